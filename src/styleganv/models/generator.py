@@ -1,0 +1,138 @@
+"""The generator: content z, times t and motion noise → frames. Start reading here.
+
+    z, label ──Mapping──▶ w ─────────────────────────────┐
+    motion noise, times, label ──Motion──▶ v(t) ──▶ Synthesis ──▶ frames
+
+One w serves all frames of a video, so content never changes; only v depends on time.
+
+Shapes: B clips, T frames a clip, S slots, K classes, L style layers, H height, W width.
+"""
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from styleganv.models.layers import resolution_levels
+from styleganv.models.mapping import Mapping
+from styleganv.models.motion import Motion, RecurrentMotion, SlotNoise, noise_from_tensor
+from styleganv.models.synthesis import Synthesis
+
+MotionKind = Literal["conv", "lstm", "none"]
+
+
+class Generator(nn.Module):
+    """StyleGAN-V's generator of clips; with `motion="none"`, StyleGAN2's generator of images."""
+
+    def __init__(
+        self,
+        height: int,
+        width: int,
+        *,
+        num_classes: int = 0,
+        z_dim: int = 512,
+        w_dim: int = 512,
+        mapping_layers: int = 2,
+        channel_base: int = 16384,
+        channel_max: int = 512,
+        motion: MotionKind = "conv",
+        motion_noise_dim: int = 512,
+        motion_code_dim: int = 512,
+        num_frequencies: int = 256,
+        motion_kernel: int = 11,
+        slot_distance: float = 16,
+        longest_period: float = 1024,
+        amplitude: bool = True,
+    ) -> None:
+        """Plain numbers, all of which a model folder's `config.json` records.
+
+        Args:
+            height, width: of a frame, in pixels; see `resolution_levels` for what is possible.
+            channel_base, channel_max: channels at resolution r are `min(channel_base / r, channel_max)`.
+            motion: "conv" (acyclic encoding, any time ≥ 0), "lstm" (ablation), "none" (images, T = 1).
+            slot_distance: frames between two motion noise vectors; it must match the speed of the data.
+            longest_period: of the time encoding, in frames.
+            amplitude: learn the waves' amplitudes (the paper) rather than fix them at 1 (the released code).
+        """
+        super().__init__()
+        self.height, self.width, self.num_classes, self.z_dim = height, width, num_classes, z_dim
+        levels = resolution_levels(height, width)
+        self.mapping = Mapping(z_dim, w_dim, num_layers=mapping_layers, num_classes=num_classes)
+        self.motion: Motion | RecurrentMotion | None = None
+        if motion == "conv":
+            self.motion = Motion(
+                noise_dim=motion_noise_dim,
+                code_dim=motion_code_dim,
+                num_frequencies=num_frequencies,
+                kernel_size=motion_kernel,
+                slot_distance=slot_distance,
+                longest_period=longest_period,
+                amplitude=amplitude,
+                num_classes=num_classes,
+            )
+        elif motion == "lstm":
+            self.motion = RecurrentMotion(
+                noise_dim=motion_noise_dim, code_dim=motion_code_dim, num_classes=num_classes
+            )
+        self.synthesis = Synthesis(
+            levels,
+            w_dim=w_dim,
+            motion_dim=0 if self.motion is None else self.motion.out_dim,
+            channel_base=channel_base,
+            channel_max=channel_max,
+        )
+
+    def forward(
+        self,
+        z: Tensor,
+        times: Tensor,
+        motion_noise: Tensor | SlotNoise | None = None,
+        label: Tensor | None = None,
+        psi: float = 1.0,
+    ) -> Tensor:
+        """Frames of B videos at any times.
+
+        Args:
+            z: `[B, z_dim]`, standard normal.
+            times: `[B, T]` in frames, ≥ 0, not necessarily whole (ignored by a model of images).
+            motion_noise: `[B, S, noise_dim]`, standard normal, for slots 0 … S−1, S at least
+                `num_slots(times.max())`; or a function of the slot number; None draws it from torch's
+                default generator, as `torch.randn` does.
+            label: `[B, K]` one-hot for a class-conditional model.
+            psi: truncation; 1 none, 0 the mean content.
+
+        Returns:
+            `[B, T, 3, H, W]`, roughly in −1..1 (there is no tanh), float32 also under autocast.
+        """
+        return self.synthesize(self.mapping(z, label, psi=psi), times, motion_noise, label)
+
+    def synthesize(
+        self,
+        w: Tensor,
+        times: Tensor,
+        motion_noise: Tensor | SlotNoise | None = None,
+        label: Tensor | None = None,
+    ) -> Tensor:
+        """Like `forward`, from `w [B, w_dim]`, or `[B, L, w_dim]` with a style of its own for each layer."""
+        styles = w if w.ndim == 3 else w[:, None].expand(-1, self.synthesis.num_styles, -1)
+        return self.synthesis(styles, self.motion_codes(times, motion_noise, label))
+
+    def motion_codes(
+        self, times: Tensor, motion_noise: Tensor | SlotNoise | None = None, label: Tensor | None = None
+    ) -> Tensor | None:
+        """v(t) `[B, T, v_dim]` at `times [B, T]`; None for a model of images."""
+        if self.motion is None:
+            return None
+        if motion_noise is None:
+            slots = self.num_slots(float(times.max()))
+            motion_noise = torch.randn(len(times), slots, self.motion.noise_dim, device=times.device)
+        if isinstance(motion_noise, Tensor):
+            motion_noise = noise_from_tensor(motion_noise)
+        with torch.autocast(times.device.type, enabled=False):
+            return self.motion(times, motion_noise, label if self.num_classes else None)
+
+    def num_slots(self, last_time: float) -> int:
+        """How many slots of motion noise, from slot 0 on, times up to `last_time` (frames) see."""
+        if self.motion is None:
+            return 0
+        return int(last_time // self.motion.slot_distance) + 2 + self.motion.reach

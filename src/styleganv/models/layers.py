@@ -1,0 +1,109 @@
+"""Layers with an equalised learning rate, and the resolutions both networks walk through.
+
+Weights are stored as N(0, 1)/lr_multiplier and used × lr_multiplier/sqrt(fan_in), so that Adam, whose steps do
+not depend on a gradient's size, moves all layers at the same relative speed (Karras et al. 2018, section 4.1).
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from styleganv.errors import StyleganvError
+from styleganv.ops import bias_act, fir_filter2d
+
+MIN_BASE, MAX_BASE = 4, 16
+
+
+class Dense(nn.Module):
+    """Linear layer `[..., in] → [..., out]`, activated (leaky ReLU with unit gain) if asked."""
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        *,
+        bias: bool = True,
+        bias_init: float = 0.0,
+        activate: bool = False,
+        lr_multiplier: float = 1.0,
+    ) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(out_features, in_features) / lr_multiplier)
+        self.bias = nn.Parameter(torch.full([out_features], bias_init / lr_multiplier)) if bias else None
+        self.activate = activate
+        self.weight_gain = lr_multiplier / in_features**0.5
+        self.bias_gain = lr_multiplier
+
+    def forward(self, x: Tensor) -> Tensor:
+        bias = None if self.bias is None else self.bias * self.bias_gain
+        x = F.linear(x, self.weight * self.weight_gain, bias)
+        return bias_act(x) if self.activate else x
+
+
+class Conv2d(nn.Module):
+    """Convolution `[N, in, H, W] → [N, out, H, W]`; with `down`, low-pass filtered and half the size."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        *,
+        bias: bool = True,
+        activate: bool = True,
+        down: bool = False,
+    ) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(out_channels, in_channels, kernel_size, kernel_size))
+        self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
+        self.activate = activate
+        self.down = down
+        self.weight_gain = 1 / (in_channels * kernel_size**2) ** 0.5
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight = (self.weight * self.weight_gain).to(x.dtype)
+        kernel_size = weight.shape[-1]
+        if not self.down:
+            x = F.conv2d(x, weight, padding=kernel_size // 2)
+        elif kernel_size == 1:
+            x = F.conv2d(fir_filter2d(x, padding=1, stride=2), weight)
+        else:
+            x = F.conv2d(fir_filter2d(x, padding=2), weight, stride=2)
+        return bias_act(x, self.bias, activate=self.activate)
+
+
+def normalize(x: Tensor) -> Tensor:
+    """Scale `[..., C]` to unit root mean square: `x / sqrt(mean(x²) + 1e-8)`."""
+    return x * torch.rsqrt(x.square().mean(dim=-1, keepdim=True) + 1e-8)
+
+
+def resolution_levels(height: int, width: int) -> list[tuple[int, int]]:
+    """The sizes (height, width) from the smallest to the full one, each twice the one before.
+
+    The smallest has 4 or more pixels on each side, as small as halving goes: 64×64 gives 4, 8, 16, 32, 64;
+    144×256 gives 9×16 … 144×256.
+
+    Raises:
+        StyleganvError: if halving does not reach a shorter side of 16 pixels or fewer.
+    """
+    levels = [(height, width)]
+    while all(side % 2 == 0 and side // 2 >= MIN_BASE for side in levels[0]):
+        levels.insert(0, (levels[0][0] // 2, levels[0][1] // 2))
+    if len(levels) < 2 or min(levels[0]) > MAX_BASE:
+        nearest = [max(8, 16 * round(side / 16)) for side in (height, width)]
+        raise StyleganvError(
+            f"Resolution {height}x{width} cannot be halved down to between {MIN_BASE} and {MAX_BASE} pixels: "
+            f"choose sides that are multiples of 16 (or powers of two), such as {nearest[0]}x{nearest[1]}."
+        )
+    return levels
+
+
+def channels_at(level: tuple[int, int], channel_base: int, channel_max: int) -> int:
+    """`min(channel_base / resolution, channel_max)`, the longer side being the resolution."""
+    return max(1, min(channel_base // max(level), channel_max))
+
+
+def working_dtype(x: Tensor) -> torch.dtype:
+    """The dtype convolutions run in: that of the surrounding `torch.autocast`, else that of `x`."""
+    kind = x.device.type
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype

@@ -1,0 +1,208 @@
+"""Motion: noise at equidistant slots → codes u → v(t), continuous in time and never periodic.
+
+Shapes: B clips, T times a clip, S slots, K classes, F frequencies, U code width. Times are in frames.
+"""
+
+import math
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from styleganv.models.layers import Dense
+
+# (clip [N], first_slot [N], count) -> noise [N, count, noise_dim]: the noise of `count` slots from `first_slot`
+# on, for the clips numbered `clip`. Addressing by slot is what makes any time cheap.
+SlotNoise = Callable[[Tensor, Tensor, int], Tensor]
+
+
+def noise_from_tensor(noise: Tensor) -> SlotNoise:
+    """The slots 0 … S−1 of `noise [B, S, noise_dim]` as a `SlotNoise`.
+
+    Raises (when called): ValueError if slots before the first or after the last are asked for.
+    """
+
+    def window(clip: Tensor, first_slot: Tensor, count: int) -> Tensor:
+        first, last = int(first_slot.min()), int(first_slot.max()) + count
+        if first < 0 or last > noise.shape[1]:
+            raise ValueError(
+                f"these times need the motion noise of slots {first} to {last - 1}; it has {noise.shape[1]} slots"
+            )
+        slots = first_slot[:, None] + torch.arange(count, device=first_slot.device)
+        return noise[clip[:, None], slots]
+
+    return window
+
+
+class MotionConv1d(nn.Module):
+    """Unpadded 1-D convolution with leaky ReLU, without the sqrt(2) gain, learning rate × 0.01."""
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(out_channels, in_channels, kernel_size) / 0.01)
+        self.bias = nn.Parameter(torch.zeros(out_channels))
+        self.weight_gain = 0.01 / (in_channels * kernel_size) ** 0.5
+        self.bias_gain = 0.01
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.leaky_relu(F.conv1d(x, self.weight * self.weight_gain, self.bias * self.bias_gain), 0.2)
+
+
+class AcyclicEncoding(nn.Module):
+    """Time encoding whose waves are stretched and shifted by the codes, stitched so that it never jumps.
+
+    `v(t) = φ(t) − lerp(φ(t_l), φ(t_r), a) + lerp(M u_l, M u_r, a)` (StyleGAN-V, eqs. 5–6), with
+    `φ(t) = A(u_l) ⊙ [sin, cos](ω σ(u_l) t + ρ(u_l) s)`. At a slot the first two terms cancel and v = M u.
+    All linear maps are bias-free: with a bias, motion collapses to one for all videos.
+    """
+
+    omega: Tensor
+    phase_scale: Tensor
+
+    def __init__(
+        self,
+        code_dim: int,
+        num_frequencies: int,
+        *,
+        shortest_period: float,
+        longest_period: float,
+        amplitude: bool,
+    ) -> None:
+        super().__init__()
+        exponents = torch.linspace(
+            math.log2(shortest_period), math.log2(longest_period), num_frequencies, dtype=torch.float64
+        )
+        period = torch.exp2(exponents.flip(0))
+        # Derived constants, in float64 whatever the dtype of the weights, so neither stored nor cast.
+        self.register_buffer("omega", 2 * math.pi / period, persistent=False)
+        self.register_buffer("phase_scale", longest_period / period, persistent=False)
+        self.period = Dense(code_dim, num_frequencies, bias=False)
+        self.phase = Dense(code_dim, num_frequencies, bias=False)
+        self.amplitude = Dense(code_dim, 2 * num_frequencies, bias=False) if amplitude else None
+        self.align = Dense(code_dim, 2 * num_frequencies, bias=False)
+
+    def forward(self, left: Tensor, right: Tensor, t: Tensor, t_left: Tensor, t_right: Tensor) -> Tensor:
+        """`left`, `right [B, T, U]`, times `[B, T]` float64 → v `[B, T, 2F]` in the dtype of the codes.
+
+        Phases are float64: at t = 10⁷ frames float32 would be wrong by whole radians.
+        """
+        sigma = torch.tanh(self.period(left)) + 1
+        frequency = self.omega * sigma.double()
+        phase = self.phase(left).double() * self.phase_scale
+
+        def wave(time: Tensor) -> Tensor:
+            angle = frequency * time[..., None] + phase
+            return torch.cat([angle.sin(), angle.cos()], dim=-1)
+
+        a = ((t - t_left) / (t_right - t_left))[..., None]
+        residue = (wave(t) - torch.lerp(wave(t_left), wave(t_right), a)).to(left.dtype)
+        if self.amplitude is not None:
+            residue = self.amplitude(left) * residue
+        return residue + torch.lerp(self.align(left), self.align(right), a.to(left.dtype))
+
+
+class Motion(nn.Module):
+    """Acyclic motion codes (StyleGAN-V, section 3.1): any time t ≥ 0 sees 2·kernel noise slots and no others."""
+
+    def __init__(
+        self,
+        *,
+        noise_dim: int = 512,
+        code_dim: int = 512,
+        num_frequencies: int = 256,
+        kernel_size: int = 11,
+        slot_distance: float = 16,
+        longest_period: float = 1024,
+        amplitude: bool = True,
+        num_classes: int = 0,
+    ) -> None:
+        """Slot distance and longest period in frames; the shortest period is the slot distance."""
+        super().__init__()
+        self.noise_dim = noise_dim
+        self.slot_distance = slot_distance
+        self.out_dim = 2 * num_frequencies
+        # A code sees its own noise slot and the `reach` slots after it.
+        self.reach = 2 * (kernel_size - 1)
+        self.convs = nn.Sequential(
+            MotionConv1d(noise_dim + num_classes, noise_dim, kernel_size),
+            MotionConv1d(noise_dim, code_dim, kernel_size),
+        )
+        self.encoding = AcyclicEncoding(
+            code_dim,
+            num_frequencies,
+            shortest_period=slot_distance,
+            longest_period=max(longest_period, slot_distance),
+            amplitude=amplitude,
+        )
+
+    def forward(self, times: Tensor, noise: SlotNoise, label: Tensor | None = None) -> Tensor:
+        """Motion codes v at `times [B, T]` (frames, ≥ 0), with `label [B, K]` for a class-conditional model.
+
+        Returns `[B, T, 2F]` in the dtype of the weights. Run in float64 (`motion.double()`) the codes of a
+        time do not depend on which other times are asked for, however large the time.
+        """
+        times = times.double()
+        slot = torch.floor(times / self.slot_distance)
+        left, right = self._neighbours(slot.long(), noise, label)
+        t_left = slot * self.slot_distance
+        return self.encoding(left, right, times, t_left, t_left + self.slot_distance)
+
+    def codes(
+        self, clip: Tensor, first_slot: Tensor, count: int, noise: SlotNoise, label: Tensor | None
+    ) -> Tensor:
+        """Codes u of `count` slots from `first_slot [N]` on, for the clips `clip [N]`: `[N, count, U]`."""
+        weight = self.convs[0].weight
+        x = noise(clip, first_slot, count + self.reach).to(device=weight.device, dtype=weight.dtype)
+        if label is not None:
+            x = torch.cat([x, label[clip].to(x.dtype)[:, None].expand(-1, x.shape[1], -1)], dim=2)
+        return self.convs(x.transpose(1, 2)).transpose(1, 2)
+
+    def _neighbours(self, slot: Tensor, noise: SlotNoise, label: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Codes of the slots `slot [B, T]` and of the ones after them, each `[B, T, U]`."""
+        batch, num_times = slot.shape
+        clip = torch.arange(batch, device=slot.device)
+        first = slot.amin(dim=1)
+        offset = slot - first[:, None]
+        span = int(offset.max()) + 2
+        if span + self.reach > num_times * (2 + self.reach):
+            # Times far apart: a window a time costs less than one window over all of them.
+            pairs = self.codes(clip.repeat_interleave(num_times), slot.flatten(), 2, noise, label)
+            left, right = pairs.unflatten(0, (batch, num_times)).unbind(dim=2)
+            return left, right
+        codes = self.codes(clip, first, span, noise, label)
+        return codes[clip[:, None], offset], codes[clip[:, None], offset + 1]
+
+
+class RecurrentMotion(nn.Module):
+    """MoCoGAN's motion model, the paper's ablation: an LSTM over one noise vector a frame, then a mapping.
+
+    Codes between whole frames are interpolated. A time t costs t steps of the LSTM, which drifts for large t.
+    """
+
+    slot_distance = 1.0
+
+    def __init__(self, *, noise_dim: int = 512, code_dim: int = 512, num_classes: int = 0) -> None:
+        super().__init__()
+        self.noise_dim = noise_dim
+        self.out_dim = code_dim
+        self.reach = 0
+        self.lstm = nn.LSTM(noise_dim + num_classes, code_dim, batch_first=True)
+        self.layers = nn.Sequential(
+            *[Dense(code_dim, code_dim, activate=True, lr_multiplier=0.01) for _ in range(2)]
+        )
+
+    def forward(self, times: Tensor, noise: SlotNoise, label: Tensor | None = None) -> Tensor:
+        """Motion codes at `times [B, T]` (frames, ≥ 0): `[B, T, U]`."""
+        times = times.double()
+        slot = torch.floor(times).long()
+        clip = torch.arange(len(times), device=times.device)
+        weight = self.lstm.weight_ih_l0
+        x = noise(clip, torch.zeros_like(clip), int(slot.max()) + 2).to(
+            device=weight.device, dtype=weight.dtype
+        )
+        if label is not None:
+            x = torch.cat([x, label.to(x.dtype)[:, None].expand(-1, x.shape[1], -1)], dim=2)
+        codes = self.lstm(x)[0]
+        left, right = (self.layers(codes[clip[:, None], s]) for s in (slot, slot + 1))
+        return torch.lerp(left, right, (times - slot)[..., None].to(left.dtype))

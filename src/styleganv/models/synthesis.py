@@ -1,0 +1,112 @@
+"""Synthesis network: StyleGAN2's "skip" generator, driven by a style w and, at its input, a motion code v.
+
+Shapes: B clips, T frames a clip, N = B·T images, L style layers, C channels, H height, W width.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from styleganv.models.layers import Dense, channels_at, working_dtype
+from styleganv.ops import bias_act, modulated_conv2d, upsample2d
+
+
+class ModulatedConv(nn.Module):
+    """3×3 convolution modulated by w, then bias and activation; doubles the resolution with `up`."""
+
+    def __init__(self, in_channels: int, out_channels: int, w_dim: int, *, up: bool = False) -> None:
+        super().__init__()
+        self.affine = Dense(w_dim, in_channels, bias_init=1.0)
+        self.weight = nn.Parameter(torch.randn(out_channels, in_channels, 3, 3))
+        self.bias = nn.Parameter(torch.zeros(out_channels))
+        self.up = up
+
+    def forward(self, x: Tensor, w: Tensor) -> Tensor:
+        """`x [N, C_in, H, W]`, `w [B, w_dim]` → `[N, C_out, H or 2H, W or 2W]`."""
+        return bias_act(modulated_conv2d(x, self.weight, self.affine(w), up=self.up), self.bias)
+
+
+class ToRGB(nn.Module):
+    """1×1 modulated convolution to colours, without demodulation or activation."""
+
+    def __init__(self, in_channels: int, w_dim: int) -> None:
+        super().__init__()
+        self.affine = Dense(w_dim, in_channels, bias_init=1.0)
+        self.weight = nn.Parameter(torch.randn(3, in_channels, 1, 1))
+        self.bias = nn.Parameter(torch.zeros(3))
+        self.style_gain = 1 / in_channels**0.5
+
+    def forward(self, x: Tensor, w: Tensor) -> Tensor:
+        x = modulated_conv2d(x, self.weight, self.affine(w) * self.style_gain, demodulate=False)
+        return bias_act(x, self.bias, activate=False)
+
+
+class SynthesisBlock(nn.Module):
+    """One resolution: modulated conv up ×2 (not in the first block), modulated conv, and to-RGB."""
+
+    def __init__(self, in_channels: int, out_channels: int, w_dim: int, *, first: bool) -> None:
+        super().__init__()
+        self.conv0 = None if first else ModulatedConv(in_channels, out_channels, w_dim, up=True)
+        self.conv1 = ModulatedConv(in_channels if first else out_channels, out_channels, w_dim)
+        self.to_rgb = ToRGB(out_channels, w_dim)
+
+    def forward(self, x: Tensor, image: Tensor | None, styles: Tensor) -> tuple[Tensor, Tensor]:
+        """`styles [B, 2 or 3, w_dim]`, one for each convolution and one for to-RGB."""
+        *conv_styles, rgb_style = styles.unbind(dim=1)
+        for conv, w in zip([c for c in (self.conv0, self.conv1) if c is not None], conv_styles, strict=True):
+            x = conv(x, w)
+        # Colours are summed in float32: over the resolutions half precision would lose a level of 255.
+        colours = self.to_rgb(x, rgb_style).to(styles.dtype)
+        return x, colours if image is None else upsample2d(image) + colours
+
+
+class Synthesis(nn.Module):
+    """`styles [B, L, w_dim]` and motion codes `v [B, T, v_dim]` → frames `[B, T, 3, H, W]`."""
+
+    def __init__(
+        self,
+        levels: list[tuple[int, int]],
+        *,
+        w_dim: int,
+        motion_dim: int,
+        channel_base: int,
+        channel_max: int,
+    ) -> None:
+        super().__init__()
+        channels = [channels_at(level, channel_base, channel_max) for level in levels]
+        self.constant = nn.Parameter(torch.randn(channels[0], *levels[0]))
+        inputs = [channels[0] + motion_dim, *channels[:-1]]
+        self.blocks = nn.ModuleList(
+            [
+                SynthesisBlock(n_in, n_out, w_dim, first=(i == 0))
+                for i, (n_in, n_out) in enumerate(zip(inputs, channels, strict=True))
+            ]
+        )
+        # To-RGB shares the style index of the next block's first convolution: 2·blocks styles in all.
+        self.num_styles = 2 * len(levels)
+
+    def forward(self, styles: Tensor, motion: Tensor | None) -> Tensor:
+        """Motion None: a model of images (constant input), T = 1.
+
+        Raises:
+            ValueError: if `styles` has not one style for each of the L layers.
+        """
+        if styles.shape[1] != self.num_styles:
+            raise ValueError(f"styles must be [B, {self.num_styles}, w_dim], got {list(styles.shape)}")
+        dtype = working_dtype(styles)
+        batch, num_frames = (len(styles), 1) if motion is None else motion.shape[:2]
+        with torch.autocast(styles.device.type, enabled=False):
+            x = self._input(motion, batch).to(dtype=dtype, memory_format=torch.channels_last)
+            image = None
+            for i, block in enumerate(self.blocks):
+                first = max(0, 2 * i - 1)
+                x, image = block(x, image, styles[:, first : 2 * i + 2])
+        assert image is not None
+        return image.unflatten(0, (batch, num_frames)).contiguous()
+
+    def _input(self, motion: Tensor | None, batch: int) -> Tensor:
+        """The constant beside the motion code, the code broadcast over the pixels: `[N, C + v_dim, h, w]`."""
+        if motion is None:
+            return self.constant.expand(batch, -1, -1, -1)
+        codes = motion.flatten(0, 1)[:, :, None, None].to(self.constant.dtype)
+        codes = codes.expand(-1, -1, *self.constant.shape[1:])
+        return torch.cat([self.constant.expand(len(codes), -1, -1, -1), codes], dim=1)

@@ -1,0 +1,1 @@
+"""Training: losses, augmentation, the four updates of a GAN, the loop, checkpoints and reports."""

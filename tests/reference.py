@@ -1,0 +1,119 @@
+"""The released networks' outputs and weights, loaded into our networks (folder `../shared/reference`)."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from styleganv.models import Discriminator, Generator
+
+FOLDER = Path(__file__).resolve().parents[2] / "shared" / "reference"
+NAMES = ["stylegan_v_32_k3", "stylegan_v_64_k2_c4"]
+
+# Released parameter name -> ours; blocks are named by resolution there and numbered here.
+GENERATOR_NAMES = [
+    (r"^mapping\.w_avg$", "mapping.w_mean"),
+    (r"^mapping\.fc(\d+)\.", r"mapping.layers.\1."),
+    (r"^synthesis\.motion_encoder\.conv\.", "motion.convs."),
+    (r"^synthesis\.motion_encoder\.time_encoder\.periods_predictor\.", "motion.encoding.period."),
+    (r"^synthesis\.motion_encoder\.time_encoder\.phase_predictor\.", "motion.encoding.phase."),
+    (r"^synthesis\.motion_encoder\.time_encoder\.aligners_predictor\.", "motion.encoding.align."),
+    (r"^synthesis\.b4\.input\.input\.const$", "synthesis.constant"),
+    (r"\.torgb\.", ".to_rgb."),
+]
+DISCRIMINATOR_NAMES = [
+    (r"^time_encoder\.const_embed\.", "condition.embedding."),
+    (r"^mapping\.embed\.", "condition.embed."),
+    (r"^mapping\.fc(\d+)\.", r"condition.layers.\1."),
+    (r"^b4\.conv\.", "conv."),
+    (r"^b4\.fc\.", "dense."),
+    (r"^b4\.out\.", "out."),
+    (r"\.fromrgb\.", "."),
+]
+
+
+class Reference:
+    """One file of arrays, and our networks carrying its weights."""
+
+    def __init__(self, name: str) -> None:
+        arrays = np.load(FOLDER / f"{name}.npz")
+        self.arrays: dict[str, Tensor] = {key: torch.from_numpy(arrays[key]) for key in arrays.files}
+        self.num_classes = self["c"].shape[1]
+        self.num_frames = self["t"].shape[1]
+        self.resolution = self["frames"].shape[-1]
+        self.label = self["c"] if self.num_classes else None
+        self.times = self["t"].double()
+
+    def __getitem__(self, key: str) -> Tensor:
+        return self.arrays[key]
+
+    def generator(self) -> Generator:
+        layers = sum(bool(re.fullmatch(r"G\.mapping\.fc\d+\.weight", key)) for key in self.arrays)
+        network = Generator(
+            self.resolution,
+            self.resolution,
+            num_classes=self.num_classes,
+            z_dim=32,
+            w_dim=32,
+            mapping_layers=layers,
+            channel_base=16 * self.resolution,
+            channel_max=32,
+            motion_noise_dim=16,
+            motion_code_dim=24,
+            num_frequencies=12,
+            motion_kernel=5,
+            slot_distance=8,
+            longest_period=64,
+            amplitude=False,
+        )
+        network.load_state_dict(self.weights("G", network))
+        return network
+
+    def discriminator(self) -> Discriminator:
+        network = Discriminator(
+            self.resolution,
+            self.resolution,
+            num_frames=self.num_frames,
+            num_classes=self.num_classes,
+            channel_base=16 * self.resolution,
+            channel_max=32,
+            condition="project",
+            condition_dim=32,
+            max_gap=64,
+        )
+        network.load_state_dict(self.weights("D", network))
+        return network
+
+    def weights(self, prefix: str, network: nn.Module) -> dict[str, Tensor]:
+        """The arrays whose name begins with `prefix.` under our names and shapes, derived constants left out."""
+        shapes = {key: value.shape for key, value in network.state_dict().items()}
+        found = {}
+        for key, value in self.arrays.items():
+            if key.startswith(prefix + "."):
+                name = self.our_name(prefix[-1], key[len(prefix) + 1 :])
+                if name in shapes:
+                    found[name] = value.reshape(shapes[name])
+        return found
+
+    def gradients(self, loss: str, network: nn.Module) -> dict[str, Tensor]:
+        """The reference gradients `loss/…` under our names."""
+        prefix = f"{loss}/{'G' if isinstance(network, Generator) else 'D'}"
+        return self.weights(prefix, network)
+
+    def our_name(self, network: str, name: str) -> str:
+        if network == "G":
+            name = (
+                re.sub(r"\bb(\d+)\.", lambda m: f"blocks.{int(m[1]).bit_length() - 3}.", name)
+                if "const" not in name
+                else name
+            )
+            for pattern, ours in GENERATOR_NAMES:
+                name = re.sub(pattern, ours, name)
+            return name
+        name = re.sub(r"^b\d+\.fromrgb\.", "from_rgb.", name)
+        for pattern, ours in DISCRIMINATOR_NAMES[:-1]:
+            name = re.sub(pattern, ours, name)
+        top = self.resolution.bit_length()
+        return re.sub(r"^b(\d+)\.", lambda m: f"blocks.{top - int(m[1]).bit_length()}.", name)
