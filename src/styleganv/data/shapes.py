@@ -1,0 +1,313 @@
+"""The embedded data set: one coloured shape moves before a calm background, with every factor known.
+
+Content (shape, colour, size, texture, background) and motion (path, speed, direction, angle, start, rhythm)
+are drawn independently, so that a model's content and motion can be told apart afterwards. Positions are
+analytic in time, so a video can be drawn at any frame rate, and `measure` finds them again in pictures.
+
+Shapes: T frames, H height, W width; pictures are uint8 `[T, H, W, 3]` in 0..255.
+Lengths are fractions of the frame (0..1, x to the right, y down); times are in frames at 25 fps.
+"""
+
+import colorsys
+import math
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from styleganv.data.dataset import write_dataset
+
+FPS = 25.0
+COLOURS = {
+    "red": (222, 36, 40),
+    "yellow": (242, 178, 0),
+    "green": (30, 160, 50),
+    "cyan": (0, 172, 196),
+    "blue": (40, 70, 220),
+    "purple": (168, 40, 196),
+}
+#: Distance from the centre to a corner, as a fraction of the frame's shorter side.
+SIZES = {"small": 0.175, "large": 0.245}
+#: Corners, inner over outer radius, and the angle of a corner. Circles have none.
+POLYGONS = {
+    "square": (4, math.cos(math.pi / 4), math.pi / 4),
+    "triangle": (3, 0.5, -math.pi / 2),
+    "star": (5, 0.5, -math.pi / 2),
+}
+SHAPES = ("circle", *POLYGONS)
+TEXTURES = ("plain", "stripes", "dots")
+PATHS = ("line", "circle", "pendulum", "zigzag")
+#: Frame widths travelled in 32 frames.
+SPEEDS = {"slow": 0.4, "medium": 0.75, "fast": 1.3}
+RHYTHMS = ("steady", "pulsing")
+ANGLES = (-60, -30, 0, 30, 60)
+
+#: The centre stays within 0.5 ± REACH on both axes, so the largest shape never leaves the frame.
+REACH = 0.23
+PULSE = 16.0  # frames from one surge of a pulsing motion to the next
+SWING = math.radians(60)  # of the pendulum to either side
+ZIGZAG = (6, 0.5)  # strokes for one crossing, height over width
+
+
+@dataclass(frozen=True)
+class Factors:
+    """What a video shows (the first six) and how it moves (the rest).
+
+    Attributes:
+        background_hue: 0..1 around the colour wheel.
+        background_angle: direction of the background's gradient, radians.
+        direction: 1 starts to the right (line, zigzag, pendulum) or turns clockwise (circle), −1 the mirror
+            image of it.
+        angle: of a line's first stretch against the horizontal, degrees, positive downwards; other paths
+            have none and ignore it.
+        start: where on its path the shape is at t = 0, 0..1.
+        rhythm: a pulsing motion surges and nearly halts every 16 frames, at the same mean speed.
+    """
+
+    shape: str
+    colour: str
+    size: str
+    texture: str
+    background_hue: float
+    background_angle: float
+    path: str
+    speed: str
+    direction: int
+    angle: int
+    start: float
+    rhythm: str
+
+
+def sample_factors(rng: np.random.Generator) -> Factors:
+    """Draw every factor uniformly and independently of the others."""
+
+    def pick(options: Any) -> Any:
+        return list(options)[int(rng.integers(len(options)))]
+
+    return Factors(
+        shape=pick(SHAPES),
+        colour=pick(COLOURS),
+        size=pick(SIZES),
+        texture=pick(TEXTURES),
+        background_hue=float(rng.random()),
+        background_angle=float(rng.random() * 2 * math.pi),
+        path=pick(PATHS),
+        speed=pick(SPEEDS),
+        direction=pick((-1, 1)),
+        angle=pick(ANGLES),
+        start=float(rng.random()),
+        rhythm=pick(RHYTHMS),
+    )
+
+
+def position(factors: Factors, t: float | NDArray[np.floating]) -> tuple[NDArray, NDArray]:
+    """The centre of the shape at any real time.
+
+    Args:
+        t: frames at 25 fps, scalar or array, negative and fractional allowed.
+
+    Returns:
+        x and y, each shaped like `t`, fractions of the frame's width and height.
+    """
+    t = np.asarray(t, dtype=np.float64)
+    if factors.rhythm == "pulsing":  # speed × (1 + 0.95 cos), integrated
+        t = t + 0.95 * PULSE / (2 * math.pi) * np.sin(2 * math.pi * t / PULSE)
+    travelled = t * SPEEDS[factors.speed] / 32 / REACH
+    x, y = {"line": _line, "circle": _circle, "pendulum": _pendulum, "zigzag": _zigzag}[factors.path](
+        np.asarray(travelled), factors.start, math.radians(factors.angle)
+    )
+    return 0.5 + REACH * factors.direction * x, 0.5 + REACH * y
+
+
+# Each path gives x, y in −1..1 after a travelled distance in the same unit, for direction 1.
+
+
+def _line(travelled: NDArray, start: float, angle: float) -> tuple[NDArray, NDArray]:
+    x = _reflect(2 * start - 1 + travelled * math.cos(angle))
+    y = _reflect(2 * (7 * start % 1) - 1 + travelled * math.sin(angle))
+    return x, y
+
+
+def _circle(travelled: NDArray, start: float, angle: float) -> tuple[NDArray, NDArray]:
+    turn = travelled + 2 * math.pi * start
+    return np.cos(turn), np.sin(turn)
+
+
+def _pendulum(travelled: NDArray, start: float, angle: float) -> tuple[NDArray, NDArray]:
+    length = 1 / math.sin(SWING)
+    phase = travelled * math.pi / (2 * SWING * length) + math.pi * (start - 0.5)
+    swing = SWING * np.sin(phase)
+    drop = length * (1 - math.cos(SWING))
+    return length * np.sin(swing), length * np.cos(swing) - length + drop / 2
+
+
+def _zigzag(travelled: NDArray, start: float, angle: float) -> tuple[NDArray, NDArray]:
+    strokes, height = ZIGZAG
+    across = 2 * start - 1 + travelled / math.hypot(1, strokes * height)
+    return _reflect(across), height * _reflect(strokes * across)
+
+
+def _reflect(x: NDArray) -> NDArray:
+    """A point going at speed 1 that bounces off walls at −1 and 1; itself in between."""
+    return 1 - np.abs((x + 1) % 4 - 2)
+
+
+def draw_video(
+    factors: Factors, num_frames: int, height: int, width: int, fps: float = FPS
+) -> NDArray[np.uint8]:
+    """Draw a video with smooth edges, uint8 `[T, H, W, 3]`; `fps` is how finely the same motion is shown."""
+    side = min(height, width)
+    x, y = position(factors, np.arange(num_frames) * (FPS / fps))
+    across = (np.arange(width, dtype=np.float32) + 0.5) - (x[:, None, None] * width).astype(np.float32)
+    down = (np.arange(height, dtype=np.float32)[:, None] + 0.5) - (y[:, None, None] * height).astype(
+        np.float32
+    )
+    inside = np.clip(0.5 - _distance(factors.shape, across, down, SIZES[factors.size] * side), 0, 1)
+    mark = _texture(factors.texture, across / side, down / side, side)
+    colour = np.array(COLOURS[factors.colour], np.float32)
+    shape = colour * (1 - 0.55 * mark[..., None])
+    background = _background(factors, height, width)
+    frames = background + inside[..., None] * (shape - background)
+    return (frames + 0.5).astype(np.uint8)
+
+
+def _distance(shape: str, across: NDArray, down: NDArray, radius: float) -> NDArray:
+    """Signed distance to the shape's edge in pixels, negative inside; exact near edges."""
+    if shape == "circle":
+        return np.hypot(across, down) - 0.92 * radius
+    corners, inner, first = POLYGONS[shape]
+    radius *= 1.1  # pointed shapes look smaller than round ones
+    if shape == "square":
+        radius *= 0.95
+    # Folding the plane by the symmetries of the shape leaves a single edge, from an outer to an inner corner.
+    sector = 2 * math.pi / corners
+    angle = np.abs((np.arctan2(down, across) - np.float32(first) + sector / 2) % sector - sector / 2)
+    length = np.hypot(across, down)
+    u, v = length * np.cos(angle), length * np.sin(angle)
+    edge_u = radius * (inner * math.cos(sector / 2) - 1)
+    edge_v = radius * inner * math.sin(sector / 2)
+    return ((u - radius) * edge_v - v * edge_u) / math.hypot(edge_u, edge_v)
+
+
+def _texture(texture: str, across: NDArray, down: NDArray, side: int) -> NDArray:
+    """How dark the shape is marked, 0..1, in a pattern that moves with it."""
+    if texture == "plain":
+        return np.zeros(np.broadcast_shapes(across.shape, down.shape), np.float32)
+    if texture == "stripes":
+        period = np.float32(0.16)
+        offset = (across + down) * np.float32(math.sqrt(0.5)) / period
+        distance = (np.abs((offset % 1) - 0.5) - 0.25) * period
+    else:
+        period, radius = np.float32(0.17), np.float32(0.055)
+        distance = np.hypot((across / period) % 1 - 0.5, (down / period) % 1 - 0.5) * period - radius
+    return np.clip(0.5 - distance * side, 0, 1)
+
+
+def _background(factors: Factors, height: int, width: int) -> NDArray:
+    """`[H, W, 3]`, 0..255: a gradient between two pale neighbours on the colour wheel."""
+    near = np.array(colorsys.hsv_to_rgb(factors.background_hue, 0.08, 0.98), np.float32)
+    far = np.array(colorsys.hsv_to_rgb((factors.background_hue + 0.08) % 1, 0.2, 0.88), np.float32)
+    u = np.linspace(-0.5, 0.5, width, dtype=np.float32) * math.cos(factors.background_angle)
+    v = np.linspace(-0.5, 0.5, height, dtype=np.float32)[:, None] * math.sin(factors.background_angle)
+    blend = (u + v)[..., None] / math.sqrt(2) + 0.5
+    return 255 * (near + blend * (far - near))
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What `measure` found.
+
+    Attributes:
+        centre: `[T, 2]`, x and y as fractions of width and height; NaN in frames without a shape.
+        area: `[T]`, fraction of the frame that the shape covers.
+        colour: `[3]`, 0..255, mean over the shape and all frames; NaN if no frame has a shape.
+        colour_name: the nearest name of `COLOURS` by hue, or None.
+    """
+
+    centre: NDArray[np.float64]
+    area: NDArray[np.float64]
+    colour: NDArray[np.float64]
+    colour_name: str | None
+
+
+def measure(video: NDArray[np.uint8]) -> Measurement:
+    """Find the shape in every frame of a drawn or generated video, uint8 `[T, H, W, 3]`.
+
+    The background of a frame is a plane fitted to its less colourful pixels; the shape is what stands clearly
+    apart from it.
+    """
+    frames = np.asarray(video, dtype=np.float64)
+    height, width = frames.shape[1:3]
+    x = np.broadcast_to((np.arange(width) + 0.5) / width, (height, width))
+    y = np.broadcast_to(((np.arange(height) + 0.5) / height)[:, None], (height, width))
+    plane = np.stack([np.ones_like(x), x, y], axis=-1).reshape(-1, 3)
+    centre, area = np.full((len(frames), 2), np.nan), np.zeros(len(frames))
+    colours = []
+    for index, frame in enumerate(frames):
+        weight = _foreground(frame, plane)
+        area[index] = weight.mean()
+        if area[index] > 0:
+            centre[index] = [np.average(x, weights=weight), np.average(y, weights=weight)]
+            colours.append(np.average(frame.reshape(-1, 3), axis=0, weights=weight.ravel()))
+    if not colours:
+        return Measurement(centre, area, np.full(3, np.nan), None)
+    colour = np.mean(colours, axis=0)
+    return Measurement(centre, area, colour, _nearest_hue(colour))
+
+
+def _foreground(frame: NDArray, plane: NDArray) -> NDArray:
+    """`[H, W]`, 0..1: how much of a pixel belongs to the shape. All zero if nothing stands out."""
+    pixels = frame.reshape(-1, 3)
+    colourfulness = np.ptp(pixels, axis=1)
+    calm = colourfulness <= np.quantile(colourfulness, 0.6)
+    fit = np.linalg.lstsq(plane[calm], pixels[calm], rcond=None)[0]
+    contrast = np.linalg.norm(pixels - plane @ fit, axis=1)
+    strongest = np.quantile(contrast, 0.98)
+    if strongest < 60:
+        return np.zeros(frame.shape[:2])
+    return np.clip(contrast / strongest / 0.3 - 0.6, 0, 1).reshape(frame.shape[:2])
+
+
+def _nearest_hue(colour: NDArray) -> str:
+    def hue(rgb: Any) -> float:
+        return colorsys.rgb_to_hsv(*(float(c) / 255 for c in rgb))[0]
+
+    return min(COLOURS, key=lambda name: abs((hue(colour) - hue(COLOURS[name]) + 0.5) % 1 - 0.5))
+
+
+def make_shapes(
+    dest: Path | str,
+    *,
+    num_videos: int = 512,
+    num_frames: int = 64,
+    resolution: tuple[int, int] = (32, 32),
+    seed: int = 0,
+    quality: int | None = 95,
+) -> None:
+    """Write the embedded data set to `dest`, a zip that training reads; each record carries its factors.
+
+    Args:
+        resolution: height, width.
+        seed: video number i depends on `seed` and i alone, so a larger set begins with a smaller one.
+        quality: of the JPEG frames, or None for PNG.
+
+    Raises:
+        StyleganvError: if `dest` cannot be written.
+    """
+    height, width = resolution
+
+    def videos() -> Iterator[tuple[str, NDArray[np.uint8], None, dict[str, Any]]]:
+        for index in tqdm(range(num_videos), desc="drawing shapes", unit="video"):
+            factors = sample_factors(np.random.default_rng([seed, index]))
+            yield (
+                f"shapes{index:05d}",
+                draw_video(factors, num_frames, height, width),
+                None,
+                {"factors": asdict(factors)},
+            )
+
+    write_dataset(dest, videos(), height=height, width=width, fps=FPS, quality=quality, class_names=[])
