@@ -84,11 +84,11 @@ class VideoDataset:
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
         self._handle: tuple[int, zipfile.ZipFile] | None = None
-        description = dict(self._description())
+        description = self._description()
         try:
             if description.pop("format") != FORMAT:
                 raise StyleganvError(
-                    f"{self.path} was prepared by another version of styleganv: prepare it again with this one."
+                    f"{self.path} was prepared by another version of styleganv: prepare it again."
                 )
             self.height: int = description.pop("height")
             self.width: int = description.pop("width")
@@ -206,7 +206,7 @@ class DatasetWriter:
     ) -> None:
         """Store one video: uint8 `[H, W, 3]` frames, or bytes already encoded as this data set encodes.
 
-        A '/' in the name becomes '_', since the layout has two levels, and a name already taken gets a number.
+        A '/' in the name becomes '_', since the layout has two levels; a name already taken gets a number.
         """
         name = self._unique(name)
         count = 0

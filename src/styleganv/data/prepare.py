@@ -1,0 +1,380 @@
+"""From source videos to a data set: decode, resize, encode, label; and a report of what was found.
+
+Frames are uint8 RGB `[H, W, 3]`.
+"""
+
+import csv
+import json
+import multiprocessing
+import os
+import tempfile
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from statistics import median
+from typing import Any, Literal, get_args
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from styleganv.data.dataset import DatasetWriter, encode_frame, writing_dataset
+from styleganv.data.sources import VideoSource, find_videos, natural_key
+from styleganv.errors import StyleganvError
+
+Fit = Literal["crop", "pad", "stretch"]
+
+
+@dataclass
+class PrepareReport:
+    """What `prepare` did; `str()` of it is for people.
+
+    Attributes:
+        lengths: frames of each video of the data set.
+        fps: of the data set.
+        found_fps: how many source videos had which rate.
+        skipped: `(name, reason)` of each video left out.
+        class_counts: videos of each class.
+        notes: what the user may want to change, each with its remedy.
+    """
+
+    dest: Path
+    height: int
+    width: int
+    encoding: str
+    lengths: list[int] = field(default_factory=list)
+    fps: float = 0.0
+    found_fps: dict[float, int] = field(default_factory=dict)
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+    class_counts: dict[str, int] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def videos(self) -> int:
+        return len(self.lengths)
+
+    @property
+    def frames(self) -> int:
+        return sum(self.lengths)
+
+    def __str__(self) -> str:
+        shortest, middle, longest = min(self.lengths), median(self.lengths), max(self.lengths)
+        lines = [
+            f"{self.dest}: {self.videos} videos, {self.frames} frames of {self.height}x{self.width} "
+            f"(height x width), {self.encoding}",
+            f"lengths   {shortest} to {longest} frames, median {middle:g} ({middle / self.fps:.1f} s)",
+            f"fps       {self.fps:g}; the sources have "
+            + ", ".join(f"{fps:g} ({count} videos)" for fps, count in sorted(self.found_fps.items())),
+            "classes   " + (", ".join(f"{k} ({n})" for k, n in self.class_counts.items()) or "none"),
+            f"skipped   {len(self.skipped) or 'none'}",
+            *(f"  {name}: {reason}" for name, reason in self.skipped),
+            *(f"note      {note}" for note in self.notes),
+        ]
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """How every video is to be encoded; sent to the workers."""
+
+    height: int
+    width: int
+    fit: Fit
+    fps: float | None
+    source_fps: float
+    quality: int | None
+    spool: Path
+
+
+@dataclass(frozen=True)
+class _Encoded:
+    """One video's encoded frames, end to end in a temporary file, or the reason why there are none."""
+
+    path: Path
+    sizes: tuple[int, ...] = ()
+    fps: float = 0.0
+    enlarged: bool = False
+    reason: str | None = None
+
+
+def prepare(
+    source: Path | str,
+    dest: Path | str,
+    *,
+    resolution: tuple[int, int],
+    fps: float | None = None,
+    source_fps: float = 25.0,
+    fit: Fit = "crop",
+    min_frames: int = 3,
+    split_every: int | None = None,
+    quality: int | None = 95,
+    classes: str = "auto",
+    workers: int | None = None,
+    overwrite: bool = False,
+) -> PrepareReport:
+    """Make a data set of all videos of a source. Same input, same bytes, whatever the number of workers.
+
+    Args:
+        source: a video file, a folder (nested at will) or a zip of video files or of folders of frames.
+        dest: the zip to write.
+        resolution: `(height, width)` in pixels.
+        fps: resample all videos to this rate; None keeps all frames.
+        source_fps: the rate of folders of frames, which state none.
+        fit: "crop" cuts the centre out, "pad" adds black borders, "stretch" changes the proportions.
+        min_frames: shorter videos are skipped.
+        split_every: cut longer videos into pieces of that many frames.
+        quality: of the JPEGs, 1 to 100; None stores lossless PNGs.
+        classes: "folders" takes the first folders as classes, "auto" does so where they look like classes,
+            "none" does not; or a file of labels, .csv (name,label) or .json ({name: label}).
+        workers: processes; None takes one for each core, 1 stays in this process.
+        overwrite: replace `dest` if it exists.
+
+    Returns:
+        The report. Unreadable and too short videos are named in it and skipped.
+
+    Raises:
+        StyleganvError: for a wrong setting, a label that fits no video, or a source without a usable video.
+    """
+    source, dest = Path(source), Path(dest)
+    height, width = resolution
+    _check(height, width, fps, source_fps, fit, min_frames, split_every, quality, workers)
+    if dest.exists() and not overwrite:
+        raise StyleganvError(
+            f"{dest} exists already: give another destination, or --overwrite to replace it."
+        )
+    videos = find_videos(source)
+    class_of = _classes(videos, classes)
+    report = PrepareReport(
+        dest, height, width, "lossless PNG" if quality is None else f"JPEG quality {quality}"
+    )
+    with ExitStack() as stack:
+        writer = stack.enter_context(writing_dataset(dest, height=height, width=width, quality=quality))
+        spool = stack.enter_context(tempfile.TemporaryDirectory(prefix=f".{dest.stem}.", dir=dest.parent))
+        job = _Job(height, width, fit, fps, source_fps, quality, Path(spool))
+        names = sorted(set(class_of.values()), key=natural_key)
+        enlarged = 0
+        for video, encoded in zip(videos, _encode_all(videos, job, workers), strict=True):
+            label = names.index(class_of[video.name]) if class_of else None
+            reason = encoded.reason or _too_short(len(encoded.sizes), min_frames)
+            if reason:
+                report.skipped.append((video.name, reason))
+            else:
+                _store(writer, video, encoded, label, split_every, min_frames)
+                report.found_fps[encoded.fps] = report.found_fps.get(encoded.fps, 0) + 1
+                enlarged += encoded.enlarged
+            encoded.path.unlink(missing_ok=True)
+        if not writer.videos:
+            reasons = "; ".join(f"{name}: {reason}" for name, reason in report.skipped[:3])
+            raise StyleganvError(f"No video of {source} can be used ({reasons}): give other videos.")
+        report.fps = fps or max(report.found_fps, key=lambda rate: (report.found_fps[rate], rate))
+        names = _drop_empty_classes(writer, names)
+        writer.finish(fps=report.fps, class_names=names, extra={"fit": fit})
+    report.lengths = [video.num_frames for video in writer.videos]
+    for video_record in writer.videos:
+        if video_record.label is not None:
+            name = names[video_record.label]
+            report.class_counts[name] = report.class_counts.get(name, 0) + 1
+    report.notes = _notes(report, fps, enlarged)
+    return report
+
+
+def _check(
+    height: int,
+    width: int,
+    fps: float | None,
+    source_fps: float,
+    fit: str,
+    min_frames: int,
+    split_every: int | None,
+    quality: int | None,
+    workers: int | None,
+) -> None:
+    """Refuse settings that no video could meet."""
+    for fits, message in (
+        (height >= 4 and width >= 4, f"resolution {height}x{width} must be at least 4 pixels each way"),
+        (fps is None or 0 < fps < 1000, f"fps {fps} must lie between 0 and 1000"),
+        (0 < source_fps < 1000, f"source fps {source_fps} must lie between 0 and 1000"),
+        (fit in get_args(Fit), f"fit {fit!r} must be one of {', '.join(get_args(Fit))}"),
+        (min_frames >= 1, f"min frames {min_frames} must be at least 1"),
+        (
+            split_every is None or split_every >= min_frames,
+            f"split every {split_every} must reach min frames",
+        ),
+        (quality is None or 1 <= quality <= 100, f"quality {quality} must lie in 1..100, or be none for PNG"),
+        (workers is None or workers >= 1, f"workers {workers} must be at least 1"),
+    ):
+        if not fits:
+            raise StyleganvError(f"The {message}: change that setting.")
+
+
+def _classes(videos: list[VideoSource], classes: str) -> dict[str, str]:
+    """The class of each video by its name; empty for no classes."""
+    if classes == "none":
+        return {}
+    if classes not in ("auto", "folders"):
+        return _labels_from_file(videos, Path(classes))
+    without = [video.name for video in videos if video.class_name is None]
+    if classes == "folders" and without:
+        raise StyleganvError(
+            f"{without[0]} lies in no class folder: move it into one, or use --classes none."
+        )
+    found = {video.name: video.class_name for video in videos if video.class_name is not None}
+    # A folder around each single video is not a class.
+    if classes == "auto" and (without or not 2 <= len(set(found.values())) < len(videos)):
+        return {}
+    return found
+
+
+def _labels_from_file(videos: list[VideoSource], path: Path) -> dict[str, str]:
+    if path.suffix.lower() not in (".csv", ".json") or not path.is_file():
+        raise StyleganvError(
+            f"{path} is no file of labels: --classes takes auto, folders, none, or a .csv or .json file."
+        )
+    try:
+        if path.suffix.lower() == ".json":
+            rows = [(name, label) for name, label in json.loads(path.read_text("utf-8")).items()]
+        else:
+            with open(path, newline="", encoding="utf-8-sig") as file:
+                rows = [(name, label) for name, label in csv.reader(file)]
+    except (ValueError, AttributeError) as error:
+        raise StyleganvError(
+            f"{path} cannot be read as labels: write lines of name,label (.csv) or {{name: label}} (.json)."
+        ) from error
+    if path.suffix.lower() == ".csv" and rows and rows[0] == ("name", "label"):
+        rows = rows[1:]
+    by_name = {video.name: video.name for video in videos}
+    by_name |= {video.files[0]: video.name for video in videos if video.is_video_file}
+    class_of = {}
+    for name, label in rows:
+        if name.strip() not in by_name:
+            raise StyleganvError(
+                f"{path} labels {name!r}, which is no video of the source: correct or remove that line."
+            )
+        class_of[by_name[name.strip()]] = str(label).strip()
+    for video in videos:
+        if video.name not in class_of:
+            raise StyleganvError(f"{path} has no label for the video {video.name!r}: add a line for it.")
+    return class_of
+
+
+def _encode_all(videos: list[VideoSource], job: _Job, workers: int | None) -> Iterator[_Encoded]:
+    """Encode the videos in order; at most two a worker are under way, so that the disk holds few."""
+    count = min(workers or os.cpu_count() or 1, len(videos))
+    bar = tqdm(total=len(videos), desc="prepare", unit="video")
+    with bar, ExitStack() as stack:
+        if count == 1:
+            for index, video in enumerate(videos):
+                yield _encode(video, job, index)
+                bar.update()
+            return
+        context = multiprocessing.get_context("spawn")
+        pool = stack.enter_context(ProcessPoolExecutor(count, mp_context=context))
+        stack.callback(lambda: pool.shutdown(cancel_futures=True))
+        under_way: deque[Future[_Encoded]] = deque()
+        try:
+            for index, video in enumerate(videos):
+                under_way.append(pool.submit(_encode, video, job, index))
+                if len(under_way) == 2 * count:
+                    yield under_way.popleft().result()
+                    bar.update()
+            while under_way:
+                yield under_way.popleft().result()
+                bar.update()
+        except BrokenProcessPool as error:
+            raise StyleganvError(
+                "A worker process of prepare died, perhaps for lack of memory: use --workers 1."
+            ) from error
+
+
+def _encode(video: VideoSource, job: _Job, index: int) -> _Encoded:
+    """Decode, resize and encode one video into a file of its own, so that long videos need no memory."""
+    path = job.spool / str(index)
+    sizes = []
+    enlarged = False
+    try:
+        native = video.native_fps() or job.source_fps
+        with open(path, "wb") as file:
+            for frame in video.frames(job.fps, job.source_fps):
+                enlarged |= frame.shape[0] < job.height or frame.shape[1] < job.width
+                sizes.append(file.write(encode_frame(_fit_frame(frame, job), job.quality)))
+    except StyleganvError as error:
+        return _Encoded(path, reason=str(error))
+    return _Encoded(path, tuple(sizes), round(native, 3), enlarged)
+
+
+def _fit_frame(frame: np.ndarray, job: _Job) -> np.ndarray:
+    """Resize `[H, W, 3]` to the job's height and width in one Lanczos step from the decoded pixels."""
+    height, width = frame.shape[:2]
+    image = Image.fromarray(np.ascontiguousarray(frame))
+    size = (job.width, job.height)
+    if job.fit == "pad":
+        scale = min(job.width / width, job.height / height)
+        inner = (max(1, round(width * scale)), max(1, round(height * scale)))
+        canvas = Image.new("RGB", size)
+        corner = ((job.width - inner[0]) // 2, (job.height - inner[1]) // 2)
+        canvas.paste(image.resize(inner, Image.Resampling.LANCZOS), corner)
+        return np.asarray(canvas)
+    box = (0.0, 0.0, float(width), float(height))
+    if job.fit == "crop":
+        scale = min(width / job.width, height / job.height)
+        left, top = (width - job.width * scale) / 2, (height - job.height * scale) / 2
+        box = (left, top, width - left, height - top)
+    return np.asarray(image.resize(size, Image.Resampling.LANCZOS, box=box))
+
+
+def _too_short(frames: int, min_frames: int) -> str | None:
+    if frames >= min_frames:
+        return None
+    return f"{frames} frames, fewer than the {min_frames} asked for"
+
+
+def _store(
+    writer: DatasetWriter,
+    video: VideoSource,
+    encoded: _Encoded,
+    label: int | None,
+    split_every: int | None,
+    min_frames: int,
+) -> None:
+    """Copy an encoded video into the data set, in pieces where asked."""
+    total = len(encoded.sizes)
+    length = split_every or total
+    starts = [start for start in range(0, total, length) if min(length, total - start) >= min_frames]
+    with open(encoded.path, "rb") as file:
+        for number, start in enumerate(starts):
+            name = video.name if total <= length else f"{video.name}_{number:03d}"
+            meta: dict[str, Any] = {"source": video.files[0] if video.is_video_file else video.name}
+            if total > length:
+                meta["start"] = start
+            frames = (file.read(size) for size in encoded.sizes[start : start + length])
+            writer.add(name, frames, label, meta)
+
+
+def _drop_empty_classes(writer: DatasetWriter, names: list[str]) -> list[str]:
+    """Classes whose videos were all skipped cannot be learned: renumber the others without them."""
+    kept = sorted({video.label for video in writer.videos if video.label is not None})
+    writer.videos = [
+        replace(video, label=None if video.label is None else kept.index(video.label))
+        for video in writer.videos
+    ]
+    return [names[label] for label in kept]
+
+
+def _notes(report: PrepareReport, fps: float | None, enlarged: int) -> list[str]:
+    notes = []
+    if fps is None and len(report.found_fps) > 1:
+        notes.append(
+            f"the videos have different frame rates but share one clock of {report.fps:g} fps, so some play "
+            f"faster or slower than filmed: prepare again with --fps {report.fps:g} to resample them."
+        )
+    if fps is not None and any(rate < 0.99 * fps for rate in report.found_fps):
+        notes.append(f"some videos have fewer than {fps:g} fps, so frames repeat in them: lower --fps.")
+    if enlarged:
+        notes.append(
+            f"{enlarged} videos are smaller than the resolution and were enlarged: lower --resolution."
+        )
+    return notes
