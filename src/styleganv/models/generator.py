@@ -54,6 +54,10 @@ class Generator(nn.Module):
             longest_period: of the time encoding, in frames.
             amplitude: learn the waves' amplitudes (the paper) rather than fix them at 1 (the released code).
         """
+        # What a model folder records to build the same network again; taken before other names appear.
+        self.arguments = {
+            name: value for name, value in locals().items() if name not in ("self", "__class__")
+        }
         super().__init__()
         self.height, self.width, self.num_classes, self.z_dim = height, width, num_classes, z_dim
         levels = resolution_levels(height, width)

@@ -30,12 +30,13 @@ class Mapping(nn.Module):
 
     def forward(self, z: Tensor, label: Tensor | None = None, *, psi: float = 1.0) -> Tensor:
         """Content style w, truncated towards the mean: `w_mean + psi (w − w_mean)` (psi = 1 changes nothing)."""
-        x = normalize(z)
-        if self.embed is not None:
-            if label is None:
-                raise ValueError("this model is class-conditional: pass label [B, K]")
-            x = torch.cat([x, normalize(self.embed(label))], dim=1)
-        w = self.layers(x)
+        if self.embed is not None and label is None:
+            raise ValueError("this model is class-conditional: pass label [B, K]")
+        with torch.autocast(z.device.type, enabled=False):
+            x = normalize(z)
+            if self.embed is not None:
+                x = torch.cat([x, normalize(self.embed(label))], dim=1)
+            w = self.layers(x)
         return w if psi == 1.0 else self.w_mean.lerp(w, psi)
 
     @torch.no_grad()

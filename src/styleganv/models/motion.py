@@ -12,27 +12,26 @@ from torch import Tensor, nn
 
 from styleganv.models.layers import Dense
 
-# (clip [N], first_slot [N], count) -> noise [N, count, noise_dim]: the noise of `count` slots from `first_slot`
-# on, for the clips numbered `clip`. Addressing by slot is what makes any time cheap.
-SlotNoise = Callable[[Tensor, Tensor, int], Tensor]
+# (clip [N], slots [N, S]) -> noise [N, S, noise_dim]: the noise of these slots of the clips numbered `clip`.
+# Addressing by slot number is what makes every time equally cheap.
+SlotNoise = Callable[[Tensor, Tensor], Tensor]
 
 
 def noise_from_tensor(noise: Tensor) -> SlotNoise:
     """The slots 0 … S−1 of `noise [B, S, noise_dim]` as a `SlotNoise`.
 
-    Raises (when called): ValueError if slots before the first or after the last are asked for.
+    Raises (when called): ValueError if a slot outside 0 … S−1 is asked for.
     """
 
-    def window(clip: Tensor, first_slot: Tensor, count: int) -> Tensor:
-        first, last = int(first_slot.min()), int(first_slot.max()) + count
-        if first < 0 or last > noise.shape[1]:
+    def noise_of(clip: Tensor, slots: Tensor) -> Tensor:
+        if int(slots.min()) < 0 or int(slots.max()) >= noise.shape[1]:
             raise ValueError(
-                f"these times need the motion noise of slots {first} to {last - 1}; it has {noise.shape[1]} slots"
+                f"these times need the motion noise of slots {int(slots.min())} to {int(slots.max())}; "
+                f"it has slots 0 to {noise.shape[1] - 1}"
             )
-        slots = first_slot[:, None] + torch.arange(count, device=first_slot.device)
         return noise[clip[:, None], slots]
 
-    return window
+    return noise_of
 
 
 class MotionConv1d(nn.Module):
@@ -148,12 +147,10 @@ class Motion(nn.Module):
         t_left = slot * self.slot_distance
         return self.encoding(left, right, times, t_left, t_left + self.slot_distance)
 
-    def codes(
-        self, clip: Tensor, first_slot: Tensor, count: int, noise: SlotNoise, label: Tensor | None
-    ) -> Tensor:
-        """Codes u of `count` slots from `first_slot [N]` on, for the clips `clip [N]`: `[N, count, U]`."""
-        weight = self.convs[0].weight
-        x = noise(clip, first_slot, count + self.reach).to(device=weight.device, dtype=weight.dtype)
+    def codes(self, clip: Tensor, slots: Tensor, noise: SlotNoise, label: Tensor | None) -> Tensor:
+        """Codes u from the noise at `slots [N, S]` of the clips `clip [N]`: `[N, S − reach, U]`."""
+        weight: Tensor = self.convs[0].weight  # type: ignore[assignment]
+        x = noise(clip, slots).to(device=weight.device, dtype=weight.dtype)
         if label is not None:
             x = torch.cat([x, label[clip].to(x.dtype)[:, None].expand(-1, x.shape[1], -1)], dim=2)
         return self.convs(x.transpose(1, 2)).transpose(1, 2)
@@ -162,15 +159,19 @@ class Motion(nn.Module):
         """Codes of the slots `slot [B, T]` and of the ones after them, each `[B, T, U]`."""
         batch, num_times = slot.shape
         clip = torch.arange(batch, device=slot.device)
-        first = slot.amin(dim=1)
-        offset = slot - first[:, None]
-        span = int(offset.max()) + 2
-        if span + self.reach > num_times * (2 + self.reach):
-            # Times far apart: a window a time costs less than one window over all of them.
-            pairs = self.codes(clip.repeat_interleave(num_times), slot.flatten(), 2, noise, label)
+        first, last = slot.amin(dim=1), slot.amax(dim=1) + 1
+        count = int((last - first).max()) + 1
+        if count + self.reach > num_times * (2 + self.reach):
+            # Times far apart: a window of noise for each time costs less than one window over all of them.
+            window = slot.flatten()[:, None] + torch.arange(2 + self.reach, device=slot.device)
+            pairs = self.codes(clip.repeat_interleave(num_times), window, noise, label)
             left, right = pairs.unflatten(0, (batch, num_times)).unbind(dim=2)
             return left, right
-        codes = self.codes(clip, first, span, noise, label)
+        window = first[:, None] + torch.arange(count + self.reach, device=slot.device)
+        # Clips that need fewer slots than others repeat their last one; nobody reads the codes it gives.
+        window = window.minimum((last + self.reach)[:, None])
+        codes = self.codes(clip, window, noise, label)
+        offset = slot - first[:, None]
         return codes[clip[:, None], offset], codes[clip[:, None], offset + 1]
 
 
@@ -197,10 +198,10 @@ class RecurrentMotion(nn.Module):
         times = times.double()
         slot = torch.floor(times).long()
         clip = torch.arange(len(times), device=times.device)
-        weight = self.lstm.weight_ih_l0
-        x = noise(clip, torch.zeros_like(clip), int(slot.max()) + 2).to(
-            device=weight.device, dtype=weight.dtype
-        )
+        weight: Tensor = self.lstm.weight_ih_l0  # type: ignore[assignment]
+        slots = torch.arange(int(slot.max()) + 2, device=slot.device).expand(len(slot), -1)
+        slots = slots.minimum(slot.amax(dim=1, keepdim=True) + 1)
+        x = noise(clip, slots).to(device=weight.device, dtype=weight.dtype)
         if label is not None:
             x = torch.cat([x, label.to(x.dtype)[:, None].expand(-1, x.shape[1], -1)], dim=2)
         codes = self.lstm(x)[0]

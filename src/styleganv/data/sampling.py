@@ -1,0 +1,74 @@
+"""Which video, which frames: pure index arithmetic, without reading anything.
+
+Every draw is a function of (seed, clip number), so the order of the data after an interruption, on any number
+of processes, is the order it would have had. T frames a clip; times in frames.
+"""
+
+from typing import Any
+
+import numpy as np
+
+ORDER, REAL, FAKE = 1, 2, 3
+
+
+def clip_random(seed: int, purpose: int, number: int) -> np.random.Generator:
+    """The random numbers of one clip for one purpose, independent of all others."""
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence((seed, purpose, number))))
+
+
+class VideoOrder:
+    """Clip number → video index: every epoch is a new shuffle in which each video comes once."""
+
+    def __init__(self, num_videos: int, seed: int) -> None:
+        self.num_videos = num_videos
+        self.seed = seed
+        self._epoch = -1
+        self._order = np.arange(0)
+
+    def __getitem__(self, number: int) -> int:
+        epoch, position = divmod(number, self.num_videos)
+        if epoch != self._epoch:
+            self._epoch = epoch
+            self._order = clip_random(self.seed, ORDER, epoch).permutation(self.num_videos)
+        return int(self._order[position])
+
+
+def possible_spans(num_frames: int, length: int, max_span: int) -> list[int]:
+    """Total spans of a clip: the powers of two in T−1 … min(length−1, max_span), else the longest that fits.
+
+    Raises:
+        ValueError: if the video has fewer than T frames.
+    """
+    if length < num_frames:
+        raise ValueError(f"a clip of {num_frames} frames does not fit into a video of {length}")
+    if num_frames == 1:
+        return [0]
+    longest = max(num_frames - 1, min(length - 1, max_span))
+    powers = [2**i for i in range(longest.bit_length()) if num_frames - 1 <= 2**i <= longest]
+    return powers or [longest]
+
+
+def draw_offsets(random: np.random.Generator, num_frames: int, length: int, max_span: int) -> np.ndarray:
+    """Frames of a sparse clip counted from its first: `[T]` whole numbers, 0 first and the span last, distinct
+    random ones between (StyleGAN-V, section 3.2)."""
+    span = int(random.choice(possible_spans(num_frames, length, max_span)))
+    if num_frames == 1:
+        return np.zeros(1, dtype=np.int64)
+    inner: Any = 1 + random.choice(span - 1, size=num_frames - 2, replace=False) if num_frames > 2 else []
+    return np.sort(np.array([0, *inner, span], dtype=np.int64))
+
+
+def draw_real_frames(random: np.random.Generator, num_frames: int, length: int, max_span: int) -> np.ndarray:
+    """Frame numbers `[T]` of a real clip, anywhere in a video of `length` frames."""
+    offsets = draw_offsets(random, num_frames, length, max_span)
+    return offsets + random.integers(length - offsets[-1])
+
+
+def draw_fake_times(
+    random: np.random.Generator, num_frames: int, length: int, max_span: int, longest: int
+) -> np.ndarray:
+    """Times `[T]` of a generated clip, float64: spans as for real clips, with a common fractional start in the
+    length of a training video (its first `longest` frames)."""
+    length = min(length, longest)
+    offsets = draw_offsets(random, num_frames, length, max_span)
+    return offsets + random.uniform(0, length - 1 - offsets[-1])

@@ -1,0 +1,76 @@
+"""Several processes under `torchrun`; every function does the obvious thing in a single process.
+
+Processes take strided parts of a batch (clip numbers rank, rank + world size, …), so that the groups of the
+minibatch standard deviation are those of the whole batch, and one process or many train alike.
+"""
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+
+def rank() -> int:
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def world_size() -> int:
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+@contextmanager
+def processes() -> Iterator[torch.device]:
+    """Join the other processes if `torchrun` started this one; yields the device to train on."""
+    local_rank = int(os.environ.get("LOCAL_RANK", "0"))
+    device = torch.device("cuda", local_rank) if torch.cuda.is_available() else torch.device("cpu")
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    together = "RANK" in os.environ and not dist.is_initialized()
+    if together:
+        dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
+    try:
+        yield device
+    finally:
+        if together:
+            dist.destroy_process_group()
+
+
+def mean(x: Tensor) -> Tensor:
+    """The mean of `x` over the processes."""
+    if world_size() > 1:
+        x = x.clone()
+        dist.all_reduce(x)
+        x /= world_size()
+    return x
+
+
+def average_gradients(parameters: Iterable[nn.Parameter]) -> Tensor:
+    """Replace gradients by their mean over the processes, in one transfer; returns whether all are finite.
+
+    Parameters without a gradient are left out: they are the same ones on every process.
+    """
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    flat = torch.cat([g.flatten() for g in gradients])
+    if world_size() > 1:
+        dist.all_reduce(flat)
+        flat /= world_size()
+        for gradient, part in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+            gradient.copy_(part.view_as(gradient))
+    return flat.sum().isfinite()
+
+
+def any_process(flag: bool) -> bool:
+    """Whether the flag is set on any process; all of them get the same answer."""
+    if world_size() == 1:
+        return flag
+    answer = torch.tensor(float(flag))
+    dist.all_reduce(answer, dist.ReduceOp.MAX)
+    return bool(answer)
+
+
+def barrier() -> None:
+    if world_size() > 1:
+        any_process(False)

@@ -1,0 +1,62 @@
+"""A model is a folder: `model.safetensors` with the weights, `config.json` with all else; nothing pickled."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from styleganv.errors import StyleganvError
+from styleganv.files import written_whole
+from styleganv.models.generator import Generator
+
+FORMAT = 1
+
+
+def save_model(
+    folder: Path | str, generator: Generator, *, data: dict[str, Any], training: dict[str, Any]
+) -> None:
+    """Write the folder whole.
+
+    Args:
+        data: of the training set: at least `fps` and `class_names`.
+        training: how far the weights were trained: `clips_seen`, `frames_seen`, … (for people).
+    """
+    config = {"format": FORMAT, "generator": generator.arguments, "data": data, "training": training}
+    with written_whole(folder) as part:
+        part.mkdir()
+        weights = {name: value.detach().cpu().contiguous() for name, value in generator.state_dict().items()}
+        save_file(weights, part / "model.safetensors")
+        (part / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+
+
+def load_model(folder: Path | str) -> tuple[Generator, dict[str, Any]]:
+    """The generator of a model folder (or of a run's `model/`) on the CPU in evaluation mode, and its config.
+
+    Raises:
+        StyleganvError: if the folder is no model, of a newer format, or damaged.
+    """
+    folder = Path(folder)
+    if not (folder / "config.json").exists() and (folder / "model" / "config.json").exists():
+        folder = folder / "model"
+    try:
+        config = json.loads((folder / "config.json").read_text())
+        if config["format"] != FORMAT:
+            raise StyleganvError(
+                f"{folder} has model format {config['format']}, this program reads {FORMAT}: update styleganv."
+            )
+        with torch.random.fork_rng(devices=[]):
+            generator = Generator(**config["generator"])
+        generator.load_state_dict(load_file(folder / "model.safetensors"))
+    except FileNotFoundError as error:
+        raise StyleganvError(
+            f"{folder} is not a model: give a folder with config.json and model.safetensors, or a training run."
+        ) from error
+    except (SafetensorError, RuntimeError, KeyError, TypeError, ValueError, OSError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise StyleganvError(
+            f"The model in {folder} is damaged ({reason}): copy or train it again."
+        ) from error
+    return generator.eval().requires_grad_(False), config

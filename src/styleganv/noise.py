@@ -1,0 +1,44 @@
+"""From seeds to normal numbers that are the same on every machine, whatever is asked for before.
+
+Philox counts: key (seed, stream) and block number give the numbers directly, so slot 10⁷ of a video costs what
+slot 0 costs. The generator's raw bits are fixed by its definition; Box–Muller makes them normal in float64.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch import Tensor
+
+CONTENT, MOTION, CLASS = 1, 2, 3
+_MASK = 2**64 - 1
+
+
+def normal(seed: int, stream: int, block: int, count: int) -> np.ndarray:
+    """`count` standard normal float32 numbers, a pure function of (seed, stream, block)."""
+    bits = np.random.Philox(key=[seed & _MASK, stream], counter=[0, block, 0, 0]).random_raw(
+        2 * ((count + 1) // 2)
+    )
+    uniform = ((bits >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
+    radius, angle = np.sqrt(-2 * np.log(uniform[::2])), 2 * np.pi * uniform[1::2]
+    return np.concatenate([radius * np.cos(angle), radius * np.sin(angle)])[:count].astype(np.float32)
+
+
+def uniform_integer(seed: int, stream: int, below: int) -> int:
+    """A whole number in 0 … below−1, a pure function of (seed, stream)."""
+    return int(np.random.Philox(key=[seed & _MASK, stream]).random_raw() % below)
+
+
+class SeededNoise:
+    """Motion noise of one video per seed, addressed by slot number (a `models.motion.SlotNoise`)."""
+
+    def __init__(self, seeds: Sequence[int], noise_dim: int) -> None:
+        self.seeds = list(seeds)
+        # Consecutive chunks of a video share all but a few of their slots.
+        self._slot = lru_cache(maxsize=4096)(lambda seed, slot: normal(seed, MOTION, slot, noise_dim))
+
+    def __call__(self, clip: Tensor, slots: Tensor) -> Tensor:
+        """Noise of `slots [N, S]` for the videos `clip [N]`: `[N, S, noise_dim]`, float32 on the CPU."""
+        rows = zip(clip.tolist(), slots.tolist(), strict=True)
+        return torch.from_numpy(np.stack([[self._slot(self.seeds[c], s) for s in row] for c, row in rows]))

@@ -1,0 +1,208 @@
+"""Every setting of a training, as one frozen tree, and presets: functions that return it.
+
+A run saves its resolved settings as plain YAML (`settings.yaml`); the command line overrides any of them.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal, get_type_hints
+
+import yaml
+
+from styleganv.errors import StyleganvError
+from styleganv.files import written_whole
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """The networks."""
+
+    channel_base: int = 16384
+    """Channels at resolution r are channel_base / r, up to channel_max."""
+    channel_max: int = 512
+    """Most channels of any layer."""
+    z_dim: int = 512
+    """Width of the content noise z."""
+    w_dim: int = 512
+    """Width of the content style w, and of the discriminator's condition."""
+    mapping_layers: int = 2
+    """Layers from z to w."""
+    motion: Literal["conv", "lstm", "none"] = "conv"
+    """Motion codes: conv (acyclic, any time), lstm (ablation), none (images; needs --frames 1)."""
+    motion_dim: int = 512
+    """Width of motion noise, motion codes and time encoding (even)."""
+    slot_distance: float = 16.0
+    """Frames between two motion noise vectors; match it to the data's speed (`styleganv inspect` suggests)."""
+    longest_period: float = 1024.0
+    """Longest wave of the time encoding, in frames."""
+    amplitude: bool = True
+    """Learn the amplitudes of the time encoding (the paper); off: all 1 (the released code)."""
+    condition: Literal["modulate+project", "project", "none"] = "modulate+project"
+    """How the time between frames enters the discriminator."""
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """The optimisation. Amounts are counted in clips."""
+
+    clips: int = 5_000_000
+    """Real clips to show the discriminator before the training ends."""
+    minutes: float | None = None
+    """End after this many minutes, if that comes first."""
+    batch: int = 16
+    """Clips a step, over all processes."""
+    micro_batch: int | None = None
+    """Clips at a time in one process, to save memory (a multiple of 4); None takes them all at once."""
+    frames: int = 3
+    """Frames a clip, T; 2 or 3."""
+    max_span: int = 32
+    """Longest distance from the first to the last frame of a clip, in frames."""
+    lr: float = 0.0025
+    """Learning rate of both networks (Adam, betas 0 and 0.99)."""
+    r1_gamma: float | None = None
+    """Weight of the R1 penalty; None takes 0.0002 · height · width / batch."""
+    r1_interval: int = 16
+    """Steps between two R1 penalties."""
+    ema_half_life: float | None = None
+    """Half-life of the averaged generator in clips; None takes 312 · batch."""
+    ema_rampup: float | None = 0.05
+    """While training from scratch, a half-life of at most this share of the clips seen; None: no ramp-up."""
+    conditional: bool = True
+    """Use the classes of the data set, where it has two or more."""
+    mirror: bool = False
+    """Show mirrored clips too. It destroys the direction of motion (`styleganv inspect` advises)."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Of convolutions; auto takes bfloat16 where the machine is faster with it. R1 is always float32."""
+    seed: int = 0
+    """Start of all random numbers."""
+    workers: int | None = None
+    """Processes that read data; None chooses, 0 reads in the training process."""
+
+
+@dataclass(frozen=True)
+class AugmentSettings:
+    """Augmentation of what the discriminator sees: one transform for all frames of a clip."""
+
+    augment: Literal["ada", "fixed", "none"] = "ada"
+    """Adaptive strength (ADA), a fixed one, or none."""
+    augment_target: float = 0.6
+    """ADA raises the strength while the share of real clips judged real, minus those judged fake, is above."""
+    augment_p: float = 0.0
+    """Probability of each transform at the start (ada) or throughout (fixed)."""
+    augment_max_p: float = 0.8
+    """ADA's cap; higher ones leak into the generated videos."""
+    augment_clips: int = 500_000
+    """Clips in which ADA can move the probability from 0 to 1."""
+    augment_rotation: bool = False
+    """Also rotate. Known to leak rotated videos."""
+    augment_mirror: bool = False
+    """Also mirror. Known to leak mirrored motion."""
+
+
+@dataclass(frozen=True)
+class ReportSettings:
+    """What a run writes, and how often."""
+
+    report_every: int = 1000
+    """Clips between two lines of the log (and their TensorBoard points)."""
+    snapshot_every: int = 100_000
+    """Clips between two snapshots (grid picture and video)."""
+    save_every: int = 50_000
+    """Clips between two checkpoints."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All settings of a run."""
+
+    model: ModelSettings = field(default_factory=ModelSettings)
+    training: TrainingSettings = field(default_factory=TrainingSettings)
+    augment: AugmentSettings = field(default_factory=AugmentSettings)
+    report: ReportSettings = field(default_factory=ReportSettings)
+
+
+def tiny_cpu() -> Settings:
+    """Small networks for 32² to 64² in minutes on a processor without a GPU."""
+    return Settings(
+        model=ModelSettings(channel_base=1024, channel_max=64, z_dim=128, w_dim=128, motion_dim=128),
+        training=TrainingSettings(clips=200_000, r1_gamma=0.5, ema_rampup=0.1),
+        report=ReportSettings(report_every=320, snapshot_every=8_000, save_every=4_000),
+    )
+
+
+def resolution_64() -> Settings:
+    """Full networks at 64²."""
+    return Settings(training=TrainingSettings(batch=32))
+
+
+def resolution_128() -> Settings:
+    """Full networks at 128²."""
+    return Settings(training=TrainingSettings(batch=32))
+
+
+def faces_256() -> Settings:
+    """The paper's FaceForensics: 256², fast motion."""
+    return Settings(training=TrainingSettings(clips=8_000_000, batch=64))
+
+
+def sky_256() -> Settings:
+    """The paper's SkyTimelapse: 256², slow motion."""
+    return replace(faces_256(), model=ModelSettings(slot_distance=256))
+
+
+def resolution_512() -> Settings:
+    """512² with twice the channels at each resolution."""
+    return Settings(
+        model=ModelSettings(channel_base=32768),
+        training=TrainingSettings(clips=8_000_000, batch=32, micro_batch=8),
+    )
+
+
+def resolution_1024() -> Settings:
+    """1024² from two frames a clip."""
+    return Settings(
+        model=ModelSettings(channel_base=32768),
+        training=TrainingSettings(clips=8_000_000, batch=32, micro_batch=4, frames=2, lr=0.002),
+    )
+
+
+PRESETS: dict[str, Callable[[], Settings]] = {
+    "tiny-cpu": tiny_cpu,
+    "64": resolution_64,
+    "128": resolution_128,
+    "256-faces": faces_256,
+    "256-sky": sky_256,
+    "512": resolution_512,
+    "1024": resolution_1024,
+}
+
+
+def preset(name: str) -> Settings:
+    """The preset of that name; `StyleganvError` lists the names if there is none."""
+    if name not in PRESETS:
+        raise StyleganvError(f"There is no preset {name!r}: choose one of {', '.join(PRESETS)}.")
+    return PRESETS[name]()
+
+
+def save_settings(settings: Settings, path: Path) -> None:
+    with written_whole(path) as part:
+        part.write_text(yaml.safe_dump(dataclasses.asdict(settings), sort_keys=False))
+
+
+def load_settings(path: Path) -> Settings:
+    """Settings as `save_settings` wrote them; missing ones take their defaults, unknown ones are refused."""
+    try:
+        tree = yaml.safe_load(path.read_text())
+    except (OSError, yaml.YAMLError) as error:
+        raise StyleganvError(f"The settings {path} cannot be read ({error}): restore the file.") from error
+    groups = get_type_hints(Settings)
+    parts: dict[str, Any] = {}
+    for group, values in (tree or {}).items():
+        known = {f.name for f in dataclasses.fields(groups[group])} if group in groups else set()
+        unknown = [f"{group}.{name}" for name in values if name not in known] if known else [group]
+        if unknown:
+            raise StyleganvError(f"{path} has unknown settings ({', '.join(unknown)}): remove them.")
+        parts[group] = groups[group](**values)
+    return Settings(**parts)

@@ -1,0 +1,274 @@
+"""A GAN as four verbs: update the generator, the discriminator, its R1 penalty, and the averaged generator.
+
+Shapes: B clips of this process, T frames a clip. `clips_seen` counts clips of all processes; frames are
+always T times as many and never mixed up with them.
+"""
+
+import contextlib
+import copy
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from styleganv import distributed
+from styleganv.clip import Clip
+from styleganv.data.dataset import VideoDataset
+from styleganv.models import Discriminator, Generator
+from styleganv.recipes import Settings
+from styleganv.training.augment import NUM_UNIFORM, AdaptiveStrength, augment
+from styleganv.training.feed import FakeInputs, RealClips, fake_inputs, torch_random
+from styleganv.training.losses import discriminator_loss, generator_loss, r1_penalty
+
+GENERATOR_PHASE, DISCRIMINATOR_PHASE = 0, 1
+
+
+def build_networks(settings: Settings, data: VideoDataset) -> tuple[Generator, Discriminator]:
+    """Freshly initialised networks for a data set; the same seed gives the same weights."""
+    model, training = settings.model, settings.training
+    num_classes = data.num_classes if training.conditional else 0
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(training.seed)
+        generator = Generator(
+            data.height,
+            data.width,
+            num_classes=num_classes,
+            z_dim=model.z_dim,
+            w_dim=model.w_dim,
+            mapping_layers=model.mapping_layers,
+            channel_base=model.channel_base,
+            channel_max=model.channel_max,
+            motion=model.motion,
+            motion_noise_dim=model.motion_dim,
+            motion_code_dim=model.motion_dim,
+            num_frequencies=model.motion_dim // 2,
+            slot_distance=model.slot_distance,
+            longest_period=model.longest_period,
+            amplitude=model.amplitude,
+        )
+        discriminator = Discriminator(
+            data.height,
+            data.width,
+            num_frames=training.frames,
+            num_classes=num_classes,
+            channel_base=model.channel_base,
+            channel_max=model.channel_max,
+            condition=model.condition,
+            condition_dim=model.w_dim,
+        )
+    return generator, discriminator
+
+
+class GanTrainer:
+    """Networks, optimisers and augmentation strength; each `update_…` is a part of one training step."""
+
+    def __init__(
+        self, settings: Settings, generator: Generator, discriminator: Discriminator, *, device: torch.device
+    ) -> None:
+        self.settings, self.device = settings, device
+        training, pixels = settings.training, generator.height * generator.width
+        self.generator = generator.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.discriminator = discriminator.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.generator_ema = copy.deepcopy(self.generator).eval().requires_grad_(False)
+        self.gamma = training.r1_gamma if training.r1_gamma is not None else 0.0002 * pixels / training.batch
+        self.half_life = training.ema_half_life or training.batch * 10_000 / 32
+        # The lazy penalty acts every 16th step, so Adam's rate and memory shrink by 16/17 (StyleGAN2, appendix B).
+        lazy = training.r1_interval / (training.r1_interval + 1)
+        self.optimizer_g = _adam(self.generator, training.lr, 0.99)
+        self.optimizer_d = _adam(self.discriminator, training.lr * lazy, 0.99**lazy)
+        self.strength = AdaptiveStrength(
+            settings.augment.augment_p,
+            target=settings.augment.augment_target,
+            max_p=settings.augment.augment_max_p,
+            clips=settings.augment.augment_clips,
+            device=device,
+        )
+        self.step = 0
+        self.finite = torch.ones((), dtype=torch.bool, device=device)
+        self.statistics: dict[str, Tensor] = {}
+        local = training.batch // distributed.world_size()
+        self.parts = local // min(training.micro_batch or local, local)
+        self.dtype = working_precision(training.precision, device)
+
+    @property
+    def clips_seen(self) -> int:
+        return self.step * self.settings.training.batch
+
+    def train_step(self, clips: RealClips, real: Clip) -> None:
+        """One whole step on this process's share `real` of the batch (frames uint8)."""
+        real = Clip(real.frames.float() / 127.5 - 1, real.times, real.label)
+        numbers = [
+            self.clips_seen + distributed.rank() + distributed.world_size() * i
+            for i in range(len(real.frames))
+        ]
+        self.update_g(self._fakes(clips, numbers, GENERATOR_PHASE), numbers)
+        self.update_d(real, self._fakes(clips, numbers, DISCRIMINATOR_PHASE), numbers)
+        if self.step % self.settings.training.r1_interval == 0:
+            self.update_r1(real, numbers)
+        self.step += 1
+        self.update_ema()
+
+    def update_g(self, fakes: list[FakeInputs], numbers: list[int]) -> None:
+        """Make fakes more real, and track the mean of w."""
+        w_mean = 0.0
+        with self._updating(self.generator, self.optimizer_g):
+            for part, fake in enumerate(fakes):
+                with self._autocast():
+                    w = self.generator.mapping(fake.z, fake.label)
+                    frames = self.generator.synthesize(w, fake.times, fake.noise, fake.label)
+                    frames = self._augmented(frames, numbers[part :: self.parts], purpose=20)
+                    loss = generator_loss(self.discriminator(frames, fake.times, fake.label))
+                (loss / self.parts).backward()
+                w_mean = w_mean + w.detach().mean(dim=0) / self.parts
+                self._note(loss_g=loss)
+        self.generator.mapping.update_mean(distributed.mean(torch.as_tensor(w_mean)))
+
+    def update_d(self, real: Clip, fakes: list[FakeInputs], numbers: list[int]) -> None:
+        """Tell real from fake, and adapt the augmentation."""
+        sign = torch.zeros((), device=self.device)
+        with self._updating(self.discriminator, self.optimizer_d):
+            for part, fake in enumerate(fakes):
+                mine = slice(part, None, self.parts)
+                label = None if real.label is None else real.label[mine]
+                with self._autocast():
+                    with torch.no_grad():
+                        frames = self.generator(fake.z, fake.times, fake.noise, fake.label)
+                        frames = self._augmented(frames, numbers[mine], purpose=21)
+                    shown = self._augmented(real.frames[mine], numbers[mine], purpose=22)
+                    logits_fake = self.discriminator(frames, fake.times, fake.label)
+                    logits_real = self.discriminator(shown, real.times[mine], label)
+                    loss = discriminator_loss(logits_real, logits_fake)
+                (loss / self.parts).backward()
+                sign += logits_real.detach().sign().mean() / self.parts
+                self._note(loss_d=loss, logits_real=logits_real.mean(), logits_fake=logits_fake.mean())
+        if self.settings.augment.augment == "ada":
+            self.strength.update(distributed.mean(sign), self.settings.training.batch)
+
+    def update_r1(self, real: Clip, numbers: list[int]) -> None:
+        """Penalise the discriminator's slope at real clips as it sees them (augmented), in float32."""
+        weight = self.gamma / 2 * self.settings.training.r1_interval
+        with self._updating(self.discriminator, self.optimizer_d):
+            for part in range(self.parts):
+                mine = slice(part, None, self.parts)
+                frames = (
+                    self._augmented(real.frames[mine], numbers[mine], purpose=23).detach().requires_grad_()
+                )
+                label = None if real.label is None else real.label[mine]
+                penalty = r1_penalty(self.discriminator(frames, real.times[mine], label), frames).mean()
+                (penalty * weight / self.parts).backward()
+                self._note(r1=penalty)
+
+    @torch.no_grad()
+    def update_ema(self) -> None:
+        """Let the averaged generator follow with its half-life in clips."""
+        half_life, rampup = self.half_life, self.settings.training.ema_rampup
+        if rampup is not None:
+            half_life = min(half_life, self.clips_seen * rampup)
+        decay = 0.5 ** (self.settings.training.batch / max(half_life, 1e-8))
+        averages, latest = list(self.generator_ema.parameters()), list(self.generator.parameters())
+        torch._foreach_lerp_(averages, latest, 1 - decay)
+        for average, now in zip(self.generator_ema.buffers(), self.generator.buffers(), strict=True):
+            average.copy_(now)
+
+    def read_statistics(self) -> dict[str, float]:
+        """Means since the last reading, over all processes."""
+        names = sorted(name for name in self.statistics if not name.endswith("/n"))
+        sums = torch.stack([self.statistics[n] / self.statistics[n + "/n"] for n in names])
+        values = distributed.mean(sums).tolist()
+        self.statistics = {}
+        return dict(zip(names, values, strict=True)) | {"augment_p": float(self.strength.p)}
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that a resumed run needs; random numbers and data order follow from the step."""
+        return {"step": self.step} | {name: part.state_dict() for name, part in self._parts().items()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.step = state["step"]
+        for name, part in self._parts().items():
+            part.load_state_dict(state[name])
+
+    def _parts(self) -> dict[str, Any]:
+        return {
+            "generator": self.generator,
+            "discriminator": self.discriminator,
+            "generator_ema": self.generator_ema,
+            "optimizer_g": self.optimizer_g,
+            "optimizer_d": self.optimizer_d,
+            "strength": self.strength,
+        }
+
+    @contextlib.contextmanager
+    def _updating(self, network: nn.Module, optimizer: torch.optim.Optimizer) -> Iterator[None]:
+        """Gradients for this network only; on leaving, average them over the processes and step."""
+        other = self.discriminator if network is self.generator else self.generator
+        other.requires_grad_(False)
+        optimizer.zero_grad(set_to_none=True)
+        yield
+        self.finite &= distributed.average_gradients(network.parameters())
+        optimizer.step()
+        other.requires_grad_(True)
+
+    def _fakes(self, clips: RealClips, numbers: list[int], phase: int) -> list[FakeInputs]:
+        """Inputs of fake clips, a strided part of the batch for each micro-batch."""
+        motion = self.generator.motion
+        return [
+            fake_inputs(
+                clips,
+                numbers[part :: self.parts],
+                phase=phase,
+                z_dim=self.generator.z_dim,
+                noise_dim=motion.noise_dim if motion else 1,
+                slot_distance=motion.slot_distance if motion else 1.0,
+                reach=motion.reach if motion else 0,
+                longest=int(self.settings.model.longest_period),
+                device=self.device,
+            )
+            for part in range(self.parts)
+        ]
+
+    def _augmented(self, frames: Tensor, numbers: list[int], *, purpose: int) -> Tensor:
+        options = self.settings.augment
+        if options.augment == "none":
+            return frames
+        uniform = torch.stack(
+            [
+                torch.rand(
+                    NUM_UNIFORM,
+                    generator=torch_random(self.device, self.settings.training.seed, purpose, n),
+                    device=self.device,
+                )
+                for n in numbers
+            ]
+        )
+        with torch.autocast(self.device.type, enabled=False):
+            return augment(
+                frames,
+                self.strength.p,
+                uniform,
+                rotation=options.augment_rotation,
+                mirror=options.augment_mirror,
+            )
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.dtype == torch.bfloat16)
+
+    def _note(self, **values: Tensor) -> None:
+        for name, value in values.items():
+            value = value.detach()
+            self.statistics[name] = self.statistics.get(name, torch.zeros_like(value)) + value
+            self.statistics[name + "/n"] = self.statistics.get(name + "/n", torch.zeros_like(value)) + 1
+
+
+def working_precision(precision: str, device: torch.device) -> torch.dtype:
+    """The dtype of convolutions: as asked, and for "auto" bfloat16 where the machine has instructions for it."""
+    if precision == "auto":
+        fast = (
+            torch.cuda.is_bf16_supported() if device.type == "cuda" else torch.cpu._is_avx512_bf16_supported()
+        )
+        return torch.bfloat16 if fast else torch.float32
+    return torch.bfloat16 if precision == "bfloat16" else torch.float32
+
+
+def _adam(network: nn.Module, lr: float, beta2: float) -> torch.optim.Adam:
+    return torch.optim.Adam(network.parameters(), lr=lr, betas=(0.0, beta2), eps=1e-8, fused=True)
