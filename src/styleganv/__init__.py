@@ -1,3 +1,62 @@
-"""styleganv: videos as signals continuous in time (StyleGAN-V), in plain PyTorch."""
+"""styleganv: videos as signals continuous in time (StyleGAN-V), in plain PyTorch.
+
+prepare, inspect    videos → data set
+train, resume       data set → run with a model
+load, generate      model → videos
+Generator, Discriminator, Clip, VideoDataset, VideoGenerator, Settings    the parts
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from styleganv.clip import Clip
+    from styleganv.data.dataset import VideoDataset
+    from styleganv.data.inspect import inspect
+    from styleganv.data.prepare import prepare
+    from styleganv.errors import StyleganvError
+    from styleganv.video_generator import VideoGenerator, generate, load
+    from styleganv.models import Discriminator, Generator
+    from styleganv.recipes import Settings
+    from styleganv.training.loop import resume, train
+
+# Loaded when first asked for: importing the package stays quick, and `--help` does not wait for torch.
+_PLACES = {
+    "Clip": "clip",
+    "VideoDataset": "data.dataset",
+    "inspect": "data.inspect",
+    "prepare": "data.prepare",
+    "StyleganvError": "errors",
+    "VideoGenerator": "video_generator",
+    "load": "video_generator",
+    "generate": "video_generator",
+    "Discriminator": "models",
+    "Generator": "models",
+    "Settings": "recipes",
+    "resume": "training.loop",
+    "train": "training.loop",
+}
+
+__all__ = [
+    "Clip",
+    "Discriminator",
+    "Generator",
+    "Settings",
+    "StyleganvError",
+    "VideoDataset",
+    "VideoGenerator",
+    "generate",
+    "inspect",
+    "load",
+    "prepare",
+    "resume",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module 'styleganv' has no attribute {name!r}")
+    return getattr(import_module(f"styleganv.{_PLACES[name]}"), name)

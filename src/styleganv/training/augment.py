@@ -16,9 +16,7 @@ NUM_UNIFORM = 24
 _LUMA = (1 / 3**0.5,) * 3
 
 
-def augment(
-    frames: Tensor, p: Tensor, uniform: Tensor, *, rotation: bool = False, mirror: bool = False
-) -> Tensor:
+def augment(frames: Tensor, p: Tensor, uniform: Tensor, *, rotation: bool = False, mirror: bool = False) -> Tensor:
     """Transform whole clips.
 
     Args:
@@ -56,9 +54,7 @@ def _affine(value: Tensor, applied: Tensor, aspect: float, *, rotation: bool, mi
     # A mirror is applied with half of p, as its other half leaves the clip as it is.
     flip = 1 - 2 * applied[:, 5] * (value[:, 5] > 0) if mirror else torch.ones_like(zoom)
     cos, sin = angle.cos(), angle.sin()
-    row_x = torch.stack(
-        [flip * zoom * squeeze * cos, -flip * zoom * squeeze * sin / aspect, 0.25 * value[:, 0]], 1
-    )
+    row_x = torch.stack([flip * zoom * squeeze * cos, -flip * zoom * squeeze * sin / aspect, 0.25 * value[:, 0]], 1)
     row_y = torch.stack([zoom / squeeze * sin * aspect, zoom / squeeze * cos, 0.25 * value[:, 1]], 1)
     return torch.stack([row_x, row_y], dim=1)
 

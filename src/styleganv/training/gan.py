@@ -98,10 +98,7 @@ class GanTrainer:
     def train_step(self, clips: RealClips, real: Clip) -> None:
         """One whole step on this process's share `real` of the batch (frames uint8)."""
         real = Clip(real.frames.float() / 127.5 - 1, real.times, real.label)
-        numbers = [
-            self.clips_seen + distributed.rank() + distributed.world_size() * i
-            for i in range(len(real.frames))
-        ]
+        numbers = [self.clips_seen + distributed.rank() + distributed.world_size() * i for i in range(len(real.frames))]
         self.update_g(self._fakes(clips, numbers, GENERATOR_PHASE), numbers)
         self.update_d(real, self._fakes(clips, numbers, DISCRIMINATOR_PHASE), numbers)
         if self.step % self.settings.training.r1_interval == 0:
@@ -151,9 +148,7 @@ class GanTrainer:
         with self._updating(self.discriminator, self.optimizer_d):
             for part in range(self.parts):
                 mine = slice(part, None, self.parts)
-                frames = (
-                    self._augmented(real.frames[mine], numbers[mine], purpose=23).detach().requires_grad_()
-                )
+                frames = self._augmented(real.frames[mine], numbers[mine], purpose=23).detach().requires_grad_()
                 label = None if real.label is None else real.label[mine]
                 penalty = r1_penalty(self.discriminator(frames, real.times[mine], label), frames).mean()
                 (penalty * weight / self.parts).backward()
@@ -263,9 +258,7 @@ class GanTrainer:
 def working_precision(precision: str, device: torch.device) -> torch.dtype:
     """The dtype of convolutions: as asked, and for "auto" bfloat16 where the machine has instructions for it."""
     if precision == "auto":
-        fast = (
-            torch.cuda.is_bf16_supported() if device.type == "cuda" else torch.cpu._is_avx512_bf16_supported()
-        )
+        fast = torch.cuda.is_bf16_supported() if device.type == "cuda" else torch.cpu._is_avx512_bf16_supported()
         return torch.bfloat16 if fast else torch.float32
     return torch.bfloat16 if precision == "bfloat16" else torch.float32
 

@@ -1,0 +1,72 @@
+"""The whole way once, on the embedded data set: draw videos, train on them, generate new ones."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from styleganv import render
+from styleganv.data.dataset import VideoDataset
+from styleganv.data.shapes import make_shapes
+from styleganv.recipes import Settings, preset
+from styleganv.training.loop import resume, train
+from styleganv.training.report import say
+from styleganv.video_generator import generate, load
+
+
+def demo(out: Path | str = "runs/demo", *, minutes: float = 4.0) -> None:
+    """Prepare, train for `minutes`, and write videos, grid and curves below `out`; continues what it finds.
+
+    A processor trains at 32×32 with the preset tiny-cpu, a GPU at 64×64 with the preset 64.
+    """
+    out = Path(out)
+    gpu = torch.cuda.is_available()
+    resolution = 64 if gpu else 32
+    data = out / "data.zip"
+    if not data.exists():
+        say("1/3  Drawing 1,024 videos of moving shapes …")
+        make_shapes(data, num_videos=1024, resolution=(resolution, resolution))
+    _write_real(VideoDataset(data), out / "real.png")
+
+    say(f"2/3  Training for {minutes:g} minutes on {'the GPU' if gpu else 'the processor'} …")
+    settings = demo_settings(minutes, gpu=gpu)
+    if (out / "checkpoint.pt").exists():
+        resume(out)
+    else:
+        train(data, out, settings)
+
+    say("3/3  Generating …")
+    scale = 256 // resolution
+    videos = generate(out / "model", out / "videos", seeds=list(range(8)), seconds=6.0, scale=scale)
+    model = load(out / "model")
+    grid = model.grid(range(6), range(4), seconds=32 / model.fps)
+    render.write_image(out / "grid.png", render.content_motion_grid(grid))
+    render.write_video(out / "grid.mp4", render.tile_videos(grid, scale=3), fps=model.fps)
+    say(
+        f"\nDone. Look at\n"
+        f"  {out / 'grid.png'}    one content a column, one motion a row (grid.mp4 moves)\n"
+        f"  {out / 'videos'}/    {len(videos)} generated videos\n"
+        f"  {out / 'real.png'}    real videos, to compare\n"
+        f"  {out / 'curves.png'}  the training's curves\n"
+        f"  {out / 'model'}/     the model: styleganv generate {out / 'model'} --out videos --seeds 8-15\n"
+        f"Next, your own videos:\n"
+        f"  styleganv prepare FOLDER data.zip --resolution 64\n"
+        f"  styleganv train data.zip --out runs/mine\n"
+        f"  styleganv generate runs/mine --out videos --seeds 0-7"
+    )
+
+
+def demo_settings(minutes: float, *, gpu: bool) -> Settings:
+    """Drawn videos are many, so the demo needs no augmentation."""
+    settings = preset("64" if gpu else "tiny-cpu")
+    return replace(
+        settings,
+        training=replace(settings.training, minutes=minutes),
+        augment=replace(settings.augment, augment="none"),
+    )
+
+
+def _write_real(data: VideoDataset, path: Path) -> None:
+    """A contact sheet of the data, to compare the generated videos with."""
+    frames = [data.read(video, range(0, 32, 4)).transpose(0, 2, 3, 1) for video in range(8)]
+    render.write_image(path, render.contact_sheet(frames))

@@ -1,0 +1,262 @@
+"""The training loop: the only `while`, with everything a run does between its steps."""
+
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from styleganv import distributed
+from styleganv.data.dataset import VideoDataset
+from styleganv.errors import StyleganvError
+from styleganv.models.folder import load_model, save_model
+from styleganv.recipes import Settings, load_settings, save_settings
+from styleganv.training.checkpoint import load_checkpoint, save_checkpoint
+from styleganv.training.feed import RealClips, real_batches
+from styleganv.training.gan import GanTrainer, build_networks
+from styleganv.training.preflight import check_data, check_settings, out_of_memory, rehearse
+from styleganv.training.report import Report, say
+from styleganv.video_generator import VideoGenerator
+
+
+def train(data: Path | str, out: Path | str, settings: Settings, *, finetune: Path | str | None = None) -> Path:
+    """Train on a prepared data set into a new run folder.
+
+    Args:
+        data: a data set that `styleganv prepare` wrote.
+        out: the run folder; it must not hold a run already.
+        finetune: a model folder (or run) whose generator to start from.
+
+    Returns:
+        The model folder, `out/model`.
+
+    Raises:
+        StyleganvError: if data, settings or memory do not fit, or if training diverges.
+        InterruptedTraining: after Ctrl-C or SIGTERM, when everything is saved.
+    """
+    out = Path(out)
+    with distributed.processes() as device:
+        check_settings(settings)
+        dataset = VideoDataset(data)
+        if (out / "checkpoint.pt").exists():
+            raise StyleganvError(
+                f"{out} already holds a run: continue it with --resume {out}, or choose another --out."
+            )
+        generator, discriminator = build_networks(settings, dataset)
+        if finetune is not None:
+            settings = replace(settings, training=replace(settings.training, ema_rampup=None))
+            start, _ = load_model(finetune)
+            try:
+                generator.load_state_dict(start.state_dict())
+            except RuntimeError as error:
+                raise StyleganvError(
+                    f"The model {finetune} does not fit the data or these settings "
+                    f"({_difference(start.arguments, generator.arguments)}): give the settings it was trained with."
+                ) from error
+        trainer = GanTrainer(settings, generator, discriminator, device=device)
+        if distributed.rank() == 0:
+            out.mkdir(parents=True, exist_ok=True)
+            save_settings(settings, out / "settings.yaml")
+            (out / "data.txt").write_text(f"{dataset.path.resolve()}\n{dataset.content_hash}\n")
+        return _run(trainer, dataset, out, settings)
+
+
+def resume(run: Path | str, *, data: Path | str | None = None, settings: Settings | None = None) -> Path:
+    """Continue a run exactly where its last checkpoint is: weights, optimisers, strength and data order.
+
+    Args:
+        data: the data set's new place, if it was moved.
+        settings: the run's own with changes to what does not touch the mathematics: `clips`, `minutes`,
+            `workers` and the `report` group.
+    """
+    run = Path(run)
+    with distributed.processes() as device:
+        state = load_checkpoint(run / "checkpoint.pt")
+        saved = load_settings(run / "settings.yaml")
+        settings = settings or saved
+        free = {name: getattr(settings.training, name) for name in ("clips", "minutes", "workers")}
+        if settings != replace(saved, report=settings.report, training=replace(saved.training, **free)):
+            raise StyleganvError(
+                f"A resumed run keeps its settings; of training only --clips, --minutes and --workers may change: "
+                f"start a new run with --finetune {run / 'model'} instead."
+            )
+        check_settings(settings)
+        place, content_hash = (run / "data.txt").read_text().splitlines()
+        dataset = VideoDataset(data or place)
+        if dataset.content_hash != content_hash:
+            raise StyleganvError(
+                f"{dataset.path} is not the data set {run} was trained on: give that one with --data, "
+                f"or start a new run with --finetune {run / 'model'}."
+            )
+        trainer = GanTrainer(settings, *build_networks(settings, dataset), device=device)
+        try:
+            trainer.load_state_dict(state)
+        except (KeyError, ValueError, RuntimeError) as error:
+            raise StyleganvError(
+                f"{run / 'checkpoint.pt'} does not belong to {run / 'settings.yaml'}: restore that file."
+            ) from error
+        return _run(trainer, dataset, run, settings)
+
+
+class InterruptedTraining(KeyboardInterrupt):
+    """Ctrl-C or SIGTERM arrived; everything is saved."""
+
+    def __init__(self, run: Path, clips_seen: int, number: int) -> None:
+        super().__init__(f"Saved after {clips_seen:,} clips. Continue with: styleganv train --resume {run}")
+        self.number = number
+
+
+def _run(trainer: GanTrainer, data: VideoDataset, out: Path, settings: Settings) -> Path:
+    """Check, then train until the end, an interruption or a divergence; the folder is consistent after each."""
+    training = settings.training
+    clips = RealClips(
+        data,
+        num_frames=training.frames,
+        max_span=training.max_span,
+        seed=training.seed,
+        mirror=training.mirror,
+        conditional=training.conditional,
+    )
+    first = distributed.rank() == 0
+    try:
+        remarks = check_data(settings, data)
+        if trainer.step == 0:
+            remarks.append(rehearse(settings, data, clips, trainer.device))
+        if first:
+            for remark in remarks:
+                say(remark)
+        report = (
+            Report(out, clips_seen=trainer.clips_seen, total_clips=training.clips, minutes=training.minutes)
+            if first
+            else None
+        )
+        if trainer.step == 0:
+            _save(trainer, data, out)
+        _loop(trainer, clips, data, out, settings, report)
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise out_of_memory("the machine ran out of it") from error
+    except RuntimeError as error:
+        if "memory" in str(error).lower() and "alloc" in str(error).lower():
+            raise out_of_memory("the machine ran out of it") from error
+        raise
+    return out / "model"
+
+
+def _loop(
+    trainer: GanTrainer,
+    clips: RealClips,
+    data: VideoDataset,
+    out: Path,
+    settings: Settings,
+    report: Report | None,
+) -> None:
+    training, every = settings.training, settings.report
+    batches = real_batches(
+        clips,
+        first=trainer.clips_seen,
+        batch=training.batch,
+        rank=distributed.rank(),
+        world_size=distributed.world_size(),
+        workers=_num_workers(training.workers),
+        device=trainer.device,
+    )
+    deadline = time.monotonic() + 60 * training.minutes if training.minutes is not None else None
+    saved = trainer.clips_seen
+    with _signals() as received:
+        while True:
+            late = deadline is not None and time.monotonic() > deadline
+            interrupted = distributed.any_process(bool(received))
+            done = trainer.clips_seen >= training.clips or distributed.any_process(late)
+            ending = interrupted or done
+            if ending or _crossed(trainer.clips_seen, training.batch, every.report_every):
+                _assert_finite(trainer, out, saved)
+                if trainer.statistics:
+                    values = trainer.read_statistics()
+                    if report:
+                        report.statistics(trainer.clips_seen, trainer.clips_seen * training.frames, values)
+            if ending or _crossed(trainer.clips_seen, training.batch, every.save_every):
+                _save(trainer, data, out)
+                saved = trainer.clips_seen
+            if report and (done or _crossed(trainer.clips_seen, training.batch, every.snapshot_every)):
+                report.snapshot(trainer.clips_seen, _videos(trainer, data))
+            if ending:
+                break
+            trainer.train_step(clips, next(batches))
+            if report:
+                report.progress(training.batch)
+    if report:
+        report.close(trainer.clips_seen, "interrupted" if interrupted else "end")
+    distributed.barrier()
+    if interrupted:
+        raise InterruptedTraining(out, trainer.clips_seen, received[0] if received else signal.SIGTERM)
+
+
+def _crossed(clips_seen: int, batch: int, interval: int) -> bool:
+    """Whether the last step crossed a multiple of `interval`."""
+    return clips_seen > 0 and clips_seen // interval > (clips_seen - batch) // interval
+
+
+def _assert_finite(trainer: GanTrainer, out: Path, saved: int) -> None:
+    """Checked before every save, so a checkpoint never holds a diverged network."""
+    if not bool(trainer.finite):
+        raise StyleganvError(
+            f"Training diverged (a gradient is not finite) before {trainer.clips_seen:,} clips; {out / 'checkpoint.pt'} "
+            f"is good, from {saved:,} clips: start from {out / 'model'} with --finetune and a lower --lr or a higher "
+            "--r1-gamma."
+        )
+
+
+def _save(trainer: GanTrainer, data: VideoDataset, out: Path) -> None:
+    """The model first: if the disk fills up, the checkpoint of before still matches its settings."""
+    if distributed.rank() == 0:
+        frames = trainer.settings.training.frames
+        save_model(
+            out / "model",
+            trainer.generator_ema,
+            data={"fps": data.fps, "class_names": data.class_names if trainer.generator.num_classes else []},
+            training={"clips_seen": trainer.clips_seen, "frames_seen": trainer.clips_seen * frames},
+        )
+        save_checkpoint(out / "checkpoint.pt", trainer.state_dict())
+    distributed.barrier()
+
+
+def _videos(trainer: GanTrainer, data: VideoDataset) -> VideoGenerator:
+    return VideoGenerator(trainer.generator_ema, fps=data.fps, class_names=data.class_names, device=trainer.device)
+
+
+def _num_workers(workers: int | None) -> int:
+    """Reading in the training process is faster than sharing two cores with a reader."""
+    cores = torch.get_num_threads() if workers is None else 0
+    return workers if workers is not None else (0 if cores <= 4 else min(4, cores // 4))
+
+
+def _difference(theirs: dict[str, object], ours: dict[str, object]) -> str:
+    names = [name for name in ours if theirs.get(name) != ours[name]]
+    return ", ".join(f"{name} {theirs.get(name)} there, {ours[name]} here" for name in names) or "other layers"
+
+
+@contextmanager
+def _signals() -> Iterator[list[int]]:
+    """Note Ctrl-C and SIGTERM instead of dying in the middle of a step; a second one dies."""
+    received: list[int] = []
+
+    def note(number: int, _frame: object) -> None:
+        if received:
+            sys.exit(128 + number)
+        received.append(number)
+        say("Finishing the step and saving …")
+
+    try:
+        before = {s: signal.signal(s, note) for s in (signal.SIGINT, signal.SIGTERM)}
+    except ValueError:  # not the main thread: whoever runs us handles signals
+        yield received
+        return
+    try:
+        yield received
+    finally:
+        for s, handler in before.items():
+            signal.signal(s, handler)

@@ -1,0 +1,147 @@
+"""Before training: do data, settings and machine fit together, and how long will it take?"""
+
+import os
+import time
+
+import torch
+
+from styleganv import distributed
+from styleganv.data.dataset import VideoDataset
+from styleganv.errors import StyleganvError
+from styleganv.recipes import Settings
+from styleganv.training.feed import RealClips, real_batches
+from styleganv.training.gan import GanTrainer, build_networks
+from styleganv.training.report import peak_memory_gib
+
+
+def check_settings(settings: Settings) -> None:
+    """Raise a `StyleganvError` that names the first setting that cannot work."""
+    training, model = settings.training, settings.model
+    positive = {
+        "--clips": training.clips,
+        "--batch": training.batch,
+        "--frames": training.frames,
+        "--max-span": training.max_span,
+        "--lr": training.lr,
+        "--r1-interval": training.r1_interval,
+        "--slot-distance": model.slot_distance,
+        "--channel-base": model.channel_base,
+        "--channel-max": model.channel_max,
+        "--report-every": settings.report.report_every,
+        "--snapshot-every": settings.report.snapshot_every,
+        "--save-every": settings.report.save_every,
+    }
+    for name, value in positive.items():
+        if not value > 0:
+            raise StyleganvError(f"{name} is {value}: give a number above 0.")
+    if training.max_span < training.frames - 1:
+        raise StyleganvError(
+            f"--max-span {training.max_span} is too short for --frames {training.frames}: give at least "
+            f"{training.frames - 1}."
+        )
+    if model.motion_dim % 2:
+        raise StyleganvError(f"--motion-dim {model.motion_dim} is odd: give an even number (sines and cosines).")
+    if (model.motion == "none") != (training.frames == 1):
+        raise StyleganvError("--motion none and --frames 1 (a model of images) need each other: set both or neither.")
+    world = distributed.world_size()
+    if training.batch % world:
+        raise StyleganvError(
+            f"--batch {training.batch} cannot be shared by {world} processes: choose a multiple of {world}."
+        )
+    local = training.batch // world
+    micro = training.micro_batch or local
+    if micro < 1 or local % micro:
+        raise StyleganvError(
+            f"--micro-batch {micro} does not divide the {local} clips of a process: choose a divisor of {local}."
+        )
+
+
+def check_data(settings: Settings, data: VideoDataset) -> list[str]:
+    """Remarks worth a line to the person.
+
+    Raises:
+        StyleganvError: if no video is long enough for a clip.
+    """
+    frames, span = settings.training.frames, settings.training.max_span
+    lengths = [video.num_frames for video in data.videos]
+    short = sum(length < frames for length in lengths)
+    if short == len(lengths):
+        raise StyleganvError(
+            f"All {len(lengths)} videos of {data.path} have fewer than the {frames} frames of a clip: "
+            "lower --frames or prepare longer videos."
+        )
+    remarks = []
+    if short:
+        remarks.append(f"{short} of {len(lengths)} videos have fewer than {frames} frames and are left out.")
+    below = sum(frames <= length <= span for length in lengths)
+    if below:
+        remarks.append(f"{below} videos are shorter than --max-span {span}; their clips span what fits.")
+    if len(lengths) < 100 and settings.augment.augment == "none":
+        remarks.append(f"Only {len(lengths)} videos and no augmentation: expect overfitting (--augment ada).")
+    return remarks
+
+
+def available_memory_gib(device: torch.device) -> float:
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0] / 2**30
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
+    except (AttributeError, ValueError, OSError):
+        return float("inf")
+
+
+def least_memory_gib(settings: Settings, data: VideoDataset) -> float:
+    """A lower bound for a step's memory: weights with their copies, and the full-resolution activations of R1,
+    the most of all updates (forward, backward and its graph: at least 8 float32 maps a frame)."""
+    training, model = settings.training, settings.model
+    channels = min(model.channel_base // max(data.height, data.width), model.channel_max)
+    clips = training.micro_batch or training.batch // distributed.world_size()
+    maps = clips * training.frames * channels * data.height * data.width * 4 * 8
+    return maps / 2**30
+
+
+def rehearse(settings: Settings, data: VideoDataset, clips: RealClips, device: torch.device) -> str:
+    """Two steps on throw-away networks: finds shortages before the run does, and measures its time and memory.
+
+    Returns a sentence with the estimate.
+
+    Raises:
+        StyleganvError: if the memory does not suffice.
+    """
+    need, free = least_memory_gib(settings, data), available_memory_gib(device)
+    if need > free:
+        raise out_of_memory(f"at least {need:.1f} GiB are needed, {free:.1f} are free")
+    trainer = GanTrainer(settings, *build_networks(settings, data), device=device)
+    world, rank, batch = distributed.world_size(), distributed.rank(), settings.training.batch
+    real = next(real_batches(clips, first=0, batch=batch, rank=rank, world_size=world, workers=0, device=device))
+    seconds = []
+    for _ in range(3):  # the first, with R1, also sets the machine up
+        started = time.monotonic()
+        trainer.train_step(clips, real)
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        seconds.append(time.monotonic() - started)
+    step = min(seconds[1:]) * (1 + 0.5 / settings.training.r1_interval)
+    hours = settings.training.clips / batch * step / 3600
+    if settings.training.minutes is not None:
+        hours = min(hours, settings.training.minutes / 60)
+    memory = peak_memory_gib(device)
+    if device.type == "cuda":
+        del trainer
+        torch.cuda.empty_cache()
+    return (
+        f"A step of {batch} clips takes {step:.2f} s and {memory:.1f} GiB; "
+        f"{settings.training.clips:,} clips would take {settings.training.clips / batch * step / 3600:.1f} h, "
+        f"this run ends within {_duration(hours)}."
+    )
+
+
+def out_of_memory(reason: str) -> StyleganvError:
+    return StyleganvError(
+        f"The memory does not suffice for these settings ({reason}): lower --micro-batch (for example to 4), "
+        "--batch, or --channel-base."
+    )
+
+
+def _duration(hours: float) -> str:
+    return f"{hours * 60:.0f} min" if hours < 2 else f"{hours:.1f} h"

@@ -1,0 +1,32 @@
+"""Small real data sets and settings, shared by the tests."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from styleganv.data.shapes import make_shapes
+from styleganv.recipes import AugmentSettings, ModelSettings, ReportSettings, Settings, TrainingSettings
+
+
+@pytest.fixture(scope="session")
+def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A prepared data set of 16 drawn videos of 40 frames, 16×16."""
+    path = tmp_path_factory.mktemp("data") / "shapes.zip"
+    make_shapes(path, num_videos=16, num_frames=40, resolution=(16, 16))
+    return path
+
+
+@pytest.fixture
+def tiny() -> Settings:
+    """Networks of a few channels, two steps of eight clips, float32."""
+    return Settings(
+        model=ModelSettings(channel_base=128, channel_max=8, z_dim=16, w_dim=16, motion_dim=16),
+        training=TrainingSettings(clips=16, batch=8, precision="float32", workers=0, r1_interval=2),
+        augment=AugmentSettings(augment_p=0.3),
+        report=ReportSettings(report_every=8, snapshot_every=1000, save_every=16),
+    )
+
+
+def with_training(settings: Settings, **changes: object) -> Settings:
+    return replace(settings, training=replace(settings.training, **changes))  # type: ignore[arg-type]

@@ -1,0 +1,263 @@
+"""Training as a whole: exact resumption, processes, signals, divergence, fine-tuning; real processes and files."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from conftest import with_training
+from safetensors.torch import load_file
+from torch import Tensor
+
+from styleganv.data.dataset import VideoDataset
+from styleganv.data.prepare import prepare
+from styleganv.errors import StyleganvError
+from styleganv.recipes import Settings, save_settings
+from styleganv.training.checkpoint import load_checkpoint
+from styleganv.training.feed import RealClips, real_batches
+from styleganv.training.gan import GanTrainer, build_networks
+from styleganv.training.loop import resume, train
+from styleganv.training.report import read_log
+
+CPU = torch.device("cpu")
+FLAGS = (
+    "--channel-base 128 --channel-max 8 --z-dim 16 --w-dim 16 --motion-dim 16 --batch 8 --precision float32 "
+    "--r1-interval 2 --report-every 8 --augment-p 0.3"
+).split()
+
+
+def flatten(state: object, prefix: str = "") -> dict[str, Tensor]:
+    """Every tensor and number of a nested state, by its path."""
+    if isinstance(state, Tensor):
+        return {prefix: state}
+    if isinstance(state, dict):
+        pairs = state.items()
+    elif isinstance(state, (list, tuple)):
+        pairs = dict(enumerate(state)).items()
+    else:
+        return {prefix: torch.tensor(state)} if isinstance(state, (int, float, bool)) else {}
+    return {key: value for name, part in pairs for key, value in flatten(part, f"{prefix}/{name}").items()}
+
+
+def assert_same_state(a: Path, b: Path) -> None:
+    ours, theirs = flatten(load_checkpoint(a)), flatten(load_checkpoint(b))
+    assert ours.keys() == theirs.keys() and len(ours) > 100
+    for name, value in ours.items():
+        assert torch.equal(value, theirs[name]), name
+
+
+def styleganv(*words: object, processes: int = 1, **options: object) -> subprocess.Popen[str]:
+    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"] if processes > 1 else []
+    return subprocess.Popen(
+        [sys.executable, *launcher, "-m", "styleganv.cli", *map(str, words)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        **options,  # type: ignore[call-overload]
+    )
+
+
+def test_four_steps_equal_two_resumed_two_bit_for_bit(shapes: Path, tiny: Settings, tmp_path: Path) -> None:
+    train(shapes, tmp_path / "whole", with_training(tiny, clips=32))
+    train(shapes, tmp_path / "halves", with_training(tiny, clips=16))
+    resume(tmp_path / "halves", settings=with_training(tiny, clips=32))
+    assert_same_state(tmp_path / "whole" / "checkpoint.pt", tmp_path / "halves" / "checkpoint.pt")
+    whole, halves = (load_file(tmp_path / run / "model" / "model.safetensors") for run in ("whole", "halves"))
+    assert all(torch.equal(whole[name], halves[name]) for name in whole)
+    log = read_log(tmp_path / "halves" / "log.jsonl")
+    assert [record["clips_seen"] for record in log] == [8, 16, 24, 32]
+    assert [record["frames_seen"] for record in log] == [24, 48, 72, 96]
+
+
+def test_a_run_holds_all_it_should(shapes: Path, tiny: Settings, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    assert train(shapes, run, tiny) == run / "model"
+    for name in ("settings.yaml", "checkpoint.pt", "curves.png", "model/config.json", "model/model.safetensors"):
+        assert (run / name).stat().st_size > 0
+    assert (run / "snapshots" / "000000016.png").exists() and (run / "snapshots" / "000000016.mp4").exists()
+    assert list((run / "tensorboard").iterdir())
+    assert yaml.safe_load((run / "settings.yaml").read_text())["training"]["batch"] == 8
+    assert json.loads((run / "model" / "config.json").read_text())["training"] == {"clips_seen": 16, "frames_seen": 48}
+    with pytest.raises(StyleganvError, match="--resume"):
+        train(shapes, run, tiny)
+
+
+def test_resume_refuses_what_would_change_the_mathematics(shapes: Path, tiny: Settings, tmp_path: Path) -> None:
+    train(shapes, tmp_path / "run", tiny)
+    with pytest.raises(StyleganvError, match="keeps its settings"):
+        resume(tmp_path / "run", settings=with_training(tiny, lr=0.001))
+
+
+def test_resume_refuses_other_data(shapes: Path, tiny: Settings, tmp_path: Path) -> None:
+    from styleganv.data.shapes import make_shapes
+
+    train(shapes, tmp_path / "run", tiny)
+    make_shapes(tmp_path / "other.zip", num_videos=8, num_frames=20, resolution=(16, 16), seed=1)
+    with pytest.raises(StyleganvError, match="not the data set"):
+        resume(tmp_path / "run", data=tmp_path / "other.zip")
+
+
+def test_two_processes_equal_one_at_the_same_total_batch(shapes: Path, tiny: Settings, tmp_path: Path) -> None:
+    for processes in (1, 2):
+        job = styleganv("train", shapes, "--out", tmp_path / str(processes), "--clips", 32, *FLAGS, processes=processes)
+        _, errors = job.communicate(timeout=240)
+        assert job.returncode == 0, errors
+    one, two = (flatten(load_checkpoint(tmp_path / n / "checkpoint.pt")["generator"]) for n in "12")
+    for name, value in one.items():
+        torch.testing.assert_close(two[name], value, rtol=1e-3, atol=1e-4 * float(value.abs().max()) + 1e-6, msg=name)
+    logs = [read_log(tmp_path / n / "log.jsonl") for n in "12"]
+    for ours, theirs in zip(*logs, strict=True):
+        for key in ("loss_g", "loss_d", "logits_real", "r1"):
+            assert ours.get(key, 0) == pytest.approx(theirs.get(key, 0), rel=1e-3, abs=1e-4), key
+
+
+def test_micro_batches_accumulate_to_the_whole_batch(shapes: Path, tiny: Settings) -> None:
+    gradients = []
+    for micro in (8, 4):
+        settings = with_training(tiny, micro_batch=micro)
+        data = VideoDataset(shapes)
+        trainer = GanTrainer(settings, *build_networks(settings, data), device=CPU)
+        clips = RealClips(data, num_frames=3, max_span=32, seed=0, mirror=False, conditional=True)
+        batches = real_batches(clips, first=0, batch=8, rank=0, world_size=1, workers=0, device=CPU)
+        trainer.train_step(clips, next(batches))
+        gradients.append([p.grad.clone() for p in trainer.discriminator.parameters() if p.grad is not None])
+    for whole, parts in zip(*gradients, strict=True):
+        torch.testing.assert_close(whole, parts, rtol=1e-3, atol=1e-4 * float(whole.abs().max()) + 1e-7)
+
+
+def test_data_workers_do_not_change_what_is_read(shapes: Path) -> None:
+    clips = RealClips(VideoDataset(shapes), num_frames=3, max_span=32, seed=0, mirror=True, conditional=True)
+    streams = [real_batches(clips, first=40, batch=8, rank=1, world_size=2, workers=n, device=CPU) for n in (0, 2)]
+    for _ in range(3):
+        here, there = (next(stream) for stream in streams)
+        assert torch.equal(here.frames, there.frames) and torch.equal(here.times, there.times)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves_and_ends_and_the_run_goes_on(number: int, shapes: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    job = styleganv("train", shapes, "--out", run, "--clips", 10_000_000, *FLAGS)
+    wait_for(lambda: (run / "log.jsonl").exists() and '"loss_d"' in (run / "log.jsonl").read_text(), job)
+    job.send_signal(number)
+    _, errors = job.communicate(timeout=60)
+    assert job.returncode == 128 + number
+    assert "--resume" in errors.splitlines()[-1] and "Traceback" not in errors
+    clips = load_checkpoint(run / "checkpoint.pt")["step"] * 8
+    assert clips > 0
+    job = styleganv("train", "--resume", run, "--clips", clips + 16)
+    _, errors = job.communicate(timeout=120)
+    assert job.returncode == 0, errors
+    assert load_checkpoint(run / "checkpoint.pt")["step"] * 8 == clips + 16
+
+
+def wait_for(condition: object, job: subprocess.Popen[str], seconds: float = 120) -> None:
+    end = time.monotonic() + seconds
+    while not condition():  # type: ignore[operator]
+        assert job.poll() is None, job.communicate()[1]
+        assert time.monotonic() < end, "the training did not start in time"
+        time.sleep(0.1)
+
+
+def test_divergence_stops_with_the_last_good_checkpoint(shapes: Path, tiny: Settings, tmp_path: Path) -> None:
+    settings = with_training(tiny, clips=8000, lr=1e30)
+    with pytest.raises(StyleganvError, match=r"diverged.*checkpoint\.pt is good"):
+        train(shapes, tmp_path / "run", settings)
+    good = flatten(load_checkpoint(tmp_path / "run" / "checkpoint.pt"))
+    assert all(value.isfinite().all() for value in good.values())
+
+
+def test_a_damaged_checkpoint_is_named(shapes: Path, tiny: Settings, tmp_path: Path) -> None:
+    train(shapes, tmp_path / "run", tiny)
+    path = tmp_path / "run" / "checkpoint.pt"
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(StyleganvError, match=r"checkpoint\.pt is damaged.*--finetune"):
+        resume(tmp_path / "run")
+
+
+def test_a_full_disk_leaves_the_checkpoint_before(shapes: Path, tiny: Settings, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    train(shapes, run, tiny)
+    before = (run / "checkpoint.pt").read_bytes()
+    save_settings(with_training(tiny, clips=32), run / "settings.yaml")
+    limit = len(before) // 2
+    code = (
+        f"import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))\n"
+        f"from styleganv.cli import main; main(['train', '--resume', {str(run)!r}])"
+    )
+    job = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert job.returncode == 1
+    assert "could not be written" in job.stderr.splitlines()[-1] and "Traceback" not in job.stderr
+    assert (run / "checkpoint.pt").read_bytes() == before
+
+
+def test_finetuning_starts_from_the_model(shapes: Path, tiny: Settings, tmp_path: Path) -> None:
+    train(shapes, tmp_path / "first", tiny)
+    still = with_training(tiny, lr=1e-12, clips=8)
+    train(shapes, tmp_path / "second", still, finetune=tmp_path / "first")
+    first, second = (load_file(tmp_path / r / "model" / "model.safetensors") for r in ("first", "second"))
+    assert all(torch.allclose(first[n], second[n], atol=1e-2 if n == "mapping.w_mean" else 1e-6) for n in first)
+    other = replace(tiny, model=replace(tiny.model, channel_max=4))
+    with pytest.raises(StyleganvError, match="channel_max 8 there, 4 here"):
+        train(shapes, tmp_path / "third", other, finetune=tmp_path / "first")
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"batch": 0}, "--batch is 0"),
+        ({"frames": 1}, "--motion none"),
+        ({"frames": 40, "max_span": 32}, "--max-span 32 is too short"),
+        ({"frames": 41, "max_span": 50}, "fewer than the 41 frames"),
+        ({"micro_batch": 3}, "--micro-batch 3 does not divide"),
+        ({"batch": 2**20}, "memory does not suffice"),
+    ],
+)
+def test_impossible_settings(
+    changes: dict[str, int], message: str, shapes: Path, tiny: Settings, tmp_path: Path
+) -> None:
+    with pytest.raises(StyleganvError, match=message):
+        train(shapes, tmp_path / "run", with_training(tiny, **changes))
+
+
+def test_an_image_model_a_recurrent_one_and_a_conditional_one_train(
+    shapes: Path, tiny: Settings, tmp_path: Path
+) -> None:
+    image = replace(with_training(tiny, frames=1), model=replace(tiny.model, motion="none"))
+    train(shapes, tmp_path / "image", image)
+    train(shapes, tmp_path / "lstm", replace(tiny, model=replace(tiny.model, motion="lstm", condition="project")))
+    folder = tmp_path / "classes"
+    from styleganv.data.shapes import draw_video, sample_factors
+    from styleganv.render import write_frames
+    import numpy as np
+
+    for i in range(4):
+        video = draw_video(sample_factors(np.random.default_rng(i)), 12, 16, 24)
+        write_frames(folder / f"class{i % 2}" / f"video{i}", video)
+    prepare(folder, tmp_path / "classes.zip", resolution=(16, 24), workers=1)
+    train(tmp_path / "classes.zip", tmp_path / "conditional", with_training(tiny, max_span=8))
+    config = json.loads((tmp_path / "conditional" / "model" / "config.json").read_text())
+    assert config["data"]["class_names"] == ["class0", "class1"] and config["generator"]["num_classes"] == 2
+
+
+def test_training_on_one_clip_lowers_its_loss(shapes: Path, tiny: Settings) -> None:
+    """The discriminator alone learns to tell the real clips from the untrained generator's."""
+    settings = with_training(tiny, r1_interval=16)
+    data = VideoDataset(shapes)
+    trainer = GanTrainer(settings, *build_networks(settings, data), device=CPU)
+    clips = RealClips(data, num_frames=3, max_span=32, seed=0, mirror=False, conditional=True)
+    real = next(real_batches(clips, first=0, batch=8, rank=0, world_size=1, workers=0, device=CPU))
+    real = replace(real, frames=real.frames.float() / 127.5 - 1)
+    losses = []
+    for step in range(20):
+        trainer.update_d(real, trainer._fakes(clips, list(range(8)), 1), list(range(8)))
+        losses.append(trainer.read_statistics()["loss_d"])
+    assert losses[-1] < 0.5 * losses[0]
