@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from styleganv.data.inspect import inspect
     from styleganv.data.prepare import prepare
     from styleganv.errors import StyleganvError
-    from styleganv.video_generator import VideoGenerator, generate, load
     from styleganv.models import Discriminator, Generator
     from styleganv.recipes import Settings
     from styleganv.training.loop import resume, train
+    from styleganv.video_generator import VideoGenerator, generate, load
 
 # Loaded when first asked for: importing the package stays quick, and `--help` does not wait for torch.
 _PLACES = {

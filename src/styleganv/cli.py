@@ -183,7 +183,8 @@ def train_command(defaults: Settings, preset_name: str) -> Callable[..., None]:
         data: A data set written by `styleganv prepare` (with --resume, only if it was moved).
         out: The run folder to write to.
         preset: Where the settings start: {", ".join(PRESETS)}; by machine and resolution where left out.
-        resume: A run to continue exactly where it was saved. Only --clips, --minutes, --workers and how often it reports may change.
+        resume: A run to continue exactly where it was saved. 
+            Only --clips, --minutes, --workers and the report settings may change.
         finetune: A model or run whose generator to start from.
     """
     return train

@@ -37,4 +37,5 @@ class Clip:
 
     def __repr__(self) -> str:
         label = "none" if self.label is None else list(self.label.shape)
-        return f"Clip(frames {list(self.frames.shape)} {self.frames.dtype}, times {list(self.times.shape)}, label {label})"
+        frames = f"{list(self.frames.shape)} {self.frames.dtype}"
+        return f"Clip(frames {frames}, times {list(self.times.shape)}, label {label})"

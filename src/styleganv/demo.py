@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from styleganv import render
@@ -69,4 +70,4 @@ def demo_settings(minutes: float, *, gpu: bool) -> Settings:
 def _write_real(data: VideoDataset, path: Path) -> None:
     """A contact sheet of the data, to compare the generated videos with."""
     frames = [data.read(video, range(0, 32, 4)).transpose(0, 2, 3, 1) for video in range(8)]
-    render.write_image(path, render.contact_sheet(frames))
+    render.write_image(path, render.contact_sheet(np.stack(frames)))
