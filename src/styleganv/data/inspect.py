@@ -1,0 +1,249 @@
+"""What is in a data set, seen before training: lengths, classes, a contact sheet, and settings that fit.
+
+Shapes: V videos, T frames, H W pixels. Motion is measured on at most 64 videos of 64 frames, shrunk to about 32
+pixels, so that it takes seconds and noise does not pass for motion.
+"""
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from styleganv.data.dataset import VideoDataset
+from styleganv.files import written_whole
+
+MAX_VIDEOS = 64
+MAX_FRAMES = 64  # of each video
+SMALL = 32  # pixels of the shorter side on which motion is measured
+SLOT_DISTANCES = (8, 16, 32, 64, 128, 256)
+STILL = 0.25  # variance in time, in squared grey levels, below which nothing moves
+USUAL_SPAN = 32  # frames that a training clip spans in the usual presets
+
+
+@dataclass(frozen=True)
+class _Video:
+    """Some shrunk frames `[T, 3, H, W]` (float32, 0..255) at increasing `times`; `spread` picks even ones."""
+
+    frames: np.ndarray
+    times: np.ndarray
+    spread: np.ndarray
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What `inspect` found; `str()` of it is for people. Lengths and distances are in frames.
+
+    Attributes:
+        lengths: of each video.
+        class_counts: videos of each class; empty without classes.
+        tau: distance at which two frames of a video are half as different as frames far apart; None if nothing
+            moves.
+        slot_distance: suggested distance of motion slots.
+        mirror: whether training may show clips mirrored; `mirror_reason` says why.
+        long_enough: fraction of the videos that have the 32 frames which training clips usually span.
+    """
+
+    path: Path
+    height: int
+    width: int
+    fps: float
+    lengths: tuple[int, ...]
+    class_counts: dict[str, int]
+    tau: float | None
+    slot_distance: int
+    mirror: bool
+    mirror_reason: str
+    long_enough: float
+
+    def __str__(self) -> str:
+        low, middle, high = min(self.lengths), median(self.lengths), max(self.lengths)
+        classes = ", ".join(f"{name} ({count})" for name, count in self.class_counts.items()) or "none"
+        why = "nothing moves, so any will do"
+        if self.tau is not None:
+            why = f"frames {self.tau:.1f} apart are half as different as frames far apart"
+        advice = f"; a span of {low} or less uses all" if self.long_enough < 1 else ""
+        return "\n".join(
+            [
+                f"{self.path}: {len(self.lengths)} videos, {sum(self.lengths)} frames of "
+                f"{self.height}x{self.width} (height x width), {self.fps:g} fps",
+                f"lengths        {low} to {high} frames, median {middle:g} ({middle / self.fps:.1f} s)",
+                f"classes        {classes}",
+                f"slot distance  {self.slot_distance} frames: {why}",
+                f"mirror         {'on' if self.mirror else 'off'}: {self.mirror_reason}",
+                f"clip span      {self.long_enough:.0%} of the videos have the {USUAL_SPAN} frames that "
+                f"training clips usually span{advice}",
+            ]
+        )
+
+
+def inspect(path: Path | str) -> Inspection:
+    """Measure a prepared data set and suggest settings; `suggest_slot_distance` and `_mirror` say by what rule.
+
+    Raises:
+        StyleganvError: if the path is no data set, or a frame is damaged.
+    """
+    data = VideoDataset(path)
+    chosen = _spread(len(data), MAX_VIDEOS)
+    videos = [_small(data, int(index)) for index in tqdm(chosen, desc="inspect", unit="video")]
+    tau = _decorrelation_distance(videos)
+    mirror, reason = _mirror(videos)
+    counts = Counter(data.class_names[video.label] for video in data.videos if video.label is not None)
+    lengths = tuple(video.num_frames for video in data.videos)
+    return Inspection(
+        path=data.path,
+        height=data.height,
+        width=data.width,
+        fps=data.fps,
+        lengths=lengths,
+        class_counts={name: counts[name] for name in data.class_names},
+        tau=tau,
+        slot_distance=suggest_slot_distance(tau),
+        mirror=mirror,
+        mirror_reason=reason,
+        long_enough=sum(length >= USUAL_SPAN for length in lengths) / len(lengths),
+    )
+
+
+def contact_sheet(path: Path | str, dest_png: Path | str, rows: int = 8, columns: int = 8) -> None:
+    """Write a PNG of `rows` videos, spread over the data set, at `columns` times, spread over each video.
+
+    Raises:
+        StyleganvError: if the path is no data set, a frame is damaged, or the PNG cannot be written.
+    """
+    data = VideoDataset(path)
+    gap, scale = 2, min(1.0, 160 / max(data.height, data.width))
+    height, width = max(1, round(data.height * scale)), max(1, round(data.width * scale))
+    chosen = _spread(len(data), rows)
+    sheet = Image.new("RGB", (columns * (width + gap) - gap, len(chosen) * (height + gap) - gap), "white")
+    for row, index in enumerate(chosen):
+        times = _spread(data.videos[index].num_frames, columns)
+        for column, frame in enumerate(data.read(int(index), times)):
+            image = Image.fromarray(frame.transpose(1, 2, 0)).resize((width, height), Image.Resampling.LANCZOS)
+            sheet.paste(image, (column * (width + gap), row * (height + gap)))
+    with written_whole(dest_png) as temporary:
+        sheet.save(temporary)
+
+
+def suggest_slot_distance(tau: float | None) -> int:
+    """The power of two in 8..256 nearest to 2 tau; 16 where nothing moves.
+
+    The motion code is interpolated between one slot and the next, so slots should stand where frames have just
+    become independent. Differences that rise in a straight line to their plateau reach it at 2 tau. This gives
+    16 for talking heads at 25 fps; for a motion of period P, where tau = P / 6, it puts a slot at a third of it.
+    """
+    if tau is None:
+        return 16
+    return min(SLOT_DISTANCES, key=lambda distance: abs(math.log2(distance / (2 * tau))))
+
+
+def _decorrelation_distance(videos: list[_Video]) -> float | None:
+    """The distance tau in frames at which frames of a video are half as different as frames far apart.
+
+    With D(d) the mean squared difference of frames d apart, the plateau is the difference of two independent
+    frames, twice the variance in time. Both are summed over the videos, so that lively ones count more. A video
+    that is still changing at its end has no plateau yet, and tau is then a lower bound.
+    """
+    half_octaves = round(2 * math.log2(max(video.times[-1] for video in videos) + 1)) + 1
+    change, pairs, distances, plateau = np.zeros((4, half_octaves))
+    for video in videos:
+        if len(video.times) < 2:
+            continue
+        variance = video.frames[video.spread].var(axis=0, ddof=1).mean()
+        flat = video.frames.reshape(len(video.times), -1)
+        first, second = np.triu_indices(len(flat), 1)
+        products = flat @ flat.T / flat.shape[1]
+        squares = np.diag(products)
+        distance = video.times[second] - video.times[first]
+        bins = np.rint(2 * np.log2(distance)).astype(int)  # 1, 1.4, 2, 2.8, 4 …
+        np.add.at(change, bins, squares[first] + squares[second] - 2 * products[first, second])
+        np.add.at(plateau, bins, 2 * variance)
+        np.add.at(distances, bins, distance)
+        np.add.at(pairs, bins, 1)
+    used = pairs > 0
+    if not used.any() or plateau.sum() / pairs.sum() < 2 * STILL:
+        return None
+    ratio = change[used] / plateau[used]
+    distance = distances[used] / pairs[used]
+    reached = int(np.argmax(ratio >= 0.5))
+    if ratio[reached] < 0.5 or reached == 0:
+        return float(distance[reached if ratio[reached] >= 0.5 else -1])
+    part = (0.5 - ratio[reached - 1]) / (ratio[reached] - ratio[reached - 1])
+    return float(distance[reached - 1] + part * (distance[reached] - distance[reached - 1]))
+
+
+def _small(data: VideoDataset, index: int) -> _Video:
+    """All frames of a short video; of a long one, bursts that hold frames at all distances up to 243."""
+    length = data.videos[index].num_frames
+    starts = _spread(length, 10)
+    if length <= MAX_FRAMES:
+        times, starts = np.arange(length), np.arange(length)
+    else:
+        times = np.unique(np.add.outer(starts, (0, 1, 3, 9, 27, 81, 243)))
+        times = times[times < length]
+    factor = max(1, min(data.height, data.width) // SMALL)
+    height, width = data.height // factor, data.width // factor
+    frames = np.empty((len(times), 3, height, width), np.float32)
+    for slot, time in enumerate(times):
+        frame = data.read(index, [int(time)])[0, :, : height * factor, : width * factor]
+        frames[slot] = frame.reshape(3, height, factor, width, factor).mean(axis=(2, 4))
+    return _Video(frames, times, np.searchsorted(times, starts))
+
+
+def _mirror(videos: list[_Video]) -> tuple[bool, str]:
+    """Whether a mirrored clip could be one of the data, and why.
+
+    No, if the videos move to one side on average, if what changes from their beginning to their end does (a sun
+    that crosses the sky), or if their mean frame is clearly not its own mirror image. "Clearly" is three
+    standard errors over the videos, and an effect that could be seen.
+    """
+    if len(videos) < 4:
+        return False, "too few videos to tell whether they have a direction"
+    speeds = np.array([_horizontal_speed(video) for video in videos])
+    speed, width = speeds.mean(), videos[0].frames.shape[3]
+    if abs(speed) > 3 * speeds.std(ddof=1) / math.sqrt(len(speeds)) and abs(speed) > 1e-4 * width:
+        side = "left" if speed < 0 else "right"
+        return False, f"motion goes to the {side} on average ({abs(speed) / width:.2%} of the width a frame)"
+    greys = [video.frames.mean(axis=1) for video in videos]
+    quarter = [max(1, len(grey) // 4) for grey in greys]
+    drift = np.stack([g[-n:].mean(axis=0) - g[:n].mean(axis=0) for g, n in zip(greys, quarter, strict=True)])
+    if _one_sided(drift) and _odd_power(drift.mean(axis=0)) > 0.1 * np.square(drift).mean():
+        return False, "what changes over a video does so from one side to the other"
+    mean = np.stack([grey.mean(axis=0) for grey in greys])
+    if _one_sided(mean) and _odd_power(mean.mean(axis=0)) > 0.05 * mean.mean(axis=0).var():
+        return False, "the mean frame is not its own mirror image"
+    return True, "neither the motion nor the mean frame prefers a side"
+
+
+def _horizontal_speed(video: _Video) -> float:
+    """Least squares of It + v Ix = 0 over neighbouring frames, in small pixels a frame; right is positive."""
+    grey = video.frames.mean(axis=1)
+    before = np.flatnonzero(np.diff(video.times) == 1)
+    middle = (grey[before] + grey[before + 1]) / 2
+    along = (middle[:, :, 2:] - middle[:, :, :-2]) / 2
+    in_time = (grey[before + 1] - grey[before])[:, :, 1:-1]
+    power = np.square(along).sum()
+    return float(-(in_time * along).sum() / power) if power > 0 else 0.0
+
+
+def _one_sided(images: np.ndarray) -> bool:
+    """Whether images `[V, H, W]` share an odd (left minus right) part: each half of them predicts the other's."""
+    odd = (images - images[:, :, ::-1]) / 2
+    even_ones, odd_ones = odd[0::2], odd[1::2]
+    agreement = np.concatenate(
+        [(even_ones * odd_ones.mean(axis=0)).mean(axis=(1, 2)), (odd_ones * even_ones.mean(axis=0)).mean(axis=(1, 2))]
+    )
+    return bool(agreement.mean() > 3 * agreement.std(ddof=1) / math.sqrt(len(agreement)))
+
+
+def _odd_power(image: np.ndarray) -> float:
+    return float(np.square((image - image[:, ::-1]) / 2).mean())
+
+
+def _spread(length: int, count: int) -> np.ndarray:
+    """At most `count` indices, evenly over 0..length−1."""
+    return np.unique(np.linspace(0, length - 1, min(count, length)).round().astype(int))
