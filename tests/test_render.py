@@ -1,0 +1,251 @@
+"""Pictures and clips out: what is written is read back with PyAV and Pillow."""
+
+import itertools
+import weakref
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from styleganv import render
+from styleganv.errors import StyleganvError
+
+
+def moving_square(num_frames: int = 12, height: int = 32, width: int = 48) -> np.ndarray:
+    """A red square that runs to the right over a green gradient, `[T, H, W, 3]`."""
+    frames = np.zeros((num_frames, height, width, 3), np.uint8)
+    frames[..., 1] = np.linspace(40, 200, width).astype(np.uint8)
+    for t in range(num_frames):
+        frames[t, 8:24, 2 * t : 2 * t + 16] = (220, 30, 60)
+    return frames
+
+
+def read(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """All frames `[T, H, W, 3]` and their times in seconds."""
+    if path.suffix == ".webp":
+        frames, times = [], [0.0]
+        with Image.open(path) as image:
+            for index in range(image.n_frames):
+                image.seek(index)
+                frames.append(np.asarray(image.convert("RGB")))
+                times.append(times[-1] + image.info["duration"] / 1000)
+        return np.stack(frames), np.array(times[:-1])
+    with av.open(str(path)) as container:
+        decoded = list(container.decode(video=0))
+    return np.stack([f.to_ndarray(format="rgb24") for f in decoded]), np.array([f.time for f in decoded])
+
+
+@pytest.mark.parametrize("suffix, tolerance", [(".mp4", 4.0), (".gif", 0.5), (".webp", 5.0)])
+def test_a_video_comes_back_frame_by_frame(tmp_path: Path, suffix: str, tolerance: float) -> None:
+    video = moving_square()
+    render.write_video(tmp_path / f"new/clip{suffix}", video, 25)
+    frames, times = read(tmp_path / f"new/clip{suffix}")
+    assert frames.shape == video.shape
+    for shown, drawn in zip(frames.astype(float), video, strict=True):
+        assert np.abs(shown - drawn).mean() < tolerance
+    assert np.allclose(times, np.arange(len(video)) / 25, atol=1e-3)
+    assert list(tmp_path.glob("new/*")) == [tmp_path / f"new/clip{suffix}"]
+
+
+@pytest.mark.parametrize("fps", [7, 12.5, 23.976, 25, 29.97, 30000 / 1001, 50, 120])
+def test_mp4_keeps_fractional_rates(tmp_path: Path, fps: float) -> None:
+    render.write_video(tmp_path / "a.mp4", moving_square(11), fps)
+    frames, times = read(tmp_path / "a.mp4")
+    assert len(frames) == 11
+    assert 10 / (times[-1] - times[0]) == pytest.approx(fps, abs=1e-4)
+    with av.open(str(tmp_path / "a.mp4")) as container:
+        assert float(container.streams.video[0].average_rate) == pytest.approx(fps, abs=1e-4)
+
+
+@pytest.mark.parametrize("suffix, tick", [(".gif", 0.01), (".webp", 0.001)])
+def test_gif_and_webp_do_not_drift_from_a_rate_their_clocks_cannot_count(
+    tmp_path: Path, suffix: str, tick: float
+) -> None:
+    render.write_video(tmp_path / f"a{suffix}", moving_square(100, 16, 16), 29.97)
+    frames, times = read(tmp_path / f"a{suffix}")
+    assert np.abs(times - np.arange(len(frames)) / 29.97).max() <= tick
+
+
+def test_a_gif_above_50_fps_keeps_its_speed_by_dropping_frames(tmp_path: Path) -> None:
+    render.write_video(tmp_path / "a.gif", moving_square(12, 16, 48), 100)
+    frames, times = read(tmp_path / "a.gif")
+    assert len(frames) == pytest.approx(6, abs=1)
+    assert np.allclose(np.diff(times), 0.02)
+
+
+def test_mp4_plays_in_browsers_and_repeats_the_edge_of_odd_sizes(tmp_path: Path) -> None:
+    video = moving_square(4, 31, 45)
+    render.write_video(tmp_path / "a.mp4", video, 25)
+    frames, _ = read(tmp_path / "a.mp4")
+    assert frames.shape == (4, 32, 46, 3)
+    padded = np.pad(video, ((0, 0), (0, 1), (0, 1), (0, 0)), mode="edge").astype(float)
+    assert np.abs(frames[:, -1] - padded[:, -1]).mean() < 4
+    assert np.abs(frames[:, :, -1] - padded[:, :, -1]).mean() < 4
+    with av.open(str(tmp_path / "a.mp4")) as container:
+        stream = container.streams.video[0]
+        assert (stream.codec.name, stream.pix_fmt) == ("h264", "yuv420p")
+        assert (stream.codec_context.colorspace, stream.codec_context.color_range) == (1, 1)
+    data = (tmp_path / "a.mp4").read_bytes()
+    assert 0 < data.index(b"moov") < data.index(b"mdat")  # it starts before it is loaded whole
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".webp"])
+def test_quality_trades_size_for_likeness(tmp_path: Path, suffix: str) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (6, 32, 32, 3), np.uint8)
+    sizes, errors = [], []
+    for quality in (5, 18, 45):
+        path = tmp_path / f"{quality}{suffix}"
+        render.write_video(path, noise, 25, quality=quality)
+        sizes.append(path.stat().st_size)
+        errors.append(np.abs(read(path)[0].astype(float) - noise).mean())
+    assert sizes == sorted(sizes, reverse=True) and errors == sorted(errors)
+    assert sizes[0] > 1.5 * sizes[2]
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".gif", ".webp"])
+def test_frames_are_let_go_of_while_they_arrive(tmp_path: Path, suffix: str) -> None:
+    alive: set[int] = set()
+    most = 0
+
+    def frames() -> Iterator[np.ndarray]:
+        nonlocal most
+        for index in range(200):
+            frame = np.full((16, 16, 3), index, np.uint8)
+            alive.add(index)
+            weakref.finalize(frame, alive.discard, index)
+            most = max(most, len(alive))
+            yield frame
+
+    render.write_video(tmp_path / f"a{suffix}", frames(), 25)
+    assert most <= 3
+
+
+@pytest.mark.parametrize(
+    "name, frames, fps, quality, words",
+    [
+        ("a.avi", moving_square(2), 25, 18, ["a.avi", ".mp4, .gif, .webp"]),
+        ("a", moving_square(2), 25, 18, [".mp4"]),
+        ("a.mp4", [], 25, 18, ["a.mp4", "no frames"]),
+        ("a.gif", [], 25, 18, ["a.gif", "no frames"]),
+        ("a.mp4", moving_square(2), 0, 18, ["a.mp4", "more than 0"]),
+        ("a.mp4", moving_square(2), float("nan"), 18, ["more than 0"]),
+        ("a.mp4", moving_square(2), 25, 52, ["quality 52", "0 (best) to 51"]),
+    ],
+)
+def test_mistakes_are_named_and_leave_nothing_behind(
+    tmp_path: Path, name: str, frames: np.ndarray, fps: float, quality: int, words: list[str]
+) -> None:
+    with pytest.raises(StyleganvError) as caught:
+        render.write_video(tmp_path / name, frames, fps, quality=quality)
+    assert all(word in str(caught.value) for word in words)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".gif", ".webp"])
+def test_a_source_that_fails_half_way_leaves_the_earlier_file(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a{suffix}"
+    path.write_bytes(b"earlier")
+
+    def failing() -> Iterator[np.ndarray]:
+        yield from moving_square(3)
+        raise RuntimeError("generator broke")
+
+    with pytest.raises(RuntimeError, match="generator broke"):
+        render.write_video(path, failing(), 25)
+    with pytest.raises(ValueError, match="one size"):
+        render.write_video(path, itertools.chain(moving_square(2), moving_square(1, 16, 16)), 25)
+    assert path.read_bytes() == b"earlier" and list(tmp_path.iterdir()) == [path]
+
+
+def test_write_frames_replaces_the_folder_whole(tmp_path: Path) -> None:
+    video = moving_square(5)
+    render.write_frames(tmp_path / "out", video)
+    render.write_frames(tmp_path / "out", iter(video[:2]), start_index=10_000_000)
+    files = sorted((tmp_path / "out").iterdir())
+    assert [f.name for f in files] == ["10000000.png", "10000001.png"]
+    assert np.array_equal(np.asarray(Image.open(files[1])), video[1])
+    with pytest.raises(StyleganvError, match="no frames"):
+        render.write_frames(tmp_path / "out", [])
+    assert len(list((tmp_path / "out").iterdir())) == 2
+
+
+def test_tile_puts_each_picture_in_its_place() -> None:
+    images = np.arange(6, dtype=np.uint8).reshape(2, 3, 1, 1, 1) * np.ones((1, 1, 4, 5, 3), np.uint8)
+    sheet = render.tile(images, gap=2, background=99, scale=3)
+    assert sheet.shape == (2 * 14 - 2, 3 * 17 - 2, 3)
+    for row in range(2):
+        for column in range(3):
+            assert (sheet[row * 14 : row * 14 + 12, column * 17 : column * 17 + 15] == 3 * row + column).all()
+    assert (sheet[12:14] == 99).all() and (sheet[:, 15:17] == 99).all()
+    assert np.array_equal(render.tile(images[:1, :1], gap=0)[..., 0], images[0, 0, ..., 0])
+
+
+def test_tile_videos_and_contact_sheet_show_the_right_times() -> None:
+    videos = (10 * np.arange(2)[:, None] + np.arange(9)).astype(np.uint8)  # value = 10 × video + time
+    videos = videos[:, :, None, None, None] * np.ones((4, 4, 3), np.uint8)
+    frames = list(render.tile_videos(videos[None], gap=1))
+    assert len(frames) == 9 and frames[3][0, 0, 0] == 3 and frames[3][0, 5, 0] == 13
+    sheet = render.contact_sheet(videos, columns=5, gap=0)
+    assert sheet[::4, ::4, 0].tolist() == [[0, 2, 4, 6, 8], [10, 12, 14, 16, 18]]
+    assert render.contact_sheet(videos, columns=20, gap=0).shape == (8, 36, 3)
+
+
+@pytest.mark.parametrize("height, width, shown", [(32, 48, (64, 96)), (144, 192, (96, 128)), (80, 60, (80, 60))])
+def test_the_grid_has_contents_in_columns_motions_in_rows_and_times_inside(
+    height: int, width: int, shown: tuple[int, int]
+) -> None:
+    motions, contents, total = 2, 3, 7
+    grey = 100 * np.arange(motions)[:, None, None] + 20 * np.arange(contents)[:, None] + np.arange(total)
+    frames = grey.astype(np.uint8)[..., None, None, None] * np.ones((height, width, 3), np.uint8)
+    picture = render.content_motion_grid(frames)
+    expected = [[grey[m, n, t] for n in range(contents) for t in (0, 2, 4, 6)] for m in range(motions)]
+    h, w = shown
+    x = [84 + n * (4 * w + 3 + 10) + k * (w + 1) + w // 2 for n in range(contents) for k in range(4)]
+    y = [52 + m * (h + 10) + h // 2 for m in range(motions)]
+    assert picture[np.ix_(y, x)][..., 0].tolist() == expected
+    labels = (picture[:52] < 60).all(-1), (picture[52:, :80] < 60).all(-1)
+    assert all(label.sum() > 40 for label in labels)
+
+
+RECORD = {"clips_seen": 64, "loss_g": 1.0, "loss_d": 1.2, "logits_real": 0.5, "logits_fake": -0.5, "r1": 0.1}
+
+
+@pytest.mark.parametrize(
+    "records",
+    [
+        [],
+        [RECORD],
+        [{"clips_seen": 0}, RECORD, {**RECORD, "clips_seen": 128, "loss_g": float("nan"), "r1": None}],
+        [{**RECORD, "clips_seen": 64 * i, "augment_p": i / 500} for i in range(250)],
+    ],
+)
+def test_curves_are_drawn_from_whatever_the_log_has(tmp_path: Path, records: list[dict[str, float]]) -> None:
+    render.plot_curves(tmp_path / "curves.png", records)
+    picture = np.asarray(Image.open(tmp_path / "curves.png").convert("RGB")).astype(int)
+    assert picture.shape[1] > 1000
+    coloured = (np.ptp(picture, axis=-1) > 60).sum()
+    assert coloured > 20 if records else coloured == 0
+
+
+def test_write_frames_never_replaces_a_folder_of_other_things(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(StyleganvError, match="choose a new folder"):
+        render.write_frames(tmp_path, moving_square(2))
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda path: render.write_image(path, moving_square(1)[0]),
+        lambda path: render.plot_curves(path, [RECORD]),
+        lambda path: render.write_video(path, moving_square(1), 25),
+    ],
+)
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, write: Callable[[Path], None]) -> None:
+    (tmp_path / "folder.mp4").mkdir()
+    with pytest.raises(StyleganvError, match=r"folder\.mp4 cannot be written"):
+        write(tmp_path / "folder.mp4")
