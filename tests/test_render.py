@@ -130,8 +130,8 @@ def test_frames_are_let_go_of_while_they_arrive(tmp_path: Path, suffix: str) -> 
         ("a", moving_square(2), 25, 18, [".mp4"]),
         ("a.mp4", [], 25, 18, ["a.mp4", "no frames"]),
         ("a.gif", [], 25, 18, ["a.gif", "no frames"]),
-        ("a.mp4", moving_square(2), 0, 18, ["a.mp4", "more than 0"]),
-        ("a.mp4", moving_square(2), float("nan"), 18, ["more than 0"]),
+        ("a.mp4", moving_square(2), 0, 18, ["a.mp4", "choose 0.01 to 1000"]),
+        ("a.mp4", moving_square(2), float("nan"), 18, ["choose 0.01 to 1000"]),
         ("a.mp4", moving_square(2), 25, 52, ["quality 52", "0 (best) to 51"]),
     ],
 )

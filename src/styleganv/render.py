@@ -46,8 +46,8 @@ def write_video(path: Path | str, frames: Iterable[Frame], fps: float, *, qualit
     writers = {".mp4": _write_mp4, ".gif": _write_gif, ".webp": _write_webp}
     if suffix not in writers:
         raise StyleganvError(f"{path} cannot be written as a video: end its name with {', '.join(writers)}.")
-    if not 0 < fps <= 1000:
-        raise StyleganvError(f"{path} cannot have {fps:g} frames a second: choose more than 0, at most 1000.")
+    if not 0.01 <= fps <= 1000:
+        raise StyleganvError(f"{path} cannot have {fps:g} frames a second: choose 0.01 to 1000.")
     if not 0 <= quality <= 51:
         raise StyleganvError(f"{path} cannot have quality {quality}: choose 0 (best) to 51 (smallest).")
     frames = iter(frames)
