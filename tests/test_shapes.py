@@ -55,14 +55,10 @@ def speeds(factors: Factors, times: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("texture", TEXTURES)
 @pytest.mark.parametrize("height, width", [(32, 32), (48, 64), (64, 40)])
-def test_the_drawn_shape_is_measured_where_and_as_what_it_is(
-    shape: str, texture: str, height: int, width: int
-) -> None:
+def test_the_drawn_shape_is_measured_where_and_as_what_it_is(shape: str, texture: str, height: int, width: int) -> None:
     for index, (colour, size) in enumerate((c, s) for c in COLOURS for s in SIZES):
         rng = np.random.default_rng([7, index])
-        factors = dataclasses.replace(
-            sample_factors(rng), shape=shape, texture=texture, colour=colour, size=size
-        )
+        factors = dataclasses.replace(sample_factors(rng), shape=shape, texture=texture, colour=colour, size=size)
         found = measure(draw_video(factors, 12, height, width))
         x, y = position(factors, np.arange(12))
         error = np.hypot((found.centre[:, 0] - x) * width, (found.centre[:, 1] - y) * height)
@@ -156,9 +152,7 @@ def test_factors_are_sampled_independently_and_completely() -> None:
         ):
             for option in options:
                 for move in moves:
-                    share = np.mean(
-                        [getattr(f, content) == option and getattr(f, motion) == move for f in drawn]
-                    )
+                    share = np.mean([getattr(f, content) == option and getattr(f, motion) == move for f in drawn])
                     assert share == pytest.approx(1 / len(options) / len(moves), abs=0.04)
 
 

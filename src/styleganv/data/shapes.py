@@ -30,15 +30,17 @@ COLOURS = {
     "blue": (40, 70, 220),
     "purple": (168, 40, 196),
 }
-#: Distance from the centre to a corner, as a fraction of the frame's shorter side.
+#: Radius before the shape's own factor in `RADII`, as a fraction of the frame's shorter side.
 SIZES = {"small": 0.175, "large": 0.245}
-#: Corners, inner over outer radius, and the angle of a corner. Circles have none.
+#: From the centre to the edge or the corners: pointed shapes look smaller than round ones.
+RADII = {"circle": 0.92, "square": 1.045, "triangle": 1.1, "star": 1.1}
+#: Corners, inner over outer radius, and the angle of a corner in radians.
 POLYGONS = {
     "square": (4, math.cos(math.pi / 4), math.pi / 4),
     "triangle": (3, 0.5, -math.pi / 2),
     "star": (5, 0.5, -math.pi / 2),
 }
-SHAPES = ("circle", *POLYGONS)
+SHAPES = tuple(RADII)
 TEXTURES = ("plain", "stripes", "dots")
 PATHS = ("line", "circle", "pendulum", "zigzag")
 #: Frame widths travelled in 32 frames.
@@ -156,16 +158,12 @@ def _reflect(x: NDArray) -> NDArray:
     return 1 - np.abs((x + 1) % 4 - 2)
 
 
-def draw_video(
-    factors: Factors, num_frames: int, height: int, width: int, fps: float = FPS
-) -> NDArray[np.uint8]:
+def draw_video(factors: Factors, num_frames: int, height: int, width: int, fps: float = FPS) -> NDArray[np.uint8]:
     """Draw a video with smooth edges, uint8 `[T, H, W, 3]`; `fps` is how finely the same motion is shown."""
     side = min(height, width)
     x, y = position(factors, np.arange(num_frames) * (FPS / fps))
     across = (np.arange(width, dtype=np.float32) + 0.5) - (x[:, None, None] * width).astype(np.float32)
-    down = (np.arange(height, dtype=np.float32)[:, None] + 0.5) - (y[:, None, None] * height).astype(
-        np.float32
-    )
+    down = (np.arange(height, dtype=np.float32)[:, None] + 0.5) - (y[:, None, None] * height).astype(np.float32)
     inside = np.clip(0.5 - _distance(factors.shape, across, down, SIZES[factors.size] * side), 0, 1)
     mark = _texture(factors.texture, across / side, down / side, side)
     colour = np.array(COLOURS[factors.colour], np.float32)
@@ -177,16 +175,14 @@ def draw_video(
 
 def _distance(shape: str, across: NDArray, down: NDArray, radius: float) -> NDArray:
     """Signed distance to the shape's edge in pixels, negative inside; exact near edges."""
+    radius *= RADII[shape]
+    length = np.hypot(across, down)
     if shape == "circle":
-        return np.hypot(across, down) - 0.92 * radius
+        return length - radius
     corners, inner, first = POLYGONS[shape]
-    radius *= 1.1  # pointed shapes look smaller than round ones
-    if shape == "square":
-        radius *= 0.95
     # Folding the plane by the symmetries of the shape leaves a single edge, from an outer to an inner corner.
     sector = 2 * math.pi / corners
     angle = np.abs((np.arctan2(down, across) - np.float32(first) + sector / 2) % sector - sector / 2)
-    length = np.hypot(across, down)
     u, v = length * np.cos(angle), length * np.sin(angle)
     edge_u = radius * (inner * math.cos(sector / 2) - 1)
     edge_v = radius * inner * math.sin(sector / 2)
