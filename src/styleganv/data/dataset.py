@@ -87,9 +87,7 @@ class VideoDataset:
         description = self._description()
         try:
             if description.pop("format") != FORMAT:
-                raise StyleganvError(
-                    f"{self.path} was prepared by another version of styleganv: prepare it again."
-                )
+                raise StyleganvError(f"{self.path} was prepared by another version of styleganv: prepare it again.")
             self.height: int = description.pop("height")
             self.width: int = description.pop("width")
             self.fps: float = description.pop("fps")
@@ -201,9 +199,7 @@ class DatasetWriter:
         self._suffix = "png" if quality is None else "jpg"
         self._names: set[str] = set()
 
-    def add(
-        self, name: str, frames: Iterable[np.ndarray | bytes], label: int | None, meta: dict[str, Any]
-    ) -> None:
+    def add(self, name: str, frames: Iterable[np.ndarray | bytes], label: int | None, meta: dict[str, Any]) -> None:
         """Store one video: uint8 `[H, W, 3]` frames, or bytes already encoded as this data set encodes.
 
         A '/' in the name becomes '_', since the layout has two levels; a name already taken gets a number.
@@ -223,9 +219,7 @@ class DatasetWriter:
         """Write `dataset.json`, which makes the zip a data set."""
         png = {"format": "png"}
         labels = [
-            [f"{video.name}/000000.{self._suffix}", video.label]
-            for video in self.videos
-            if video.label is not None
+            [f"{video.name}/000000.{self._suffix}", video.label] for video in self.videos if video.label is not None
         ]
         description = {
             "format": FORMAT,
@@ -259,9 +253,7 @@ class DatasetWriter:
 
 
 @contextmanager
-def writing_dataset(
-    dest: Path | str, *, height: int, width: int, quality: int | None = 95
-) -> Iterator[DatasetWriter]:
+def writing_dataset(dest: Path | str, *, height: int, width: int, quality: int | None = 95) -> Iterator[DatasetWriter]:
     """Write a data set whole or not at all: `add` each video, then `finish`."""
     with written_whole(dest) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         yield DatasetWriter(archive, height, width, quality)

@@ -143,14 +143,10 @@ def prepare(
     height, width = resolution
     _check(height, width, fps, source_fps, fit, min_frames, split_every, quality, workers)
     if dest.exists() and not overwrite:
-        raise StyleganvError(
-            f"{dest} exists already: give another destination, or --overwrite to replace it."
-        )
+        raise StyleganvError(f"{dest} exists already: give another destination, or --overwrite to replace it.")
     videos = find_videos(source)
     class_of = _classes(videos, classes)
-    report = PrepareReport(
-        dest, height, width, "lossless PNG" if quality is None else f"JPEG quality {quality}"
-    )
+    report = PrepareReport(dest, height, width, "lossless PNG" if quality is None else f"JPEG quality {quality}")
     with ExitStack() as stack:
         writer = stack.enter_context(writing_dataset(dest, height=height, width=width, quality=quality))
         spool = stack.enter_context(tempfile.TemporaryDirectory(prefix=f".{dest.stem}.", dir=dest.parent))
@@ -168,7 +164,7 @@ def prepare(
                 enlarged += encoded.enlarged
             encoded.path.unlink(missing_ok=True)
         if not writer.videos:
-            reasons = "; ".join(f"{name}: {reason}" for name, reason in report.skipped[:3])
+            reasons = "; ".join(f"{name}: {reason.rstrip('.')}" for name, reason in report.skipped[:3])
             raise StyleganvError(f"No video of {source} can be used ({reasons}): give other videos.")
         report.fps = fps or max(report.found_fps, key=lambda rate: (report.found_fps[rate], rate))
         names = _drop_empty_classes(writer, names)
@@ -219,9 +215,7 @@ def _classes(videos: list[VideoSource], classes: str) -> dict[str, str]:
         return _labels_from_file(videos, Path(classes))
     without = [video.name for video in videos if video.class_name is None]
     if classes == "folders" and without:
-        raise StyleganvError(
-            f"{without[0]} lies in no class folder: move it into one, or use --classes none."
-        )
+        raise StyleganvError(f"{without[0]} lies in no class folder: move it into one, or use --classes none.")
     found = {video.name: video.class_name for video in videos if video.class_name is not None}
     # A folder around each single video is not a class.
     if classes == "auto" and (without or not 2 <= len(set(found.values())) < len(videos)):
@@ -329,7 +323,7 @@ def _fit_frame(frame: np.ndarray, job: _Job) -> np.ndarray:
 def _too_short(frames: int, min_frames: int) -> str | None:
     if frames >= min_frames:
         return None
-    return f"{frames} frames, fewer than the {min_frames} asked for"
+    return f"{frames} frame{'s' * (frames != 1)}, fewer than the {min_frames} asked for"
 
 
 def _store(
@@ -358,8 +352,7 @@ def _drop_empty_classes(writer: DatasetWriter, names: list[str]) -> list[str]:
     """Classes whose videos were all skipped cannot be learned: renumber the others without them."""
     kept = sorted({video.label for video in writer.videos if video.label is not None})
     writer.videos = [
-        replace(video, label=None if video.label is None else kept.index(video.label))
-        for video in writer.videos
+        replace(video, label=None if video.label is None else kept.index(video.label)) for video in writer.videos
     ]
     return [names[label] for label in kept]
 
@@ -374,7 +367,5 @@ def _notes(report: PrepareReport, fps: float | None, enlarged: int) -> list[str]
     if fps is not None and any(rate < 0.99 * fps for rate in report.found_fps):
         notes.append(f"some videos have fewer than {fps:g} fps, so frames repeat in them: lower --fps.")
     if enlarged:
-        notes.append(
-            f"{enlarged} videos are smaller than the resolution and were enlarged: lower --resolution."
-        )
+        notes.append(f"{enlarged} videos are smaller than the resolution and were enlarged: lower --resolution.")
     return notes

@@ -17,6 +17,7 @@ from typing import Any
 
 import av
 import numpy as np
+from av.video.reformatter import VideoReformatter
 from PIL import Image, ImageOps
 
 from styleganv.errors import StyleganvError
@@ -96,13 +97,14 @@ class VideoSource:
         with _Decoder(self) as container:
             stream = container.streams.video[0]
             rate = _stream_fps(stream)
+            to_rgb = VideoReformatter()  # one for all frames: setting it up takes longer than a small frame
             end = 0.0
             start: float | None = None
             for count, frame in enumerate(container.decode(stream)):
                 time = count / rate if frame.time is None else float(frame.time)
                 start = time if start is None else start
                 end = max(end, time - start + 1 / rate)
-                pixels = np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90)
+                pixels = np.rot90(to_rgb.reformat(frame, format="rgb24").to_ndarray(), frame.rotation // 90)
                 yield _Frame(time - start, 1 / rate, pixels, shown)
             promised = _promised_seconds(container)
             if promised is not None and end < 0.9 * promised - 1 / rate:
@@ -123,9 +125,7 @@ class VideoSource:
                 zipfile.BadZipFile,
                 Image.DecompressionBombError,
             ):
-                raise StyleganvError(
-                    f"{self._shown(file)} cannot be read as an image: replace or remove it."
-                ) from None
+                raise StyleganvError(f"{self._shown(file)} cannot be read as an image: replace or remove it.") from None
             yield _Frame(index / source_fps, 1 / source_fps, pixels, self._shown(file))
 
 
@@ -148,9 +148,7 @@ def find_videos(source: Path | str) -> list[VideoSource]:
     elif _suffix(source.name) == ".zip":
         found = _group(source, source.stem, _archive_names(source))
     else:
-        raise StyleganvError(
-            f"{source} is no video this program knows: give one of {_known()}, a folder or a zip."
-        )
+        raise StyleganvError(f"{source} is no video this program knows: give one of {_known()}, a folder or a zip.")
     if not found:
         raise StyleganvError(f"{source} holds no videos: give {_known()} files or folders of images.")
     return found

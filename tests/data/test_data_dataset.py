@@ -1,0 +1,158 @@
+"""The store: random access, labels, identity, processes, and damage."""
+
+import json
+import multiprocessing
+import pickle
+import zipfile
+
+import numpy as np
+import pytest
+
+from styleganv.data.dataset import VideoDataset, write_dataset
+from styleganv.errors import StyleganvError
+
+
+def write(path, frames, **settings):
+    settings = {"quality": None, "class_names": ["a", "b"], "extra": {"fit": "crop"}, **settings}
+    height, width = frames.shape[2:4]
+    videos = [(f"v/{i}", video, i % 2, {"speed": i}) for i, video in enumerate(frames)]
+    write_dataset(path, videos, height=height, width=width, fps=12.5, **settings)
+    return path
+
+
+@pytest.fixture
+def frames():
+    return np.random.default_rng(0).integers(0, 256, (3, 6, 8, 12, 3)).astype(np.uint8)
+
+
+@pytest.fixture
+def path(tmp_path, frames):
+    return write(tmp_path / "d.zip", frames)
+
+
+def test_reads_what_was_written_in_the_order_asked(path, frames):
+    data = VideoDataset(path)
+    taken = data.read(1, [5, 0, 0, 3])
+    assert taken.dtype == np.uint8 and taken.flags.c_contiguous
+    assert np.array_equal(taken, frames[1][[5, 0, 0, 3]].transpose(0, 3, 1, 2))
+    assert data.read(1, np.array([2])).shape == (1, 3, 8, 12)
+    assert (len(data), data.height, data.width, data.fps, data.num_classes) == (3, 8, 12, 12.5, 2)
+    assert data.videos[2].name == "v_2" and data.videos[2].num_frames == 6
+    assert data.videos[2].meta == {"speed": 2} and data.extra == {"fit": "crop"}
+    assert data.label(1).tolist() == [0, 1] and data.label(1).dtype == np.float32
+
+
+def test_no_labels_without_classes(tmp_path, frames):
+    write_dataset(tmp_path / "d.zip", [("v", frames[0], None, {})], height=8, width=12, fps=25)
+    data = VideoDataset(tmp_path / "d.zip")
+    assert data.num_classes == 0 and data.label(0) is None
+
+
+@pytest.mark.parametrize("index", [-1, 6])
+def test_frames_outside_the_video(path, index):
+    with pytest.raises(IndexError, match=f"frame {index} of v_0, which has 6"):
+        VideoDataset(path).read(0, [index])
+
+
+def test_names_that_flatten_alike_stay_apart(tmp_path, frames):
+    videos = [("a/b", frames[0], None, {}), ("a_b", frames[1], None, {}), ("a_b_2", frames[2], None, {})]
+    write_dataset(tmp_path / "d.zip", videos, height=8, width=12, fps=25, quality=None)
+    data = VideoDataset(tmp_path / "d.zip")
+    assert len({video.name for video in data.videos}) == 3
+    for index in range(3):
+        assert np.array_equal(data.read(index, [0])[0], frames[index][0].transpose(2, 0, 1))
+
+
+def test_jpeg_is_close(tmp_path, frames):
+    smooth = np.broadcast_to(np.arange(12, dtype=np.uint8)[:, None] * 20, (1, 2, 8, 12, 3))
+    data = VideoDataset(write(tmp_path / "d.zip", smooth, quality=95))
+    assert np.abs(data.read(0, [1])[0].astype(int) - smooth[0, 1].transpose(2, 0, 1)).max() <= 3
+
+
+def test_wrong_frames_are_refused(tmp_path, frames):
+    with pytest.raises(ValueError, match="frames must be uint8"):
+        write_dataset(tmp_path / "d.zip", [("v", frames[0], None, {})], height=8, width=8, fps=25)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_content_hash_follows_the_content_alone(tmp_path, frames, path):
+    same = write(tmp_path / "elsewhere.zip", frames)
+    assert VideoDataset(same).content_hash == VideoDataset(path).content_hash
+    assert same.read_bytes() == path.read_bytes()
+    frames[2, 5, 0, 0, 0] ^= 1
+    other = write(tmp_path / "other.zip", frames)
+    assert VideoDataset(other).content_hash != VideoDataset(path).content_hash
+
+
+def _means(data, queue):
+    queue.put([float(data.read(i % 3, [i % 6]).mean()) for i in range(300)])
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="no fork here")
+def test_forked_processes_read_at_the_same_time(path):
+    data = VideoDataset(path)
+    expected = [float(data.read(i % 3, [i % 6]).mean()) for i in range(300)]  # opens the handle before the fork
+    context = multiprocessing.get_context("fork")
+    queue = context.Queue()
+    workers = [context.Process(target=_means, args=(data, queue)) for _ in range(2)]
+    for worker in workers:
+        worker.start()
+    assert [queue.get(timeout=60) for _ in workers] == [expected, expected]
+    for worker in workers:
+        worker.join()
+
+
+def test_pickled_it_reads_on(path):
+    data = VideoDataset(path)
+    data.read(0, [0])
+    assert np.array_equal(pickle.loads(pickle.dumps(data)).read(1, [2]), data.read(1, [2]))
+
+
+def rewrite(path, changes):
+    """Copy a zip with some entries changed (None: left out)."""
+    with zipfile.ZipFile(path) as archive:
+        entries = {name: archive.read(name) for name in archive.namelist()} | changes
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in entries.items():
+            if data is not None:
+                archive.writestr(name, data)
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        (lambda path: path.unlink(), "no data set at .*styleganv prepare"),
+        (lambda path: (path.unlink(), path.mkdir()), "it is a folder"),
+        (lambda path: path.write_bytes(path.read_bytes()[:-50]), "only part of one"),
+        (lambda path: rewrite(path, {"dataset.json": None}), "holds no dataset.json"),
+        (lambda path: rewrite(path, {"dataset.json": b"{"}), "dataset.json is damaged"),
+        (lambda path: rewrite(path, {"dataset.json": b"[]"}), "dataset.json"),
+        (lambda path: rewrite(path, {"dataset.json": b'{"format": 1}'}), "lacks 'height'"),
+        (lambda path: rewrite(path, {"dataset.json": b'{"format": 2}'}), "another version"),
+        (lambda path: rewrite(path, {"dataset.json": json.dumps({"labels": None}).encode()}), "lacks 'format'"),
+    ],
+)
+def test_what_is_no_data_set_says_so(path, damage, says):
+    damage(path)
+    with pytest.raises(StyleganvError, match=says) as caught:
+        VideoDataset(path)
+    assert "styleganv prepare" in str(caught.value) or "prepare it again" in str(caught.value)
+
+
+@pytest.mark.parametrize("data", [None, b"", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n broken"])
+def test_damaged_frames_are_named(path, data):
+    rewrite(path, {"v_1/000003.png": data})
+    dataset = VideoDataset(path)
+    dataset.read(1, [2])
+    with pytest.raises(StyleganvError, match=r"v_1/000003\.png in .* is damaged or missing"):
+        dataset.read(1, [3])
+
+
+def test_a_flipped_bit_is_noticed(path, frames):
+    data = bytearray(path.read_bytes())
+    with zipfile.ZipFile(path) as archive:
+        offset = archive.getinfo("v_0/000001.png").header_offset
+    data[offset + 100] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(StyleganvError, match=r"v_0/000001\.png"):
+        VideoDataset(path).read(0, [1])

@@ -1,0 +1,130 @@
+"""Suggestions on planted data: directions, speeds and periods that are known."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from styleganv.data.dataset import write_dataset
+from styleganv.data.inspect import contact_sheet, inspect, suggest_slot_distance
+from styleganv.errors import StyleganvError
+
+
+def texture(rng, height, width, coarse):
+    """Random smooth colours that repeat at the edges, with features of about `coarse` pixels."""
+    small = rng.integers(40, 216, (height // coarse, width // coarse, 3)).astype(np.uint8)
+    tiled = np.tile(small, (3, 3, 1))
+    image = Image.fromarray(tiled).resize((3 * width, 3 * height), Image.Resampling.BICUBIC)
+    return np.asarray(image)[height : 2 * height, width : 2 * width]
+
+
+def write(path, videos, **settings):
+    height, width = videos[0][0].shape[:2]
+    records = [(f"v{index}", video, None, {}) for index, video in enumerate(videos)]
+    write_dataset(path, records, height=height, width=width, fps=25, **settings)
+    return path
+
+
+def moving(count, length, speed_of, seed=0, size=32):
+    """Textures that slide by `speed_of(index)` pixels a frame, wrapping around; right is positive."""
+    rng = np.random.default_rng(seed)
+    videos = []
+    for index in range(count):
+        image = texture(rng, size, size, 8)
+        videos.append([np.roll(image, round(t * speed_of(index)), axis=1) for t in range(length)])
+    return videos
+
+
+def test_motion_to_one_side_forbids_mirroring(tmp_path):
+    for name, speed in (("left", -1), ("right", 1)):
+        found = inspect(write(tmp_path / f"{name}.zip", moving(12, 20, lambda i, s=speed: s)))
+        assert not found.mirror and f"to the {name}" in found.mirror_reason
+
+
+def test_motion_to_both_sides_allows_mirroring(tmp_path):
+    found = inspect(write(tmp_path / "d.zip", moving(12, 20, lambda i: 1 if i % 2 else -1)))
+    assert found.mirror and "prefers a side" in found.mirror_reason
+
+
+def test_a_one_sided_mean_frame_forbids_mirroring(tmp_path):
+    videos = [[frame // 2 for frame in video] for video in moving(12, 12, lambda i: 1 if i % 2 else -1)]
+    for video in videos:
+        for frame in video:
+            frame[:, :8] = 250
+    found = inspect(write(tmp_path / "d.zip", videos))
+    assert not found.mirror and "mean frame" in found.mirror_reason
+
+
+def test_a_slow_crossing_forbids_mirroring(tmp_path):
+    """A soft light crosses from left to right while finer texture runs both ways."""
+    videos = moving(12, 40, lambda i: 1 if i % 2 else -1)
+    columns = np.arange(32)
+    for video in videos:
+        for t, frame in enumerate(video):
+            light = 120 * np.exp(-(((columns - 31 * t / 39) / 8) ** 2))
+            video[t] = np.clip(frame * 0.5 + light[None, :, None], 0, 255).astype(np.uint8)
+    assert not inspect(write(tmp_path / "d.zip", videos)).mirror
+
+
+def test_too_few_videos_to_tell(tmp_path):
+    found = inspect(write(tmp_path / "d.zip", moving(3, 12, lambda i: 1)))
+    assert not found.mirror and "too few" in found.mirror_reason
+
+
+@pytest.mark.parametrize("length", [60, 400])  # all frames are read, and bursts of them
+def test_decorrelation_follows_the_period(tmp_path, length):
+    """Frames of a sine of period P differ by 1 − cos(2πd/P): half as much as far ones at d = P/6."""
+    suggestions = []
+    for period in (12, 48):
+        rng = np.random.default_rng(0)
+        videos = []
+        for _ in range(8):
+            image, phase = texture(rng, 32, 32, 8).astype(float) - 128, rng.uniform(0, 2 * np.pi)
+            waves = np.sin(2 * np.pi * np.arange(length) / period + phase)
+            videos.append([(128 + wave * image).clip(0, 255).astype(np.uint8) for wave in waves])
+        found = inspect(write(tmp_path / f"{period}.zip", videos))
+        assert found.tau == pytest.approx(period / 6, rel=0.25)
+        suggestions.append(found.slot_distance)
+    assert suggestions == [8, 16]
+
+
+def test_faster_motion_gets_closer_slots(tmp_path):
+    slow, fast = (
+        inspect(write(tmp_path / f"{speed}.zip", moving(8, 300, lambda i, s=speed: s * (-1) ** i, size=64)))
+        for speed in (0.1, 1.0)
+    )
+    assert slow.tau == pytest.approx(10 * fast.tau, rel=0.4)
+    assert slow.slot_distance > fast.slot_distance
+
+
+@pytest.mark.parametrize(("tau", "distance"), [(None, 16), (1, 8), (5, 8), (8.6, 16), (22, 32), (100, 256), (999, 256)])
+def test_slot_distance_rule(tau, distance):
+    assert suggest_slot_distance(tau) == distance
+
+
+def test_still_and_one_frame_videos(tmp_path):
+    image = texture(np.random.default_rng(0), 32, 32, 8)
+    found = inspect(write(tmp_path / "d.zip", [[image] * 5, [image], [image] * 40, [image] * 31]))
+    assert found.tau is None and found.slot_distance == 16 and "nothing moves" in str(found)
+    assert found.lengths == (5, 1, 40, 31) and found.long_enough == 0.25
+    assert "25% of the videos" in str(found)
+
+
+def test_classes_are_counted(tmp_path):
+    frames = moving(3, 4, lambda i: 1)
+    videos = [("a", frames[0], 0, {}), ("b", frames[1], 1, {}), ("c", frames[2], 1, {})]
+    write_dataset(tmp_path / "d.zip", videos, height=32, width=32, fps=25, class_names=["x", "y"])
+    assert inspect(tmp_path / "d.zip").class_counts == {"x": 1, "y": 2}
+
+
+def test_contact_sheet_shows_videos_by_rows_and_times_by_columns(tmp_path, grey_frames):
+    path = write(tmp_path / "d.zip", [grey_frames(9), 255 - grey_frames(5)], quality=None)
+    contact_sheet(path, tmp_path / "sheet.png", rows=8, columns=3)
+    sheet = np.asarray(Image.open(tmp_path / "sheet.png").convert("L"))
+    assert sheet.shape == (2 * 34 - 2, 3 * 50 - 2)
+    cells = [[int(sheet[34 * row + 16, 50 * column + 24]) for column in range(3)] for row in range(2)]
+    assert cells == [[5, 45, 85], [250, 230, 210]]
+
+
+def test_what_is_no_data_set_is_named(tmp_path):
+    with pytest.raises(StyleganvError, match="nowhere"):
+        inspect(tmp_path / "nowhere.zip")

@@ -1,0 +1,231 @@
+"""Preparing: layout, labels, fitting, determinism, and a table of bad input that ends in one sentence."""
+
+import json
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from styleganv.data.dataset import VideoDataset
+from styleganv.data.prepare import prepare
+from styleganv.errors import StyleganvError
+
+REAL = Path(__file__).parents[3] / "shared" / "data"
+
+
+@pytest.fixture
+def classes(tmp_path, write_video, grey_frames):
+    """Two class folders: a with 2 videos, b with 1."""
+    for name, count in (("a/1", 5), ("a/10", 7), ("b/2", 9)):
+        write_video(tmp_path / "source" / f"{name}.mp4", grey_frames(count))
+    return tmp_path / "source"
+
+
+def test_layout_and_metadata(tmp_path, classes):
+    report = prepare(classes, tmp_path / "data.zip", resolution=(16, 24), workers=1)
+    with zipfile.ZipFile(tmp_path / "data.zip") as archive:
+        names = archive.namelist()
+        assert all(entry.compress_type == zipfile.ZIP_STORED for entry in archive.infolist())
+        description = json.loads(archive.read("dataset.json"))
+    assert names[0] == "a_1/000000.jpg" and names[-1] == "dataset.json" and len(names) == 5 + 7 + 9 + 1
+    videos, labels = description.pop("videos"), description.pop("labels")
+    assert description == {
+        "format": 1,
+        "height": 16,
+        "width": 24,
+        "fps": 25.0,
+        "encoding": {"format": "jpeg", "quality": 95},
+        "fit": "crop",
+        "class_names": ["a", "b"],
+    }
+    assert videos[1] == {"name": "a_10", "frames": 7, "label": 0, "source": "a/10.mp4"}
+    assert labels == [["a_1/000000.jpg", 0], ["a_10/000000.jpg", 0], ["b_2/000000.jpg", 1]]
+    assert (report.videos, report.frames, report.lengths) == (3, 21, [5, 7, 9])
+    assert report.class_counts == {"a": 2, "b": 1} and report.skipped == [] and report.notes == []
+    for words in ("3 videos", "21 frames", "16x24", "JPEG quality 95", "5 to 9", "25 (3 videos)", "a (2), b (1)"):
+        assert words in str(report)
+
+
+def test_jpegs_are_of_the_quality_asked_for(tmp_path, classes):
+    """The released code asked for 95 and got 75: the quantisation tables tell."""
+    Image.new("RGB", (8, 8)).save(tmp_path / "95.jpg", quality=95)
+    prepare(classes, tmp_path / "data.zip", resolution=(16, 24), workers=1)
+    with (
+        zipfile.ZipFile(tmp_path / "data.zip") as archive,
+        Image.open(archive.open("a_1/000000.jpg")) as image,
+        Image.open(tmp_path / "95.jpg") as reference,
+    ):
+        assert image.quantization == reference.quantization
+        assert all(component[1:3] == (1, 1) for component in image.layer)  # no chroma subsampling
+
+
+def test_same_bytes_from_any_number_of_workers(tmp_path, classes):
+    for name, workers in (("one", 1), ("two", 2)):
+        prepare(classes, tmp_path / f"{name}.zip", resolution=(16, 16), workers=workers)
+    assert (tmp_path / "one.zip").read_bytes() == (tmp_path / "two.zip").read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one.zip", "source", "two.zip"]
+
+
+@pytest.mark.parametrize(("fit", "bounds"), [("crop", (8, 24)), ("pad", (12, 20)), ("stretch", (12, 20))])
+def test_fit(tmp_path, write_images, fit, bounds):
+    """A white square of half the height in the middle of a 32x64 video, as 32x32."""
+    frames = np.zeros((3, 32, 64, 3), np.uint8)
+    frames[:, 8:24, 24:40] = 255
+    write_images(tmp_path / "a", frames)
+    prepare(tmp_path / "a", tmp_path / "d.zip", resolution=(32, 32), fit=fit, quality=None, workers=1)
+    image = VideoDataset(tmp_path / "d.zip").read(0, [0])[0, 0].astype(float)
+    columns, rows = np.flatnonzero(image.max(axis=0) > 127), np.flatnonzero(image.max(axis=1) > 127)
+    assert (columns[0], columns[-1] + 1) == bounds
+    assert (rows[0], rows[-1] + 1) == ((12, 20) if fit == "pad" else (8, 24))
+
+
+def test_lossless_keeps_every_pixel(tmp_path, write_images):
+    frames = np.random.default_rng(0).integers(0, 256, (12, 16, 20, 3)).astype(np.uint8)
+    write_images(tmp_path / "a", frames)
+    prepare(tmp_path / "a", tmp_path / "d.zip", resolution=(16, 20), quality=None, workers=1)
+    data = VideoDataset(tmp_path / "d.zip")
+    assert data.encoding == {"format": "png"}
+    assert np.array_equal(data.read(0, range(12)), frames.transpose(0, 3, 1, 2))
+
+
+def test_split_every(tmp_path, write_video, grey_frames):
+    source = write_video(tmp_path / "a.mp4", grey_frames(13))
+    prepare(source, tmp_path / "d.zip", resolution=(16, 16), split_every=5, min_frames=3, workers=1)
+    data = VideoDataset(tmp_path / "d.zip")
+    assert [(video.name, video.num_frames, video.meta["start"]) for video in data.videos] == [
+        ("a_000", 5, 0),
+        ("a_001", 5, 5),
+        ("a_002", 3, 10),
+    ]
+    assert data.read(2, [0]).mean() == pytest.approx(105, abs=2)
+    prepare(source, tmp_path / "e.zip", resolution=(16, 16), split_every=5, min_frames=4, workers=1)
+    assert len(VideoDataset(tmp_path / "e.zip")) == 2
+
+
+def test_fps_resamples_and_different_rates_are_told(tmp_path, write_video, grey_frames):
+    for fps in (10, 20):
+        write_video(tmp_path / "s" / f"{fps}.mp4", grey_frames(20), fps=fps)
+    report = prepare(tmp_path / "s", tmp_path / "d.zip", resolution=(16, 16), workers=1)
+    assert report.found_fps == {10: 1, 20: 1} and "--fps 20" in report.notes[0]
+    report = prepare(tmp_path / "s", tmp_path / "e.zip", resolution=(16, 16), fps=10, workers=1)
+    assert report.lengths == [20, 10] and report.fps == 10 and report.notes == []
+    report = prepare(tmp_path / "s", tmp_path / "f.zip", resolution=(64, 64), fps=20, workers=1)
+    assert len(report.notes) == 2 and "repeat" in report.notes[0] and "enlarged" in report.notes[1]
+
+
+def test_classes_of_folders(tmp_path, classes, write_video, grey_frames):
+    def names(**settings):
+        prepare(classes, tmp_path / "d.zip", resolution=(8, 8), workers=1, overwrite=True, **settings)
+        return VideoDataset(tmp_path / "d.zip").class_names
+
+    assert names() == names(classes="folders") == ["a", "b"]
+    assert names(classes="none") == []
+    write_video(classes / "loose.mp4", grey_frames(4))
+    assert names() == []
+    with pytest.raises(StyleganvError, match="loose lies in no class folder"):
+        names(classes="folders")
+
+
+def test_a_folder_around_each_video_is_no_class(tmp_path, write_images, grey_frames):
+    for name in ("v1", "v2"):
+        write_images(tmp_path / "s" / name / "frames", grey_frames(3))
+    prepare(tmp_path / "s", tmp_path / "d.zip", resolution=(8, 8), workers=1)
+    assert VideoDataset(tmp_path / "d.zip").num_classes == 0
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("l.csv", "name,label\na/1,run\na/10.mp4,walk\nb/2,run\n"),
+        ("l.json", '{"a/1": "run", "a/10": "walk", "b/2.mp4": "run"}'),
+    ],
+)
+def test_label_files(tmp_path, classes, file, text):
+    (tmp_path / file).write_text(text)
+    prepare(classes, tmp_path / "d.zip", resolution=(8, 8), workers=1, classes=str(tmp_path / file))
+    data = VideoDataset(tmp_path / "d.zip")
+    assert data.class_names == ["run", "walk"] and [video.label for video in data.videos] == [0, 1, 0]
+
+
+def test_unusable_videos_are_named_and_skipped(tmp_path, classes, write_video, write_images, grey_frames):
+    (classes / "a" / "text.mp4").write_text("hello")
+    write_video(classes / "b" / "single.mp4", grey_frames(1))
+    write_images(classes / "c" / "odd", grey_frames(3))
+    Image.new("RGB", (20, 20)).save(classes / "c" / "odd" / "frame3.png")
+    report = prepare(classes, tmp_path / "d.zip", resolution=(8, 8), workers=2)
+    assert dict(report.skipped).keys() == {"a/text", "b/single", "c/odd"}
+    assert "fewer than the 3" in dict(report.skipped)["b/single"]
+    assert "frame3.png is 20x20" in dict(report.skipped)["c/odd"] and "c/odd" in str(report)
+    # The class whose only video was skipped is none.
+    assert VideoDataset(tmp_path / "d.zip").class_names == ["a", "b"]
+
+
+BAD = {
+    "missing source": ("nowhere", {}, "nothing at .*nowhere"),
+    "empty folder": ("empty", {}, "empty holds no videos"),
+    "text named mp4": ("text.mp4", {}, r"text\.mp4 can be used .*cannot be read as a video"),
+    "truncated mp4": ("cut.mp4", {}, r"cut\.mp4 can be used .*(cannot be read|cut short)"),
+    "half-written zip": ("half.zip", {}, r"half\.zip is no zip"),
+    "one frame of another size": ("odd", {}, r"odd can be used .*frame9\.png is 20x20"),
+    "one-frame video": ("single.mp4", {}, "1 frame, fewer than the 3"),
+    "zero resolution": ("good", {"resolution": (0, 16)}, "resolution 0x16"),
+    "negative resolution": ("good", {"resolution": (16, -1)}, "resolution 16x-1"),
+    "label for a missing video": ("good", {"classes": "more.csv"}, r"more\.csv labels 'ghost'"),
+    "video without label": ("good", {"classes": "less.json"}, r"less\.json has no label for .*'clip'"),
+    "labels that are none": ("good", {"classes": "bad.json"}, r"bad\.json cannot be read as labels"),
+    "labels with a third column": ("good", {"classes": "wide.csv"}, r"wide\.csv cannot be read as labels"),
+    "missing label file": ("good", {"classes": "nowhere.csv"}, r"nowhere\.csv is no file of labels"),
+    "unknown fit": ("good", {"fit": "squash"}, "fit 'squash'"),
+    "no fps": ("good", {"fps": 0.0}, "fps 0"),
+    "no quality": ("good", {"quality": 101}, "quality 101"),
+    "no workers": ("good", {"workers": 0}, "workers 0"),
+    "split below minimum": ("good", {"split_every": 2}, "split every 2"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_ends_in_one_sentence(tmp_path, write_video, write_images, grey_frames, monkeypatch, case):
+    monkeypatch.chdir(tmp_path)
+    Path("empty").mkdir()
+    Path("text.mp4").write_text("hello")
+    write_video(Path("good/clip.mp4"), grey_frames(4))
+    whole = Path("good/clip.mp4").read_bytes()
+    Path("cut.mp4").write_bytes(whole[: len(whole) // 3])
+    with zipfile.ZipFile("half.zip", "w") as archive:
+        archive.write("good/clip.mp4")
+    Path("half.zip").write_bytes(Path("half.zip").read_bytes()[:-100])
+    write_images(Path("odd"), grey_frames(4))
+    Image.new("RGB", (20, 20)).save("odd/frame9.png")
+    Image.new("RGB", (20, 20)).save("odd/frame10.png")
+    write_video(Path("single.mp4"), grey_frames(1))
+    Path("more.csv").write_text("clip,a\nghost,b\n")
+    Path("less.json").write_text("{}")
+    Path("bad.json").write_text("[1")
+    Path("wide.csv").write_text("clip,a,b\n")
+    source, settings, says = BAD[case]
+    before = sorted(Path(".").iterdir())
+    with pytest.raises(StyleganvError, match=says) as caught:
+        prepare(source, "dest.zip", **{"resolution": (16, 16), "workers": 1, **settings})
+    assert "\n" not in str(caught.value) and str(caught.value).endswith((".", ":")) and ": " in str(caught.value)
+    assert sorted(Path(".").iterdir()) == before  # nothing half-written stays
+
+
+def test_existing_destination_is_kept(tmp_path, classes):
+    (tmp_path / "d.zip").write_text("precious")
+    with pytest.raises(StyleganvError, match=r"d\.zip exists already.*--overwrite"):
+        prepare(classes, tmp_path / "d.zip", resolution=(8, 8), workers=1)
+    assert (tmp_path / "d.zip").read_text() == "precious"
+
+
+def test_a_prepared_data_set_is_a_source(tmp_path, classes):
+    prepare(classes, tmp_path / "d.zip", resolution=(16, 16), workers=1)
+    report = prepare(tmp_path / "d.zip", tmp_path / "e.zip", resolution=(8, 8), workers=1)
+    assert report.lengths == [5, 7, 9]
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="no real videos here")
+def test_real_video_with_classes(tmp_path):
+    report = prepare(REAL / "actions", tmp_path / "d.zip", resolution=(32, 32), workers=1)
+    assert report.videos == 72 and list(report.class_counts.values()) == [18] * 4 and not report.skipped

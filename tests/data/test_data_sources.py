@@ -1,0 +1,169 @@
+"""Finding and decoding: every container, natural order, clocks, and files that cannot be read."""
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from styleganv.data.sources import find_videos, natural_key
+from styleganv.errors import StyleganvError
+
+
+def numbers(frames):
+    """Which of the grey frames these are."""
+    return [round((float(frame.mean()) - 5) / 10) for frame in frames]
+
+
+def test_natural_order():
+    names = ["frame10.png", "Frame2.png", "frame1.png", "a", "1b", "12", "2"]
+    assert sorted(names, key=natural_key) == ["1b", "2", "12", "a", "frame1.png", "Frame2.png", "frame10.png"]
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mov", "webm", "mkv", "mpg", "avi", "gif", "m4v"])
+def test_every_container_gives_its_frames_in_order(tmp_path, write_video, grey_frames, suffix):
+    write_video(tmp_path / f"a.{suffix}", grey_frames(14))
+    (video,) = find_videos(tmp_path / f"a.{suffix}")
+    frames = list(video.frames())
+    assert video.name == "a" and video.class_name is None
+    assert frames[0].shape == (32, 48, 3) and frames[0].dtype == np.uint8
+    # The 8-bit palette of a GIF holds few greys.
+    steps = np.diff([frame.mean() for frame in frames])
+    assert len(frames) == 14 and (steps >= 0).all()
+    assert suffix == "gif" or numbers(frames) == list(range(14))
+    assert video.native_fps() == pytest.approx(25, rel=0.02)
+
+
+def test_folders_zips_and_nesting_give_the_same_videos(tmp_path, write_video, write_images, grey_frames):
+    source = tmp_path / "source"
+    write_video(source / "c2" / "deep" / "x.mp4", grey_frames(5))
+    write_video(source / "c10" / "y.webm", grey_frames(4))
+    write_images(source / "c10" / "frames", grey_frames(12))
+    (source / "c10" / "readme.txt").write_text("not a video")
+    (source / "c10" / "._y.webm").write_text("left behind by a file manager")
+    with zipfile.ZipFile(tmp_path / "source.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for file in source.rglob("*"):
+            archive.write(file, file.relative_to(source))
+    for root in (source, tmp_path / "source.zip"):
+        videos = find_videos(root)
+        assert [video.name for video in videos] == ["c2/deep/x", "c10/frames", "c10/y"]
+        assert [video.class_name for video in videos] == ["c2", "c10", "c10"]
+        assert [numbers(video.frames()) for video in videos] == [[*range(5)], [*range(12)], [*range(4)]]
+        assert [video.native_fps() for video in videos] == [25, None, pytest.approx(25, rel=0.02)]
+
+
+def test_folders_that_all_videos_share_are_no_class(tmp_path, write_video, grey_frames):
+    for name in ("all/videos/a/1.mp4", "all/videos/b/1.mp4", "all/videos/b/2.mp4"):
+        write_video(tmp_path / name, grey_frames(3))
+    videos = find_videos(tmp_path)
+    assert [video.class_name for video in videos] == ["a", "b", "b"]
+    assert videos[0].name == "all/videos/a/1"
+
+
+def test_same_stem_gives_different_names(tmp_path, write_video, write_images, grey_frames):
+    write_video(tmp_path / "a.mp4", grey_frames(3))
+    write_video(tmp_path / "a.mkv", grey_frames(3))
+    write_images(tmp_path / "a", grey_frames(3))
+    assert [video.name for video in find_videos(tmp_path)] == ["a", "a.mkv", "a.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("fps", "expected"),
+    [
+        (25, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]),
+        (12.5, [0, 2, 4, 6, 8]),
+        (5, [0, 5]),
+        (50, [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 8, 9, 9]),
+    ],
+)
+def test_resampling_takes_the_nearest_frame(tmp_path, write_video, write_images, grey_frames, fps, expected):
+    write_video(tmp_path / "a.mp4", grey_frames(10))
+    write_images(tmp_path / "b", grey_frames(10))
+    by_file, by_folder = find_videos(tmp_path)
+    halfway = int(fps == 50)  # where either frame is nearest
+    assert numbers(by_folder.frames(fps, source_fps=25)) == pytest.approx(expected, abs=halfway)
+    assert numbers(by_file.frames(fps)) == pytest.approx(expected, abs=halfway)
+
+
+def test_variable_frame_rate_follows_the_clock(tmp_path, write_video, grey_frames):
+    ticks = [0, 10, 20, 100, 110]  # hundredths of a second: the third frame stays for 0.8 s
+    write_video(tmp_path / "a.mkv", grey_frames(5), fps=10, ticks=ticks)
+    (video,) = find_videos(tmp_path / "a.mkv")
+    assert numbers(video.frames()) == [0, 1, 2, 3, 4]
+    taken = numbers(video.frames(10))
+    nearest = [min(range(5), key=lambda i: abs(ticks[i] - 10 * k)) for k in range(len(taken))]
+    differing = [k for k in range(len(taken)) if taken[k] != nearest[k]]
+    assert len(taken) == 12 and set(differing) <= {6}  # 0.6 s lies halfway between two frames
+
+
+def test_rotation_of_the_camera_is_undone(tmp_path, write_video):
+    frames = np.zeros((4, 32, 64, 3), np.uint8)
+    frames[:, :, :32] = 255  # stored with white at the left
+    path = write_video(tmp_path / "phone.mp4", frames)
+    data = bytearray(path.read_bytes())
+    matrix = data.index(b"tkhd") + 4 + 40  # of version 0 of the box: a b u c d v x y w, 16.16 fixed point
+    for slot, value in enumerate((0, 1, 0, -1, 0)):  # a quarter turn clockwise
+        data[matrix + 4 * slot : matrix + 4 * slot + 4] = (value * 65536).to_bytes(4, "big", signed=True)
+    path.write_bytes(data)
+    frame = next(find_videos(path)[0].frames())
+    assert frame.shape == (64, 32, 3)
+    assert frame[:24].mean() > 240 and frame[40:].mean() < 15  # left has become top
+
+
+def test_sixteen_bit_images_are_scaled(tmp_path):
+    for index in range(3):
+        Image.fromarray(np.full((8, 8), 256 * 100 * index, np.uint16)).save(tmp_path / f"{index}.png")
+    assert [frame[0, 0].tolist() for frame in find_videos(tmp_path)[0].frames()] == [
+        [0] * 3,
+        [100] * 3,
+        [200] * 3,
+    ]
+
+
+def cut(path: Path, keep: float) -> None:
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * keep)])
+
+
+@pytest.mark.parametrize(
+    ("keep", "says"), [(0.1, "cannot be read as a video"), (0.7, "is cut short|cannot be read as a video")]
+)
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_truncated_files_are_named(tmp_path, write_video, suffix, keep, says):
+    noise = np.random.default_rng(0).integers(0, 255, (30, 32, 48, 3)).astype(np.uint8)
+    cut(write_video(tmp_path / f"broken{suffix}", noise), keep)
+    if suffix == ".mkv" and keep == 0.1:
+        says += "|is cut short"
+    with pytest.raises(StyleganvError, match=f"broken{suffix} ({says})"):
+        list(find_videos(tmp_path)[0].frames())
+
+
+def test_text_named_as_video_is_named(tmp_path):
+    (tmp_path / "note.mp4").write_text("hello")
+    with pytest.raises(StyleganvError, match=r"note\.mp4 cannot be read as a video"):
+        list(find_videos(tmp_path)[0].frames())
+
+
+def test_damaged_and_differing_images_are_named(tmp_path, write_images, grey_frames):
+    write_images(tmp_path / "a", grey_frames(4))
+    write_images(tmp_path / "b", grey_frames(4))
+    cut(tmp_path / "a" / "frame2.png", 0.5)
+    Image.new("RGB", (20, 20)).save(tmp_path / "b" / "frame3.png")
+    damaged, differing = find_videos(tmp_path)
+    with pytest.raises(StyleganvError, match=r"a/frame2\.png cannot be read as an image"):
+        list(damaged.frames())
+    with pytest.raises(StyleganvError, match=r"b/frame3\.png is 20x20 but the frames before it are 48x32"):
+        list(differing.frames())
+
+
+@pytest.mark.parametrize("name", ["missing", "empty", "note.txt", "half.zip", "bare.zip"])
+def test_sources_that_are_none(tmp_path, name):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "note.txt").write_text("hello")
+    for archive_name in ("half.zip", "bare.zip"):
+        with zipfile.ZipFile(tmp_path / archive_name, "w") as archive:
+            archive.writestr("note.txt", "hello" * 100)
+    cut(tmp_path / "half.zip", 0.5)
+    with pytest.raises(StyleganvError, match=name):
+        find_videos(tmp_path / name)
