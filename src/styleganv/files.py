@@ -4,7 +4,7 @@ import errno
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from styleganv.errors import StyleganvError
@@ -50,10 +50,12 @@ def _sync(path: Path) -> None:
 
 
 def _remove(path: Path) -> None:
+    """Clean up without hiding the error that made it necessary."""
     if path.is_dir():
         shutil.rmtree(path, ignore_errors=True)
     else:
-        path.unlink(missing_ok=True)
+        with suppress(OSError):
+            path.unlink()
 
 
 def _disk_error(error: OSError, path: Path) -> Exception:

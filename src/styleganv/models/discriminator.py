@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from styleganv.models.layers import Conv2d, Dense, channels_at, normalize, resolution_levels, working_dtype
-from styleganv.ops import bias_act, modulated_conv2d
+from styleganv.ops import UNIT_GAIN, leaky_relu, modulated_conv2d
 
 Condition = Literal["modulate+project", "project", "none"]
 JOIN_RESOLUTION = 16
@@ -33,9 +33,7 @@ class TimeDistances(nn.Module):
         self.register_buffer("frequency", 2 * math.pi / periods, persistent=False)
         self.embedding = nn.Embedding(max_gap, 256)
         self.embed = Dense((num_frames - 1) * (256 + 2 * num_waves) + num_classes, out_dim)
-        self.layers = nn.Sequential(
-            *[Dense(out_dim, out_dim, activate=True, lr_multiplier=0.01) for _ in "12"]
-        )
+        self.layers = nn.Sequential(*[Dense(out_dim, out_dim, activate=True, lr_multiplier=0.01) for _ in "12"])
 
     def forward(self, times: Tensor, label: Tensor | None) -> Tensor:
         """`times [B, T]` in frames, `label [B, K]` or None → e `[B, E]`. Gaps beyond `max_gap` share a row."""
@@ -62,8 +60,10 @@ class DiscriminatorBlock(nn.Module):
         if self.affine is None:
             y = self.conv0(x)
         else:
-            y = modulated_conv2d(x, self.conv0.weight, self.affine(condition))
-            y = bias_act(y, self.conv0.bias)
+            assert self.conv0.bias is not None
+            bias = self.conv0.bias * UNIT_GAIN
+            y = modulated_conv2d(x, self.conv0.weight, self.affine(condition), bias=bias, gain=UNIT_GAIN)
+            y = leaky_relu(y)
         return (self.conv1(y) + self.skip(x)) * 0.5**0.5
 
 
@@ -95,27 +95,20 @@ class Discriminator(nn.Module):
         self.num_frames, self.num_classes = num_frames, num_classes
         conditional = condition != "none" and (num_frames > 1 or num_classes > 0)
         self.condition = (
-            TimeDistances(num_frames, condition_dim, num_classes=num_classes, max_gap=max_gap)
-            if conditional
-            else None
+            TimeDistances(num_frames, condition_dim, num_classes=num_classes, max_gap=max_gap) if conditional else None
         )
         modulation_dim = condition_dim if conditional and condition == "modulate+project" else 0
         levels = resolution_levels(height, width)[::-1]
         nominal = [channels_at(level, channel_base, channel_max) for level in levels]
         # Frames are joined where a block first ends at 16² or less; that block emits half of its channels.
-        self.join = next(
-            (i for i, level in enumerate(levels) if i and max(level) <= JOIN_RESOLUTION), len(levels) - 1
-        )
+        self.join = next((i for i, level in enumerate(levels) if i and max(level) <= JOIN_RESOLUTION), len(levels) - 1)
         outputs = list(nominal)
         inputs = list(nominal)
         outputs[self.join] = max(1, nominal[self.join] // 2)
         inputs[self.join] = outputs[self.join] * num_frames
         self.from_rgb = Conv2d(3, nominal[0], 1)
         self.blocks = nn.ModuleList(
-            [
-                DiscriminatorBlock(inputs[i], nominal[i], outputs[i + 1], modulation_dim)
-                for i in range(len(levels) - 1)
-            ]
+            [DiscriminatorBlock(inputs[i], nominal[i], outputs[i + 1], modulation_dim) for i in range(len(levels) - 1)]
         )
         self.conv = Conv2d(inputs[-1] + 1, nominal[-1], 3)
         self.dense = Dense(nominal[-1] * math.prod(levels[-1]), nominal[-1], activate=True)

@@ -15,9 +15,7 @@ from styleganv.models.generator import Generator
 FORMAT = 1
 
 
-def save_model(
-    folder: Path | str, generator: Generator, *, data: dict[str, Any], training: dict[str, Any]
-) -> None:
+def save_model(folder: Path | str, generator: Generator, *, data: dict[str, Any], training: dict[str, Any]) -> None:
     """Write the folder whole.
 
     Args:
@@ -56,7 +54,5 @@ def load_model(folder: Path | str) -> tuple[Generator, dict[str, Any]]:
         ) from error
     except (SafetensorError, RuntimeError, KeyError, TypeError, ValueError, OSError) as error:
         reason = str(error).strip().splitlines()[0]
-        raise StyleganvError(
-            f"The model in {folder} is damaged ({reason}): copy or train it again."
-        ) from error
+        raise StyleganvError(f"The model in {folder} is damaged ({reason}): copy or train it again.") from error
     return generator.eval().requires_grad_(False), config

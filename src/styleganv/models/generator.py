@@ -55,9 +55,7 @@ class Generator(nn.Module):
             amplitude: learn the waves' amplitudes (the paper) rather than fix them at 1 (the released code).
         """
         # What a model folder records to build the same network again; taken before other names appear.
-        self.arguments = {
-            name: value for name, value in locals().items() if name not in ("self", "__class__")
-        }
+        self.arguments = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
         super().__init__()
         self.height, self.width, self.num_classes, self.z_dim = height, width, num_classes, z_dim
         levels = resolution_levels(height, width)
@@ -75,9 +73,7 @@ class Generator(nn.Module):
                 num_classes=num_classes,
             )
         elif motion == "lstm":
-            self.motion = RecurrentMotion(
-                noise_dim=motion_noise_dim, code_dim=motion_code_dim, num_classes=num_classes
-            )
+            self.motion = RecurrentMotion(noise_dim=motion_noise_dim, code_dim=motion_code_dim, num_classes=num_classes)
         self.synthesis = Synthesis(
             levels,
             w_dim=w_dim,

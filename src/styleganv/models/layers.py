@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from styleganv.errors import StyleganvError
-from styleganv.ops import bias_act, fir_filter2d
+from styleganv.ops import UNIT_GAIN, bias_act, fir_filter2d, leaky_relu
 
 MIN_BASE, MAX_BASE = 4, 16
 
@@ -61,15 +61,17 @@ class Conv2d(nn.Module):
         self.weight_gain = 1 / (in_channels * kernel_size**2) ** 0.5
 
     def forward(self, x: Tensor) -> Tensor:
-        weight = (self.weight * self.weight_gain).to(x.dtype)
+        gain = UNIT_GAIN if self.activate else 1.0
+        weight = (self.weight * (self.weight_gain * gain)).to(x.dtype)
+        bias = None if self.bias is None else (self.bias * gain).to(x.dtype)
         kernel_size = weight.shape[-1]
         if not self.down:
-            x = F.conv2d(x, weight, padding=kernel_size // 2)
+            x = F.conv2d(x, weight, bias, padding=kernel_size // 2)
         elif kernel_size == 1:
-            x = F.conv2d(fir_filter2d(x, padding=1, stride=2), weight)
+            x = F.conv2d(fir_filter2d(x, padding=1, stride=2), weight, bias)
         else:
-            x = F.conv2d(fir_filter2d(x, padding=2), weight, stride=2)
-        return bias_act(x, self.bias, activate=self.activate)
+            x = F.conv2d(fir_filter2d(x, padding=2), weight, bias, stride=2)
+        return leaky_relu(x) if self.activate else x
 
 
 def normalize(x: Tensor) -> Tensor:

@@ -189,9 +189,7 @@ class RecurrentMotion(nn.Module):
         self.out_dim = code_dim
         self.reach = 0
         self.lstm = nn.LSTM(noise_dim + num_classes, code_dim, batch_first=True)
-        self.layers = nn.Sequential(
-            *[Dense(code_dim, code_dim, activate=True, lr_multiplier=0.01) for _ in range(2)]
-        )
+        self.layers = nn.Sequential(*[Dense(code_dim, code_dim, activate=True, lr_multiplier=0.01) for _ in range(2)])
 
     def forward(self, times: Tensor, noise: SlotNoise, label: Tensor | None = None) -> Tensor:
         """Motion codes at `times [B, T]` (frames, ≥ 0): `[B, T, U]`."""

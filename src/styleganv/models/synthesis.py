@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from styleganv.models.layers import Dense, channels_at, working_dtype
-from styleganv.ops import bias_act, modulated_conv2d, upsample2d
+from styleganv.ops import UNIT_GAIN, leaky_relu, modulated_conv2d, upsample2d
 
 
 class ModulatedConv(nn.Module):
@@ -22,7 +22,8 @@ class ModulatedConv(nn.Module):
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
         """`x [N, C_in, H, W]`, `w [B, w_dim]` → `[N, C_out, H or 2H, W or 2W]`."""
-        return bias_act(modulated_conv2d(x, self.weight, self.affine(w), up=self.up), self.bias)
+        bias = self.bias * UNIT_GAIN
+        return leaky_relu(modulated_conv2d(x, self.weight, self.affine(w), bias=bias, up=self.up, gain=UNIT_GAIN))
 
 
 class ToRGB(nn.Module):
@@ -36,8 +37,8 @@ class ToRGB(nn.Module):
         self.style_gain = 1 / in_channels**0.5
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
-        x = modulated_conv2d(x, self.weight, self.affine(w) * self.style_gain, demodulate=False)
-        return bias_act(x, self.bias, activate=False)
+        style = self.affine(w) * self.style_gain
+        return modulated_conv2d(x, self.weight, style, bias=self.bias, demodulate=False)
 
 
 class SynthesisBlock(nn.Module):

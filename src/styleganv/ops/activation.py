@@ -8,23 +8,23 @@ UNIT_GAIN = 2**0.5  # keeps the variance of a unit normal input (almost) at one
 HALF_PRECISION_CLAMP = 256.0
 
 
-def bias_act(
-    x: Tensor, bias: Tensor | None = None, *, activate: bool = True, gain: float = UNIT_GAIN
-) -> Tensor:
-    """`leaky_relu(x + bias, 0.2) * gain`; without `activate` only the bias is added.
+def leaky_relu(x: Tensor) -> Tensor:
+    """Leaky ReLU with slope 0.2; half precision (bfloat16, float16) is clamped to ±256, StyleGAN2-ADA's guard
+    against overflow. Without a gain: being homogeneous, it lets callers put theirs into weights and biases.
+    """
+    x = F.leaky_relu(x, LEAKY_SLOPE)
+    # hardtanh clamps in one pass, forwards and backwards; clamp takes four.
+    return F.hardtanh(x, -HALF_PRECISION_CLAMP, HALF_PRECISION_CLAMP) if x.element_size() == 2 else x
+
+
+def bias_act(x: Tensor, bias: Tensor | None = None, *, activate: bool = True, gain: float = UNIT_GAIN) -> Tensor:
+    """`leaky_relu(x + bias) * gain`; without `activate` only the bias is added.
 
     Args:
         x: `[N, C, ...]`, any floating dtype.
         bias: `[C]`, cast to the dtype of `x`; None adds nothing.
-        gain: applied after the activation.
-
-    Half precision (bfloat16, float16) is clamped to ±256, StyleGAN2-ADA's guard against overflow.
+        gain: applied after the activation (before the clamp of half precision).
     """
     if bias is not None:
         x = x + bias.to(x.dtype).reshape([1, -1] + [1] * (x.ndim - 2))
-    if not activate:
-        return x
-    x = F.leaky_relu(x, LEAKY_SLOPE)
-    if gain != 1.0:
-        x = x * gain
-    return x.clamp(-HALF_PRECISION_CLAMP, HALF_PRECISION_CLAMP) if x.element_size() == 2 else x
+    return leaky_relu(x * gain if gain != 1.0 else x) if activate else x

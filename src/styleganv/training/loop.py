@@ -1,10 +1,10 @@
 """The training loop: the only `while`, with everything a run does between its steps."""
 
+import contextlib
 import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -129,14 +129,16 @@ def _run(trainer: GanTrainer, data: VideoDataset, out: Path, settings: Settings)
         if first:
             for remark in remarks:
                 say(remark)
-        report = (
-            Report(out, clips_seen=trainer.clips_seen, total_clips=training.clips, minutes=training.minutes)
-            if first
-            else None
-        )
         if trainer.step == 0:
             _save(trainer, data, out)
-        _loop(trainer, clips, data, out, settings, report)
+        with contextlib.ExitStack() as stack:
+            report = None
+            if first:
+                report = Report(
+                    out, clips_seen=trainer.clips_seen, total_clips=training.clips, minutes=training.minutes
+                )
+                stack.enter_context(report)
+            _loop(trainer, clips, data, out, settings, report)
     except (torch.OutOfMemoryError, MemoryError) as error:
         raise out_of_memory("the machine ran out of it") from error
     except RuntimeError as error:
@@ -189,7 +191,7 @@ def _loop(
             if report:
                 report.progress(training.batch)
     if report:
-        report.close(trainer.clips_seen, "interrupted" if interrupted else "end")
+        report.finish(trainer.clips_seen, "interrupted" if interrupted else "end")
     distributed.barrier()
     if interrupted:
         raise InterruptedTraining(out, trainer.clips_seen, received[0] if received else signal.SIGTERM)
@@ -239,7 +241,7 @@ def _difference(theirs: dict[str, object], ours: dict[str, object]) -> str:
     return ", ".join(f"{name} {theirs.get(name)} there, {ours[name]} here" for name in names) or "other layers"
 
 
-@contextmanager
+@contextlib.contextmanager
 def _signals() -> Iterator[list[int]]:
     """Note Ctrl-C and SIGTERM instead of dying in the middle of a step; a second one dies."""
     received: list[int] = []

@@ -22,8 +22,7 @@ class Report:
 
     def __init__(self, out: Path, *, clips_seen: int, total_clips: int, minutes: float | None) -> None:
         self.out = out
-        self.deadline = minutes and time.monotonic() + 60 * minutes
-        self.minutes = minutes
+        self.deadline = None if minutes is None else time.monotonic() + 60 * minutes
         self.tensorboard = SummaryWriter(str(out / "tensorboard"), purge_step=clips_seen)
         self.bar = tqdm(
             total=total_clips,
@@ -33,7 +32,7 @@ class Report:
             smoothing=0.05,
             dynamic_ncols=True,
         )
-        self.started, self.last_time, self.last_clips = time.monotonic(), time.monotonic(), clips_seen
+        self.last_time, self.last_clips = time.monotonic(), clips_seen
         self.write({"event": "start", "clips_seen": clips_seen})
 
     def write(self, record: dict[str, Any]) -> None:
@@ -75,9 +74,15 @@ class Report:
         if records:
             render.plot_curves(self.out / "curves.png", records)
 
-    def close(self, clips_seen: int, reason: str) -> None:
+    def finish(self, clips_seen: int, reason: str) -> None:
         self.write({"event": reason, "clips_seen": clips_seen})
         self.curves()
+
+    def __enter__(self) -> "Report":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Whatever happened, the bar ends its line, so that a message after it can be read."""
         self.bar.close()
         self.tensorboard.close()
 

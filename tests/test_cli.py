@@ -1,0 +1,127 @@
+"""The command line: every mistake ends in one sentence that names the thing and the remedy, and a status above 0."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import with_training
+
+from styleganv import cli, render
+from styleganv.data.dataset import write_dataset
+from styleganv.errors import StyleganvError
+from styleganv.recipes import PRESETS, Settings
+from styleganv.training.loop import train
+
+TINY = "--channel-base 128 --channel-max 8 --z-dim 16 --w-dim 16 --motion-dim 16 --batch 8 --clips 8".split()
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with one of each kind of broken thing."""
+    folder = tmp_path_factory.mktemp("broken")
+    (folder / "empty").mkdir()
+    (folder / "text").mkdir()
+    (folder / "text" / "notes.mp4").write_text("not a video")
+    (folder / "half.zip").write_bytes(b"PK\x03\x04 and then nothing")
+    (folder / "model").mkdir()
+    (folder / "model" / "config.json").write_text("{")
+    one = np.zeros((1, 34, 34, 3), np.uint8)
+    write_dataset(folder / "one.zip", [("a", one, None, {})], height=34, width=34, fps=25, quality=95, class_names=[])
+    thirty = np.zeros((9, 34, 34, 3), np.uint8)
+    write_dataset(folder / "odd.zip", [("a", thirty, None, {})], height=34, width=34, fps=25, quality=95, class_names=[])
+    return folder
+
+
+@pytest.mark.parametrize(
+    "words, told",
+    [
+        ("prepare {p}/missing {p}/x.zip --resolution 64", ["missing"]),
+        ("prepare {p}/empty {p}/x.zip --resolution 64", ["empty"]),
+        ("prepare {p}/text {p}/x.zip --resolution 64", ["notes"]),
+        ("prepare {p}/half.zip {p}/x.zip --resolution 64", ["half.zip"]),
+        ("prepare {p}/text {p}/x.zip --resolution 64by64", ["--resolution 64by64", "144x256"]),
+        ("prepare {p}/text {p}/x.zip --resolution 0", ["0"]),
+        ("inspect {p}/half.zip", ["half.zip"]),
+        ("inspect {p}/missing.zip", ["missing.zip", "prepare"]),
+        ("train {p}/missing.zip --out {p}/run", ["missing.zip", "prepare"]),
+        ("train {p}/odd.zip", ["--out"]),
+        ("train {p}/odd.zip --out {p}/run --preset huge", ["'huge'", "tiny-cpu", "256-sky"]),
+        ("train {p}/odd.zip --out {p}/run", ["34x34", "32x32"]),
+        ("train --resume {p}/nothing", ["nothing"]),
+        ("train --resume {p}/nothing --out {p}/run", ["nothing"]),
+        ("generate {p}/nothing --out {p}/v", ["nothing", "model"]),
+        ("generate {p}/model --out {p}/v", ["model", "damaged"]),
+        ("generate {p}/model --out {p}/v --seeds x-y", ["x-y", "0-7"]),
+    ],
+)
+def test_mistakes_are_told_in_one_sentence(
+    words: str, told: list[str], place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        cli.main(words.format(p=place).split())
+    assert end.value.code == 1
+    message = capsys.readouterr().err.strip().splitlines()[-1]
+    assert message.startswith("styleganv: ") and message.endswith(".")
+    assert all(word in message for word in told), message
+    assert not (place / "x.zip").exists() and not (place / "run").exists() and not (place / "v").exists()
+
+
+def test_a_misspelt_flag_is_refused_with_a_suggestion(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        cli.main(["generate", "model", "--out", "x", "--secons", "3"])
+    assert end.value.code == 2
+    assert "--seconds" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", ["prepare", "inspect", "train", "generate", "demo"])
+def test_help_explains_every_option(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        cli.main([verb, "--help"])
+    assert end.value.code == 0
+    shown = capsys.readouterr().out
+    if verb == "train":
+        assert "in frames" in shown and "--slot-distance" in shown and "(default: " in shown
+
+
+def test_every_preset_is_where_settings_start() -> None:
+    for name, make in PRESETS.items():
+        assert cli._train_defaults(["data.zip", "--preset", name]) == (make(), name)
+    assert cli._train_defaults(["--preset=128", "data.zip"])[1] == "128"
+
+
+def test_resolutions() -> None:
+    assert cli.parse_resolution("64") == (64, 64) and cli.parse_resolution("144x256") == (144, 256)
+    for text in ("x", "64x", "64x64x64", "-64", "6.5"):
+        with pytest.raises(StyleganvError):
+            cli.parse_resolution(text)
+
+
+def test_the_whole_way_as_commands(tmp_path: Path) -> None:
+    """Real processes: videos → data set → model → videos, at a size that is not square."""
+    source = tmp_path / "source"
+    random = np.random.default_rng(0)
+    for i in range(3):
+        frames = [np.roll(random.integers(0, 255, (48, 64, 3), np.uint8), t, axis=1) for t in range(12)]
+        render.write_video(source / f"clip{i}.mp4", frames, 25)
+    for words in (
+        f"prepare {source} {tmp_path / 'data.zip'} --resolution 24x32 --workers 2",
+        f"inspect {tmp_path / 'data.zip'}",
+        f"train {tmp_path / 'data.zip'} --out {tmp_path / 'run'} --max-span 8 {' '.join(TINY)}",
+        f"generate {tmp_path / 'run'} --out {tmp_path / 'videos'} --seeds 0-1 --seconds 0.5 --fps 50",
+        f"generate {tmp_path / 'run'} --out {tmp_path / 'grid'} --seeds 0-1 --motion-seeds 2-4 --format grid --seconds 1",
+    ):
+        job = subprocess.run([sys.executable, "-m", "styleganv.cli", *words.split()], capture_output=True, text=True)
+        assert job.returncode == 0, job.stderr
+    assert (tmp_path / "data-sheet.png").exists()
+    assert {p.name for p in (tmp_path / "videos").iterdir()} == {"seed0000.mp4", "seed0001.mp4"}
+    assert (tmp_path / "grid" / "grid.png").exists() and (tmp_path / "grid" / "grid.mp4").exists()
+
+
+def test_a_model_of_another_size_cannot_be_finetuned_on_this_data(shapes: Path, tiny: Settings, tmp_path: Path) -> None:
+    train(shapes, tmp_path / "run", with_training(tiny, clips=8))
+    data = [("a", np.zeros((9, 32, 32, 3), np.uint8), None, {})]
+    write_dataset(tmp_path / "larger.zip", data, height=32, width=32, fps=25, quality=95, class_names=[])
+    with pytest.raises(StyleganvError, match="height 16 there, 32 here"):
+        train(tmp_path / "larger.zip", tmp_path / "other", tiny, finetune=tmp_path / "run")
