@@ -15,11 +15,14 @@ CONTENT, MOTION, CLASS = 1, 2, 3
 _MASK = 2**64 - 1
 
 
+def _key(seed: int, stream: int) -> np.ndarray:
+    """As whole numbers: numpy would turn a list with a seed of 2⁶³ or more (or a negative one) into floats."""
+    return np.array([seed & _MASK, stream], dtype=np.uint64)
+
+
 def normal(seed: int, stream: int, block: int, count: int) -> np.ndarray:
     """`count` standard normal float32 numbers, a pure function of (seed, stream, block)."""
-    bits = np.random.Philox(key=[seed & _MASK, stream], counter=[0, block, 0, 0]).random_raw(
-        2 * ((count + 1) // 2)
-    )
+    bits = np.random.Philox(key=_key(seed, stream), counter=[0, block, 0, 0]).random_raw(2 * ((count + 1) // 2))
     uniform = ((bits >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
     radius, angle = np.sqrt(-2 * np.log(uniform[::2])), 2 * np.pi * uniform[1::2]
     return np.concatenate([radius * np.cos(angle), radius * np.sin(angle)])[:count].astype(np.float32)
@@ -27,7 +30,7 @@ def normal(seed: int, stream: int, block: int, count: int) -> np.ndarray:
 
 def uniform_integer(seed: int, stream: int, below: int) -> int:
     """A whole number in 0 … below−1, a pure function of (seed, stream)."""
-    return int(np.random.Philox(key=[seed & _MASK, stream]).random_raw() % below)
+    return int(np.random.Philox(key=_key(seed, stream)).random_raw() % below)
 
 
 class SeededNoise:
