@@ -1,0 +1,251 @@
+"""Motion codes against the formulas written out once more, slot by slot and time by time.
+
+Shapes: B clips, T times a clip, S slots, K classes, U code width. Times are in frames.
+"""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from styleganv.models.motion import Motion, RecurrentMotion, noise_from_tensor
+from styleganv.noise import SeededNoise
+
+DISTANCE, KERNEL = 4.0, 3
+REACH = 2 * (KERNEL - 1)
+
+
+def motion(*, seed: int = 0, amplitude: bool = True, num_classes: int = 0, distance: float = DISTANCE) -> Motion:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return Motion(
+            noise_dim=6,
+            code_dim=8,
+            num_frequencies=16,
+            kernel_size=KERNEL,
+            slot_distance=distance,
+            longest_period=64,
+            amplitude=amplitude,
+            num_classes=num_classes,
+        ).double()
+
+
+def noise(batch: int, slots: int, seed: int = 1) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(batch, slots, 6, generator=generator, dtype=torch.float64)
+
+
+def times(*rows: list[float]) -> Tensor:
+    return torch.tensor(rows, dtype=torch.float64)
+
+
+def slow_codes(network: Motion, slots: Tensor) -> Tensor:
+    """u for `slots [S, noise_dim]`: both convolutions as sums over the slots they see."""
+    x = slots
+    for conv in network.convs:
+        weight = conv.weight * 0.01 / math.sqrt(x.shape[1] * KERNEL)
+        rows = []
+        for i in range(len(x) - KERNEL + 1):
+            y = conv.bias * 0.01 + sum(weight[:, :, k] @ x[i + k] for k in range(KERNEL))
+            rows.append(torch.where(y > 0, y, 0.2 * y))
+        x = torch.stack(rows)
+    return x
+
+
+def slow_motion(network: Motion, slots: Tensor, t: float) -> Tensor:
+    """v(t) as the formulas have it, for one clip and one time."""
+    encoding, distance = network.encoding, network.slot_distance
+    codes = slow_codes(network, slots)
+    slot = math.floor(t / distance)
+    a = t / distance - slot
+    left, right = codes[slot], codes[slot + 1]
+    scale = 1 / math.sqrt(len(left))
+    sigma = torch.tanh(encoding.period.weight @ left * scale) + 1
+    rho = encoding.phase.weight @ left * scale
+    amplitude = 1.0 if encoding.amplitude is None else encoding.amplitude.weight @ left * scale
+    period = torch.tensor(
+        [2 ** (math.log2(distance) + (math.log2(64) - math.log2(distance)) * (15 - k) / 15) for k in range(16)],
+        dtype=torch.float64,
+    )
+
+    def phi(time: float) -> Tensor:
+        angle = 2 * math.pi / period * sigma * time + rho * 64 / period
+        return amplitude * torch.cat([angle.sin(), angle.cos()])
+
+    stitch = (1 - a) * phi(slot * distance) + a * phi((slot + 1) * distance)
+    align = encoding.align.weight * scale
+    return phi(t) - stitch + (1 - a) * (align @ left) + a * (align @ right)
+
+
+@pytest.mark.parametrize("amplitude", [True, False])
+def test_formula_number_by_number(amplitude: bool) -> None:
+    network, slots = motion(amplitude=amplitude), noise(2, 12)
+    t = times([0.0, 1.3, 4.0, 17.9], [2.5, 3.999, 8.0, 22.1])
+    v = network(t, noise_from_tensor(slots))
+    for clip in range(2):
+        for i in range(4):
+            torch.testing.assert_close(v[clip, i], slow_motion(network, slots[clip], float(t[clip, i])))
+
+
+def test_amplitude_is_learned_only_when_asked() -> None:
+    on, off = motion(amplitude=True), motion(amplitude=False)
+    assert set(dict(on.named_parameters())) - set(dict(off.named_parameters())) == {"encoding.amplitude.weight"}
+    off.load_state_dict(on.state_dict(), strict=False)
+    source, t = noise_from_tensor(noise(1, 8)), times([0.0, 1.5])
+    with_amplitude, without = on(t, source)[0], off(t, source)[0]
+    torch.testing.assert_close(with_amplitude[0], without[0])  # the waves vanish at a slot
+    assert (with_amplitude[1] - without[1]).abs().max() > 0.01
+
+
+def test_continuous_everywhere_and_equal_to_aligned_codes_at_the_slots() -> None:
+    network, source = motion(), noise(1, 30)
+    slots = torch.arange(1, 20, dtype=torch.float64) * DISTANCE
+    at, before, after = (network(slots[None] + e, noise_from_tensor(source))[0] for e in (0, -1e-7, 1e-7))
+    aligned = slow_codes(network, source[0])[1:20] @ network.encoding.align.weight.T / math.sqrt(8)
+    torch.testing.assert_close(at, aligned)
+    torch.testing.assert_close(before, at, atol=1e-5, rtol=0)
+    torch.testing.assert_close(after, at, atol=1e-5, rtol=0)
+    # Between the slots the codes move by more than the line from slot to slot.
+    middle = network(slots[None, :-1] + DISTANCE / 2, noise_from_tensor(source))[0]
+    assert (middle - (aligned[1:] + aligned[:-1]) / 2).abs().mean() > 0.01
+
+
+def test_never_repeats_over_thousands_of_frames() -> None:
+    """No window of 16 frames is like any other one: the correlation of centred windows stays below 0.9."""
+    network, frames, window = motion(), 4096, 16
+    source = SeededNoise([3], 6)
+    v = network(torch.arange(frames, dtype=torch.float64)[None], source)[0].detach()
+    v = (v - v.mean(dim=0)) / v.std(dim=0)
+    windows = v.unfold(0, window, window).flatten(1)
+    windows = windows / windows.norm(dim=1, keepdim=True)
+    likeness = windows @ windows.T
+    assert likeness.fill_diagonal_(0).max() < 0.9
+    # A periodic signal, as of one slot over and over, is caught.
+    still = network(torch.arange(256.0)[None], lambda clip, slots: torch.ones(len(clip), slots.shape[1], 6))[0]
+    waves = still.detach().reshape(64, -1)
+    waves = waves / waves.norm(dim=1, keepdim=True)
+    assert (waves @ waves.T).fill_diagonal_(0).max() > 0.9
+
+
+@pytest.mark.parametrize("others", [[0.0], [4.0, 9.0], [1000.0], [1000.0, 50_000.0], [36.9, 37.1, 37.2]])
+def test_a_code_does_not_depend_on_the_other_times(others: list[float]) -> None:
+    network, source = motion(), SeededNoise([7, 8], 6)
+    alone = network(times([37.3], [37.3]), source)
+    together = network(times([37.3, *others], [37.3, *others]), source)
+    torch.testing.assert_close(together[:, :1], alone, atol=1e-12, rtol=0)
+
+
+def test_clips_at_different_times_do_not_disturb_each_other() -> None:
+    network, source = motion(), SeededNoise([7, 8], 6)
+    t = times([3.0, 90.0, 91.0], [1000.0, 1001.5, 1003.0])
+    both = network(t, source)
+    for clip, seed in enumerate((7, 8)):
+        alone = network(t[clip : clip + 1], SeededNoise([seed], 6))
+        torch.testing.assert_close(both[clip : clip + 1], alone, atol=1e-12, rtol=0)
+
+
+def test_times_far_apart_do_not_pay_for_the_slots_between() -> None:
+    network, asked = motion(), []
+
+    def counting(clip: Tensor, slots: Tensor) -> Tensor:
+        asked.append(slots.numel())
+        return SeededNoise([0], 6)(clip, slots)
+
+    far = network(times([0.5, 1e7]), counting)
+    assert sum(asked) <= 2 * (2 + REACH)
+    torch.testing.assert_close(far[:, 1], network(times([1e7]), counting)[:, 0], atol=1e-12, rtol=0)
+
+
+def test_large_times_are_as_good_as_small_ones() -> None:
+    network, source, t = motion(), SeededNoise([0], 6), 1e7
+    near = network(times([t - 1e-4, t, t + 1e-4, t + 1.0]), source)[0]
+    assert torch.isfinite(near).all()
+    assert (near[1] - near[0]).abs().max() < 1e-2 and (near[2] - near[1]).abs().max() < 1e-2
+    assert (near[3] - near[1]).abs().max() > 1e-2
+    late, early = (network(torch.arange(64.0)[None] + start, source).detach() for start in (t, 0.0))
+    assert float(late.std()) == pytest.approx(float(early.std()), rel=0.5)
+
+
+def test_float32_weights_still_reckon_phases_in_float64() -> None:
+    """Far out, single precision costs no more than it does at the beginning."""
+    exact, source = motion(), SeededNoise([0], 6)
+    single = motion()
+    for parameter in single.parameters():
+        parameter.data = parameter.data.float()
+    at_slot = times([1e6 * DISTANCE])
+    assert single(at_slot, source).dtype == torch.float32
+    torch.testing.assert_close(single(at_slot, source).double(), exact(at_slot, source), atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.xfail(strict=True, reason="buffers are cast along with the weights")
+def test_a_cast_of_the_network_keeps_its_frequencies() -> None:
+    network = motion()
+    omega = network.encoding.omega.clone()
+    assert torch.equal(network.bfloat16().encoding.omega.double(), omega)
+
+
+@pytest.mark.parametrize("slot", range(REACH + 4))
+def test_a_code_sees_its_slot_and_the_reach_after_it(slot: int) -> None:
+    network, source = motion(), noise(1, REACH + 4)
+    at_slots = torch.arange(3, dtype=torch.float64)[None] * DISTANCE
+    changed = source.clone()
+    changed[0, slot] += 1
+    difference = network(at_slots, noise_from_tensor(source)) - network(at_slots, noise_from_tensor(changed))
+    sees = [i <= slot <= i + REACH for i in range(3)]
+    assert (difference[0].abs().amax(dim=1) > 0).tolist() == sees
+
+
+@pytest.mark.parametrize("t, slots", [(0.0, 2 + REACH), (3.99, 2 + REACH), (4.0, 3 + REACH), (40.0, 12 + REACH)])
+def test_too_little_noise_is_refused(t: float, slots: int) -> None:
+    network = motion()
+    network(times([t]), noise_from_tensor(noise(1, slots)))
+    with pytest.raises(ValueError, match=f"slots .* to {slots - 1}; it has slots 0 to {slots - 2}"):
+        network(times([t]), noise_from_tensor(noise(1, slots - 1)))
+    with pytest.raises(ValueError, match="-1"):
+        network(times([-0.5]), noise_from_tensor(noise(1, 20)))
+
+
+def test_the_class_changes_the_codes() -> None:
+    network, source = motion(num_classes=2), SeededNoise([0, 0], 6)
+    t = times([0.0, 5.0, 900.0], [0.0, 5.0, 900.0])
+    label = torch.eye(2, dtype=torch.float64)
+    v = network(t, source, label)
+    assert (v[0] - v[1]).abs().amax(dim=1).min() > 1e-4
+    torch.testing.assert_close(network(t, source, label[[0, 0]])[1], v[0], atol=1e-12, rtol=0)
+
+
+def test_slot_distance_need_not_be_whole() -> None:
+    network, source = motion(distance=2.5), noise(1, 20)
+    v = network(times([3.1, 7.5, 20.0]), noise_from_tensor(source))
+    for i, t in enumerate((3.1, 7.5, 20.0)):
+        torch.testing.assert_close(v[0, i], slow_motion(network, source[0], t))
+
+
+def recurrent(num_classes: int = 0) -> RecurrentMotion:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return RecurrentMotion(noise_dim=6, code_dim=8, num_classes=num_classes).double()
+
+
+def test_recurrent_codes_go_through_the_frames_one_by_one() -> None:
+    network, source = recurrent(), noise(2, 8)
+    v = network(times([2.0, 2.5, 3.0], [0.0, 5.5, 6.0]), noise_from_tensor(source))
+    assert v.shape == (2, 3, 8)
+    torch.testing.assert_close(v[:, 1], torch.stack([(v[0, 0] + v[0, 2]) / 2, v[1, 1]]))
+    cell = torch.nn.LSTMCell(6, 8).double()
+    cell.load_state_dict({name[:-3]: value for name, value in network.lstm.state_dict().items()})
+    state = None
+    for frame in range(4):
+        state = cell(source[:1, frame], state)
+        if frame >= 2:
+            torch.testing.assert_close(v[0, 2 * (frame - 2)], network.layers(state[0])[0])
+    later = noise(2, 8)
+    later[:, 4:] += 1
+    torch.testing.assert_close(network(times([2.0], [2.0]), noise_from_tensor(later))[0, 0], v[0, 0])
+
+
+def test_recurrent_codes_depend_on_the_class() -> None:
+    network, source = recurrent(num_classes=2), SeededNoise([0, 0], 6)
+    v = network(times([3.0], [3.0]), source, torch.eye(2, dtype=torch.float64))
+    assert (v[0] - v[1]).abs().max() > 1e-4

@@ -1,0 +1,152 @@
+"""Each operator against a slow, obvious twin, and its first and second derivatives against differences.
+
+Shapes: N images, B clips, I input channels, O output channels, H height, W width.
+"""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd import gradcheck, gradgradcheck
+
+from styleganv.models.discriminator import append_stddev
+from styleganv.ops import bias_act, demodulation, fir_filter2d, modulated_conv2d, upsample2d
+
+
+def randn(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+
+
+def slow_fir(x: Tensor, before: int, after: int, stride: int, gain: float) -> Tensor:
+    """The filter [1, 3, 3, 1]/8 along each side, tap by tap."""
+    taps = [1 / 8, 3 / 8, 3 / 8, 1 / 8]
+    x = F.pad(x, (before, after, before, after))
+    height, width = x.shape[2] - 3, x.shape[3] - 3
+    out = torch.zeros(*x.shape[:2], height, width, dtype=x.dtype)
+    for i in range(4):
+        for j in range(4):
+            out = out + gain * taps[i] * taps[j] * x[:, :, i : i + height, j : j + width]
+    return out[:, :, ::stride, ::stride]
+
+
+def zeros_between(x: Tensor) -> Tensor:
+    """`[N, C, H, W]` → `[N, C, 2H, 2W]`, the pixels at the even places."""
+    out = torch.zeros(*x.shape[:2], 2 * x.shape[2], 2 * x.shape[3], dtype=x.dtype)
+    out[:, :, ::2, ::2] = x
+    return out
+
+
+def slow_modulated_conv(x: Tensor, weight: Tensor, style: Tensor, up: bool, demodulate: bool) -> Tensor:
+    """StyleGAN2's equations literally: a weight of its own for every image."""
+    images = []
+    for image, s in zip(x, style.repeat_interleave(len(x) // len(style), dim=0), strict=True):
+        w = weight * s[None, :, None, None]
+        if demodulate:
+            w = w / torch.sqrt(w.square().sum(dim=(1, 2, 3), keepdim=True) + 1e-8)
+        if up:
+            # A transposed convolution is zero insertion, then correlation with the turned kernel.
+            y = F.pad(zeros_between(image[None]), (2, 1, 2, 1))
+            y = slow_fir(F.conv2d(y, w.flip(2, 3)), 1, 1, 1, 4.0)
+        else:
+            y = F.conv2d(image[None], w, padding=weight.shape[-1] // 2)
+        images.append(y)
+    return torch.cat(images)
+
+
+def assert_differentiable_twice(f: Callable[..., Tensor], *inputs: Tensor) -> None:
+    inputs = tuple(x.clone().requires_grad_() for x in inputs)
+    assert gradcheck(f, inputs, fast_mode=True)
+    assert gradgradcheck(f, inputs, fast_mode=True)
+
+
+@pytest.mark.parametrize("padding, stride, gain", [(0, 1, 1.0), (1, 1, 4.0), (2, 1, 1.0), (1, 2, 1.0), (2, 2, 0.5)])
+def test_fir_filter2d_is_the_sum_over_its_taps(padding: int, stride: int, gain: float) -> None:
+    x = randn(2, 3, 7, 6)
+    ours = fir_filter2d(x, padding=padding, stride=stride, gain=gain)
+    torch.testing.assert_close(ours, slow_fir(x, padding, padding, stride, gain))
+    assert ours.shape[2] == (7 + 2 * padding - 4) // stride + 1
+    assert_differentiable_twice(lambda x: fir_filter2d(x, padding=padding, stride=stride, gain=gain), x[:1, :2, :5, :4])
+
+
+def test_upsample2d_is_zero_insertion_and_filter() -> None:
+    x = randn(2, 3, 5, 4)
+    torch.testing.assert_close(upsample2d(x), slow_fir(zeros_between(x), 2, 1, 1, 4.0))
+    assert_differentiable_twice(upsample2d, x[:1, :2, :3, :2])
+
+
+def test_upsampling_a_constant_leaves_it_inside() -> None:
+    up = upsample2d(torch.ones(1, 1, 6, 6))
+    torch.testing.assert_close(up[:, :, 2:-2, 2:-2], torch.ones(1, 1, 8, 8))
+
+
+@pytest.mark.parametrize("activate", [True, False])
+def test_bias_act_number_by_number(activate: bool) -> None:
+    x, bias = randn(2, 3, 4), randn(3, seed=1)
+    expected = x.clone()
+    for index in torch.cartesian_prod(*map(torch.arange, x.shape)).tolist():
+        value = float(x[tuple(index)] + bias[index[1]])
+        expected[tuple(index)] = value if not activate else 2**0.5 * (value if value > 0 else 0.2 * value)
+    torch.testing.assert_close(bias_act(x, bias, activate=activate), expected)
+    assert_differentiable_twice(lambda x, b: bias_act(x, b, activate=activate), x, bias)
+
+
+def test_activation_keeps_the_second_moment_of_unit_noise() -> None:
+    assert bias_act(randn(100_000)[None]).square().mean().sqrt() == pytest.approx(1.04**0.5, rel=0.005)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32, torch.float64])
+def test_only_half_precision_is_clamped(dtype: torch.dtype) -> None:
+    x = torch.tensor([[1000.0, -5000.0, 1.0]], dtype=dtype)
+    y = bias_act(x, gain=1.0)
+    expected = [256.0, -256.0, 1.0] if x.element_size() == 2 else [1000.0, -1000.0, 1.0]
+    assert y.dtype == dtype and y[0].tolist() == expected
+    assert bias_act(x, activate=False)[0, 0] == 1000
+
+
+@pytest.mark.parametrize("demodulate", [True, False])
+@pytest.mark.parametrize("up, kernel", [(False, 1), (False, 3), (True, 3)])
+def test_modulated_conv2d_equals_a_weight_for_every_image(up: bool, kernel: int, demodulate: bool) -> None:
+    x, weight, style = randn(6, 3, 5, 4), randn(4, 3, kernel, kernel, seed=1), randn(2, 3, seed=2)
+    ours = modulated_conv2d(x, weight, style, up=up, demodulate=demodulate)
+    torch.testing.assert_close(ours, slow_modulated_conv(x, weight, style, up, demodulate))
+    assert_differentiable_twice(
+        lambda x, w, s: modulated_conv2d(x, w, s, up=up, demodulate=demodulate),
+        x[:2, :2, :2, :3],
+        weight[:2, :2],
+        style[:1, :2],
+    )
+
+
+def test_demodulation_gives_unit_variance() -> None:
+    x, style = randn(2, 16, 64, 64), 5 * randn(2, 16, seed=1)
+    y = modulated_conv2d(x, randn(8, 16, 3, 3, seed=2), style)[:, :, 1:-1, 1:-1]
+    torch.testing.assert_close(y.var(dim=(2, 3)), torch.ones(2, 8, dtype=y.dtype), atol=0.15, rtol=0)
+    assert torch.isfinite(demodulation(torch.zeros(2, 3, 1, 1), torch.zeros(1, 3))).all()
+
+
+@pytest.mark.parametrize("up", [False, True])
+def test_bfloat16_stays_close_to_float32(up: bool) -> None:
+    x, weight, style = randn(4, 32, 8, 8).float(), randn(32, 32, 3, 3, seed=1).float(), 1 + randn(2, 32).float()
+    exact = bias_act(upsample2d(modulated_conv2d(x, weight, style, up=up)), randn(32).float())
+    y = modulated_conv2d(x.bfloat16(), weight, style, up=up)
+    half = bias_act(upsample2d(y), randn(32).float())
+    assert half.dtype == torch.bfloat16
+    assert (half.float() - exact).norm() < 0.02 * exact.norm()
+
+
+@pytest.mark.parametrize("batch, group", [(1, 1), (2, 2), (3, 1), (4, 4), (6, 2), (8, 4)])
+def test_append_stddev_clip_by_clip(batch: int, group: int) -> None:
+    x = randn(batch, 2, 3, 2)
+    out = append_stddev(x)
+    torch.testing.assert_close(out[:, :2], x)
+    for i in range(batch):
+        members = x[i % (batch // group) :: batch // group]
+        assert len(members) == group
+        variance = ((members - members.mean(dim=0)) ** 2).mean(dim=0)
+        torch.testing.assert_close(out[i, 2], torch.full((3, 2), float((variance + 1e-8).sqrt().mean())).double())
+
+
+def test_append_stddev_is_differentiable_twice() -> None:
+    assert_differentiable_twice(append_stddev, randn(4, 1, 2, 2))
