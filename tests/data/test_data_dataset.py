@@ -3,6 +3,8 @@
 import json
 import multiprocessing
 import pickle
+import subprocess
+import sys
 import zipfile
 
 import numpy as np
@@ -18,6 +20,12 @@ def write(path, frames, **settings):
     videos = [(f"v/{i}", video, i % 2, {"speed": i}) for i, video in enumerate(frames)]
     write_dataset(path, videos, height=height, width=width, fps=12.5, **settings)
     return path
+
+
+def test_the_data_layer_does_without_torch():
+    """Its worker processes start in a fraction of a second."""
+    modules = "styleganv.data.prepare, styleganv.data.inspect"
+    subprocess.run([sys.executable, "-c", f"import {modules}, sys; assert 'torch' not in sys.modules"], check=True)
 
 
 @pytest.fixture

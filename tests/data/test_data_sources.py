@@ -157,6 +157,22 @@ def test_damaged_and_differing_images_are_named(tmp_path, write_images, grey_fra
         list(differing.frames())
 
 
+def test_damaged_entries_of_a_zip_are_named(tmp_path, write_video, write_images, grey_frames):
+    write_images(tmp_path / "a", grey_frames(3))
+    write_video(tmp_path / "b.mp4", grey_frames(3))
+    with zipfile.ZipFile(tmp_path / "s.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in ("a/frame0.png", "b.mp4"):
+            archive.write(tmp_path / name, name)
+        offsets = [entry.header_offset + 30 + len(entry.filename) for entry in archive.infolist()]
+    data = bytearray((tmp_path / "s.zip").read_bytes())
+    for offset in offsets:
+        data[offset : offset + 20] = b"\xff" * 20
+    (tmp_path / "s.zip").write_bytes(data)
+    for video, says in zip(find_videos(tmp_path / "s.zip"), ("as an image", "as a video"), strict=True):
+        with pytest.raises(StyleganvError, match=f"{video.files[0]} cannot be read {says}"):
+            list(video.frames())
+
+
 @pytest.mark.parametrize("name", ["missing", "empty", "note.txt", "half.zip", "bare.zip"])
 def test_sources_that_are_none(tmp_path, name):
     (tmp_path / "empty").mkdir()

@@ -9,6 +9,7 @@ import io
 import json
 import os
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -132,7 +133,7 @@ class VideoDataset:
             name = f"{video.name}/{frame:06d}.{suffix}"
             try:
                 frames[slot] = decode_frame(self._zip().read(name)).transpose(2, 0, 1)
-            except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
+            except (KeyError, ValueError, OSError, zipfile.BadZipFile, zlib.error) as error:
                 raise StyleganvError(
                     f"Frame {name} in {self.path} is damaged or missing: prepare the data set again."
                 ) from error

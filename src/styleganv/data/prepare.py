@@ -61,14 +61,18 @@ class PrepareReport:
     def frames(self) -> int:
         return sum(self.lengths)
 
+    def _rates(self) -> str:
+        if len(self.found_fps) > 8:  # cameras of uneven rate
+            return f"{len(self.found_fps)} rates from {min(self.found_fps):g} to {max(self.found_fps):g}"
+        return ", ".join(f"{fps:g} ({count} videos)" for fps, count in sorted(self.found_fps.items()))
+
     def __str__(self) -> str:
         shortest, middle, longest = min(self.lengths), median(self.lengths), max(self.lengths)
         lines = [
             f"{self.dest}: {self.videos} videos, {self.frames} frames of {self.height}x{self.width} "
             f"(height x width), {self.encoding}",
             f"lengths   {shortest} to {longest} frames, median {middle:g} ({middle / self.fps:.1f} s)",
-            f"fps       {self.fps:g}; the sources have "
-            + ", ".join(f"{fps:g} ({count} videos)" for fps, count in sorted(self.found_fps.items())),
+            f"fps       {self.fps:g}; the sources have " + self._rates(),
             "classes   " + (", ".join(f"{k} ({n})" for k, n in self.class_counts.items()) or "none"),
             f"skipped   {len(self.skipped) or 'none'}",
             *(f"  {name}: {reason}" for name, reason in self.skipped),
@@ -196,10 +200,7 @@ def _check(
         (0 < source_fps < 1000, f"source fps {source_fps} must lie between 0 and 1000"),
         (fit in get_args(Fit), f"fit {fit!r} must be one of {', '.join(get_args(Fit))}"),
         (min_frames >= 1, f"min frames {min_frames} must be at least 1"),
-        (
-            split_every is None or split_every >= min_frames,
-            f"split every {split_every} must reach min frames",
-        ),
+        (split_every is None or split_every >= min_frames, f"split every {split_every} is below min frames"),
         (quality is None or 1 <= quality <= 100, f"quality {quality} must lie in 1..100, or be none for PNG"),
         (workers is None or workers >= 1, f"workers {workers} must be at least 1"),
     ):

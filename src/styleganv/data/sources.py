@@ -7,6 +7,7 @@ import io
 import os
 import re
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -87,10 +88,13 @@ class VideoSource:
         return f"{self.root}/{file}"
 
     def _open(self, file: str) -> io.BytesIO | str:
-        """What the decoders open: a path, or the bytes of an entry of the zip."""
+        """What the decoders open: a path, or the bytes of an entry of the zip. OSError where it is damaged."""
         if self.root.is_dir():
             return str(self.root / file)
-        return io.BytesIO(_archive(self.root).read(file))
+        try:
+            return io.BytesIO(_archive(self.root).read(file))
+        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:  # the last: encrypted
+            raise OSError(str(error)) from error
 
     def _file_frames(self) -> Iterator["_Frame"]:
         shown = self._shown(self.files[0])
@@ -117,14 +121,7 @@ class VideoSource:
             try:
                 with Image.open(self._open(file)) as image:
                     pixels = _rgb(image)
-            except (
-                OSError,
-                ValueError,
-                SyntaxError,
-                KeyError,
-                zipfile.BadZipFile,
-                Image.DecompressionBombError,
-            ):
+            except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
                 raise StyleganvError(f"{self._shown(file)} cannot be read as an image: replace or remove it.") from None
             yield _Frame(index / source_fps, 1 / source_fps, pixels, self._shown(file))
 
@@ -241,7 +238,7 @@ class _Decoder:
     def __enter__(self) -> Any:
         try:
             self._container = av.open(self._video._open(self._video.files[0]))
-        except (av.FFmpegError, OSError, zipfile.BadZipFile, KeyError) as error:
+        except (av.FFmpegError, OSError, ValueError) as error:
             raise self._unreadable() from error
         if not self._container.streams.video:
             self._container.close()
