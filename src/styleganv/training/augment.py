@@ -88,7 +88,7 @@ class AdaptiveStrength:
 
     def update(self, sign: Tensor, batch: int) -> None:
         """Take in the mean sign over this step's batch; every 4 steps move p."""
-        self.sign_sum += sign
+        self.sign_sum = self.sign_sum + sign  # not in place: a saved state holds the same tensor
         self.steps += 1
         if self.steps % self.INTERVAL == 0:
             direction = torch.sign(self.sign_sum / self.INTERVAL - self.target)
