@@ -1,0 +1,72 @@
+"""Losses against their formulas, number by number, and R1 against a gradient known in closed form."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+from torch.autograd import gradcheck, gradgradcheck
+
+from styleganv.training.losses import discriminator_loss, generator_loss, r1_penalty
+
+
+def softplus(x: float) -> float:
+    return math.log(1 + math.exp(x))
+
+
+def test_logistic_losses_number_by_number() -> None:
+    real, fake = [0.3, -1.2, 4.0], [0.5, 2.5, -3.0]
+    expected = sum(map(softplus, fake)) / 3 + sum(softplus(-x) for x in real) / 3
+    assert float(discriminator_loss(torch.tensor(real), torch.tensor(fake))) == pytest.approx(expected)
+    expected = sum(softplus(-x) for x in fake) / 3
+    assert float(generator_loss(torch.tensor(fake))) == pytest.approx(expected)
+
+
+def test_losses_stay_finite_and_pull_the_right_way_at_the_extremes() -> None:
+    logits = torch.tensor([-1e4, 0.0, 1e4], requires_grad=True)
+    for loss, signs in ((generator_loss(logits), [-1, -1, 0]), (discriminator_loss(logits, logits * 0), [-1, -1, 0])):
+        assert torch.isfinite(loss)
+        (gradient,) = torch.autograd.grad(loss, logits)
+        assert torch.sign(gradient).tolist() == signs
+    (gradient,) = torch.autograd.grad(discriminator_loss(torch.zeros(3), logits), logits)
+    assert torch.sign(gradient).tolist() == [0, 1, 1]
+
+
+def test_losses_are_differentiable_twice() -> None:
+    a, b = torch.randn(2, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64).unbind()
+    inputs = (a.requires_grad_(), b.requires_grad_())
+    for f in (discriminator_loss, lambda a, b: generator_loss(a * b)):
+        assert gradcheck(f, inputs) and gradgradcheck(f, inputs)
+
+
+def test_r1_of_a_linear_judge_in_closed_form() -> None:
+    """logit = Σ w_t · frame_t has the gradient w_t in every frame: the penalty is the mean over T of |w_t|²."""
+    weight = torch.randn(1, 3, 3, 4, 5, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    x = torch.randn(2, 3, 3, 4, 5, generator=torch.Generator().manual_seed(1)).requires_grad_()
+    penalty = r1_penalty((weight * x).sum(dim=(1, 2, 3, 4)), x)
+    expected = weight.square().sum() / 3
+    torch.testing.assert_close(penalty, expected.detach().expand(2))
+    (gradient,) = torch.autograd.grad(penalty.mean(), weight)
+    torch.testing.assert_close(gradient, 2 * weight.detach() / 3)
+
+
+def test_r1_of_a_curved_judge_against_differences() -> None:
+    judge = nn.Sequential(nn.Flatten(), nn.Linear(3 * 2 * 2 * 2, 4), nn.Softplus(), nn.Linear(4, 1)).double()
+    x = torch.randn(2, 2, 3, 2, 2, generator=torch.Generator().manual_seed(1)).double().requires_grad_()
+    penalty = r1_penalty(judge(x).squeeze(1), x)
+    step = 1e-5
+    for clip in range(2):
+        squares = 0.0
+        for i in range(x[clip].numel()):
+            e = torch.zeros_like(x[clip]).flatten()
+            e[i] = step
+            e = e.view_as(x[clip])
+            slope = (judge((x[clip] + e)[None]) - judge((x[clip] - e)[None])) / (2 * step)
+            squares += slope.item() ** 2
+        assert float(penalty[clip]) == pytest.approx(squares / 2, rel=1e-6)
+
+
+def test_r1_without_a_second_derivative_is_an_error() -> None:
+    x = torch.randn(2, 1, 3, 2, 2).requires_grad_()
+    with pytest.raises(RuntimeError, match="detached"):
+        r1_penalty(x.sum(dim=(1, 2, 3, 4)), x)
