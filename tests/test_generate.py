@@ -24,7 +24,7 @@ FAR = 1e7 / FPS
 
 
 def save(folder: Path, **arguments: Any) -> Path:
-    """A random network, with weights large enough that its frames show content and motion."""
+    """The folder of a tiny random network."""
     torch.manual_seed(0)
     sizes = dict(z_dim=16, w_dim=16, channel_max=8, motion_noise_dim=16, motion_code_dim=16, num_frequencies=8)
     generator = Generator(**({"height": 16, "width": 16, "slot_distance": 8} | sizes | arguments))
