@@ -4,6 +4,8 @@ Weights are stored as N(0, 1)/lr_multiplier and used × lr_multiplier/sqrt(fan_i
 not depend on a gradient's size, moves all layers at the same relative speed (Karras et al. 2018, section 4.1).
 """
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -92,10 +94,11 @@ def resolution_levels(height: int, width: int) -> list[tuple[int, int]]:
     while all(side % 2 == 0 and side // 2 >= MIN_BASE for side in levels[0]):
         levels.insert(0, (levels[0][0] // 2, levels[0][1] // 2))
     if len(levels) < 2 or min(levels[0]) > MAX_BASE:
-        nearest = [max(8, 16 * round(side / 16)) for side in (height, width)]
+        step = max(16, 2 ** math.ceil(math.log2(min(height, width) / MAX_BASE)))
+        nearest = [max(8, step * round(side / step)) for side in (height, width)]
         raise StyleganvError(
             f"Resolution {height}x{width} cannot be halved down to between {MIN_BASE} and {MAX_BASE} pixels: "
-            f"choose sides that are multiples of 16 (or powers of two), such as {nearest[0]}x{nearest[1]}."
+            f"choose sides that are multiples of {step}, such as {nearest[0]}x{nearest[1]}."
         )
     return levels
 
