@@ -63,7 +63,7 @@ def test_r1_of_a_curved_judge_against_differences() -> None:
             e = e.view_as(x[clip])
             slope = (judge((x[clip] + e)[None]) - judge((x[clip] - e)[None])) / (2 * step)
             squares += slope.item() ** 2
-        assert float(penalty[clip]) == pytest.approx(squares / 2, rel=1e-6)
+        assert penalty[clip].item() == pytest.approx(squares / 2, rel=1e-6)
 
 
 def test_r1_without_a_second_derivative_is_an_error() -> None:

@@ -1,0 +1,306 @@
+"""The networks as wholes: what depends on what, for every shape and option.
+
+Shapes: B clips, T frames a clip, L style layers, K classes.
+"""
+
+import copy
+import itertools
+import json
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from styleganv.errors import StyleganvError
+from styleganv.models import Discriminator, Generator
+from styleganv.models.layers import resolution_levels
+from styleganv.models.mapping import W_MEAN_DECAY
+from styleganv.noise import SeededNoise
+from styleganv.training.losses import discriminator_loss, generator_loss
+
+SMALL_G = {
+    "z_dim": 8,
+    "w_dim": 8,
+    "channel_base": 128,
+    "channel_max": 8,
+    "motion_noise_dim": 6,
+    "motion_code_dim": 8,
+    "num_frequencies": 4,
+    "motion_kernel": 3,
+    "slot_distance": 4,
+    "longest_period": 64,
+}
+SMALL_D = {"channel_base": 128, "channel_max": 8, "condition_dim": 8, "max_gap": 64}
+
+
+def generator(height: int = 32, width: int = 32, **options: Any) -> Generator:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return Generator(height, width, **(SMALL_G | options))
+
+
+def discriminator(height: int = 32, width: int = 32, **options: Any) -> Discriminator:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        return Discriminator(height, width, **(SMALL_D | options))
+
+
+def randn(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def times(batch: int = 2, num_frames: int = 3) -> Tensor:
+    gaps = torch.tensor([0.0, 3.0, 10.0, 17.0], dtype=torch.float64)[:num_frames]
+    return torch.arange(batch, dtype=torch.float64)[:, None] * 2.5 + gaps
+
+
+def noise(batch: int = 2) -> SeededNoise:
+    return SeededNoise(list(range(batch)), 6)
+
+
+@pytest.mark.parametrize(
+    "size, smallest, count",
+    [
+        ((64, 64), (4, 4), 5),
+        ((72, 96), (9, 12), 4),
+        ((144, 256), (9, 16), 5),
+        ((24, 40), (6, 10), 3),
+        ((8, 8), (4, 4), 2),
+        ((32, 256), (4, 32), 4),
+        ((1024, 1024), (4, 4), 9),
+    ],
+)
+def test_levels_by_hand(size: tuple[int, int], smallest: tuple[int, int], count: int) -> None:
+    levels = resolution_levels(*size)
+    assert levels[0] == smallest and levels[-1] == size and len(levels) == count
+    assert all(b == (2 * a[0], 2 * a[1]) for a, b in itertools.pairwise(levels))
+
+
+@pytest.mark.parametrize(
+    "size", [(100, 270), (7, 7), (33, 64), (4, 4), (127, 129), (272, 272), (300, 273), (1080, 1920), (1, 1)]
+)
+def test_impossible_resolutions_name_a_possible_one(size: tuple[int, int]) -> None:
+    with pytest.raises(StyleganvError, match=f"{size[0]}x{size[1]} cannot be halved") as refusal:
+        resolution_levels(*size)
+    suggestion = str(refusal.value).rstrip(".").split()[-1]
+    resolution_levels(*map(int, suggestion.split("x")))
+
+
+@pytest.mark.parametrize("height, width", [(32, 32), (24, 40), (72, 96), (8, 16)])
+def test_every_shape_goes_through_both_networks(height: int, width: int) -> None:
+    g, d = generator(height, width), discriminator(height, width)
+    frames = g(randn(2, 8), times(), noise())
+    assert frames.shape == (2, 3, 3, height, width) and torch.isfinite(frames).all()
+    assert d(frames, times()).shape == (2,)
+
+
+def test_144x256_goes_through_both_networks() -> None:
+    g = generator(144, 256, channel_base=256, channel_max=2)
+    d = discriminator(144, 256, num_frames=2, channel_base=256, channel_max=2)
+    frames = g(randn(1, 8), times(1, 2), noise(1))
+    assert frames.shape == (1, 2, 3, 144, 256) and d(frames, times(1, 2)).shape == (1,)
+
+
+def test_one_frame_without_motion_and_condition_is_an_image_model() -> None:
+    g, d = generator(motion="none"), discriminator(num_frames=1, condition="none")
+    assert g.motion is None and d.condition is None and g.num_slots(1e6) == 0
+    image = g(randn(4, 8), torch.zeros(4, 1))
+    assert image.shape == (4, 1, 3, 32, 32)
+    assert torch.equal(image, g(randn(4, 8), torch.full((4, 1), 99.0)))
+    assert (image[0] - image[1]).abs().max() > 1e-3
+    assert torch.equal(d(image, torch.zeros(4, 1)), d(image, torch.full((4, 1), 99.0)))
+    # Without classes one frame has nothing to condition on, whatever was asked for.
+    assert discriminator(num_frames=1).condition is None
+
+
+def test_frames_of_a_clip_are_those_of_their_times_alone() -> None:
+    g = generator()
+    z, t = randn(2, 8), times()
+    whole = g(z, t, noise())
+    for i in range(3):
+        torch.testing.assert_close(g(z, t[:, i : i + 1], noise())[:, 0], whole[:, i], atol=1e-5, rtol=1e-4)
+    assert (whole[:, 0] - whole[:, 1]).abs().amax(dim=(1, 2, 3)).min() > 1e-3
+
+
+def test_noise_as_tensor_function_or_drawn() -> None:
+    g, z, t = generator(), randn(2, 8), times()
+    slots = g.num_slots(float(t.max()))
+    tensor = noise()(torch.arange(2), torch.arange(slots).expand(2, -1))
+    torch.testing.assert_close(g(z, t, tensor), g(z, t, noise()))
+    with pytest.raises(ValueError, match="motion noise of slots"):
+        g(z, t, tensor[:, :-1])
+    torch.manual_seed(0)
+    first, second = g(z, t), g(z, t)
+    assert not torch.equal(first, second)
+    torch.manual_seed(0)
+    assert torch.equal(g(z, t), first)
+
+
+def test_one_style_for_each_layer() -> None:
+    g = generator().eval()
+    w = g.mapping(randn(2, 8))
+    layers = g.synthesis.num_styles
+    assert layers == 2 * 4  # 2 log2(32) − 2
+    whole = g.synthesize(w, times(), noise())
+    repeated = w[:, None].repeat(1, layers, 1)
+    torch.testing.assert_close(g.synthesize(repeated, times(), noise()), whole)
+    for layer in range(layers):
+        changed = repeated.clone()
+        changed[0, layer] += 1
+        difference = (g.synthesize(changed, times(), noise()) - whole).abs().amax(dim=(1, 2, 3, 4))
+        assert difference[0] > 1e-5 and difference[1] == 0
+    with pytest.raises(ValueError, match=r"styles must be \[B, 8, w_dim\]"):
+        g.synthesize(repeated[:, 1:], times(), noise())
+
+
+def test_truncation_goes_to_the_mean() -> None:
+    g, z = generator(), randn(3, 8)
+    g.mapping.w_mean.copy_(randn(8, seed=5))
+    w = g.mapping(z)
+    assert torch.equal(g.mapping(z, psi=0.0), g.mapping.w_mean.expand(3, -1))
+    torch.testing.assert_close(g.mapping(z, psi=0.7), g.mapping.w_mean + 0.7 * (w - g.mapping.w_mean))
+    same = SeededNoise([1, 1, 1], 6)
+    frames = g(z, times(1).expand(3, -1), same, psi=0.0)
+    torch.testing.assert_close(frames[0], frames[1])  # one content, moving
+    assert (frames[0, 0] - frames[0, 1]).abs().max() > 1e-4
+
+
+def test_running_mean_of_w() -> None:
+    mapping = generator().mapping
+    expected = torch.zeros(8)
+    for seed in range(3):
+        batch_mean = randn(8, seed=seed)
+        mapping.update_mean(batch_mean)
+        expected = 0.995 * expected + 0.005 * batch_mean
+    torch.testing.assert_close(mapping.w_mean, expected)
+    before = mapping.w_mean.clone()
+    mapping(randn(4, 8))
+    assert torch.equal(mapping.w_mean, before) and W_MEAN_DECAY == 0.995
+
+
+def test_size_of_z_does_not_matter() -> None:
+    mapping = generator().mapping
+    torch.testing.assert_close(mapping(randn(2, 8)), mapping(7 * randn(2, 8)), atol=1e-5, rtol=1e-4)
+
+
+def test_classes_reach_content_and_motion_and_judge() -> None:
+    g, d = generator(num_classes=3), discriminator(num_classes=3)
+    one, two = torch.eye(3)[[0, 1]], torch.eye(3)[[0, 2]]
+    z, t = randn(2, 8), times()
+    for f in (
+        lambda label: g.mapping(z, label),
+        lambda label: g.motion_codes(t, noise(), label),
+        lambda label: torch.stack([d(randn(1, 3, 3, 32, 32), t[:1], x[None]) for x in label]),
+    ):
+        difference = (f(one) - f(two)).detach().flatten(1).abs().amax(dim=1)
+        assert difference[0] < 1e-6 < 1e-4 < difference[1]
+    with pytest.raises(ValueError, match="class-conditional"):
+        g(z, t, noise())
+
+
+def condition_changes(d: Discriminator, t: Tensor) -> float:
+    frames = randn(2, 3, 3, 32, 32)
+    return float((d(frames, times()) - d(frames, t)).detach().abs().max())
+
+
+@pytest.mark.parametrize("condition", ["modulate+project", "project", "none"])
+def test_time_distances_matter_only_where_they_condition(condition: str) -> None:
+    d = discriminator(condition=condition)
+    stretched = times() * 2
+    assert (condition_changes(d, stretched) > 1e-4) == (condition != "none")
+    fractional = times() + torch.tensor([0.0, 0.3, 0.4])
+    assert (condition_changes(d, fractional) > 1e-5) == (condition != "none")
+    assert condition_changes(d, times() + 1024) < 1e-6  # only differences count
+
+
+def test_modulation_acts_inside_the_blocks() -> None:
+    """With the projection taken out of the way, distances still change what the blocks emit."""
+    t, features = times(), {}
+    frames = randn(2, 3, 3, 32, 32)
+    for condition in ("modulate+project", "project"):
+        d = discriminator(condition=condition)
+        out: list[Tensor] = []
+        d.dense.register_forward_hook(lambda module, given, result, out=out: out.append(result.detach()))
+        d(frames, t), d(frames, 2 * t)
+        features[condition] = float((out[0] - out[1]).abs().max())
+    assert features["project"] == 0 and features["modulate+project"] > 1e-4
+
+
+def test_the_order_of_frames_matters_to_the_judge() -> None:
+    d, frames = discriminator(condition="none"), randn(2, 3, 3, 32, 32)
+    assert (d(frames, times()) - d(frames.flip(1), times())).detach().abs().max() > 1e-4
+    with pytest.raises(ValueError, match="clips of 3 frames, got 2"):
+        d(frames[:, :2], times()[:, :2])
+
+
+def test_gaps_beyond_the_longest_still_work() -> None:
+    d = discriminator()
+    assert torch.isfinite(d(randn(2, 3, 3, 32, 32), times() * 1e4)).all()
+
+
+@pytest.mark.parametrize(
+    "motion, condition", [("conv", "modulate+project"), ("conv", "project"), ("lstm", "none"), ("none", "none")]
+)
+def test_every_parameter_receives_a_gradient(motion: str, condition: str) -> None:
+    num_frames = 1 if motion == "none" else 3
+    g = generator(16, 16, motion=motion, num_classes=2)
+    d = discriminator(16, 16, num_frames=num_frames, num_classes=2, condition=condition)
+    t, label = times(4, num_frames) + 1.3, torch.eye(2)[[0, 1, 1, 0]]
+    fake = g(randn(4, 8), t, noise(4), label)
+    generator_loss(d(fake, t, label)).backward()
+    assert [n for n, p in g.named_parameters() if p.grad is None or not p.grad.abs().max() > 0] == []
+    d.zero_grad()
+    real = randn(4, num_frames, 3, 16, 16)
+    discriminator_loss(d(real, t, label), d(fake.detach(), t, label)).backward()
+    assert [n for n, p in d.named_parameters() if p.grad is None or not p.grad.abs().max() > 0] == []
+
+
+def test_strided_parts_of_a_batch_are_judged_as_the_whole() -> None:
+    d, frames, t = discriminator().double(), randn(8, 3, 3, 32, 32).double(), times(8)
+    whole = d(frames, t)
+    for part in range(2):
+        torch.testing.assert_close(d(frames[part::2], t[part::2]), whole[part::2], atol=1e-12, rtol=0)
+    # Contiguous halves are other groups, so the test above can fail.
+    assert (d(frames[:4], t[:4]) - whole[:4]).detach().abs().max() > 1e-6
+
+
+def test_bfloat16_is_close_to_float32_and_comes_out_as_float32() -> None:
+    options = {"channel_max": 32, "channel_base": 1024}
+    g, d, z = generator(**options), discriminator(**options), randn(4, 8)
+    with torch.no_grad():
+        exact = g(z, times(4), noise(4))
+        logits = d(exact, times(4))
+        with torch.autocast("cpu", torch.bfloat16):
+            half, half_logits = g(z, times(4), noise(4)), d(exact, times(4))
+    assert half.dtype == half_logits.dtype == torch.float32
+    assert 0 < (half - exact).norm() < 0.03 * exact.norm()
+    assert 0 < (half_logits - logits).norm() < 0.05 * logits.norm()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"num_classes": 3, "mapping_layers": 4, "amplitude": False, "slot_distance": 2.5},
+        {"motion": "lstm"},
+        {"motion": "none"},
+    ],
+)
+def test_arguments_build_the_same_network_again(options: dict[str, Any]) -> None:
+    g = generator(24, 40, **options)
+    again = Generator(**json.loads(json.dumps(g.arguments)))
+    again.load_state_dict(g.state_dict())
+    label = torch.eye(3)[:2] if g.num_classes else None
+    t = times(2, 1 if g.motion is None else 3)
+    assert torch.equal(again(randn(2, 8), t, noise(), label), g(randn(2, 8), t, noise(), label))
+    assert again.arguments == g.arguments
+
+
+def test_a_copy_is_independent_and_equal() -> None:
+    g = generator()
+    copied = copy.deepcopy(g)
+    assert torch.equal(copied(randn(2, 8), times(), noise()), g(randn(2, 8), times(), noise()))
+    with torch.no_grad():
+        copied.synthesis.constant.add_(1)
+    assert not torch.equal(copied.synthesis.constant, g.synthesis.constant)
