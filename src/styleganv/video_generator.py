@@ -1,58 +1,83 @@
-"""From a model folder to videos: any length, frame rate and start, in constant memory.
+"""Videos from a model: any length, any frame rate, any start, in constant memory; same seed, same video.
 
-    seed ──▶ w, once for the whole video ──────────────┐
-    motion seed, times ──▶ v(t), float64 on the CPU ──▶ synthesis, a few frames at a time ──▶ frames
+    seed ──▶ z, class ──▶ w ───────────────────────────────┐
+    motion seed ──▶ noise of slots ──▶ codes u ──▶ v(time) ──▶ synthesis ──▶ uint8 frames
 
-The same seed gives the same video, whatever is asked for before, beside or after it: noise is addressed by slot
-number, and every network call has the same number of frames. Times are in seconds of the data's own clock here
-and in frames inside the model. Shapes: T frames, H height, W width, M motions, N contents.
+Motion is computed on the CPU in float64, frame by frame from codes that each belong to one slot; synthesis always
+sees `CHUNK` frames. So a frame depends on nothing but its seeds and its time.
+
+Shapes: T frames, H height, W width, M motions, N contents, K classes, U code width.
+Times are in seconds of the data's clock outside, in frames of the data inside.
 """
 
-import contextlib
-import copy
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from copy import deepcopy
+from fractions import Fraction
+from functools import lru_cache
+from itertools import count, islice, repeat
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from styleganv import render
+from styleganv import noise, render
 from styleganv.errors import StyleganvError
 from styleganv.models import Generator
 from styleganv.models.folder import load_model
-from styleganv.models.motion import RecurrentMotion
-from styleganv.noise import CLASS, CONTENT, SeededNoise, normal, uniform_integer
+from styleganv.models.motion import Motion, RecurrentMotion, SlotNoise
 
-FRAMES_A_CALL = 8
-# Times are multiples of 2⁻²⁰ frames, so that an instant is the same number however it was reached.
-TIME_GRID = 2.0**20
-LONGEST_RECURRENT = 20_000
-
+Frame = NDArray[np.uint8]
+Precision = Literal["float32", "bfloat16"]
 Format = Literal["mp4", "gif", "webp", "frames", "grid"]
 
+#: Frames in a call of the synthesis network.
+CHUNK = 8
+#: Times are whole multiples of 1/TICKS of a frame, so that rounding cannot tell two ways to an instant apart.
+TICKS = 2**20
+#: Beyond this many frames float64 no longer holds every tick.
+MAX_FRAMES = 2**33
+#: A recurrent motion walks through all frames before the one asked for.
+MAX_RECURRENT_FRAMES = 20_000
+#: Pictures of each video that the still content/motion grid chooses from.
+GRID_STILLS = 16
 
-@dataclass(frozen=True)
-class _Times:
-    """Frame i of a video is at `start + i / fps` seconds, for i below `count` (None: endless)."""
 
-    start: float
-    fps: float
-    count: int | None
+def load(
+    path: Path | str, *, device: str | torch.device | None = None, precision: Precision = "float32"
+) -> "VideoGenerator":
+    """The model in a model folder or a training run, ready to sample; on a GPU if there is one, unless told.
 
-    def in_frames(self, first: int, number: int, data_fps: float) -> Tensor:
-        """The times of frames `first … first + number − 1` in frames of the data: `[number]` float64."""
-        index = torch.arange(first, first + number, dtype=torch.float64)
-        times = self.start * data_fps + index * (data_fps / self.fps)
-        return torch.round(times * TIME_GRID) / TIME_GRID
+    Raises:
+        StyleganvError: if `path` holds no model, or a damaged one, or the device or precision is unknown.
+    """
+    generator, config = load_model(path)
+    try:
+        fps, class_names = float(config["data"]["fps"]), list(config["data"]["class_names"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise StyleganvError(
+            f"The config.json of the model in {path} lacks a valid fps or class_names under data: "
+            "copy or train it again."
+        ) from error
+    return VideoGenerator(
+        generator, fps=fps, class_names=class_names, device=device, precision=precision, config=config
+    )
 
 
 class VideoGenerator:
-    """Endless videos from seeds. `fps`, `height`, `width` and `class_names` are those of the training data."""
+    """A trained generator as a source of videos.
+
+    Attributes:
+        fps: frames a second of the data it learned from.
+        height, width: of a frame, in pixels.
+        class_names: of a class-conditional model, else empty.
+        config: the model folder's `config.json`.
+    """
 
     def __init__(
         self,
@@ -60,36 +85,56 @@ class VideoGenerator:
         *,
         fps: float,
         class_names: Sequence[str] = (),
-        device: torch.device | str = "cpu",
-        precision: Literal["float32", "bfloat16"] = "float32",
+        device: str | torch.device | None = None,
+        precision: Precision = "float32",
+        config: dict[str, Any] | None = None,
     ) -> None:
-        self.fps, self.class_names = fps, list(class_names)
+        """Moves the generator's mapping and synthesis to the device; its motion network is copied and stays on
+        the CPU, whose float64 some devices lack."""
+        if precision not in ("float32", "bfloat16"):
+            raise StyleganvError(f"Precision {precision} is not known: choose float32 or bfloat16.")
+        self.device, self.precision = _device(device), precision
+        self.generator = generator
+        for part in (generator.mapping, generator.synthesis):
+            part.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.height, self.width = generator.height, generator.width
-        self.device, self.precision = torch.device(device), precision
-        self.num_classes, self.z_dim = generator.num_classes, generator.z_dim
-        # In float64 a code is the same in whatever company it is computed; in float32 the phases at t = 10⁷
-        # would be wrong by radians. On the CPU because it costs little and some devices have no float64.
-        self.motion = None if generator.motion is None else copy.deepcopy(generator.motion).cpu().double()
-        self.mapping = generator.mapping.to(self.device)
-        synthesis: Any = generator.synthesis.to(self.device)
-        self.synthesis = synthesis.to(memory_format=torch.channels_last)
+        self.fps, self.config = fps, config or {}
+        self.class_names = list(class_names) if generator.num_classes else []
+        self._motion = deepcopy(generator.motion)
+        if self._motion is not None:
+            self._motion.cpu().double()
 
     def sample(
         self,
         *,
         seed: int,
-        seconds: float,
         motion_seed: int | None = None,
         start: float = 0.0,
+        seconds: float,
         fps: float | None = None,
         psi: float = 1.0,
         label: str | int | None = None,
-    ) -> np.ndarray:
-        """A whole video as uint8 `[T, H, W, 3]`, T = seconds · fps; arguments as for `stream`."""
+    ) -> Frame:
+        """One video `[T, H, W, 3]`, uint8, of `T = round(seconds · fps)` frames, at least one.
+
+        Args:
+            seed: of the content, and of the class where `label` is left out.
+            motion_seed: of the motion; the content's if left out.
+            start, seconds: in seconds of the data's clock.
+            fps: frames a second; the data's if left out.
+            psi: truncation; 1 none, 0 the mean content.
+            label: class name or number.
+
+        Raises:
+            StyleganvError: for a value out of range or an unknown class.
+        """
+        video = np.empty((self.num_frames(seconds, fps), self.height, self.width, 3), np.uint8)
         frames = self.stream(
             seed=seed, motion_seed=motion_seed, start=start, seconds=seconds, fps=fps, psi=psi, label=label
         )
-        return np.stack(list(frames))
+        for t, frame in enumerate(frames):
+            video[t] = frame
+        return video
 
     def stream(
         self,
@@ -101,153 +146,179 @@ class VideoGenerator:
         fps: float | None = None,
         psi: float = 1.0,
         label: str | int | None = None,
-    ) -> Iterator[np.ndarray]:
-        """The frames of a video one by one, in constant memory.
-
-        Args:
-            seed: of the content, and of the motion unless `motion_seed` is given.
-            start, seconds: in seconds of the data's clock; endless where `seconds` is None.
-            fps: frames a second, the data's where None; any rate shows the same motion.
-            psi: truncation; 1 none, 0 the mean content.
-            label: class name or number for a class-conditional model; None draws it from the seed.
-
-        Returns:
-            an iterator of uint8 `[H, W, 3]`.
-
-        Raises:
-            StyleganvError: (at once, not at the first frame) for a value out of range.
-        """
-        times = self._checked_times(start, seconds, fps)
-        if not math.isfinite(psi):
-            raise StyleganvError(f"psi is {psi}: give a finite number, such as 0.7.")
+    ) -> Iterator[Frame]:
+        """Like `sample`, frame by frame `[H, W, 3]` in constant memory; endless where `seconds` is left out."""
+        total = None if seconds is None else self.num_frames(seconds, fps)
+        self._check(start, seconds, psi)
         one_hot = self._one_hot(seed, label)
-        return self._frames(
-            times, self._style(seed, one_hot, psi), seed if motion_seed is None else motion_seed, one_hot
-        )
+        times = islice(self._times(start, self._rate(fps)), total)
+        slot_noise = self._slot_noise(seed if motion_seed is None else motion_seed)
+        return self._frames(self._styles(seed, one_hot, psi), times, slot_noise, one_hot)
 
     def grid(
         self,
-        content_seeds: Sequence[int],
-        motion_seeds: Sequence[int],
+        content_seeds: Iterable[int],
+        motion_seeds: Iterable[int],
         *,
         seconds: float,
-        start: float = 0.0,
         fps: float | None = None,
         psi: float = 1.0,
+        start: float = 0.0,
         label: str | int | None = None,
-    ) -> np.ndarray:
-        """Every content with every motion: uint8 `[M, N, T, H, W, 3]`, one motion a row, one content a column."""
-        return np.stack(
-            [
-                np.stack(
-                    [
-                        self.sample(seed=c, motion_seed=m, seconds=seconds, start=start, fps=fps, psi=psi, label=label)
-                        for c in content_seeds
-                    ]
-                )
-                for m in motion_seeds
-            ]
-        )
+    ) -> Frame:
+        """All combinations `[M, N, T, H, W, 3]`: one motion a row, one content a column."""
+        contents = list(content_seeds)
+
+        def video(content: int, motion: int) -> Frame:
+            return self.sample(
+                seed=content, motion_seed=motion, start=start, seconds=seconds, fps=fps, psi=psi, label=label
+            )
+
+        return np.stack([np.stack([video(content, motion) for content in contents]) for motion in motion_seeds])
 
     def num_frames(self, seconds: float, fps: float | None = None) -> int:
-        """Frames of a video of that length: at least one."""
-        return max(1, round(seconds * (self.fps if fps is None else fps)))
+        """T of a video of so many seconds."""
+        if not 0 < seconds < math.inf:
+            raise StyleganvError(f"A video cannot last {seconds:g} seconds: choose more than 0.")
+        return max(1, round(seconds * self._rate(fps)))
 
-    def _checked_times(self, start: float, seconds: float | None, fps: float | None) -> _Times:
-        fps = self.fps if fps is None else fps
-        for name, value, fine in (
-            ("fps", fps, fps > 0),
-            ("start", start, start >= 0),
-            ("seconds", seconds, seconds is None or seconds > 0),
-        ):
-            if not fine or (value is not None and not math.isfinite(value)):
-                limit = "0 or more" if name == "start" else "more than 0"
-                raise StyleganvError(f"{name} is {value}: give a number, {limit}.")
-        last = math.inf if seconds is None else (start + seconds) * self.fps
-        if isinstance(self.motion, RecurrentMotion) and last > LONGEST_RECURRENT:
+    def _rate(self, fps: float | None) -> float:
+        rate = self.fps if fps is None else fps
+        if not 0 < rate < math.inf:
+            raise StyleganvError(f"A video cannot have {rate:g} frames a second: choose more than 0.")
+        return rate
+
+    def _check(self, start: float, seconds: float | None, psi: float) -> None:
+        if not 0 <= start * self.fps <= MAX_FRAMES:
+            raise StyleganvError(f"A video cannot start at {start:g} seconds: choose 0 to {MAX_FRAMES / self.fps:.3g}.")
+        if not math.isfinite(psi):
+            raise StyleganvError(f"Truncation psi cannot be {psi:g}: choose 1 (none) to 0 (the mean content).")
+        end = math.inf if seconds is None else start + seconds
+        if isinstance(self._motion, RecurrentMotion) and end * self.fps > MAX_RECURRENT_FRAMES:
             raise StyleganvError(
-                f"A model with LSTM motion walks through every frame from 0 on: stay below {LONGEST_RECURRENT} frames "
-                f"({LONGEST_RECURRENT / self.fps:.0f} seconds), or use one with motion 'conv'."
+                f"This model's lstm motion walks through all earlier frames, so its videos must end within "
+                f"{MAX_RECURRENT_FRAMES / self.fps:g} seconds: choose an earlier start and fewer seconds."
             )
-        return _Times(start, fps, None if seconds is None else self.num_frames(seconds, fps))
+
+    def _times(self, start: float, fps: float) -> Iterator[float]:
+        """Times of an endless video in frames of the data."""
+        ticks = Fraction(self.fps) * TICKS
+        first, step = Fraction(start) * ticks, ticks / Fraction(fps)
+        return (round(first + i * step) / TICKS for i in count())
 
     def _one_hot(self, seed: int, label: str | int | None) -> Tensor | None:
-        """`[1, K]` for a class-conditional model."""
-        if not self.num_classes:
+        """`[1, K]` on the CPU; None for an unconditional model."""
+        classes = self.generator.num_classes
+        if not classes:
             if label is not None:
-                raise StyleganvError(f"label {label!r} was given, but this model knows no classes: leave it out.")
+                raise StyleganvError(f"This model has no classes: leave out the label {label}.")
             return None
-        names = self.class_names or [str(i) for i in range(self.num_classes)]
         if label is None:
-            index = uniform_integer(seed, CLASS, self.num_classes)
-        elif label in names:
-            index = names.index(str(label))
-        elif str(label).isdecimal() and int(label) < self.num_classes:
-            index = int(label)
+            index = noise.uniform_integer(seed, noise.CLASS, classes)
+        elif label in self.class_names:
+            index = self.class_names.index(str(label))
         else:
-            raise StyleganvError(f"There is no class {label!r}: choose one of {', '.join(names)}, or its number.")
-        return torch.eye(self.num_classes)[index : index + 1]
+            index = int(label) if re.fullmatch(r"[0-9]+", str(label)) else -1
+        if not 0 <= index < classes:
+            known = ", ".join(self.class_names) or "none by name"
+            raise StyleganvError(f"Class {label} is not known: choose one of {known}, or 0 to {classes - 1}.")
+        return torch.eye(classes)[[index]]
 
     @torch.inference_mode()
-    def _style(self, seed: int, one_hot: Tensor | None, psi: float) -> Tensor:
-        """w of the whole video, for each style layer: `[1, L, w_dim]`."""
-        z = torch.from_numpy(normal(seed, CONTENT, 0, self.z_dim))[None].to(self.device)
+    def _styles(self, seed: int, one_hot: Tensor | None, psi: float) -> Tensor:
+        """`[1, L, w_dim]` on the device."""
+        z = torch.from_numpy(noise.normal(seed, noise.CONTENT, 0, self.generator.z_dim))[None].to(self.device)
         label = None if one_hot is None else one_hot.to(self.device)
-        w = self.mapping(z, label, psi=psi)
-        return w[:, None].expand(-1, self.synthesis.num_styles, -1)
+        w = self.generator.mapping(z, label, psi=psi)
+        return w[:, None].expand(-1, self.generator.synthesis.num_styles, -1)
 
-    def _frames(self, times: _Times, styles: Tensor, motion_seed: int, one_hot: Tensor | None) -> Iterator[np.ndarray]:
-        noise = None if self.motion is None else SeededNoise([motion_seed], self.motion.noise_dim)
-        first = 0
-        while times.count is None or first < times.count:
-            # The last call computes beyond the end rather than fewer frames: other sizes round differently.
-            frames = self._call(times.in_frames(first, FRAMES_A_CALL, self.fps), styles, noise, one_hot)
-            yield from frames if times.count is None else frames[: times.count - first]
-            first += FRAMES_A_CALL
+    def _slot_noise(self, seed: int) -> SlotNoise | None:
+        return None if self._motion is None else noise.SeededNoise([seed], self._motion.noise_dim)
+
+    def _frames(
+        self, styles: Tensor, times: Iterator[float], slot_noise: SlotNoise | None, one_hot: Tensor | None
+    ) -> Iterator[Frame]:
+        if self._motion is None or slot_noise is None:
+            picture = self._synthesize(styles, None)[0]
+            yield from (picture.copy() for _ in times)
+            return
+        code_at = _code_at(self._motion, slot_noise, one_hot)
+        while chunk := list(islice(times, CHUNK)):
+            padded = chunk + chunk[-1:] * (CHUNK - len(chunk))
+            with torch.inference_mode():
+                codes = torch.stack([code_at(time) for time in padded])[None]
+            yield from self._synthesize(styles, codes)[: len(chunk)]
 
     @torch.inference_mode()
-    def _call(self, times: Tensor, styles: Tensor, noise: SeededNoise | None, one_hot: Tensor | None) -> np.ndarray:
-        codes = None
-        if self.motion is not None:
-            assert noise is not None
-            codes = self.motion(times[None], noise, one_hot).to(self.device, torch.float32)
-        autocast = (
-            torch.autocast(self.device.type, torch.bfloat16)
-            if self.precision == "bfloat16"
-            else contextlib.nullcontext()
-        )
-        with autocast:
-            frames = self.synthesis(styles, codes)[0]
-        pixels = (frames * 127.5 + 127.5).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
-        return pixels.expand(len(times), -1, -1, -1).contiguous().cpu().numpy()
+    def _synthesize(self, styles: Tensor, codes: Tensor | None) -> Frame:
+        """Codes `[1, CHUNK, v_dim]` on the CPU → uint8 `[CHUNK, H, W, 3]`; None gives an image model's one."""
+        half = torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16")
+        # Algorithms chosen by speed, or that add in any order, would let a frame depend on the run.
+        exact = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
+        try:
+            with half, exact:
+                frames = self.generator.synthesis(styles, None if codes is None else codes.to(self.device))[0]
+        except torch.OutOfMemoryError as error:
+            raise StyleganvError(
+                f"The memory of {self.device} is full: stop other programs on it, choose precision bfloat16, "
+                "or device cpu."
+            ) from error
+        levels = (frames.float() * 127.5 + 127.5).round().clamp(0, 255).to(torch.uint8)
+        return levels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
 
 
-def load(
-    path: Path | str,
-    *,
-    device: torch.device | str | None = None,
-    precision: Literal["float32", "bfloat16"] = "float32",
-) -> VideoGenerator:
-    """The video generator of a model folder (or of a training run).
-
-    Args:
-        device: the GPU, if there is one, where None.
-        precision: of the convolutions; float32 gives the same video on every machine (to rounding).
-
-    Raises:
-        StyleganvError: if the folder is no model or damaged.
-    """
-    if device is None:
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    generator, config = load_model(path)
-    data = config["data"]
+def _device(device: str | torch.device | None) -> torch.device:
     try:
-        return VideoGenerator(
-            generator, fps=data["fps"], class_names=data["class_names"], device=device, precision=precision
-        )
+        chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        torch.empty(0, device=chosen)
     except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise StyleganvError(f"The device {device} cannot be used ({reason}): choose cpu or leave it out.") from error
+        raise StyleganvError(f"Device {device} is not to be had here: choose cpu, or cuda with a GPU.") from error
+    return chosen
+
+
+def _code_at(
+    motion: Motion | RecurrentMotion, slot_noise: SlotNoise, label: Tensor | None
+) -> Callable[[float], Tensor]:
+    """v at one time in frames, `[v_dim]` float32, of the video whose noise is `slot_noise`.
+
+    `motion.forward` gives the same for many times at once, up to the rounding of sums over windows that
+    depend on which times they are.
+    """
+    video = torch.zeros(1, dtype=torch.long)
+
+    def acyclic(motion: Motion) -> Callable[[float], Tensor]:
+        @lru_cache(maxsize=4)
+        def neighbours(slot: int) -> Tensor:
+            window = torch.arange(slot, slot + 2 + motion.reach)[None]
+            return motion.codes(video, window, slot_noise, label)[0]
+
+        def at(time: float) -> Tensor:
+            slot = math.floor(time / motion.slot_distance)
+            left, right = neighbours(slot)[:, None, None]
+            t_left = slot * motion.slot_distance
+            times = torch.tensor([time, t_left, t_left + motion.slot_distance], dtype=torch.float64)
+            return motion.encoding(left, right, *times[:, None, None])[0, 0].float()
+
+        return at
+
+    def recurrent(motion: RecurrentMotion) -> Callable[[float], Tensor]:
+        codes: list[Tensor] = []
+        state: tuple[Tensor, Tensor] | None = None
+
+        def at(time: float) -> Tensor:
+            nonlocal state
+            slot = math.floor(time)
+            while len(codes) < slot + 2:
+                x = slot_noise(video, torch.tensor([[len(codes)]])).double()
+                if label is not None:
+                    x = torch.cat([x, label.double()[:, None]], dim=2)
+                hidden, state = motion.lstm(x, state)
+                codes.append(motion.layers(hidden)[0, 0])
+            return torch.lerp(codes[slot], codes[slot + 1], time - slot).float()
+
+        return at
+
+    return acyclic(motion) if isinstance(motion, Motion) else recurrent(motion)
 
 
 def generate(
@@ -262,70 +333,99 @@ def generate(
     label: str | int | None = None,
     motion_seeds: Sequence[int] | None = None,
     format: Format = "mp4",
-    device: torch.device | str | None = None,
-    precision: Literal["float32", "bfloat16"] = "float32",
+    device: str | None = None,
+    precision: Precision = "float32",
     scale: int = 1,
     quality: int = 18,
 ) -> list[Path]:
-    """Write a video for every seed, or the grid of all contents with all motions, into the folder `out`.
+    """Write one video for each seed into the folder `out`, in constant memory; see `VideoGenerator.sample`.
 
     Args:
-        seeds: of the contents.
-        motion_seeds: one for each content (in a grid: one for each row); the contents' own where None.
-        format: "mp4", "gif", "webp", "frames" (a folder of PNGs each), or "grid" (`grid.png` and `grid.mp4`).
-        scale: every pixel becomes scale × scale pixels.
-        quality: see `render.write_video`.
+        motion_seeds: one for each of `seeds`; with "grid" any number, and all combinations are shown.
+        format: "frames" makes a folder of PNGs; "grid" one `grid.mp4` and one `grid.png` of all videos, one
+            content a column, one motion a row.
+        scale: each pixel becomes a square of this many pixels a side.
+        quality: of mp4 and webp, 0 (best) to 51.
 
-    Others as for `VideoGenerator.stream`. Returns the paths written.
+    Returns:
+        What was written: `seed0003.mp4`, or `seed0003-motion0007.mp4` where motion seeds are given.
+
+    Raises:
+        StyleganvError: for a value out of range, a model that cannot be read, a disk that is full.
     """
-    out = Path(out)
-    if not seeds:
-        raise StyleganvError("No seeds were given: give some, such as 0-7.")
+    if not seeds or (motion_seeds is not None and not motion_seeds):
+        raise StyleganvError("There are no seeds: give at least one, such as 0-7.")
+    if format not in ("mp4", "gif", "webp", "frames", "grid"):
+        raise StyleganvError(f"Format {format} is not known: choose mp4, gif, webp, frames or grid.")
     if scale < 1:
-        raise StyleganvError(f"scale is {scale}: give 1 or more.")
-    videos = load(model, device=device, precision=precision)
-    fps = videos.fps if fps is None else fps
-    options: dict[str, Any] = {"seconds": seconds, "fps": fps, "start": start, "psi": psi, "label": label}
-    if format == "grid":
-        grid = videos.grid(seeds, motion_seeds or seeds, **options)
-        render.write_image(out / "grid.png", render.content_motion_grid(grid))
-        render.write_video(out / "grid.mp4", render.tile_videos(grid, scale=scale), fps, quality=quality)
-        return [out / "grid.png", out / "grid.mp4"]
-    if motion_seeds is not None and len(motion_seeds) != len(seeds):
+        raise StyleganvError(f"Scale cannot be {scale}: choose 1 or more.")
+    if motion_seeds is not None and format != "grid" and len(motion_seeds) != len(seeds):
         raise StyleganvError(
-            f"There are {len(seeds)} seeds and {len(motion_seeds)} motion seeds: give as many of each."
+            f"There are {len(seeds)} seeds and {len(motion_seeds)} motion seeds: give as many of each, or "
+            "choose format grid for all combinations."
         )
-    streams = [
-        videos.stream(seed=seed, motion_seed=None if motion_seeds is None else motion_seeds[i], **options)
-        for i, seed in enumerate(seeds)
-    ]
+    videos, out = load(model, device=device, precision=precision), Path(out)
+    rate, total = fps or videos.fps, videos.num_frames(seconds, fps)
+
+    def frames(seed: int, motion_seed: int | None) -> Iterator[Frame]:
+        return videos.stream(
+            seed=seed, motion_seed=motion_seed, start=start, seconds=seconds, fps=fps, psi=psi, label=label
+        )
+
+    if format == "grid":
+        motions = seeds if motion_seeds is None else motion_seeds
+        streams = [[frames(seed, motion) for seed in seeds] for motion in motions]
+        return _write_grid(out, streams, total, rate, scale=scale, quality=quality)
     paths = []
-    with tqdm(total=len(seeds) * videos.num_frames(seconds, fps), desc="generating", unit="frame") as bar:
-        for i, (seed, stream) in enumerate(zip(seeds, streams, strict=True)):
-            name = f"seed{seed:04d}" + ("" if motion_seeds is None else f"-motion{motion_seeds[i]:04d}")
-            frames = _enlarged(stream, scale, bar)
+    with tqdm(total=len(seeds) * total, unit="frame", desc="generating") as bar:
+        for seed, motion in zip(seeds, motion_seeds or repeat(None), strict=False):
+            name = f"seed{seed:04d}" + ("" if motion is None else f"-motion{motion:04d}")
+            shown = (_counted(bar, frame).repeat(scale, 0).repeat(scale, 1) for frame in frames(seed, motion))
             if format == "frames":
-                path = out / name
-                render.write_frames(path, frames)
+                paths.append(out / name)
+                render.write_frames(paths[-1], shown)
             else:
-                path = out / f"{name}.{format}"
-                render.write_video(path, frames, fps, quality=quality)
-            paths.append(path)
+                paths.append(out / f"{name}.{format}")
+                render.write_video(paths[-1], shown, rate, quality=quality)
     return paths
 
 
-def _enlarged(frames: Iterator[np.ndarray], scale: int, bar: tqdm) -> Iterator[np.ndarray]:
-    for frame in frames:
-        bar.update()
-        yield frame.repeat(scale, axis=0).repeat(scale, axis=1)
+def _write_grid(
+    out: Path, streams: list[list[Iterator[Frame]]], total: int, fps: float, *, scale: int, quality: int
+) -> list[Path]:
+    """`streams` of `total` frames, M rows of N, as `grid.mp4` and `grid.png`."""
+    kept = set(np.linspace(0, total - 1, min(total, GRID_STILLS)).round().astype(int).tolist())
+    stills: list[Frame] = []
+
+    def pictures(bar: tqdm) -> Iterator[Frame]:
+        for t in range(total):
+            cells = np.stack([np.stack([next(stream) for stream in row]) for row in streams])
+            if t in kept:
+                stills.append(cells)
+            yield render.tile(_counted(bar, cells), scale=scale)
+
+    with tqdm(total=total, unit="frame", desc="generating") as bar:
+        render.write_video(out / "grid.mp4", pictures(bar), fps, quality=quality)
+    render.write_image(out / "grid.png", render.content_motion_grid(np.stack(stills, axis=2)))
+    return [out / "grid.mp4", out / "grid.png"]
+
+
+def _counted(bar: tqdm, picture: Frame) -> Frame:
+    bar.update()
+    return picture
 
 
 def parse_seeds(text: str) -> list[int]:
-    """Seeds from text: "0-7,12" is 0 … 7 and 12."""
+    """`"0-7,12"` → `[0, 1, …, 7, 12]`.
+
+    Raises:
+        StyleganvError: if the text is not a list of numbers and rising ranges.
+    """
     seeds: list[int] = []
     for part in text.split(","):
-        ends = part.strip().split("-")
-        if len(ends) > 2 or not all(end.isdecimal() for end in ends) or int(ends[0]) > int(ends[-1]):
-            raise StyleganvError(f"Seeds {text!r} are not understood: write them like 0-7 or 1,5,9.")
-        seeds.extend(range(int(ends[0]), int(ends[-1]) + 1))
+        match = re.fullmatch(r"\s*([0-9]+)\s*(?:-\s*([0-9]+)\s*)?", part)
+        first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
+        if last < first:
+            raise StyleganvError(f"Seeds cannot be read from {text!r}: write numbers and ranges, such as 0-7,12.")
+        seeds.extend(range(first, last + 1))
     return seeds

@@ -1,0 +1,296 @@
+"""Sampling: a frame depends on its seeds and its time, and on nothing else."""
+
+import math
+import shutil
+import tracemalloc
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from styleganv import noise
+from styleganv.errors import StyleganvError
+from styleganv.video_generator import VideoGenerator, generate, load, parse_seeds
+from styleganv.models import Generator
+from styleganv.models.folder import save_model
+
+FPS = 25.0
+FAR = 1e7 / FPS
+
+
+def save(folder: Path, **arguments: Any) -> Path:
+    """The folder of a tiny random network."""
+    torch.manual_seed(0)
+    sizes = dict(z_dim=16, w_dim=16, channel_max=8, motion_noise_dim=16, motion_code_dim=16, num_frequencies=8)
+    generator = Generator(**({"height": 16, "width": 16, "slot_distance": 8} | sizes | arguments))
+    names = [f"class{k}" for k in range(generator.num_classes)]
+    save_model(folder, generator, data={"fps": FPS, "class_names": names}, training={})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save(tmp_path_factory.mktemp("conv") / "model")
+
+
+@pytest.fixture(scope="module")
+def videos(folder: Path) -> VideoGenerator:
+    return load(folder, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def classes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save(tmp_path_factory.mktemp("classes") / "model", num_classes=3, height=16, width=24)
+
+
+@pytest.fixture(scope="module")
+def lstm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save(tmp_path_factory.mktemp("lstm") / "model", motion="lstm")
+
+
+def test_attributes(classes: Path) -> None:
+    videos = load(classes)
+    assert (videos.fps, videos.height, videos.width) == (FPS, 16, 24)
+    assert videos.class_names == ["class0", "class1", "class2"]
+    assert videos.config["generator"]["num_classes"] == 3
+
+
+@pytest.mark.parametrize("kind", ["folder", "classes", "lstm"])
+def test_frames_are_those_of_the_generator(kind: str, request: pytest.FixtureRequest) -> None:
+    videos = load(request.getfixturevalue(kind), device="cpu")
+    label = 1 if videos.class_names else None
+    sampled = videos.sample(seed=3, motion_seed=4, start=0.5, seconds=1, fps=30, psi=0.7, label=label)
+
+    net = videos.generator
+    times = 0.5 * FPS + torch.arange(30, dtype=torch.float64)[None] * FPS / 30
+    slots = net.num_slots(float(times.max()))
+    motion_noise = noise.SeededNoise([4], 16)(torch.zeros(1, dtype=torch.long), torch.arange(slots)[None])
+    z = torch.from_numpy(noise.normal(3, noise.CONTENT, 0, 16))[None]
+    with torch.no_grad():
+        one_hot = None if label is None else torch.eye(3)[[label]]
+        frames = net(z, times, motion_noise, one_hot, psi=0.7)[0].permute(0, 2, 3, 1)
+    levels = (frames * 127.5 + 127.5).clamp(0, 255).numpy()
+    assert np.abs(sampled - levels).max() <= 0.5 + 127.5e-4
+    assert sampled.dtype == np.uint8 and sampled.std() > 5
+    assert (sampled[0] != sampled[-1]).any()
+
+
+def test_the_same_frame_from_any_chunking_start_and_rate(videos: VideoGenerator) -> None:
+    whole = videos.sample(seed=1, seconds=2, fps=50)
+    assert len(whole) == 100
+    np.testing.assert_array_equal(videos.sample(seed=1, seconds=2), whole[::2])
+    np.testing.assert_array_equal(videos.sample(seed=1, start=0.22, seconds=0.3, fps=50), whole[11:26])
+    np.testing.assert_array_equal(videos.sample(seed=1, start=1.1, seconds=0.01)[0], whole[55])
+    np.testing.assert_array_equal(list(islice(videos.stream(seed=1, fps=50), 37)), whole[:37])
+    np.testing.assert_array_equal(
+        videos.sample(seed=1, seconds=1, fps=30), videos.sample(seed=1, seconds=1, fps=90)[::3]
+    )
+
+
+def test_seeds(videos: VideoGenerator) -> None:
+    def sample(seed: int, motion_seed: int | None = None) -> np.ndarray:
+        return videos.sample(seed=seed, motion_seed=motion_seed, seconds=0.4)
+
+    np.testing.assert_array_equal(sample(1), sample(1, 1))
+    assert (sample(1) != sample(2)).any()
+    assert (sample(1) != sample(1, 2)).any() and (sample(1, 2) != sample(2)).any()
+    grid = videos.grid([1, 2], [1, 2, 3], seconds=0.4)
+    assert grid.shape == (3, 2, 10, 16, 16, 3)
+    np.testing.assert_array_equal(grid[2, 1], sample(2, 3))
+
+
+def test_truncation(videos: VideoGenerator) -> None:
+    mean = [videos.sample(seed=seed, motion_seed=0, seconds=0.2, psi=0) for seed in (1, 2)]
+    np.testing.assert_array_equal(*mean)
+
+
+def test_classes(classes: Path) -> None:
+    videos = load(classes)
+    by_class = [videos.sample(seed=5, seconds=0.2, label=k) for k in range(3)]
+    np.testing.assert_array_equal(videos.sample(seed=5, seconds=0.2, label="class2"), by_class[2])
+    np.testing.assert_array_equal(videos.sample(seed=5, seconds=0.2, label="2"), by_class[2])
+    assert (by_class[0] != by_class[1]).any()
+    drawn = noise.uniform_integer(5, noise.CLASS, 3)
+    np.testing.assert_array_equal(videos.sample(seed=5, seconds=0.2), by_class[drawn])
+
+
+def test_far_times_are_continuous_and_exact(videos: VideoGenerator) -> None:
+    """At t = 10⁷ frames float32 phases would be wrong by radians and neighbouring frames unrelated."""
+    close = videos.sample(seed=1, start=FAR, seconds=8e-3 / FPS, fps=1000 * FPS).astype(int)
+    assert np.abs(np.diff(close, axis=0)).max() <= 1
+    apart = videos.sample(seed=1, start=FAR, seconds=2).astype(int)
+    assert np.abs(apart[0] - apart[-1]).max() > 20
+    here = videos.sample(seed=1, start=FAR, seconds=1)
+    np.testing.assert_array_equal(videos.sample(seed=1, start=FAR - 11 / FPS, seconds=2)[11:36], here)
+
+
+def test_far_times_cost_what_near_ones_cost(videos: VideoGenerator, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    normal = noise.normal
+
+    def counted(seed: int, stream: int, block: int, count: int) -> np.ndarray:
+        asked.append(block)
+        return normal(seed, stream, block, count)
+
+    monkeypatch.setattr(noise, "normal", counted)
+    costs = []
+    for start in (0, FAR):
+        asked.clear()
+        videos.sample(seed=1, start=start, seconds=1)
+        costs.append(len(asked))
+    assert costs[0] == costs[1] < 40
+
+
+def test_memory_does_not_grow_with_length(videos: VideoGenerator) -> None:
+    peaks = []
+    for frames in (200, 2000):
+        tracemalloc.start()
+        for _ in islice(videos.stream(seed=1), frames):
+            pass
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    # The frames would be 1.5 MB; the noise of the last 4096 slots is kept on purpose.
+    assert peaks[1] < peaks[0] + 400_000, peaks
+
+
+def test_recurrent_motion(lstm: Path) -> None:
+    videos = load(lstm)
+    whole = videos.sample(seed=1, seconds=2, fps=50)
+    np.testing.assert_array_equal(videos.sample(seed=1, start=0.2, seconds=1), whole[10:60:2])
+    with pytest.raises(StyleganvError, match="within 800 seconds"):
+        videos.stream(seed=1)
+
+
+def test_image_model_stands_still(tmp_path: Path) -> None:
+    video = load(save(tmp_path / "model", motion="none")).sample(seed=1, seconds=0.4)
+    assert video.shape == (10, 16, 16, 3) and (video == video[0]).all() and video.std() > 5
+
+
+def test_bfloat16_is_close(folder: Path, videos: VideoGenerator) -> None:
+    half = load(folder, device="cpu", precision="bfloat16").sample(seed=1, seconds=0.4).astype(int)
+    exact = videos.sample(seed=1, seconds=0.4)
+    assert 0 < np.abs(half - exact).mean() < 3
+
+
+def decoded(path: Path) -> np.ndarray:
+    with av.open(str(path)) as container:
+        return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
+
+
+def test_generate_writes_videos(folder: Path, videos: VideoGenerator, tmp_path: Path) -> None:
+    paths = generate(folder, tmp_path, seeds=[3, 12], seconds=0.4, scale=4, quality=5, device="cpu")
+    assert [path.name for path in paths] == ["seed0003.mp4", "seed0012.mp4"]
+    video, true = decoded(paths[1]), videos.sample(seed=12, seconds=0.4)
+    assert video.shape == (10, 64, 64, 3)
+    # Chroma is subsampled inside the squares only.
+    assert np.abs(video[:, 1::4, 1::4].astype(int) - true).mean() < 8
+
+
+def test_generate_writes_frames_and_pairs_of_seeds(folder: Path, videos: VideoGenerator, tmp_path: Path) -> None:
+    paths = generate(
+        folder, tmp_path, seeds=[3, 4], motion_seeds=[7, 8], seconds=0.2, fps=50, start=1.0, psi=0.5, format="frames"
+    )
+    assert [path.name for path in paths] == ["seed0003-motion0007", "seed0004-motion0008"]
+    files = sorted(paths[1].iterdir())
+    frames = np.stack([np.asarray(Image.open(file)) for file in files])
+    true = videos.sample(seed=4, motion_seed=8, seconds=0.2, fps=50, start=1.0, psi=0.5)
+    np.testing.assert_array_equal(frames, true)
+
+
+@pytest.mark.parametrize("format", ["gif", "webp"])
+def test_generate_writes_moving_pictures(folder: Path, tmp_path: Path, format: Any) -> None:
+    [path] = generate(folder, tmp_path, seeds=[0], seconds=0.4, format=format, scale=2)
+    with Image.open(path) as picture:
+        assert path.name == f"seed0000.{format}" and picture.size == (32, 32) and picture.n_frames == 10
+
+
+def test_generate_writes_a_grid(folder: Path, tmp_path: Path) -> None:
+    paths = generate(folder, tmp_path, seeds=[0, 1, 2], motion_seeds=[5, 6], seconds=0.8, format="grid", scale=2)
+    assert [path.name for path in paths] == ["grid.mp4", "grid.png"]
+    video = decoded(paths[0])
+    assert video.shape == (20, 2 * 34 - 2, 3 * 34 - 2, 3)
+    assert Image.open(paths[1]).width > 100
+
+
+def break_(folder: Path, how: str) -> Path:
+    """A copy of a good model, damaged."""
+    model = folder / "model"
+    shutil.copytree(folder.parent / "good", model)
+    weights = model / "model.safetensors"
+    if how == "truncated":
+        weights.write_bytes(weights.read_bytes()[: weights.stat().st_size // 2])
+    elif how == "no weights":
+        weights.unlink()
+    elif how == "no fps":
+        config = model / "config.json"
+        config.write_text(config.read_text().replace('"fps"', '"speed"'))
+    return model
+
+
+@pytest.mark.parametrize(
+    ("how", "names"),
+    [
+        ("truncated", "is damaged"),
+        ("no weights", "is not a model"),
+        ("no fps", "lacks a valid fps"),
+    ],
+)
+def test_damaged_models(tmp_path: Path, folder: Path, how: str, names: str) -> None:
+    shutil.copytree(folder, tmp_path / "good")
+    (tmp_path / "bad").mkdir()
+    with pytest.raises(StyleganvError, match=names) as caught:
+        load(break_(tmp_path / "bad", how))
+    assert one_sentence(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "names"),
+    [
+        ({"label": "dog"}, r"Class dog .* class0, class1, class2"),
+        ({"label": 3}, "Class 3"),
+        ({"label": -1}, "Class -1"),
+        ({"start": -0.1}, "start at -0.1"),
+        ({"start": math.nan}, "start at nan"),
+        ({"start": 1e300}, "start at 1e.300"),
+        ({"fps": 0}, "0 frames a second"),
+        ({"fps": -25}, "-25 frames a second"),
+        ({"seconds": 0}, "last 0 seconds"),
+        ({"seconds": math.inf}, "last inf seconds"),
+        ({"psi": math.nan}, "psi cannot be nan"),
+        ({"seeds": []}, "no seeds"),
+        ({"motion_seeds": [1, 2]}, "1 seeds and 2 motion seeds"),
+        ({"format": "avi"}, "Format avi"),
+        ({"scale": 0}, "Scale cannot be 0"),
+        ({"device": "abacus"}, "Device abacus"),
+        ({"precision": "float8"}, "Precision float8"),
+        ({"model": "nowhere"}, "nowhere is not a model"),
+    ],
+)
+def test_mistakes_are_named(classes: Path, tmp_path: Path, change: dict[str, Any], names: str) -> None:
+    with pytest.raises(StyleganvError, match=names) as caught:
+        generate(**({"model": classes, "out": tmp_path / "out", "seeds": [0], "seconds": 0.2} | change))
+    assert one_sentence(caught.value)
+    assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())
+
+
+def test_label_for_a_model_without_classes(videos: VideoGenerator) -> None:
+    with pytest.raises(StyleganvError, match="no classes"):
+        videos.sample(seed=0, seconds=1, label="dog")
+
+
+def one_sentence(error: Exception) -> bool:
+    text = str(error)
+    return text.endswith(".") and "\n" not in text and ". " not in text
+
+
+def test_parse_seeds() -> None:
+    assert parse_seeds("0-7,12") == [*range(8), 12]
+    assert parse_seeds("5") == [5]
+    for bad in ("", "7-0", "a", "1,,2", "-3", "1-2-3"):
+        with pytest.raises(StyleganvError, match="0-7,12"):
+            parse_seeds(bad)
