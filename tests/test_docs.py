@@ -1,0 +1,140 @@
+"""The documents say what is true: their commands run, their links and flags exist, no place of one machine is named."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import styleganv
+from styleganv.cli import main
+from styleganv.data.shapes import draw_video, sample_factors
+from styleganv.recipes import PRESETS
+from styleganv.render import write_video
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+README = (ROOT / "README.md").read_text()
+VERBS = ("prepare", "inspect", "train", "generate", "demo")
+# What the documents' commands get besides, so that they end in seconds.
+TINY = {
+    "clips": 16,
+    "batch": 8,
+    "channel_base": 256,
+    "channel_max": 8,
+    "z_dim": 16,
+    "w_dim": 16,
+    "motion_dim": 16,
+}
+
+
+def block(name: str) -> str:
+    """The README's code block that is marked `<!-- test: name -->`."""
+    found = re.search(rf"<!-- test: {name} -->\n```\w+\n(.*?)```", README, re.DOTALL)
+    assert found, f"README.md has no block marked {name}"
+    return found[1]
+
+
+def run(words: list[str], folder: Path) -> None:
+    done = subprocess.run([sys.executable, *words], cwd=folder, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+
+
+def flags(text: str) -> set[str]:
+    return set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", text))
+
+
+def plain(document: Path) -> str:
+    """Its text with every command on one line, torchrun's own part left out."""
+    text = re.sub(r"\\\n\s*", "", document.read_text())
+    return re.sub(r"torchrun .*?-m styleganv.cli", "styleganv", text)
+
+
+def help_text(*words: str, capsys: pytest.CaptureFixture[str]) -> str:
+    with pytest.raises(SystemExit):
+        main([*words, "--help"])
+    return capsys.readouterr().out
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Where somebody stands who has a few videos of their own."""
+    random = np.random.default_rng(0)
+    for i in range(8):
+        video = draw_video(sample_factors(random), num_frames=40, height=72, width=96)
+        write_video(tmp_path / "my-videos" / f"holiday {i}.mp4", video, 25)
+    return tmp_path
+
+
+def test_own_videos_in_three_commands(folder: Path) -> None:
+    tiny = [f"--{name.replace('_', '-')}={value}" for name, value in TINY.items()]
+    for line in block("shell").splitlines():
+        program, verb, *words = shlex.split(line)
+        assert program == "styleganv"
+        run(["-m", "styleganv.cli", verb, *words, *(tiny if verb == "train" else [])], folder)
+    assert len(list((folder / "videos").glob("*.mp4"))) == 8
+
+
+def test_own_videos_in_python(folder: Path) -> None:
+    """As a file of one's own, since worker processes read it again."""
+    used = 'preset("tiny-cpu")'
+    code = block("python")
+    assert code.count(used) == 1
+    model = {name: value for name, value in TINY.items() if name not in ("clips", "batch")}
+    tiny = f"""Settings(
+        model=ModelSettings(**{model}), training=TrainingSettings(clips={TINY["clips"]}, batch={TINY["batch"]})
+    )"""
+    (folder / "mine.py").write_text(
+        "from styleganv.recipes import ModelSettings, Settings, TrainingSettings\n"
+        + code.replace(used, tiny)
+        + "\n    assert frames.shape == (50, 64, 64, 3) and frame.shape == (64, 64, 3)\n"
+    )
+    run(["mine.py"], folder)
+    assert len(list((folder / "videos").glob("*.mp4"))) == 8
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_resolve(document: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", document.read_text()):
+        if not re.match(r"[a-z]+:|#", target):
+            assert (document.parent / target.split("#")[0]).exists(), f"{document.name} links to {target}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_flags_exist(document: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    unknown = flags(plain(document)) - set().union(*(flags(help_text(verb, capsys=capsys)) for verb in VERBS))
+    assert not unknown, f"{document.name} names {unknown}"
+
+
+def test_commands_are_understood(capsys: pytest.CaptureFixture[str]) -> None:
+    """With --help at its end a command is read, so that a flag of another verb or a wrong choice is refused."""
+    blocks = [code for document in DOCUMENTS for code in re.findall(r"```sh\n(.*?)```", plain(document), re.DOTALL)]
+    lines = [line for code in blocks for line in code.splitlines() if line.startswith("styleganv ")]
+    commands = [shlex.split(line)[1:] for line in lines if "--resume" not in line]  # that reads a run
+    assert len(commands) > 10
+    for words in commands:
+        assert help_text(*words, capsys=capsys).startswith(f"usage: styleganv {words[0]}"), words
+
+
+def test_every_preset_is_explained() -> None:
+    howto = (ROOT / "docs" / "howto.md").read_text()
+    assert not [name for name in PRESETS if f"`{name}`" not in howto]
+
+
+def test_no_place_of_one_machine_is_named() -> None:
+    """Neither folders outside the repository nor the host of a package index."""
+    texts = [*ROOT.glob("src/**/*.py"), *DOCUMENTS]
+    texts += [ROOT / name for name in ("Makefile", "pyproject.toml", "constraints.txt", "CITATION.cff", ".ci/run")]
+    place = re.compile(r"/work\b|/root\b|/home/|/tmp/|\.\./shared|download\.pytorch|pypi\.|--(extra-)?index-url")
+    named = [f"{path.relative_to(ROOT)}: {found[0]}" for path in texts if (found := place.search(path.read_text()))]
+    assert not named
+
+
+def test_versions_agree() -> None:
+    latest = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    cited = re.search(r"^version: (\S+)", (ROOT / "CITATION.cff").read_text(), re.MULTILINE)
+    assert latest and latest[1] == styleganv.__version__
+    assert cited and cited[1] == styleganv.__version__
