@@ -110,13 +110,15 @@ def test_flags_exist(document: Path, capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_commands_are_understood(capsys: pytest.CaptureFixture[str]) -> None:
-    """With --help at its end a command is read, so that a flag of another verb or a wrong choice is refused."""
+    """With --help at its end a command is read, so that a wrong verb or choice is refused; flags are the verb's own."""
     blocks = [code for document in DOCUMENTS for code in re.findall(r"```sh\n(.*?)```", plain(document), re.DOTALL)]
     lines = [line for code in blocks for line in code.splitlines() if line.startswith("styleganv ")]
     commands = [shlex.split(line)[1:] for line in lines if "--resume" not in line]  # that reads a run
     assert len(commands) > 10
     for words in commands:
-        assert help_text(*words, capsys=capsys).startswith(f"usage: styleganv {words[0]}"), words
+        text = help_text(*words, capsys=capsys)
+        assert text.startswith(f"usage: styleganv {words[0]}"), words
+        assert flags(" ".join(words)) <= flags(text), words
 
 
 def test_every_preset_is_explained() -> None:
