@@ -123,6 +123,10 @@ def test_far_times_are_continuous_and_exact(videos: VideoGenerator) -> None:
     """At t = 10⁷ frames float32 phases would be wrong by radians and neighbouring frames unrelated."""
     close = videos.sample(seed=1, start=FAR, seconds=8e-3 / FPS, fps=1000 * FPS).astype(int)
     assert np.abs(np.diff(close, axis=0)).max() <= 1
+    smooth = videos.sample(seed=1, start=FAR, seconds=3 / FPS, fps=20 * FPS).astype(int)
+    steps = np.abs(np.diff(smooth, axis=0)).mean(axis=(1, 2, 3))
+    # Rounded phases stand still and then jump.
+    assert steps.max() < 0.1 * steps.sum()
     apart = videos.sample(seed=1, start=FAR, seconds=2).astype(int)
     assert np.abs(apart[0] - apart[-1]).max() > 20
     here = videos.sample(seed=1, start=FAR, seconds=1)
