@@ -64,6 +64,6 @@ def _disk_error(error: OSError, path: Path) -> Exception:
             f"The disk is full, so {path} could not be written (an earlier version of it is untouched): "
             "free some space and run the command again."
         )
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR):
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.EFBIG):
         return StyleganvError(f"{path} cannot be written ({error.strerror}): choose a folder you may write to.")
     return error

@@ -194,12 +194,14 @@ def save_settings(settings: Settings, path: Path) -> None:
 def load_settings(path: Path) -> Settings:
     """Settings as `save_settings` wrote them; missing ones take their defaults, unknown ones are refused."""
     try:
-        tree = yaml.safe_load(path.read_text())
+        tree = yaml.safe_load(path.read_text()) or {}
     except (OSError, yaml.YAMLError) as error:
         raise StyleganvError(f"The settings {path} cannot be read ({error}): restore the file.") from error
     groups = get_type_hints(Settings)
+    if not isinstance(tree, dict) or any(not isinstance(tree[g], dict) for g in groups if g in tree):
+        raise StyleganvError(f"{path} does not hold settings under {', '.join(groups)}: restore the file.")
     parts: dict[str, Any] = {}
-    for group, values in (tree or {}).items():
+    for group, values in tree.items():
         known = {f.name for f in dataclasses.fields(groups[group])} if group in groups else set()
         unknown = [f"{group}.{name}" for name in values if name not in known] if known else [group]
         if unknown:
