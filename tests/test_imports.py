@@ -1,0 +1,94 @@
+"""Imports point down the layers, never up: found by parsing every file, functions' own imports included."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1] / "src" / "styleganv"
+LAYERS = [
+    {"errors", "files", "clip", "noise", "ops", "recipes", "distributed"},
+    {"models", "data", "render"},
+    {"video_generator"},
+    {"training"},
+    {"demo", "cli"},
+]
+LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}
+STRANGERS = {"models": {"data", "render"}, "data": {"models", "render"}, "render": {"models", "data"}}
+HEAVY = {"torch", "av", "PIL", "matplotlib", "tensorboard", "scipy"}
+
+
+def part_of(file: Path) -> str:
+    """The first name below the package: `models` of `models/motion.py`, `clip` of `clip.py`."""
+    return file.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+def imported_parts(source: str) -> Iterator[str]:
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "relative import"
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        for name in names:
+            package, _, rest = name.partition(".")
+            if package == "styleganv" and rest and rest != "__version__":
+                yield rest.split(".")[0]
+
+
+def complaints(part: str, source: str) -> list[str]:
+    return [
+        f"{part} imports {other}"
+        for other in imported_parts(source)
+        if other != part and (other not in LEVEL or LEVEL[other] > LEVEL[part] or other in STRANGERS.get(part, set()))
+    ]
+
+
+FILES = sorted(file for file in ROOT.rglob("*.py") if file != ROOT / "__init__.py")
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
+def test_imports_point_down(file: Path) -> None:
+    part = part_of(file)
+    assert part in LEVEL, f"{part} has no place in the layers: give it one in this test and in the architecture"
+    assert complaints(part, file.read_text()) == []
+
+
+@pytest.mark.parametrize(
+    "part, source",
+    [
+        ("data", "from styleganv.models import Generator"),
+        ("data", "import styleganv.training.loop"),
+        ("render", "def f():\n    from styleganv import models"),
+        ("render", "from styleganv.training.report import say"),
+        ("models", "from styleganv.data.dataset import VideoDataset"),
+        ("video_generator", "from styleganv.training import feed"),
+        ("training", "from styleganv.cli import main"),
+        ("files", "from styleganv.render import write_image"),
+        ("ops", "from styleganv.nowhere import x"),
+    ],
+)
+def test_wrong_imports_are_found(part: str, source: str) -> None:
+    assert len(complaints(part, source)) == 1
+
+
+def test_the_package_itself_loads_nothing_heavy() -> None:
+    program = f"import sys, styleganv; print(sorted({HEAVY!r} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_every_public_name_is_there() -> None:
+    import styleganv
+
+    for name in styleganv.__all__:
+        value = getattr(styleganv, name)
+        assert callable(value), f"{name} is {value}"
+        assert value.__doc__, f"{name} has no docstring"
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        styleganv.nothing  # noqa: B018

@@ -1,0 +1,113 @@
+"""Presets build, settings survive YAML, and what is not a setting is refused by name."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from styleganv.data.dataset import VideoDataset, write_dataset
+from styleganv.errors import StyleganvError
+from styleganv.recipes import PRESETS, Settings, load_settings, preset, save_settings
+from styleganv.training.gan import build_networks
+
+RESOLUTIONS = {"tiny-cpu": 32, "64": 64, "128": 128, "256-faces": 256, "256-sky": 256, "512": 512, "1024": 1024}
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_builds_its_networks(name: str, tmp_path: Path) -> None:
+    settings, resolution = preset(name), RESOLUTIONS[name]
+    frame = np.zeros((resolution, resolution, 3), np.uint8)
+    videos = [("still", [frame] * 3, None, {})]
+    write_dataset(tmp_path / "data.zip", videos, height=resolution, width=resolution, fps=25)
+    with torch.device("meta"):  # shapes without numbers: the large networks cost nothing
+        generator, discriminator = build_networks(settings, VideoDataset(tmp_path / "data.zip"))
+    assert discriminator.num_frames == settings.training.frames
+    assert len(discriminator.blocks) == int(np.log2(resolution)) - 2
+    assert generator.synthesis.num_styles == 2 * int(np.log2(resolution)) - 2
+    channels = min(settings.model.channel_base // resolution, settings.model.channel_max)
+    assert generator.synthesis.blocks[-1].conv1.weight.shape[0] == channels
+    assert discriminator.from_rgb.weight.shape[0] == channels
+    assert generator.motion is not None and generator.motion.slot_distance == settings.model.slot_distance
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_batches_divide_into_micro_batches_and_groups_of_four(name: str) -> None:
+    training = preset(name).training
+    micro = training.micro_batch or training.batch
+    assert training.batch % micro == 0 and micro % 4 == 0
+    assert training.frames in (2, 3) and training.frames - 1 <= training.max_span
+
+
+def test_presets_carry_the_published_numbers() -> None:
+    faces, sky = preset("256-faces"), preset("256-sky")
+    assert (faces.model.slot_distance, sky.model.slot_distance) == (16, 256)
+    assert dataclasses.replace(sky, model=faces.model) == faces  # they differ in nothing else
+    assert (faces.training.batch, faces.training.lr, faces.training.r1_interval) == (64, 0.0025, 16)
+    assert preset("1024").training.lr == 0.002 and preset("1024").model.channel_base == 32768
+
+
+def test_an_unknown_preset_lists_the_names() -> None:
+    with pytest.raises(StyleganvError) as refusal:
+        preset("faces")
+    assert "'faces'" in str(refusal.value) and all(name in str(refusal.value) for name in PRESETS)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_settings_survive_yaml(name: str, tmp_path: Path) -> None:
+    settings = preset(name)
+    training = dataclasses.replace(settings.training, lr=1e-7, minutes=2.5, r1_gamma=None, clips=10**9, mirror=True)
+    settings = dataclasses.replace(settings, training=training)
+    save_settings(settings, tmp_path / "settings.yaml")
+    assert load_settings(tmp_path / "settings.yaml") == settings
+    tree = yaml.safe_load((tmp_path / "settings.yaml").read_text())
+    assert list(tree) == ["model", "training", "augment", "report"] and tree["training"]["minutes"] == 2.5
+
+
+def test_missing_settings_take_their_defaults(tmp_path: Path) -> None:
+    path = tmp_path / "settings.yaml"
+    path.write_text("training:\n  batch: 8\n")
+    settings = load_settings(path)
+    expected = dataclasses.replace(Settings().training, batch=8)
+    assert settings == dataclasses.replace(Settings(), training=expected)
+    path.write_text("")
+    assert load_settings(path) == Settings()
+
+
+@pytest.mark.parametrize(
+    "text, name",
+    [("training:\n  bach: 8\n", "training.bach"), ("trainig:\n  batch: 8\n", "trainig"), ("batch: 8\n", "batch")],
+)
+def test_an_unknown_setting_is_named(text: str, name: str, tmp_path: Path) -> None:
+    path = tmp_path / "settings.yaml"
+    path.write_text(text)
+    with pytest.raises(StyleganvError, match=rf"settings\.yaml has unknown settings \({name}\): remove"):
+        load_settings(path)
+
+
+@pytest.mark.parametrize("text", ["training: [", "- 1\n- 2\n", "training:\n", "training: 3\n", "just words"])
+def test_a_damaged_file_is_one_sentence(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "settings.yaml"
+    path.write_text(text)
+    with pytest.raises(StyleganvError, match=r"settings\.yaml"):
+        load_settings(path)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StyleganvError, match=r"none\.yaml cannot be read"):
+        load_settings(tmp_path / "none.yaml")
+
+
+def test_settings_cannot_be_changed_in_place() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Settings().training.batch = 3  # type: ignore[misc]
+
+
+def test_every_setting_says_what_it_is() -> None:
+    source = Path(__import__("styleganv.recipes").recipes.__file__).read_text()
+    for group in dataclasses.fields(Settings):
+        for field in dataclasses.fields(group.default_factory):  # type: ignore[arg-type]
+            line = next(i for i, text in enumerate(source.splitlines()) if text.startswith(f"    {field.name}: "))
+            assert source.splitlines()[line + 1].startswith('    """'), field.name
