@@ -1,12 +1,15 @@
 """Small real data sets and settings, shared by the tests."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from styleganv.data.shapes import make_shapes
 from styleganv.recipes import AugmentSettings, ModelSettings, ReportSettings, Settings, TrainingSettings
+
+# The networks of the tests are so small that a second thread only waits.
+torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
@@ -26,7 +29,3 @@ def tiny() -> Settings:
         augment=AugmentSettings(augment_p=0.3),
         report=ReportSettings(report_every=8, snapshot_every=1000, save_every=16),
     )
-
-
-def with_training(settings: Settings, **changes: object) -> Settings:
-    return replace(settings, training=replace(settings.training, **changes))  # type: ignore[arg-type]

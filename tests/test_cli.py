@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import with_training
+from settings import with_training
 
 from styleganv import cli, render
 from styleganv.data.dataset import write_dataset
@@ -14,7 +14,7 @@ from styleganv.errors import StyleganvError
 from styleganv.recipes import PRESETS, Settings
 from styleganv.training.loop import train
 
-TINY = "--channel-base 128 --channel-max 8 --z-dim 16 --w-dim 16 --motion-dim 16 --batch 8 --clips 8".split()
+TINY = "--channel-base 128 --channel-max 8 --z-dim 16 --w-dim 16 --motion-dim 16 --batch 8 --clips 8"
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     one = np.zeros((1, 34, 34, 3), np.uint8)
     write_dataset(folder / "one.zip", [("a", one, None, {})], height=34, width=34, fps=25, quality=95, class_names=[])
     thirty = np.zeros((9, 34, 34, 3), np.uint8)
-    write_dataset(folder / "odd.zip", [("a", thirty, None, {})], height=34, width=34, fps=25, quality=95, class_names=[])
+    write_dataset(
+        folder / "odd.zip", [("a", thirty, None, {})], height=34, width=34, fps=25, quality=95, class_names=[]
+    )
     return folder
 
 
@@ -108,9 +110,9 @@ def test_the_whole_way_as_commands(tmp_path: Path) -> None:
     for words in (
         f"prepare {source} {tmp_path / 'data.zip'} --resolution 24x32 --workers 2",
         f"inspect {tmp_path / 'data.zip'}",
-        f"train {tmp_path / 'data.zip'} --out {tmp_path / 'run'} --max-span 8 {' '.join(TINY)}",
+        f"train {tmp_path / 'data.zip'} --out {tmp_path / 'run'} --max-span 8 {TINY}",
         f"generate {tmp_path / 'run'} --out {tmp_path / 'videos'} --seeds 0-1 --seconds 0.5 --fps 50",
-        f"generate {tmp_path / 'run'} --out {tmp_path / 'grid'} --seeds 0-1 --motion-seeds 2-4 --format grid --seconds 1",
+        f"generate {tmp_path / 'run'} --out {tmp_path / 'grid'} --seeds 0-1 --motion-seeds 2-4 --format grid",
     ):
         job = subprocess.run([sys.executable, "-m", "styleganv.cli", *words.split()], capture_output=True, text=True)
         assert job.returncode == 0, job.stderr

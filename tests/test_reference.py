@@ -35,9 +35,7 @@ def test_every_weight_of_the_reference_has_its_place(reference: Reference) -> No
         weights = reference.weights(prefix, network)
         assert set(weights) == set(network.state_dict())
         derived = ("resample_filter", "freqs", "phase_scales", "fourier_coefs")
-        given = [
-            key for key in reference.arrays if key.startswith(prefix + ".") and not key.endswith(derived)
-        ]
+        given = [key for key in reference.arrays if key.startswith(prefix + ".") and not key.endswith(derived)]
         assert len(given) == len(weights)
 
 

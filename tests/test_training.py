@@ -9,17 +9,20 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
-from conftest import with_training
 from safetensors.torch import load_file
+from settings import with_training
 from torch import Tensor
 
 from styleganv.data.dataset import VideoDataset
 from styleganv.data.prepare import prepare
+from styleganv.data.shapes import draw_video, make_shapes, sample_factors
 from styleganv.errors import StyleganvError
 from styleganv.recipes import Settings, save_settings
+from styleganv.render import write_frames
 from styleganv.training.checkpoint import load_checkpoint
 from styleganv.training.feed import RealClips, real_batches
 from styleganv.training.gan import GanTrainer, build_networks
@@ -27,10 +30,8 @@ from styleganv.training.loop import resume, train
 from styleganv.training.report import read_log
 
 CPU = torch.device("cpu")
-FLAGS = (
-    "--channel-base 128 --channel-max 8 --z-dim 16 --w-dim 16 --motion-dim 16 --batch 8 --precision float32 "
-    "--r1-interval 2 --report-every 8 --augment-p 0.3"
-).split()
+FLAGS = """--channel-base 128 --channel-max 8 --z-dim 16 --w-dim 16 --motion-dim 16
+--batch 8 --precision float32 --r1-interval 2 --report-every 8 --augment-p 0.3"""
 
 
 def flatten(state: object, prefix: str = "") -> dict[str, Tensor]:
@@ -97,8 +98,6 @@ def test_resume_refuses_what_would_change_the_mathematics(shapes: Path, tiny: Se
 
 
 def test_resume_refuses_other_data(shapes: Path, tiny: Settings, tmp_path: Path) -> None:
-    from styleganv.data.shapes import make_shapes
-
     train(shapes, tmp_path / "run", tiny)
     make_shapes(tmp_path / "other.zip", num_videos=8, num_frames=20, resolution=(16, 16), seed=1)
     with pytest.raises(StyleganvError, match="not the data set"):
@@ -107,7 +106,9 @@ def test_resume_refuses_other_data(shapes: Path, tiny: Settings, tmp_path: Path)
 
 def test_two_processes_equal_one_at_the_same_total_batch(shapes: Path, tiny: Settings, tmp_path: Path) -> None:
     for processes in (1, 2):
-        job = styleganv("train", shapes, "--out", tmp_path / str(processes), "--clips", 32, *FLAGS, processes=processes)
+        job = styleganv(
+            "train", shapes, "--out", tmp_path / str(processes), "--clips", 32, *FLAGS.split(), processes=processes
+        )
         _, errors = job.communicate(timeout=240)
         assert job.returncode == 0, errors
     one, two = (flatten(load_checkpoint(tmp_path / n / "checkpoint.pt")["generator"]) for n in "12")
@@ -144,7 +145,7 @@ def test_data_workers_do_not_change_what_is_read(shapes: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_saves_and_ends_and_the_run_goes_on(number: int, shapes: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    job = styleganv("train", shapes, "--out", run, "--clips", 10_000_000, *FLAGS)
+    job = styleganv("train", shapes, "--out", run, "--clips", 10_000_000, *FLAGS.split())
     wait_for(lambda: (run / "log.jsonl").exists() and '"loss_d"' in (run / "log.jsonl").read_text(), job)
     job.send_signal(number)
     _, errors = job.communicate(timeout=60)
@@ -204,7 +205,8 @@ def test_finetuning_starts_from_the_model(shapes: Path, tiny: Settings, tmp_path
     still = with_training(tiny, lr=1e-12, clips=8)
     train(shapes, tmp_path / "second", still, finetune=tmp_path / "first")
     first, second = (load_file(tmp_path / r / "model" / "model.safetensors") for r in ("first", "second"))
-    assert all(torch.allclose(first[n], second[n], atol=1e-2 if n == "mapping.w_mean" else 1e-6) for n in first)
+    for name in first.keys() - {"mapping.w_mean"}:  # the mean of w goes on moving
+        torch.testing.assert_close(second[name], first[name], rtol=0, atol=1e-6, msg=name)
     other = replace(tiny, model=replace(tiny.model, channel_max=4))
     with pytest.raises(StyleganvError, match="channel_max 8 there, 4 here"):
         train(shapes, tmp_path / "third", other, finetune=tmp_path / "first")
@@ -233,12 +235,9 @@ def test_an_image_model_a_recurrent_one_and_a_conditional_one_train(
 ) -> None:
     image = replace(with_training(tiny, frames=1), model=replace(tiny.model, motion="none"))
     train(shapes, tmp_path / "image", image)
-    train(shapes, tmp_path / "lstm", replace(tiny, model=replace(tiny.model, motion="lstm", condition="project")))
+    lstm = replace(with_training(tiny, max_span=2), model=replace(tiny.model, motion="lstm", condition="project"))
+    train(shapes, tmp_path / "lstm", lstm)  # short spans, so that clips also start late in a video
     folder = tmp_path / "classes"
-    from styleganv.data.shapes import draw_video, sample_factors
-    from styleganv.render import write_frames
-    import numpy as np
-
     for i in range(4):
         video = draw_video(sample_factors(np.random.default_rng(i)), 12, 16, 24)
         write_frames(folder / f"class{i % 2}" / f"video{i}", video)
@@ -257,7 +256,7 @@ def test_training_on_one_clip_lowers_its_loss(shapes: Path, tiny: Settings) -> N
     real = next(real_batches(clips, first=0, batch=8, rank=0, world_size=1, workers=0, device=CPU))
     real = replace(real, frames=real.frames.float() / 127.5 - 1)
     losses = []
-    for step in range(20):
+    for _step in range(20):
         trainer.update_d(real, trainer._fakes(clips, list(range(8)), 1), list(range(8)))
         losses.append(trainer.read_statistics()["loss_d"])
     assert losses[-1] < 0.5 * losses[0]

@@ -15,9 +15,9 @@ from PIL import Image
 
 from styleganv import noise
 from styleganv.errors import StyleganvError
-from styleganv.video_generator import VideoGenerator, generate, load, parse_seeds
 from styleganv.models import Generator
 from styleganv.models.folder import save_model
+from styleganv.video_generator import VideoGenerator, generate, load, parse_seeds
 
 FPS = 25.0
 FAR = 1e7 / FPS

@@ -139,7 +139,7 @@ def generate(
         print(path)
 
 
-def demo(out: Path = Path("runs/demo"), minutes: float = 4.0) -> None:
+def demo(out: Path = Path("runs/demo"), minutes: float = 4.75) -> None:
     """The whole way once: draw videos of shapes, train on them, generate new ones.
 
     Args:

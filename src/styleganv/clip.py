@@ -29,9 +29,7 @@ class Clip:
         if self.frames.ndim != 5 or self.frames.shape[2] != 3:
             raise ValueError(f"frames must be [B, T, 3, H, W], got {list(self.frames.shape)}")
         if self.times.shape != self.frames.shape[:2]:
-            raise ValueError(
-                f"times must be [B, T] = {list(self.frames.shape[:2])}, got {list(self.times.shape)}"
-            )
+            raise ValueError(f"times must be [B, T] = {list(self.frames.shape[:2])}, got {list(self.times.shape)}")
         if self.label is not None and (self.label.ndim != 2 or len(self.label) != len(self.frames)):
             raise ValueError(f"label must be [B = {len(self.frames)}, K], got {list(self.label.shape)}")
 

@@ -15,7 +15,7 @@ from styleganv.training.report import say
 from styleganv.video_generator import generate, load
 
 
-def demo(out: Path | str = "runs/demo", *, minutes: float = 4.0) -> None:
+def demo(out: Path | str = "runs/demo", *, minutes: float = 4.75) -> None:
     """Prepare, train for `minutes`, and write videos, grid and curves below `out`; continues what it finds.
 
     A processor trains at 32×32 with the preset tiny-cpu, a GPU at 64×64 with the preset 64.
@@ -38,7 +38,7 @@ def demo(out: Path | str = "runs/demo", *, minutes: float = 4.0) -> None:
 
     say("3/3  Generating …")
     scale = 256 // resolution
-    videos = generate(out / "model", out / "videos", seeds=list(range(8)), seconds=6.0, scale=scale)
+    videos = generate(out / "model", out / "videos", seeds=list(range(8)), seconds=4.0, scale=scale)
     model = load(out / "model")
     grid = model.grid(range(6), range(4), seconds=32 / model.fps)
     render.write_image(out / "grid.png", render.content_motion_grid(grid))

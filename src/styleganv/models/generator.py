@@ -135,4 +135,5 @@ class Generator(nn.Module):
         """How many slots of motion noise, from slot 0 on, times up to `last_time` (frames) see."""
         if self.motion is None:
             return 0
-        return int(last_time // self.motion.slot_distance) + 2 + self.motion.reach
+        reach = self.motion.reach if isinstance(self.motion, Motion) else 0
+        return int(last_time // self.motion.slot_distance) + 2 + reach

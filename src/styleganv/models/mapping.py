@@ -3,6 +3,8 @@
 Shapes: B clips, K classes, L style layers.
 """
 
+import itertools
+
 import torch
 from torch import Tensor, nn
 
@@ -21,10 +23,7 @@ class Mapping(nn.Module):
         self.embed = Dense(num_classes, w_dim) if num_classes else None
         widths = [z_dim + (w_dim if num_classes else 0)] + [w_dim] * num_layers
         self.layers = nn.Sequential(
-            *[
-                Dense(n_in, n_out, activate=True, lr_multiplier=0.01)
-                for n_in, n_out in zip(widths, widths[1:], strict=False)
-            ]
+            *[Dense(n_in, n_out, activate=True, lr_multiplier=0.01) for n_in, n_out in itertools.pairwise(widths)]
         )
         self.register_buffer("w_mean", torch.zeros(w_dim))
 

@@ -56,9 +56,6 @@ class AcyclicEncoding(nn.Module):
     All linear maps are bias-free: with a bias, motion collapses to one for all videos.
     """
 
-    omega: Tensor
-    phase_scale: Tensor
-
     def __init__(
         self,
         code_dim: int,
@@ -69,26 +66,27 @@ class AcyclicEncoding(nn.Module):
         amplitude: bool,
     ) -> None:
         super().__init__()
-        exponents = torch.linspace(
-            math.log2(shortest_period), math.log2(longest_period), num_frequencies, dtype=torch.float64
-        )
-        period = torch.exp2(exponents.flip(0))
-        # Derived constants, in float64 whatever the dtype of the weights, so neither stored nor cast.
-        self.register_buffer("omega", 2 * math.pi / period, persistent=False)
-        self.register_buffer("phase_scale", longest_period / period, persistent=False)
+        self.num_frequencies = num_frequencies
+        self.shortest_period, self.longest_period = shortest_period, longest_period
         self.period = Dense(code_dim, num_frequencies, bias=False)
         self.phase = Dense(code_dim, num_frequencies, bias=False)
         self.amplitude = Dense(code_dim, 2 * num_frequencies, bias=False) if amplitude else None
         self.align = Dense(code_dim, 2 * num_frequencies, bias=False)
+
+    def periods(self, device: torch.device) -> Tensor:
+        """Base periods in frames `[F]`, the longest first. No buffer, since `module.half()` would round it."""
+        ends = math.log2(self.shortest_period), math.log2(self.longest_period)
+        return torch.exp2(torch.linspace(*ends, self.num_frequencies, dtype=torch.float64, device=device)).flip(0)
 
     def forward(self, left: Tensor, right: Tensor, t: Tensor, t_left: Tensor, t_right: Tensor) -> Tensor:
         """`left`, `right [B, T, U]`, times `[B, T]` float64 → v `[B, T, 2F]` in the dtype of the codes.
 
         Phases are float64: at t = 10⁷ frames float32 would be wrong by whole radians.
         """
+        period = self.periods(left.device)
         sigma = torch.tanh(self.period(left)) + 1
-        frequency = self.omega * sigma.double()
-        phase = self.phase(left).double() * self.phase_scale
+        frequency = 2 * math.pi / period * sigma.double()
+        phase = self.phase(left).double() * (self.longest_period / period)
 
         def wave(time: Tensor) -> Tensor:
             angle = frequency * time[..., None] + phase
@@ -147,6 +145,10 @@ class Motion(nn.Module):
         t_left = slot * self.slot_distance
         return self.encoding(left, right, times, t_left, t_left + self.slot_distance)
 
+    def window(self, span: float) -> int:
+        """Most noise slots that times within `span` frames see, from the slot of the first one on."""
+        return int(span // self.slot_distance) + 3 + self.reach
+
     def codes(self, clip: Tensor, slots: Tensor, noise: SlotNoise, label: Tensor | None) -> Tensor:
         """Codes u from the noise at `slots [N, S]` of the clips `clip [N]`: `[N, S − reach, U]`."""
         weight: Tensor = self.convs[0].weight  # type: ignore[assignment]
@@ -187,7 +189,6 @@ class RecurrentMotion(nn.Module):
         super().__init__()
         self.noise_dim = noise_dim
         self.out_dim = code_dim
-        self.reach = 0
         self.lstm = nn.LSTM(noise_dim + num_classes, code_dim, batch_first=True)
         self.layers = nn.Sequential(*[Dense(code_dim, code_dim, activate=True, lr_multiplier=0.01) for _ in range(2)])
 

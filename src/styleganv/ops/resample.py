@@ -21,9 +21,11 @@ def fir_filter2d(x: Tensor, *, padding: int, stride: int = 1, gain: float = 1.0)
     """Low-pass filter `[N, C, H, W]` with zero padding on every side, keeping every `stride`-th pixel.
 
     A depthwise convolution: on channels-last memory it is faster than sums of shifted copies, forwards and
-    backwards. The output has `(H + 2·padding − 4) // stride + 1` rows.
+    backwards. (The backward pass of a strided one is ten times slower than dropping pixels afterwards.)
+    The output has `ceil((H + 2·padding − 3) / stride)` rows.
     """
-    return F.conv2d(x, _depthwise_kernel(x, gain), stride=stride, padding=padding, groups=x.shape[1])
+    x = F.conv2d(x, _depthwise_kernel(x, gain), padding=padding, groups=x.shape[1])
+    return x if stride == 1 else x[:, :, ::stride, ::stride]
 
 
 def upsample2d(x: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 from styleganv.clip import Clip
 from styleganv.data.dataset import VideoDataset
 from styleganv.data.sampling import FAKE, REAL, VideoOrder, clip_random, draw_fake_times, draw_real_frames
-from styleganv.models.motion import SlotNoise
+from styleganv.models.motion import Motion, RecurrentMotion, SlotNoise
 
 
 class RealClips(Dataset[tuple[Tensor, Tensor, Tensor]]):
@@ -116,23 +116,27 @@ def fake_inputs(
     *,
     phase: int,
     z_dim: int,
-    noise_dim: int,
-    slot_distance: float,
-    reach: int,
+    motion: Motion | RecurrentMotion | None,
     longest: int,
     device: torch.device,
 ) -> FakeInputs:
     """Draw inputs for the fake clips `numbers`; `phase` tells the two networks' draws apart.
 
-    Only the noise slots that a clip's span can see are drawn.
+    Only the noise slots that a clip can see are drawn: those from its start on, or all from the first for a
+    recurrent motion.
     """
     times, labels = zip(*[clips.fake_inputs(2 * n + phase, longest=longest) for n in numbers], strict=True)
-    num_slots = int(clips.max_span // slot_distance) + 3 + reach
+    t = torch.from_numpy(np.stack(times)).to(device)
+    first = torch.zeros(len(numbers), dtype=torch.long, device=device)
+    num_slots, noise_dim = 0, 0
+    if isinstance(motion, Motion):
+        first = torch.floor(t[:, 0] / motion.slot_distance).long()
+        num_slots, noise_dim = motion.window(clips.max_span), motion.noise_dim
+    elif motion is not None:
+        num_slots, noise_dim = longest + 1, motion.noise_dim
     random = [torch_random(device, clips.seed, 10 + phase, n) for n in numbers]
     z = torch.stack([torch.randn(z_dim, generator=g, device=device) for g in random])
     slots = torch.stack([torch.randn(num_slots, noise_dim, generator=g, device=device) for g in random])
-    t = torch.from_numpy(np.stack(times)).to(device)
-    first = torch.floor(t[:, 0] / slot_distance).long()
 
     def noise(clip: Tensor, slot: Tensor) -> Tensor:
         return slots[clip[:, None], slot - first[clip, None]]

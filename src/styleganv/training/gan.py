@@ -206,16 +206,13 @@ class GanTrainer:
 
     def _fakes(self, clips: RealClips, numbers: list[int], phase: int) -> list[FakeInputs]:
         """Inputs of fake clips, a strided part of the batch for each micro-batch."""
-        motion = self.generator.motion
         return [
             fake_inputs(
                 clips,
                 numbers[part :: self.parts],
                 phase=phase,
                 z_dim=self.generator.z_dim,
-                noise_dim=motion.noise_dim if motion else 1,
-                slot_distance=motion.slot_distance if motion else 1.0,
-                reach=motion.reach if motion else 0,
+                motion=self.generator.motion,
                 longest=int(self.settings.model.longest_period),
                 device=self.device,
             )

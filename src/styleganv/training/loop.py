@@ -206,9 +206,9 @@ def _assert_finite(trainer: GanTrainer, out: Path, saved: int) -> None:
     """Checked before every save, so a checkpoint never holds a diverged network."""
     if not bool(trainer.finite):
         raise StyleganvError(
-            f"Training diverged (a gradient is not finite) before {trainer.clips_seen:,} clips; {out / 'checkpoint.pt'} "
-            f"is good, from {saved:,} clips: start from {out / 'model'} with --finetune and a lower --lr or a higher "
-            "--r1-gamma."
+            f"Training diverged (a gradient is not finite) before {trainer.clips_seen:,} clips; "
+            f"{out / 'checkpoint.pt'} is good, from {saved:,} clips: "
+            f"start from {out / 'model'} with --finetune and a lower --lr or a higher --r1-gamma."
         )
 
 

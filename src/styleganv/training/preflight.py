@@ -131,7 +131,7 @@ def rehearse(settings: Settings, data: VideoDataset, clips: RealClips, device: t
         torch.cuda.empty_cache()
     return (
         f"A step of {batch} clips takes {step:.2f} s and {memory:.1f} GiB; "
-        f"{settings.training.clips:,} clips would take {settings.training.clips / batch * step / 3600:.1f} h, "
+        f"{settings.training.clips:,} clips would take {_duration(settings.training.clips / batch * step / 3600)}, "
         f"this run ends within {_duration(hours)}."
     )
 
@@ -144,4 +144,6 @@ def out_of_memory(reason: str) -> StyleganvError:
 
 
 def _duration(hours: float) -> str:
-    return f"{hours * 60:.0f} min" if hours < 2 else f"{hours:.1f} h"
+    if hours < 1 / 30:
+        return f"{hours * 3600:.0f} s"
+    return f"{hours * 60:.0f} min" if hours < 2 else f"{hours:,.1f} h"
