@@ -55,6 +55,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("train --resume {p}/nothing --out {p}/run", ["nothing"]),
         ("generate {p}/nothing --out {p}/v", ["nothing", "model"]),
         ("generate {p}/model --out {p}/v", ["model", "damaged"]),
+        ("generate {p}/odd.zip --out {p}/v", ["odd.zip is not a model"]),
+        ("prepare {p}/text {p}/x.zip --resolution 50", ["50x50", "48x48"]),
         ("generate {p}/model --out {p}/v --seeds x-y", ["x-y", "0-7"]),
     ],
 )

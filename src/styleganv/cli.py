@@ -47,11 +47,15 @@ def prepare(
         overwrite: Replace DEST.
     """
     from styleganv.data.prepare import prepare as run
+    from styleganv.models.layers import resolution_levels
 
+    size = parse_resolution(resolution)
+    if min(size) > 0:
+        resolution_levels(*size)  # refuse now what no network could learn from
     report = run(
         source,
         dest,
-        resolution=parse_resolution(resolution),
+        resolution=size,
         fps=fps,
         source_fps=source_fps,
         fit=fit,
@@ -194,6 +198,8 @@ def _train_defaults(words: list[str]) -> tuple[Settings, str]:
     """The settings that `train` starts from, which tyro needs before it reads the other words."""
     resumed, name = _value_of("--resume", words), _value_of("--preset", words)
     if resumed:
+        if not (Path(resumed) / "settings.yaml").is_file():
+            raise StyleganvError(f"There is no run in {resumed}: give the folder that --out named.")
         return load_settings(Path(resumed) / "settings.yaml"), "as the run"
     if name is None:
         data = next((word for word in words if not word.startswith("-")), None)

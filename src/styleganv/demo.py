@@ -1,5 +1,8 @@
 """The whole way once, on the embedded data set: draw videos, train on them, generate new ones."""
 
+import shutil
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +23,7 @@ def demo(out: Path | str = "runs/demo", *, minutes: float = 4.75) -> None:
 
     A processor trains at 32×32 with the preset tiny-cpu, a GPU at 64×64 with the preset 64.
     """
+    started = time.monotonic()
     out = Path(out)
     gpu = torch.cuda.is_available()
     resolution = 64 if gpu else 32
@@ -43,17 +47,19 @@ def demo(out: Path | str = "runs/demo", *, minutes: float = 4.75) -> None:
     grid = model.grid(range(6), range(4), seconds=32 / model.fps)
     render.write_image(out / "grid.png", render.content_motion_grid(grid))
     render.write_video(out / "grid.mp4", render.tile_videos(grid, scale=3), fps=model.fps)
+    # `make demo` installs into an environment that the person's shell may not have activated.
+    command = "styleganv" if shutil.which("styleganv") else sys.argv[0]
     say(
-        f"\nDone. Look at\n"
+        f"\nDone in {(time.monotonic() - started) / 60:.1f} minutes. Look at\n"
         f"  {out / 'grid.png'}    one content a column, one motion a row (grid.mp4 moves)\n"
         f"  {out / 'videos'}/    {len(videos)} generated videos\n"
         f"  {out / 'real.png'}    real videos, to compare\n"
         f"  {out / 'curves.png'}  the training's curves\n"
-        f"  {out / 'model'}/     the model: styleganv generate {out / 'model'} --out videos --seeds 8-15\n"
+        f"  {out / 'model'}/     the model: {command} generate {out / 'model'} --out videos --seeds 8-15\n"
         f"Next, your own videos:\n"
-        f"  styleganv prepare FOLDER data.zip --resolution 64\n"
-        f"  styleganv train data.zip --out runs/mine\n"
-        f"  styleganv generate runs/mine --out videos --seeds 0-7"
+        f"  {command} prepare FOLDER data.zip --resolution 64\n"
+        f"  {command} train data.zip --out runs/mine\n"
+        f"  {command} generate runs/mine --out videos --seeds 0-7"
     )
 
 

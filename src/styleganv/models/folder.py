@@ -48,7 +48,7 @@ def load_model(folder: Path | str) -> tuple[Generator, dict[str, Any]]:
         with torch.random.fork_rng(devices=[]):
             generator = Generator(**config["generator"])
         generator.load_state_dict(load_file(folder / "model.safetensors"))
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise StyleganvError(
             f"{folder} is not a model: give a folder with config.json and model.safetensors, or a training run."
         ) from error

@@ -5,7 +5,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
@@ -13,6 +13,7 @@ import torch
 from styleganv import distributed
 from styleganv.data.dataset import VideoDataset
 from styleganv.errors import StyleganvError
+from styleganv.models import Generator
 from styleganv.models.folder import load_model, save_model
 from styleganv.recipes import Settings, load_settings, save_settings
 from styleganv.training.checkpoint import load_checkpoint, save_checkpoint
@@ -46,16 +47,18 @@ def train(data: Path | str, out: Path | str, settings: Settings, *, finetune: Pa
             raise StyleganvError(
                 f"{out} already holds a run: continue it with --resume {out}, or choose another --out."
             )
-        generator, discriminator = build_networks(settings, dataset)
+        start = None
         if finetune is not None:
-            settings = replace(settings, training=replace(settings.training, ema_rampup=None))
             start, _ = load_model(finetune)
+            settings = _as_trained(settings, start)
+        generator, discriminator = build_networks(settings, dataset)
+        if start is not None:
             try:
                 generator.load_state_dict(start.state_dict())
             except RuntimeError as error:
                 raise StyleganvError(
-                    f"The model {finetune} does not fit the data or these settings "
-                    f"({_difference(start.arguments, generator.arguments)}): give the settings it was trained with."
+                    f"The model {finetune} does not fit the data "
+                    f"({_difference(start.arguments, generator.arguments)}): prepare the data as its own was."
                 ) from error
         trainer = GanTrainer(settings, generator, discriminator, device=device)
         if distributed.rank() == 0:
@@ -86,6 +89,10 @@ def resume(run: Path | str, *, data: Path | str | None = None, settings: Setting
             )
         check_settings(settings)
         place, content_hash = (run / "data.txt").read_text().splitlines()
+        if data is None and not Path(place).exists():
+            raise StyleganvError(
+                f"The data set of {run} is no longer at {place}: give its new place, train DATA --resume {run}."
+            )
         dataset = VideoDataset(data or place)
         if dataset.content_hash != content_hash:
             raise StyleganvError(
@@ -234,6 +241,14 @@ def _num_workers(workers: int | None) -> int:
     """Reading in the training process is faster than sharing two cores with a reader."""
     cores = torch.get_num_threads() if workers is None else 0
     return workers if workers is not None else (0 if cores <= 4 else min(4, cores // 4))
+
+
+def _as_trained(settings: Settings, start: Generator) -> Settings:
+    """The settings with the networks of a model, whose average needs no ramp-up from nothing."""
+    theirs = start.arguments
+    same = {name: theirs[name] for name in asdict(settings.model) if name in theirs}
+    model = replace(settings.model, **same, motion_dim=theirs["motion_code_dim"])
+    return replace(settings, model=model, training=replace(settings.training, ema_rampup=None))
 
 
 def _difference(theirs: dict[str, object], ours: dict[str, object]) -> str:

@@ -24,6 +24,8 @@ class Report:
         self.out = out
         self.deadline = None if minutes is None else time.monotonic() + 60 * minutes
         self.tensorboard = SummaryWriter(str(out / "tensorboard"), purge_step=clips_seen)
+        # With a time limit the remaining clips say nothing about the remaining time, which the postfix shows.
+        timed = "{desc}: {n:,} clips [{elapsed}, {rate_fmt}{postfix}]"
         self.bar = tqdm(
             total=total_clips,
             initial=clips_seen,
@@ -31,6 +33,7 @@ class Report:
             desc="training",
             smoothing=0.05,
             dynamic_ncols=True,
+            bar_format=None if minutes is None else timed,
         )
         self.last_time, self.last_clips = time.monotonic(), clips_seen
         self.write({"event": "start", "clips_seen": clips_seen})
