@@ -129,3 +129,11 @@ def test_a_model_of_another_size_cannot_be_finetuned_on_this_data(shapes: Path, 
     write_dataset(tmp_path / "larger.zip", data, height=32, width=32, fps=25, quality=95, class_names=[])
     with pytest.raises(StyleganvError, match="height 16 there, 32 here"):
         train(tmp_path / "larger.zip", tmp_path / "other", tiny, finetune=tmp_path / "run")
+
+
+def test_the_demo_leaves_what_it_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cli.main(["demo", "--out", str(tmp_path), "--minutes", "0.02"])
+    said = capsys.readouterr().err
+    for name in ("grid.png", "grid.mp4", "real.png", "curves.png", "model/model.safetensors", "videos/seed0007.mp4"):
+        assert (tmp_path / name).stat().st_size > 0
+    assert "Done in" in said and "prepare FOLDER" in said

@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[1] / "src" / "styleganv"
 LAYERS = [
     {"errors", "files", "clip", "noise", "ops", "recipes", "distributed"},
     {"models", "data", "render"},
-    {"video_generator"},
+    {"video_generator", "video_files"},
     {"training"},
     {"demo", "cli"},
 ]

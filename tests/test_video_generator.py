@@ -17,7 +17,8 @@ from styleganv import noise
 from styleganv.errors import StyleganvError
 from styleganv.models import Generator
 from styleganv.models.folder import save_model
-from styleganv.video_generator import VideoGenerator, generate, load, parse_seeds
+from styleganv.video_files import generate, parse_seeds
+from styleganv.video_generator import VideoGenerator, load
 
 FPS = 25.0
 FAR = 1e7 / FPS

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from styleganv.models import Discriminator, Generator
     from styleganv.recipes import Settings
     from styleganv.training.loop import resume, train
-    from styleganv.video_generator import VideoGenerator, generate, load
+    from styleganv.video_files import generate
+    from styleganv.video_generator import VideoGenerator, load
 
 # Loaded when first asked for: importing the package stays quick, and `--help` does not wait for torch.
 _PLACES = {
@@ -31,7 +32,7 @@ _PLACES = {
     "StyleganvError": "errors",
     "VideoGenerator": "video_generator",
     "load": "video_generator",
-    "generate": "video_generator",
+    "generate": "video_files",
     "Discriminator": "models",
     "Generator": "models",
     "Settings": "recipes",

@@ -120,8 +120,8 @@ def generate(
         device: Such as cpu or cuda; the GPU, if there is one, where left out.
         precision: Of convolutions; float32 gives the same video on every machine.
     """
-    from styleganv.video_generator import generate as run
-    from styleganv.video_generator import parse_seeds
+    from styleganv.video_files import generate as run
+    from styleganv.video_files import parse_seeds
 
     paths = run(
         model,
@@ -143,7 +143,7 @@ def generate(
         print(path)
 
 
-def demo(out: Path = Path("runs/demo"), minutes: float = 4.75) -> None:
+def demo(out: Path = Path("runs/demo"), minutes: float = 5.0) -> None:
     """The whole way once: draw videos of shapes, train on them, generate new ones.
 
     Args:

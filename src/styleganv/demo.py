@@ -15,10 +15,10 @@ from styleganv.data.shapes import make_shapes
 from styleganv.recipes import Settings, preset
 from styleganv.training.loop import resume, train
 from styleganv.training.report import say
-from styleganv.video_generator import generate, load
+from styleganv.video_files import generate
 
 
-def demo(out: Path | str = "runs/demo", *, minutes: float = 4.75) -> None:
+def demo(out: Path | str = "runs/demo", *, minutes: float = 5.0) -> None:
     """Prepare, train for `minutes`, and write videos, grid and curves below `out`; continues what it finds.
 
     A processor trains at 32×32 with the preset tiny-cpu, a GPU at 64×64 with the preset 64.
@@ -42,11 +42,8 @@ def demo(out: Path | str = "runs/demo", *, minutes: float = 4.75) -> None:
 
     say("3/3  Generating …")
     scale = 256 // resolution
-    videos = generate(out / "model", out / "videos", seeds=list(range(8)), seconds=4.0, scale=scale)
-    model = load(out / "model")
-    grid = model.grid(range(6), range(4), seconds=32 / model.fps)
-    render.write_image(out / "grid.png", render.content_motion_grid(grid))
-    render.write_video(out / "grid.mp4", render.tile_videos(grid, scale=3), fps=model.fps)
+    videos = generate(out / "model", out / "videos", seeds=range(8), seconds=4.0, scale=scale)
+    generate(out / "model", out, seeds=range(6), motion_seeds=range(4), seconds=2.0, format="grid", scale=3)
     # `make demo` installs into an environment that the person's shell may not have activated.
     command = "styleganv" if shutil.which("styleganv") else sys.argv[0]
     say(

@@ -126,8 +126,8 @@ class Settings:
 def tiny_cpu() -> Settings:
     """Small networks and steps for 32² to 64² in minutes on a processor without a GPU."""
     return Settings(
-        model=ModelSettings(channel_base=1024, channel_max=128, z_dim=128, w_dim=128, motion_dim=128),
-        training=TrainingSettings(clips=200_000, batch=8, frames=2, r1_gamma=5.0, ema_rampup=0.1),
+        model=ModelSettings(channel_base=1024, channel_max=64, z_dim=128, w_dim=128, motion_dim=128),
+        training=TrainingSettings(clips=200_000, batch=8, frames=2, r1_gamma=3.0, ema_rampup=0.1),
         report=ReportSettings(report_every=320, snapshot_every=16_000, save_every=4_000),
     )
 

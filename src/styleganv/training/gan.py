@@ -145,7 +145,8 @@ class GanTrainer:
     def update_r1(self, real: Clip, numbers: list[int]) -> None:
         """Penalise the discriminator's slope at real clips as it sees them (augmented), in float32."""
         weight = self.gamma / 2 * self.settings.training.r1_interval
-        with self._updating(self.discriminator, self.optimizer_d):
+        exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
+        with exact, self._updating(self.discriminator, self.optimizer_d):
             for part in range(self.parts):
                 mine = slice(part, None, self.parts)
                 frames = self._augmented(real.frames[mine], numbers[mine], purpose=23).detach().requires_grad_()

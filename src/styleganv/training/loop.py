@@ -1,6 +1,7 @@
 """The training loop: the only `while`, with everything a run does between its steps."""
 
 import contextlib
+import os
 import signal
 import sys
 import time
@@ -238,8 +239,8 @@ def _videos(trainer: GanTrainer, data: VideoDataset) -> VideoGenerator:
 
 
 def _num_workers(workers: int | None) -> int:
-    """Reading in the training process is faster than sharing two cores with a reader."""
-    cores = torch.get_num_threads() if workers is None else 0
+    """Reading in the training process is faster than sharing a few cores with a reader."""
+    cores = os.cpu_count() or 1
     return workers if workers is not None else (0 if cores <= 4 else min(4, cores // 4))
 
 
