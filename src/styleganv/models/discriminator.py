@@ -33,7 +33,7 @@ class TimeDistances(nn.Module):
         self.register_buffer("frequency", 2 * math.pi / periods, persistent=False)
         self.embedding = nn.Embedding(max_gap, 256)
         self.embed = Dense((num_frames - 1) * (256 + 2 * num_waves) + num_classes, out_dim)
-        self.layers = nn.Sequential(*[Dense(out_dim, out_dim, activate=True, lr_multiplier=0.01) for _ in "12"])
+        self.layers = nn.Sequential(*[Dense(out_dim, out_dim, activate=True, lr_multiplier=0.01) for _ in range(2)])
 
     def forward(self, times: Tensor, label: Tensor | None) -> Tensor:
         """`times [B, T]` in frames, `label [B, K]` or None → e `[B, E]`. Gaps beyond `max_gap` share a row."""

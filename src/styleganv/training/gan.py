@@ -86,7 +86,7 @@ class GanTrainer:
         )
         self.step = 0
         self.finite = torch.ones((), dtype=torch.bool, device=device)
-        self.statistics: dict[str, Tensor] = {}
+        self.statistics: dict[str, list[Tensor]] = {}
         local = training.batch // distributed.world_size()
         self.parts = local // min(training.micro_batch or local, local)
         self.dtype = working_precision(training.precision, device)
@@ -169,9 +169,9 @@ class GanTrainer:
 
     def read_statistics(self) -> dict[str, float]:
         """Means since the last reading, over all processes."""
-        names = sorted(name for name in self.statistics if not name.endswith("/n"))
-        sums = torch.stack([self.statistics[n] / self.statistics[n + "/n"] for n in names])
-        values = distributed.mean(sums).tolist()
+        names = sorted(self.statistics)
+        means = torch.stack([torch.stack(self.statistics[name]).mean() for name in names])
+        values = distributed.mean(means).tolist()
         self.statistics = {}
         return dict(zip(names, values, strict=True)) | {"augment_p": float(self.strength.p)}
 
@@ -248,9 +248,7 @@ class GanTrainer:
 
     def _note(self, **values: Tensor) -> None:
         for name, value in values.items():
-            value = value.detach()
-            self.statistics[name] = self.statistics.get(name, torch.zeros_like(value)) + value
-            self.statistics[name + "/n"] = self.statistics.get(name + "/n", torch.zeros_like(value)) + 1
+            self.statistics.setdefault(name, []).append(value.detach())
 
 
 def working_precision(precision: str, device: torch.device) -> torch.dtype:
