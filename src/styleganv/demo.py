@@ -36,7 +36,7 @@ def demo(out: Path | str = "runs/demo", *, minutes: float = 5.0) -> None:
     say(f"2/3  Training for {minutes:g} minutes on {'the GPU' if gpu else 'the processor'} …")
     settings = demo_settings(minutes, gpu=gpu)
     if (out / "checkpoint.pt").exists():
-        resume(out)
+        resume(out, settings=settings)
     else:
         train(data, out, settings)
 
