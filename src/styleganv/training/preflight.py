@@ -91,7 +91,8 @@ def available_memory_gib(device: torch.device) -> float:
 
 
 def least_memory_gib(settings: Settings, data: VideoDataset) -> float:
-    """A lower bound for a step's memory: the full-resolution activations of R1, the most of all updates (forward, backward and its graph: at least 8 float32 maps a frame)."""
+    """A lower bound for a step's memory: the full-resolution activations of R1, the most of all updates
+    (forward, backward and its graph: at least 8 float32 maps a frame)."""
     training, model = settings.training, settings.model
     channels = min(model.channel_base // max(data.height, data.width), model.channel_max)
     clips = training.micro_batch or training.batch // distributed.world_size()
