@@ -14,6 +14,7 @@ from torch import Tensor
 
 from styleganv.errors import StyleganvError
 from styleganv.models import Discriminator, Generator
+from styleganv.models.folded import FoldedSynthesis
 from styleganv.models.layers import resolution_levels
 from styleganv.models.mapping import W_MEAN_DECAY
 from styleganv.noise import SeededNoise
@@ -304,3 +305,33 @@ def test_a_copy_is_independent_and_equal() -> None:
     with torch.no_grad():
         copied.synthesis.constant.add_(1)
     assert not torch.equal(copied.synthesis.constant, g.synthesis.constant)
+
+
+def synthesised(g: Generator, styles: Tensor, codes: Tensor | None, dtype: torch.dtype) -> Tensor:
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
+        return g.synthesis(styles[None], None if codes is None else codes[None])[0]
+
+
+@pytest.mark.parametrize("size", [(32, 32), (24, 40), (8, 16)])
+@pytest.mark.parametrize("motion", ["conv", "none"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_folded_synthesis_gives_the_frames_of_the_network(
+    size: tuple[int, int], motion: str, dtype: torch.dtype
+) -> None:
+    g = generator(*size, motion=motion)
+    styles = randn(g.synthesis.num_styles, 8)  # another one for each layer
+    codes = None if motion == "none" else randn(5, 8, seed=1)
+    expected = synthesised(g, styles, codes, torch.float32)
+    folded = FoldedSynthesis(g.synthesis, styles, dtype=dtype)(codes)
+    assert folded.dtype == torch.float32 and folded.shape == expected.shape
+    if dtype == torch.float32:
+        torch.testing.assert_close(folded, expected, rtol=0, atol=1e-5 * float(expected.abs().max()))
+    else:  # as far from the exact frames as half precision itself
+        error = (synthesised(g, styles, codes, dtype) - expected).abs().mean()
+        assert 0 < (folded - expected).abs().mean() < 1.5 * error
+
+
+def test_folded_synthesis_wants_one_style_a_layer() -> None:
+    g = generator()
+    with pytest.raises(ValueError, match="styles must be"):
+        FoldedSynthesis(g.synthesis, randn(3, 8))

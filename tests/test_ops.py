@@ -103,6 +103,10 @@ def test_only_half_precision_is_clamped(dtype: torch.dtype) -> None:
     expected = [256.0, -256.0, 1.0] if x.element_size() == 2 else [1000.0, -1000.0, 1.0]
     assert y.dtype == dtype and y[0].tolist() == expected
     assert bias_act(x, activate=False)[0, 0] == 1000
+    assert x.tolist() == [[1000.0, torch.tensor(-5000.0, dtype=dtype).item(), 1.0]]  # the input stays as it is
+    x.requires_grad_()
+    (gradient,) = torch.autograd.grad(bias_act(x, gain=1.0).sum(), x)
+    assert gradient[0].tolist() == pytest.approx([1.0, 0.2, 1.0], rel=1e-2)
 
 
 @pytest.mark.parametrize("demodulate", [True, False])

@@ -19,6 +19,7 @@ from functools import lru_cache
 from itertools import count, islice
 from pathlib import Path
 from typing import Any, Literal
+from weakref import WeakValueDictionary
 
 import numpy as np
 import torch
@@ -28,6 +29,7 @@ from torch import Tensor
 from styleganv import noise
 from styleganv.errors import StyleganvError
 from styleganv.models import Generator
+from styleganv.models.folded import FoldedSynthesis
 from styleganv.models.folder import load_model
 from styleganv.models.motion import Motion, RecurrentMotion, SlotNoise
 
@@ -96,6 +98,8 @@ class VideoGenerator:
         self.height, self.width = generator.height, generator.width
         self.fps, self.config = fps, config or {}
         self.class_names = list(class_names) if generator.num_classes else []
+        # Videos of one content that are generated side by side (a grid) share their folded network.
+        self._folded: WeakValueDictionary[bytes, FoldedSynthesis] = WeakValueDictionary()
         self._motion = deepcopy(generator.motion)
         if self._motion is not None:
             self._motion.cpu().double()
@@ -149,7 +153,7 @@ class VideoGenerator:
         one_hot = self._one_hot(seed, label)
         times = islice(self._times(start, self._rate(fps)), total)
         slot_noise = self._slot_noise(seed if motion_seed is None else motion_seed)
-        return self._frames(self._styles(seed, one_hot, psi), times, slot_noise, one_hot)
+        return self._frames(self._style(seed, one_hot, psi), times, slot_noise, one_hot)
 
     def grid(
         self,
@@ -221,45 +225,55 @@ class VideoGenerator:
         return torch.eye(classes)[[index]]
 
     @torch.inference_mode()
-    def _styles(self, seed: int, one_hot: Tensor | None, psi: float) -> Tensor:
-        """`[1, L, w_dim]` on the device."""
+    def _style(self, seed: int, one_hot: Tensor | None, psi: float) -> Tensor:
+        """w `[w_dim]` on the device."""
         z = torch.from_numpy(noise.normal(seed, noise.CONTENT, 0, self.generator.z_dim))[None].to(self.device)
         label = None if one_hot is None else one_hot.to(self.device)
-        w = self.generator.mapping(z, label, psi=psi)
-        return w[:, None].expand(-1, self.generator.synthesis.num_styles, -1)
+        return self.generator.mapping(z, label, psi=psi)[0]
+
+    @torch.inference_mode()
+    def _folded_for(self, w: Tensor) -> FoldedSynthesis:
+        key = w.cpu().numpy().tobytes()
+        folded = self._folded.get(key)
+        if folded is None:
+            synthesis = self.generator.synthesis
+            dtype = torch.bfloat16 if self.precision == "bfloat16" else torch.float32
+            folded = FoldedSynthesis(synthesis, w.expand(synthesis.num_styles, -1), dtype=dtype)
+            self._folded[key] = folded
+        return folded
 
     def _slot_noise(self, seed: int) -> SlotNoise | None:
         return None if self._motion is None else noise.SeededNoise([seed], self._motion.noise_dim)
 
     def _frames(
-        self, styles: Tensor, times: Iterator[float], slot_noise: SlotNoise | None, one_hot: Tensor | None
+        self, w: Tensor, times: Iterator[float], slot_noise: SlotNoise | None, one_hot: Tensor | None
     ) -> Iterator[Frame]:
+        synthesis = self._folded_for(w)
         if self._motion is None or slot_noise is None:
-            picture = self._synthesize(styles, None)[0]
+            picture = self._synthesize(synthesis, None)[0]
             yield from (picture.copy() for _ in times)
             return
         code_at = _code_at(self._motion, slot_noise, one_hot)
         while chunk := list(islice(times, CHUNK)):
             padded = chunk + chunk[-1:] * (CHUNK - len(chunk))
             with torch.inference_mode():
-                codes = torch.stack([code_at(time) for time in padded])[None]
-            yield from self._synthesize(styles, codes)[: len(chunk)]
+                codes = torch.stack([code_at(time) for time in padded])
+            yield from self._synthesize(synthesis, codes)[: len(chunk)]
 
     @torch.inference_mode()
-    def _synthesize(self, styles: Tensor, codes: Tensor | None) -> Frame:
-        """Codes `[1, CHUNK, v_dim]` on the CPU → uint8 `[CHUNK, H, W, 3]`; None gives an image model's one."""
-        half = torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16")
+    def _synthesize(self, synthesis: FoldedSynthesis, codes: Tensor | None) -> Frame:
+        """Codes `[CHUNK, v_dim]` on the CPU → uint8 `[CHUNK, H, W, 3]`; None gives an image model's one."""
         # Algorithms chosen by speed, or that add in any order, would let a frame depend on the run.
         exact = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
         try:
-            with half, exact:
-                frames = self.generator.synthesis(styles, None if codes is None else codes.to(self.device))[0]
+            with exact:
+                frames = synthesis(None if codes is None else codes.to(self.device))
         except torch.OutOfMemoryError as error:
             raise StyleganvError(
                 f"The memory of {self.device} is full: stop other programs on it, choose precision bfloat16, "
                 "or device cpu."
             ) from error
-        levels = (frames.float() * 127.5 + 127.5).round().clamp(0, 255).to(torch.uint8)
+        levels = (frames * 127.5 + 127.5).round().clamp(0, 255).to(torch.uint8)
         return levels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
 
 

@@ -50,10 +50,13 @@ class SynthesisBlock(nn.Module):
         self.conv1 = ModulatedConv(in_channels if first else out_channels, out_channels, w_dim)
         self.to_rgb = ToRGB(out_channels, w_dim)
 
+    def convs(self) -> list[ModulatedConv]:
+        return [conv for conv in (self.conv0, self.conv1) if conv is not None]
+
     def forward(self, x: Tensor, image: Tensor | None, styles: Tensor) -> tuple[Tensor, Tensor]:
         """`styles [B, 2 or 3, w_dim]`, one for each convolution and one for to-RGB."""
         *conv_styles, rgb_style = styles.unbind(dim=1)
-        for conv, w in zip([c for c in (self.conv0, self.conv1) if c is not None], conv_styles, strict=True):
+        for conv, w in zip(self.convs(), conv_styles, strict=True):
             x = conv(x, w)
         # Colours are summed in float32: over the resolutions half precision would lose a level of 255.
         colours = self.to_rgb(x, rgb_style).to(styles.dtype)
@@ -91,23 +94,27 @@ class Synthesis(nn.Module):
         Raises:
             ValueError: if `styles` has not one style for each of the L layers.
         """
-        if styles.shape[1] != self.num_styles:
-            raise ValueError(f"styles must be [B, {self.num_styles}, w_dim], got {list(styles.shape)}")
         dtype = working_dtype(styles)
         batch, num_frames = (len(styles), 1) if motion is None else motion.shape[:2]
         with torch.autocast(styles.device.type, enabled=False):
-            x = self._input(motion, batch).to(dtype=dtype, memory_format=torch.channels_last)
+            codes = None if motion is None else motion.flatten(0, 1)
+            x = self.input(codes, batch).to(dtype=dtype, memory_format=torch.channels_last)
             image = None
-            for i, block in enumerate(self.blocks):
-                first = max(0, 2 * i - 1)
-                x, image = block(x, image, styles[:, first : 2 * i + 2])
+            for block, block_styles in zip(self.blocks, self.block_styles(styles), strict=True):
+                x, image = block(x, image, block_styles)
         assert image is not None
         return image.unflatten(0, (batch, num_frames)).contiguous()
 
-    def _input(self, motion: Tensor | None, batch: int) -> Tensor:
-        """The constant beside the motion code, the code broadcast over the pixels: `[N, C + v_dim, h, w]`."""
-        if motion is None:
-            return self.constant.expand(batch, -1, -1, -1)
-        codes = motion.flatten(0, 1)[:, :, None, None].to(self.constant.dtype)
-        codes = codes.expand(-1, -1, *self.constant.shape[1:])
-        return torch.cat([self.constant.expand(len(codes), -1, -1, -1), codes], dim=1)
+    def block_styles(self, styles: Tensor) -> list[Tensor]:
+        """The styles `[B, 2 or 3, w_dim]` of each block, from `styles [B, L, w_dim]`."""
+        if styles.shape[1] != self.num_styles:
+            raise ValueError(f"styles must be [B, {self.num_styles}, w_dim], got {list(styles.shape)}")
+        return [styles[:, max(0, 2 * i - 1) : 2 * i + 2] for i in range(len(self.blocks))]
+
+    def input(self, codes: Tensor | None, count: int) -> Tensor:
+        """The constant beside the motion codes `[N, v_dim]`, each broadcast over the pixels: `[N, C + v_dim, h, w]`;
+        without codes, `count` times the constant."""
+        if codes is None:
+            return self.constant.expand(count, -1, -1, -1)
+        wide = codes[:, :, None, None].to(self.constant.dtype).expand(-1, -1, *self.constant.shape[1:])
+        return torch.cat([self.constant.expand(len(codes), -1, -1, -1), wide], dim=1)

@@ -1,7 +1,16 @@
 """The operators of StyleGAN2's image networks, as pure functions that differentiate twice."""
 
-from styleganv.ops.activation import UNIT_GAIN, bias_act, leaky_relu
+from styleganv.ops.activation import UNIT_GAIN, bias_act, leaky_relu, leaky_relu_
 from styleganv.ops.modulated_conv import demodulation, modulated_conv2d
 from styleganv.ops.resample import fir_filter2d, upsample2d
 
-__all__ = ["UNIT_GAIN", "bias_act", "demodulation", "fir_filter2d", "leaky_relu", "modulated_conv2d", "upsample2d"]
+__all__ = [
+    "UNIT_GAIN",
+    "bias_act",
+    "demodulation",
+    "fir_filter2d",
+    "leaky_relu",
+    "leaky_relu_",
+    "modulated_conv2d",
+    "upsample2d",
+]

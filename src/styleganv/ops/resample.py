@@ -17,14 +17,15 @@ def _depthwise_kernel(x: Tensor, gain: float) -> Tensor:
     return kernel.expand(x.shape[1], 1, 4, 4)
 
 
-def fir_filter2d(x: Tensor, *, padding: int, stride: int = 1, gain: float = 1.0) -> Tensor:
-    """Low-pass filter `[N, C, H, W]` with zero padding on every side, keeping every `stride`-th pixel.
+def fir_filter2d(x: Tensor, *, padding: int, stride: int = 1, gain: float = 1.0, bias: Tensor | None = None) -> Tensor:
+    """Low-pass filter `[N, C, H, W]` with zero padding on every side, keeping every `stride`-th pixel; plus
+    `bias [C]`.
 
     A depthwise convolution: on channels-last memory it is faster than sums of shifted copies, forwards and
     backwards. (The backward pass of a strided one is ten times slower than dropping pixels afterwards.)
     The output has `ceil((H + 2·padding − 3) / stride)` rows.
     """
-    x = F.conv2d(x, _depthwise_kernel(x, gain), padding=padding, groups=x.shape[1])
+    x = F.conv2d(x, _depthwise_kernel(x, gain), bias, padding=padding, groups=x.shape[1])
     return x if stride == 1 else x[:, :, ::stride, ::stride]
 
 

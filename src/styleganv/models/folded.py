@@ -1,0 +1,80 @@
+"""Synthesis of one video with its style folded into plain convolutions: for generating, where every frame has the
+same w, so that modulation and demodulation are done once a video instead of once a frame.
+
+Shapes: T frames, L style layers, C channels, H height, W width.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from styleganv.models.synthesis import ModulatedConv, Synthesis, SynthesisBlock, ToRGB
+from styleganv.ops import UNIT_GAIN, demodulation, fir_filter2d, leaky_relu_, upsample2d
+
+
+@dataclass(frozen=True)
+class _Plain:
+    """A convolution that no longer depends on w."""
+
+    kernel: Tensor
+    bias: Tensor
+    up: bool = False
+
+    def __call__(self, x: Tensor) -> Tensor:
+        if not self.up:
+            return F.conv2d(x, self.kernel, self.bias, padding=self.kernel.shape[-1] // 2)
+        return fir_filter2d(F.conv_transpose2d(x, self.kernel, stride=2), padding=1, bias=self.bias)
+
+
+class FoldedSynthesis:
+    """`Synthesis` for a single style: motion codes of a video's frames → frames.
+
+    Agrees with `Synthesis.forward` up to rounding. The kernels are copies: later training of the network does not
+    reach them.
+    """
+
+    @torch.no_grad()
+    def __init__(self, synthesis: Synthesis, styles: Tensor, *, dtype: torch.dtype = torch.float32) -> None:
+        """`styles [L, w_dim]`, one for each layer; `dtype` of the convolutions, float32 or bfloat16."""
+        self.dtype = dtype
+        self.input = synthesis.input
+        self.layers: list[tuple[list[_Plain], _Plain]] = []
+        for block, style in zip(synthesis.blocks, synthesis.block_styles(styles[None]), strict=True):
+            assert isinstance(block, SynthesisBlock)
+            *convs, rgb = style.unbind(dim=1)
+            self.layers.append(
+                (
+                    [self._conv(conv, w) for conv, w in zip(block.convs(), convs, strict=True)],
+                    self._rgb(block.to_rgb, rgb),
+                )
+            )
+
+    @torch.no_grad()
+    def __call__(self, codes: Tensor | None) -> Tensor:
+        """`codes [T, v_dim]` → frames `[T, 3, H, W]` float32, roughly in −1..1; None (a model of images): T = 1."""
+        x = self.input(codes, 1).to(dtype=self.dtype, memory_format=torch.channels_last)
+        image = None
+        for convs, to_rgb in self.layers:
+            for conv in convs:
+                x = leaky_relu_(conv(x))
+            colours = to_rgb(x).float()
+            image = colours if image is None else upsample2d(image) + colours
+        assert image is not None
+        return image
+
+    def _conv(self, conv: ModulatedConv, w: Tensor) -> _Plain:
+        style = conv.affine(w)
+        scale = demodulation(conv.weight, style)[0] * UNIT_GAIN
+        kernel = conv.weight * style[0][:, None, None] * scale[:, None, None, None]
+        if conv.up:
+            kernel = kernel.transpose(0, 1) * 4.0  # the gain of the low-pass filter that follows
+        return _Plain(self._stored(kernel), (conv.bias * UNIT_GAIN).to(self.dtype), conv.up)
+
+    def _rgb(self, to_rgb: ToRGB, w: Tensor) -> _Plain:
+        style = to_rgb.affine(w)[0] * to_rgb.style_gain
+        return _Plain(self._stored(to_rgb.weight * style[:, None, None]), to_rgb.bias.to(self.dtype))
+
+    def _stored(self, kernel: Tensor) -> Tensor:
+        return kernel.to(self.dtype).contiguous(memory_format=torch.channels_last)
