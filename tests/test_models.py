@@ -6,6 +6,7 @@ Shapes: B clips, T frames a clip, L style layers, K classes.
 import copy
 import itertools
 import json
+import math
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from styleganv.models.folded import FoldedSynthesis
 from styleganv.models.layers import resolution_levels
 from styleganv.models.mapping import W_MEAN_DECAY
 from styleganv.noise import SeededNoise
+from styleganv.ops import modulated_conv
 from styleganv.training.losses import discriminator_loss, generator_loss
 
 SMALL_G = {
@@ -335,3 +337,41 @@ def test_folded_synthesis_wants_one_style_a_layer() -> None:
     g = generator()
     with pytest.raises(ValueError, match="styles must be"):
         FoldedSynthesis(g.synthesis, randn(3, 8))
+
+
+@pytest.mark.parametrize("size", [(32, 32), (24, 40)])
+def test_clip_by_clip_gives_the_frames_logits_and_gradients_of_the_batch(
+    size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both ways through the large blocks, of which each machine takes the one that is less work."""
+
+    def results() -> list[Tensor]:
+        g, d = generator(*size), discriminator(*size)
+        frames = g(randn(3, 8), times(3), noise(3))
+        logits = d(frames, times(3))
+        # As in R1: the gradient at the frames, and its own gradient at the weights.
+        (slope,) = torch.autograd.grad(logits.sum(), frames, create_graph=True)
+        slope.square().sum().backward()
+        weights = [p.grad for network in (g, d) for p in network.parameters() if p.grad is not None]
+        return [frames.detach(), logits.detach(), slope.detach(), *weights]
+
+    together = results()
+    monkeypatch.setattr(modulated_conv, "CALL_ELEMENTS", -math.inf)
+    calls = count_calls(monkeypatch, modulated_conv, "modulated_kernel")
+    apart = results()
+    assert len(calls) > 3 * 4  # clip by clip, that is
+    for a, b in zip(together, apart, strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=2e-5 * float(a.abs().max()))
+
+
+def count_calls(monkeypatch: pytest.MonkeyPatch, module: Any, name: str) -> list[None]:
+    """Grows by one with every call of the function, which still does its work."""
+    calls: list[None] = []
+    function = getattr(module, name)
+
+    def counted(*arguments: Any, **options: Any) -> Any:
+        calls.append(None)
+        return function(*arguments, **options)
+
+    monkeypatch.setattr(module, name, counted)
+    return calls

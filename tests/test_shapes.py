@@ -35,7 +35,6 @@ def some_factors(**changes: object) -> Factors:
         size="large",
         texture="plain",
         background_hue=0.3,
-        background_angle=1.0,
         path="circle",
         speed="medium",
         direction=1,
@@ -91,7 +90,7 @@ def test_the_largest_shape_at_the_ends_of_its_reach_is_still_inside_the_frame(sh
 @pytest.mark.parametrize("shape", SHAPES)
 def test_edges_are_smooth(shape: str) -> None:
     reds = np.unique(draw_video(some_factors(shape=shape, colour="cyan"), 1, 32, 32)[..., 0])
-    assert ((reds > 30) & (reds < 150)).sum() >= 3  # mixtures of the shape (0) and the background
+    assert ((reds > reds.min()) & (reds < reds.max())).sum() >= 3  # mixtures of the shape and the background
 
 
 def test_position_is_the_same_at_every_frame_rate_and_video_follows_it() -> None:

@@ -1,4 +1,4 @@
-"""The embedded data set: one coloured shape moves before a calm background, with every factor known.
+"""The embedded data set: one coloured shape moves before a plain background, with every factor known.
 
 Content (shape, colour, size, texture, background) and motion (path, speed, direction, angle, start, rhythm)
 are drawn independently, so that a model's content and motion can be told apart afterwards. Positions are
@@ -31,7 +31,7 @@ COLOURS = {
     "purple": (168, 40, 196),
 }
 #: Radius before the shape's own factor in `RADII`, as a fraction of the frame's shorter side.
-SIZES = {"small": 0.21, "large": 0.28}
+SIZES = {"small": 0.22, "large": 0.30}
 #: From the centre to the edge or the corners: pointed shapes look smaller than round ones.
 RADII = {"circle": 0.92, "square": 1.045, "triangle": 1.1, "star": 1.1}
 #: Corners, inner over outer radius, and the angle of a corner in radians.
@@ -41,7 +41,7 @@ POLYGONS = {
     "star": (5, 0.5, -math.pi / 2),
 }
 SHAPES = tuple(RADII)
-TEXTURES = ("plain", "stripes", "dots")
+TEXTURES = ("plain", "stripes", "dot")
 PATHS = ("line", "circle", "pendulum", "zigzag")
 #: Frame widths travelled in 32 frames.
 SPEEDS = {"slow": 0.3, "medium": 0.55, "fast": 0.9}
@@ -49,7 +49,7 @@ RHYTHMS = ("steady", "pulsing")
 ANGLES = (-60, -30, 0, 30, 60)
 
 #: The centre stays within 0.5 ± REACH on both axes, so the largest shape never leaves the frame.
-REACH = 0.19
+REACH = 0.17
 PULSE = 16.0  # frames from one surge of a pulsing motion to the next
 SWING = math.radians(60)  # of the pendulum to either side
 ZIGZAG = (6, 0.5)  # strokes for one crossing, height over width
@@ -57,11 +57,10 @@ ZIGZAG = (6, 0.5)  # strokes for one crossing, height over width
 
 @dataclass(frozen=True)
 class Factors:
-    """What a video shows (the first six) and how it moves (the rest).
+    """What a video shows (the first five) and how it moves (the rest).
 
     Attributes:
         background_hue: 0..1 around the colour wheel.
-        background_angle: direction of the background's gradient, radians.
         direction: 1 starts to the right (line, zigzag, pendulum) or turns clockwise (circle), −1 the mirror
             image of it.
         angle: of a line's first stretch against the horizontal, degrees, positive downwards; other paths
@@ -75,7 +74,6 @@ class Factors:
     size: str
     texture: str
     background_hue: float
-    background_angle: float
     path: str
     speed: str
     direction: int
@@ -96,7 +94,6 @@ def sample_factors(rng: np.random.Generator) -> Factors:
         size=pick(SIZES),
         texture=pick(TEXTURES),
         background_hue=float(rng.random()),
-        background_angle=float(rng.random() * 2 * math.pi),
         path=pick(PATHS),
         speed=pick(SPEEDS),
         direction=pick((-1, 1)),
@@ -194,23 +191,18 @@ def _texture(texture: str, across: NDArray, down: NDArray, side: int) -> NDArray
     if texture == "plain":
         return np.zeros(np.broadcast_shapes(across.shape, down.shape), np.float32)
     if texture == "stripes":
-        period = np.float32(0.16)
+        period = np.float32(0.22)
         offset = (across + down) * np.float32(math.sqrt(0.5)) / period
         distance = (np.abs((offset % 1) - 0.5) - 0.25) * period
     else:
-        period, radius = np.float32(0.17), np.float32(0.055)
-        distance = np.hypot((across / period) % 1 - 0.5, (down / period) % 1 - 0.5) * period - radius
+        distance = np.hypot(across, down) - np.float32(0.1)
     return np.clip(0.5 - distance * side, 0, 1)
 
 
 def _background(factors: Factors, height: int, width: int) -> NDArray:
-    """`[H, W, 3]`, 0..255: a gradient between two pale neighbours on the colour wheel."""
-    near = np.array(colorsys.hsv_to_rgb(factors.background_hue, 0.08, 0.98), np.float32)
-    far = np.array(colorsys.hsv_to_rgb((factors.background_hue + 0.08) % 1, 0.2, 0.88), np.float32)
-    u = np.linspace(-0.5, 0.5, width, dtype=np.float32) * math.cos(factors.background_angle)
-    v = np.linspace(-0.5, 0.5, height, dtype=np.float32)[:, None] * math.sin(factors.background_angle)
-    blend = (u + v)[..., None] / math.sqrt(2) + 0.5
-    return 255 * (near + blend * (far - near))
+    """`[H, W, 3]`, 0..255: one pale colour."""
+    colour = 255 * np.array(colorsys.hsv_to_rgb(factors.background_hue, 0.12, 0.95), np.float32)
+    return np.broadcast_to(colour, (height, width, 3))
 
 
 @dataclass(frozen=True)

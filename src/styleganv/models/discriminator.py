@@ -7,13 +7,14 @@ Shapes: B clips, T frames a clip, N images (B·T above 16², B below), K classes
 """
 
 import math
-from typing import Literal
+from collections.abc import Iterable
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
 
 from styleganv.models.layers import Conv2d, Dense, channels_at, normalize, resolution_levels, working_dtype
-from styleganv.ops import UNIT_GAIN, leaky_relu, modulated_conv2d
+from styleganv.ops import UNIT_GAIN, fewer_elements, leaky_relu, modulated_conv2d
 
 Condition = Literal["modulate+project", "project", "none"]
 JOIN_RESOLUTION = 16
@@ -135,15 +136,29 @@ class Discriminator(nn.Module):
                 condition = self.condition(times, label if self.num_classes else None)
             x = frames.flatten(0, 1).to(dtype=dtype, memory_format=torch.channels_last)
             x = self.from_rgb(x)
-            for i, block in enumerate(self.blocks):
-                x = block(_join_frames(x, batch) if i == self.join else x, condition)
-            if self.join == len(self.blocks):
-                x = _join_frames(x, batch)
+            x = _join_frames(self._judge_frames(x, condition, num_frames), batch)
+            x = _through(self.blocks[self.join :], x, condition)
             x = self.conv(append_stddev(x.to(frames.dtype)))
             x = self.out(self.dense(x.flatten(1)))
             if condition is None:
                 return x.squeeze(1)
             return (x * condition).sum(dim=1) / x.shape[1] ** 0.5
+
+    def _judge_frames(self, x: Tensor, condition: Tensor | None, num_frames: int) -> Tensor:
+        """Through the blocks that see each frame by itself; where that is less work, clip by clip."""
+        blocks = cast(list[DiscriminatorBlock], list(self.blocks[: self.join]))
+        modulated = condition is not None and blocks and blocks[0].affine is not None
+        if modulated and fewer_elements(blocks[0].conv0.weight, num_frames, x.shape[2] * x.shape[3]):
+            assert condition is not None
+            clips = zip(x.split(num_frames), condition.split(1), strict=True)
+            return torch.cat([_through(blocks, clip, c) for clip, c in clips])
+        return _through(blocks, x, condition)
+
+
+def _through(blocks: Iterable[nn.Module], x: Tensor, condition: Tensor | None) -> Tensor:
+    for block in blocks:
+        x = block(x, condition)
+    return x
 
 
 def _join_frames(x: Tensor, batch: int) -> Tensor:

@@ -7,11 +7,10 @@ Shapes: T frames, L style layers, C channels, H height, W width.
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from styleganv.models.synthesis import ModulatedConv, Synthesis, SynthesisBlock, ToRGB
-from styleganv.ops import UNIT_GAIN, demodulation, fir_filter2d, leaky_relu_, upsample2d
+from styleganv.models.synthesis import ModulatedConv, Synthesis, ToRGB
+from styleganv.ops import UNIT_GAIN, convolve, leaky_relu_, modulated_kernel, upsample2d
 
 
 @dataclass(frozen=True)
@@ -23,9 +22,7 @@ class _Plain:
     up: bool = False
 
     def __call__(self, x: Tensor) -> Tensor:
-        if not self.up:
-            return F.conv2d(x, self.kernel, self.bias, padding=self.kernel.shape[-1] // 2)
-        return fir_filter2d(F.conv_transpose2d(x, self.kernel, stride=2), padding=1, bias=self.bias)
+        return convolve(x, self.kernel, self.bias, self.up)
 
 
 class FoldedSynthesis:
@@ -41,8 +38,7 @@ class FoldedSynthesis:
         self.dtype = dtype
         self.input = synthesis.input
         self.layers: list[tuple[list[_Plain], _Plain]] = []
-        for block, style in zip(synthesis.blocks, synthesis.block_styles(styles[None]), strict=True):
-            assert isinstance(block, SynthesisBlock)
+        for block, style in synthesis.styled_blocks(styles[None]):
             *convs, rgb = style.unbind(dim=1)
             self.layers.append(
                 (
@@ -65,16 +61,12 @@ class FoldedSynthesis:
         return image
 
     def _conv(self, conv: ModulatedConv, w: Tensor) -> _Plain:
-        style = conv.affine(w)
-        scale = demodulation(conv.weight, style)[0] * UNIT_GAIN
-        kernel = conv.weight * style[0][:, None, None] * scale[:, None, None, None]
-        if conv.up:
-            kernel = kernel.transpose(0, 1) * 4.0  # the gain of the low-pass filter that follows
+        kernel = modulated_kernel(conv.weight, conv.affine(w)[0], gain=UNIT_GAIN)
         return _Plain(self._stored(kernel), (conv.bias * UNIT_GAIN).to(self.dtype), conv.up)
 
     def _rgb(self, to_rgb: ToRGB, w: Tensor) -> _Plain:
-        style = to_rgb.affine(w)[0] * to_rgb.style_gain
-        return _Plain(self._stored(to_rgb.weight * style[:, None, None]), to_rgb.bias.to(self.dtype))
+        kernel = modulated_kernel(to_rgb.weight, to_rgb.affine(w)[0] * to_rgb.style_gain, demodulate=False)
+        return _Plain(self._stored(kernel), to_rgb.bias.to(self.dtype))
 
     def _stored(self, kernel: Tensor) -> Tensor:
         return kernel.to(self.dtype).contiguous(memory_format=torch.channels_last)

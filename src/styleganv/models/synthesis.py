@@ -3,11 +3,13 @@
 Shapes: B clips, T frames a clip, N = B·T images, L style layers, C channels, H height, W width.
 """
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
 from styleganv.models.layers import Dense, channels_at, working_dtype
-from styleganv.ops import UNIT_GAIN, leaky_relu, modulated_conv2d, upsample2d
+from styleganv.ops import UNIT_GAIN, fewer_elements, leaky_relu, modulated_conv2d, upsample2d
 
 
 class ModulatedConv(nn.Module):
@@ -99,17 +101,33 @@ class Synthesis(nn.Module):
         with torch.autocast(styles.device.type, enabled=False):
             codes = None if motion is None else motion.flatten(0, 1)
             x = self.input(codes, batch).to(dtype=dtype, memory_format=torch.channels_last)
-            image = None
-            for block, block_styles in zip(self.blocks, self.block_styles(styles), strict=True):
-                x, image = block(x, image, block_styles)
-        assert image is not None
+            image = self._run(self.styled_blocks(styles), x, None, num_frames)
         return image.unflatten(0, (batch, num_frames)).contiguous()
 
-    def block_styles(self, styles: Tensor) -> list[Tensor]:
-        """The styles `[B, 2 or 3, w_dim]` of each block, from `styles [B, L, w_dim]`."""
+    def _run(
+        self, blocks: list[tuple[SynthesisBlock, Tensor]], x: Tensor, image: Tensor | None, num_frames: int
+    ) -> Tensor:
+        """Through these blocks with their styles; from where that is less work on, clip by clip."""
+        for i, (block, styles) in enumerate(blocks):
+            pixels = 4 * x.shape[2] * x.shape[3]
+            if len(styles) > 1 and image is not None and fewer_elements(block.conv1.weight, num_frames, pixels):
+                clips = zip(x.split(num_frames), image.split(num_frames), strict=True)
+                return torch.cat(
+                    [
+                        self._run([(later, s[[b]]) for later, s in blocks[i:]], clip_x, clip_image, num_frames)
+                        for b, (clip_x, clip_image) in enumerate(clips)
+                    ]
+                )
+            x, image = block(x, image, styles)
+        assert image is not None
+        return image
+
+    def styled_blocks(self, styles: Tensor) -> list[tuple[SynthesisBlock, Tensor]]:
+        """Each block with its styles `[B, 2 or 3, w_dim]`, from `styles [B, L, w_dim]`."""
         if styles.shape[1] != self.num_styles:
             raise ValueError(f"styles must be [B, {self.num_styles}, w_dim], got {list(styles.shape)}")
-        return [styles[:, max(0, 2 * i - 1) : 2 * i + 2] for i in range(len(self.blocks))]
+        blocks = cast(list[SynthesisBlock], list(self.blocks))
+        return [(block, styles[:, max(0, 2 * i - 1) : 2 * i + 2]) for i, block in enumerate(blocks)]
 
     def input(self, codes: Tensor | None, count: int) -> Tensor:
         """The constant beside the motion codes `[N, v_dim]`, each broadcast over the pixels: `[N, C + v_dim, h, w]`;

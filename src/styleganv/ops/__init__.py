@@ -1,16 +1,19 @@
 """The operators of StyleGAN2's image networks, as pure functions that differentiate twice."""
 
 from styleganv.ops.activation import UNIT_GAIN, bias_act, leaky_relu, leaky_relu_
-from styleganv.ops.modulated_conv import demodulation, modulated_conv2d
+from styleganv.ops.modulated_conv import convolve, demodulation, fewer_elements, modulated_conv2d, modulated_kernel
 from styleganv.ops.resample import fir_filter2d, upsample2d
 
 __all__ = [
     "UNIT_GAIN",
     "bias_act",
+    "convolve",
     "demodulation",
+    "fewer_elements",
     "fir_filter2d",
     "leaky_relu",
     "leaky_relu_",
     "modulated_conv2d",
+    "modulated_kernel",
     "upsample2d",
 ]

@@ -1,7 +1,8 @@
-"""Modulated convolution by scaling activations before and after an ordinary convolution.
+"""Modulated convolution: by scaling the weight for one clip, by scaling the activations of several.
 
-`conv(x, w·s)·d` with per-clip scales `s` (input channels) and `d` (output channels) is `conv(x·s, w)·d`, so no
-per-sample weights are built, and the frames of a clip, which share their style, share the scales.
+`conv(x, w·s)·d` with per-clip scales `s` (input channels) and `d` (output channels) is `conv(x·s, w)·d`, so
+several clips go through one ordinary convolution; a single one needs no pass over its activations at all.
+`fewer_elements` says which is less work.
 
 Shapes: B clips, T frames a clip, N = B·T images, I input channels, O output channels, k kernel size.
 """
@@ -13,6 +14,8 @@ from torch import Tensor
 from styleganv.ops.resample import fir_filter2d
 
 DEMODULATION_EPS = 1e-8
+#: What the calls of one more convolution cost, in elements that are read and written meanwhile.
+CALL_ELEMENTS = 1_000_000
 
 
 def demodulation(weight: Tensor, style: Tensor) -> Tensor:
@@ -20,9 +23,33 @@ def demodulation(weight: Tensor, style: Tensor) -> Tensor:
     return torch.rsqrt(style.square() @ weight.square().sum(dim=(2, 3)).T + DEMODULATION_EPS)
 
 
+def modulated_kernel(weight: Tensor, style: Tensor, *, demodulate: bool = True, gain: float = 1.0) -> Tensor:
+    """The weight of an ordinary convolution that does the same for one style: `[O, I, k, k]`, `style [I]` → like
+    `weight`. Other arguments as for `modulated_conv2d`."""
+    kernel = weight * style[:, None, None]
+    if not demodulate:
+        return kernel
+    return kernel * (demodulation(weight, style[None]) * gain)[0, :, None, None, None]
+
+
+def fewer_elements(weight: Tensor, images: int, pixels: int) -> bool:
+    """Whether clips of so many `images` of `pixels` each are better convolved one by one, with scaled weights, than
+    together, with scaled activations. On GPUs never: many small kernels cost more than passes over memory."""
+    out_channels, in_channels = weight.shape[:2]
+    saved = images * pixels * (in_channels + out_channels) - weight.numel()
+    return weight.device.type == "cpu" and saved > CALL_ELEMENTS
+
+
 def per_image(scale: Tensor, like: Tensor) -> Tensor:
     """Per-clip scales `[B, C]` as `[N, C, 1, 1]` in the dtype of the images `like [N, …]`, N a multiple of B."""
     return scale.to(like.dtype).repeat_interleave(len(like) // len(scale), dim=0)[:, :, None, None]
+
+
+def convolve(x: Tensor, kernel: Tensor, bias: Tensor | None, up: bool) -> Tensor:
+    """An ordinary convolution, kernel `[O, I, k, k]`, plus `bias [O]`; with `up` to twice the resolution."""
+    if not up:
+        return F.conv2d(x, kernel, bias, padding=kernel.shape[-1] // 2)
+    return fir_filter2d(F.conv_transpose2d(x, kernel.transpose(0, 1), stride=2), padding=1, gain=4.0, bias=bias)
 
 
 def modulated_conv2d(
@@ -50,14 +77,13 @@ def modulated_conv2d(
         `[N, O, H, W]`, or `[N, O, 2H, 2W]` with `up`, in the dtype of `x`.
     """
     shift = None if bias is None else bias.to(x.dtype)
+    if len(style) == 1:
+        kernel = modulated_kernel(weight, style[0], demodulate=demodulate, gain=gain).to(x.dtype)
+        return convolve(x, kernel, shift, up)
     x = x * per_image(style, x)
     kernel = weight.to(x.dtype)
-    if up:
-        x = F.conv_transpose2d(x, kernel.transpose(0, 1), stride=2)
-        x = fir_filter2d(x, padding=1, gain=4.0)
-    else:
-        x = F.conv2d(x, kernel, None if demodulate else shift, padding=weight.shape[-1] // 2)
     if not demodulate:
-        return x
+        return convolve(x, kernel, shift, up)
+    x = convolve(x, kernel, None, up)
     scale = per_image(demodulation(weight, style) * gain, x)
     return x * scale if shift is None else torch.addcmul(shift[:, None, None], x, scale)
