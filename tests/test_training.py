@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 from settings import with_training
 from torch import Tensor
 
+from styleganv.clip import Clip
 from styleganv.data.dataset import VideoDataset
 from styleganv.data.prepare import prepare
 from styleganv.data.shapes import draw_video, make_shapes, sample_factors
@@ -132,6 +133,19 @@ def test_micro_batches_accumulate_to_the_whole_batch(shapes: Path, tiny: Setting
         gradients.append([p.grad.clone() for p in trainer.discriminator.parameters() if p.grad is not None])
     for whole, parts in zip(*gradients, strict=True):
         torch.testing.assert_close(whole, parts, rtol=1e-3, atol=1e-4 * float(whole.abs().max()) + 1e-7)
+
+
+@pytest.mark.parametrize("batch", [2, 4, 6, 8])
+def test_fakes_and_reals_are_judged_together_as_they_are_apart(batch: int, shapes: Path, tiny: Settings) -> None:
+    data = VideoDataset(shapes)
+    trainer = GanTrainer(tiny, *build_networks(tiny, data), device=CPU)
+    random = torch.Generator().manual_seed(0)
+    frames = torch.randn(2, batch, 3, 3, 16, 16, generator=random)
+    times = torch.rand(2, batch, 3, generator=random, dtype=torch.float64).cumsum(dim=2) * 9
+    fake, real = Clip(frames[0], times[0]), Clip(frames[1], times[1].round().long())
+    together = trainer._judge(fake, real)
+    for logits, clip in zip(together, (fake, real), strict=True):
+        torch.testing.assert_close(logits, trainer.discriminator(clip.frames, clip.times), rtol=1e-5, atol=1e-6)
 
 
 def test_data_workers_do_not_change_what_is_read(shapes: Path) -> None:

@@ -16,6 +16,7 @@ from styleganv import distributed
 from styleganv.clip import Clip
 from styleganv.data.dataset import VideoDataset
 from styleganv.models import Discriminator, Generator
+from styleganv.models.discriminator import STDDEV_GROUP
 from styleganv.recipes import Settings
 from styleganv.training.augment import NUM_UNIFORM, AdaptiveStrength, augment
 from styleganv.training.feed import FakeInputs, RealClips, fake_inputs, torch_random
@@ -133,14 +134,27 @@ class GanTrainer:
                         frames = self.generator(fake.z, fake.times, fake.noise, fake.label)
                         frames = self._augmented(frames, numbers[mine], purpose=21)
                     shown = self._augmented(real.frames[mine], numbers[mine], purpose=22)
-                    logits_fake = self.discriminator(frames, fake.times, fake.label)
-                    logits_real = self.discriminator(shown, real.times[mine], label)
+                    logits_fake, logits_real = self._judge(
+                        Clip(frames, fake.times, fake.label), Clip(shown, real.times[mine], label)
+                    )
                     loss = discriminator_loss(logits_real, logits_fake)
                 (loss / self.parts).backward()
                 sign += logits_real.detach().sign().mean() / self.parts
                 self._note(loss_d=loss, logits_real=logits_real.mean(), logits_fake=logits_fake.mean())
         if self.settings.augment.augment == "ada":
             self.strength.update(distributed.mean(sign), self.settings.training.batch)
+
+    def _judge(self, fake: Clip, real: Clip) -> tuple[Tensor, Tensor]:
+        """Logits of both, in one pass where the groups of the minibatch deviation allow it.
+
+        With fakes and reals in turn, whole groups of strided clips are all fake or all real, as they are apart.
+        """
+        if len(fake.frames) % STDDEV_GROUP:
+            fakes, reals = (self.discriminator(clips.frames, clips.times, clips.label) for clips in (fake, real))
+            return fakes, reals
+        label = None if fake.label is None or real.label is None else _in_turn(fake.label, real.label)
+        both = self.discriminator(_in_turn(fake.frames, real.frames), _in_turn(fake.times, real.times), label)
+        return both[::2], both[1::2]
 
     def update_r1(self, real: Clip, numbers: list[int]) -> None:
         """Penalise the discriminator's slope at real clips as it sees them (augmented), in float32."""
@@ -249,6 +263,11 @@ class GanTrainer:
     def _note(self, **values: Tensor) -> None:
         for name, value in values.items():
             self.statistics.setdefault(name, []).append(value.detach())
+
+
+def _in_turn(a: Tensor, b: Tensor) -> Tensor:
+    """a₀, b₀, a₁, b₁, …"""
+    return torch.stack([a, b.to(a.dtype)], dim=1).flatten(0, 1)
 
 
 def working_precision(precision: str, device: torch.device) -> torch.dtype:
