@@ -31,7 +31,7 @@ COLOURS = {
     "purple": (168, 40, 196),
 }
 #: Radius before the shape's own factor in `RADII`, as a fraction of the frame's shorter side.
-SIZES = {"small": 0.22, "large": 0.30}
+SIZES = {"small": 0.185, "large": 0.25}
 #: From the centre to the edge or the corners: pointed shapes look smaller than round ones.
 RADII = {"circle": 0.92, "square": 1.045, "triangle": 1.1, "star": 1.1}
 #: Corners, inner over outer radius, and the angle of a corner in radians.
@@ -49,7 +49,7 @@ RHYTHMS = ("steady", "pulsing")
 ANGLES = (-60, -30, 0, 30, 60)
 
 #: The centre stays within 0.5 ± REACH on both axes, so the largest shape never leaves the frame.
-REACH = 0.17
+REACH = 0.225
 PULSE = 16.0  # frames from one surge of a pulsing motion to the next
 SWING = math.radians(60)  # of the pendulum to either side
 ZIGZAG = (6, 0.5)  # strokes for one crossing, height over width

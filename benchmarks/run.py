@@ -1,0 +1,230 @@
+"""One table of how fast this machine generates, trains, reads and encodes, each beside what the machine can do.
+
+    python benchmarks/run.py                        everything (10 minutes on two cores)
+    python benchmarks/run.py generation --sizes 64  a part of it
+
+A rate is the median of `--repeats` runs. Convolutions are compared with the fastest of a few plain ones measured in
+the same run and precision; operations are those PyTorch's own counter finds. The table is printed and written to
+`benchmarks/results/`. Numbers of two runs compare only if their machines do.
+"""
+
+import argparse
+import datetime
+import os
+import platform
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch.utils.flop_counter import FlopCounterMode
+
+from styleganv import render
+from styleganv.data.dataset import VideoDataset
+from styleganv.data.shapes import make_shapes
+from styleganv.models import Generator
+from styleganv.recipes import Settings, TrainingSettings
+from styleganv.training.feed import RealClips, real_batches
+from styleganv.training.gan import GanTrainer, build_networks
+from styleganv.training.report import peak_memory_gib
+from styleganv.video_generator import CHUNK, VideoGenerator
+
+RESULTS = Path(__file__).parent / "results"
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+#: (channels, resolution, images): shapes that large networks spend their time in.
+PLAIN_CONVOLUTIONS = ((512, 32, 8), (256, 64, 8), (128, 128, 4))
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table: what was measured, its rate, and how that compares with what the machine can do."""
+
+    what: str
+    rate: str
+    fraction: str = ""
+    memory: str = ""
+
+
+def synchronize(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def median_seconds(run: Callable[[], object], repeats: int, device: torch.device) -> float:
+    """Of `repeats` runs after one that is not counted."""
+    seconds = []
+    for _ in range(repeats + 1):
+        started = time.perf_counter()
+        run()
+        synchronize(device)
+        seconds.append(time.perf_counter() - started)
+    return statistics.median(seconds[1:])
+
+
+def operations(run: Callable[[], object]) -> int:
+    """Multiplications and additions of convolutions and matrix products."""
+    with FlopCounterMode(display=False) as counter:
+        run()
+    return counter.get_total_flops()
+
+
+@torch.inference_mode()
+def peak(dtype: torch.dtype, device: torch.device, repeats: int) -> float:
+    """Operations a second of the fastest plain 3×3 convolution."""
+
+    def rate(channels: int, size: int, images: int) -> float:
+        x = torch.randn(images, channels, size, size, dtype=dtype, device=device)
+        kernel = torch.randn(channels, channels, 3, 3, dtype=dtype, device=device)
+        x, kernel = (t.contiguous(memory_format=torch.channels_last) for t in (x, kernel))
+        seconds = median_seconds(lambda: F.conv2d(x, kernel, padding=1), repeats, device)
+        return 2 * images * channels**2 * 9 * size**2 / seconds
+
+    return max(rate(*shape) for shape in PLAIN_CONVOLUTIONS)
+
+
+def generation(device: torch.device, sizes: list[int], repeats: int) -> Iterator[Row]:
+    """Full-size networks, end to end: seeds to pictures in memory, and to H.264 beside it."""
+    for name, dtype in DTYPES.items():
+        best = peak(dtype, device, repeats)
+        yield Row(f"plain convolution, {name}", f"{best / 1e9:,.0f} GFLOP/s", "100 %")
+        for size in sizes:
+            videos = VideoGenerator(Generator(size, size).eval(), fps=25, device=device, precision=name)  # type: ignore[arg-type]
+            started = time.perf_counter()
+            next(videos.stream(seed=0))
+            first = time.perf_counter() - started
+            stream = videos.stream(seed=1)
+            next(stream)
+            per_frame = operations(lambda stream=stream: list(islice(stream, CHUNK))) / CHUNK  # type: ignore[misc]
+            frames = 3 * CHUNK
+            alone = median_seconds(lambda stream=stream, n=frames: list(islice(stream, n)), repeats, device) / frames  # type: ignore[misc]
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(folder) / "video.mp4"
+                write = lambda stream=stream, n=frames, path=path: render.write_video(path, islice(stream, n), 25)  # type: ignore[misc]  # noqa: E731
+                encoded = median_seconds(write, repeats, device) / frames
+            for what, seconds in (("generate", alone), ("generate and encode", encoded)):
+                yield Row(
+                    f"{what} {size}², {name}, {per_frame / 1e9:.1f} GFLOP a frame",
+                    f"{1 / seconds:.1f} frames/s",
+                    f"{per_frame / seconds / best:.0%}",
+                    f"first frame {first:.2f} s",
+                )
+
+
+def training(device: torch.device, sizes: list[int], repeats: int) -> Iterator[Row]:
+    """Whole steps with ADA of the full networks; R1's share is that of one step in 16."""
+    peaks = {name: peak(dtype, device, repeats) for name, dtype in DTYPES.items()}
+    for size in sizes:
+        with tempfile.TemporaryDirectory() as folder:
+            make_shapes(Path(folder) / "data.zip", num_videos=16, num_frames=40, resolution=(size, size))
+            for name in DTYPES:
+                yield _training_row(VideoDataset(Path(folder) / "data.zip"), device, size, name, peaks, repeats)
+
+
+def _training_row(
+    data: VideoDataset, device: torch.device, size: int, precision: str, peaks: dict[str, float], repeats: int
+) -> Row:
+    settings = Settings(training=TrainingSettings(batch=4, precision=precision))  # type: ignore[arg-type]
+    settings = replace(settings, augment=replace(settings.augment, augment_p=0.5))
+    clips = RealClips(data, num_frames=3, max_span=32, seed=0, mirror=False, conditional=False)
+    trainer = GanTrainer(settings, *build_networks(settings, data), device=device)
+    real = next(real_batches(clips, first=0, batch=4, rank=0, world_size=1, workers=0, device=device))
+
+    def step(number: int) -> None:
+        trainer.step = number
+        trainer.train_step(clips, real)
+
+    plain, with_r1 = (operations(lambda n=n: step(n)) for n in (1, 0))  # type: ignore[misc]
+    seconds = median_seconds(lambda: step(1), repeats, device)
+    seconds_r1 = median_seconds(lambda: step(0), repeats, device) - seconds
+    # R1 is computed in float32 whatever the precision, so its floor is float32's.
+    floor = plain / peaks[precision] + (with_r1 - plain) / 16 / peaks["float32"]
+    mean = seconds + seconds_r1 / 16
+    return Row(
+        f"train {size}², {precision}, 4 clips of 3 frames, {plain / 1e12:.2f} TFLOP a step",
+        f"{4 / mean:.2f} clips/s ({seconds:.2f} s a step, R1 {seconds_r1:.2f} s)",
+        f"{floor / mean:.0%}",
+        f"{peak_memory_gib(device):.1f} GiB",
+    )
+
+
+def reading(device: torch.device, sizes: list[int], repeats: int) -> Iterator[Row]:
+    """Random sparse clips of three frames from a prepared set, in one process."""
+    for size in sizes:
+        with tempfile.TemporaryDirectory() as folder:
+            make_shapes(Path(folder) / "data.zip", num_videos=32, num_frames=64, resolution=(size, size))
+            clips = RealClips(
+                VideoDataset(Path(folder) / "data.zip"),
+                num_frames=3,
+                max_span=32,
+                seed=0,
+                mirror=False,
+                conditional=False,
+            )
+            count = 128
+            seconds = median_seconds(lambda c=clips, n=count: [c[i] for i in range(n)], repeats, device)  # type: ignore[misc]
+            yield Row(f"read {size}², clips of 3 frames, one process", f"{count / seconds:,.0f} clips/s")
+
+
+def encoding(device: torch.device, sizes: list[int], repeats: int) -> Iterator[Row]:
+    """H.264 of frames that are there already."""
+    for size in sizes:
+        across = np.linspace(0, 4 * np.pi, size)
+        frames = [
+            (127.5 + 120 * np.sin(across[:, None] + across + t / 5))[..., None].repeat(3, 2).astype(np.uint8)
+            for t in range(64)
+        ]
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "video.mp4"
+            seconds = median_seconds(lambda f=frames, p=path: render.write_video(p, f, 25), repeats, device)  # type: ignore[misc]
+            yield Row(f"encode {size}², H.264", f"{len(frames) / seconds:,.0f} frames/s")
+
+
+PARTS = {"generation": generation, "training": training, "reading": reading, "encoding": encoding}
+
+
+def machine(device: torch.device) -> str:
+    name = platform.processor() or platform.machine()
+    if Path("/proc/cpuinfo").exists():
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        name = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), name)
+    gpu = f", {torch.cuda.get_device_name(device)}" if device.type == "cuda" else ", no GPU"
+    return (
+        f"{os.cpu_count()} cores ({name}), {torch.get_num_threads()} threads{gpu}; "
+        f"{torch.backends.cpu.get_cpu_capability()}; PyTorch {torch.__version__}, Python {platform.python_version()}"
+    )
+
+
+def table(rows: list[Row]) -> str:
+    head = "| what | rate | of the machine's convolution rate | memory, start |\n|---|---|---|---|\n"
+    return head + "".join(f"| {r.what} | {r.rate} | {r.fraction} | {r.memory} |\n" for r in rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", choices=[[], *PARTS], default=[], help="which parts; all if left out")
+    parser.add_argument("--sizes", type=int, nargs="+", help="resolutions, such as 64 128 (those that fit the machine)")
+    parser.add_argument("--repeats", type=int, default=5, help="runs of each, of which the median counts (5)")
+    options = parser.parse_args()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    every = [64, 128, 256, 512, 1024] if device.type == "cuda" else [64, 128, 256]
+    rows: list[Row] = []
+    print(machine(device), f"load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "", flush=True)
+    for part in options.parts or PARTS:
+        sizes = options.sizes or (every if part != "training" or device.type == "cuda" else [64])
+        for row in PARTS[part](device, sizes, options.repeats):
+            rows.append(row)
+            print(f"{row.what:62} {row.rate:40} {row.fraction:>6}  {row.memory}", flush=True)
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{datetime.date.today()}-{'gpu' if device.type == 'cuda' else 'cpu'}.md"
+    path.write_text(f"# {datetime.date.today()}\n\n{machine(device)}\n\n{table(rows)}")
+    print(f"Written to {path}")
+
+
+if __name__ == "__main__":
+    main()
