@@ -29,7 +29,7 @@ from styleganv import render
 from styleganv.data.dataset import VideoDataset
 from styleganv.data.shapes import make_shapes
 from styleganv.models import Generator
-from styleganv.recipes import Settings, TrainingSettings
+from styleganv.recipes import ModelSettings, Settings, TrainingSettings
 from styleganv.training.feed import RealClips, real_batches
 from styleganv.training.gan import GanTrainer, build_networks
 from styleganv.training.report import peak_memory_gib
@@ -116,41 +116,61 @@ def generation(device: torch.device, sizes: list[int], repeats: int) -> Iterator
                 )
 
 
+class Step:
+    """A whole training step with ADA of the full networks, 12 frames of a drawn data set."""
+
+    def __init__(self, data: VideoDataset, device: torch.device, precision: str, *, frames: int = 3, **model: str):
+        self.batch = 12 // frames
+        training = TrainingSettings(batch=self.batch, frames=frames, precision=precision)  # type: ignore[arg-type]
+        settings = Settings(model=ModelSettings(**model), training=training)  # type: ignore[arg-type]
+        settings = replace(settings, augment=replace(settings.augment, augment_p=0.5))
+        self.clips = RealClips(data, num_frames=frames, max_span=32, seed=0, mirror=False, conditional=False)
+        self.trainer = GanTrainer(settings, *build_networks(settings, data), device=device)
+        batches = real_batches(self.clips, first=0, batch=self.batch, rank=0, world_size=1, workers=0, device=device)
+        self.real = next(batches)
+
+    def __call__(self, *, r1: bool) -> None:
+        self.trainer.step = 0 if r1 else 1
+        self.trainer.train_step(self.clips, self.real)
+
+    def seconds(self, repeats: int) -> tuple[float, float]:
+        """Of a step without R1, and of R1."""
+        device = self.trainer.device
+        plain, with_r1 = (median_seconds(lambda r1=r1: self(r1=r1), repeats, device) for r1 in (False, True))  # type: ignore[misc]
+        return plain, with_r1 - plain
+
+
 def training(device: torch.device, sizes: list[int], repeats: int) -> Iterator[Row]:
-    """Whole steps with ADA of the full networks; R1's share is that of one step in 16."""
-    peaks = {name: peak(dtype, device, repeats) for name, dtype in DTYPES.items()}
+    """Steps in both precisions, and the paper's two headlines: what modulation and what video cost."""
     for size in sizes:
         with tempfile.TemporaryDirectory() as folder:
             make_shapes(Path(folder) / "data.zip", num_videos=16, num_frames=40, resolution=(size, size))
-            for name in DTYPES:
-                yield _training_row(VideoDataset(Path(folder) / "data.zip"), device, size, name, peaks, repeats)
-
-
-def _training_row(
-    data: VideoDataset, device: torch.device, size: int, precision: str, peaks: dict[str, float], repeats: int
-) -> Row:
-    settings = Settings(training=TrainingSettings(batch=4, precision=precision))  # type: ignore[arg-type]
-    settings = replace(settings, augment=replace(settings.augment, augment_p=0.5))
-    clips = RealClips(data, num_frames=3, max_span=32, seed=0, mirror=False, conditional=False)
-    trainer = GanTrainer(settings, *build_networks(settings, data), device=device)
-    real = next(real_batches(clips, first=0, batch=4, rank=0, world_size=1, workers=0, device=device))
-
-    def step(number: int) -> None:
-        trainer.step = number
-        trainer.train_step(clips, real)
-
-    plain, with_r1 = (operations(lambda n=n: step(n)) for n in (1, 0))  # type: ignore[misc]
-    seconds = median_seconds(lambda: step(1), repeats, device)
-    seconds_r1 = median_seconds(lambda: step(0), repeats, device) - seconds
-    # R1 is computed in float32 whatever the precision, so its floor is float32's.
-    floor = plain / peaks[precision] + (with_r1 - plain) / 16 / peaks["float32"]
-    mean = seconds + seconds_r1 / 16
-    return Row(
-        f"train {size}², {precision}, 4 clips of 3 frames, {plain / 1e12:.2f} TFLOP a step",
-        f"{4 / mean:.2f} clips/s ({seconds:.2f} s a step, R1 {seconds_r1:.2f} s)",
-        f"{floor / mean:.0%}",
-        f"{peak_memory_gib(device):.1f} GiB",
-    )
+            data = VideoDataset(Path(folder) / "data.zip")
+            means: dict[str, float] = {}
+            for name, dtype in DTYPES.items():
+                best, best_float32 = peak(dtype, device, repeats), peak(torch.float32, device, repeats)
+                step = Step(data, device, name)
+                plain, with_r1 = (operations(lambda r1=r1, step=step: step(r1=r1)) for r1 in (False, True))  # type: ignore[misc]
+                seconds, seconds_r1 = step.seconds(repeats)
+                # R1 comes every 16th step, and in float32 whatever the precision.
+                means[name] = seconds + seconds_r1 / 16
+                floor = plain / best + (with_r1 - plain) / 16 / best_float32
+                yield Row(
+                    f"train {size}², {name}, 4 clips of 3 frames, {plain / 1e12:.2f} TFLOP a step",
+                    f"{4 / means[name]:.2f} clips/s ({seconds:.2f} s a step, R1 {seconds_r1:.2f} s)",
+                    f"{floor / means[name]:.0%}",
+                    f"{peak_memory_gib(device):.1f} GiB",
+                )
+            name = list(DTYPES)[-1]
+            for what, other in (
+                (
+                    "a discriminator that modulates, over one that does not",
+                    Step(data, device, name, condition="project"),
+                ),
+                ("video, over images (12 of T = 1)", Step(data, device, name, frames=1, motion="none")),
+            ):
+                seconds, seconds_r1 = other.seconds(repeats)
+                yield Row(f"cost of {what}, {size}², {name}", f"{means[name] / (seconds + seconds_r1 / 16) - 1:+.1%}")
 
 
 def reading(device: torch.device, sizes: list[int], repeats: int) -> Iterator[Row]:

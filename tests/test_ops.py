@@ -12,7 +12,16 @@ from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
 
 from styleganv.models.discriminator import append_stddev
-from styleganv.ops import bias_act, demodulation, fir_filter2d, modulated_conv2d, upsample2d
+from styleganv.ops import (
+    bias_act,
+    convolve,
+    demodulation,
+    fir_filter2d,
+    modulated_conv,
+    modulated_conv2d,
+    phases,
+    upsample2d,
+)
 
 
 def randn(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:
@@ -154,3 +163,13 @@ def test_append_stddev_clip_by_clip(batch: int, group: int) -> None:
 
 def test_append_stddev_is_differentiable_twice() -> None:
     assert_differentiable_twice(append_stddev, randn(4, 1, 2, 2))
+
+
+@pytest.mark.parametrize("height, width", [(4, 4), (3, 5)])
+def test_a_transposed_convolution_equals_its_phases(height: int, width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    x, kernel, bias = randn(2, 3, height, width), randn(5, 3, 3, 3, seed=1), randn(5, seed=2)
+    transposed = convolve(x, kernel, bias, up=True)
+    monkeypatch.setattr(modulated_conv, "in_phases", lambda device, dtype: True)
+    torch.testing.assert_close(convolve(x, kernel, bias, up=True), transposed)
+    torch.testing.assert_close(convolve(x, phases(kernel), bias, up=True), transposed)
+    assert_differentiable_twice(lambda x, k, b: convolve(x, k, b, up=True), x, kernel, bias)

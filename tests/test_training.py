@@ -55,14 +55,16 @@ def assert_same_state(a: Path, b: Path) -> None:
         assert torch.equal(value, theirs[name]), name
 
 
-def styleganv(*words: object, processes: int = 1, **options: object) -> subprocess.Popen[str]:
-    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"] if processes > 1 else []
+def styleganv(*words: object, processes: int = 1, restarts: int = 0, **options: object) -> subprocess.Popen[str]:
+    torchrun = ["-m", "torch.distributed.run", "--standalone"]
+    launcher = [*torchrun, f"--nproc-per-node={processes}", f"--max-restarts={restarts}"] if processes > 1 else []
     return subprocess.Popen(
         [sys.executable, *launcher, "-m", "styleganv.cli", *map(str, words)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        # Processes that torchrun starts again must not find the addresses of those before them.
+        env=os.environ | {"OMP_NUM_THREADS": "1", "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"},
         **options,  # type: ignore[call-overload]
     )
 
@@ -119,6 +121,24 @@ def test_two_processes_equal_one_at_the_same_total_batch(shapes: Path, tiny: Set
     for ours, theirs in zip(*logs, strict=True):
         for key in ("loss_g", "loss_d", "logits_real", "r1"):
             assert ours.get(key, 0) == pytest.approx(theirs.get(key, 0), rel=1e-3, abs=1e-4), key
+
+
+def test_a_killed_process_is_replaced_and_the_run_goes_on_as_if_nothing_had_been(shapes: Path, tmp_path: Path) -> None:
+    options = ["--clips", 480, "--save-every", 16, "--or-resume", *FLAGS.split()]
+    jobs = [
+        styleganv("train", shapes, "--out", tmp_path / "killed", *options, processes=2, restarts=1),
+        styleganv("train", shapes, "--out", tmp_path / "whole", *options, processes=2),
+    ]
+    log = tmp_path / "killed" / "log.jsonl"
+    wait_for(lambda: log.exists() and '"clips_seen": 48' in log.read_text(), jobs[0])
+    workers = subprocess.run(["pgrep", "-P", str(jobs[0].pid)], capture_output=True, text=True).stdout.split()
+    os.kill(int(workers[-1]), signal.SIGKILL)
+    for job in jobs:
+        _, errors = job.communicate(timeout=240)
+        assert job.returncode == 0, errors
+    starts = [event["clips_seen"] for event in map(json.loads, log.open()) if event.get("event") == "start"]
+    assert len(starts) == 2 and 0 < starts[1] < 480
+    assert_same_state(tmp_path / "killed" / "checkpoint.pt", tmp_path / "whole" / "checkpoint.pt")
 
 
 def test_micro_batches_accumulate_to_the_whole_batch(shapes: Path, tiny: Settings) -> None:

@@ -299,3 +299,11 @@ def test_parse_seeds() -> None:
     for bad in ("", "7-0", "a", "1,,2", "-3", "1-2-3"):
         with pytest.raises(StyleganvError, match="0-7,12"):
             parse_seeds(bad)
+
+
+def test_processes_share_the_seeds(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    for rank, seeds in ((0, [0, 2, 4]), (1, [1, 3])):
+        monkeypatch.setenv("RANK", str(rank))
+        paths = generate(folder, tmp_path, seeds=range(5), seconds=0.2)
+        assert [path.name for path in paths] == [f"seed{seed:04d}.mp4" for seed in seeds]

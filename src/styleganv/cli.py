@@ -165,6 +165,7 @@ def train_command(defaults: Settings, preset_name: str) -> Callable[..., None]:
         preset: str = preset_name,
         resume: Path | None = None,
         finetune: Path | None = None,
+        or_resume: bool = False,
         settings: OmitArgPrefixes[Settings] = defaults,
     ) -> None:
         from styleganv.training.loop import resume as run_resume
@@ -177,7 +178,7 @@ def train_command(defaults: Settings, preset_name: str) -> Callable[..., None]:
         elif data is None or out is None:
             raise StyleganvError("train needs a data set and --out RUN, or --resume RUN.")
         else:
-            folder = run_train(data, out, settings, finetune=finetune)
+            folder = run_train(data, out, settings, finetune=finetune, or_resume=or_resume)
         if os.environ.get("RANK", "0") == "0":
             print(f"Model: {folder}. Next: styleganv generate {folder} --out videos --seeds 0-7")
 
@@ -190,6 +191,7 @@ def train_command(defaults: Settings, preset_name: str) -> Callable[..., None]:
         resume: A run to continue exactly where it was saved. 
             Only --clips, --minutes, --workers and the report settings may change.
         finetune: A model or run whose generator to start from.
+        or_resume: If --out holds a run already, continue it: one command for jobs that are started again.
     """
     return train
 

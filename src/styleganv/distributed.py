@@ -5,12 +5,15 @@ minibatch standard deviation are those of the whole batch, and one process or ma
 """
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+
+T = TypeVar("T")
 
 
 def rank() -> int:
@@ -21,11 +24,21 @@ def world_size() -> int:
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
+def share(items: Sequence[T]) -> Sequence[T]:
+    """This process's part of what `torchrun`'s processes do independently of each other, without talking."""
+    return items[int(os.environ.get("RANK", "0")) :: int(os.environ.get("WORLD_SIZE", "1"))]
+
+
+def local_device() -> torch.device:
+    """The GPU of this process, or the CPU."""
+    local_rank = int(os.environ.get("LOCAL_RANK", "0"))
+    return torch.device("cuda", local_rank) if torch.cuda.is_available() else torch.device("cpu")
+
+
 @contextmanager
 def processes() -> Iterator[torch.device]:
     """Join the other processes if `torchrun` started this one; yields the device to train on."""
-    local_rank = int(os.environ.get("LOCAL_RANK", "0"))
-    device = torch.device("cuda", local_rank) if torch.cuda.is_available() else torch.device("cpu")
+    device = local_device()
     if device.type == "cuda":
         torch.cuda.set_device(device)
     together = "RANK" in os.environ and not dist.is_initialized()

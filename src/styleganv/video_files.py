@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from tqdm import tqdm
 
-from styleganv import render
+from styleganv import distributed, render
 from styleganv.errors import StyleganvError
 from styleganv.video_generator import Frame, Precision, load
 
@@ -40,6 +40,8 @@ def generate(
     quality: int = 18,
 ) -> list[Path]:
     """Write one video for each seed into the folder `out`, in constant memory; see `VideoGenerator.sample`.
+
+    Processes under `torchrun` share the seeds, and each writes and returns its own (a grid is one process's work).
 
     Args:
         motion_seeds: one for each of `seeds`; with "grid" any number, and all combinations are shown.
@@ -77,9 +79,10 @@ def generate(
         motions = seeds if motion_seeds is None else motion_seeds
         streams = [[frames(seed, motion) for seed in seeds] for motion in motions]
         return _write_grid(out, streams, total, rate, scale=scale, quality=quality)
+    pairs = distributed.share(list(zip(seeds, motion_seeds or repeat(None), strict=False)))
     paths = []
-    with tqdm(total=len(seeds) * total, unit="frame", desc="generating") as bar:
-        for seed, motion in zip(seeds, motion_seeds or repeat(None), strict=False):
+    with tqdm(total=len(pairs) * total, unit="frame", desc="generating") as bar:
+        for seed, motion in pairs:
             name = f"seed{seed:04d}" + ("" if motion is None else f"-motion{motion:04d}")
             shown = (_counted(bar, frame).repeat(scale, 0).repeat(scale, 1) for frame in frames(seed, motion))
             if format == "frames":

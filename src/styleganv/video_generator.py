@@ -26,7 +26,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from styleganv import noise
+from styleganv import distributed, noise
 from styleganv.errors import StyleganvError
 from styleganv.models import Generator
 from styleganv.models.folded import FoldedSynthesis
@@ -279,7 +279,7 @@ class VideoGenerator:
 
 def _device(device: str | torch.device | None) -> torch.device:
     try:
-        chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        chosen = torch.device(device or distributed.local_device())
         torch.empty(0, device=chosen)
     except (RuntimeError, AssertionError) as error:
         raise StyleganvError(f"Device {device} is not to be had here: choose cpu, or cuda with a GPU.") from error

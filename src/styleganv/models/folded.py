@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from styleganv.models.synthesis import ModulatedConv, Synthesis, ToRGB
-from styleganv.ops import UNIT_GAIN, convolve, leaky_relu_, modulated_kernel, upsample2d
+from styleganv.ops import UNIT_GAIN, convolve, in_phases, leaky_relu_, modulated_kernel, phases, upsample2d
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,8 @@ class FoldedSynthesis:
 
     def _conv(self, conv: ModulatedConv, w: Tensor) -> _Plain:
         kernel = modulated_kernel(conv.weight, conv.affine(w)[0], gain=UNIT_GAIN)
+        if conv.up and in_phases(kernel.device, self.dtype):
+            kernel = phases(kernel)
         return _Plain(self._stored(kernel), (conv.bias * UNIT_GAIN).to(self.dtype), conv.up)
 
     def _rgb(self, to_rgb: ToRGB, w: Tensor) -> _Plain:

@@ -1,7 +1,15 @@
 """The operators of StyleGAN2's image networks, as pure functions that differentiate twice."""
 
 from styleganv.ops.activation import UNIT_GAIN, bias_act, leaky_relu, leaky_relu_
-from styleganv.ops.modulated_conv import convolve, demodulation, fewer_elements, modulated_conv2d, modulated_kernel
+from styleganv.ops.modulated_conv import (
+    convolve,
+    demodulation,
+    fewer_elements,
+    in_phases,
+    modulated_conv2d,
+    modulated_kernel,
+    phases,
+)
 from styleganv.ops.resample import fir_filter2d, upsample2d
 
 __all__ = [
@@ -11,9 +19,11 @@ __all__ = [
     "demodulation",
     "fewer_elements",
     "fir_filter2d",
+    "in_phases",
     "leaky_relu",
     "leaky_relu_",
     "modulated_conv2d",
     "modulated_kernel",
+    "phases",
     "upsample2d",
 ]

@@ -36,8 +36,8 @@ def leaky_relu(x: Tensor) -> Tensor:
 
 
 def leaky_relu_(x: Tensor) -> Tensor:
-    """`leaky_relu` in place, without gradients."""
-    F.leaky_relu(x, LEAKY_SLOPE, inplace=True)
+    """`leaky_relu` without gradients; in place, unless `x` is a part of something larger."""
+    x = F.leaky_relu(x, LEAKY_SLOPE, inplace=x.is_contiguous(memory_format=torch.channels_last))
     return x.clamp_(-HALF_PRECISION_CLAMP, HALF_PRECISION_CLAMP) if x.element_size() == 2 else x
 
 

@@ -25,13 +25,22 @@ from styleganv.training.report import Report, say
 from styleganv.video_generator import VideoGenerator
 
 
-def train(data: Path | str, out: Path | str, settings: Settings, *, finetune: Path | str | None = None) -> Path:
+def train(
+    data: Path | str,
+    out: Path | str,
+    settings: Settings,
+    *,
+    finetune: Path | str | None = None,
+    or_resume: bool = False,
+) -> Path:
     """Train on a prepared data set into a new run folder.
 
     Args:
         data: a data set that `styleganv prepare` wrote.
         out: the run folder; it must not hold a run already.
         finetune: a model folder (or run) whose generator to start from.
+        or_resume: if `out` holds a run already, continue it from its last checkpoint: one command for jobs that
+            are started again after a process or a machine died.
 
     Returns:
         The model folder, `out/model`.
@@ -41,6 +50,8 @@ def train(data: Path | str, out: Path | str, settings: Settings, *, finetune: Pa
         InterruptedTraining: after Ctrl-C or SIGTERM, when everything is saved.
     """
     out = Path(out)
+    if or_resume and (out / "checkpoint.pt").exists():
+        return resume(out, data=data, settings=settings if finetune is None else None)
     with distributed.processes() as device:
         check_settings(settings)
         dataset = VideoDataset(data)
