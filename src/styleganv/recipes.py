@@ -62,7 +62,9 @@ class TrainingSettings:
     lr: float = 0.0025
     """Learning rate of both networks (Adam, betas 0 and 0.99)."""
     r1_gamma: float | None = None
-    """Weight of the R1 penalty; None takes 0.0002 · height · width / batch."""
+    """Weight of the R1 penalty; None takes r1_scale · height · width / batch."""
+    r1_scale: float = 0.0002
+    """See r1_gamma, which overrides it."""
     r1_interval: int = 16
     """Steps between two R1 penalties."""
     ema_half_life: float | None = None
@@ -132,7 +134,7 @@ def tiny_cpu() -> Settings:
     """
     return Settings(
         model=ModelSettings(channel_base=1024, channel_max=64, z_dim=32, w_dim=32, motion_dim=128),
-        training=TrainingSettings(clips=200_000, batch=8, frames=2, lr=0.005, r1_gamma=5.0, ema_rampup=0.02),
+        training=TrainingSettings(clips=200_000, batch=8, frames=2, lr=0.005, r1_scale=0.04, ema_rampup=0.02),
         report=ReportSettings(report_every=320, snapshot_every=16_000, save_every=4_000),
     )
 

@@ -72,7 +72,8 @@ class GanTrainer:
         self.generator = generator.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.discriminator = discriminator.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.generator_ema = copy.deepcopy(self.generator).eval().requires_grad_(False)
-        self.gamma = training.r1_gamma if training.r1_gamma is not None else 0.0002 * pixels / training.batch
+        gamma = training.r1_gamma
+        self.gamma = training.r1_scale * pixels / training.batch if gamma is None else gamma
         self.half_life = training.ema_half_life or training.batch * 10_000 / 32
         # The lazy penalty acts every 16th step, so Adam's rate and memory shrink by 16/17 (StyleGAN2, appendix B).
         lazy = training.r1_interval / (training.r1_interval + 1)
