@@ -1,0 +1,75 @@
+"""What the networks cost, counted instead of timed: elements that operators write, forwards and backwards.
+
+These ratios guard what `benchmarks/run.py` measures in seconds, on any machine and under any load.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from styleganv.models import Discriminator, Generator
+from styleganv.models.folded import FoldedSynthesis
+from styleganv.ops import modulated_conv
+
+SMALL = {"channel_base": 1024, "channel_max": 64}
+
+
+class Written(TorchDispatchMode):
+    """Counts the elements of all new tensors (views write nothing)."""
+
+    elements = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if not func.is_view:
+            outputs = result if isinstance(result, (tuple, list)) else [result]
+            self.elements += sum(x.numel() for x in outputs if isinstance(x, Tensor))
+        return result
+
+
+def written(run: Callable[[], object]) -> int:
+    with Written() as count:
+        run()
+    return count.elements
+
+
+@pytest.fixture(autouse=True)
+def clip_by_clip(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As large networks run on a processor."""
+    monkeypatch.setattr(modulated_conv, "CALL_ELEMENTS", -math.inf)
+
+
+def discriminator_cost(condition: str) -> int:
+    d = Discriminator(64, 64, condition=condition, **SMALL)  # type: ignore[arg-type]
+    frames, times = torch.randn(4, 3, 3, 64, 64), torch.tensor([[0.0, 3.0, 8.0]]).expand(4, -1)
+    return written(lambda: F.softplus(d(frames, times)).sum().backward())
+
+
+def test_modulation_of_the_discriminator_is_nearly_free() -> None:
+    """Of elements; of time much less, as convolutions take most of it. By scaling activations it would be 1.38."""
+    assert discriminator_cost("modulate+project") < 1.2 * discriminator_cost("project")
+
+
+def generator_cost(clips: int, frames: int, motion: str) -> int:
+    g = Generator(64, 64, motion=motion, **SMALL)  # type: ignore[arg-type]
+    times = 5.0 * torch.arange(frames).expand(clips, -1)
+    return written(lambda: g(torch.randn(clips, 512), times).sum().backward())
+
+
+def test_video_costs_what_images_cost() -> None:
+    assert generator_cost(4, 3, "conv") < 1.05 * generator_cost(12, 1, "none")
+
+
+def test_a_folded_frame_is_little_more_than_its_convolutions() -> None:
+    g = Generator(64, 64, **SMALL).eval()  # type: ignore[arg-type]
+    styles, codes = torch.randn(g.synthesis.num_styles, 512), torch.randn(8, 512)
+    with torch.no_grad():
+        folded = FoldedSynthesis(g.synthesis, styles)
+        scaled = written(lambda: g.synthesis(styles[None].expand(2, -1, -1), codes.unflatten(0, (2, 4))))
+        assert written(lambda: folded(codes)) < 0.8 * scaled
