@@ -73,3 +73,34 @@ def test_a_folded_frame_is_little_more_than_its_convolutions() -> None:
         folded = FoldedSynthesis(g.synthesis, styles)
         scaled = written(lambda: g.synthesis(styles[None].expand(2, -1, -1), codes.unflatten(0, (2, 4))))
         assert written(lambda: folded(codes)) < 0.8 * scaled
+
+
+def kept(run: Callable[[], Tensor]) -> tuple[int, Tensor]:
+    """Elements that wait for the backward pass, and the result."""
+    sizes: dict[int, int] = {}
+
+    def keep(x: Tensor) -> Tensor:
+        sizes[x.data_ptr()] = x.numel()
+        return x
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x):
+        result = run()
+    return sum(sizes.values()), result
+
+
+def test_checkpointing_keeps_less_than_half_and_gives_the_same_gradients() -> None:
+    g, d = Generator(64, 64, **SMALL), Discriminator(64, 64, **SMALL)  # type: ignore[arg-type]
+    z, times = torch.randn(4, 512), torch.tensor([[0.0, 3.0, 8.0]]).expand(4, -1)
+    noise = torch.randn(4, g.num_slots(8.0), 512)
+    results = []
+    for checkpointing in (False, True):
+        g.synthesis.checkpointing = d.checkpointing = checkpointing
+        elements, logits = kept(lambda: d(g(z, times, noise), times))
+        parameters = [p for network in (g, d) for p in network.parameters()]
+        results.append((elements, torch.autograd.grad(logits.square().sum(), parameters, allow_unused=True)))
+    (all_of_it, expected), (rest, gradients) = results
+    assert rest < 0.5 * all_of_it
+    for a, b in zip(expected, gradients, strict=True):
+        assert (a is None) == (b is None)
+        if a is not None and b is not None:
+            torch.testing.assert_close(b, a, rtol=1e-4, atol=1e-6 * float(a.abs().max()))

@@ -13,7 +13,7 @@ from typing import Literal, cast
 import torch
 from torch import Tensor, nn
 
-from styleganv.models.layers import Conv2d, Dense, channels_at, normalize, resolution_levels, working_dtype
+from styleganv.models.layers import Conv2d, Dense, channels_at, normalize, resolution_levels, run_block, working_dtype
 from styleganv.ops import UNIT_GAIN, fewer_elements, leaky_relu, modulated_conv2d
 
 Condition = Literal["modulate+project", "project", "none"]
@@ -69,7 +69,13 @@ class DiscriminatorBlock(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Judges clips of T frames; with T = 1, StyleGAN2's discriminator of images."""
+    """Judges clips of T frames; with T = 1, StyleGAN2's discriminator of images.
+
+    Attributes:
+        checkpointing: compute each block again in the backward pass instead of keeping what it computed: less memory.
+    """
+
+    checkpointing = False
 
     def __init__(
         self,
@@ -137,7 +143,7 @@ class Discriminator(nn.Module):
             x = frames.flatten(0, 1).to(dtype=dtype, memory_format=torch.channels_last)
             x = self.from_rgb(x)
             x = _join_frames(self._judge_frames(x, condition, num_frames), batch)
-            x = _through(self.blocks[self.join :], x, condition)
+            x = self._through(self.blocks[self.join :], x, condition)
             x = self.conv(append_stddev(x.to(frames.dtype)))
             x = self.out(self.dense(x.flatten(1)))
             if condition is None:
@@ -151,14 +157,13 @@ class Discriminator(nn.Module):
         if modulated and fewer_elements(blocks[0].conv0.weight, num_frames, x.shape[2] * x.shape[3]):
             assert condition is not None
             clips = zip(x.split(num_frames), condition.split(1), strict=True)
-            return torch.cat([_through(blocks, clip, c) for clip, c in clips])
-        return _through(blocks, x, condition)
+            return torch.cat([self._through(blocks, clip, c) for clip, c in clips])
+        return self._through(blocks, x, condition)
 
-
-def _through(blocks: Iterable[nn.Module], x: Tensor, condition: Tensor | None) -> Tensor:
-    for block in blocks:
-        x = block(x, condition)
-    return x
+    def _through(self, blocks: Iterable[nn.Module], x: Tensor, condition: Tensor | None) -> Tensor:
+        for block in blocks:
+            x = run_block(block, x, condition, again=self.checkpointing)
+        return x
 
 
 def _join_frames(x: Tensor, batch: int) -> Tensor:

@@ -5,10 +5,12 @@ not depend on a gradient's size, moves all layers at the same relative speed (Ka
 """
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from styleganv.errors import StyleganvError
 from styleganv.ops import UNIT_GAIN, bias_act, fir_filter2d, leaky_relu
@@ -74,6 +76,14 @@ class Conv2d(nn.Module):
         else:
             x = F.conv2d(fir_filter2d(x, padding=2), weight, bias, stride=2)
         return leaky_relu(x) if self.activate else x
+
+
+def run_block(block: nn.Module, *inputs: Tensor | None, again: bool) -> Any:
+    """`block(*inputs)`; with `again`, what it computes is not kept for the backward pass but computed again there
+    (differentiable twice)."""
+    if again and torch.is_grad_enabled():
+        return checkpoint(block, *inputs, use_reentrant=False)
+    return block(*inputs)
 
 
 def normalize(x: Tensor) -> Tensor:

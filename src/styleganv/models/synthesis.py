@@ -8,7 +8,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from styleganv.models.layers import Dense, channels_at, working_dtype
+from styleganv.models.layers import Dense, channels_at, run_block, working_dtype
 from styleganv.ops import UNIT_GAIN, fewer_elements, leaky_relu, modulated_conv2d, upsample2d
 
 
@@ -66,7 +66,13 @@ class SynthesisBlock(nn.Module):
 
 
 class Synthesis(nn.Module):
-    """`styles [B, L, w_dim]` and motion codes `v [B, T, v_dim]` → frames `[B, T, 3, H, W]`."""
+    """`styles [B, L, w_dim]` and motion codes `v [B, T, v_dim]` → frames `[B, T, 3, H, W]`.
+
+    Attributes:
+        checkpointing: compute each block again in the backward pass instead of keeping what it computed: less memory.
+    """
+
+    checkpointing = False
 
     def __init__(
         self,
@@ -118,7 +124,7 @@ class Synthesis(nn.Module):
                         for b, (clip_x, clip_image) in enumerate(clips)
                     ]
                 )
-            x, image = block(x, image, styles)
+            x, image = run_block(block, x, image, styles, again=self.checkpointing)
         assert image is not None
         return image
 

@@ -71,6 +71,7 @@ class GanTrainer:
         training, pixels = settings.training, generator.height * generator.width
         self.generator = generator.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.discriminator = discriminator.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.generator.synthesis.checkpointing = self.discriminator.checkpointing = training.checkpointing
         self.generator_ema = copy.deepcopy(self.generator).eval().requires_grad_(False)
         gamma = training.r1_gamma
         self.gamma = training.r1_scale * pixels / training.batch if gamma is None else gamma
