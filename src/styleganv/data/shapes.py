@@ -32,15 +32,12 @@ COLOURS = {
 }
 #: Radius before the shape's own factor in `RADII`, as a fraction of the frame's shorter side.
 SIZES = {"small": 0.185, "large": 0.25}
-#: From the centre to the edge or the corners: pointed shapes look smaller than round ones.
-RADII = {"circle": 0.92, "square": 1.045, "triangle": 1.1, "star": 1.1}
-#: Corners, inner over outer radius, and the angle of a corner in radians.
-POLYGONS = {
-    "square": (4, math.cos(math.pi / 4), math.pi / 4),
-    "triangle": (3, 0.5, -math.pi / 2),
-    "star": (5, 0.5, -math.pi / 2),
-}
+#: Of a circle, from the centre to a triangle's corners, and half the length of a bar (lying) or a pillar (standing):
+#: shapes that a small network can tell apart long before its edges are sharp.
+RADII = {"circle": 0.92, "triangle": 1.1, "bar": 1.1, "pillar": 1.1}
 SHAPES = tuple(RADII)
+#: Of a bar or pillar, width over length.
+SLIMNESS = 0.42
 TEXTURES = ("plain", "stripes", "dot")
 PATHS = ("line", "circle", "pendulum", "zigzag")
 #: Frame widths travelled in 32 frames.
@@ -173,17 +170,15 @@ def draw_video(factors: Factors, num_frames: int, height: int, width: int, fps: 
 def _distance(shape: str, across: NDArray, down: NDArray, radius: float) -> NDArray:
     """Signed distance to the shape's edge in pixels, negative inside; exact near edges."""
     radius *= RADII[shape]
-    length = np.hypot(across, down)
     if shape == "circle":
-        return length - radius
-    corners, inner, first = POLYGONS[shape]
-    # Folding the plane by the symmetries of the shape leaves a single edge, from an outer to an inner corner.
-    sector = 2 * math.pi / corners
-    angle = np.abs((np.arctan2(down, across) - np.float32(first) + sector / 2) % sector - sector / 2)
-    u, v = length * np.cos(angle), length * np.sin(angle)
-    edge_u = radius * (inner * math.cos(sector / 2) - 1)
-    edge_v = radius * inner * math.sin(sector / 2)
-    return ((u - radius) * edge_v - v * edge_u) / math.hypot(edge_u, edge_v)
+        return np.hypot(across, down) - radius
+    if shape == "triangle":  # inside where all three edges are below
+        sides = [across * math.sin(turn) - down * math.cos(turn) for turn in (math.pi / 3, math.pi, -math.pi / 3)]
+        return np.maximum.reduce(np.broadcast_arrays(*sides)) - radius / 2
+    long, short = np.abs(across), np.abs(down)
+    if shape == "pillar":
+        long, short = short, long
+    return np.maximum(long - radius, short - radius * SLIMNESS)
 
 
 def _texture(texture: str, across: NDArray, down: NDArray, side: int) -> NDArray:
