@@ -91,13 +91,13 @@ def available_memory_gib(device: torch.device) -> float:
 
 
 def least_memory_gib(settings: Settings, data: VideoDataset) -> float:
-    """A lower bound for a step's memory: the full-resolution activations of R1, the most of all updates
-    (forward, backward and its graph: at least 8 float32 maps a frame)."""
+    """A lower bound for a step's memory: the full-resolution activations of R1, the most of all updates (forward,
+    backward and its graph: at least 8 float32 maps a frame, 2 with checkpointing)."""
     training, model = settings.training, settings.model
     channels = min(model.channel_base // max(data.height, data.width), model.channel_max)
     clips = training.micro_batch or training.batch // distributed.world_size()
-    maps = clips * training.frames * channels * data.height * data.width * 4 * 8
-    return maps / 2**30
+    maps = 2 if training.checkpointing else 8
+    return maps * clips * training.frames * channels * data.height * data.width * 4 / 2**30
 
 
 def rehearse(settings: Settings, data: VideoDataset, clips: RealClips, device: torch.device) -> str:
@@ -139,7 +139,7 @@ def rehearse(settings: Settings, data: VideoDataset, clips: RealClips, device: t
 def out_of_memory(reason: str) -> StyleganvError:
     return StyleganvError(
         f"The memory does not suffice for these settings ({reason}): lower --micro-batch (for example to 4), "
-        "--batch, or --channel-base."
+        "add --checkpointing, or lower --batch or --channel-base."
     )
 
 
