@@ -307,3 +307,5 @@ def test_processes_share_the_seeds(folder: Path, tmp_path: Path, monkeypatch: py
         monkeypatch.setenv("RANK", str(rank))
         paths = generate(folder, tmp_path, seeds=range(5), seconds=0.2)
         assert [path.name for path in paths] == [f"seed{seed:04d}.mp4" for seed in seeds]
+        grid = generate(folder, tmp_path, seeds=range(2), seconds=0.2, format="grid")
+        assert len(grid) == (2 if rank == 0 else 0)

@@ -76,6 +76,8 @@ def generate(
         )
 
     if format == "grid":
+        if not distributed.share([out]):  # the first process writes it
+            return []
         motions = seeds if motion_seeds is None else motion_seeds
         streams = [[frames(seed, motion) for seed in seeds] for motion in motions]
         return _write_grid(out, streams, total, rate, scale=scale, quality=quality)
