@@ -56,7 +56,7 @@ class TrainingSettings:
     micro_batch: int | None = None
     """Clips at a time in one process, to save memory (a multiple of 4); None takes them all at once."""
     checkpointing: bool = False
-    """Compute activations again in the backward pass instead of keeping them: half the memory, a third more time."""
+    """Compute activations again in the backward pass instead of keeping them: less memory, slower steps."""
     frames: int = 3
     """Frames a clip, T; 2 or 3."""
     max_span: int = 32

@@ -13,6 +13,7 @@ Times are in seconds of the data's clock outside, in frames of the data inside.
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
 from fractions import Fraction
 from functools import lru_cache
@@ -238,7 +239,8 @@ class VideoGenerator:
         if folded is None:
             synthesis = self.generator.synthesis
             dtype = torch.bfloat16 if self.precision == "bfloat16" else torch.float32
-            folded = FoldedSynthesis(synthesis, w.expand(synthesis.num_styles, -1), dtype=dtype)
+            with self._memory_suffices():
+                folded = FoldedSynthesis(synthesis, w.expand(synthesis.num_styles, -1), dtype=dtype)
             self._folded[key] = folded
         return folded
 
@@ -265,16 +267,20 @@ class VideoGenerator:
         """Codes `[CHUNK, v_dim]` on the CPU → uint8 `[CHUNK, H, W, 3]`; None gives an image model's one."""
         # Algorithms chosen by speed, or that add in any order, would let a frame depend on the run.
         exact = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
+        with exact, self._memory_suffices():
+            frames = synthesis(None if codes is None else codes.to(self.device))
+        levels = (frames * 127.5 + 127.5).round().clamp(0, 255).to(torch.uint8)
+        return levels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+
+    @contextmanager
+    def _memory_suffices(self) -> Iterator[None]:
         try:
-            with exact:
-                frames = synthesis(None if codes is None else codes.to(self.device))
+            yield
         except torch.OutOfMemoryError as error:
             raise StyleganvError(
                 f"The memory of {self.device} is full: stop other programs on it, choose precision bfloat16, "
                 "or device cpu."
             ) from error
-        levels = (frames * 127.5 + 127.5).round().clamp(0, 255).to(torch.uint8)
-        return levels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
 
 
 def _device(device: str | torch.device | None) -> torch.device:
