@@ -62,9 +62,13 @@ class FoldedSynthesis:
 
     def _conv(self, conv: ModulatedConv, w: Tensor) -> _Plain:
         kernel = modulated_kernel(conv.weight, conv.affine(w)[0], gain=UNIT_GAIN)
-        if conv.up and in_phases(kernel.device, self.dtype):
-            kernel = phases(kernel)
-        return _Plain(self._stored(kernel), (conv.bias * UNIT_GAIN).to(self.dtype), conv.up)
+        bias = (conv.bias * UNIT_GAIN).to(self.dtype)
+        if not conv.up:
+            return _Plain(self._stored(kernel), bias)
+        if in_phases(kernel.device, self.dtype):
+            return _Plain(self._stored(phases(kernel)), bias, up=True)
+        # Transposed convolutions want the input channels first, and would copy any other order at every call.
+        return _Plain(self._stored(kernel.transpose(0, 1)).transpose(0, 1), bias, up=True)
 
     def _rgb(self, to_rgb: ToRGB, w: Tensor) -> _Plain:
         kernel = modulated_kernel(to_rgb.weight, to_rgb.affine(w)[0] * to_rgb.style_gain, demodulate=False)
