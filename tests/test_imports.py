@@ -12,12 +12,17 @@ ROOT = Path(__file__).resolve().parents[1] / "src" / "styleganv"
 LAYERS = [
     {"errors", "files", "clip", "noise", "ops", "recipes", "distributed"},
     {"models", "data", "render"},
-    {"video_generator", "video_files"},
+    {"video_generator", "video_files", "metrics"},
     {"training"},
     {"demo", "cli"},
 ]
 LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}
-STRANGERS = {"models": {"data", "render"}, "data": {"models", "render"}, "render": {"models", "data"}}
+STRANGERS = {
+    "metrics": {"models"},
+    "models": {"data", "render"},
+    "data": {"models", "render"},
+    "render": {"models", "data"},
+}
 HEAVY = {"torch", "av", "PIL", "matplotlib", "tensorboard", "scipy"}
 
 

@@ -207,6 +207,10 @@ class VideoGenerator:
         first, step = Fraction(start) * ticks, ticks / Fraction(fps)
         return (round(first + i * step) / TICKS for i in count())
 
+    def class_of(self, seed: int) -> int:
+        """The class of a conditional model's video where no label is given."""
+        return noise.uniform_integer(seed, noise.CLASS, self.generator.num_classes)
+
     def _one_hot(self, seed: int, label: str | int | None) -> Tensor | None:
         """`[1, K]` on the CPU; None for an unconditional model."""
         classes = self.generator.num_classes
@@ -215,7 +219,7 @@ class VideoGenerator:
                 raise StyleganvError(f"This model has no classes: leave out the label {label}.")
             return None
         if label is None:
-            index = noise.uniform_integer(seed, noise.CLASS, classes)
+            index = self.class_of(seed)
         elif label in self.class_names:
             index = self.class_names.index(str(label))
         else:

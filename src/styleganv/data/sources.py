@@ -84,6 +84,11 @@ class VideoSource:
         if size is None:
             raise StyleganvError(f"{self._shown(self.files[0])} holds no frames: remove or replace it.")
 
+    def bytes_of(self, file: str) -> bytes:
+        """One of its files as it is stored; OSError where it is damaged."""
+        opened = self._open(file)
+        return Path(opened).read_bytes() if isinstance(opened, str) else opened.getvalue()
+
     def _shown(self, file: str) -> str:
         return f"{self.root}/{file}"
 

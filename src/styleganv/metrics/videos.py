@@ -1,0 +1,187 @@
+"""Videos to be judged, wherever they come from: a prepared data set, a model, or any program's video files.
+
+Shapes: T frames, H height, W width. Frames are uint8 RGB `[T, 3, H, W]` in 0..255; times are in frames.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from functools import cached_property, lru_cache
+from itertools import islice
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from styleganv.data.dataset import VideoDataset
+from styleganv.data.sources import VideoSource, find_videos
+from styleganv.errors import StyleganvError
+from styleganv.video_generator import VideoGenerator, load
+
+Frames = NDArray[np.uint8]
+
+
+class Videos(Protocol):
+    """A collection of videos of one size and rate, of which any frames can be had by number.
+
+    Attributes:
+        name: what a person calls it.
+        fps: frames a second.
+        height, width: of every frame, in pixels.
+        class_names: of the labels; empty without classes.
+        count: how many videos there are; None for a model, which has one for every number.
+        identity: what must be printed with a number about it, so that another person gets the same one: kind,
+            content hash, storage. JSON.
+    """
+
+    name: str
+    fps: float
+    height: int
+    width: int
+    class_names: list[str]
+    count: int | None
+
+    @property
+    def identity(self) -> dict[str, Any]: ...
+
+    def length(self, index: int) -> int | None:
+        """Frames of a video; None where it never ends."""
+
+    def label(self, index: int) -> int | None:
+        """The index of its class among `class_names`, or None."""
+
+    def read(self, index: int, frames: Sequence[int] | NDArray[np.integer]) -> Frames:
+        """Frames of one video by their numbers (increasing), uint8 `[T, 3, H, W]`."""
+
+
+def open_videos(path: Path | str, *, psi: float = 1.0, device: str | None = None) -> Videos:
+    """What is at `path`: a data set (a zip that `styleganv prepare` wrote), a model folder or run, or videos (a file,
+    a folder, or a zip of them).
+
+    Args:
+        psi: truncation of a model.
+        device: of a model; the GPU, if there is one, where left out.
+
+    Raises:
+        StyleganvError: if there is nothing at `path` that can be watched.
+    """
+    path = Path(path)
+    if path.is_dir() and any((path / place / "config.json").is_file() for place in (".", "model")):
+        return ModelVideos(load(path, device=device), name=str(path), psi=psi)
+    if path.suffix.lower() == ".zip" and path.is_file():
+        try:
+            return DatasetVideos(VideoDataset(path))
+        except StyleganvError as error:
+            if "no dataset.json" not in str(error):
+                raise
+    return FileVideos(path)
+
+
+class DatasetVideos:
+    """The videos of a prepared data set."""
+
+    def __init__(self, data: VideoDataset) -> None:
+        self.data, self.name = data, str(data.path)
+        self.fps, self.height, self.width = data.fps, data.height, data.width
+        self.class_names = data.class_names
+        self.count: int | None = len(data)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        return {"kind": "data set", "sha256": self.data.content_hash, "storage": self.data.encoding}
+
+    def length(self, index: int) -> int:
+        return self.data.videos[index].num_frames
+
+    def label(self, index: int) -> int | None:
+        return self.data.videos[index].label
+
+    def read(self, index: int, frames: Sequence[int] | NDArray[np.integer]) -> Frames:
+        return self.data.read(index, frames)
+
+
+class ModelVideos:
+    """The endless videos of a model: video number i is that of seed i (content, motion and class)."""
+
+    count: int | None = None
+
+    def __init__(self, generator: VideoGenerator, *, name: str = "model", psi: float = 1.0) -> None:
+        self.generator, self.name, self.psi = generator, name, psi
+        self.fps, self.height, self.width = generator.fps, generator.height, generator.width
+        self.class_names = generator.class_names
+
+    @cached_property
+    def identity(self) -> dict[str, Any]:
+        digest = hashlib.sha256()
+        for name, tensor in sorted(self.generator.generator.state_dict().items()):
+            digest.update(name.encode() + tensor.detach().cpu().float().numpy().tobytes())
+        return {
+            "kind": "model",
+            "sha256": digest.hexdigest(),
+            "storage": {"format": "none"},
+            "psi": self.psi,
+            "precision": self.generator.precision,
+        }
+
+    def length(self, index: int) -> None:
+        return None
+
+    def label(self, index: int) -> int | None:
+        return self.generator.class_of(index) if self.class_names else None
+
+    def read(self, index: int, frames: Sequence[int] | NDArray[np.integer]) -> Frames:
+        """Frames at equal distances are one video at a lower rate, which is as cheap as it is short."""
+        numbers = np.asarray(frames)
+        steps = np.diff(numbers)
+        if len(numbers) > 1 and (steps != steps[0]).any():
+            return np.concatenate([self.read(index, [number]) for number in numbers])
+        fps = self.fps / steps[0] if len(numbers) > 1 else self.fps
+        stream = self.generator.stream(seed=index, start=numbers[0] / self.fps, fps=fps, psi=self.psi)
+        return np.stack([frame.transpose(2, 0, 1) for frame in islice(stream, len(numbers))])
+
+
+class FileVideos:
+    """Video files or folders of images, as any program writes them; all of one size."""
+
+    def __init__(self, path: Path | str) -> None:
+        self.sources: list[VideoSource] = find_videos(path)
+        self.name = str(path)
+        self.count: int | None = len(self.sources)
+        self.fps = self.sources[0].native_fps() or 25.0
+        self.height, self.width = self._decoded(0).shape[2:]
+        names = sorted({video.class_name for video in self.sources if video.class_name is not None})
+        self.class_names = names if len(names) > 1 else []
+
+    @cached_property
+    def identity(self) -> dict[str, Any]:
+        digest = hashlib.sha256()
+        for video in self.sources:
+            for file in video.files:
+                digest.update(f"{file} {hashlib.sha256(video.bytes_of(file)).hexdigest()}\n".encode())
+        return {"kind": "video files", "sha256": digest.hexdigest(), "storage": {"format": "as the files are"}}
+
+    def length(self, index: int) -> int:
+        """Known only by decoding: what headers say is often wrong."""
+        return len(self._decoded(index))
+
+    def label(self, index: int) -> int | None:
+        name = self.sources[index].class_name
+        return self.class_names.index(name) if name in self.class_names else None
+
+    def read(self, index: int, frames: Sequence[int] | NDArray[np.integer]) -> Frames:
+        video = self._decoded(index)
+        if video.shape[2:] != (self.height, self.width):
+            raise StyleganvError(
+                f"{self.sources[index].name} in {self.name} is {video.shape[3]}x{video.shape[2]} but the first is "
+                f"{self.width}x{self.height}: make one size of them with `styleganv prepare`."
+            )
+        return video[np.asarray(frames)]
+
+    def _decoded(self, index: int) -> Frames:
+        return _decode(self.sources[index])
+
+
+@lru_cache(maxsize=2)
+def _decode(video: VideoSource) -> Frames:
+    """All frames, kept for the reads that follow on the same video."""
+    return np.stack([frame.transpose(2, 0, 1) for frame in video.frames()])
