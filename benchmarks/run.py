@@ -10,6 +10,7 @@ the same run and precision; operations are those PyTorch's own counter finds. Th
 
 import argparse
 import datetime
+import multiprocessing
 import os
 import platform
 import statistics
@@ -34,6 +35,7 @@ from styleganv.models import Generator
 from styleganv.recipes import ModelSettings, Settings, TrainingSettings
 from styleganv.training.feed import RealClips, real_batches
 from styleganv.training.gan import GanTrainer, build_networks
+from styleganv.training.memory import step_memory_gib
 from styleganv.training.report import peak_memory_gib
 from styleganv.video_generator import CHUNK, VideoGenerator
 
@@ -147,7 +149,7 @@ class Step:
         settings = Settings(model=ModelSettings(**model), training=training)  # type: ignore[arg-type]
         settings = replace(settings, augment=replace(settings.augment, augment_p=0.5))
         self.clips = RealClips(data, num_frames=frames, max_span=32, seed=0, mirror=False, conditional=False)
-        self.trainer = GanTrainer(settings, *build_networks(settings, data), device=device)
+        self.trainer = GanTrainer(settings, *build_networks(settings, data, device))
         batches = real_batches(self.clips, first=0, batch=self.batch, rank=0, world_size=1, workers=0, device=device)
         self.real = next(batches)
 
@@ -215,6 +217,54 @@ def reading(device: torch.device, sizes: list[int], repeats: int) -> Iterator[Ro
             yield Row(f"read {size}², clips of 3 frames, one process", f"{count / seconds:,.0f} clips/s")
 
 
+#: Resolution, frames a clip, clips at a time, checkpointing: what fits the memory of a GPU, or of a small machine.
+MEMORY = ((64, 3, 4, False), (128, 3, 4, False), (128, 3, 4, True), (256, 3, 4, False), (256, 3, 4, True))
+MEMORY_GPU = (*MEMORY, (512, 3, 4, False), (512, 3, 4, True), (1024, 2, 4, False), (1024, 2, 4, True))
+
+
+def memory(device: torch.device, sizes: list[int], repeats: int) -> Iterator[Row]:
+    """What a training step with R1 takes, measured in a process of its own, and what was foretold."""
+    for size, frames, clips, checkpointing in MEMORY_GPU if device.type == "cuda" else MEMORY:
+        if size not in sizes:
+            continue
+        for precision in DTYPES:
+            with multiprocessing.get_context("spawn").Pool(1) as pool:
+                foretold, taken = pool.apply(_step_memory, (device, size, frames, clips, checkpointing, precision))
+            yield Row(
+                f"train {size}², {precision}, {clips} clips of {frames} frames{', checkpointing' * checkpointing}",
+                f"foretold {foretold:.1f} GiB ({foretold / taken - 1:+.0%})",
+                "",
+                f"{taken:.1f} GiB",
+            )
+
+
+def _step_memory(
+    device: torch.device, size: int, frames: int, clips: int, checkpointing: bool, precision: str
+) -> tuple[float, float]:
+    wide = ModelSettings(channel_base=32768 if size > 256 else 16384)
+    training = TrainingSettings(batch=clips, frames=frames, precision=precision, checkpointing=checkpointing)  # type: ignore[arg-type]
+    settings = Settings(model=wide, training=training)
+    with tempfile.TemporaryDirectory() as folder:
+        make_shapes(Path(folder) / "data.zip", num_videos=4, num_frames=40, resolution=(size, size))
+        data = VideoDataset(Path(folder) / "data.zip")
+        real = RealClips(data, num_frames=frames, max_span=32, seed=0, mirror=False, conditional=False)
+        foretold = step_memory_gib(settings, real, device)
+        batch = next(real_batches(real, first=0, batch=clips, rank=0, world_size=1, workers=0, device=device))
+        before = memory_gib(device)
+        trainer = GanTrainer(settings, *build_networks(settings, data, device))
+        for _ in range(2):  # the second with what the optimisers keep
+            trainer.step = 0
+            trainer.train_step(real, batch)
+        return foretold, peak_memory_gib(device) - before
+
+
+def memory_gib(device: torch.device) -> float:
+    """What is taken now: of the GPU, or by this process (Linux)."""
+    if device.type == "cuda":
+        return torch.cuda.memory_allocated(device) / 2**30
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**30
+
+
 def encoding(device: torch.device, sizes: list[int], repeats: int) -> Iterator[Row]:
     """H.264 of frames that are there already."""
     for size in sizes:
@@ -229,7 +279,13 @@ def encoding(device: torch.device, sizes: list[int], repeats: int) -> Iterator[R
             yield Row(f"encode {size}², H.264", f"{len(frames) / seconds:,.0f} frames/s")
 
 
-PARTS = {"generation": generation, "training": training, "reading": reading, "encoding": encoding}
+PARTS = {
+    "generation": generation,
+    "training": training,
+    "memory": memory,
+    "reading": reading,
+    "encoding": encoding,
+}
 
 
 def machine(device: torch.device) -> str:

@@ -7,7 +7,8 @@ import torch
 from torch import nn
 from torch.autograd import gradcheck, gradgradcheck
 
-from styleganv.training.losses import discriminator_loss, generator_loss, r1_penalty
+from styleganv.models import Discriminator
+from styleganv.training.losses import discriminator_loss, generator_loss, r1_penalty, r1_penalty_clip_by_clip
 
 
 def softplus(x: float) -> float:
@@ -64,6 +65,24 @@ def test_r1_of_a_curved_judge_against_differences() -> None:
             slope = (judge((x[clip] + e)[None]) - judge((x[clip] - e)[None])) / (2 * step)
             squares += slope.item() ** 2
         assert penalty[clip].item() == pytest.approx(squares / 2, rel=1e-6)
+
+
+@pytest.mark.parametrize("condition", ["modulate+project", "project", "none"])
+def test_r1_clip_by_clip_is_the_same(condition: str) -> None:
+    judge = Discriminator(32, 32, condition=condition, channel_base=256, channel_max=8, condition_dim=16).double()  # type: ignore[arg-type]
+    frames = torch.randn(8, 3, 3, 32, 32, generator=torch.Generator().manual_seed(1)).double().requires_grad_()
+    times = torch.arange(8)[:, None] * torch.tensor([0, 1, 3])
+    whole = r1_penalty(judge(frames, times), frames)
+    expected = torch.autograd.grad(whole.mean(), list(judge.parameters()), allow_unused=True)
+    for judge.checkpointing in (False, True):
+        judge.zero_grad()
+        parts = r1_penalty_clip_by_clip(judge, frames.detach(), times, None)
+        torch.testing.assert_close(parts, whole.detach())
+        parts.mean().backward()
+        for parameter, gradient in zip(judge.parameters(), expected, strict=True):
+            assert (parameter.grad is None) == (gradient is None)
+            if gradient is not None:
+                torch.testing.assert_close(parameter.grad, gradient)
 
 
 def test_r1_without_a_second_derivative_is_an_error() -> None:

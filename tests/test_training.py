@@ -8,6 +8,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,6 +29,7 @@ from styleganv.training.checkpoint import load_checkpoint
 from styleganv.training.feed import RealClips, real_batches
 from styleganv.training.gan import GanTrainer, build_networks
 from styleganv.training.loop import resume, train
+from styleganv.training.memory import OVERHEAD, _LiveBytes, step_memory_gib
 from styleganv.training.report import read_log
 
 CPU = torch.device("cpu")
@@ -146,7 +148,7 @@ def test_micro_batches_accumulate_to_the_whole_batch(shapes: Path, tiny: Setting
     for micro in (8, 4):
         settings = with_training(tiny, micro_batch=micro)
         data = VideoDataset(shapes)
-        trainer = GanTrainer(settings, *build_networks(settings, data), device=CPU)
+        trainer = GanTrainer(settings, *build_networks(settings, data))
         clips = RealClips(data, num_frames=3, max_span=32, seed=0, mirror=False, conditional=True)
         batches = real_batches(clips, first=0, batch=8, rank=0, world_size=1, workers=0, device=CPU)
         trainer.train_step(clips, next(batches))
@@ -158,7 +160,7 @@ def test_micro_batches_accumulate_to_the_whole_batch(shapes: Path, tiny: Setting
 @pytest.mark.parametrize("batch", [2, 4, 6, 8])
 def test_fakes_and_reals_are_judged_together_as_they_are_apart(batch: int, shapes: Path, tiny: Settings) -> None:
     data = VideoDataset(shapes)
-    trainer = GanTrainer(tiny, *build_networks(tiny, data), device=CPU)
+    trainer = GanTrainer(tiny, *build_networks(tiny, data))
     random = torch.Generator().manual_seed(0)
     frames = torch.randn(2, batch, 3, 3, 16, 16, generator=random)
     times = torch.rand(2, batch, 3, generator=random, dtype=torch.float64).cumsum(dim=2) * 9
@@ -264,6 +266,38 @@ def test_impossible_settings(
         train(shapes, tmp_path / "run", with_training(tiny, **changes))
 
 
+@pytest.fixture(scope="module")
+def larger_clips(tmp_path_factory: pytest.TempPathFactory) -> RealClips:
+    """Of 64×64, where activations outweigh everything else."""
+    path = tmp_path_factory.mktemp("larger") / "data.zip"
+    make_shapes(path, num_videos=4, num_frames=40, resolution=(64, 64))
+    return RealClips(VideoDataset(path), num_frames=3, max_span=32, seed=0, mirror=False, conditional=False)
+
+
+@pytest.mark.parametrize("changes", [{}, {"micro_batch": 4}, {"batch": 6}, {"checkpointing": True}])
+def test_memory_is_foretold(changes: dict[str, Any], larger_clips: RealClips, tiny: Settings) -> None:
+    """Bytes of tensors without contents against those of real ones, in a step like the ones after the first."""
+    settings, clips = with_training(replace(tiny, model=replace(tiny.model, channel_base=512)), **changes), larger_clips
+    batch = settings.training.batch
+    real = next(real_batches(clips, first=0, batch=batch, rank=0, world_size=1, workers=0, device=CPU))
+    with _LiveBytes() as live:
+        trainer = GanTrainer(settings, *build_networks(settings, clips.data))
+        trainer.train_step(clips, real)
+        live.most, trainer.step = 0, 0
+        trainer.train_step(clips, real)
+    assert step_memory_gib(settings, clips, CPU) == pytest.approx(OVERHEAD["cpu"] * live.most / 2**30, rel=0.1)
+
+
+def test_less_memory_is_foretold_where_less_is_taken(larger_clips: RealClips, tiny: Settings) -> None:
+    wide = replace(tiny, model=replace(tiny.model, channel_base=512))
+
+    def need(**changes: Any) -> float:
+        return step_memory_gib(with_training(wide, **changes), larger_clips, CPU)
+
+    assert need(batch=16, micro_batch=4) < 0.6 * need(batch=16)
+    assert need(batch=16, checkpointing=True) < 0.7 * need(batch=16)
+
+
 def test_an_image_model_a_recurrent_one_and_a_conditional_one_train(
     shapes: Path, tiny: Settings, tmp_path: Path
 ) -> None:
@@ -285,7 +319,7 @@ def test_training_on_one_clip_lowers_its_loss(shapes: Path, tiny: Settings) -> N
     """The discriminator alone learns to tell the real clips from the untrained generator's."""
     settings = with_training(tiny, r1_interval=16)
     data = VideoDataset(shapes)
-    trainer = GanTrainer(settings, *build_networks(settings, data), device=CPU)
+    trainer = GanTrainer(settings, *build_networks(settings, data))
     clips = RealClips(data, num_frames=3, max_span=32, seed=0, mirror=False, conditional=True)
     real = next(real_batches(clips, first=0, batch=8, rank=0, world_size=1, workers=0, device=CPU))
     real = replace(real, frames=real.frames.float() / 127.5 - 1)

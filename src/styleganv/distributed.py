@@ -7,6 +7,7 @@ minibatch standard deviation are those of the whole batch, and one process or ma
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TypeVar
 
 import torch
@@ -16,12 +17,29 @@ from torch import Tensor, nn
 T = TypeVar("T")
 
 
+_alone: ContextVar[bool] = ContextVar("alone", default=False)
+
+
+def _together() -> bool:
+    return dist.is_initialized() and not _alone.get()
+
+
 def rank() -> int:
-    return dist.get_rank() if dist.is_initialized() else 0
+    return dist.get_rank() if _together() else 0
 
 
 def world_size() -> int:
-    return dist.get_world_size() if dist.is_initialized() else 1
+    return dist.get_world_size() if _together() else 1
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Within it this process acts as if it were the only one."""
+    token = _alone.set(True)
+    try:
+        yield
+    finally:
+        _alone.reset(token)
 
 
 def share(items: Sequence[T]) -> Sequence[T]:

@@ -132,25 +132,34 @@ class Discriminator(nn.Module):
         Returns:
             logits `[B]`, float32 also under autocast.
         """
-        batch, num_frames = frames.shape[:2]
+        num_frames = frames.shape[1]
         if num_frames != self.num_frames:
             raise ValueError(f"this discriminator judges clips of {self.num_frames} frames, got {num_frames}")
         dtype = working_dtype(frames)
         with torch.autocast(frames.device.type, enabled=False):
-            condition = None
-            if self.condition is not None:
-                condition = self.condition(times, label if self.num_classes else None)
-            x = frames.flatten(0, 1).to(dtype=dtype, memory_format=torch.channels_last)
-            x = self.from_rgb(x)
-            x = _join_frames(self._judge_frames(x, condition, num_frames), batch)
-            x = self._through(self.blocks[self.join :], x, condition)
-            x = self.conv(append_stddev(x.to(frames.dtype)))
-            x = self.out(self.dense(x.flatten(1)))
-            if condition is None:
-                return x.squeeze(1)
-            return (x * condition).sum(dim=1) / x.shape[1] ** 0.5
+            condition = self.embed(times, label)
+            return self.judge(self.features(frames.to(dtype), condition), condition)
 
-    def _judge_frames(self, x: Tensor, condition: Tensor | None, num_frames: int) -> Tensor:
+    def embed(self, times: Tensor, label: Tensor | None) -> Tensor | None:
+        """The condition `[B, E]`; None for a discriminator without one."""
+        return None if self.condition is None else self.condition(times, label if self.num_classes else None)
+
+    def features(self, frames: Tensor, condition: Tensor | None) -> Tensor:
+        """What is seen in each frame by itself, joined: `[B, T, 3, H, W]` → `[B, T·C, h, w]`."""
+        batch, num_frames = frames.shape[:2]
+        x = self.from_rgb(frames.flatten(0, 1).contiguous(memory_format=torch.channels_last))
+        return _join_frames(self._see_frames(x, condition, num_frames), batch)
+
+    def judge(self, x: Tensor, condition: Tensor | None) -> Tensor:
+        """Joined features → logits `[B]`."""
+        x = self._through(self.blocks[self.join :], x, condition)
+        x = self.conv(append_stddev(x.to(self.out.weight.dtype)))
+        x = self.out(self.dense(x.flatten(1)))
+        if condition is None:
+            return x.squeeze(1)
+        return (x * condition).sum(dim=1) / x.shape[1] ** 0.5
+
+    def _see_frames(self, x: Tensor, condition: Tensor | None, num_frames: int) -> Tensor:
         """Through the blocks that see each frame by itself; where that is less work, clip by clip."""
         blocks = cast(list[DiscriminatorBlock], list(self.blocks[: self.join]))
         modulated = condition is not None and blocks and blocks[0].affine is not None

@@ -34,6 +34,11 @@ def noise_from_tensor(noise: Tensor) -> SlotNoise:
     return noise_of
 
 
+def _slots_held(noise: SlotNoise) -> int | None:
+    """How many slots the noise holds, if it says so (training's does): it spares a GPU the wait for the times."""
+    return getattr(noise, "num_slots", None)
+
+
 class MotionConv1d(nn.Module):
     """Unpadded 1-D convolution with leaky ReLU, without the sqrt(2) gain, learning rate × 0.01."""
 
@@ -162,7 +167,8 @@ class Motion(nn.Module):
         batch, num_times = slot.shape
         clip = torch.arange(batch, device=slot.device)
         first, last = slot.amin(dim=1), slot.amax(dim=1) + 1
-        count = int((last - first).max()) + 1
+        held = _slots_held(noise)
+        count = int((last - first).max()) + 1 if held is None else held - self.reach
         if count + self.reach > num_times * (2 + self.reach):
             # Times far apart: a window of noise for each time costs less than one window over all of them.
             window = slot.flatten()[:, None] + torch.arange(2 + self.reach, device=slot.device)
@@ -198,7 +204,7 @@ class RecurrentMotion(nn.Module):
         slot = torch.floor(times).long()
         clip = torch.arange(len(times), device=times.device)
         weight: Tensor = self.lstm.weight_ih_l0  # type: ignore[assignment]
-        slots = torch.arange(int(slot.max()) + 2, device=slot.device).expand(len(slot), -1)
+        slots = torch.arange(_slots_held(noise) or int(slot.max()) + 2, device=slot.device).expand(len(slot), -1)
         slots = slots.minimum(slot.amax(dim=1, keepdim=True) + 1)
         x = noise(clip, slots).to(device=weight.device, dtype=weight.dtype)
         if label is not None:

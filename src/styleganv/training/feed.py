@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 from styleganv.clip import Clip
 from styleganv.data.dataset import VideoDataset
 from styleganv.data.sampling import FAKE, REAL, VideoOrder, clip_random, draw_fake_times, draw_real_frames
-from styleganv.models.motion import Motion, RecurrentMotion, SlotNoise
+from styleganv.models.motion import Motion, RecurrentMotion
 
 
 class RealClips(Dataset[tuple[Tensor, Tensor, Tensor]]):
@@ -100,8 +100,23 @@ class FakeInputs:
 
     z: Tensor
     times: Tensor
-    noise: SlotNoise
+    noise: "ClipNoise"
     label: Tensor | None
+
+
+@dataclass(frozen=True)
+class ClipNoise:
+    """A `SlotNoise` of the only slots that B clips see: `slots [B, S, noise_dim]`, from slot `first [B]` of each on."""
+
+    slots: Tensor
+    first: Tensor
+
+    @property
+    def num_slots(self) -> int:
+        return self.slots.shape[1]
+
+    def __call__(self, clip: Tensor, slot: Tensor) -> Tensor:
+        return self.slots[clip[:, None], slot - self.first[clip, None]]
 
 
 def torch_random(device: torch.device, *key: int) -> torch.Generator:
@@ -138,8 +153,5 @@ def fake_inputs(
     z = torch.stack([torch.randn(z_dim, generator=g, device=device) for g in random])
     slots = torch.stack([torch.randn(num_slots, noise_dim, generator=g, device=device) for g in random])
 
-    def noise(clip: Tensor, slot: Tensor) -> Tensor:
-        return slots[clip[:, None], slot - first[clip, None]]
-
     label = torch.stack(labels).to(device)
-    return FakeInputs(z, t, noise, label if label.shape[1] else None)
+    return FakeInputs(z, t, ClipNoise(slots, first), label if label.shape[1] else None)

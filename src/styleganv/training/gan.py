@@ -20,13 +20,16 @@ from styleganv.models.discriminator import STDDEV_GROUP
 from styleganv.recipes import Settings
 from styleganv.training.augment import NUM_UNIFORM, AdaptiveStrength, augment
 from styleganv.training.feed import FakeInputs, RealClips, fake_inputs, torch_random
-from styleganv.training.losses import discriminator_loss, generator_loss, r1_penalty
+from styleganv.training.losses import discriminator_loss, generator_loss, r1_penalty, r1_penalty_clip_by_clip
 
+CPU = torch.device("cpu")
 GENERATOR_PHASE, DISCRIMINATOR_PHASE = 0, 1
 
 
-def build_networks(settings: Settings, data: VideoDataset) -> tuple[Generator, Discriminator]:
-    """Freshly initialised networks for a data set; the same seed gives the same weights."""
+def build_networks(
+    settings: Settings, data: VideoDataset, device: torch.device = CPU
+) -> tuple[Generator, Discriminator]:
+    """Freshly initialised networks for a data set, on a device; the same seed gives the same weights."""
     model, training = settings.model, settings.training
     num_classes = data.num_classes if training.conditional else 0
     with torch.random.fork_rng(devices=[]):
@@ -58,19 +61,18 @@ def build_networks(settings: Settings, data: VideoDataset) -> tuple[Generator, D
             condition=model.condition,
             condition_dim=model.w_dim,
         )
+    for network in (generator, discriminator):
+        network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return generator, discriminator
 
 
 class GanTrainer:
     """Networks, optimisers and augmentation strength; each `update_…` is a part of one training step."""
 
-    def __init__(
-        self, settings: Settings, generator: Generator, discriminator: Discriminator, *, device: torch.device
-    ) -> None:
-        self.settings, self.device = settings, device
+    def __init__(self, settings: Settings, generator: Generator, discriminator: Discriminator) -> None:
+        self.settings, self.device = settings, generator.synthesis.constant.device
         training, pixels = settings.training, generator.height * generator.width
-        self.generator = generator.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.discriminator = discriminator.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.generator, self.discriminator = generator, discriminator
         self.generator.synthesis.checkpointing = self.discriminator.checkpointing = training.checkpointing
         self.generator_ema = copy.deepcopy(self.generator).eval().requires_grad_(False)
         gamma = training.r1_gamma
@@ -85,14 +87,14 @@ class GanTrainer:
             target=settings.augment.augment_target,
             max_p=settings.augment.augment_max_p,
             clips=settings.augment.augment_clips,
-            device=device,
+            device=self.device,
         )
         self.step = 0
-        self.finite = torch.ones((), dtype=torch.bool, device=device)
+        self.finite = torch.ones((), dtype=torch.bool, device=self.device)
         self.statistics: dict[str, list[Tensor]] = {}
         local = training.batch // distributed.world_size()
         self.parts = local // min(training.micro_batch or local, local)
-        self.dtype = working_precision(training.precision, device)
+        self.dtype = working_precision(training.precision, self.device)
 
     @property
     def clips_seen(self) -> int:
@@ -167,9 +169,14 @@ class GanTrainer:
                 mine = slice(part, None, self.parts)
                 frames = self._augmented(real.frames[mine], numbers[mine], purpose=23).detach().requires_grad_()
                 label = None if real.label is None else real.label[mine]
-                penalty = r1_penalty(self.discriminator(frames, real.times[mine], label), frames).mean()
+                penalty = self._r1_penalty(frames, real.times[mine], label).mean()
                 (penalty * weight / self.parts).backward()
                 self._note(r1=penalty)
+
+    def _r1_penalty(self, frames: Tensor, times: Tensor, label: Tensor | None) -> Tensor:
+        if self.settings.training.checkpointing:
+            return r1_penalty_clip_by_clip(self.discriminator, frames, times, label)
+        return r1_penalty(self.discriminator(frames, times, label), frames)
 
     @torch.no_grad()
     def update_ema(self) -> None:
@@ -178,7 +185,8 @@ class GanTrainer:
         if rampup is not None:
             half_life = min(half_life, self.clips_seen * rampup)
         decay = 0.5 ** (self.settings.training.batch / max(half_life, 1e-8))
-        averages, latest = list(self.generator_ema.parameters()), list(self.generator.parameters())
+        averages: list[Tensor] = list(self.generator_ema.parameters())
+        latest: list[Tensor] = list(self.generator.parameters())
         torch._foreach_lerp_(averages, latest, 1 - decay)
         for average, now in zip(self.generator_ema.buffers(), self.generator.buffers(), strict=True):
             average.copy_(now)

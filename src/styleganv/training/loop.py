@@ -63,7 +63,7 @@ def train(
         if finetune is not None:
             start, _ = load_model(finetune)
             settings = _as_trained(settings, start)
-        generator, discriminator = build_networks(settings, dataset)
+        generator, discriminator = build_networks(settings, dataset, device)
         if start is not None:
             try:
                 generator.load_state_dict(start.state_dict())
@@ -72,7 +72,7 @@ def train(
                     f"The model {finetune} does not fit the data "
                     f"({_difference(start.arguments, generator.arguments)}): prepare the data as its own was."
                 ) from error
-        trainer = GanTrainer(settings, generator, discriminator, device=device)
+        trainer = GanTrainer(settings, generator, discriminator)
         if distributed.rank() == 0:
             out.mkdir(parents=True, exist_ok=True)
             save_settings(settings, out / "settings.yaml")
@@ -111,7 +111,7 @@ def resume(run: Path | str, *, data: Path | str | None = None, settings: Setting
                 f"{dataset.path} is not the data set {run} was trained on: give that one with --data, "
                 f"or start a new run with --finetune {run / 'model'}."
             )
-        trainer = GanTrainer(settings, *build_networks(settings, dataset), device=device)
+        trainer = GanTrainer(settings, *build_networks(settings, dataset, device))
         try:
             trainer.load_state_dict(state)
         except (KeyError, ValueError, RuntimeError) as error:

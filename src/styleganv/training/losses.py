@@ -3,6 +3,9 @@
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from styleganv.models import Discriminator
 
 
 def generator_loss(fake: Tensor) -> Tensor:
@@ -26,6 +29,36 @@ def r1_penalty(logits: Tensor, frames: Tensor) -> Tensor:
             would then silently go on without the penalty.
     """
     (gradient,) = torch.autograd.grad(logits.sum(), frames, create_graph=True)
+    return _square_norm(gradient)
+
+
+def r1_penalty_clip_by_clip(
+    discriminator: Discriminator, frames: Tensor, times: Tensor, label: Tensor | None
+) -> Tensor:
+    """`r1_penalty` in the memory that a single clip takes: `[B]`.
+
+    The clips meet only in the small network that judges the joined features. From its slope there, each clip's
+    slope at its frames follows by itself, and what that needs is computed again for the backward pass.
+    """
+    condition = discriminator.embed(times, label)
+    features = discriminator.features(frames, condition)
+    (slope,) = torch.autograd.grad(discriminator.judge(features, condition).sum(), features, create_graph=True)
+
+    def penalty(clip: Tensor, condition: Tensor | None, slope: Tensor) -> Tensor:
+        with torch.enable_grad():
+            clip = clip.detach().requires_grad_()
+            seen = discriminator.features(clip, condition)
+            return _square_norm(*torch.autograd.grad(seen, clip, slope, create_graph=True))
+
+    def one(b: int) -> Tensor:
+        return checkpoint(
+            penalty, frames[[b]], None if condition is None else condition[[b]], slope[[b]], use_reentrant=True
+        )
+
+    return torch.cat([one(b) for b in range(len(frames))])
+
+
+def _square_norm(gradient: Tensor) -> Tensor:
     if not gradient.requires_grad:
         raise RuntimeError("the R1 gradient is detached from the discriminator's weights")
     return gradient.square().sum(dim=(2, 3, 4)).mean(dim=1)

@@ -11,6 +11,7 @@ from styleganv.errors import StyleganvError
 from styleganv.recipes import Settings
 from styleganv.training.feed import RealClips, real_batches
 from styleganv.training.gan import GanTrainer, build_networks
+from styleganv.training.memory import step_memory_gib
 from styleganv.training.report import peak_memory_gib
 
 
@@ -90,16 +91,6 @@ def available_memory_gib(device: torch.device) -> float:
         return float("inf")
 
 
-def least_memory_gib(settings: Settings, data: VideoDataset) -> float:
-    """A lower bound for a step's memory: the full-resolution activations of R1, the most of all updates (forward,
-    backward and its graph: at least 8 float32 maps a frame, 2 with checkpointing)."""
-    training, model = settings.training, settings.model
-    channels = min(model.channel_base // max(data.height, data.width), model.channel_max)
-    clips = training.micro_batch or training.batch // distributed.world_size()
-    maps = 2 if training.checkpointing else 8
-    return maps * clips * training.frames * channels * data.height * data.width * 4 / 2**30
-
-
 def rehearse(settings: Settings, data: VideoDataset, clips: RealClips, device: torch.device) -> str:
     """Three steps on throw-away networks: finds shortages before the run does, and measures its time and memory.
 
@@ -108,10 +99,10 @@ def rehearse(settings: Settings, data: VideoDataset, clips: RealClips, device: t
     Raises:
         StyleganvError: if the memory does not suffice.
     """
-    need, free = least_memory_gib(settings, data), available_memory_gib(device)
+    need, free = step_memory_gib(settings, clips, device), available_memory_gib(device)
     if need > free:
-        raise out_of_memory(f"at least {need:.1f} GiB are needed, {free:.1f} are free")
-    trainer = GanTrainer(settings, *build_networks(settings, data), device=device)
+        raise out_of_memory(f"about {need:.1f} GiB are needed, {free:.1f} are free")
+    trainer = GanTrainer(settings, *build_networks(settings, data, device))
     world, rank, batch = distributed.world_size(), distributed.rank(), settings.training.batch
     real = next(real_batches(clips, first=0, batch=batch, rank=rank, world_size=world, workers=0, device=device))
     seconds = []
