@@ -199,10 +199,15 @@ def draw_masks(shape: str, centre: NDArray, area: NDArray, height: int, width: i
         centre: `[T, 2]`, x and y as fractions of the width and height.
         area: `[T]`, fractions of the frame.
     """
-    area_of_unit = {"circle": math.pi, "triangle": 3 * math.sqrt(3) / 4}.get(shape, 4 * SLIMNESS) * RADII[shape] ** 2
-    radius = np.sqrt(area * height * width / area_of_unit)[:, None, None].astype(np.float32)
+    radius = (size_of_area(shape, area, height, width) * min(height, width))[:, None, None].astype(np.float32)
     across, down = _offsets(centre[:, 0], centre[:, 1], height, width)
     return np.clip(0.5 - _distance(shape, across, down, radius), 0, 1)
+
+
+def size_of_area(shape: str, area: NDArray, height: int, width: int) -> NDArray[np.float64]:
+    """The size, as in `SIZES`, of a shape that covers so much of the frame."""
+    area_of_unit = {"circle": math.pi, "triangle": 3 * math.sqrt(3) / 4}.get(shape, 4 * SLIMNESS) * RADII[shape] ** 2
+    return np.sqrt(area * height * width / area_of_unit) / min(height, width)
 
 
 def _offsets(x: NDArray, y: NDArray, height: int, width: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

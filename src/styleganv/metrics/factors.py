@@ -20,12 +20,14 @@ from styleganv.data.shapes import (
     FPS,
     PATHS,
     SHAPES,
+    SIZES,
     SPEEDS,
     SURGE,
     Measurement,
     draw_masks,
     hue_distances,
     measure,
+    size_of_area,
 )
 from styleganv.errors import StyleganvError
 from styleganv.metrics.paths import fit_path
@@ -47,11 +49,13 @@ FAULTS = {
     "no colour": "frames whose shape is not of one of the data's colours",
     "colour changes": "frames show different colours",
     "path": "the centre follows none of the data's paths",
-    "speed": "it does, but at none of the data's speeds",
+    "speed": "it could, but at none of the data's speeds",
 }
 #: Least intersection over union of a foreground and a shape drawn in its place. Drawn videos after JPEG reach 0.82
 #: at 16² and 0.89 at 32², and 0.87 blurred by σ = 1 pixel at 32²; the best of the wrong shapes 0.72.
 OVERLAP = 0.75
+#: Largest ratio of a shape's size to one of the data's. Of drawn videos it is 1.19 or less, blurred by σ = 2 at 32².
+SIZE_RATIO = 1.3
 #: Least share of one colour in a frame's shape. Drawn videos reach 0.9 at 16² and 0.82 blurred by σ = 2 at 32²; a
 #: shape of two halves has 0.5.
 PURITY = 0.7
@@ -103,28 +107,35 @@ def recover(video: NDArray[np.uint8], fps: float = FPS) -> Recovered:
     path = speed = rhythm = None
     if fit is None or fit.residual > RESIDUAL:
         faults.append("path")
+    elif (speed := _speed_name(fit.speed)) is None:  # a shape that hardly moves is on every path
+        faults.append("speed")
     else:
         path, rhythm = fit.path, fit.rhythm
-        ratio = {name: abs(math.log(fit.speed / known)) for name, known in SPEEDS.items()}
-        speed = min(ratio, key=ratio.__getitem__)
-        if ratio[speed] > math.log(SPEED_RATIO):
-            speed = None
-            faults.append("speed")
     residual = None if fit is None else fit.residual
     return Recovered(shape, colour, path, speed, rhythm, shape_share, colour_share, residual, tuple(faults))
 
 
+def _speed_name(speed: float) -> str | None:
+    apart = {name: abs(math.log(speed / known)) for name, known in SPEEDS.items()}
+    nearest = min(apart, key=apart.__getitem__)
+    return nearest if apart[nearest] <= math.log(SPEED_RATIO) else None
+
+
 def _shapes(found: Measurement) -> NDArray[np.int_]:
-    """`[T]`: which of `SHAPES` overlaps most with the foreground if drawn in its place and size; −1 for none."""
+    """`[T]`: which of `SHAPES` overlaps most with the foreground if drawn in its place and size; −1 for none, or
+    where it is of another size than any of the data: every speck is a circle, and noise fills the frame."""
     best = np.full(len(found.mask), -1)
     seen = np.flatnonzero(found.area > 0)
     mask, height, width = found.mask[seen], *found.mask.shape[1:]
     overlaps = []
     for shape in SHAPES:
         drawn = draw_masks(shape, found.centre[seen], found.area[seen], height, width)
-        overlaps.append(np.minimum(drawn, mask).sum(axis=(1, 2)) / np.maximum(drawn, mask).sum(axis=(1, 2)))
-    overlap = np.stack(overlaps)  # [S, T]
-    best[seen] = np.where(overlap.max(axis=0) >= OVERLAP, overlap.argmax(axis=0), -1)
+        overlap = np.minimum(drawn, mask).sum(axis=(1, 2)) / np.maximum(drawn, mask).sum(axis=(1, 2))
+        size = size_of_area(shape, found.area[seen], height, width)
+        possible = (size > min(SIZES.values()) / SIZE_RATIO) & (size < max(SIZES.values()) * SIZE_RATIO)
+        overlaps.append(np.where(possible, overlap, 0))
+    all_overlaps = np.stack(overlaps)  # [S, T]
+    best[seen] = np.where(all_overlaps.max(axis=0) >= OVERLAP, all_overlaps.argmax(axis=0), -1)
     return best
 
 

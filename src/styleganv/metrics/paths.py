@@ -22,7 +22,8 @@ from styleganv.data.shapes import ANGLES, FPS, PATHS, PULSE, SPEEDS, SURGE, alon
 SPEED_STEP, PULSES, STARTS = 0.06, 8, 48
 #: Speeds from the slowest over this to the fastest times it.
 MARGIN = 1.3
-STEPS, FINE, BEST = 12, 1e-4, 3  # of the refinement: steps, difference for a slope, candidates of each kind
+#: Of the refinement: kinds of path, candidates of each, steps, difference for a slope.
+KINDS, BEST, STEPS, FINE = 4, 3, 12, 1e-4
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,9 @@ def fit_path(centre: NDArray[np.floating], fps: float = FPS) -> PathFit | None:
     if seen.sum() < 8:
         return None
     times = np.arange(len(centre)) * (FPS / fps)
-    fits = [_refine(kind, guesses, centre[seen], times[seen]) for kind, guesses in _guesses(centre, seen, fps)]
+    whole = np.stack([np.interp(times, times[seen], axis[seen]) for axis in centre.T])
+    likely = sorted((_guesses(*entry, whole) for entry in _bank(len(centre), fps)), key=lambda guess: guess[0])
+    fits = [_refine(kind, guesses, centre[seen], times[seen]) for _, kind, guesses in likely[:KINDS]]
     return min(fits, key=lambda fit: fit.residual)
 
 
@@ -82,8 +85,9 @@ def _kinds() -> list[_Kind]:
 
 
 @lru_cache(maxsize=2)
-def _bank(num_frames: int, fps: float) -> list[tuple[_Kind, NDArray, NDArray]]:
-    """Of each kind its parameters `[K, 4]` and points float32 `[K / S, S, T, 2]`, S starts running fastest."""
+def _bank(num_frames: int, fps: float) -> list[tuple[_Kind, NDArray, NDArray, NDArray]]:
+    """Of each kind its motions from S starts: parameters `[K, S, 4]`; float32 x and y `[2, K, S, T]` and the sums of
+    their squares over time `[2, K, S]`."""
     times = np.arange(num_frames) * (FPS / fps)
     slowest, fastest = min(SPEEDS.values()) / MARGIN, max(SPEEDS.values()) * MARGIN
     speeds = np.arange(math.log(slowest), math.log(fastest) + SPEED_STEP, SPEED_STEP)
@@ -92,26 +96,30 @@ def _bank(num_frames: int, fps: float) -> list[tuple[_Kind, NDArray, NDArray]]:
     for kind in _kinds():
         pulses = np.arange(PULSES) * PULSE / PULSES if SURGE[kind.rhythm] else np.zeros(1)
         motions = np.array([(start, start, *motion) for motion in itertools.product(speeds, pulses) for start in starts])
-        points = kind.points(times, motions).astype(np.float32)
-        bank.append((kind, motions.reshape(-1, STARTS, 4), points.reshape(-1, STARTS, num_frames, 2)))
+        points = np.moveaxis(kind.points(times, motions), -1, 0).reshape(2, -1, STARTS, num_frames)
+        squares = np.square(points).sum(axis=-1).astype(np.float32)
+        bank.append((kind, motions.reshape(-1, STARTS, 4), np.ascontiguousarray(points, np.float32), squares))
     return bank
 
 
-def _guesses(centre: NDArray, seen: NDArray, fps: float) -> Any:
-    """Of each kind the `BEST` parameters `[BEST, 4]`, each with another speed or pulse."""
-    for kind, motions, points in _bank(len(centre), fps):
-        target = centre[seen].astype(np.float32)
-        error = np.square(points[:, :, seen] - target).sum(axis=2)  # [K / S, S, 2]
-        rows = np.arange(len(motions))
-        if kind.path == "line":  # its two coordinates begin independently
-            across, down = error.argmin(axis=1).T
-        else:
-            across = down = error.sum(axis=2).argmin(axis=1)
-        total = error[rows, across, 0] + error[rows, down, 1]
-        best = np.argsort(total)[:BEST]
-        guesses = motions[best, across[best]].copy()
-        guesses[:, 1] = motions[best, down[best], 1]
-        yield kind, guesses
+def _guesses(
+    kind: _Kind, motions: NDArray, points: NDArray, squares: NDArray, target: NDArray
+) -> tuple[float, _Kind, NDArray]:
+    """The least error of a kind's bank, and its `BEST` parameters `[BEST, 4]`, each of another speed or pulse.
+
+    The error against the target `[2, T]` is less the target's own square, the same for all.
+    """
+    error = squares - 2 * np.stack([points[axis] @ target[axis].astype(np.float32) for axis in (0, 1)])
+    rows = np.arange(len(motions))
+    if kind.path == "line":  # its two coordinates begin independently
+        across, down = error.argmin(axis=2)
+    else:
+        across = down = error.sum(axis=0).argmin(axis=1)
+    total = error[0, rows, across] + error[1, rows, down]
+    best = np.argsort(total)[:BEST]
+    guesses = motions[best, across[best]].copy()
+    guesses[:, 1] = motions[best, down[best], 1]
+    return float(total[best[0]]), kind, guesses
 
 
 def _refine(kind: _Kind, guesses: NDArray, target: NDArray, times: NDArray) -> PathFit:
