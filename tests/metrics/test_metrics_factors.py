@@ -75,6 +75,14 @@ def two_shapes() -> np.ndarray:
     return video
 
 
+def ellipse() -> np.ndarray:
+    """Between a circle and a bar."""
+    x, y = position(sample_factors(np.random.default_rng(2)), np.arange(FRAMES))
+    row, column = np.mgrid[:32, :32] + 0.5
+    inside = np.hypot((column - 32 * x[:, None, None]) / 9, (row - 32 * y[:, None, None]) / 5) < 1
+    return np.where(inside[..., None], (222, 36, 40), (240, 225, 230)).astype(np.uint8)
+
+
 def two_colours() -> np.ndarray:
     """The lower half of the shape is of another colour."""
     video, other = (drawn(3, shape="circle", colour=colour, texture="plain") for colour in ("yellow", "blue"))
@@ -128,6 +136,7 @@ def background() -> np.ndarray:
         (colour_changes, {"colour changes"}),
         (shape_changes, {"shape changes"}),
         (two_shapes, {"no shape"}),
+        (ellipse, {"no shape"}),
         (two_colours, {"no colour"}),
         (grey_shape, {"no colour"}),
         (teleports, {"path"}),
@@ -194,7 +203,7 @@ def test_planted_distributions_have_their_total_variation(data: DatasetVideos, t
 
 def test_the_floor_is_the_expected_distance_of_two_real_draws(data: DatasetVideos) -> None:
     match = known_factors(data, data, clips=8).factors["rhythm"]
-    share = list(match.real.values())[0]
+    share = next(iter(match.real.values()))
     draws = np.random.default_rng(5).binomial(8, share, size=(20_000, 2)) / 8
     assert match.floor == pytest.approx(np.abs(draws[:, 0] - draws[:, 1]).mean(), rel=0.05)
 
@@ -215,10 +224,14 @@ def test_total_variation() -> None:
 
 
 def test_data_without_factors_and_short_videos_are_refused(data: DatasetVideos, tmp_path: Path) -> None:
-    plain = write(tmp_path / "plain.zip")
-    assert has_factors(data) and not has_factors(plain)
-    with pytest.raises(StyleganvError, match="does not say what its videos show"):
-        known_factors(data, plain)
+    known = dataclasses.asdict(sample_factors(np.random.default_rng(0)))
+    for name, meta in (("plain", {}), ("other", {"factors": {**known, "shape": "star"}})):
+        videos = [("v", background()[:, :16, :16], None, meta)]
+        write_dataset(tmp_path / f"{name}.zip", videos, height=16, width=16, fps=FPS)
+        unknown = DatasetVideos(VideoDataset(tmp_path / f"{name}.zip"))
+        assert has_factors(data) and not has_factors(unknown)
+        with pytest.raises(StyleganvError, match="does not say what its videos show"):
+            known_factors(data, unknown)
     with pytest.raises(StyleganvError, match="has 100 frames"):
         known_factors(data, data, frames=100)
 

@@ -11,7 +11,6 @@ import itertools
 import math
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,7 +94,9 @@ def _bank(num_frames: int, fps: float) -> list[tuple[_Kind, NDArray, NDArray, ND
     bank = []
     for kind in _kinds():
         pulses = np.arange(PULSES) * PULSE / PULSES if SURGE[kind.rhythm] else np.zeros(1)
-        motions = np.array([(start, start, *motion) for motion in itertools.product(speeds, pulses) for start in starts])
+        motions = np.array(
+            [(start, start, *motion) for motion in itertools.product(speeds, pulses) for start in starts]
+        )
         points = np.moveaxis(kind.points(times, motions), -1, 0).reshape(2, -1, STARTS, num_frames)
         squares = np.square(points).sum(axis=-1).astype(np.float32)
         bank.append((kind, motions.reshape(-1, STARTS, 4), np.ascontiguousarray(points, np.float32), squares))
@@ -134,7 +135,9 @@ def _refine(kind: _Kind, guesses: NDArray, target: NDArray, times: NDArray) -> P
         slopes = np.stack([(residuals(best + FINE * unit) - now) / FINE for unit in np.eye(4)], axis=-1)
         curvature = np.swapaxes(slopes, 1, 2) @ slopes
         scale = curvature.diagonal(axis1=1, axis2=2) * damping[:, None] + 1e-9
-        step = np.linalg.solve(curvature + scale[..., None] * np.eye(4), np.einsum("ktp,kt->kp", slopes, now)[..., None])
+        step = np.linalg.solve(
+            curvature + scale[..., None] * np.eye(4), np.einsum("ktp,kt->kp", slopes, now)[..., None]
+        )
         trial = best - step[..., 0]
         after = residuals(trial)
         better = np.square(after).sum(axis=1) < np.square(now).sum(axis=1)
