@@ -12,8 +12,9 @@ from PIL import Image, ImageFilter
 from styleganv.data.dataset import VideoDataset, write_dataset
 from styleganv.data.shapes import FPS, Factors, draw_video, make_shapes, position, sample_factors
 from styleganv.errors import StyleganvError
-from styleganv.metrics.factors import FACTORS, FAULTS, Recovered, has_factors, known_factors, recover, total_variation
+from styleganv.metrics.factors import has_factors, known_factors, total_variation
 from styleganv.metrics.paths import fit_path
+from styleganv.metrics.recover import FACTORS, FAULTS, Recovered, recover
 from styleganv.metrics.videos import DatasetVideos, FileVideos
 
 FRAMES = 64
@@ -92,6 +93,12 @@ def two_colours() -> np.ndarray:
     return np.where(lower[:, :, None, None], other, video)
 
 
+def orange() -> np.ndarray:
+    """Half way between red and yellow."""
+    red, yellow = (drawn(3, colour=colour, texture="plain").astype(int) for colour in ("red", "yellow"))
+    return ((red + yellow) // 2).astype(np.uint8)
+
+
 def grey_shape() -> np.ndarray:
     video = drawn(4, texture="plain")
     return np.where(np.ptp(video.astype(int), axis=-1, keepdims=True) > 60, 60, video).astype(np.uint8)
@@ -138,6 +145,7 @@ def background() -> np.ndarray:
         (two_shapes, {"no shape"}),
         (ellipse, {"no shape"}),
         (two_colours, {"no colour"}),
+        (orange, {"no colour"}),
         (grey_shape, {"no colour"}),
         (teleports, {"path"}),
         (other_path, {"path"}),
