@@ -63,9 +63,10 @@ PURITY = 0.7
 GREY = 40.0  # largest minus smallest channel below which a pixel has no colour; the backgrounds have 29
 #: Least share of the frames that must agree. All frames of drawn videos do, so this allows a generator a slip.
 CONSTANCY = 0.9
-#: Largest root mean square distance from a path, in frames. Drawn videos stay below 0.017 at 16² and 0.008 at 32².
+#: Largest root mean square distance from a path, a fraction of the frame. Drawn videos stay below 0.018 at 16² and
+#: 0.008 at 32²; the nearest of the wrong paths is 0.022 away (from the slowest circle), frames in a random order 0.08.
 RESIDUAL = 0.02
-#: Largest ratio of a speed to one of the data's. Drawn ones are found within 3 %; the data's are 1.6 apart or more.
+#: Largest ratio of a speed to one of the data's. Drawn ones are found within 1 %; the data's are a factor of 1.6 apart or more.
 SPEED_RATIO = 1.2
 
 
@@ -96,7 +97,7 @@ class Recovered:
 
 
 def recover(video: NDArray[np.uint8], fps: float = FPS) -> Recovered:
-    """Find the factors of a drawn or generated video, uint8 `[T, H, W, 3]`; paths need about 32 frames or more.
+    """Find the factors of a drawn or generated video, uint8 `[T, H, W, 3]`; path and speed are sure from 32 frames on.
 
     Motion is compared with all paths of the data set from any start, so the clip may begin at any time.
     """
