@@ -66,7 +66,7 @@ CONSTANCY = 0.9
 #: Largest root mean square distance from a path, a fraction of the frame. Drawn videos stay below 0.018 at 16² and
 #: 0.008 at 32²; the nearest of the wrong paths is 0.022 away (from the slowest circle), frames in a random order 0.08.
 RESIDUAL = 0.02
-#: Largest ratio of a speed to one of the data's. Drawn ones are found within 1 %; the data's are a factor of 1.6 apart or more.
+#: Largest ratio of a speed to one of the data's. Drawn ones are found within 1 %; the data's are 1.6 times apart.
 SPEED_RATIO = 1.2
 
 
