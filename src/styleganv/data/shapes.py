@@ -42,7 +42,9 @@ TEXTURES = ("plain", "stripes", "dot")
 PATHS = ("line", "circle", "pendulum", "zigzag")
 #: Frame widths travelled in 32 frames.
 SPEEDS = {"slow": 0.3, "medium": 0.55, "fast": 0.9}
-RHYTHMS = ("steady", "pulsing")
+#: How much the speed rises and falls around its mean, as a part of it.
+SURGE = {"steady": 0.0, "pulsing": 0.95}
+RHYTHMS = tuple(SURGE)
 ANGLES = (-60, -30, 0, 30, 60)
 
 #: The centre stays within 0.5 ± REACH on both axes, so the largest shape never leaves the frame.
@@ -109,41 +111,65 @@ def position(factors: Factors, t: float | NDArray[np.floating]) -> tuple[NDArray
     Returns:
         x and y, each shaped like `t`, fractions of the frame's width and height.
     """
+    travelled = distance_travelled(t, SPEEDS[factors.speed], SURGE[factors.rhythm])
+    start = (factors.start, 7 * factors.start % 1)
+    return along_path(factors.path, travelled, start, factors.direction, math.radians(factors.angle))
+
+
+def distance_travelled(t: Any, speed: Any, surge: Any, pulse: Any = 0.0) -> NDArray[np.float64]:
+    """How far a shape has come at any real time, in units of `REACH`; arrays broadcast.
+
+    Args:
+        t: frames at 25 fps.
+        speed: frame widths in 32 frames.
+        surge: of `SURGE`, 0 for a steady motion.
+        pulse: of the surges, frames by which they come earlier than in the data set.
+    """
     t = np.asarray(t, dtype=np.float64)
-    if factors.rhythm == "pulsing":  # speed × (1 + 0.95 cos), integrated
-        t = t + 0.95 * PULSE / (2 * math.pi) * np.sin(2 * math.pi * t / PULSE)
-    travelled = t * SPEEDS[factors.speed] / 32 / REACH
-    x, y = {"line": _line, "circle": _circle, "pendulum": _pendulum, "zigzag": _zigzag}[factors.path](
-        np.asarray(travelled), factors.start, math.radians(factors.angle)
-    )
-    return 0.5 + REACH * factors.direction * x, 0.5 + REACH * y
+    surged = t + surge * PULSE / (2 * math.pi) * np.sin(2 * math.pi * (t + pulse) / PULSE)  # speed × (1 + surge cos)
+    return surged * speed / 32 / REACH
+
+
+def along_path(path: str, travelled: NDArray, start: Any, direction: Any, angle: Any) -> tuple[NDArray, NDArray]:
+    """The centre of a shape on one of `PATHS` after a travelled distance in units of `REACH`; arrays broadcast.
+
+    Args:
+        start: two numbers, where the path begins: of a line, across and down (period 2); other paths use the first
+            alone (period 1 of a circle, 2 of the others).
+        direction: 1, or −1 for the mirror image.
+        angle: of a line, in radians.
+
+    Returns:
+        x and y, fractions of the frame's width and height.
+    """
+    x, y = {"line": _line, "circle": _circle, "pendulum": _pendulum, "zigzag": _zigzag}[path](travelled, start, angle)
+    return 0.5 + REACH * direction * x, 0.5 + REACH * y
 
 
 # Each path gives x, y in −1..1 after a travelled distance in the same unit, for direction 1.
 
 
-def _line(travelled: NDArray, start: float, angle: float) -> tuple[NDArray, NDArray]:
-    x = _reflect(2 * start - 1 + travelled * math.cos(angle))
-    y = _reflect(2 * (7 * start % 1) - 1 + travelled * math.sin(angle))
-    return x, y
+def _line(travelled: NDArray, start: Any, angle: Any) -> tuple[NDArray, NDArray]:
+    across, down = start
+    return _reflect(2 * across - 1 + travelled * np.cos(angle)), _reflect(2 * down - 1 + travelled * np.sin(angle))
 
 
-def _circle(travelled: NDArray, start: float, angle: float) -> tuple[NDArray, NDArray]:
-    turn = travelled + 2 * math.pi * start
+def _circle(travelled: NDArray, start: Any, angle: Any) -> tuple[NDArray, NDArray]:
+    turn = travelled + 2 * math.pi * start[0]
     return np.cos(turn), np.sin(turn)
 
 
-def _pendulum(travelled: NDArray, start: float, angle: float) -> tuple[NDArray, NDArray]:
+def _pendulum(travelled: NDArray, start: Any, angle: Any) -> tuple[NDArray, NDArray]:
     length = 1 / math.sin(SWING)
-    phase = travelled * math.pi / (2 * SWING * length) + math.pi * (start - 0.5)
+    phase = travelled * math.pi / (2 * SWING * length) + math.pi * (start[0] - 0.5)
     swing = SWING * np.sin(phase)
     drop = length * (1 - math.cos(SWING))
     return length * np.sin(swing), length * np.cos(swing) - length + drop / 2
 
 
-def _zigzag(travelled: NDArray, start: float, angle: float) -> tuple[NDArray, NDArray]:
+def _zigzag(travelled: NDArray, start: Any, angle: Any) -> tuple[NDArray, NDArray]:
     strokes, height = ZIGZAG
-    across = 2 * start - 1 + travelled / math.hypot(1, strokes * height)
+    across = 2 * start[0] - 1 + travelled / math.hypot(1, strokes * height)
     return _reflect(across), height * _reflect(strokes * across)
 
 
@@ -156,8 +182,7 @@ def draw_video(factors: Factors, num_frames: int, height: int, width: int, fps: 
     """Draw a video with smooth edges, uint8 `[T, H, W, 3]`; `fps` is how finely the same motion is shown."""
     side = min(height, width)
     x, y = position(factors, np.arange(num_frames) * (FPS / fps))
-    across = (np.arange(width, dtype=np.float32) + 0.5) - (x[:, None, None] * width).astype(np.float32)
-    down = (np.arange(height, dtype=np.float32)[:, None] + 0.5) - (y[:, None, None] * height).astype(np.float32)
+    across, down = _offsets(x, y, height, width)
     inside = np.clip(0.5 - _distance(factors.shape, across, down, SIZES[factors.size] * side), 0, 1)
     mark = _texture(factors.texture, across / side, down / side, side)
     colour = np.array(COLOURS[factors.colour], np.float32)
@@ -167,9 +192,34 @@ def draw_video(factors: Factors, num_frames: int, height: int, width: int, fps: 
     return (frames + 0.5).astype(np.uint8)
 
 
-def _distance(shape: str, across: NDArray, down: NDArray, radius: float) -> NDArray:
+def draw_masks(shape: str, centre: NDArray, area: NDArray, height: int, width: int) -> NDArray[np.float32]:
+    """How much of each pixel a shape covers, `[T, H, W]`, 0..1, given where it is and how much of the frame it covers.
+
+    Args:
+        centre: `[T, 2]`, x and y as fractions of the width and height.
+        area: `[T]`, fractions of the frame.
+    """
+    radius = (size_of_area(shape, area, height, width) * min(height, width))[:, None, None].astype(np.float32)
+    across, down = _offsets(centre[:, 0], centre[:, 1], height, width)
+    return np.clip(0.5 - _distance(shape, across, down, radius), 0, 1)
+
+
+def size_of_area(shape: str, area: NDArray, height: int, width: int) -> NDArray[np.float64]:
+    """The size, as in `SIZES`, of a shape that covers so much of the frame."""
+    area_of_unit = {"circle": math.pi, "triangle": 3 * math.sqrt(3) / 4}.get(shape, 4 * SLIMNESS) * RADII[shape] ** 2
+    return np.sqrt(area * height * width / area_of_unit) / min(height, width)
+
+
+def _offsets(x: NDArray, y: NDArray, height: int, width: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Of each pixel from the centres x, y `[T]`, in pixels: across `[T, 1, W]`, down `[T, H, 1]`."""
+    across = (np.arange(width, dtype=np.float32) + 0.5) - (x[:, None, None] * width).astype(np.float32)
+    down = (np.arange(height, dtype=np.float32)[:, None] + 0.5) - (y[:, None, None] * height).astype(np.float32)
+    return across, down
+
+
+def _distance(shape: str, across: NDArray, down: NDArray, radius: float | NDArray) -> NDArray:
     """Signed distance to the shape's edge in pixels, negative inside; exact near edges."""
-    radius *= RADII[shape]
+    radius = radius * RADII[shape]
     if shape == "circle":
         return np.hypot(across, down) - radius
     if shape == "triangle":  # inside where all three edges are below
@@ -205,12 +255,14 @@ class Measurement:
     """What `measure` found.
 
     Attributes:
+        mask: `[T, H, W]`, 0..1, how much of a pixel belongs to the shape.
         centre: `[T, 2]`, x and y as fractions of width and height; NaN in frames without a shape.
         area: `[T]`, fraction of the frame that the shape covers.
         colour: `[3]`, 0..255, mean over the shape and all frames; NaN if no frame has a shape.
         colour_name: the nearest name of `COLOURS` by hue, or None.
     """
 
+    mask: NDArray[np.float64]
     centre: NDArray[np.float64]
     area: NDArray[np.float64]
     colour: NDArray[np.float64]
@@ -228,18 +280,18 @@ def measure(video: NDArray[np.uint8]) -> Measurement:
     x = np.broadcast_to((np.arange(width) + 0.5) / width, (height, width))
     y = np.broadcast_to(((np.arange(height) + 0.5) / height)[:, None], (height, width))
     plane = np.stack([np.ones_like(x), x, y], axis=-1).reshape(-1, 3)
+    mask = np.stack([_foreground(frame, plane) for frame in frames])
     centre, area = np.full((len(frames), 2), np.nan), np.zeros(len(frames))
     colours = []
-    for index, frame in enumerate(frames):
-        weight = _foreground(frame, plane)
+    for index, (frame, weight) in enumerate(zip(frames, mask, strict=True)):
         area[index] = weight.mean()
         if area[index] > 0:
             centre[index] = [np.average(x, weights=weight), np.average(y, weights=weight)]
             colours.append(np.average(frame.reshape(-1, 3), axis=0, weights=weight.ravel()))
     if not colours:
-        return Measurement(centre, area, np.full(3, np.nan), None)
+        return Measurement(mask, centre, area, np.full(3, np.nan), None)
     colour = np.mean(colours, axis=0)
-    return Measurement(centre, area, colour, _nearest_hue(colour))
+    return Measurement(mask, centre, area, colour, _nearest_hue(colour))
 
 
 def _foreground(frame: NDArray, plane: NDArray) -> NDArray:
@@ -256,10 +308,19 @@ def _foreground(frame: NDArray, plane: NDArray) -> NDArray:
 
 
 def _nearest_hue(colour: NDArray) -> str:
-    def hue(rgb: Any) -> float:
-        return colorsys.rgb_to_hsv(*(float(c) / 255 for c in rgb))[0]
+    return tuple(COLOURS)[int(hue_distances(colour).argmin())]
 
-    return min(COLOURS, key=lambda name: abs((hue(colour) - hue(COLOURS[name]) + 0.5) % 1 - 0.5))
+
+def hue_distances(rgb: NDArray) -> NDArray[np.float64]:
+    """Between pixels `[..., 3]` and each of `COLOURS`, `[..., 6]`, around the colour wheel: 0..0.5. Grey is red."""
+    hues = np.stack([_hue(np.array(colour, np.float64)) for colour in COLOURS.values()])
+    return np.abs((_hue(rgb)[..., None] - hues + 0.5) % 1 - 0.5)
+
+
+def _hue(rgb: NDArray) -> NDArray[np.float64]:
+    """0..1 around the colour wheel."""
+    red, green, blue = np.moveaxis(np.asarray(rgb, np.float64), -1, 0)
+    return np.arctan2(math.sqrt(3) * (green - blue), 2 * red - green - blue) / (2 * math.pi) % 1
 
 
 def make_shapes(
