@@ -5,17 +5,25 @@ These ratios guard what `benchmarks/run.py` measures in seconds, on any machine 
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
+from settings import with_training
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from styleganv.data.dataset import VideoDataset
+from styleganv.data.shapes import make_shapes
 from styleganv.models import Discriminator, Generator
 from styleganv.models.folded import FoldedSynthesis
 from styleganv.ops import modulated_conv
+from styleganv.recipes import Settings
+from styleganv.training.feed import RealClips
+from styleganv.training.memory import step_memory_gib
 
 SMALL = {"channel_base": 1024, "channel_max": 64}
 
@@ -64,6 +72,19 @@ def generator_cost(clips: int, frames: int, motion: str) -> int:
 
 def test_video_costs_what_images_cost() -> None:
     assert generator_cost(4, 3, "conv") < 1.05 * generator_cost(12, 1, "none")
+
+
+def test_less_memory_is_foretold_where_less_is_taken(tmp_path: Path, tiny: Settings) -> None:
+    make_shapes(tmp_path / "data.zip", num_videos=4, num_frames=40, resolution=(64, 64))
+    data = VideoDataset(tmp_path / "data.zip")
+    clips = RealClips(data, num_frames=3, max_span=32, seed=0, mirror=False, conditional=False)
+    settings = replace(tiny, model=replace(tiny.model, channel_base=512))
+
+    def need(**changes: Any) -> float:
+        return step_memory_gib(with_training(settings, batch=16, **changes), clips, torch.device("cpu"))
+
+    assert need(micro_batch=4) < 0.4 * need()
+    assert need(checkpointing=True) < 0.6 * need()
 
 
 def test_folding_spares_what_every_call_would_do_again() -> None:

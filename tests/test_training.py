@@ -274,7 +274,7 @@ def larger_clips(tmp_path_factory: pytest.TempPathFactory) -> RealClips:
     return RealClips(VideoDataset(path), num_frames=3, max_span=32, seed=0, mirror=False, conditional=False)
 
 
-@pytest.mark.parametrize("changes", [{}, {"micro_batch": 4}, {"batch": 6}, {"checkpointing": True}])
+@pytest.mark.parametrize("changes", [{}, {"micro_batch": 4}, {"batch": 6}, {"batch": 13}, {"checkpointing": True}])
 def test_memory_is_foretold(changes: dict[str, Any], larger_clips: RealClips, tiny: Settings) -> None:
     """Bytes of tensors without contents against those of real ones, in a step like the ones after the first."""
     settings, clips = with_training(replace(tiny, model=replace(tiny.model, channel_base=512)), **changes), larger_clips
@@ -286,16 +286,6 @@ def test_memory_is_foretold(changes: dict[str, Any], larger_clips: RealClips, ti
         live.most, trainer.step = 0, 0
         trainer.train_step(clips, real)
     assert step_memory_gib(settings, clips, CPU) == pytest.approx(OVERHEAD["cpu"] * live.most / 2**30, rel=0.1)
-
-
-def test_less_memory_is_foretold_where_less_is_taken(larger_clips: RealClips, tiny: Settings) -> None:
-    wide = replace(tiny, model=replace(tiny.model, channel_base=512))
-
-    def need(**changes: Any) -> float:
-        return step_memory_gib(with_training(wide, **changes), larger_clips, CPU)
-
-    assert need(batch=16, micro_batch=4) < 0.6 * need(batch=16)
-    assert need(batch=16, checkpointing=True) < 0.7 * need(batch=16)
 
 
 def test_an_image_model_a_recurrent_one_and_a_conditional_one_train(

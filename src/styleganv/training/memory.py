@@ -30,12 +30,23 @@ OVERHEAD = {"cpu": 1.32, "cuda": 1.1}
 def step_memory_gib(settings: Settings, clips: RealClips, device: torch.device) -> float:
     """Most memory that networks, optimisers and a step with R1 take on this process's device.
 
-    A few clips are enough to know, since what they take grows with their number.
+    What a step takes grows with its clips in a straight line, so two small steps tell of a large one.
     """
-    training, data, label = settings.training, clips.data, clips.label(clips.videos[0])
+    training = settings.training
     together = training.micro_batch or training.batch // distributed.world_size()
-    few = together if together < STDDEV_GROUP else STDDEV_GROUP + together % STDDEV_GROUP
-    settings = replace(settings, training=replace(training, batch=few, micro_batch=None))
+    few, more = (STDDEV_GROUP * n + together % STDDEV_GROUP for n in (1, 2))
+    if together <= more:
+        most = _live_bytes(settings, clips, together, device)
+    else:
+        low, high = (_live_bytes(settings, clips, n, device) for n in (few, more))
+        most = high + (high - low) / (more - few) * (together - more)
+    return most * OVERHEAD.get(device.type, 1.1) / 2**30
+
+
+def _live_bytes(settings: Settings, clips: RealClips, batch: int, device: torch.device) -> float:
+    training = replace(settings.training, batch=batch, micro_batch=None)
+    settings = replace(settings, training=training)
+    data, label = clips.data, clips.label(clips.videos[0])
     networks = build_networks(settings, data, device)
     with distributed.alone(), _without_contents() as empty, _LiveBytes() as live:
         for network in networks:
@@ -43,14 +54,12 @@ def step_memory_gib(settings: Settings, clips: RealClips, device: torch.device) 
         trainer = GanTrainer(settings, *networks)
         for optimizer in (trainer.optimizer_g, trainer.optimizer_d):
             _fill_state(optimizer)
-        kept = live.now
-        shape = [few, training.frames, 3, data.height, data.width]
+        shape = [batch, training.frames, 3, data.height, data.width]
         frames = torch.empty(shape, dtype=torch.uint8, device=device)
         times = torch.empty(shape[:2], dtype=torch.long, device=device)
-        labels = torch.empty(few, len(label), device=device) if len(label) else None
+        labels = torch.empty(batch, len(label), device=device) if len(label) else None
         trainer.train_step(clips, Clip(frames, times, labels))
-    most = kept + (live.most - kept) * together / few
-    return most * OVERHEAD.get(device.type, 1.1) / 2**30
+    return live.most
 
 
 class _LiveBytes(TorchDispatchMode):

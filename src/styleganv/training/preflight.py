@@ -91,6 +91,15 @@ def available_memory_gib(device: torch.device) -> float:
         return float("inf")
 
 
+def ample_memory_gib(settings: Settings, data: VideoDataset) -> float:
+    """More than a step ever takes: twice the full-resolution float32 maps that R1 was seen to keep (24 to 32 a frame),
+    and 2 GiB for networks, optimisers and the program."""
+    training, model = settings.training, settings.model
+    channels = min(model.channel_base // max(data.height, data.width), model.channel_max)
+    clips = training.micro_batch or training.batch // distributed.world_size()
+    return 2 + 64 * clips * training.frames * channels * data.height * data.width * 4 / 2**30
+
+
 def rehearse(settings: Settings, data: VideoDataset, clips: RealClips, device: torch.device) -> str:
     """Three steps on throw-away networks: finds shortages before the run does, and measures its time and memory.
 
@@ -99,9 +108,11 @@ def rehearse(settings: Settings, data: VideoDataset, clips: RealClips, device: t
     Raises:
         StyleganvError: if the memory does not suffice.
     """
-    need, free = step_memory_gib(settings, clips, device), available_memory_gib(device)
-    if need > free:
-        raise out_of_memory(f"about {need:.1f} GiB are needed, {free:.1f} are free")
+    free = available_memory_gib(device)
+    if ample_memory_gib(settings, data) > free:  # to know better takes seconds
+        need = step_memory_gib(settings, clips, device)
+        if need > free:
+            raise out_of_memory(f"about {need:.1f} GiB are needed, {free:.1f} are free")
     trainer = GanTrainer(settings, *build_networks(settings, data, device))
     world, rank, batch = distributed.world_size(), distributed.rank(), settings.training.batch
     real = next(real_batches(clips, first=0, batch=batch, rank=rank, world_size=world, workers=0, device=device))
