@@ -37,7 +37,7 @@ def test_windows_fit_and_do_not_overlap(
     for windows in (real.parts[0] + real.parts[1], fake):
         by_video: dict[int, list[int]] = {}
         for video, first in windows:
-            assert 0 <= first and first + chosen.span <= lengths[video]
+            assert first >= 0 and first + chosen.span <= lengths[video]
             by_video.setdefault(video, []).append(first)
         for firsts in by_video.values():
             assert len(firsts) <= (per_video or len(firsts))
