@@ -12,8 +12,6 @@ from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-import torch
-
 import styleganv
 from styleganv import distributed
 from styleganv.errors import StyleganvError
@@ -26,6 +24,7 @@ from styleganv.metrics.report import Estimate, Report, Result, protocol_record
 from styleganv.metrics.sides import Side
 from styleganv.metrics.statistics import Statistics, cache_folder, count_of, pooled
 from styleganv.metrics.videos import Videos, open_videos
+from styleganv.video_generator import chosen_device
 
 
 def evaluate(
@@ -68,8 +67,8 @@ def evaluate(
     if not chosen or seeds < 1:
         raise StyleganvError(f"There are {len(chosen)} protocols and {seeds} seeds: give at least one of each.")
     check_weights({protocol.detector for protocol in chosen}, weights)
-    with distributed.processes() as local:
-        place = torch.device(device or local)
+    with distributed.processes():
+        place = chosen_device(device)
         detectors = {
             p.detector: load_detector(p.detector, weights=weights, sha256=sha256, device=place) for p in chosen
         }
