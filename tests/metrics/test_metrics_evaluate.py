@@ -160,7 +160,7 @@ def test_video_files_of_any_program(shapes: Path, weights: Path, tmp_path: Path)
         "16 real clips where the protocol wants 2048",
         "6 fake clips",
         "without full rank",
-        "stored as jpeg 95",
+        "stored in one way (jpeg 95)",
     ):
         assert doubt in text
     assert report.fake["identity"]["kind"] == "video files"

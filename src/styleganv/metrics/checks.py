@@ -34,7 +34,7 @@ def notes(
         )
     floor = used["real_against_real"]
     if len(floor) == 2 and floor != [used["real"], used["fake"]]:
-        yield f"the floor compares {floor[0]} with {floor[1]} clips, and fewer clips make distances larger"
+        yield f"the floor compares {floor[0]} with {floor[1]} clips, and distances of fewer clips are larger"
     yield from _about_collections(detector, real, fake)
     if seeds > 1 and fake.lengths is not None and len(fake.members(class_name)) <= protocol.clips:
         yield "every seed takes all of the fake videos, so the error is that of drawing real clips alone"
@@ -49,8 +49,8 @@ def _about_collections(detector: Detector, real: Side, fake: Side) -> Iterator[s
         yield f"real videos have {real.videos.fps:g} fps and fake ones {fake.videos.fps:g}: clips last unequally long"
     stored = [side.videos.identity["storage"] for side in (real, fake)]
     if stored[0] != stored[1]:
-        shown = " and fake ones as ".join(" ".join(map(str, storage.values())) for storage in stored)
-        yield f"real frames are stored as {shown}: compression alone makes a distance"
+        shown = "), fake ones otherwise (".join(" ".join(map(str, storage.values())) for storage in stored)
+        yield f"real frames are stored in one way ({shown}): compression alone makes a distance"
     if detector.coarse is not None and max(real.size) > detector.coarse:
         yield (
             f"the network shrinks {real.size[1]}x{real.size[0]} frames without antialiasing, which published numbers "

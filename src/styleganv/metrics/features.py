@@ -254,7 +254,7 @@ def _efficientnet(path: Path, device: torch.device) -> Callable[[Tensor], Tensor
 
     def run(clips: Tensor) -> Tensor:
         parts = []
-        for frames in clips.flatten(0, 1).split(8 if device.type == "cpu" else 128):  # more fall out of a CPU's caches
+        for frames in clips.flatten(0, 1).split(4 if device.type == "cpu" else 128):  # more fall out of a CPU's caches
             x = F.interpolate(frames.float() / 255, (224, 224), mode="bilinear", antialias=True)
             x = ((x - mean) / std).contiguous(memory_format=torch.channels_last)
             parts.append(net.extract_features(x).mean(dim=(2, 3)))

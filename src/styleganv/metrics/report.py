@@ -87,23 +87,30 @@ class Report:
         lines = [f"real      {_collection(self.real)}", f"fake      {_collection(self.fake)}"]
         lines.append(f"split     {self.split or 'not said (--split)'}")
         lines.append(f"seeds     {', '.join(map(str, self.seeds))}")
+        lines.append(f"device    {self.device}")
         lines.append(f"software  {', '.join(f'{name} {version}' for name, version in self.software.items())}")
-        for protocol, detector in {r.protocol["name"]: (r.protocol, r.detector) for r in self.results}.values():
-            lines += ["", _protocol(protocol), f"  {detector['dims']} features: {detector['preprocessing']}"]
-            lines.append(f"  weights SHA-256 {detector['sha256']}")
+        lines += ["", *dict.fromkeys(_protocol(result.protocol) for result in self.results)]
+        lines += ["", *dict.fromkeys(_detector(result.detector) for result in self.results)]
         rows = [("protocol", "class", "measure", "value", "real against real", "clips real / fake", "floor's clips")]
         rows += [row for result in self.results for row in _rows(result)]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines.append("")
         lines += ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
-        warnings: dict[str, list[str]] = {}
-        for result in self.results:
-            for warning in result.warnings:
-                warnings.setdefault(warning, []).append(_label(result))
-        if warnings:
-            lines.append("")
-        lines += [f"Note ({', '.join(dict.fromkeys(where))}): {text}" for text, where in warnings.items()]
-        return "\n".join(lines)
+        lines += ["", *self._notes()]
+        return "\n".join(lines).rstrip()
+
+    def _notes(self) -> list[str]:
+        """Each warning once, with the protocols and classes it is about, unless about all."""
+        lines = []
+        for text in dict.fromkeys(warning for result in self.results for warning in result.warnings):
+            about = [result for result in self.results if text in result.warnings]
+            where = []
+            for of in (lambda result: result.protocol["name"], lambda result: result.class_name or "all videos"):
+                if {of(result) for result in about} != {of(result) for result in self.results}:
+                    where.append(", ".join(dict.fromkeys(of(result) for result in about)))
+            place = f" ({'; '.join(where)})" if where else ""
+            lines.append(f"Note{place}: {text}.")
+        return lines
 
 
 def _plain(value: Any) -> Any:
@@ -125,9 +132,7 @@ def _collection(side: dict[str, Any]) -> str:
     count = "endless" if side["count"] is None else f"{side['count']} videos"
     size = f"{side['width']}x{side['height']}" + (f" resized to {side['resized_to']}" if side["resized_to"] else "")
     rest = "".join(f", {name} {value}" for name, value in identity.items())
-    return (
-        f"{side['name']}: {kind}, {count} of {size}, {side['fps']:g} fps, stored as {storage}{rest}, SHA-256 {sha256}"
-    )
+    return f"{side['name']}: {kind}, {count} of {size}, {side['fps']:g} fps, storage {storage}{rest}, SHA-256 {sha256}"
 
 
 def _protocol(protocol: dict[str, Any]) -> str:
@@ -137,6 +142,11 @@ def _protocol(protocol: dict[str, Any]) -> str:
         f"{protocol['name']}: {protocol['metric']} of {protocol['detector']}; at most {protocol['clips']} clips of "
         f"{protocol['frames']} frames {protocol['stride']} apart, {of_each} of a video, {judged}"
     )
+
+
+def _detector(detector: dict[str, Any]) -> str:
+    known = f"{detector['name']}: {detector['dims']} features, SHA-256 of the weights {detector['sha256']}"
+    return f"{known}; {detector['preprocessing']}"
 
 
 def _rows(result: Result) -> list[tuple[str, str, str, str, str, str, str]]:
@@ -155,10 +165,6 @@ def _rows(result: Result) -> list[tuple[str, str, str, str, str, str, str]]:
         )
         for name in names
     ]
-
-
-def _label(result: Result) -> str:
-    return result.protocol["name"] + (f", class {result.class_name}" if result.class_name else "")
 
 
 def protocol_record(protocol: Any) -> dict[str, Any]:
