@@ -17,6 +17,7 @@ import styleganv
 from styleganv import cli, render
 from styleganv.data.dataset import write_dataset
 from styleganv.errors import StyleganvError
+from styleganv.metrics import sides
 from styleganv.metrics.evaluate import evaluate
 from styleganv.metrics.protocols import PROTOCOLS, named_protocol
 from styleganv.metrics.report import Report
@@ -200,6 +201,20 @@ def test_cached_statistics_spare_decoding_and_do_not_collide(weights: Path, tmp_
         file.write_bytes(data if file.stat().st_size % 3 else data[: len(data) // 2])
     assert reads() == 16
     assert reads() == 0
+
+
+def test_streaming_moments_give_what_kept_features_give(
+    shapes: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments: dict[str, Any] = {"protocols": ["fvd2048_16f"], "clips": 14, "weights": weights}
+    model = save(tmp_path / "model")
+    kept = evaluate(shapes, model, cache=tmp_path / "a", **arguments)
+    monkeypatch.setattr(sides, "KEPT_NUMBERS", 0)
+    streamed = evaluate(shapes, model, cache=tmp_path / "b", **arguments)
+    for one, other in zip(kept.results, streamed.results, strict=True):
+        for found in ("measures", "real_against_real"):
+            for name, estimate in getattr(one, found).items():
+                assert getattr(other, found)[name].mean == pytest.approx(estimate.mean, rel=1e-4), (found, name)
 
 
 def test_an_unwritable_cache_costs_only_itself(

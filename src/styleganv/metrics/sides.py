@@ -22,6 +22,8 @@ from styleganv.metrics.videos import Videos
 
 #: Frames that a detector gets in one call, at least one clip.
 FRAMES_PER_BATCH = 128
+#: Features are kept as they are up to so many numbers (64 MiB), so that protocols of one network share them.
+KEPT_NUMBERS = 2**24
 
 
 @dataclass(frozen=True)
@@ -57,8 +59,8 @@ class Side:
         return fake_clips(self.lengths, self.members(class_name), protocol, seed)
 
     def statistics(self, windows: Sequence[Window], protocol: Protocol, detector: Detector) -> Statistics:
-        """Of some clips, from the cache or made now: moments where they suffice and are smaller than the features."""
-        moments = protocol.metric == "frechet" and protocol.items(len(windows)) >= detector.dims
+        """Of some clips, from the cache or made now: moments where they suffice and features are many."""
+        moments = protocol.metric == "frechet" and protocol.items(len(windows)) * detector.dims > KEPT_NUMBERS
         key = {
             "videos": self.videos.identity,
             "windows": [list(window) for window in windows],
