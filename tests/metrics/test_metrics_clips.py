@@ -1,9 +1,9 @@
 """Which clips: never beyond a video, never twice the same frames, the same again for a seed."""
 
 import pytest
-from conftest import ArrayVideos, drawn
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from standins import ArrayVideos, drawn
 
 from styleganv.errors import StyleganvError
 from styleganv.metrics.clips import endless_clips, fake_clips, members, real_clips, require, too_short
@@ -11,7 +11,7 @@ from styleganv.metrics.protocols import DEFAULT_PROTOCOL, PROTOCOLS, Protocol, n
 
 
 def protocol(**numbers: int | None) -> Protocol:
-    return Protocol("x", "", "frechet", "efficientnet_lite0_motion", "x", **({"clips": 8, "frames": 4} | numbers))  # type: ignore[arg-type]
+    return Protocol("x", "", "frechet", "efficientnet_lite0_motion", "x", **({"clips": 8, "frames": 4} | numbers))
 
 
 @settings(max_examples=200, deadline=None)
@@ -69,18 +69,18 @@ def test_short_videos_are_dropped_and_counted() -> None:
 
 def test_endless_videos_by_number() -> None:
     videos = ArrayVideos(drawn(0, 2, 4, 16), count=None)
-    assert [w.video for w in endless_clips(videos, None, protocol(clips=3), seed=2)] == [6, 7, 8]  # type: ignore[arg-type]
+    assert [w.video for w in endless_clips(videos, None, protocol(clips=3), seed=2)] == [6, 7, 8]
     videos.class_names = ["a", "b", "c"]
-    videos.label = lambda index: index % 3  # type: ignore[method-assign]
-    assert [w.video for w in endless_clips(videos, "b", protocol(clips=3), seed=0)] == [1, 4, 7]  # type: ignore[arg-type]
-    assert [w.video for w in endless_clips(videos, "b", protocol(clips=3), seed=1)] == [10, 13, 16]  # type: ignore[arg-type]
+    videos.label = lambda index: index % 3
+    assert [w.video for w in endless_clips(videos, "b", protocol(clips=3), seed=0)] == [1, 4, 7]
+    assert [w.video for w in endless_clips(videos, "b", protocol(clips=3), seed=1)] == [10, 13, 16]
 
 
 def test_members_of_a_class() -> None:
     videos = ArrayVideos(drawn(0, 4, 4, 16), labels=[1, 0, 1, 0])
-    assert members(videos, "class1") == [0, 2] and members(videos, None) == [0, 1, 2, 3]  # type: ignore[arg-type]
+    assert members(videos, "class1") == [0, 2] and members(videos, None) == [0, 1, 2, 3]
     with pytest.raises(StyleganvError, match="finds 1 clips of 4 frames in array of class class1"):
-        require([(0, 0)], videos, protocol(), "class1")  # type: ignore[arg-type, list-item]
+        require([(0, 0)], videos, protocol(), "class1")
 
 
 def test_names_say_what_differs() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import ArrayVideos, drawn
+from standins import ArrayVideos, drawn
 
 import styleganv
 from styleganv import cli, render

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import drawn
 from PIL import Image
+from standins import drawn
 
 from styleganv.errors import StyleganvError
 from styleganv.metrics.features import WEIGHT_FILES, load_detector, resized

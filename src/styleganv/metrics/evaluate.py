@@ -20,7 +20,7 @@ from styleganv.metrics.clips import real_clips, require
 from styleganv.metrics.distances import METRICS
 from styleganv.metrics.features import Detector, load_detector
 from styleganv.metrics.protocols import DEFAULT_PROTOCOL, Protocol, named_protocol
-from styleganv.metrics.report import Estimate, Report, Result, protocol_record
+from styleganv.metrics.report import Estimate, Report, Result
 from styleganv.metrics.sides import Side
 from styleganv.metrics.statistics import Statistics, cache_folder, count_of, pooled
 from styleganv.metrics.videos import Videos, open_videos
@@ -121,9 +121,9 @@ def _result(
         "real_against_real": [len(drawn.windows)] if protocol.metric == "inception_score" else floor,
     }
     return Result(
-        protocol=protocol_record(protocol),
+        protocol=protocol.described(),
         class_name=class_name,
-        detector={name: getattr(detector, name) for name in ("name", "dims", "sha256", "preprocessing")},
+        detector=detector.described(),
         clips=used,
         dropped={"real": real.too_short(protocol, class_name), "fake": fake.too_short(protocol, class_name)},
         measures=_estimates(protocol.key, values),

@@ -69,6 +69,10 @@ class Detector:
             raise StyleganvError(f"{self.name} gives numbers that are not finite: try another --device.")
         return features
 
+    def described(self) -> dict[str, Any]:
+        """For a report."""
+        return {"name": self.name, "dims": self.dims, "sha256": self.sha256, "preprocessing": self.preprocessing}
+
 
 def load_detector(
     name: str,
@@ -184,8 +188,8 @@ def _i3d(path: Path, device: torch.device) -> Detector:
 def _c3d(path: Path, device: torch.device) -> Detector:
     """C3D, UCF-101: class probabilities of a clip. Versions of the file differ in the arguments they take."""
     net = _script(path, device)
-    taken = {argument.name for argument in net.forward.schema.arguments} & {"rescale", "resize"}
-    options = {name: True for name in sorted(taken)}
+    taken = [argument.name for argument in net.forward.schema.arguments] if hasattr(net, "forward") else []
+    options = {name: True for name in ("rescale", "resize") if name in taken}
     call = f"net({', '.join(['x', *(f'{name}=True' for name in options)])})"
 
     def scores(clips: Tensor) -> Tensor:

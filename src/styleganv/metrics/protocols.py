@@ -1,6 +1,7 @@
 """Named protocols: what exactly is measured under a name, as data. A changed number changes the name."""
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from styleganv.errors import StyleganvError
 
@@ -45,6 +46,10 @@ class Protocol:
     def items(self, clips: int) -> int:
         """How many features so many clips have."""
         return clips * self.frames if self.per_frame else clips
+
+    def described(self) -> dict[str, Any]:
+        """For a report."""
+        return {"name": self.name, **asdict(self)}
 
     def with_clips(self, clips: int) -> "Protocol":
         """The same with another number of clips, and therefore another name."""

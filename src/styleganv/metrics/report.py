@@ -3,7 +3,7 @@
 import json
 import math
 import statistics
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -165,8 +165,3 @@ def _rows(result: Result) -> list[tuple[str, str, str, str, str, str, str]]:
         )
         for name in names
     ]
-
-
-def protocol_record(protocol: Any) -> dict[str, Any]:
-    """A protocol with its name, for a report."""
-    return {"name": protocol.name, **asdict(protocol)}
