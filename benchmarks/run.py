@@ -17,6 +17,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -228,8 +229,9 @@ def memory(device: torch.device, sizes: list[int], repeats: int) -> Iterator[Row
         if size not in sizes:
             continue
         for precision in DTYPES:
-            with multiprocessing.get_context("spawn").Pool(1) as pool:
-                foretold, taken = pool.apply(_step_memory, (device, size, frames, clips, checkpointing, precision))
+            with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
+                wanted = process.submit(_step_memory, device, size, frames, clips, checkpointing, precision)
+                foretold, taken = wanted.result()
             yield Row(
                 f"train {size}², {precision}, {clips} clips of {frames} frames{', checkpointing' * checkpointing}",
                 f"foretold {foretold:.1f} GiB ({foretold / taken - 1:+.0%})",

@@ -3,6 +3,7 @@
 prepare, inspect    videos → data set
 train, resume       data set → run with a model
 load, generate      model → videos
+evaluate            real videos, generated videos → distances
 Generator, Discriminator, Clip, VideoDataset, VideoGenerator, Settings    the parts
 """
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from styleganv.data.inspect import inspect
     from styleganv.data.prepare import prepare
     from styleganv.errors import StyleganvError
+    from styleganv.metrics.evaluate import evaluate
     from styleganv.models import Discriminator, Generator
     from styleganv.recipes import Settings
     from styleganv.training.loop import resume, train
@@ -33,6 +35,7 @@ _PLACES = {
     "VideoGenerator": "video_generator",
     "load": "video_generator",
     "generate": "video_files",
+    "evaluate": "metrics.evaluate",
     "Discriminator": "models",
     "Generator": "models",
     "Settings": "recipes",
@@ -48,6 +51,7 @@ __all__ = [
     "StyleganvError",
     "VideoDataset",
     "VideoGenerator",
+    "evaluate",
     "generate",
     "inspect",
     "load",

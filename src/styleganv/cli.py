@@ -143,6 +143,63 @@ def generate(
         print(path)
 
 
+def evaluate(
+    real: Path,
+    fake: Path,
+    protocol: str = "frechet_efficientnet2048_16f",
+    clips: int | None = None,
+    seeds: int = 1,
+    per_class: bool = False,
+    json: Path | None = None,
+    split: str | None = None,
+    resolution: str | None = None,
+    weights: str | None = None,
+    sha256: str | None = None,
+    psi: float = 1.0,
+    device: str | None = None,
+    cache: Path | None = None,
+) -> None:
+    """Measure how far generated videos are from real ones, whatever made them.
+
+    Args:
+        real: A data set, or a folder, zip or file of videos.
+        fake: The same, or a model folder or run.
+        protocol: Names with commas between; docs/evaluation.md lists them, and so does a wrong name.
+        clips: Clips of each side instead of the protocol's number; the name then says so.
+        seeds: Draws of clips, for a standard error.
+        per_class: Measure each class by itself as well.
+        json: A file to write everything to.
+        split: A note for the report on which part of the data REAL is, such as train.
+        resolution: Size to resize both to (64 or HEIGHTxWIDTH); needed only where they differ.
+        weights: Of the published detectors: a folder, a file or a URL.
+        sha256: What the weights' hash must be; several with commas between.
+        psi: Truncation of a model.
+        device: Such as cpu or cuda; the GPU, if there is one, where left out.
+        cache: The folder of computed statistics; ~/.cache/styleganv/statistics where left out.
+    """
+    from styleganv.metrics.evaluate import evaluate as run
+
+    report = run(
+        real,
+        fake,
+        protocols=protocol.split(","),
+        clips=clips,
+        seeds=seeds,
+        per_class=per_class,
+        resolution=None if resolution is None else parse_resolution(resolution),
+        weights=weights,
+        sha256=sha256.split(",") if sha256 else (),
+        split=split,
+        psi=psi,
+        device=device,
+        cache=cache,
+    )
+    if os.environ.get("RANK", "0") == "0":
+        print(report)
+        if json is not None:
+            report.write_json(json)
+
+
 def demo(out: Path = Path("runs/demo"), minutes: float = 5.0) -> None:
     """The whole way once: draw videos of shapes, train on them, generate new ones.
 
@@ -250,6 +307,7 @@ def main(words: list[str] | None = None) -> None:
             "inspect": inspect,
             "train": train_command(*from_preset),
             "generate": generate,
+            "evaluate": evaluate,
             "demo": demo,
         }
         tyro.extras.subcommand_cli_from_dict(

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -91,6 +91,15 @@ def average_gradients(parameters: Iterable[nn.Parameter]) -> Tensor:
         for gradient, part in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
             gradient.copy_(part.view_as(gradient))
     return flat.sum().isfinite()
+
+
+def gather(item: T) -> list[T]:
+    """Every process's item, in the order of their ranks, on all of them."""
+    if world_size() == 1:
+        return [item]
+    items: list[Any] = [None] * world_size()
+    dist.all_gather_object(items, item)
+    return items
 
 
 def any_process(flag: bool) -> bool:

@@ -92,7 +92,7 @@ class VideoGenerator:
         the CPU, whose float64 some devices lack."""
         if precision not in ("float32", "bfloat16"):
             raise StyleganvError(f"Precision {precision} is not known: choose float32 or bfloat16.")
-        self.device, self.precision = _device(device), precision
+        self.device, self.precision = chosen_device(device), precision
         self.generator = generator
         for part in (generator.mapping, generator.synthesis):
             part.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -287,7 +287,8 @@ class VideoGenerator:
             ) from error
 
 
-def _device(device: str | torch.device | None) -> torch.device:
+def chosen_device(device: str | torch.device | None) -> torch.device:
+    """The device of that name; None: the GPU of this process, or the CPU. Raises StyleganvError if there is none."""
     try:
         chosen = torch.device(device or distributed.local_device())
         torch.empty(0, device=chosen)

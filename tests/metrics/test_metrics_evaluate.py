@@ -1,0 +1,383 @@
+"""Whole evaluations: planted differences are found, collections of every kind work, everything is printed."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from standins import ArrayVideos, drawn
+
+import styleganv
+from styleganv import cli, render
+from styleganv.data.dataset import write_dataset
+from styleganv.errors import StyleganvError
+from styleganv.metrics import sides
+from styleganv.metrics.evaluate import evaluate
+from styleganv.metrics.protocols import PROTOCOLS, named_protocol
+from styleganv.metrics.report import Report
+from styleganv.metrics.videos import ModelVideos, open_videos
+from styleganv.models import Generator
+from styleganv.models.folder import save_model
+
+ALL_FILES = [name for name in PROTOCOLS if "efficientnet" not in name and "128f" not in name and "frames" not in name]
+
+
+def save(folder: Path, num_classes: int = 0) -> Path:
+    """A tiny random network's folder."""
+    torch.manual_seed(0)
+    sizes = dict(z_dim=16, w_dim=16, channel_max=8, motion_noise_dim=16, motion_code_dim=16, num_frequencies=8)
+    generator = Generator(height=16, width=16, slot_distance=8, num_classes=num_classes, **sizes)
+    names = ["even", "odd", "third"][:num_classes]
+    save_model(folder, generator, data={"fps": 25.0, "class_names": names}, training={})
+    return folder
+
+
+def value(report: Report, index: int = 0) -> float:
+    return next(iter(report.results[index].measures.values())).mean
+
+
+def test_planted_differences_are_found(tmp_path: Path) -> None:
+    """Offline features: blur and noise raise both distances, more of it more; shuffled time only the one of clips."""
+    clip = replace(named_protocol("frechet_efficientnet256_16f"), clips=8, frames=4)
+    frame = replace(named_protocol("frechet_efficientnet_frames8192"), clips=8, frames=4)
+    real, fake = ArrayVideos(drawn(0, 8, 12)[:, ::3]), drawn(100, 8, 12)[:, ::3]
+    random = np.random.default_rng(0)
+
+    def blurred(times: int) -> np.ndarray:
+        x = fake.astype(np.float32)
+        for _ in range(times):
+            x = (np.roll(x, 1, -1) + 2 * x + np.roll(x, -1, -1)) / 4
+        return x.astype(np.uint8)
+
+    def noisy(level: float) -> np.ndarray:
+        return np.clip(fake + random.normal(0, level, fake.shape), 0, 255).astype(np.uint8)
+
+    shuffled = fake[:, [2, 0, 3, 1]]
+
+    def distance(frames: np.ndarray, protocol: Any = clip) -> Report:
+        return evaluate(real, ArrayVideos(frames, "fake"), protocols=[protocol], cache=tmp_path)
+
+    clean = distance(fake)
+    assert value(clean) * 1.1 < value(distance(blurred(2))) < 0.9 * value(distance(blurred(12)))
+    assert value(clean) * 1.1 < value(distance(noisy(5))) < 0.9 * value(distance(noisy(16)))
+    assert value(distance(shuffled)) > 1.1 * value(clean)
+    assert value(distance(shuffled, frame)) == pytest.approx(value(distance(fake, frame)), rel=1e-4)
+
+
+@pytest.fixture(scope="module")
+def full(shapes: Path, weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Report:
+    """All protocols with files, of a model, two seeds."""
+    folder = tmp_path_factory.mktemp("full")
+    return evaluate(
+        shapes,
+        save(folder / "model"),
+        protocols=ALL_FILES,
+        clips=12,
+        seeds=2,
+        weights=weights,
+        split="train",
+        cache=folder / "cache",
+    )
+
+
+def test_every_protocol_gives_its_numbers(full: Report) -> None:
+    by_name = {result.protocol["name"]: result for result in full.results}
+    assert {"fvd12_16f", "kvd12_16f", "fid192", "kid192", "is_ucf101_12_16f", "precision_recall_i3d12_16f"} <= set(
+        by_name
+    )
+    assert set(by_name["precision_recall_i3d12_16f"].measures) == {"i3d_precision", "i3d_recall"}
+    assert set(by_name["is_ucf101_12_16f"].measures) == {"is_ucf101", "is_ucf101_std_of_splits"}
+    for name, result in by_name.items():
+        for measure, estimate in result.measures.items():
+            assert len(estimate.values) == 2 and estimate.standard_error is not None, (name, measure)
+    # Random networks' videos are nothing like shapes.
+    for key in ("fvd", "kvd", "fid", "kid"):
+        result = next(result for result in full.results if key in result.measures)
+        assert result.measures[key].mean > 3 * result.real_against_real[key].mean
+
+
+def test_the_report_is_complete(full: Report, tmp_path: Path) -> None:
+    """All of what published numbers left out and disagreed by."""
+    full.write_json(tmp_path / "report.json")
+    read = json.loads((tmp_path / "report.json").read_text())
+    assert read["split"] == "train" and read["seeds"] == [0, 1] and read["device"]
+    assert {"styleganv", "torch", "numpy", "av", "simplejpeg", "python"} <= set(read["software"])
+    assert read["real"]["identity"]["storage"] == {"format": "jpeg", "quality": 95}
+    assert read["fake"]["identity"]["psi"] == 1 and read["fake"]["count"] is None
+    for side in ("real", "fake"):
+        assert len(read[side]["identity"]["sha256"]) == 64
+        assert (read[side]["fps"], read[side]["height"], read[side]["width"]) == (25, 16, 16)
+        assert read[side]["resized_to"] is None
+    for result in read["results"]:
+        assert {"name", "metric", "clips", "frames", "stride", "clips_per_video", "per_frame"} <= set(
+            result["protocol"]
+        )
+        assert len(result["detector"]["sha256"]) == 64 and "net(x" in result["detector"]["preprocessing"]
+        assert result["clips"]["fake"] == 12 and result["dropped"] == {"real": 0, "fake": 0}
+        for group in ("measures", "real_against_real"):
+            for estimate in result[group].values():
+                assert set(estimate) == {"mean", "standard_error", "values"} and len(estimate["values"]) == 2
+    table = str(full)
+    for word in ("fvd12_16f", "±", "train", "jpeg 95", "psi 1.0", read["results"][0]["detector"]["sha256"]):
+        assert word in table
+
+
+def test_seeds_are_reproducible_and_differ(shapes: Path, weights: Path, tmp_path: Path) -> None:
+    model = save(tmp_path / "model")
+    arguments: dict[str, Any] = {"protocols": ["fvd2048_16f"], "clips": 6, "weights": weights}
+    three, again, one = (
+        evaluate(shapes, model, seeds=n, cache=tmp_path / str(i), **arguments) for i, n in enumerate((3, 3, 1))
+    )
+    values = three.results[0].measures["fvd"].values
+    assert values == again.results[0].measures["fvd"].values and len(set(values)) == 3
+    assert one.results[0].measures["fvd"].values == values[:1]
+    assert one.results[0].measures["fvd"].standard_error is None
+
+
+def test_the_model_is_read_from_its_first_frame_on(shapes: Path, weights: Path, tmp_path: Path) -> None:
+    """Videos seed·N … seed·N + N − 1, from t = 0: the same clips handed over as arrays give the same number."""
+    videos = open_videos(save(tmp_path / "model"))
+    assert isinstance(videos, ModelVideos)
+    frames = np.stack([videos.read(i, range(16)) for i in range(5)])
+    arguments: dict[str, Any] = {"protocols": ["fvd2048_16f"], "clips": 5, "weights": weights, "cache": tmp_path}
+    from_model = value(evaluate(shapes, videos, **arguments))
+    assert value(evaluate(shapes, ArrayVideos(frames), **arguments)) == pytest.approx(from_model, rel=1e-6)
+
+
+def test_video_files_of_any_program(shapes: Path, weights: Path, tmp_path: Path) -> None:
+    for i, video in enumerate(drawn(50, 6, 20, side=16)):
+        render.write_video(tmp_path / "videos" / f"{i}.mp4", video.transpose(0, 2, 3, 1), 25, quality=0)
+    report = evaluate(shapes, tmp_path / "videos", protocols=["fvd2048_16f"], weights=weights, cache=tmp_path / "c")
+    result = report.results[0]
+    assert result.clips == {"real": 16, "fake": 6, "real_against_real": [8, 8]}
+    text = " ".join(result.warnings)
+    for doubt in (
+        "16 real clips where the protocol wants 2048",
+        "6 fake clips",
+        "without full rank",
+        "stored in one way (jpeg 95)",
+    ):
+        assert doubt in text
+    assert report.fake["identity"]["kind"] == "video files"
+
+
+def test_cached_statistics_spare_decoding_and_do_not_collide(weights: Path, tmp_path: Path) -> None:
+    real, fake = ArrayVideos(drawn(0, 10, 20, 16), "real"), ArrayVideos(drawn(10, 10, 20, 16), "fake")
+    arguments: dict[str, Any] = {"clips": 8, "weights": weights, "cache": tmp_path / "cache"}
+
+    def reads(**changes: Any) -> int:
+        """How often videos are read; and the number is that of a fresh cache."""
+        before = real.reads + fake.reads
+        report = evaluate(real, fake, **({"protocols": ["fvd2048_16f"]} | arguments | changes))
+        count = real.reads + fake.reads - before
+        fresh = evaluate(
+            real, fake, **({"protocols": ["fvd2048_16f"]} | arguments | changes | {"cache": tmp_path / "x"})
+        )
+        for file in (tmp_path / "x").iterdir():
+            file.unlink()
+        assert report.results == fresh.results
+        return count
+
+    assert reads() == 8 + 8
+    asked = real.lengths_asked
+    assert reads() == 0
+    assert real.lengths_asked == asked + 10  # the fresh one's
+    assert reads(protocols=["kvd2048_16f"]) == 0  # the same features
+    assert reads(seeds=2) > 0
+    assert reads(protocols=["fid50k"]) == 16
+    assert reads(clips=6) > 0
+    assert reads(resolution=(8, 8)) == 16
+    fake.frames = 255 - fake.frames  # other videos under the same name
+    assert reads() == 8
+    for file in (tmp_path / "cache").iterdir():
+        data = bytearray(file.read_bytes())
+        data[-3] ^= 1
+        file.write_bytes(data if file.stat().st_size % 3 else data[: len(data) // 2])
+    assert reads() == 16
+    assert reads() == 0
+
+
+def test_streaming_moments_give_what_kept_features_give(
+    shapes: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments: dict[str, Any] = {"protocols": ["fvd2048_16f"], "clips": 14, "weights": weights}
+    model = save(tmp_path / "model")
+    kept = evaluate(shapes, model, cache=tmp_path / "a", **arguments)
+    monkeypatch.setattr(sides, "KEPT_NUMBERS", 0)
+    streamed = evaluate(shapes, model, cache=tmp_path / "b", **arguments)
+    for one, other in zip(kept.results, streamed.results, strict=True):
+        for found in ("measures", "real_against_real"):
+            for name, estimate in getattr(one, found).items():
+                assert getattr(other, found)[name].mean == pytest.approx(estimate.mean, rel=1e-4), (found, name)
+
+
+def test_an_unwritable_cache_costs_only_itself(
+    shapes: Path, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    report = evaluate(
+        shapes, shapes, protocols=["fvd2048_16f"], clips=4, weights=weights, cache=tmp_path / "file" / "cache"
+    )
+    assert value(report) >= 0 and "cache was not written" in capsys.readouterr().err
+
+
+def test_each_class_by_itself(classes: Path, weights: Path, tmp_path: Path) -> None:
+    model = save(tmp_path / "model", num_classes=3)
+    report = evaluate(
+        classes, model, protocols=["fvd2048_16f"], clips=6, per_class=True, weights=weights, cache=tmp_path
+    )
+    assert [result.class_name for result in report.results] == [None, "even", "odd"]
+    assert [result.clips["real"] for result in report.results] == [6, 6, 6]
+    assert len({value(report, i) for i in range(3)}) == 3
+    # A class alone is what its videos alone give.
+    even = [f"v{i}" for i in range(0, 24, 2)]
+    data = open_videos(classes)
+    frames = [(n, data.read(int(n[1:]), range(20)).transpose(0, 2, 3, 1), None, {}) for n in even]
+    write_dataset(tmp_path / "even.zip", frames, height=16, width=16, fps=25, quality=None)
+    alone = evaluate(
+        tmp_path / "even.zip", classes, protocols=["fvd2048_16f"], weights=weights, cache=tmp_path / "other"
+    )
+    itself = evaluate(classes, classes, protocols=["fvd2048_16f"], per_class=True, weights=weights, cache=tmp_path)
+    assert alone.results[0].clips["real"] == itself.results[1].clips["real"] == 12
+    with pytest.raises(StyleganvError, match="share no classes by name"):
+        evaluate(tmp_path / "even.zip", classes, protocols=["fvd2048_16f"], per_class=True, weights=weights)
+
+
+def test_doubts_are_told(weights: Path, tmp_path: Path) -> None:
+    videos = drawn(0, 8, 20, 16)
+    real = ArrayVideos(videos, "real")
+    other = ArrayVideos(drawn(8, 4, 20, 16), "fake", fps=30.0, storage={"format": "jpeg", "quality": 75})
+    report = evaluate(real, other, protocols=["fvd2048_16f"], clips=4, seeds=2, weights=weights, cache=tmp_path)
+    text = " ".join(report.results[0].warnings)
+    for doubt in ("25 fps", "30", "jpeg 75", "drawing real clips alone", "without full rank"):
+        assert doubt in text
+    same = evaluate(real, real, protocols=["fvd2048_16f"], clips=3, weights=weights, cache=tmp_path)
+    assert "same videos" in " ".join(same.results[0].warnings)
+    assert not any("wants" in warning or "floor" in warning for warning in same.results[0].warnings)
+    large = evaluate(
+        real, real, protocols=["fvd2048_16f"], clips=2, resolution=(16, 226), weights=weights, cache=tmp_path
+    )
+    assert "226x16 frames without antialiasing" in " ".join(large.results[0].warnings)
+    assert large.real["resized_to"] == "226x16 (bilinear, antialiased, stretched)"
+    few = evaluate(ArrayVideos(videos[:2]), other, protocols=["fvd2048_16f"], weights=weights, cache=tmp_path)
+    assert few.results[0].real_against_real == {} and "there is no floor" in " ".join(few.results[0].warnings)
+
+
+def test_128_frames_and_their_subsample(weights: Path, tmp_path: Path) -> None:
+    long = ArrayVideos(drawn(0, 4, 130, 16))
+    names = ["fvd2048_128f", "fvd2048_128f_subsample8f"]
+    report = evaluate(long, long, protocols=names, weights=weights, cache=tmp_path)
+    assert "aliased in time" in " ".join(report.results[1].warnings)
+    with pytest.raises(StyleganvError, match=r"finds 0 clips of 121 frames in array.*fewer frames"):
+        evaluate(ArrayVideos(drawn(0, 4, 120, 16)), long, protocols=names[1:], weights=weights, cache=tmp_path)
+
+
+SHARDED = """
+import sys, torch
+from styleganv import distributed
+from styleganv.metrics.evaluate import evaluate
+from styleganv.metrics.statistics import gather_statistics
+
+real, fake, weights, cache, out = sys.argv[1:]
+x = torch.randn(100, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+with distributed.processes():
+    mine = x.split(7)[distributed.rank() :: distributed.world_size()]
+    moments = gather_statistics(mine, 6, moments=True)
+    kept = gather_statistics(mine, 6, moments=False)
+    report = evaluate(real, fake, protocols=["fvd2048_16f", "fid50k"], clips=20, weights=weights, cache=cache)
+    if distributed.rank() == 0:
+        report.write_json(out)
+        torch.save([moments.count, moments.mean, moments.scatter, kept], out + ".pt")
+"""
+
+
+def test_two_processes_find_what_one_finds(classes: Path, weights: Path, tmp_path: Path) -> None:
+    (tmp_path / "job.py").write_text(SHARDED)
+    model = save(tmp_path / "model")
+    found = {}
+    for count in (1, 2):
+        torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}"] if count > 1 else []
+        places = [classes, model, weights, tmp_path / f"cache{count}", tmp_path / f"{count}.json"]
+        job = subprocess.run(
+            [sys.executable, *torchrun, str(tmp_path / "job.py"), *map(str, places)],
+            env=os.environ | {"OMP_NUM_THREADS": "1", "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"},
+            capture_output=True,
+            text=True,
+        )
+        assert job.returncode == 0, job.stderr
+        found[count] = json.loads((tmp_path / f"{count}.json").read_text())["results"]
+        assert len(list((tmp_path / f"cache{count}").iterdir())) == 7
+    assert found[1] == found[2]
+    x = torch.randn(100, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    number, mean, scatter, kept = torch.load(tmp_path / "2.json.pt")
+    assert number == 100 and torch.equal(kept, x.float())
+    torch.testing.assert_close(mean, x.mean(0), rtol=1e-12, atol=1e-14)
+    torch.testing.assert_close(scatter / 99, torch.cov(x.T), rtol=1e-12, atol=1e-14)
+
+
+def test_in_python_by_its_public_name(shapes: Path, weights: Path, tmp_path: Path) -> None:
+    report = styleganv.evaluate(shapes, shapes, protocols=["fvd2048_16f"], weights=weights, cache=tmp_path)
+    assert report.results[0].measures["fvd"].mean >= 0
+
+
+def test_as_a_command(
+    shapes: Path, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STYLEGANV_CACHE", str(tmp_path / "cache"))
+    words = f"evaluate --real {shapes} --fake {shapes} --protocol fvd2048_16f,kvd2048_16f --clips 8"
+    words += f" --weights {weights} --split train --json {tmp_path / 'out' / 'report.json'}"
+    cli.main(words.split())
+    shown = capsys.readouterr().out
+    assert "fvd8_16f" in shown and "kvd8_16f" in shown and "train" in shown
+    assert len(json.loads((tmp_path / "out" / "report.json").read_text())["results"]) == 2
+    assert list((tmp_path / "cache").iterdir())
+
+
+@pytest.mark.parametrize(
+    "more, told",
+    [
+        ("--fake {p}/nothing", "nothing"),
+        ("--real {p}/nothing.zip", "nothing.zip"),
+        ("--protocol fvd", "fvd2048_16f"),
+        ("--protocol fvd2048_16f --weights {p}", "i3d_torchscript.pt"),
+        ("--protocol fvd2048_16f,fid50k --weights {w}/i3d_torchscript.pt", "give their folder"),
+        ("--protocol fvd2048_16f --weights {n}", "399"),
+        ("--protocol fvd2048_16f --weights {w} --sha256 abc", "SHA-256"),
+        ("--protocol fvd2048_128f --weights {w}", "128 frames"),
+        ("--clips 1", "1 clips"),
+        ("--seeds 0", "0 seeds"),
+        ("--per-class", "classes"),
+        ("--resolution 0", "0x0"),
+        ("--resolution 8by8", "8by8"),
+        ("--fake {p}/larger.zip", "--resolution"),
+        ("--real {p}/model", "is a model"),
+        ("--device gpu9", "gpu9"),
+    ],
+)
+def test_mistakes_are_told_in_one_sentence(
+    more: str,
+    told: str,
+    shapes: Path,
+    weights: Path,
+    narrow_i3d: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    larger = [("a", np.zeros((20, 24, 24, 3), np.uint8), None, {})]
+    write_dataset(tmp_path / "larger.zip", larger, height=24, width=24, fps=25)
+    save(tmp_path / "model")
+    given = more.format(p=tmp_path, w=weights, n=narrow_i3d).split()
+    for name in ("--real", "--fake"):
+        given += [] if name in given else [name, str(shapes)]
+    with pytest.raises(SystemExit) as end:
+        cli.main(["evaluate", *given, "--cache", str(tmp_path / "cache"), "--json", str(tmp_path / "out.json")])
+    assert end.value.code == 1
+    message = capsys.readouterr().err.strip().splitlines()[-1]
+    assert message.startswith("styleganv: ") and message.endswith(".") and told in message, message
+    assert not (tmp_path / "out.json").exists()
