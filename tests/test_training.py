@@ -26,11 +26,14 @@ from styleganv.errors import StyleganvError
 from styleganv.recipes import Settings, load_settings, save_settings
 from styleganv.render import write_frames
 from styleganv.training.checkpoint import load_checkpoint
+from styleganv.training.evaluation import is_best
 from styleganv.training.feed import RealClips, real_batches
 from styleganv.training.gan import GanTrainer, build_networks
 from styleganv.training.loop import resume, train
 from styleganv.training.memory import OVERHEAD, _LiveBytes, step_memory_gib
+from styleganv.training.preflight import check_data
 from styleganv.training.report import read_log
+from styleganv.video_generator import load
 
 CPU = torch.device("cpu")
 FLAGS = """--channel-base 128 --channel-max 8 --z-dim 16 --w-dim 16 --motion-dim 16
@@ -264,6 +267,34 @@ def test_impossible_settings(
 ) -> None:
     with pytest.raises(StyleganvError, match=message):
         train(shapes, tmp_path / "run", with_training(tiny, **changes))
+
+
+def test_a_run_is_evaluated_and_the_best_model_kept(
+    shapes: Path, tiny: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STYLEGANV_CACHE", str(tmp_path / "cache"))
+    evaluated = replace(tiny, report=replace(tiny.report, evaluate_every=8, evaluate_clips=4))
+    train(shapes, tmp_path / "run", with_training(evaluated, clips=24))
+    lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    values = {line["clips_seen"]: line["frechet_efficientnet"] for line in lines if "frechet_efficientnet" in line}
+    assert list(values) == [8, 16, 24] and all(value > 0 for value in values.values())
+    kept = json.loads((tmp_path / "run" / "best" / "config.json").read_text())["training"]
+    assert kept["clips_seen"] == min(values, key=values.__getitem__)
+    assert kept["frechet_efficientnet"] == min(values.values()) and kept["frechet_efficientnet_floor"] > 0
+    assert load(tmp_path / "run" / "best").sample(seed=0, seconds=0.1).shape == (2, 16, 16, 3)
+    assert len(list((tmp_path / "cache").iterdir())) == 3  # lengths and two sets of the data's; none of the model's
+    # A better value of before stands in the way of a worse model; one of a part that is trained again does not.
+    assert not is_best(tmp_path / "run" / "best", {"frechet_efficientnet": 1e9}, clips_seen=32)
+    assert is_best(tmp_path / "run" / "best", {"frechet_efficientnet": 1e9}, clips_seen=8)
+    assert is_best(tmp_path / "run" / "best", {"frechet_efficientnet": 0.0}, clips_seen=32)
+
+
+def test_videos_too_short_for_an_evaluation_are_trained_on(tiny: Settings, tmp_path: Path) -> None:
+    make_shapes(tmp_path / "short.zip", num_videos=8, num_frames=15, resolution=(16, 16))
+    evaluated = replace(tiny, report=replace(tiny.report, evaluate_every=8))
+    assert "not evaluated" in " ".join(check_data(evaluated, VideoDataset(tmp_path / "short.zip")))
+    train(tmp_path / "short.zip", tmp_path / "run", evaluated)
+    assert not (tmp_path / "run" / "best").exists()
 
 
 @pytest.fixture(scope="module")

@@ -115,6 +115,10 @@ class ReportSettings:
     """Clips between two snapshots (grid picture and video)."""
     save_every: int = 50_000
     """Clips between two checkpoints."""
+    evaluate_every: int | None = 200_000
+    """Clips between two evaluations (`styleganv evaluate`, offline); the best model is kept. None: never."""
+    evaluate_clips: int = 256
+    """Clips of each side in an evaluation."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +141,7 @@ def tiny_cpu() -> Settings:
     return Settings(
         model=ModelSettings(channel_base=1024, channel_max=64, z_dim=32, w_dim=32, motion_dim=128),
         training=TrainingSettings(clips=200_000, batch=8, frames=2, lr=0.005, r1_scale=0.04, ema_rampup=0.02),
-        report=ReportSettings(report_every=320, snapshot_every=16_000, save_every=4_000),
+        report=ReportSettings(report_every=320, snapshot_every=16_000, save_every=4_000, evaluate_every=None),
     )
 
 

@@ -242,17 +242,19 @@ def _readable(images: NDArray[np.uint8], smallest: int = 64, largest: int = 96) 
 
 
 def plot_curves(path: Path | str, records: Sequence[Mapping[str, Any]]) -> None:
-    """Draw training curves as PNG: losses, logits, and augmentation with the R1 penalty, over clips seen.
+    """Draw training curves as PNG: losses, logits, augmentation with the R1 penalty, evaluations, over clips seen.
 
     Args:
         records: lines of the log in order; `clips_seen` and any of `loss_g`, `loss_d`, `logits_real`,
-            `logits_fake`, `augment_p`, `r1`. Missing and non-finite values are left out.
+            `logits_fake`, `augment_p`, `r1`, `frechet_efficientnet`, `frechet_efficientnet_floor`. Missing and
+            non-finite values are left out.
 
     Raises:
         StyleganvError: if `path` cannot be written.
     """
-    figure = Figure(figsize=(13, 3.6), layout="constrained")
-    losses, logits, augment = figure.subplots(1, 3)
+    evaluated = any("frechet_efficientnet" in record for record in records)
+    figure = Figure(figsize=(13 + 4.5 * evaluated, 3.6), layout="constrained")
+    losses, logits, augment, *more = figure.subplots(1, 3 + evaluated)
     _curves(losses, records, {"loss_g": ("generator", "C0"), "loss_d": ("discriminator", "C1")}, "losses")
     _curves(logits, records, {"logits_real": ("real", "C2"), "logits_fake": ("generated", "C3")}, "logits")
     penalty = augment.twinx()
@@ -260,7 +262,11 @@ def plot_curves(path: Path | str, records: Sequence[Mapping[str, Any]]) -> None:
     _curves(penalty, records, {"r1": ("R1 penalty (right)", "C5")}, "")
     augment.set_ylim(bottom=0)
     penalty.set_ylim(bottom=0)
-    for axes, beside in ((losses, None), (logits, None), (augment, penalty)):
+    for axes in more:
+        names = {"frechet_efficientnet": ("generated", "C0"), "frechet_efficientnet_floor": ("other real videos", "C7")}
+        _curves(axes, records, names, "distance from real videos")
+        axes.set_ylim(bottom=0)
+    for axes, beside in ((losses, None), (logits, None), (augment, penalty), *((axes, None) for axes in more)):
         axes.set_xlabel("clips seen")
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(beside is not None)

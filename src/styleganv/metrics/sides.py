@@ -59,7 +59,10 @@ class Side:
         return fake_clips(self.lengths, self.members(class_name), protocol, seed)
 
     def statistics(self, windows: Sequence[Window], protocol: Protocol, detector: Detector) -> Statistics:
-        """Of some clips, from the cache or made now: moments where they suffice and features are many."""
+        """Of some clips, from the cache or made now: moments where they suffice and features are many.
+
+        Videos without a hash, such as those of a model in training, are not kept.
+        """
         moments = protocol.metric == "frechet" and protocol.items(len(windows)) * detector.dims > KEPT_NUMBERS
         key = {
             "videos": self.videos.identity,
@@ -69,11 +72,11 @@ class Side:
             "detector": [detector.name, detector.sha256, detector.preprocessing],
             "moments": moments,
         }
-        return cached_statistics(
-            self.cache,
-            key,
-            lambda: gather_statistics(self._features(windows, protocol, detector), detector.dims, moments=moments),
-        )
+
+        def made() -> Statistics:
+            return gather_statistics(self._features(windows, protocol, detector), detector.dims, moments=moments)
+
+        return made() if self.videos.identity["sha256"] is None else cached_statistics(self.cache, key, made)
 
     def _features(self, windows: Sequence[Window], protocol: Protocol, detector: Detector) -> Iterator[Tensor]:
         """This process's share, a batch at a time."""

@@ -31,7 +31,7 @@ class Videos(Protocol):
         class_names: of the labels; empty without classes.
         count: how many videos there are; None for a model, which has one for every number.
         identity: what must be printed with a number about it, so that another person gets the same one: kind,
-            content hash, storage. JSON.
+            content hash (sha256; None where nothing about them may be kept), storage. JSON.
     """
 
     name: str

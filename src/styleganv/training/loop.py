@@ -18,6 +18,7 @@ from styleganv.models import Generator
 from styleganv.models.folder import load_model, save_model
 from styleganv.recipes import Settings, load_settings, save_settings
 from styleganv.training.checkpoint import load_checkpoint, save_checkpoint
+from styleganv.training.evaluation import can_evaluate, distance, is_best
 from styleganv.training.feed import RealClips, real_batches
 from styleganv.training.gan import GanTrainer, build_networks
 from styleganv.training.preflight import check_data, check_settings, out_of_memory, rehearse
@@ -187,6 +188,7 @@ def _loop(
     )
     deadline = time.monotonic() + 60 * training.minutes if training.minutes is not None else None
     saved = trainer.clips_seen
+    evaluated = every.evaluate_every if can_evaluate(data) else None
     with _signals() as received:
         while True:
             late = deadline is not None and time.monotonic() > deadline
@@ -204,6 +206,8 @@ def _loop(
                 saved = trainer.clips_seen
             if report and (done or _crossed(trainer.clips_seen, training.batch, every.snapshot_every)):
                 report.snapshot(trainer.clips_seen, _videos(trainer, data))
+            if evaluated and not interrupted and (done or _crossed(trainer.clips_seen, training.batch, evaluated)):
+                _evaluate(trainer, data, out, report)
             if ending:
                 break
             trainer.train_step(clips, next(batches))
@@ -234,14 +238,28 @@ def _assert_finite(trainer: GanTrainer, out: Path, saved: int) -> None:
 def _save(trainer: GanTrainer, data: VideoDataset, out: Path) -> None:
     """The model first: if the disk fills up, the checkpoint of before still matches its settings."""
     if distributed.rank() == 0:
-        frames = trainer.settings.training.frames
-        save_model(
-            out / "model",
-            trainer.generator_ema,
-            data={"fps": data.fps, "class_names": data.class_names if trainer.generator.num_classes else []},
-            training={"clips_seen": trainer.clips_seen, "frames_seen": trainer.clips_seen * frames},
-        )
+        _save_model(out / "model", trainer, data)
         save_checkpoint(out / "checkpoint.pt", trainer.state_dict())
+    distributed.barrier()
+
+
+def _save_model(folder: Path, trainer: GanTrainer, data: VideoDataset, **values: float) -> None:
+    frames = trainer.settings.training.frames
+    save_model(
+        folder,
+        trainer.generator_ema,
+        data={"fps": data.fps, "class_names": data.class_names if trainer.generator.num_classes else []},
+        training={"clips_seen": trainer.clips_seen, "frames_seen": trainer.clips_seen * frames, **values},
+    )
+
+
+def _evaluate(trainer: GanTrainer, data: VideoDataset, out: Path, report: Report | None) -> None:
+    """All processes share the work; the first one notes the outcome and keeps the model if it is the best so far."""
+    values = distance(_videos(trainer, data), data, trainer.settings)
+    if report:
+        if is_best(out / "best", values, trainer.clips_seen):
+            _save_model(out / "best", trainer, data, **values)
+        report.evaluation(trainer.clips_seen, values)
     distributed.barrier()
 
 

@@ -24,7 +24,7 @@ from styleganv.training.gan import GanTrainer, build_networks
 
 #: Memory a process takes over the bytes of its tensors: what convolutions need to work in, and what the allocator
 #: cannot give back at once. On a CPU as measured (benchmarks/results); on GPUs not measured yet.
-OVERHEAD = {"cpu": 1.32, "cuda": 1.1}
+OVERHEAD = {"cpu": 1.25, "cuda": 1.1}
 
 
 def step_memory_gib(settings: Settings, clips: RealClips, device: torch.device) -> float:

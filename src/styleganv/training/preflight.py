@@ -9,6 +9,7 @@ from styleganv import distributed
 from styleganv.data.dataset import VideoDataset
 from styleganv.errors import StyleganvError
 from styleganv.recipes import Settings
+from styleganv.training.evaluation import can_evaluate
 from styleganv.training.feed import RealClips, real_batches
 from styleganv.training.gan import GanTrainer, build_networks
 from styleganv.training.memory import step_memory_gib
@@ -31,6 +32,8 @@ def check_settings(settings: Settings) -> None:
         "--report-every": settings.report.report_every,
         "--snapshot-every": settings.report.snapshot_every,
         "--save-every": settings.report.save_every,
+        "--evaluate-every": settings.report.evaluate_every or 1,
+        "--evaluate-clips": settings.report.evaluate_clips,
     }
     for name, value in positive.items():
         if not value > 0:
@@ -77,6 +80,8 @@ def check_data(settings: Settings, data: VideoDataset) -> list[str]:
     below = sum(frames <= length <= span for length in lengths)
     if below:
         remarks.append(f"{below} videos are shorter than --max-span {span}; their clips span what fits.")
+    if settings.report.evaluate_every is not None and not can_evaluate(data):
+        remarks.append("Too few videos are long enough for an evaluation, so the run is not evaluated.")
     if len(lengths) < 100 and settings.augment.augment == "none":
         remarks.append(f"Only {len(lengths)} videos and no augmentation: expect overfitting (--augment ada).")
     return remarks

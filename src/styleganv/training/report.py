@@ -72,6 +72,12 @@ class Report:
         self.tensorboard.add_image("snapshot", np.asarray(picture), clips_seen, dataformats="HWC")
         self.curves()
 
+    def evaluation(self, clips_seen: int, values: dict[str, float]) -> None:
+        self.write({"clips_seen": clips_seen, **values})
+        for name, value in values.items():
+            self.tensorboard.add_scalar(name, value, clips_seen)
+        self.curves()
+
     def curves(self) -> None:
         records = read_log(self.out / "log.jsonl")
         if records:
@@ -97,8 +103,8 @@ def read_log(path: Path) -> list[dict[str, Any]]:
         record = json.loads(line)
         if record.get("event") == "start":
             latest = {clips: kept for clips, kept in latest.items() if clips <= record["clips_seen"]}
-        elif "loss_d" in record:
-            latest[record["clips_seen"]] = record
+        elif "event" not in record:
+            latest[record["clips_seen"]] = latest.get(record["clips_seen"], {}) | record
     return [latest[clips] for clips in sorted(latest)]
 
 
