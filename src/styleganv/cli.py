@@ -150,6 +150,7 @@ def evaluate(
     clips: int | None = None,
     seeds: int = 1,
     per_class: bool = False,
+    factors: bool = False,
     json: Path | None = None,
     split: str | None = None,
     resolution: str | None = None,
@@ -168,6 +169,7 @@ def evaluate(
         clips: Clips of each side instead of the protocol's number; the name then says so.
         seeds: Draws of clips, for a standard error.
         per_class: Measure each class by itself as well.
+        factors: Also find again what videos of the embedded shapes show, and compare that.
         json: A file to write everything to.
         split: A note for the report on which part of the data REAL is, such as train.
         resolution: Size to resize both to (64 or HEIGHTxWIDTH); needed only where they differ.
@@ -186,6 +188,7 @@ def evaluate(
         clips=clips,
         seeds=seeds,
         per_class=per_class,
+        factors=factors,
         resolution=None if resolution is None else parse_resolution(resolution),
         weights=weights,
         sha256=sha256.split(",") if sha256 else (),

@@ -16,6 +16,7 @@ from standins import ArrayVideos, drawn
 import styleganv
 from styleganv import cli, render
 from styleganv.data.dataset import write_dataset
+from styleganv.data.shapes import make_shapes
 from styleganv.errors import StyleganvError
 from styleganv.metrics import sides
 from styleganv.metrics.evaluate import evaluate
@@ -339,6 +340,15 @@ def test_as_a_command(
     assert list((tmp_path / "cache").iterdir())
 
 
+def test_known_factors_beside_the_distances(weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_shapes(tmp_path / "drawn.zip", num_videos=6, num_frames=64)
+    words = f"evaluate --real {tmp_path}/drawn.zip --fake {tmp_path}/drawn.zip --protocol fvd2048_16f --factors"
+    cli.main([*words.split(), "--weights", str(weights), "--json", str(tmp_path / "r.json"), "--cache", str(tmp_path)])
+    assert "Known factors: 6 videos of 64 frames" in capsys.readouterr().out
+    known = json.loads((tmp_path / "r.json").read_text())["known_factors"]
+    assert known["generated"]["valid"] == 1 and known["factors"]["shape"]["distance"] == 0
+
+
 @pytest.mark.parametrize(
     "more, told",
     [
@@ -358,6 +368,7 @@ def test_as_a_command(
         ("--fake {p}/larger.zip", "--resolution"),
         ("--real {p}/model", "is a model"),
         ("--device gpu9", "gpu9"),
+        ("--factors --protocol fvd2048_16f --weights {w}", "64 frames"),
     ],
 )
 def test_mistakes_are_told_in_one_sentence(

@@ -18,12 +18,13 @@ from styleganv.errors import StyleganvError
 from styleganv.metrics.checks import check_weights, common_classes, common_size, notes
 from styleganv.metrics.clips import real_clips, require
 from styleganv.metrics.distances import METRICS
+from styleganv.metrics.factors import FactorReport, known_factors
 from styleganv.metrics.features import Detector, load_detector
 from styleganv.metrics.protocols import DEFAULT_PROTOCOL, Protocol, named_protocol
 from styleganv.metrics.report import Estimate, Report, Result
 from styleganv.metrics.sides import Side
 from styleganv.metrics.statistics import Statistics, cache_folder, count_of, pooled
-from styleganv.metrics.videos import Videos, open_videos
+from styleganv.metrics.videos import DatasetVideos, Videos, open_videos
 from styleganv.video_generator import chosen_device
 
 
@@ -35,6 +36,7 @@ def evaluate(
     clips: int | None = None,
     seeds: int = 1,
     per_class: bool = False,
+    factors: bool = False,
     resolution: tuple[int, int] | None = None,
     weights: str | Path | None = None,
     sha256: Sequence[str] = (),
@@ -51,6 +53,7 @@ def evaluate(
         clips: instead of the protocols' own number; it changes their names.
         seeds: how many draws of clips (seeds 0, 1, …), for a mean and its standard error.
         per_class: each class that both sides have by itself as well.
+        factors: of the embedded data set: find again what the videos show as well (`known_factors`).
         resolution: height and width to resize both to, where they differ.
         weights, sha256: see `load_detector`.
         split: a note on which part of the data `real` is; printed.
@@ -83,6 +86,7 @@ def evaluate(
             for protocol in chosen
             for class_name in classes
         ]
+        known = _known_factors(fake, real, clips) if factors else None
     return Report(
         real=real_side.described(),
         fake=fake_side.described(),
@@ -91,7 +95,16 @@ def evaluate(
         device=str(place),
         software=_software(),
         results=tuple(results),
+        known_factors=known,
     )
+
+
+def _known_factors(fake: Videos, real: Videos, clips: int | None) -> FactorReport:
+    if not isinstance(real, DatasetVideos):
+        raise StyleganvError(f"{real.name} is no prepared data set: known factors need one that says what it shows.")
+    found = known_factors(fake, real, clips=clips or 256) if distributed.rank() == 0 else None
+    (report,) = filter(None, distributed.gather(found))
+    return report
 
 
 def _result(

@@ -3,11 +3,12 @@
 import json
 import math
 import statistics
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
 from styleganv.files import written_whole
+from styleganv.metrics.factors import FactorReport
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ class Report:
         split: what the user said about the real videos.
         seeds: of the draws.
         software: versions of this program, of PyTorch and of the decoders.
+        known_factors: what the videos show, if it was asked for.
     """
 
     real: dict[str, Any]
@@ -73,6 +75,7 @@ class Report:
     device: str
     software: dict[str, str]
     results: tuple[Result, ...]
+    known_factors: FactorReport | None = None
 
     def to_json(self) -> str:
         """Everything, with the mean, standard error and each seed's value of every measure."""
@@ -97,6 +100,8 @@ class Report:
         lines.append("")
         lines += ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
         lines += ["", *self._notes()]
+        if self.known_factors is not None:
+            lines += ["", str(self.known_factors)]
         return "\n".join(lines).rstrip()
 
     def _notes(self) -> list[str]:
@@ -116,8 +121,8 @@ class Report:
 def _plain(value: Any) -> Any:
     if isinstance(value, Estimate):
         return {"mean": value.mean, "standard_error": value.standard_error, "values": list(value.values)}
-    if isinstance(value, Report | Result):
-        return {name: _plain(getattr(value, name)) for name in value.__dataclass_fields__}
+    if is_dataclass(value):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, dict):
         return {name: _plain(item) for name, item in value.items()}
     if isinstance(value, tuple | list):
