@@ -26,10 +26,10 @@ def demodulation(weight: Tensor, style: Tensor) -> Tensor:
 def modulated_kernel(weight: Tensor, style: Tensor, *, demodulate: bool = True, gain: float = 1.0) -> Tensor:
     """The weight of an ordinary convolution that does the same for one style: `[O, I, k, k]`, `style [I]` → like
     `weight`. Other arguments as for `modulated_conv2d`."""
-    kernel = weight * style[:, None, None]
-    if not demodulate:
-        return kernel
-    return kernel * (demodulation(weight, style[None]) * gain)[0, :, None, None, None]
+    scale = style.expand(len(weight), -1)
+    if demodulate:
+        scale = scale * (demodulation(weight, style[None]) * gain).T
+    return weight * scale[:, :, None, None]
 
 
 def fewer_elements(weight: Tensor, images: int, pixels: int) -> bool:
@@ -53,7 +53,9 @@ def convolve(x: Tensor, kernel: Tensor, bias: Tensor | None, up: bool) -> Tensor
     if in_phases(x.device, x.dtype):
         if kernel.shape[-1] == 3:
             kernel = phases(kernel)
-        return fir_filter2d(_convolve_phases(x, kernel), padding=1, gain=4.0, bias=bias)[:, :, :-1, :-1]
+        x = fir_filter2d(_convolve_phases(x, kernel), padding=1, gain=4.0, bias=bias)
+        # Cut off by padding, whose gradient stays channels-last; that of a slice would not, and be much slower.
+        return F.pad(x, [0, -1, 0, -1])
     return fir_filter2d(F.conv_transpose2d(x, kernel.transpose(0, 1), stride=2), padding=1, gain=4.0, bias=bias)
 
 
@@ -67,11 +69,13 @@ def phases(kernel: Tensor) -> Tensor:
     """Of a transposed 3×3 convolution with stride 2, kernel `[O, I, 3, 3]`: the ordinary 2×2 convolutions that make
     the four pixels of each 2×2 square, `[4·O, I, 2, 2]`."""
     out_channels, in_channels = kernel.shape[:2]
-    for dim in (2, 3):  # of the pixel before and this one, an even place takes taps 2 and 0, an odd one none and 1
-        k0, k1, k2 = kernel.split(1, dim)
-        kernel = torch.cat([k2, torch.zeros_like(k1), k0, k1], dim)
-    kernel = kernel.reshape(out_channels, in_channels, 2, 2, 2, 2).permute(3, 5, 0, 1, 2, 4)
-    return kernel.reshape(4 * out_channels, in_channels, 2, 2).contiguous(memory_format=torch.channels_last)
+    # [phase, pixel, tap]: of the pixel before and this one, an even place takes taps 2 and 0, an odd one none and 1.
+    one = kernel.new_tensor([[[0, 0, 1], [1, 0, 0]], [[0, 0, 0], [0, 1, 0]]])
+    both = torch.einsum("aby,cdx->acbdyx", one, one).reshape(16, 9)
+    # A product of matrices moves whole rows of channels, where picking taps apart would move single numbers.
+    made = both @ kernel.permute(2, 3, 0, 1).reshape(9, -1)
+    made = made.reshape(2, 2, 2, 2, out_channels, in_channels).permute(0, 1, 4, 2, 3, 5)
+    return made.reshape(4 * out_channels, 2, 2, in_channels).permute(0, 3, 1, 2)
 
 
 def _convolve_phases(x: Tensor, kernel: Tensor) -> Tensor:
