@@ -60,7 +60,10 @@ def smooth(pictures: Tensor, width: int = WINDOW) -> Tensor:
 def _increment(before: Tensor, after: Tensor) -> Tensor:
     """The small flow left between two pictures: It + u Ix + v Iy = 0 in every window, at most a pixel."""
     middle = F.pad((before + after) / 2, [1] * 4, mode="replicate")
-    along, down = (middle[..., 1:-1, 2:] - middle[..., 1:-1, :-2]) / 2, (middle[..., 2:, 1:-1] - middle[..., :-2, 1:-1]) / 2
+    along, down = (
+        (middle[..., 1:-1, 2:] - middle[..., 1:-1, :-2]) / 2,
+        (middle[..., 2:, 1:-1] - middle[..., :-2, 1:-1]) / 2,
+    )
     change = after - before
     xx, xy, yy, xt, yt = smooth(
         torch.cat([along * along, along * down, down * down, along * change, down * change], dim=1)

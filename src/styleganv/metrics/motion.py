@@ -80,8 +80,8 @@ def autocorrelation(video: NDArray) -> Array:
 def periodicity(video: NDArray) -> float:
     """The highest autocorrelation beyond the lag at which it first falls below zero, 0..1.
 
-    1 is an exact loop (or a swing to and fro) whose period is at most two thirds of the clip; 0 never comes back to where it was.
-    A slow change has no second peak and gives 0. Good: as in the data.
+    1 is an exact loop (or a swing to and fro) whose period is at most two thirds of the clip; 0 never comes back to
+    where it was. A slow change has no second peak and gives 0. Good: as in the data.
     """
     curve = autocorrelation(video)
     below = np.flatnonzero(curve < 0)
@@ -115,8 +115,8 @@ def turns(video: NDArray) -> float:
     """How often the whole picture turns back the way it came, in turns a frame (times fps: a second), ≥ 0.
 
     A turn is a stretch of moments whose `mirror_ratios` are below one half, seen over 4, 8, 16 … frames to either
-    side (up to a quarter of the clip); the number is that of the reach that sees most. Ping-pong motion gives one over its stroke; motion
-    that never turns back gives 0. Good: as in the data, since a pendulum turns back by nature.
+    side (up to a quarter of the clip); the number is that of the reach that sees most. Ping-pong motion gives one
+    over its stroke; motion that never turns back gives 0. Good: as in the data, since a pendulum turns by nature.
     """
     reach, most = 4, 0.0
     while reach <= max(4, len(video) // 4) and 2 * reach < len(video):
@@ -131,7 +131,7 @@ def turns(video: NDArray) -> float:
 
 
 def speeds(video: NDArray) -> Array:
-    """The speed of what moves, from a frame to the next, at 32 evenly spaced moments `[≤ 32]`, in shorter sides of the frame a frame.
+    """The speed of what moves, in shorter sides of the frame a frame, at up to 32 evenly spaced moments `[≤ 32]`.
 
     Mean length of the optical flow, weighted with the squared change of brightness, so that a still background
     does not count. 0 where nothing changes by more than two grey levels.
@@ -147,10 +147,7 @@ def speeds(video: NDArray) -> Array:
 
 
 def distribution_distance(first: Array, second: Array) -> float:
-    """How far two sets of numbers lie apart: the mean distance to move one onto the other (Wasserstein-1), in their unit.
-
-    0 for equal distributions.
-    """
+    """How far one set of numbers must be moved, on average, to be distributed as another (Wasserstein-1), ≥ 0."""
     levels = (np.arange(200) + 0.5) / 200
     return float(np.abs(np.quantile(first, levels) - np.quantile(second, levels)).mean())
 
@@ -162,8 +159,8 @@ def flicker(video: NDArray) -> float:
     """Noise in time where nothing moves, in grey levels (its standard deviation), ≥ 0.
 
     Second differences in time over √6, root mean square: motion at even speed leaves none, and independent noise of
-    standard deviation σ gives σ, be it of pixels or of the whole picture's brightness. Taken over the calmest
-    quarter of the pixels, by the range of their running mean over five frames, which noise hardly moves. Good: as in the data.
+    standard deviation σ gives σ, be it of pixels or of the whole picture's brightness. Taken over the quarter of
+    the pixels whose mean over five frames changes least from one five to the next. Good: as in the data.
     """
     frames = np.asarray(video, np.float32).mean(axis=1)
     kernel = np.cumsum(np.concatenate([np.zeros_like(frames[:1]), frames]), axis=0, dtype=np.float64)
@@ -177,9 +174,10 @@ def flicker(video: NDArray) -> float:
 def sticking(video: NDArray) -> float | None:
     """Whether fine texture stays on the screen while what it belongs to moves: 0 moves along, 1 stuck.
 
-    Coarse structure gives the optical flow over a step of at least about two pixels. Fine structure (what a blur of about 1.5 pixels takes away) is
-    compared with itself a step later, along the flow and in place: `e_flow / (e_flow + e_place)` of squared
-    differences, over pixels that move by more than a pixel. One half means neither. Good: as in the data, near 0.
+    The optical flow of coarse structure is taken over so many frames that it is about two pixels. Fine structure
+    (what a blur of 1.2 pixels takes away) is compared with itself so many frames later, along the flow and in place:
+    `e_flow / (e_flow + e_place)` of squared differences, over pixels that move by more than a pixel. One half means
+    neither: texture that dissolves. Good: as in the data, near 0.
     None where nothing moves by as much as a pixel in 16 frames.
     """
     frames = torch.from_numpy(np.asarray(video, np.float32).mean(axis=1))
@@ -199,3 +197,16 @@ def sticking(video: NDArray) -> float | None:
             place = (fine[starts + step] - fine[starts]).square()[moving].sum()
             return float(along / (along + place).clamp(min=1e-9))
     return None
+
+
+# Appearance
+
+
+def appearance(video: NDArray) -> Array:
+    """What a video looks like, wherever things are: its colour histograms' mean `[3, 20]`."""
+    return histograms(video).mean(axis=0)
+
+
+def apart(first: Array, second: Array) -> float:
+    """The share of pixels that one `appearance` has in other bins than the other, 0..1."""
+    return float(np.abs(first - second).sum(axis=1).mean() / 2)
