@@ -163,7 +163,7 @@ KINDS = (
         "The motion seed changes how things look about as much as the content seed does.",
         "",
         ideal=0.0,
-        good=(-math.inf, 0.7),
+        good=(-math.inf, 0.5),
     ),
     Kind(
         "same_frames",
