@@ -30,7 +30,7 @@ Draw = Callable[[Any], None]
 def chart(draw: Draw, *, x: str, y: str, label: str, size: tuple[float, float] = (5.4, 2.7)) -> str:
     """An inline SVG of what `draw(axes)` draws; `label` says it in words for those who do not see it."""
     soft = COLOURS["soft"]
-    settings = {
+    settings: Any = {
         "svg.fonttype": "none",
         "svg.hashsalt": label,
         "font.size": 9,
@@ -156,7 +156,7 @@ def self_similarity(clip: NDArray[np.uint8], label: str) -> str:
     frames = motion.shrunk(clip, motion.FEATURE_SIDE).reshape(len(clip), -1)
     distance = np.sqrt(np.square(frames[:, None] - frames[None]).mean(axis=2))
     shade = distance / max(float(distance.max()), 1e-9)
-    image = np.uint8(255 * matplotlib.colormaps["magma"](shade)[..., :3])
+    image = (255 * matplotlib.colormaps["magma"](shade)[..., :3]).astype(np.uint8)
     scale = _scale(len(image), 256)
     return picture(image.repeat(scale, axis=0).repeat(scale, axis=1), label)
 

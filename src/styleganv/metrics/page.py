@@ -15,7 +15,7 @@ from tqdm import tqdm
 from styleganv.files import written_whole
 from styleganv.metrics import figures
 from styleganv.metrics.diagnose import Diagnosis, Diagnostic
-from styleganv.metrics.figures import COLOURS, Draw, chart, dots, lines
+from styleganv.metrics.figures import COLOURS, chart, dots, lines
 from styleganv.metrics.observe import Observed
 
 #: Keys of the diagnostics of each section, its heading, and what to look for.
@@ -44,11 +44,16 @@ def write_page(path: Path | str, diagnosis: Diagnosis) -> None:
     for keys, heading, question in tqdm(SECTIONS, desc="drawing the page", unit="section"):
         found = [diagnostic for diagnostic in report.diagnostics if diagnostic.key in keys]
         if found:
-            shown = "".join(_numbers(one, diagnosis) for one in found)
+            shown = "".join(map(_numbers, found))
             pictures = "".join(PICTURES[heading](diagnosis))
+            # A number alone stands beside its first picture.
+            body = (
+                f'<div class="figures">{shown}{pictures}</div>'
+                if len(found) == 1
+                else f'<div class="numbers">{shown}</div><div class="figures">{pictures}</div>'
+            )
             sections.append(
-                f'<section id="{keys[0]}"><h2>{heading}</h2><p class="question">{question}</p>'
-                f'<div class="numbers">{shown}</div><div class="figures">{pictures}</div></section>'
+                f'<section id="{keys[0]}"><h2>{heading}</h2><p class="question">{question}</p>{body}</section>'
             )
     beside = f" beside <b>{html.escape(report.data_name)}</b>" if report.data_name else ""
     page = f"""<!doctype html>
@@ -138,9 +143,9 @@ def _table(diagnosis: Diagnosis) -> str:
     return f"<table><thead><tr>{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
 
 
-def _numbers(found: Diagnostic, diagnosis: Diagnosis) -> str:
+def _numbers(found: Diagnostic) -> str:
     value, what = _reference(found)
-    error = "" if found.error is None else f' <small>± {_number(found.error)}</small>'
+    error = "" if found.error is None else f" <small>± {found.error:.2g}</small>"
     beside = f'<p class="beside"><span>{value}</span> {what}</p>' if value != "–" else ""
     return (
         f'<article><h3>{found.title} {_mark(found)}</h3><div class="pair">'
@@ -168,7 +173,13 @@ def _identity(diagnosis: Diagnosis) -> str:
 
 
 def _figure(content: str, caption: str, wide: bool = False) -> str:
-    return f'<figure{" class=wide" if wide else ""}>{content}<figcaption>{caption}</figcaption></figure>'
+    return f"<figure{' class=wide' if wide else ''}>{content}<figcaption>{caption}</figcaption></figure>"
+
+
+def _pair(pictures: Sequence[tuple[str, str]], caption: str) -> str:
+    """Pictures `(name, <img>)` side by side under one caption."""
+    cells = "".join(f"<div>{image}<span>{name}</span></div>" for name, image in pictures)
+    return _figure(f'<div class="together">{cells}</div>', caption, wide=True)
 
 
 def _sides(diagnosis: Diagnosis) -> list[tuple[str, str, Observed]]:
@@ -214,13 +225,16 @@ def _loops(diagnosis: Diagnosis) -> list[str]:
 
 def _turns(diagnosis: Diagnosis) -> list[str]:
     caption = "Turns a second: one dot a video, a bar at the mean."
-    found = [_dots(diagnosis, "turns", "turns a second", caption)]
+    pictures = []
     for name, _, seen in _sides(diagnosis):
         most = int(np.argmax(seen.numbers["turns"][: len(seen.clips)]))
-        words = f"Frames of one clip ({name}) beside each other"
-        what = f"One clip ({name}): time runs both right and down, dark frames are alike. A dark line across is a turn."
-        found.append(_figure(figures.self_similarity(seen.clips[most], words), what))
-    return found
+        words = f"Each frame of a clip ({name}) against each other frame of it"
+        pictures.append((name, figures.self_similarity(seen.clips[most], words)))
+    what = (
+        "The clip that turns most of those above. Time runs right and down, and where frames are alike it is dark: "
+        "a dark line across the diagonal is a turn, one beside it a repetition."
+    )
+    return [_dots(diagnosis, "turns", "turns a second", caption), _pair(pictures, what)]
 
 
 def _speed(diagnosis: Diagnosis) -> list[str]:
@@ -245,7 +259,13 @@ def _drift(diagnosis: Diagnosis) -> list[str]:
     if answers is not None:
 
         def draw(axes: object) -> None:
-            lines(axes, answers.drift, answers.times, "a", "model")
+            lines(axes, answers.drift, answers.times, "a", "since the beginning")
+            axes.axhline(  # type: ignore[attr-defined]
+                float(np.mean(answers.numbers["hold"])),
+                color=COLOURS["b"],
+                linestyle=(0, (4, 3)),
+                label="by another motion seed",
+            )
             axes.set_xscale("log")  # type: ignore[attr-defined]
             axes.set_ylim(bottom=0)  # type: ignore[attr-defined]
 
@@ -262,12 +282,13 @@ def _flicker(diagnosis: Diagnosis) -> list[str]:
 
 
 def _sticking(diagnosis: Diagnosis) -> list[str]:
-    found = [_dots(diagnosis, "sticking", "0 moves along, 1 sticks", "One dot a video, a bar at the mean.")]
+    dotted = _dots(diagnosis, "sticking", "0 moves along, 1 sticks", "One dot a video, a bar at the mean.")
+    pictures = []
     for name, _, seen in _sides(diagnosis):
-        words = f"A row of pixels over time ({name})"
-        what = f"One row of pixels over time, downwards ({name}). Motion slants; vertical streaks on it are stuck."
-        found.append(_figure(figures.slice_over_time(seen.clips[0], words), what))
-    return found
+        for clip in seen.clips[:2]:
+            pictures.append((name, figures.slice_over_time(clip, f"A row of pixels over time ({name})")))
+    what = "One row of pixels of a clip; time runs down. What moves slants; vertical streaks inside it are stuck."
+    return [dotted, _pair(pictures, what)]
 
 
 def _independence(diagnosis: Diagnosis) -> list[str]:
