@@ -153,7 +153,7 @@ KINDS = (
         "",
         "The same motion seed moves different contents in different ways.",
         ideal=1.0,
-        good=(0.15, math.inf),
+        good=(0.3, math.inf),
     ),
     Kind(
         "hold",

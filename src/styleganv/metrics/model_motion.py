@@ -90,8 +90,8 @@ def motion_transfer(videos: NDArray[np.uint8]) -> Array:
     """How far a motion seed gives the same motion to every content, for each motion `[M]` of a grid, about 0..1.
 
     Cosine between the flow profiles of two contents that share the motion, less that of two contents that do not.
-    1: the motion seed alone decides what moves where and when. 0: contents move each in their own way. Good: high;
-    content of other sizes and shapes keeps it below 1.
+    1: the motion seed alone decides what moves where and when. 0: contents move each in their own way. Good: high, if
+    below 1, since things of other sizes and shapes change other pixels (drawn shapes on one path give about 0.75).
     """
     profiles = flow_profiles(videos)
     motions, contents = profiles.shape[:2]

@@ -160,12 +160,13 @@ def flicker(video: NDArray) -> float:
 
     Second differences in time over √6, root mean square: motion at even speed leaves none, and independent noise of
     standard deviation σ gives σ, be it of pixels or of the whole picture's brightness. Taken over the quarter of
-    the pixels whose mean over five frames changes least from one five to the next. Good: as in the data.
+    the pixels whose mean over five frames bends least: things that pass by bend it, a slow change of light does not.
+    Needs 16 frames. Good: as in the data.
     """
     frames = np.asarray(video, np.float32).mean(axis=1)
-    kernel = np.cumsum(np.concatenate([np.zeros_like(frames[:1]), frames]), axis=0, dtype=np.float64)
-    slow = (kernel[5:] - kernel[:-5]) / 5
-    restless = np.square(np.diff(slow[::5], axis=0)).mean(axis=0) if len(slow) > 5 else slow.var(axis=0)
+    sums = np.cumsum(np.concatenate([np.zeros_like(frames[:1]), frames]), axis=0, dtype=np.float64)
+    slow = (sums[5:] - sums[:-5]) / 5
+    restless = np.abs(slow[10:] - 2 * slow[5:-5] + slow[:-10]).max(axis=0)
     calm = restless <= np.quantile(restless, 0.25)
     second = frames[2:] - 2 * frames[1:-1] + frames[:-2]
     return float(math.sqrt(np.square(second[:, calm]).mean() / 6))
@@ -176,8 +177,8 @@ def sticking(video: NDArray) -> float | None:
 
     The optical flow of coarse structure is taken over so many frames that it is about two pixels. Fine structure
     (what a blur of 1.2 pixels takes away) is compared with itself so many frames later, along the flow and in place:
-    `e_flow / (e_flow + e_place)` of squared differences, over pixels that move by more than a pixel. One half means
-    neither: texture that dissolves. Good: as in the data, near 0.
+    `e_flow / (e_flow + e_place)` of squared differences around each pixel, mean over pixels that move by more than
+    one. One half means neither: texture that dissolves. Good: as in the data, near 0.
     None where nothing moves by as much as a pixel in 16 frames.
     """
     frames = torch.from_numpy(np.asarray(video, np.float32).mean(axis=1))
@@ -193,9 +194,10 @@ def sticking(video: NDArray) -> float | None:
         changed = smooth((after - before).square()[:, None]) > 16.0
         moving = (moved > 1.0) & changed
         if moving.float().mean() > 0.01 and float(moved[moving].median()) > 1.5:
-            along = (warp(fine[starts + step], flow) - fine[starts]).square()[moving].sum()
-            place = (fine[starts + step] - fine[starts]).square()[moving].sum()
-            return float(along / (along + place).clamp(min=1e-9))
+            along = smooth((warp(fine[starts + step], flow) - fine[starts]).square())
+            place = smooth((fine[starts + step] - fine[starts]).square())
+            textured = moving & (along + place > 1.0)
+            return float((along / (along + place))[textured].mean()) if textured.any() else None
     return None
 
 

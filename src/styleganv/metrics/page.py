@@ -262,7 +262,7 @@ def _drift(diagnosis: Diagnosis) -> list[str]:
             lines(axes, answers.drift, answers.times, "a", "since the beginning")
             axes.axhline(  # type: ignore[attr-defined]
                 float(np.mean(answers.numbers["hold"])),
-                color=COLOURS["b"],
+                color=COLOURS["soft"],
                 linestyle=(0, (4, 3)),
                 label="by another motion seed",
             )
