@@ -75,8 +75,10 @@ def clip_length(collections: list[Videos], most: int) -> int:
     """Frames of a clip: at most `most`, and so few that half of the videos of each collection have them.
 
     Raises:
-        StyleganvError: if that leaves fewer than 16.
+        StyleganvError: if that leaves fewer than 16, or `most` is less.
     """
+    if most < FEWEST_FRAMES:
+        raise StyleganvError(f"{most} frames are too few to see motion: choose --frames {FEWEST_FRAMES} or more.")
     length = most
     for videos in collections:
         if videos.count is not None:
