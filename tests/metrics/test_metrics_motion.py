@@ -86,6 +86,14 @@ def test_a_loop_or_a_change_of_brightness_is_no_turn() -> None:
     assert motion.turns(video * 0.5 + 64 + wave) == 0
 
 
+def test_a_flash_or_a_cut_is_no_turn() -> None:
+    video = still(96)
+    video[40] = pan(1, frames=1)[0]
+    assert motion.turns(video) == 0
+    video[40:] = pan(2, frames=1)
+    assert motion.turns(video) == 0
+
+
 def test_a_pendulum_turns_and_a_wheel_does_not() -> None:
     pendulum, wheel = (drawn(shape(path=path, speed="fast"), frames=96) for path in ("pendulum", "circle"))
     assert motion.turns(pendulum) * FPS > 0.5

@@ -94,10 +94,11 @@ def periodicity(video: NDArray) -> float:
 def mirror_ratios(video: NDArray, reach: int) -> Array:
     """How little of the motion around each moment is its own mirror image in time: `[T − 2·reach]`.
 
-    With x the small frames (less each frame's mean colour, so that a change of brightness is no motion),
-    `Σ_s |x(c+s) − x(c−s)| / Σ_s (|x(c+s) − x(c)| + |x(c−s) − x(c)|) · 2` over s = 1 … reach: 0 where the motion
-    runs back exactly the way it came, about 1 where before and after have nothing in common, up to 2 where it goes
-    straight on. NaN where nothing moves. A loop is no mirror image, so it does not count.
+    With x the small frames (less each frame's mean colour, so that a change of brightness is no motion): the mean of
+    `|x(c+s) − x(c−s)|` over s = 1 … reach, over the mean distance of two frames on the same side of c. 0 where the
+    motion runs back exactly the way it came, about 1 where before and after have nothing in common, more where it
+    goes straight on. NaN where nothing moves on either side: a flash is no turn. Neither is a loop, as it is no
+    mirror image.
     """
     frames = shrunk(video, FEATURE_SIDE).reshape(len(video), 3, -1).astype(np.float64)
     frames -= frames.mean(axis=2, keepdims=True)
@@ -107,8 +108,16 @@ def mirror_ratios(video: NDArray, reach: int) -> Array:
     centre = np.arange(reach, len(video) - reach)[:, None]
     step = np.arange(1, reach + 1)
     mirrored = distance[centre + step, centre - step].mean(axis=1)
-    away = (distance[centre + step, centre] + distance[centre - step, centre]).mean(axis=1) / 2
-    return np.where(away > STILL, mirrored / np.maximum(away, STILL), np.nan)
+    sums = np.pad(distance, ((1, 0), (1, 0))).cumsum(axis=0).cumsum(axis=1)
+
+    def within(first: NDArray[np.intp]) -> Array:
+        """Mean distance of two different frames among `reach` ones from `first` on."""
+        last = first + reach
+        block = sums[last, last] - sums[first, last] - sums[last, first] + sums[first, first]
+        return block / (reach * (reach - 1))
+
+    moved = (within(centre[:, 0] - reach) + within(centre[:, 0] + 1)) / 2
+    return np.where(moved > STILL, mirrored / np.maximum(moved, STILL), np.nan)
 
 
 def turns(video: NDArray) -> float:
