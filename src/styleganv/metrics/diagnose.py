@@ -131,8 +131,8 @@ KINDS = (
         "Texture sticking",
         "0 to 1",
         "Whether fine texture moves with what it belongs to (0) or stays on the screen (1).",
-        "Fine texture sticks to the screen more than in the data.",
-        "Fine texture moves along better than in the data.",
+        "Fine texture moves along less than in the data: it sticks to the screen, or dissolves.",
+        "Fine texture moves along more than in the data.",
         (0.0, 0.08),
     ),
     Kind(
@@ -153,7 +153,7 @@ KINDS = (
         "",
         "The same motion seed moves different contents in different ways.",
         ideal=1.0,
-        good=(0.3, math.inf),
+        good=(0.25, math.inf),
     ),
     Kind(
         "hold",
@@ -215,7 +215,8 @@ class Diagnostic:
     Attributes:
         value, error: None where there is nothing to measure; `verdict` then says why.
         data, data_error: the data's own; None without data, and for what only a model has.
-        ideal: for what only a model has.
+        ideal, good: for what only a model has: the best value, and the range (lowest, highest) in which all is
+            well, None for no limit.
         fine: whether it is as the data (or the ideal) would have it; None where there is nothing to compare with.
         verdict: one plain sentence.
     """
@@ -229,6 +230,7 @@ class Diagnostic:
     data: float | None
     data_error: float | None
     ideal: float | None
+    good: tuple[float | None, float | None] | None
     fine: bool | None
     verdict: str
 
@@ -377,22 +379,24 @@ def _diagnostic(
         fine = abs(apart) <= max(CLEAR * error, share * abs(reference), outright)
         verdict = "As in the data." if fine else kind.higher if apart > 0 else kind.lower
     return Diagnostic(
-        kind.key, kind.title, kind.unit, kind.meaning, *found, *data, ideal=None, fine=fine, verdict=verdict
+        kind.key, kind.title, kind.unit, kind.meaning, *found, *data, ideal=None, good=None, fine=fine, verdict=verdict
     )
 
 
 def _beside_ideal(kind: Kind, answers: Answers, hold: float | None) -> Diagnostic:
     """Judge a number of a model beside what it should be; drift beside what another motion seed changes (`hold`)."""
-    value, error, fine, ideal = None, None, None, kind.ideal
+    value, error, fine = None, None, None
+    ideal = kind.ideal if kind.good else hold
+    low, high = kind.good or (-math.inf, 1.25 * (hold or 0.0) + 0.05)
     if kind.key in answers.missing:
         verdict = answers.missing[kind.key]
     else:
         value, error = mean_and_error(answers.numbers[kind.key])
-        low, high = kind.good or (-math.inf, 1.25 * (hold or 0.0) + 0.05)
-        ideal = kind.ideal if kind.good else hold
         verdict = "Nothing moves far enough to measure it."
         if value is not None:
             slack = 2 * (error or 0.0)
             fine = low <= value + slack and value - slack <= high
             verdict = "As it should be." if fine else kind.higher if value > high else kind.lower
-    return Diagnostic(kind.key, kind.title, kind.unit, kind.meaning, value, error, None, None, ideal, fine, verdict)
+    good = (low if math.isfinite(low) else None, high if math.isfinite(high) else None)
+    words = (kind.key, kind.title, kind.unit, kind.meaning)
+    return Diagnostic(*words, value, error, None, None, ideal, good, fine, verdict)

@@ -84,7 +84,7 @@ def lines(axes: Any, curves: NDArray, x: Sequence[float] | NDArray, colour: str,
 
 
 def dots(axes: Any, rows: Sequence[tuple[str, NDArray, str]]) -> None:
-    """One row of dots for each `(label, values [V], colour)`, a video a dot, and a bar at the mean."""
+    """One row of dots for each `(label, values [V], colour)`, values ≥ 0, a video a dot, and a bar at the mean."""
     for row, (_, values, colour) in enumerate(rows):
         values = values[np.isfinite(values)]
         height = -row + 0.5 * ((np.arange(len(values)) * 0.618) % 1 - 0.5)  # spread evenly, without chance
@@ -93,6 +93,8 @@ def dots(axes: Any, rows: Sequence[tuple[str, NDArray, str]]) -> None:
             axes.plot([values.mean()] * 2, [-row - 0.36, -row + 0.36], color=COLOURS[colour], linewidth=2)
     axes.set_yticks([-row for row in range(len(rows))], [label for label, *_ in rows])
     axes.set_ylim(-len(rows) + 0.4, 0.6)
+    most = max((float(np.nanmax(values)) for _, values, _ in rows if np.isfinite(values).any()), default=0.0)
+    axes.set_xlim(-0.03 * (most or 1), 1.04 * (most or 1))
     axes.grid(axis="y", visible=False)
     axes.grid(axis="x", color=COLOURS["line"], linewidth=0.7)
 

@@ -118,8 +118,15 @@ def _number(value: float | None) -> str:
 
 
 def _mark(found: Diagnostic) -> str:
-    kind, word = {True: ("fine", "fine"), False: ("off", "differs"), None: ("open", "no comparison")}[found.fine]
+    if found.fine is None:
+        return ""
+    kind, word = ("fine", "fine") if found.fine else ("off", "differs")
     return f'<span class="mark {kind}">{word}</span>'
+
+
+def _told(found: Diagnostic) -> str:
+    """The verdict; where there is none, what the number is about."""
+    return html.escape(found.verdict if found.fine is not None or found.value is None else found.meaning)
 
 
 def _reference(found: Diagnostic) -> tuple[str, str]:
@@ -129,17 +136,27 @@ def _reference(found: Diagnostic) -> tuple[str, str]:
     return (_number(found.ideal), "ideal") if found.ideal is not None else ("–", "data")
 
 
+def _good(found: Diagnostic) -> str:
+    low, high = found.good or (None, None)
+    if low is not None and high is not None:
+        return f"; good: {_number(low)} to {_number(high)}"
+    if low is not None:
+        return f"; good: {_number(low)} or more"
+    return "" if high is None else f"; good: {_number(high)} or less"
+
+
 def _table(diagnosis: Diagnosis) -> str:
     rows = []
     for found in diagnosis.report.diagnostics:
         value, what = _reference(found)
+        beside = "" if value == "–" else f"{value} <small>{what}</small>"
         rows.append(
             f'<tr><th scope="row"><a href="#{_section_of(found.key)}">{found.title}</a></th>'
-            f'<td class="value">{_number(found.value)}</td>'
-            f'<td class="value beside">{value} <small>{what}</small></td>'
-            f"<td>{_mark(found)}</td><td>{html.escape(found.verdict)}</td></tr>"
+            f'<td class="value">{_number(found.value)}</td><td class="value beside">{beside}</td>'
+            f"<td>{_mark(found)}</td><td>{_told(found)}</td></tr>"
         )
-    heads = "".join(f'<th scope="col">{head}</th>' for head in ("", "Here", "Beside it", "", ""))
+    alone = diagnosis.data is None and diagnosis.answers is None
+    heads = "".join(f'<th scope="col">{head}</th>' for head in ("", "Here", "" if alone else "Beside it", "", ""))
     return f"<table><thead><tr>{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
 
 
@@ -147,11 +164,13 @@ def _numbers(found: Diagnostic) -> str:
     value, what = _reference(found)
     error = "" if found.error is None else f" <small>± {found.error:.2g}</small>"
     beside = f'<p class="beside"><span>{value}</span> {what}</p>' if value != "–" else ""
+    meaning = html.escape(found.meaning)
     return (
         f'<article><h3>{found.title} {_mark(found)}</h3><div class="pair">'
         f'<p class="here"><span>{_number(found.value)}</span>{error}</p>{beside}</div>'
-        f'<p class="unit">{found.unit}</p><p>{html.escape(found.verdict)}</p>'
-        f'<p class="meaning">{html.escape(found.meaning)}</p></article>'
+        f'<p class="unit">{found.unit}{_good(found)}</p><p>{_told(found)}</p>'
+        + (f'<p class="meaning">{meaning}</p>' if _told(found) != meaning else "")
+        + "</article>"
     )
 
 
@@ -190,7 +209,7 @@ def _sides(diagnosis: Diagnosis) -> list[tuple[str, str, Observed]]:
 
 def _clips(diagnosis: Diagnosis) -> list[str]:
     return [
-        _figure(figures.montage(seen.clips, 4, seen.fps, f"Clips of the {name}"), f"Clips of the {name}.")
+        _figure(figures.montage(seen.clips, 4, seen.fps, f"Clips: {name}"), f"Clips: {name}.")
         for name, _, seen in _sides(diagnosis)
     ]
 
