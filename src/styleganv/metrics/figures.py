@@ -124,20 +124,22 @@ def _uri(kind: str, data: bytes) -> str:
 def montage(clips: Sequence[NDArray[np.uint8]], columns: int, fps: float, label: str) -> str:
     """A film of clips side by side in rows of `columns`."""
     rows = len(clips) // columns or 1
-    used = np.stack(clips[: rows * columns])
+    used = np.stack([_reduced(clip, 128) for clip in clips[: rows * columns]])
     cells = used.reshape(rows, -1, *used.shape[1:]).transpose(2, 0, 1, 4, 5, 3)
     return film((render.tile(cell, scale=_scale(used.shape[3], 96)) for cell in cells), fps, label)
 
 
 def grid_film(grid: NDArray[np.uint8], fps: float, label: str) -> str:
     """A film of `[M, N, T, 3, H, W]`: one motion a row, one content a column."""
-    cells = grid.transpose(2, 0, 1, 4, 5, 3)
-    return film((render.tile(cell, scale=_scale(grid.shape[4], 112)) for cell in cells), fps, label)
+    small = _reduced(grid, 128)
+    cells = small.transpose(2, 0, 1, 4, 5, 3)
+    return film((render.tile(cell, scale=_scale(small.shape[4], 112)) for cell in cells), fps, label)
 
 
 def stills(frames: NDArray[np.uint8], label: str) -> str:
     """A picture of `[N, D, 3, H, W]`: one video a row, one moment a column."""
-    return picture(render.tile(frames.transpose(0, 1, 3, 4, 2), scale=_scale(frames.shape[3], 64)), label)
+    small = _reduced(frames, 96)
+    return picture(render.tile(small.transpose(0, 1, 3, 4, 2), scale=_scale(small.shape[3], 64)), label)
 
 
 def slice_over_time(clip: NDArray[np.uint8], label: str) -> str:
@@ -155,12 +157,17 @@ def self_similarity(clip: NDArray[np.uint8], label: str) -> str:
 
     Dark lines beside the diagonal are repetitions; dark lines across it are moments where motion turns back.
     """
-    frames = motion.shrunk(clip, motion.FEATURE_SIDE).reshape(len(clip), -1)
-    distance = np.sqrt(np.square(frames[:, None] - frames[None]).mean(axis=2))
+    distance = motion.frame_distances(clip)
     shade = distance / max(float(distance.max()), 1e-9)
     image = (255 * matplotlib.colormaps["magma"](shade)[..., :3]).astype(np.uint8)
     scale = _scale(len(image), 256)
     return picture(image.repeat(scale, axis=0).repeat(scale, axis=1), label)
+
+
+def _reduced(frames: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """`[…, 3, H, W]` averaged so that the shorter side is nearly `side` or less: a page need not hold more."""
+    small = motion.shrunk(frames.reshape(-1, *frames.shape[-3:]), side).round().astype(np.uint8)
+    return small.reshape(*frames.shape[:-2], *small.shape[-2:])
 
 
 def _scale(pixels: int, wanted: int) -> int:

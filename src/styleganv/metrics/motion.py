@@ -36,18 +36,19 @@ def grey(video: NDArray, side: int) -> torch.Tensor:
 
 def histograms(video: NDArray) -> Array:
     """The share of pixels in each of 20 equal bins of each colour: `[T, 3, 20]`, the last axis adds up to 1."""
-    bins = np.asarray(video).astype(np.int64) * BINS // 256
-    planes = np.arange(len(video) * 3).reshape(len(video), 3, 1, 1) * BINS
-    counts = np.bincount((bins + planes).ravel(), minlength=len(video) * 3 * BINS)
-    return counts.reshape(len(video), 3, BINS) / (video.shape[2] * video.shape[3])
+    bins = np.arange(256) * BINS // 256
+    counts = np.zeros((len(video), 3, BINS))
+    for frame, row in zip(video, counts, strict=True):
+        for plane, count in zip(frame.astype(np.uint8), row, strict=True):
+            np.add.at(count, bins, np.bincount(plane.ravel(), minlength=256))
+    return counts / (video.shape[2] * video.shape[3])
 
 
 # Loops
 
 
-def loop_curve(video: NDArray) -> Array:
-    """How much of the first frame's colours each frame still has: histogram intersection `[T]`, 1 for the same."""
-    counts = histograms(video)
+def loop_curve(counts: Array) -> Array:
+    """How much of the first frame's colours each frame still has: intersection of `histograms`, `[T]`, 0..1."""
     return np.minimum(counts, counts[0]).sum(axis=2).mean(axis=1)
 
 
@@ -57,7 +58,7 @@ def loop_score(video: NDArray) -> float:
     A video that returns to its beginning keeps its colours, one that goes on to something new loses them. Videos
     of one scene keep most of them anyway, so only the data's own value says what is high. Good: as in the data.
     """
-    return float(loop_curve(video)[1:].mean())
+    return float(loop_curve(histograms(video))[1:].mean())
 
 
 def autocorrelation(video: NDArray) -> Array:
@@ -83,7 +84,11 @@ def periodicity(video: NDArray) -> float:
     1 is an exact loop (or a swing to and fro) whose period is at most two thirds of the clip; 0 never comes back to
     where it was. A slow change has no second peak and gives 0. Good: as in the data.
     """
-    curve = autocorrelation(video)
+    return second_peak(autocorrelation(video))
+
+
+def second_peak(curve: Array) -> float:
+    """The highest value of an autocorrelation beyond its first below zero; 0 without one."""
     below = np.flatnonzero(curve < 0)
     return float(max(0.0, curve[below[0] :].max())) if len(below) else 0.0
 
@@ -91,21 +96,27 @@ def periodicity(video: NDArray) -> float:
 # Reversal
 
 
-def mirror_ratios(video: NDArray, reach: int) -> Array:
-    """How little of the motion around each moment is its own mirror image in time: `[T − 2·reach]`.
+def frame_distances(video: NDArray) -> Array:
+    """Root mean square difference of each small frame from each other, in grey levels: `[T, T]`.
 
-    With x the small frames (less each frame's mean colour, so that a change of brightness is no motion): the mean of
-    `|x(c+s) − x(c−s)|` over s = 1 … reach, over the mean distance of two frames on the same side of c. 0 where the
-    motion runs back exactly the way it came, about 1 where before and after have nothing in common, more where it
-    goes straight on. NaN where nothing moves on either side: a flash is no turn. Neither is a loop, as it is no
-    mirror image.
+    Each frame's mean colour is taken off, so that a change of brightness is no motion.
     """
     frames = shrunk(video, FEATURE_SIDE).reshape(len(video), 3, -1).astype(np.float64)
     frames -= frames.mean(axis=2, keepdims=True)
     flat = frames.reshape(len(frames), -1)
     energy = np.square(flat).mean(axis=1)
-    distance = np.sqrt(np.maximum(0, energy[:, None] + energy - 2 * flat @ flat.T / flat.shape[1]))
-    centre = np.arange(reach, len(video) - reach)[:, None]
+    return np.sqrt(np.maximum(0, energy[:, None] + energy - 2 * flat @ flat.T / flat.shape[1]))
+
+
+def mirror_ratios(distance: Array, reach: int) -> Array:
+    """How little of the motion around each moment is its own mirror image in time: `[T − 2·reach]`.
+
+    The mean `frame_distances` of c+s from c−s over s = 1 … reach, over that of two frames on the same side of c. 0
+    where motion runs back exactly the way it came, about 1 where before and after have nothing in common, more where
+    it goes straight on. NaN where nothing moves on either side: a flash is no turn. Neither is a loop, as it is no
+    mirror image.
+    """
+    centre = np.arange(reach, len(distance) - reach)[:, None]
     step = np.arange(1, reach + 1)
     mirrored = distance[centre + step, centre - step].mean(axis=1)
     sums = np.pad(distance, ((1, 0), (1, 0))).cumsum(axis=0).cumsum(axis=1)
@@ -127,9 +138,10 @@ def turns(video: NDArray) -> float:
     side (up to a quarter of the clip); the number is that of the reach that sees most. Ping-pong motion gives one
     over its stroke; motion that never turns back gives 0. Good: as in the data, since a pendulum turns by nature.
     """
+    distance = frame_distances(video)
     reach, most = 4, 0.0
     while reach <= max(4, len(video) // 4) and 2 * reach < len(video):
-        back = mirror_ratios(video, reach) < 0.5
+        back = mirror_ratios(distance, reach) < 0.5
         starts = int(back[0]) + int((back[1:] & ~back[:-1]).sum())
         most = max(most, starts / len(back))
         reach *= 2

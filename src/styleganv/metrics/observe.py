@@ -120,17 +120,18 @@ def observe(videos: Videos, *, count: int, frames: int, seed: int) -> Observed:
         draw_clips(videos, count, frames, seed), total=total, desc=f"watching {videos.name}", unit="video"
     ):
         speeds.append(motion.speeds(clip) * videos.fps)
-        curves.append(motion.loop_curve(clip))
+        counts = motion.histograms(clip)
+        curves.append(motion.loop_curve(counts))
         correlations.append(motion.autocorrelation(clip))
         stuck = motion.sticking(clip)
-        numbers["loop"].append(motion.loop_score(clip))
-        numbers["period"].append(motion.periodicity(clip))
+        numbers["loop"].append(float(curves[-1][1:].mean()))
+        numbers["period"].append(motion.second_peak(correlations[-1]))
         numbers["turns"].append(motion.turns(clip) * videos.fps)
         numbers["speed"].append(float(speeds[-1].mean()))
         numbers["flicker"].append(motion.flicker(clip))
         numbers["sticking"].append(np.nan if stuck is None else stuck)
         third = max(1, frames // 3)
-        looks.append((motion.appearance(clip[:third]), motion.appearance(clip[-third:])))
+        looks.append((counts[:third].mean(axis=0), counts[-third:].mean(axis=0)))
         if len(clips) < KEPT:
             clips.append(clip)
     scale = _scale([first for first, _ in looks])
