@@ -141,7 +141,14 @@ def test_models_that_cannot_answer_everything(motion: str, tmp_path: Path) -> No
         assert report["drift_1000"].value is not None
     else:
         assert report["speed"].value == 0 and report["diversity"].value is None
-        assert "Nothing moves" in report["diversity"].verdict and "no motion slots" in report["slot_jump"].verdict
+        assert "Too little moves" in report["diversity"].verdict and "no motion slots" in report["slot_jump"].verdict
+
+
+def test_one_video_alone(tmp_path: Path) -> None:
+    report = diagnose(data_set(tmp_path / "one.zip", lambda video: video, count=1), frames=32).report
+    assert report["speed"].value and report["speed"].error is None
+    assert report["drift"].value is None and "too few videos" in report["drift"].verdict
+    assert "128" not in str(report) and "32 frames of each of 1 videos" in str(report)
 
 
 def test_mean_and_error() -> None:

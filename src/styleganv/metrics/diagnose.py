@@ -22,6 +22,7 @@ from styleganv.metrics.videos import ModelVideos, Videos
 
 #: Standard errors that a number must be away from the data's before they are said to differ.
 CLEAR = 3.0
+TOO_LITTLE = "Too little moves to measure it, or there are too few videos."
 
 
 @dataclass(frozen=True)
@@ -71,13 +72,15 @@ class MotionReport:
 
     def __str__(self) -> str:
         beside = f" beside {self.data_name}" if self.data_name else ""
-        lines = [f"{self.name}{beside}: {self.videos} clips of {self.frames} frames, {self.fps:g} fps"]
+        lines = [f"{self.name}{beside}: {self.frames} frames of each of {self.videos} videos, {self.fps:g} fps"]
         for found in self.diagnostics:
             reference = "" if found.data is None else f"data {found.data:.3g}"
             if found.data is None and found.ideal is not None:
                 reference = f"ideal {found.ideal:.3g}"
-            value = "–" if found.value is None else f"{found.value:.3g} ± {found.error or 0:.2g}"
-            lines.append(f"  {found.title:35s} {value:18s} {reference:14s} {found.verdict}")
+            value = "–" if found.value is None else f"{found.value:.3g}"
+            value += "" if found.error is None else f" ± {found.error:.2g}"
+            told = found.verdict if found.fine is not None or found.value is None else found.unit
+            lines.append(f"  {found.title:26s} {value:18s} {reference:14s} {told}")
         return "\n".join(lines)
 
     def write_json(self, path: Path | str) -> None:
@@ -186,7 +189,7 @@ def _diagnostic(
     value, reference = found[0], data[0]
     fine: bool | None = None
     if value is None:
-        verdict = "Nothing moves far enough to measure it."
+        verdict = TOO_LITTLE
     elif reference is None:
         verdict = "There is no data to compare with."
     else:
@@ -208,7 +211,7 @@ def _beside_ideal(kind: Kind, answers: Answers, hold: float | None) -> Diagnosti
         verdict = answers.missing[kind.key]
     else:
         value, error = mean_and_error(answers.numbers[kind.key])
-        verdict = "Nothing moves far enough to measure it."
+        verdict = TOO_LITTLE
         if value is not None:
             slack = 2 * (error or 0.0)
             fine = low <= value + slack and value - slack <= high

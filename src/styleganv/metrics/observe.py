@@ -149,9 +149,9 @@ def observe(videos: Videos, *, count: int, frames: int, seed: int) -> Observed:
 
 
 def _scale(looks: list[Array]) -> float:
-    """How different two videos of a collection look; 1 where there is only one."""
+    """How different two videos of a collection look; NaN where there is only one."""
     distances = [motion.apart(a, b) for a, b in combinations(looks, 2)]
-    return max(float(np.mean(distances)), 1e-9) if distances else 1.0
+    return max(float(np.mean(distances)), 1e-9) if distances else np.nan
 
 
 def ask(videos: ModelVideos, *, count: int, seed: int) -> Answers:
