@@ -92,8 +92,8 @@ and far enough to matter. The same command and seed give the same report.</p>
 def _counts(diagnosis: Diagnosis) -> str:
     report = diagnosis.report
     data = f" and {report.data_videos} of the data" if report.data_videos else ""
-    clips = f"{report.videos} {'clip' if report.videos == 1 else 'clips'}{data}"
-    return f"{clips}, of {report.frames} frames at {report.fps:g} frames a second."
+    watched = f"{report.videos} {'clip' if report.videos == 1 else 'clips'}{data}"
+    return f"{watched}, of {report.frames} frames at {report.fps:g} frames a second."
 
 
 def _tally(diagnosis: Diagnosis) -> str:
