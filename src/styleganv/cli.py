@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 from tyro.conf import OmitArgPrefixes, Positional
@@ -203,6 +203,53 @@ def evaluate(
             report.write_json(json)
 
 
+def diagnose(
+    videos: Positional[Path],
+    /,
+    data: Path | None = None,
+    out: Path = Path("report.html"),
+    json: Path | None = None,
+    count: Annotated[int, tyro.conf.arg(name="videos")] = 32,
+    frames: int = 128,
+    seed: int = 0,
+    psi: float = 1.0,
+    device: str | None = None,
+) -> None:
+    """Judge motion: loops, turning back, speed, drift, flicker, sticking texture, and more, as one HTML page.
+
+    Args:
+        videos: A model folder or run, a data set, or video files of any program.
+        data: What to compare with; for a run, the data set it was trained on where left out.
+        out: The page to write.
+        json: Where to write the numbers as JSON.
+        count: Clips to watch of each.
+        frames: Longest clip, in frames.
+        seed: Of the choice of clips; the same gives the same report.
+        psi: Truncation of a model.
+        device: Of a model, such as cpu or cuda; the GPU, if there is one, where left out.
+    """
+    from styleganv.metrics.diagnose import diagnose as run
+    from styleganv.metrics.diagnose import training_data
+    from styleganv.metrics.page import write_page
+    from styleganv.metrics.videos import open_videos
+
+    beside = data or training_data(videos)
+    found = run(
+        open_videos(videos, psi=psi, device=device),
+        None if beside is None else open_videos(beside),
+        count=count,
+        frames=frames,
+        seed=seed,
+    )
+    write_page(out, found)
+    if json is not None:
+        found.report.write_json(json)
+    print(found.report)
+    if beside is None:
+        print("Without data to compare with: give --data for numbers beside these.")
+    print(f"Report: {out}")
+
+
 def demo(out: Path = Path("runs/demo"), minutes: float = 5.0) -> None:
     """The whole way once: draw videos of shapes, train on them, generate new ones.
 
@@ -311,6 +358,7 @@ def main(words: list[str] | None = None) -> None:
             "train": train_command(*from_preset),
             "generate": generate,
             "evaluate": evaluate,
+            "diagnose": diagnose,
             "demo": demo,
         }
         tyro.extras.subcommand_cli_from_dict(

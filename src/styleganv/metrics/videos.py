@@ -6,7 +6,6 @@ Shapes: T frames, H height, W width. Frames are uint8 RGB `[T, 3, H, W]` in 0..2
 import hashlib
 from collections.abc import Sequence
 from functools import cached_property, lru_cache
-from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -136,8 +135,10 @@ class ModelVideos:
         if len(numbers) > 1 and (steps != steps[0]).any():
             return np.concatenate([self.read(index, [number]) for number in numbers])
         fps = self.fps / steps[0] if len(numbers) > 1 else self.fps
-        stream = self.generator.stream(seed=index, start=numbers[0] / self.fps, fps=fps, psi=self.psi)
-        return np.stack([frame.transpose(2, 0, 1) for frame in islice(stream, len(numbers))])
+        video = self.generator.sample(
+            seed=index, start=numbers[0] / self.fps, seconds=len(numbers) / fps, fps=fps, psi=self.psi
+        )
+        return video.transpose(0, 3, 1, 2)
 
 
 class FileVideos:
