@@ -4,6 +4,7 @@ prepare, inspect    videos → data set
 train, resume       data set → run with a model
 load, generate      model → videos
 evaluate            real videos, generated videos → distances
+diagnose            videos, real videos → motion report
 Generator, Discriminator, Clip, VideoDataset, VideoGenerator, Settings    the parts
 """
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from styleganv.data.inspect import inspect
     from styleganv.data.prepare import prepare
     from styleganv.errors import StyleganvError
+    from styleganv.metrics.diagnose import diagnose
     from styleganv.metrics.evaluate import evaluate
     from styleganv.models import Discriminator, Generator
     from styleganv.recipes import Settings
@@ -35,6 +37,7 @@ _PLACES = {
     "VideoGenerator": "video_generator",
     "load": "video_generator",
     "generate": "video_files",
+    "diagnose": "metrics.diagnose",
     "evaluate": "metrics.evaluate",
     "Discriminator": "models",
     "Generator": "models",
@@ -51,6 +54,7 @@ __all__ = [
     "StyleganvError",
     "VideoDataset",
     "VideoGenerator",
+    "diagnose",
     "evaluate",
     "generate",
     "inspect",

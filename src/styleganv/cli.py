@@ -236,7 +236,7 @@ def diagnose(
     beside = data or training_data(videos)
     found = run(
         open_videos(videos, psi=psi, device=device),
-        None if beside is None else open_videos(beside),
+        beside,
         count=count,
         frames=frames,
         seed=seed,

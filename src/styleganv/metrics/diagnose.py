@@ -18,7 +18,7 @@ from styleganv.files import written_whole
 from styleganv.metrics.kinds import KINDS, Kind
 from styleganv.metrics.motion import distribution_distance
 from styleganv.metrics.observe import Answers, Observed, ask, clip_length, observe
-from styleganv.metrics.videos import ModelVideos, Videos
+from styleganv.metrics.videos import ModelVideos, Videos, open_videos
 
 #: Standard errors that a number must be away from the data's before they are said to differ.
 CLEAR = 3.0
@@ -100,15 +100,23 @@ class Diagnosis:
 
 
 def diagnose(
-    videos: Videos, data: Videos | None = None, *, count: int = 32, frames: int = 128, seed: int = 0
+    videos: Videos | Path | str,
+    data: Videos | Path | str | None = None,
+    *,
+    count: int = 32,
+    frames: int = 128,
+    seed: int = 0,
 ) -> Diagnosis:
     """Watch up to `count` clips of at most `frames` frames of `videos`, and of `data` to compare them with.
 
-    Both get clips of the same number of frames. The same seed gives the same report.
+    Either is a prepared data set, a model or run, video files, or any `Videos`. Both get clips of the same number of
+    frames. The same seed gives the same report; `page.write_page` shows it.
 
     Raises:
         StyleganvError: if sizes differ, videos are too short, or fewer than two are asked for.
     """
+    videos = open_videos(videos) if isinstance(videos, Path | str) else videos
+    data = open_videos(data) if isinstance(data, Path | str) else data
     if count < 2:
         raise StyleganvError(f"{count} videos are too few: choose --videos 2 or more.")
     if data is not None and (videos.height, videos.width) != (data.height, data.width):
