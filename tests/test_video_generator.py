@@ -309,3 +309,32 @@ def test_processes_share_the_seeds(folder: Path, tmp_path: Path, monkeypatch: py
         assert [path.name for path in paths] == [f"seed{seed:04d}.mp4" for seed in seeds]
         grid = generate(folder, tmp_path, seeds=range(2), seconds=0.2, format="grid")
         assert len(grid) == (2 if rank == 0 else 0)
+
+
+def test_rendering_is_streaming_with_content_and_motion_apart(classes: Path) -> None:
+    videos = load(classes)
+    content = videos.style(3, label=1)
+    made = np.stack(list(videos.render(content, 7, label=1, start=2.0, seconds=0.5)))
+    np.testing.assert_array_equal(made, videos.sample(seed=3, motion_seed=7, label=1, start=2.0, seconds=0.5))
+    with pytest.raises(StyleganvError, match="give the video a label"):
+        next(videos.render(content, 7))
+
+
+def test_a_content_that_changes_starts_and_ends_at_those_of_its_ends(videos: VideoGenerator) -> None:
+    first, last = videos.style(0), videos.style(1)
+    way = np.stack(list(videos.render(lambda t: torch.lerp(first, last, min(t, 1.0)), 5, seconds=1.5)))
+    for frame, seed in ((0, 0), (30, 1)):
+        still = videos.sample(seed=seed, motion_seed=5, seconds=1.5)[frame]
+        assert np.abs(way[frame].astype(int) - still).max() <= 1  # folded or not, rounding may differ
+    assert np.abs(way[10].astype(int) - way[0]).max() > 1
+
+
+def test_a_clock_slows_stops_and_turns_motion(videos: VideoGenerator) -> None:
+    content = videos.style(0)
+    plain = videos.sample(seed=0, seconds=2.0)
+    slow = np.stack(list(videos.render(content, 0, clock=lambda t: t / 2, seconds=2.0)))
+    np.testing.assert_array_equal(slow[::2], plain[:25])
+    back = np.stack(list(videos.render(content, 0, clock=lambda t: 1.0 - t, seconds=1.0)))
+    np.testing.assert_array_equal(back, plain[25:0:-1])
+    with pytest.raises(StyleganvError, match="Motion cannot be at -"):
+        list(videos.render(content, 0, clock=lambda t: -t, seconds=1.0))

@@ -6,7 +6,7 @@
 Motion is computed on the CPU in float64, frame by frame from codes that each belong to one slot; synthesis always
 sees `CHUNK` frames. So a frame depends on nothing but its seeds and its time.
 
-Shapes: T frames, H height, W width, M motions, N contents, K classes, U code width.
+Shapes: T frames, H height, W width, M motions, N contents, K classes, L style layers, U code width.
 Times are in seconds of the data's clock outside, in frames of the data inside.
 """
 
@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from fractions import Fraction
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import count, islice
 from pathlib import Path
 from typing import Any, Literal
@@ -36,6 +36,8 @@ from styleganv.models.motion import Motion, RecurrentMotion, SlotNoise
 
 Frame = NDArray[np.uint8]
 Precision = Literal["float32", "bfloat16"]
+#: A style for each layer `[L, w_dim]`, or a function from seconds to them.
+Styles = Tensor | Callable[[float], Tensor]
 
 #: Frames in a call of the synthesis network.
 CHUNK = 8
@@ -149,12 +151,52 @@ class VideoGenerator:
         label: str | int | None = None,
     ) -> Iterator[Frame]:
         """Like `sample`, frame by frame `[H, W, 3]` in constant memory; endless where `seconds` is left out."""
+        return self.render(
+            self.style(seed, psi=psi, label=label),
+            seed if motion_seed is None else motion_seed,
+            label=self._label(seed, label),
+            start=start,
+            seconds=seconds,
+            fps=fps,
+        )
+
+    def style(self, seed: int, *, psi: float = 1.0, label: str | int | None = None) -> Tensor:
+        """The content of a seed: a style for each layer, `[L, w_dim]` on the device (all alike).
+
+        Raises:
+            StyleganvError: for an unknown class or a psi that is no number.
+        """
+        if not math.isfinite(psi):
+            raise StyleganvError(f"Truncation psi cannot be {psi:g}: choose 1 (none) to 0 (the mean content).")
+        w = self._style(seed, self._one_hot(self._label(seed, label)), psi)
+        return w.expand(self.generator.synthesis.num_styles, -1)
+
+    def render(
+        self,
+        styles: Styles,
+        motion: int | SlotNoise,
+        *,
+        label: str | int | None = None,
+        clock: Callable[[float], float] | None = None,
+        start: float = 0.0,
+        seconds: float | None = None,
+        fps: float | None = None,
+    ) -> Iterator[Frame]:
+        """Frames `[H, W, 3]` of any content under any motion, in constant memory: what editing is made of.
+
+        Args:
+            styles: `[L, w_dim]`, a style for each layer; or a function from the seconds of the video to them, for a
+                content that changes (slower, as nothing can be folded).
+            motion: a motion seed, or the noise of each slot.
+            label: class name or number; a conditional model's motion depends on it too.
+            clock: from the seconds of the video to those of the motion, ≥ 0; the same where left out.
+            start, seconds, fps: as for `sample`; endless where `seconds` is left out.
+        """
         total = None if seconds is None else self.num_frames(seconds, fps)
-        self._check(start, seconds, psi)
-        one_hot = self._one_hot(seed, label)
+        self._check(start, seconds)
         times = islice(self._times(start, self._rate(fps)), total)
-        slot_noise = self._slot_noise(seed if motion_seed is None else motion_seed)
-        return self._frames(self._style(seed, one_hot, psi), times, slot_noise, one_hot)
+        slot_noise = self._slot_noise(motion) if isinstance(motion, int) else motion
+        return self._frames(styles, times, clock, slot_noise, self._one_hot(label))
 
     def grid(
         self,
@@ -189,11 +231,9 @@ class VideoGenerator:
             raise StyleganvError(f"A video cannot have {rate:g} frames a second: choose more than 0.")
         return rate
 
-    def _check(self, start: float, seconds: float | None, psi: float) -> None:
+    def _check(self, start: float, seconds: float | None) -> None:
         if not 0 <= start * self.fps <= MAX_FRAMES:
             raise StyleganvError(f"A video cannot start at {start:g} seconds: choose 0 to {MAX_FRAMES / self.fps:.3g}.")
-        if not math.isfinite(psi):
-            raise StyleganvError(f"Truncation psi cannot be {psi:g}: choose 1 (none) to 0 (the mean content).")
         end = math.inf if seconds is None else start + seconds
         if isinstance(self._motion, RecurrentMotion) and end * self.fps > MAX_RECURRENT_FRAMES:
             raise StyleganvError(
@@ -211,7 +251,11 @@ class VideoGenerator:
         """The class of a conditional model's video where no label is given."""
         return noise.uniform_integer(seed, noise.CLASS, self.generator.num_classes)
 
-    def _one_hot(self, seed: int, label: str | int | None) -> Tensor | None:
+    def _label(self, seed: int, label: str | int | None) -> str | int | None:
+        """As asked, else the seed's own."""
+        return self.class_of(seed) if label is None and self.generator.num_classes else label
+
+    def _one_hot(self, label: str | int | None) -> Tensor | None:
         """`[1, K]` on the CPU; None for an unconditional model."""
         classes = self.generator.num_classes
         if not classes:
@@ -219,8 +263,8 @@ class VideoGenerator:
                 raise StyleganvError(f"This model has no classes: leave out the label {label}.")
             return None
         if label is None:
-            index = self.class_of(seed)
-        elif label in self.class_names:
+            raise StyleganvError("This model has classes: give the video a label.")
+        if label in self.class_names:
             index = self.class_names.index(str(label))
         else:
             index = int(label) if re.fullmatch(r"[0-9]+", str(label)) else -1
@@ -237,14 +281,14 @@ class VideoGenerator:
         return self.generator.mapping(z, label, psi=psi)[0]
 
     @torch.inference_mode()
-    def _folded_for(self, w: Tensor) -> FoldedSynthesis:
-        key = w.cpu().numpy().tobytes()
+    def _folded_for(self, styles: Tensor) -> FoldedSynthesis:
+        key = styles.cpu().contiguous().numpy().tobytes()
         folded = self._folded.get(key)
         if folded is None:
-            synthesis = self.generator.synthesis
+            synthesis, styles = self.generator.synthesis, styles.to(self.device)
             dtype = torch.bfloat16 if self.precision == "bfloat16" else torch.float32
             with self._memory_suffices():
-                folded = FoldedSynthesis(synthesis, w.expand(synthesis.num_styles, -1), dtype=dtype)
+                folded = FoldedSynthesis(synthesis, styles, dtype=dtype)
             self._folded[key] = folded
         return folded
 
@@ -252,22 +296,49 @@ class VideoGenerator:
         return None if self._motion is None else noise.SeededNoise([seed], self._motion.noise_dim)
 
     def _frames(
-        self, w: Tensor, times: Iterator[float], slot_noise: SlotNoise | None, one_hot: Tensor | None
+        self,
+        styles: Styles,
+        times: Iterator[float],
+        clock: Callable[[float], float] | None,
+        slot_noise: SlotNoise | None,
+        one_hot: Tensor | None,
     ) -> Iterator[Frame]:
-        synthesis = self._folded_for(w)
-        if self._motion is None or slot_noise is None:
+        synthesis = self._folded_for(styles) if isinstance(styles, Tensor) else None
+        code_at = None
+        if self._motion is not None and slot_noise is not None:
+            code_at = _code_at(self._motion, slot_noise, one_hot)
+        elif synthesis is not None:
             picture = self._synthesize(synthesis, None)[0]
             yield from (picture.copy() for _ in times)
             return
-        code_at = _code_at(self._motion, slot_noise, one_hot)
         while chunk := list(islice(times, CHUNK)):
             padded = chunk + chunk[-1:] * (CHUNK - len(chunk))
-            with torch.inference_mode():
-                codes = torch.stack([code_at(time) for time in padded])
-            yield from self._synthesize(synthesis, codes)[: len(chunk)]
+            codes = None
+            if code_at is not None:
+                moments = padded if clock is None else [self._tick(clock(time / self.fps)) for time in padded]
+                with torch.inference_mode():
+                    codes = torch.stack([code_at(moment) for moment in moments])
+            if synthesis is not None:
+                yield from self._synthesize(synthesis, codes)[: len(chunk)]
+            elif not isinstance(styles, Tensor):
+                each = torch.stack([styles(time / self.fps) for time in padded]).to(self.device)
+                yield from self._synthesize(partial(self._unfolded, each), codes)[: len(chunk)]
+
+    def _tick(self, seconds: float) -> float:
+        """Seconds of the motion in frames of the data, a whole number of ticks."""
+        time = round(seconds * self.fps * TICKS) / TICKS
+        if not 0 <= time <= MAX_FRAMES:
+            raise StyleganvError(f"Motion cannot be at {seconds:g} seconds: choose 0 to {MAX_FRAMES / self.fps:.3g}.")
+        return time
+
+    def _unfolded(self, styles: Tensor, codes: Tensor | None) -> Tensor:
+        """Frames `[T, 3, H, W]`, each of its own `styles [T, L, w_dim]`."""
+        half = self.precision == "bfloat16"
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
+            return self.generator.synthesis(styles, None if codes is None else codes[:, None])[:, 0]
 
     @torch.inference_mode()
-    def _synthesize(self, synthesis: FoldedSynthesis, codes: Tensor | None) -> Frame:
+    def _synthesize(self, synthesis: Callable[[Tensor | None], Tensor], codes: Tensor | None) -> Frame:
         """Codes `[CHUNK, v_dim]` on the CPU → uint8 `[CHUNK, H, W, 3]`; None gives an image model's one."""
         # Algorithms chosen by speed, or that add in any order, would let a frame depend on the run.
         exact = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
