@@ -206,8 +206,9 @@ def _loop(
                 saved = trainer.clips_seen
             if report and (done or _crossed(trainer.clips_seen, training.batch, every.snapshot_every)):
                 report.snapshot(trainer.clips_seen, _videos(trainer, data))
-            if evaluated and not interrupted and (done or _crossed(trainer.clips_seen, training.batch, evaluated)):
-                _evaluate(trainer, data, out, report)
+            if evaluated and trainer.clips_seen >= evaluated and not interrupted:
+                if done or _crossed(trainer.clips_seen, training.batch, evaluated):
+                    _evaluate(trainer, data, out, report)
             if ending:
                 break
             trainer.train_step(clips, next(batches))
