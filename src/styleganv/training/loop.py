@@ -206,9 +206,9 @@ def _loop(
                 saved = trainer.clips_seen
             if report and (done or _crossed(trainer.clips_seen, training.batch, every.snapshot_every)):
                 report.snapshot(trainer.clips_seen, _videos(trainer, data))
-            if evaluated and trainer.clips_seen >= evaluated and not interrupted:
-                if done or _crossed(trainer.clips_seen, training.batch, evaluated):
-                    _evaluate(trainer, data, out, report)
+            last = done and evaluated is not None and trainer.clips_seen >= evaluated
+            if evaluated and (last or _crossed(trainer.clips_seen, training.batch, evaluated)) and not interrupted:
+                _evaluate(trainer, data, out, report)
             if ending:
                 break
             trainer.train_step(clips, next(batches))
