@@ -65,13 +65,16 @@ def test_modulation_of_the_discriminator_is_nearly_free() -> None:
 
 
 def generator_cost(clips: int, frames: int, motion: str) -> int:
-    g = Generator(64, 64, motion=motion, **SMALL)  # type: ignore[arg-type]
+    # The motion network as much narrower than usual as the rest, or it would weigh eight times too much.
+    narrow = {"motion_noise_dim": 64, "motion_code_dim": 64, "num_frequencies": 32}
+    g = Generator(64, 64, motion=motion, **SMALL, **narrow)  # type: ignore[arg-type]
     times = 5.0 * torch.arange(frames).expand(clips, -1)
     return written(lambda: g(torch.randn(clips, 512), times).sum().backward())
 
 
 def test_video_costs_what_images_cost() -> None:
-    assert generator_cost(4, 3, "conv") < 1.05 * generator_cost(12, 1, "none")
+    """Of elements clearly less: three frames share a style, and motion is small."""
+    assert generator_cost(4, 3, "conv") < 0.75 * generator_cost(12, 1, "none")
 
 
 def test_less_memory_is_foretold_where_less_is_taken(tmp_path: Path, tiny: Settings) -> None:

@@ -8,13 +8,14 @@ Shapes: B clips, T frames a clip, N images (B·T above 16², B below), K classes
 
 import math
 from collections.abc import Iterable
+from itertools import repeat
 from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
 
 from styleganv.models.layers import Conv2d, Dense, channels_at, normalize, resolution_levels, run_block, working_dtype
-from styleganv.ops import UNIT_GAIN, fewer_elements, leaky_relu, modulated_conv2d
+from styleganv.ops import UNIT_GAIN, fewer_elements, leaky_relu, modulated_conv2d, squared
 
 Condition = Literal["modulate+project", "project", "none"]
 JOIN_RESOLUTION = 16
@@ -56,14 +57,16 @@ class DiscriminatorBlock(nn.Module):
         self.conv1 = Conv2d(channels, out_channels, 3, down=True)
         self.skip = Conv2d(in_channels, out_channels, 1, bias=False, activate=False, down=True)
 
-    def forward(self, x: Tensor, condition: Tensor | None) -> Tensor:
-        """`x [N, C_in, H, W]`, `condition [B, E]` (N a multiple of B) → `[N, C_out, H/2, W/2]`."""
+    def forward(self, x: Tensor, condition: Tensor | None, squares: Tensor | None = None) -> Tensor:
+        """`x [N, C_in, H, W]`, `condition [B, E]` (N a multiple of B) → `[N, C_out, H/2, W/2]`; `squares` is
+        `squared(self.conv0.weight)`, if it is there already."""
         if self.affine is None:
             y = self.conv0(x)
         else:
             assert self.conv0.bias is not None
             bias = self.conv0.bias * UNIT_GAIN
-            y = modulated_conv2d(x, self.conv0.weight, self.affine(condition), bias=bias, gain=UNIT_GAIN)
+            style = self.affine(condition)
+            y = modulated_conv2d(x, self.conv0.weight, style, bias=bias, gain=UNIT_GAIN, squares=squares)
             y = leaky_relu(y)
         return (self.conv1(y) + self.skip(x)) * 0.5**0.5
 
@@ -166,12 +169,20 @@ class Discriminator(nn.Module):
         if modulated and fewer_elements(blocks[0].conv0.weight, num_frames, x.shape[2] * x.shape[3]):
             assert condition is not None
             clips = zip(x.split(num_frames), condition.split(1), strict=True)
-            return torch.cat([self._through(blocks, clip, c) for clip, c in clips])
+            shared = [squared(block.conv0.weight) for block in blocks]
+            return torch.cat([self._through(blocks, clip, c, shared) for clip, c in clips])
         return self._through(blocks, x, condition)
 
-    def _through(self, blocks: Iterable[nn.Module], x: Tensor, condition: Tensor | None) -> Tensor:
-        for block in blocks:
-            x = run_block(block, x, condition, again=self.checkpointing)
+    def _through(
+        self,
+        blocks: Iterable[nn.Module],
+        x: Tensor,
+        condition: Tensor | None,
+        squares: Iterable[Tensor] | None = None,
+    ) -> Tensor:
+        of_blocks: Iterable[Tensor | None] = squares or repeat(None)
+        for block, of_block in zip(blocks, of_blocks, strict=False):
+            x = run_block(block, x, condition, of_block, again=self.checkpointing)
         return x
 
 

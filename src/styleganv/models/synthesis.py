@@ -3,13 +3,14 @@
 Shapes: B clips, T frames a clip, N = B·T images, L style layers, C channels, H height, W width.
 """
 
+from itertools import repeat
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from styleganv.models.layers import Dense, channels_at, run_block, working_dtype
-from styleganv.ops import UNIT_GAIN, fewer_elements, leaky_relu, modulated_conv2d, upsample2d
+from styleganv.ops import UNIT_GAIN, fewer_elements, leaky_relu, modulated_conv2d, squared, upsample2d
 
 
 class ModulatedConv(nn.Module):
@@ -22,10 +23,12 @@ class ModulatedConv(nn.Module):
         self.bias = nn.Parameter(torch.zeros(out_channels))
         self.up = up
 
-    def forward(self, x: Tensor, w: Tensor) -> Tensor:
-        """`x [N, C_in, H, W]`, `w [B, w_dim]` → `[N, C_out, H or 2H, W or 2W]`."""
-        bias = self.bias * UNIT_GAIN
-        return leaky_relu(modulated_conv2d(x, self.weight, self.affine(w), bias=bias, up=self.up, gain=UNIT_GAIN))
+    def forward(self, x: Tensor, w: Tensor, squares: Tensor | None = None) -> Tensor:
+        """`x [N, C_in, H, W]`, `w [B, w_dim]` → `[N, C_out, H or 2H, W or 2W]`; `squares` is `squared(self.weight)`,
+        if it is there already."""
+        style, bias = self.affine(w), self.bias * UNIT_GAIN
+        x = modulated_conv2d(x, self.weight, style, bias=bias, up=self.up, gain=UNIT_GAIN, squares=squares)
+        return leaky_relu(x)
 
 
 class ToRGB(nn.Module):
@@ -55,14 +58,18 @@ class SynthesisBlock(nn.Module):
     def convs(self) -> list[ModulatedConv]:
         return [conv for conv in (self.conv0, self.conv1) if conv is not None]
 
-    def forward(self, x: Tensor, image: Tensor | None, styles: Tensor) -> tuple[Tensor, Tensor]:
-        """`styles [B, 2 or 3, w_dim]`, one for each convolution and one for to-RGB."""
+    def forward(self, x: Tensor, image: Tensor | None, styles: Tensor, *squares: Tensor) -> tuple[Tensor, Tensor]:
+        """`styles [B, 2 or 3, w_dim]`, one for each convolution and one for to-RGB; `squares` of each convolution."""
         *conv_styles, rgb_style = styles.unbind(dim=1)
-        for conv, w in zip(self.convs(), conv_styles, strict=True):
-            x = conv(x, w)
+        for conv, w, of_conv in zip(self.convs(), conv_styles, squares or repeat(None), strict=False):
+            x = conv(x, w, of_conv)
         # Colours are summed in float32: over the resolutions half precision would lose a level of 255.
         colours = self.to_rgb(x, rgb_style).to(styles.dtype)
         return x, colours if image is None else upsample2d(image) + colours
+
+
+#: A block, its styles `[B, 2 or 3, w_dim]`, and what its convolutions' demodulation shares between clips, if it does.
+_StyledBlock = tuple[SynthesisBlock, Tensor, tuple[Tensor, ...]]
 
 
 class Synthesis(nn.Module):
@@ -107,24 +114,29 @@ class Synthesis(nn.Module):
         with torch.autocast(styles.device.type, enabled=False):
             codes = None if motion is None else motion.flatten(0, 1)
             x = self.input(codes, batch).to(dtype=dtype, memory_format=torch.channels_last)
-            image = self._run(self.styled_blocks(styles), x, None, num_frames)
+            blocks: list[_StyledBlock] = [(block, of_block, ()) for block, of_block in self.styled_blocks(styles)]
+            image = self._run(blocks, x, None, num_frames)
         return image.unflatten(0, (batch, num_frames)).contiguous()
 
-    def _run(
-        self, blocks: list[tuple[SynthesisBlock, Tensor]], x: Tensor, image: Tensor | None, num_frames: int
-    ) -> Tensor:
+    def _run(self, blocks: list[_StyledBlock], x: Tensor, image: Tensor | None, num_frames: int) -> Tensor:
         """Through these blocks with their styles; from where that is less work on, clip by clip."""
-        for i, (block, styles) in enumerate(blocks):
+        for i, (block, styles, squares) in enumerate(blocks):
             pixels = 4 * x.shape[2] * x.shape[3]
             if len(styles) > 1 and image is not None and fewer_elements(block.conv1.weight, num_frames, pixels):
                 clips = zip(x.split(num_frames), image.split(num_frames), strict=True)
+                shared = [tuple(squared(conv.weight) for conv in later.convs()) for later, *_ in blocks[i:]]
                 return torch.cat(
                     [
-                        self._run([(later, s[[b]]) for later, s in blocks[i:]], clip_x, clip_image, num_frames)
+                        self._run(
+                            [(later, s[[b]], q) for (later, s, _), q in zip(blocks[i:], shared, strict=True)],
+                            clip_x,
+                            clip_image,
+                            num_frames,
+                        )
                         for b, (clip_x, clip_image) in enumerate(clips)
                     ]
                 )
-            x, image = run_block(block, x, image, styles, again=self.checkpointing)
+            x, image = run_block(block, x, image, styles, *squares, again=self.checkpointing)
         assert image is not None
         return image
 

@@ -9,6 +9,7 @@ from styleganv.ops.modulated_conv import (
     modulated_conv2d,
     modulated_kernel,
     phases,
+    squared,
 )
 from styleganv.ops.resample import fir_filter2d, upsample2d
 
@@ -25,5 +26,6 @@ __all__ = [
     "modulated_conv2d",
     "modulated_kernel",
     "phases",
+    "squared",
     "upsample2d",
 ]

@@ -18,17 +18,25 @@ DEMODULATION_EPS = 1e-8
 CALL_ELEMENTS = 1_000_000
 
 
-def demodulation(weight: Tensor, style: Tensor) -> Tensor:
-    """`rsqrt(Σ_{I,k,k} (w·s)² + 1e-8)` (StyleGAN2, eq. 3): `weight [O, I, k, k]`, `style [B, I]` → `[B, O]`."""
-    return torch.rsqrt(style.square() @ weight.square().sum(dim=(2, 3)).T + DEMODULATION_EPS)
+def squared(weight: Tensor) -> Tensor:
+    """`Σ_{k,k} w²`, `[O, I, k, k]` → `[O, I]`: the part of demodulation that all clips share."""
+    return weight.square().sum(dim=(2, 3))
 
 
-def modulated_kernel(weight: Tensor, style: Tensor, *, demodulate: bool = True, gain: float = 1.0) -> Tensor:
+def demodulation(weight: Tensor, style: Tensor, squares: Tensor | None = None) -> Tensor:
+    """`rsqrt(Σ_{I,k,k} (w·s)² + 1e-8)` (StyleGAN2, eq. 3): `weight [O, I, k, k]`, `style [B, I]` → `[B, O]`;
+    `squares` is `squared(weight)`, if it is there already."""
+    return torch.rsqrt(style.square() @ (squared(weight) if squares is None else squares).T + DEMODULATION_EPS)
+
+
+def modulated_kernel(
+    weight: Tensor, style: Tensor, *, demodulate: bool = True, gain: float = 1.0, squares: Tensor | None = None
+) -> Tensor:
     """The weight of an ordinary convolution that does the same for one style: `[O, I, k, k]`, `style [I]` → like
     `weight`. Other arguments as for `modulated_conv2d`."""
     scale = style.expand(len(weight), -1)
     if demodulate:
-        scale = scale * (demodulation(weight, style[None]) * gain).T
+        scale = scale * (demodulation(weight, style[None], squares) * gain).T
     return weight * scale[:, :, None, None]
 
 
@@ -95,6 +103,7 @@ def modulated_conv2d(
     up: bool = False,
     demodulate: bool = True,
     gain: float = 1.0,
+    squares: Tensor | None = None,
 ) -> Tensor:
     """Convolve images with a weight whose input channels each clip scales by its style, times `gain`, plus bias.
 
@@ -106,18 +115,19 @@ def modulated_conv2d(
         up: double the resolution (needs k = 3): transposed convolution with stride 2, then the FIR filter.
         demodulate: scale every output channel to unit variance for unit-variance input.
         gain: with demodulation only; it rides on the demodulation's factors.
+        squares: `squared(weight)`, if it is there already.
 
     Returns:
         `[N, O, H, W]`, or `[N, O, 2H, 2W]` with `up`, in the dtype of `x`.
     """
     shift = None if bias is None else bias.to(x.dtype)
     if len(style) == 1:
-        kernel = modulated_kernel(weight, style[0], demodulate=demodulate, gain=gain).to(x.dtype)
+        kernel = modulated_kernel(weight, style[0], demodulate=demodulate, gain=gain, squares=squares).to(x.dtype)
         return convolve(x, kernel, shift, up)
     x = x * per_image(style, x)
     kernel = weight.to(x.dtype)
     if not demodulate:
         return convolve(x, kernel, shift, up)
     x = convolve(x, kernel, None, up)
-    scale = per_image(demodulation(weight, style) * gain, x)
+    scale = per_image(demodulation(weight, style, squares) * gain, x)
     return x * scale if shift is None else torch.addcmul(shift[:, None, None], x, scale)
