@@ -56,6 +56,11 @@ def test_motion_that_contents_share_is_told_from_motion_of_their_own(seed: int) 
     assert abs(ask.motion_transfer(drawn_grid(shared=False, seed=seed)).mean()) < 0.2
 
 
+def test_what_stands_still_follows_no_seed() -> None:
+    grid = drawn_grid(shared=True, seed=0)
+    assert np.isnan(ask.motion_transfer(np.repeat(grid[:, :, :1], 8, axis=2))).all()
+
+
 def test_a_motion_seed_that_changes_the_content() -> None:
     sound = ask.content_hold(ask.grid(model(), THREE, THREE, count=16))
     fault = ask.content_hold(ask.grid(ContentOfMotion(network(), fps=FPS, device="cpu"), THREE, THREE, count=16))

@@ -92,6 +92,7 @@ def motion_transfer(videos: NDArray[np.uint8]) -> Array:
     Cosine between the flow profiles of two contents that share the motion, less that of two contents that do not.
     1: the motion seed alone decides what moves where and when. 0: contents move each in their own way. Good: high, if
     below 1, since things of other sizes and shapes change other pixels (drawn shapes on one path give about 0.75).
+    NaN where a content hardly moves.
     """
     profiles = flow_profiles(videos)
     motions, contents = profiles.shape[:2]
@@ -99,7 +100,8 @@ def motion_transfer(videos: NDArray[np.uint8]) -> Array:
     other = ~np.eye(contents, dtype=bool)
     same = np.array([cosine[m, :, m][other].mean() for m in range(motions)])
     different = [np.mean([cosine[m, :, n][other].mean() for n in range(motions) if n != m]) for m in range(motions)]
-    return same - np.array(different)
+    moving = (np.square(profiles).sum(axis=2) > 0).all(axis=1)
+    return np.where(moving, same - np.array(different), np.nan)
 
 
 def content_hold(videos: NDArray[np.uint8]) -> Array:
