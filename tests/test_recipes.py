@@ -22,8 +22,9 @@ def test_every_preset_builds_its_networks(name: str, tmp_path: Path) -> None:
     frame = np.zeros((resolution, resolution, 3), np.uint8)
     videos = [("still", [frame] * 3, None, {})]
     write_dataset(tmp_path / "data.zip", videos, height=resolution, width=resolution, fps=25)
-    with torch.device("meta"):  # shapes without numbers: the large networks cost nothing
-        generator, discriminator = build_networks(settings, VideoDataset(tmp_path / "data.zip"))
+    nowhere = torch.device("meta")  # shapes without numbers: the large networks cost nothing
+    with nowhere:
+        generator, discriminator = build_networks(settings, VideoDataset(tmp_path / "data.zip"), nowhere)
     assert discriminator.num_frames == settings.training.frames
     assert len(discriminator.blocks) == int(np.log2(resolution)) - 2
     assert generator.synthesis.num_styles == 2 * int(np.log2(resolution)) - 2
