@@ -1,6 +1,9 @@
 """Detectors: called as they should be, verified, never replaced in silence. The TorchScript files are stand-ins."""
 
 import hashlib
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -138,3 +141,23 @@ def test_resizing_is_antialiased() -> None:
         pillow = np.asarray(picture.resize((12, 16), Image.Resampling.BILINEAR))
     assert np.abs(small[0, 1].permute(1, 2, 0).numpy().astype(int) - pillow).max() <= 1
     assert resized(x, 64, 48) is x
+
+
+def test_an_address_is_fetched_once_and_verified(
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    file = WEIGHT_FILES["i3d_kinetics400"]
+    digest = hashlib.sha256((weights / file).read_bytes()).hexdigest()
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=str(weights))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        with pytest.raises(StyleganvError, match="could not be fetched"):
+            load_detector("i3d_kinetics400", weights=f"{address}/nothing.pt")
+        assert load_detector("i3d_kinetics400", weights=f"{address}/{file}", sha256=[digest]).sha256 == digest
+        server.shutdown()
+    # The server is gone, the file is not; and it must still be the one that was meant.
+    assert load_detector("i3d_kinetics400", weights=f"{address}/{file}").sha256 == digest
+    with pytest.raises(StyleganvError, match="SHA-256"):
+        load_detector("i3d_kinetics400", weights=f"{address}/{file}", sha256=["0" * 64])
+    assert len(list((tmp_path / ".cache" / "styleganv" / "weights").iterdir())) == 1
