@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from fractions import Fraction
-from functools import lru_cache, partial
+from functools import partial
 from itertools import count, islice
 from pathlib import Path
 from typing import Any, Literal
@@ -32,7 +32,7 @@ from styleganv.errors import StyleganvError
 from styleganv.models import Generator
 from styleganv.models.folded import FoldedSynthesis
 from styleganv.models.folder import load_model
-from styleganv.models.motion import Motion, RecurrentMotion, SlotNoise
+from styleganv.models.motion import RecurrentMotion, SlotNoise, code_at_time
 
 Frame = NDArray[np.uint8]
 Precision = Literal["float32", "bfloat16"]
@@ -306,7 +306,7 @@ class VideoGenerator:
         synthesis = self._folded_for(styles) if isinstance(styles, Tensor) else None
         code_at = None
         if self._motion is not None and slot_noise is not None:
-            code_at = _code_at(self._motion, slot_noise, one_hot)
+            code_at = code_at_time(self._motion, slot_noise, one_hot)
         elif synthesis is not None:
             picture = self._synthesize(synthesis, None)[0]
             yield from (picture.copy() for _ in times)
@@ -366,48 +366,3 @@ def chosen_device(device: str | torch.device | None) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         raise StyleganvError(f"Device {device} is not to be had here: choose cpu, or cuda with a GPU.") from error
     return chosen
-
-
-def _code_at(
-    motion: Motion | RecurrentMotion, slot_noise: SlotNoise, label: Tensor | None
-) -> Callable[[float], Tensor]:
-    """v at one time in frames, `[v_dim]` float32, of the video whose noise is `slot_noise`.
-
-    `motion.forward` gives the same for many times at once, up to the rounding of sums over windows that
-    depend on which times they are.
-    """
-    video = torch.zeros(1, dtype=torch.long)
-
-    def acyclic(motion: Motion) -> Callable[[float], Tensor]:
-        @lru_cache(maxsize=4)
-        def neighbours(slot: int) -> Tensor:
-            window = torch.arange(slot, slot + 2 + motion.reach)[None]
-            return motion.codes(video, window, slot_noise, label)[0]
-
-        def at(time: float) -> Tensor:
-            slot = math.floor(time / motion.slot_distance)
-            left, right = neighbours(slot)[:, None, None]
-            t_left = slot * motion.slot_distance
-            times = torch.tensor([time, t_left, t_left + motion.slot_distance], dtype=torch.float64)
-            return motion.encoding(left, right, *times[:, None, None])[0, 0].float()
-
-        return at
-
-    def recurrent(motion: RecurrentMotion) -> Callable[[float], Tensor]:
-        codes: list[Tensor] = []
-        state: tuple[Tensor, Tensor] | None = None
-
-        def at(time: float) -> Tensor:
-            nonlocal state
-            slot = math.floor(time)
-            while len(codes) < slot + 2:
-                x = slot_noise(video, torch.tensor([[len(codes)]])).double()
-                if label is not None:
-                    x = torch.cat([x, label.double()[:, None]], dim=2)
-                hidden, state = motion.lstm(x, state)
-                codes.append(motion.layers(hidden)[0, 0])
-            return torch.lerp(codes[slot], codes[slot + 1], time - slot).float()
-
-        return at
-
-    return acyclic(motion) if isinstance(motion, Motion) else recurrent(motion)

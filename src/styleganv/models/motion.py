@@ -5,6 +5,7 @@ Shapes: B clips, T times a clip, S slots, K classes, F frequencies, U code width
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -212,3 +213,48 @@ class RecurrentMotion(nn.Module):
         codes = self.lstm(x)[0]
         left, right = (self.layers(codes[clip[:, None], s]) for s in (slot, slot + 1))
         return torch.lerp(left, right, (times - slot)[..., None].to(left.dtype))
+
+
+def code_at_time(
+    motion: Motion | RecurrentMotion, slot_noise: SlotNoise, label: Tensor | None
+) -> Callable[[float], Tensor]:
+    """v at one time in frames, `[v_dim]` float32, of the video whose noise is `slot_noise`.
+
+    `motion.forward` gives the same for many times at once, up to the rounding of sums over windows that
+    depend on which times they are.
+    """
+    video = torch.zeros(1, dtype=torch.long)
+
+    def acyclic(motion: Motion) -> Callable[[float], Tensor]:
+        @lru_cache(maxsize=4)
+        def neighbours(slot: int) -> Tensor:
+            window = torch.arange(slot, slot + 2 + motion.reach)[None]
+            return motion.codes(video, window, slot_noise, label)[0]
+
+        def at(time: float) -> Tensor:
+            slot = math.floor(time / motion.slot_distance)
+            left, right = neighbours(slot)[:, None, None]
+            t_left = slot * motion.slot_distance
+            times = torch.tensor([time, t_left, t_left + motion.slot_distance], dtype=torch.float64)
+            return motion.encoding(left, right, *times[:, None, None])[0, 0].float()
+
+        return at
+
+    def recurrent(motion: RecurrentMotion) -> Callable[[float], Tensor]:
+        codes: list[Tensor] = []
+        state: tuple[Tensor, Tensor] | None = None
+
+        def at(time: float) -> Tensor:
+            nonlocal state
+            slot = math.floor(time)
+            while len(codes) < slot + 2:
+                x = slot_noise(video, torch.tensor([[len(codes)]])).double()
+                if label is not None:
+                    x = torch.cat([x, label.double()[:, None]], dim=2)
+                hidden, state = motion.lstm(x, state)
+                codes.append(motion.layers(hidden)[0, 0])
+            return torch.lerp(codes[slot], codes[slot + 1], time - slot).float()
+
+        return at
+
+    return acyclic(motion) if isinstance(motion, Motion) else recurrent(motion)
