@@ -289,6 +289,11 @@ def test_a_run_is_evaluated_and_the_best_model_kept(
     assert is_best(tmp_path / "run" / "best", {"frechet_efficientnet": 0.0}, clips_seen=32)
 
 
+def test_too_few_clips_for_an_evaluation_are_refused_at_once(shapes: Path, tiny: Settings, tmp_path: Path) -> None:
+    with pytest.raises(StyleganvError, match="--evaluate-clips 3 is too few"):
+        train(shapes, tmp_path / "run", replace(tiny, report=replace(tiny.report, evaluate_clips=3)))
+
+
 def test_videos_too_short_for_an_evaluation_are_trained_on(tiny: Settings, tmp_path: Path) -> None:
     make_shapes(tmp_path / "short.zip", num_videos=8, num_frames=15, resolution=(16, 16))
     evaluated = replace(tiny, report=replace(tiny.report, evaluate_every=8))

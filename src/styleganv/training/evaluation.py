@@ -14,6 +14,9 @@ from styleganv.video_generator import VideoGenerator
 #: The offline protocol: it needs no file, and is compared with earlier values of the same run.
 PROTOCOL = named_protocol(DEFAULT_PROTOCOL)
 
+#: Two halves, each with a covariance.
+FEWEST_VIDEOS = 4
+
 
 class _Changing(ModelVideos):
     """Of a model that the next step changes: its statistics are not worth keeping."""
@@ -25,7 +28,7 @@ class _Changing(ModelVideos):
 
 def can_evaluate(data: VideoDataset) -> bool:
     """Whether enough videos are long enough."""
-    return sum(video.num_frames >= PROTOCOL.span for video in data.videos) >= 4
+    return sum(video.num_frames >= PROTOCOL.span for video in data.videos) >= FEWEST_VIDEOS
 
 
 def distance(videos: VideoGenerator, data: VideoDataset, settings: Settings) -> dict[str, float]:

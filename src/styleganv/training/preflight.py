@@ -9,7 +9,7 @@ from styleganv import distributed
 from styleganv.data.dataset import VideoDataset
 from styleganv.errors import StyleganvError
 from styleganv.recipes import Settings
-from styleganv.training.evaluation import can_evaluate
+from styleganv.training.evaluation import FEWEST_VIDEOS, can_evaluate
 from styleganv.training.feed import RealClips, real_batches
 from styleganv.training.gan import GanTrainer, build_networks
 from styleganv.training.memory import step_memory_gib
@@ -33,11 +33,15 @@ def check_settings(settings: Settings) -> None:
         "--snapshot-every": settings.report.snapshot_every,
         "--save-every": settings.report.save_every,
         "--evaluate-every": settings.report.evaluate_every or 1,
-        "--evaluate-clips": settings.report.evaluate_clips,
     }
     for name, value in positive.items():
         if not value > 0:
             raise StyleganvError(f"{name} is {value}: give a number above 0.")
+    if settings.report.evaluate_clips < FEWEST_VIDEOS:
+        raise StyleganvError(
+            f"--evaluate-clips {settings.report.evaluate_clips} is too few to measure a distance and its floor: "
+            f"give at least {FEWEST_VIDEOS}."
+        )
     if training.max_span < training.frames - 1:
         raise StyleganvError(
             f"--max-span {training.max_span} is too short for --frames {training.frames}: give at least "
