@@ -13,11 +13,14 @@ LAYERS = [
     {"errors", "files", "clip", "noise", "ops", "recipes", "distributed"},
     {"models", "data", "render"},
     {"video_generator", "video_files", "metrics"},
-    {"training"},
+    {"training", "editing", "interop"},
     {"demo", "cli"},
 ]
 LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}
 STRANGERS = {
+    "editing": {"training", "interop"},
+    "interop": {"training", "editing"},
+    "training": {"editing", "interop"},
     "metrics": {"models"},
     "models": {"data", "render"},
     "data": {"models", "render"},

@@ -12,26 +12,14 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tiny import FPS, save
 
 from styleganv import noise
 from styleganv.errors import StyleganvError
-from styleganv.models import Generator
-from styleganv.models.folder import save_model
 from styleganv.video_files import generate, parse_seeds
 from styleganv.video_generator import VideoGenerator, load
 
-FPS = 25.0
 FAR = 1e7 / FPS
-
-
-def save(folder: Path, **arguments: Any) -> Path:
-    """The folder of a tiny random network."""
-    torch.manual_seed(0)
-    sizes = dict(z_dim=16, w_dim=16, channel_max=8, motion_noise_dim=16, motion_code_dim=16, num_frequencies=8)
-    generator = Generator(**({"height": 16, "width": 16, "slot_distance": 8} | sizes | arguments))
-    names = [f"class{k}" for k in range(generator.num_classes)]
-    save_model(folder, generator, data={"fps": FPS, "class_names": names}, training={})
-    return folder
 
 
 @pytest.fixture(scope="module")

@@ -154,7 +154,7 @@ class VideoGenerator:
         return self.render(
             self.style(seed, psi=psi, label=label),
             seed if motion_seed is None else motion_seed,
-            label=self._label(seed, label),
+            label=self.class_index(seed, label),
             start=start,
             seconds=seconds,
             fps=fps,
@@ -168,7 +168,7 @@ class VideoGenerator:
         """
         if not math.isfinite(psi):
             raise StyleganvError(f"Truncation psi cannot be {psi:g}: choose 1 (none) to 0 (the mean content).")
-        w = self._style(seed, self._one_hot(self._label(seed, label)), psi)
+        w = self._style(seed, self._one_hot(self.class_index(seed, label)), psi)
         return w.expand(self.generator.synthesis.num_styles, -1)
 
     def render(
@@ -177,6 +177,7 @@ class VideoGenerator:
         motion: int | SlotNoise,
         *,
         label: str | int | None = None,
+        shift: Tensor | None = None,
         clock: Callable[[float], float] | None = None,
         start: float = 0.0,
         seconds: float | None = None,
@@ -189,6 +190,7 @@ class VideoGenerator:
                 content that changes (slower, as nothing can be folded).
             motion: a motion seed, or the noise of each slot.
             label: class name or number; a conditional model's motion depends on it too.
+            shift: `[U]`, added to every motion code u.
             clock: from the seconds of the video to those of the motion, ≥ 0; the same where left out.
             start, seconds, fps: as for `sample`; endless where `seconds` is left out.
         """
@@ -196,7 +198,10 @@ class VideoGenerator:
         self._check(start, seconds)
         times = islice(self._times(start, self._rate(fps)), total)
         slot_noise = self._slot_noise(motion) if isinstance(motion, int) else motion
-        return self._frames(styles, times, clock, slot_noise, self._one_hot(label))
+        code_at = None
+        if self._motion is not None and slot_noise is not None:
+            code_at = code_at_time(self._motion, slot_noise, self._one_hot(label), shift)
+        return self._frames(styles, times, clock, code_at)
 
     def grid(
         self,
@@ -251,12 +256,15 @@ class VideoGenerator:
         """The class of a conditional model's video where no label is given."""
         return noise.uniform_integer(seed, noise.CLASS, self.generator.num_classes)
 
-    def _label(self, seed: int, label: str | int | None) -> str | int | None:
-        """As asked, else the seed's own."""
-        return self.class_of(seed) if label is None and self.generator.num_classes else label
+    def class_index(self, seed: int, label: str | int | None = None) -> int | None:
+        """The number of a video's class: as asked, by name or number, else the seed's own; None without classes.
 
-    def _one_hot(self, label: str | int | None) -> Tensor | None:
-        """`[1, K]` on the CPU; None for an unconditional model."""
+        Raises:
+            StyleganvError: for an unknown class, or any in a model without.
+        """
+        return self._index(self.class_of(seed) if label is None and self.generator.num_classes else label)
+
+    def _index(self, label: str | int | None) -> int | None:
         classes = self.generator.num_classes
         if not classes:
             if label is not None:
@@ -265,13 +273,17 @@ class VideoGenerator:
         if label is None:
             raise StyleganvError("This model has classes: give the video a label.")
         if label in self.class_names:
-            index = self.class_names.index(str(label))
-        else:
-            index = int(label) if re.fullmatch(r"[0-9]+", str(label)) else -1
+            return self.class_names.index(str(label))
+        index = int(label) if re.fullmatch(r"[0-9]+", str(label)) else -1
         if not 0 <= index < classes:
             known = ", ".join(self.class_names) or "none by name"
             raise StyleganvError(f"Class {label} is not known: choose one of {known}, or 0 to {classes - 1}.")
-        return torch.eye(classes)[[index]]
+        return index
+
+    def _one_hot(self, label: str | int | None) -> Tensor | None:
+        """`[1, K]` on the CPU; None for an unconditional model."""
+        index = self._index(label)
+        return None if index is None else torch.eye(self.generator.num_classes)[[index]]
 
     @torch.inference_mode()
     def _style(self, seed: int, one_hot: Tensor | None, psi: float) -> Tensor:
@@ -300,14 +312,10 @@ class VideoGenerator:
         styles: Styles,
         times: Iterator[float],
         clock: Callable[[float], float] | None,
-        slot_noise: SlotNoise | None,
-        one_hot: Tensor | None,
+        code_at: Callable[[float], Tensor] | None,
     ) -> Iterator[Frame]:
         synthesis = self._folded_for(styles) if isinstance(styles, Tensor) else None
-        code_at = None
-        if self._motion is not None and slot_noise is not None:
-            code_at = code_at_time(self._motion, slot_noise, one_hot)
-        elif synthesis is not None:
+        if code_at is None and synthesis is not None:
             picture = self._synthesize(synthesis, None)[0]
             yield from (picture.copy() for _ in times)
             return

@@ -139,8 +139,12 @@ class Motion(nn.Module):
             amplitude=amplitude,
         )
 
-    def forward(self, times: Tensor, noise: SlotNoise, label: Tensor | None = None) -> Tensor:
+    def forward(
+        self, times: Tensor, noise: SlotNoise, label: Tensor | None = None, shift: Tensor | None = None
+    ) -> Tensor:
         """Motion codes v at `times [B, T]` (frames, ≥ 0), with `label [B, K]` for a class-conditional model.
+
+        `shift [U]` is added to every code u: an edit of the whole motion.
 
         Returns `[B, T, 2F]` in the dtype of the weights. Run in float64 (`motion.double()`) the codes of a
         time do not depend on which other times are asked for, however large the time.
@@ -148,6 +152,8 @@ class Motion(nn.Module):
         times = times.double()
         slot = torch.floor(times / self.slot_distance)
         left, right = self._neighbours(slot.long(), noise, label)
+        if shift is not None:
+            left, right = left + shift, right + shift
         t_left = slot * self.slot_distance
         return self.encoding(left, right, times, t_left, t_left + self.slot_distance)
 
@@ -199,8 +205,10 @@ class RecurrentMotion(nn.Module):
         self.lstm = nn.LSTM(noise_dim + num_classes, code_dim, batch_first=True)
         self.layers = nn.Sequential(*[Dense(code_dim, code_dim, activate=True, lr_multiplier=0.01) for _ in range(2)])
 
-    def forward(self, times: Tensor, noise: SlotNoise, label: Tensor | None = None) -> Tensor:
-        """Motion codes at `times [B, T]` (frames, ≥ 0): `[B, T, U]`."""
+    def forward(
+        self, times: Tensor, noise: SlotNoise, label: Tensor | None = None, shift: Tensor | None = None
+    ) -> Tensor:
+        """Motion codes at `times [B, T]` (frames, ≥ 0): `[B, T, U]`; `shift [U]` is added to every one."""
         times = times.double()
         slot = torch.floor(times).long()
         clip = torch.arange(len(times), device=times.device)
@@ -212,24 +220,27 @@ class RecurrentMotion(nn.Module):
             x = torch.cat([x, label.to(x.dtype)[:, None].expand(-1, x.shape[1], -1)], dim=2)
         codes = self.lstm(x)[0]
         left, right = (self.layers(codes[clip[:, None], s]) for s in (slot, slot + 1))
-        return torch.lerp(left, right, (times - slot)[..., None].to(left.dtype))
+        v = torch.lerp(left, right, (times - slot)[..., None].to(left.dtype))
+        return v if shift is None else v + shift
 
 
 def code_at_time(
-    motion: Motion | RecurrentMotion, slot_noise: SlotNoise, label: Tensor | None
+    motion: Motion | RecurrentMotion, slot_noise: SlotNoise, label: Tensor | None, shift: Tensor | None = None
 ) -> Callable[[float], Tensor]:
-    """v at one time in frames, `[v_dim]` float32, of the video whose noise is `slot_noise`.
+    """v at one time in frames, `[v_dim]` float32, of the video whose noise is `slot_noise` and whose codes u are
+    shifted by `shift [U]`.
 
     `motion.forward` gives the same for many times at once, up to the rounding of sums over windows that
     depend on which times they are.
     """
     video = torch.zeros(1, dtype=torch.long)
+    moved = torch.zeros(()) if shift is None else shift
 
     def acyclic(motion: Motion) -> Callable[[float], Tensor]:
         @lru_cache(maxsize=4)
         def neighbours(slot: int) -> Tensor:
             window = torch.arange(slot, slot + 2 + motion.reach)[None]
-            return motion.codes(video, window, slot_noise, label)[0]
+            return motion.codes(video, window, slot_noise, label)[0] + moved
 
         def at(time: float) -> Tensor:
             slot = math.floor(time / motion.slot_distance)
@@ -252,7 +263,7 @@ def code_at_time(
                 if label is not None:
                     x = torch.cat([x, label.double()[:, None]], dim=2)
                 hidden, state = motion.lstm(x, state)
-                codes.append(motion.layers(hidden)[0, 0])
+                codes.append(motion.layers(hidden)[0, 0] + moved)
             return torch.lerp(codes[slot], codes[slot + 1], time - slot).float()
 
         return at

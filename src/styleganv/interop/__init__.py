@@ -1,0 +1,1 @@
+"""Weights in and out: released checkpoints, ONNX and exported programs, the hub."""
