@@ -1,24 +1,30 @@
 # make demo: everything from an empty machine to generated videos. make test: all tests.
 PYTHON ?= python3
 BIN := .venv/bin
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .PHONY: demo test check clean
 
 demo: .venv/ready
 	$(BIN)/styleganv demo --out runs/demo
 
-test: .venv/ready
+test: .venv/dev
 	$(BIN)/pytest
 
 # Formatting, lint and types; the import directions are a test of their own (tests/test_imports.py).
-check: .venv/ready
+check: .venv/dev
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(PIP) -e .
+	touch $@
+
+# The optional parts too, since they are tested.
+.venv/dev: .venv/ready
+	$(PIP) -e '.[dev]'
 	touch $@
 
 clean:
