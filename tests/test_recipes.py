@@ -112,3 +112,25 @@ def test_every_setting_says_what_it_is() -> None:
         for field in dataclasses.fields(group.default_factory):  # type: ignore[arg-type]
             line = next(i for i, text in enumerate(source.splitlines()) if text.startswith(f"    {field.name}: "))
             assert source.splitlines()[line + 1].startswith('    """'), field.name
+
+
+@pytest.mark.parametrize(
+    "text, told",
+    [
+        ("training:\n  lr: 2e-3\n", "training.lr: '2e-3', which is not a number"),
+        ("training:\n  batch: 8.5\n", "training.batch: 8.5, which is not a whole number"),
+        ("training:\n  minutes: soon\n", "training.minutes: 'soon', which is not a number or null"),
+        ("training:\n  mirror: 1\n", "training.mirror: 1, which is not true or false"),
+        ("model:\n  motion: gru\n", "model.motion: 'gru', which is not one of conv, lstm, none"),
+    ],
+)
+def test_settings_of_a_wrong_type_are_refused(text: str, told: str, tmp_path: Path) -> None:
+    (tmp_path / "settings.yaml").write_text(text)
+    with pytest.raises(StyleganvError) as refusal:
+        load_settings(tmp_path / "settings.yaml")
+    assert told in str(refusal.value)
+
+
+def test_a_whole_number_passes_for_a_float(tmp_path: Path) -> None:
+    (tmp_path / "settings.yaml").write_text("training:\n  minutes: 5\n  r1_gamma: null\n")
+    assert load_settings(tmp_path / "settings.yaml").training.minutes == 5

@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import yaml
 
@@ -219,5 +219,30 @@ def load_settings(path: Path) -> Settings:
         unknown = [f"{group}.{name}" for name in values if name not in known] if known else [group]
         if unknown:
             raise StyleganvError(f"{path} has unknown settings ({', '.join(unknown)}): remove them.")
+        kinds = get_type_hints(groups[group])
+        for name, value in values.items():
+            if not _is_of(value, kinds[name]):
+                # YAML takes 2e-3 for text; 0.002 and 2.0e-3 are numbers.
+                raise StyleganvError(
+                    f"{path} has {group}.{name}: {value!r}, which is not {_told(kinds[name])}: mend it."
+                )
         parts[group] = groups[group](**values)
     return Settings(**parts)
+
+
+def _is_of(value: Any, kind: Any) -> bool:
+    """Whether a value read from YAML is of a setting's type; whole numbers pass for floats."""
+    if get_origin(kind) is Literal:
+        return value in get_args(kind)
+    if get_args(kind):
+        return any(_is_of(value, one) for one in get_args(kind))
+    return type(value) is kind or (kind is float and type(value) is int)
+
+
+def _told(kind: Any) -> str:
+    """A type for people."""
+    if get_origin(kind) is Literal:
+        return "one of " + ", ".join(get_args(kind))
+    if get_args(kind):
+        return " or ".join(_told(one) for one in get_args(kind))
+    return {int: "a whole number", float: "a number", bool: "true or false", type(None): "null"}.get(kind, "text")
