@@ -4,6 +4,7 @@ Shapes: T frames, H height, W width; frames are uint8 RGB `[H, W, 3]` in 0..255.
 pictures, N videos. Nothing here knows where frames come from.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from itertools import chain
@@ -215,19 +216,38 @@ def content_motion_grid(frames: NDArray[np.uint8], *, moments: int = 4) -> Frame
     """
     motions, contents, total = frames.shape[:3]
     chosen = frames[:, :, _evenly_spaced(total, moments)]
-    cells = np.stack([[tile(_readable(cell)[None], gap=1) for cell in row] for row in chosen])
-    gap, left, top = 10, 84, 52
+    return labelled_sheet(
+        np.stack([[film_strip(cell) for cell in row] for row in chosen]),
+        rows=[f"motion {row + 1}" for row in range(motions)],
+        columns=[f"content {column + 1}" for column in range(contents)],
+        note="Time runs to the right inside each strip.",
+    )
+
+
+def film_strip(frames: NDArray[np.uint8], count: int | None = None) -> Frame:
+    """`[T, H, W, 3]` beside each other, or `count` evenly spaced ones, at a size that shows well on a sheet."""
+    if count is not None:
+        frames = frames[_evenly_spaced(len(frames), count)]
+    return tile(_readable(frames)[None], gap=1)
+
+
+def labelled_sheet(cells: NDArray[np.uint8], *, rows: Sequence[str], columns: Sequence[str], note: str = "") -> Frame:
+    """`[R, C, H, W, 3]` as one picture with a name beside each row and above each column, and a note above all."""
+    font = ImageFont.load_default(size=15)
+    gap, top = 10, 52
+    left = 20 + max(84 - 20, *(math.ceil(font.getlength(row)) for row in rows))
     sheet = tile(cells, gap=gap)
-    picture = Image.new("RGB", (left + sheet.shape[1] + gap, top + sheet.shape[0] + gap), "white")
+    width = max(left + sheet.shape[1] + gap, left + math.ceil(font.getlength(note)) + gap)
+    picture = Image.new("RGB", (width, top + sheet.shape[0] + gap), "white")
     picture.paste(Image.fromarray(sheet), (left, top))
-    draw, font = ImageDraw.Draw(picture), ImageFont.load_default(size=15)
-    draw.text((left, 6), "Time runs to the right inside each strip.", fill=(110, 110, 110), font=font)
-    for column in range(contents):
+    draw = ImageDraw.Draw(picture)
+    draw.text((left, 6), note, fill=(110, 110, 110), font=font)
+    for column, name in enumerate(columns):
         x = left + column * (cells.shape[3] + gap) + cells.shape[3] // 2
-        draw.text((x, top - 6), f"content {column + 1}", fill="black", font=font, anchor="mb")
-    for row in range(motions):
+        draw.text((x, top - 6), name, fill="black", font=font, anchor="mb")
+    for row, name in enumerate(rows):
         y = top + row * (cells.shape[2] + gap) + cells.shape[2] // 2
-        draw.text((left - 8, y), f"motion {row + 1}", fill="black", font=font, anchor="rm")
+        draw.text((left - 8, y), name, fill="black", font=font, anchor="rm")
     return np.asarray(picture)
 
 
