@@ -250,6 +250,137 @@ def diagnose(
     print(f"Report: {out}")
 
 
+def edit(
+    model: Positional[Path],
+    /,
+    out: Path,
+    seed: str = "0",
+    motion_seed: str | None = None,
+    label: str | None = None,
+    psi: float = 1.0,
+    mix: str | None = None,
+    direction: str | None = None,
+    towards: str | None = None,
+    speed: float = 1.0,
+    remap: str | None = None,
+    seconds: float = 5.0,
+    fps: float | None = None,
+    start: float = 0.0,
+    beside: bool = False,
+    save: Path | None = None,
+    scale: int = 1,
+    quality: int = 18,
+    device: str | None = None,
+    precision: Literal["float32", "bfloat16"] = "float32",
+) -> None:
+    """Edit a video of a model: other content or motion, style mixing, directions, slow motion; all of it endless.
+
+    Wherever a seed is asked for, a file of latents will do: what --save or `styleganv project` wrote.
+
+    Args:
+        model: A model folder, or the folder of a run.
+        out: The video to write: .mp4, .gif or .webp.
+        seed: The content, and its motion.
+        motion_seed: Motion of another seed or file.
+        label: Class, by name or number, for a class-conditional model.
+        psi: Truncation: 1 is all variety, towards 0 the mean content.
+        mix: Another content at some layers, 0 the coarsest: "7:4-9"; several with ; between.
+        direction: Of `styleganv directions`: "FILE:NAME=2", in standard deviations, "…=2@0-3" at some layers; several
+            with ; between.
+        towards: Contents to go on to in the course of the video: "7" or "7,9".
+        speed: Of the motion: 0.25 is slow motion, 0 a still.
+        remap: Instead of --speed: where the motion is when, "0:0,2:1,3:0.5" (seconds of the video:of the motion).
+        seconds: Length.
+        fps: Frames a second; the data's where left out.
+        start: Where in the endless video to begin, in seconds.
+        beside: Show the original on the left.
+        save: Keep the edited latents in this file.
+        scale: Enlarge every pixel this many times.
+        quality: Of mp4 (CRF): 0 is lossless, 18 looks so, 51 is worst.
+        device: Such as cpu or cuda; the GPU, if there is one, where left out.
+        precision: Of convolutions; float32 gives the same video on every machine.
+    """
+    from styleganv.editing.edit import edit as run
+
+    print(
+        run(
+            model,
+            out,
+            seed=seed,
+            motion_seed=motion_seed,
+            label=label,
+            psi=psi,
+            mix=mix,
+            direction=direction,
+            towards=towards,
+            speed=speed,
+            remap=remap,
+            seconds=seconds,
+            fps=fps,
+            start=start,
+            beside=beside,
+            save=save,
+            scale=scale,
+            quality=quality,
+            device=device,
+            precision=precision,
+        )
+    )
+
+
+def directions(
+    model: Positional[Path],
+    /,
+    out: Path = Path("directions.safetensors"),
+    space: Literal["content", "motion"] = "content",
+    count: int = 10,
+    samples: int | None = None,
+    score: str | None = None,
+    labels: Path | None = None,
+    seed: int = 0,
+    device: str | None = None,
+) -> None:
+    """Find directions for `styleganv edit`: what varies most in a model, or what goes along with a score or labels.
+
+    Args:
+        model: A model folder, or the folder of a run.
+        out: The file to write; a picture of what each does comes beside it.
+        space: Of the content, or of the motion.
+        count: How many of those in which the model varies most.
+        samples: Seeds to look at; 2000, or 200 with --score, which has to see them.
+        score: brightness, contrast, saturation, red, green, blue or motion.
+        labels: A CSV file of seed,label lines instead: numbers, or names such as round and square.
+        seed: The first of the seeds to look at, and the one in the picture.
+        device: Such as cpu or cuda; the GPU, if there is one, where left out.
+    """
+    from styleganv import render
+    from styleganv.editing.directions import directions_sheet, find_directions, save_directions
+    from styleganv.video_generator import load
+
+    video = load(model, device=device)
+    samples = samples or (2000 if score is None else 200)
+    found = find_directions(video, space, count=count, samples=samples, seed=seed, score=score, labels=labels)
+    save_directions(out, found)
+    picture = out.with_suffix(".png")
+    render.write_image(picture, directions_sheet(video, found, seed))
+    print(f"{out}: {', '.join(found.names)}\nPicture: {picture}")
+
+
+def explore(model: Positional[Path], /, out: Path = Path("explored"), seed: int = 0, device: str | None = None) -> None:
+    """Show what a model can be asked for: truncation, interpolation, mixing, motion, directions, on one page.
+
+    Args:
+        model: A model folder, or the folder of a run.
+        out: The folder to write to.
+        seed: The first of the six contents shown.
+        device: Such as cpu or cuda; the GPU, if there is one, where left out.
+    """
+    from styleganv.editing.explore import explore as run
+    from styleganv.video_generator import load
+
+    print(f"Page: {run(load(model, device=device), out, first_seed=seed)[0]}")
+
+
 def demo(out: Path = Path("runs/demo"), minutes: float = 5.0) -> None:
     """The whole way once: draw videos of shapes, train on them, generate new ones.
 
@@ -359,6 +490,9 @@ def main(words: list[str] | None = None) -> None:
             "generate": generate,
             "evaluate": evaluate,
             "diagnose": diagnose,
+            "edit": edit,
+            "directions": directions,
+            "explore": explore,
             "demo": demo,
         }
         tyro.extras.subcommand_cli_from_dict(

@@ -26,11 +26,6 @@ def video(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     return load(save(tmp_path_factory.mktemp("latents") / "model", **request.param), device="cpu")
 
 
-@pytest.fixture(scope="module")
-def plain(tmp_path_factory: pytest.TempPathFactory) -> VideoGenerator:
-    return load(save(tmp_path_factory.mktemp("plain") / "model"), device="cpu")
-
-
 def frames_of(video: VideoGenerator, *arguments: object, **more: object) -> np.ndarray:
     return np.stack(list(play(video, *arguments, **more)))  # type: ignore[arg-type]
 

@@ -29,7 +29,8 @@ def mixed(latents: Latents, other: Latents, layers: Iterable[int]) -> Latents:
     """
     styles = latents.styles.clone()
     for layer in layers:
-        styles[checked_layer(layer, len(styles))] = other.styles[layer]
+        index = checked_layer(layer, len(styles))
+        styles[index] = other.styles[index]
     return replace(latents, styles=styles)
 
 
