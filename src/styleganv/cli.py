@@ -250,6 +250,26 @@ def diagnose(
     print(f"Report: {out}")
 
 
+def import_(
+    file: Positional[Path],
+    dest: Positional[Path],
+    /,
+    fps: float = 25.0,
+    network: Literal["G_ema", "G"] = "G_ema",
+) -> None:
+    """Turn a released pickle of StyleGAN-V, or of StyleGAN2-ADA's images, into a model, without running it.
+
+    Args:
+        file: Such as network-snapshot-025000.pkl.
+        dest: The model folder to write.
+        fps: Frames a second of the data it was trained on, which a pickle does not say.
+        network: The averaged generator, or the one that was being trained.
+    """
+    from styleganv.interop.released import import_pickle
+
+    print(import_pickle(file, dest, fps=fps, network=network))
+
+
 def demo(out: Path = Path("runs/demo"), minutes: float = 5.0) -> None:
     """The whole way once: draw videos of shapes, train on them, generate new ones.
 
@@ -359,6 +379,7 @@ def main(words: list[str] | None = None) -> None:
             "generate": generate,
             "evaluate": evaluate,
             "diagnose": diagnose,
+            "import": import_,
             "demo": demo,
         }
         tyro.extras.subcommand_cli_from_dict(

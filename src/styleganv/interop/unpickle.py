@@ -75,7 +75,7 @@ class _Global:
 
 
 def read_pickle(path: Path | str) -> Any:
-    """What a pickle holds: plain values, `Node`s, and tensors, which are views on what was read and must not be changed.
+    """What a pickle holds: plain values, `Node`s, and tensors (views on what was read, not to be written to).
 
     Raises:
         StyleganvError: if the file cannot be read, is no pickle or damaged, or asks for anything but what released
@@ -208,10 +208,10 @@ class _Machine:
 
 
 def _key(value: Any) -> Hashable:
-    """Keys are plain: hashing deeply nested tuples would overflow the C stack."""
+    """Keys are plain, or objects by identity: hashing deeply nested tuples would overflow the C stack."""
     flat = value if isinstance(value, tuple) else (value,)
-    if not all(part is None or isinstance(part, (str, bytes, int, float)) for part in flat):
-        raise _Refused("has a dictionary or set of other things than names and numbers")
+    if not all(part is None or isinstance(part, (str, bytes, int, float, Tensor, Node)) for part in flat):
+        raise _Refused("has a dictionary or set whose keys are neither names nor numbers")
     return value
 
 
