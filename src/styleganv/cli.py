@@ -270,6 +270,20 @@ def import_(
     print(import_pickle(file, dest, fps=fps, network=network))
 
 
+def swap(low: Positional[Path], high: Positional[Path], dest: Positional[Path], /, resolution: int) -> None:
+    """Make one model of two: shapes and motion of the first, textures and colours of the second.
+
+    Args:
+        low: A model folder or run, whose layers below the resolution are taken.
+        high: Another of the same sizes, best fine-tuned from the first or from the same model.
+        dest: The model folder to write.
+        resolution: From where on the layers are those of HIGH, such as 16.
+    """
+    from styleganv.interop.swap import swap as run
+
+    print(f"Model: {run(low, high, dest, resolution=resolution)}")
+
+
 def demo(out: Path = Path("runs/demo"), minutes: float = 5.0) -> None:
     """The whole way once: draw videos of shapes, train on them, generate new ones.
 
@@ -317,7 +331,7 @@ def train_command(defaults: Settings, preset_name: str) -> Callable[..., None]:
         preset: Where the settings start: {", ".join(PRESETS)}; by machine and resolution where left out.
         resume: A run to continue exactly where it was saved. 
             Only --clips, --minutes, --workers and the report settings may change.
-        finetune: A model or run whose generator to start from.
+        finetune: A model or run to start from: what fits of it is taken.
         or_resume: If --out holds a run already, continue it: one command for jobs that are started again.
     """
     return train
@@ -380,6 +394,7 @@ def main(words: list[str] | None = None) -> None:
             "evaluate": evaluate,
             "diagnose": diagnose,
             "import": import_,
+            "swap": swap,
             "demo": demo,
         }
         tyro.extras.subcommand_cli_from_dict(
