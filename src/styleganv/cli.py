@@ -265,7 +265,7 @@ def import_(
         fps: Frames a second of the data it was trained on, which a pickle does not say.
         network: The averaged generator, or the one that was being trained.
     """
-    from styleganv.interop.released import import_pickle
+    from styleganv.interop.import_pickle import import_pickle
 
     print(import_pickle(file, dest, fps=fps, network=network))
 

@@ -10,8 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from styleganv.errors import StyleganvError
-from styleganv.interop.released import generator_from, tensors_of
-from styleganv.interop.unpickle import Node, read_pickle
+from styleganv.interop.import_pickle import tensors_of
+from styleganv.interop.pickle_machine import Node
+from styleganv.interop.released import generator_from
+from styleganv.interop.unpickle import read_pickle
 
 HARMLESS = {"open", "builtins.id", "mmap.__new__", "object.__getattr__", "sys._getframe", "gc.get_objects"}
 VALID = Path(sys.argv[1])

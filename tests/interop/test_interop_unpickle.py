@@ -15,8 +15,9 @@ import torch
 from pickles import released_discriminator, released_generator, write_pickle
 
 from styleganv.errors import StyleganvError
-from styleganv.interop import unpickle
-from styleganv.interop.unpickle import Node, read_pickle
+from styleganv.interop import pickle_machine
+from styleganv.interop.pickle_machine import Node
+from styleganv.interop.unpickle import read_pickle
 from styleganv.models import Discriminator, Generator
 
 REBUILD = b"ctorch._utils\n_rebuild_tensor_v2\n"
@@ -194,7 +195,7 @@ def test_depth_and_sharing_cost_nothing(tmp_path: Path) -> None:
 
 
 def test_instructions_without_end_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(unpickle, "MAX_INSTRUCTIONS", 10_000)
+    monkeypatch.setattr(pickle_machine, "MAX_INSTRUCTIONS", 10_000)
     (tmp_path / "file.pkl").write_bytes(b"]0" * 6_000 + b"N.")
     with pytest.raises(StyleganvError, match="more than 10,000 instructions"):
         read_pickle(tmp_path / "file.pkl")

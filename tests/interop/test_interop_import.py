@@ -16,7 +16,7 @@ from torch import Tensor
 
 from styleganv import cli
 from styleganv.errors import StyleganvError
-from styleganv.interop.released import import_pickle
+from styleganv.interop.import_pickle import import_pickle
 from styleganv.models import Discriminator, Generator
 from styleganv.models.folder import load_discriminator, load_model
 from styleganv.video_generator import load
