@@ -14,7 +14,7 @@ from typing import Any
 
 from torch import Tensor
 
-#: A pickle of three networks at 1024² has a hundredth of it; an instruction of one byte can take 200 bytes of memory.
+#: Two networks at 256², laid out as released, take 18,000; an instruction of one byte can take 200 bytes of memory.
 MAX_INSTRUCTIONS = 5_000_000
 
 
