@@ -12,6 +12,7 @@ import pytest
 import torch
 from pickles import released_discriminator, released_generator, write_pickle
 from reference import FOLDER, NAMES, Reference
+from settings import with_training
 from torch import Tensor
 
 from styleganv import cli
@@ -19,6 +20,9 @@ from styleganv.errors import StyleganvError
 from styleganv.interop.import_pickle import import_pickle
 from styleganv.models import Discriminator, Generator
 from styleganv.models.folder import load_discriminator, load_model
+from styleganv.recipes import Settings
+from styleganv.training.checkpoint import load_checkpoint
+from styleganv.training.loop import train
 from styleganv.video_generator import load
 
 SIZES: dict[str, Any] = dict(z_dim=12, w_dim=16, channel_base=256, channel_max=16)
@@ -102,8 +106,24 @@ def test_an_image_network_becomes_an_image_model(tmp_path: Path) -> None:
     assert torch.equal(generator(z, torch.zeros(2, 1)), theirs(z, torch.zeros(2, 1)))
     discriminator = load_discriminator(tmp_path / "model")
     assert discriminator is not None and discriminator.num_frames == 1
+    assert discriminator.state_dict()["blocks.0.conv1.weight"].shape[0] == 16  # nothing is joined, so nothing halved
     frames = torch.randn(4, 1, 3, 32, 32)
     assert torch.equal(discriminator(frames, torch.zeros(4, 1)), judge(frames, torch.zeros(4, 1)))
+
+
+def test_an_image_pickle_is_a_start_for_video(shapes: Path, tiny: Settings, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    theirs = Generator(16, 16, mapping_layers=8, motion="none", **SIZES)
+    judge = Discriminator(16, 16, num_frames=1, channel_base=256, channel_max=16)
+    import_pickle(write(tmp_path / "images.pkl", theirs, judge), tmp_path / "model")
+    train(shapes, tmp_path / "run", with_training(tiny, clips=8, lr=1e-12), finetune=tmp_path / "model")
+    generator, _ = load_model(tmp_path / "run" / "model")
+    z, times = torch.randn(2, 12), torch.tensor([[0.0, 9.5]] * 2)
+    with torch.inference_mode():
+        frames, pictures = generator(z, times), theirs(z, torch.zeros(2, 1))
+    torch.testing.assert_close(frames, pictures.expand_as(frames), rtol=1e-4, atol=1e-4)
+    found = load_checkpoint(tmp_path / "run" / "checkpoint.pt")["discriminator"]
+    torch.testing.assert_close(found["from_rgb.weight"], judge.from_rgb.weight.detach(), rtol=0, atol=1e-9)
 
 
 def test_the_command_says_what_it_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

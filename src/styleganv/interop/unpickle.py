@@ -23,7 +23,19 @@ from styleganv.interop.pickle_machine import Global, Node, Refused, run
 MAX_DIMENSIONS = 8
 #: Loads of `torch.storage._load_from_bytes` begin with these two numbers (PyTorch's format of before 1.6).
 TORCH_MAGIC, TORCH_VERSION = 0x1950A86A20F9469CFC6C, 1001
-NUMBERS = {"f8": "d", "f4": "f", "i8": "q", "i4": "i", "i2": "h", "i1": "b", "u8": "Q", "u4": "I", "u2": "H", "u1": "B"}
+NUMBERS = {
+    "f8": "d",
+    "f4": "f",
+    "i8": "q",
+    "i4": "i",
+    "i2": "h",
+    "i1": "b",
+    "u8": "Q",
+    "u4": "I",
+    "u2": "H",
+    "u1": "B",
+    "b1": "?",
+}
 DTYPES = {
     "Double": torch.float64,
     "Float": torch.float32,
