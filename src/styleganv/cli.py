@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import tyro
 from tyro.conf import OmitArgPrefixes, Positional
@@ -381,6 +381,40 @@ def explore(model: Positional[Path], /, out: Path = Path("explored"), seed: int 
     print(f"Page: {run(load(model, device=device), out, first_seed=seed)[0]}")
 
 
+def import_(
+    file: Positional[Path],
+    dest: Positional[Path],
+    /,
+    fps: float = 25.0,
+    network: Literal["G_ema", "G"] = "G_ema",
+) -> None:
+    """Turn a released pickle of StyleGAN-V, or of StyleGAN2-ADA's images, into a model, without running it.
+
+    Args:
+        file: Such as network-snapshot-025000.pkl.
+        dest: The model folder to write.
+        fps: Frames a second of the data it was trained on, which a pickle does not say.
+        network: The averaged generator, or the one that was being trained.
+    """
+    from styleganv.interop.import_pickle import import_pickle
+
+    print(import_pickle(file, dest, fps=fps, network=network))
+
+
+def swap(low: Positional[Path], high: Positional[Path], dest: Positional[Path], /, resolution: int) -> None:
+    """Make one model of two: shapes and motion of the first, textures and colours of the second.
+
+    Args:
+        low: A model folder or run, whose layers below the resolution are taken.
+        high: Another of the same sizes, best fine-tuned from the first or from the same model.
+        dest: The model folder to write.
+        resolution: From where on the layers are those of HIGH, such as 16.
+    """
+    from styleganv.interop.swap import swap as run
+
+    print(f"Model: {run(low, high, dest, resolution=resolution)}")
+
+
 def demo(out: Path = Path("runs/demo"), minutes: float = 5.0) -> None:
     """The whole way once: draw videos of shapes, train on them, generate new ones.
 
@@ -428,7 +462,7 @@ def train_command(defaults: Settings, preset_name: str) -> Callable[..., None]:
         preset: Where the settings start: {", ".join(PRESETS)}; by machine and resolution where left out.
         resume: A run to continue exactly where it was saved. 
             Only --clips, --minutes, --workers and the report settings may change.
-        finetune: A model or run whose generator to start from.
+        finetune: A model or run to start from: what fits of it is taken.
         or_resume: If --out holds a run already, continue it: one command for jobs that are started again.
     """
     return train
@@ -478,23 +512,27 @@ def parse_resolution(text: str) -> tuple[int, int]:
     return int(sides[0]), int(sides[-1])
 
 
+VERBS: dict[str, Callable[..., None]] = {
+    "prepare": prepare,
+    "inspect": inspect,
+    "train": train_command(Settings(), "tiny-cpu"),
+    "generate": generate,
+    "evaluate": evaluate,
+    "diagnose": diagnose,
+    "edit": edit,
+    "directions": directions,
+    "explore": explore,
+    "import": import_,
+    "swap": swap,
+    "demo": demo,
+}
+
+
 def main(words: list[str] | None = None) -> None:
     """Run the command line; every mistake ends in one sentence and a non-zero exit status."""
     words = sys.argv[1:] if words is None else words
     try:
-        from_preset = _train_defaults(words[1:]) if words[:1] == ["train"] else (Settings(), "tiny-cpu")
-        verbs: dict[str, Callable[..., Any]] = {
-            "prepare": prepare,
-            "inspect": inspect,
-            "train": train_command(*from_preset),
-            "generate": generate,
-            "evaluate": evaluate,
-            "diagnose": diagnose,
-            "edit": edit,
-            "directions": directions,
-            "explore": explore,
-            "demo": demo,
-        }
+        verbs = VERBS | {"train": train_command(*_train_defaults(words[1:]))} if words[:1] == ["train"] else VERBS
         tyro.extras.subcommand_cli_from_dict(
             verbs,
             args=words,

@@ -73,6 +73,8 @@ class TrainingSettings:
     """Half-life of the averaged generator in clips; None takes 312 · batch."""
     ema_rampup: float | None = 0.05
     """While training from scratch, a half-life of at most this share of the clips seen; None: no ramp-up."""
+    freeze_d: int = 0
+    """With --finetune: keep this many of the discriminator's blocks, from the full resolution on, as they are."""
     conditional: bool = True
     """Use the classes of the data set, where it has two or more."""
     mirror: bool = False

@@ -1,4 +1,7 @@
-"""A model is a folder: `model.safetensors` with the weights, `config.json` with all else; nothing pickled."""
+"""A model is a folder: `model.safetensors` with the weights, `config.json` with all else; nothing pickled.
+
+An imported one may have `discriminator.safetensors` too, to train on from.
+"""
 
 import json
 from pathlib import Path
@@ -10,23 +13,36 @@ from safetensors.torch import load_file, save_file
 
 from styleganv.errors import StyleganvError
 from styleganv.files import written_whole
+from styleganv.models.discriminator import Discriminator
 from styleganv.models.generator import Generator
 
 FORMAT = 1
 
 
-def save_model(folder: Path | str, generator: Generator, *, data: dict[str, Any], training: dict[str, Any]) -> None:
+def save_model(
+    folder: Path | str,
+    generator: Generator,
+    *,
+    data: dict[str, Any],
+    training: dict[str, Any],
+    discriminator: Discriminator | None = None,
+) -> None:
     """Write the folder whole.
 
     Args:
         data: of the training set: at least `fps` and `class_names`.
         training: how far the weights were trained: `clips_seen`, `frames_seen`, … (for people).
+        discriminator: to train on from.
     """
     config = {"format": FORMAT, "generator": generator.arguments, "data": data, "training": training}
+    if discriminator is not None:
+        config["discriminator"] = discriminator.arguments
     with written_whole(folder) as part:
         part.mkdir()
-        weights = {name: value.detach().cpu().contiguous() for name, value in generator.state_dict().items()}
-        save_file(weights, part / "model.safetensors")
+        for name, network in (("model", generator), ("discriminator", discriminator)):
+            if network is not None:
+                weights = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
+                save_file(weights, part / f"{name}.safetensors")
         (part / "config.json").write_text(json.dumps(config, indent=2) + "\n")
 
 
@@ -56,3 +72,23 @@ def load_model(folder: Path | str) -> tuple[Generator, dict[str, Any]]:
         reason = str(error).strip().splitlines()[0]
         raise StyleganvError(f"The model in {folder} is damaged ({reason}): copy or train it again.") from error
     return generator.eval().requires_grad_(False), config
+
+
+def load_discriminator(folder: Path | str) -> Discriminator | None:
+    """The discriminator of a model folder, if it has one.
+
+    Raises:
+        StyleganvError: if it is damaged.
+    """
+    folder = Path(folder)
+    if not (folder / "discriminator.safetensors").exists():
+        return None
+    try:
+        arguments = json.loads((folder / "config.json").read_text())["discriminator"]
+        with torch.random.fork_rng(devices=[]):
+            discriminator = Discriminator(**arguments)
+        discriminator.load_state_dict(load_file(folder / "discriminator.safetensors"))
+    except (SafetensorError, RuntimeError, KeyError, TypeError, ValueError, OSError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise StyleganvError(f"The discriminator in {folder} is damaged ({reason}): import it again.") from error
+    return discriminator

@@ -80,6 +80,8 @@ class GanTrainer:
         self.half_life = training.ema_half_life or training.batch * 10_000 / 32
         # The lazy penalty acts every 16th step, so Adam's rate and memory shrink by 16/17 (StyleGAN2, appendix B).
         lazy = training.r1_interval / (training.r1_interval + 1)
+        for parameter in frozen_parameters(self.discriminator, training.freeze_d):
+            parameter.requires_grad_(False)
         self.optimizer_g = _adam(self.generator, training.lr, 0.99)
         self.optimizer_d = _adam(self.discriminator, training.lr * lazy, 0.99**lazy)
         self.strength = AdaptiveStrength(
@@ -114,7 +116,7 @@ class GanTrainer:
     def update_g(self, fakes: list[FakeInputs], numbers: list[int]) -> None:
         """Make fakes more real, and track the mean of w."""
         w_mean = 0.0
-        with self._updating(self.generator, self.optimizer_g):
+        with self._updating(self.optimizer_g):
             for part, fake in enumerate(fakes):
                 with self._autocast():
                     w = self.generator.mapping(fake.z, fake.label)
@@ -129,7 +131,7 @@ class GanTrainer:
     def update_d(self, real: Clip, fakes: list[FakeInputs], numbers: list[int]) -> None:
         """Tell real from fake, and adapt the augmentation."""
         sign = torch.zeros((), device=self.device)
-        with self._updating(self.discriminator, self.optimizer_d):
+        with self._updating(self.optimizer_d):
             for part, fake in enumerate(fakes):
                 mine = slice(part, None, self.parts)
                 label = None if real.label is None else real.label[mine]
@@ -164,7 +166,7 @@ class GanTrainer:
         """Penalise the discriminator's slope at real clips as it sees them (augmented), in float32."""
         weight = self.gamma / 2 * self.settings.training.r1_interval
         exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
-        with exact, self._updating(self.discriminator, self.optimizer_d):
+        with exact, self._updating(self.optimizer_d):
             for part in range(self.parts):
                 mine = slice(part, None, self.parts)
                 frames = self._augmented(real.frames[mine], numbers[mine], purpose=23).detach().requires_grad_()
@@ -219,15 +221,17 @@ class GanTrainer:
         }
 
     @contextlib.contextmanager
-    def _updating(self, network: nn.Module, optimizer: torch.optim.Optimizer) -> Iterator[None]:
-        """Gradients for this network only; on leaving, average them over the processes and step."""
-        other = self.discriminator if network is self.generator else self.generator
-        other.requires_grad_(False)
+    def _updating(self, optimizer: torch.optim.Optimizer) -> Iterator[None]:
+        """Gradients for this optimiser's weights only; on leaving, average them over the processes and step."""
+        others = _weights(self.optimizer_d if optimizer is self.optimizer_g else self.optimizer_g)
+        for weight in others:
+            weight.requires_grad_(False)
         optimizer.zero_grad(set_to_none=True)
         yield
-        self.finite &= distributed.average_gradients(network.parameters())
+        self.finite &= distributed.average_gradients(_weights(optimizer))
         optimizer.step()
-        other.requires_grad_(True)
+        for weight in others:
+            weight.requires_grad_(True)
 
     def _fakes(self, clips: RealClips, numbers: list[int], phase: int) -> list[FakeInputs]:
         """Inputs of fake clips, a strided part of the batch for each micro-batch."""
@@ -288,5 +292,16 @@ def working_precision(precision: str, device: torch.device) -> torch.dtype:
     return torch.bfloat16 if precision == "bfloat16" else torch.float32
 
 
+def frozen_parameters(discriminator: Discriminator, blocks: int) -> list[nn.Parameter]:
+    """What does not learn (freeze-D, Mo et al. 2020): the layer of colours and this many blocks, the largest first."""
+    modules = [discriminator.from_rgb, *discriminator.blocks[:blocks]] if blocks else []
+    return [parameter for module in modules for parameter in module.parameters()]
+
+
+def _weights(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
+    return optimizer.param_groups[0]["params"]
+
+
 def _adam(network: nn.Module, lr: float, beta2: float) -> torch.optim.Adam:
-    return torch.optim.Adam(network.parameters(), lr=lr, betas=(0.0, beta2), eps=1e-8, fused=True)
+    learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    return torch.optim.Adam(learning, lr=lr, betas=(0.0, beta2), eps=1e-8, fused=True)

@@ -8,6 +8,7 @@ import torch
 from styleganv import distributed
 from styleganv.data.dataset import VideoDataset
 from styleganv.errors import StyleganvError
+from styleganv.models.layers import resolution_levels
 from styleganv.recipes import Settings
 from styleganv.training.evaluation import FEWEST_VIDEOS, can_evaluate
 from styleganv.training.feed import RealClips, real_batches
@@ -42,6 +43,8 @@ def check_settings(settings: Settings) -> None:
             f"--evaluate-clips {settings.report.evaluate_clips} is too few to measure a distance and its floor: "
             f"give at least {FEWEST_VIDEOS}."
         )
+    if training.freeze_d < 0:
+        raise StyleganvError(f"--freeze-d is {training.freeze_d}: give a number of blocks, or 0 for none.")
     if training.max_span < training.frames - 1:
         raise StyleganvError(
             f"--max-span {training.max_span} is too short for --frames {training.frames}: give at least "
@@ -68,8 +71,14 @@ def check_data(settings: Settings, data: VideoDataset) -> list[str]:
     """Remarks worth a line to the person.
 
     Raises:
-        StyleganvError: if no video is long enough for a clip.
+        StyleganvError: if no video is long enough for a clip, or if the discriminator has fewer blocks than are frozen.
     """
+    blocks = len(resolution_levels(data.height, data.width)) - 1
+    if settings.training.freeze_d > blocks:
+        raise StyleganvError(
+            f"--freeze-d {settings.training.freeze_d} is more than the {blocks} blocks of a discriminator of "
+            f"{data.height}x{data.width}: give at most {blocks}."
+        )
     frames, span = settings.training.frames, settings.training.max_span
     lengths = [video.num_frames for video in data.videos]
     short = sum(length < frames for length in lengths)
