@@ -129,7 +129,6 @@ def _package() -> Any:
 @contextmanager
 def _hub_errors(repository: str) -> Iterator[None]:
     """Every way in which the hub can fail, as one sentence."""
-    import httpx
     from huggingface_hub import errors
 
     try:
@@ -138,7 +137,7 @@ def _hub_errors(repository: str) -> Iterator[None]:
         raise StyleganvError(f"{repository} is gated: ask for access on its page, then hf auth login.") from error
     except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError) as error:
         raise StyleganvError(
-            f"The hub has no {repository}, or not for you: check the name and revision, and hf auth login if it is private."
+            f"The hub has no {repository}, or not for you: check its name and revision, or hf auth login if private."
         ) from error
     except errors.LocalTokenNotFoundError as error:
         raise StyleganvError(f"The hub does not know you, so {repository} cannot be written: hf auth login.") from error
@@ -148,5 +147,6 @@ def _hub_errors(repository: str) -> Iterator[None]:
         raise StyleganvError(f"The hub refused {repository} with status {status}: {remedy}.") from error
     except errors.HFValidationError as error:
         raise StyleganvError(f"{repository} is no name of a repository: give USER/NAME.") from error
-    except (httpx.HTTPError, errors.OfflineModeIsEnabled, errors.LocalEntryNotFoundError) as error:
+    # Of the HTTP library underneath, which is another one from version to version.
+    except (errors.HTTPError, errors.OfflineModeIsEnabled, errors.LocalEntryNotFoundError) as error:
         raise StyleganvError(f"The hub cannot be reached for {repository}: check the network and try again.") from error
