@@ -26,7 +26,7 @@ def write_card(model: Path | str, folder: Path | str, *, name: str, license: str
     """Write the card of a model folder or run, and its preview, into an existing `folder`.
 
     Args:
-        name: of the model: `user/name` on the hub, or a folder's name.
+        name: of the model: `user/name` on the hub, or a name alone where that is not known yet.
         license: an identifier that the hub knows, such as mit or cc-by-4.0; None: the card says that none is stated.
     """
     video, folder = load(model), Path(folder)
@@ -67,7 +67,7 @@ them agreed.
 ## Use
 
 ```sh
-styleganv pull {name} model
+styleganv pull {name if "/" in name else f"USER/{name}"} model
 styleganv generate model --out videos --seeds 0-7 --seconds 5{label}
 ```
 

@@ -53,7 +53,7 @@ def push(
             for file in (*kept, *own):
                 shutil.copyfile(file, part / file.name)
             if not (part / CARD).exists():
-                write_card(source, part, name=str(dest), license=license)
+                write_card(source, part, name=folder.resolve().name, license=license)
         return str(folder)
     hub = _package()
     with _hub_errors(dest), tempfile.TemporaryDirectory() as made:

@@ -92,6 +92,9 @@ class _Gathered(nn.Module):
         super().__init__()
         self.motion = deepcopy(motion)
         self.motion.convs = nn.Sequential(*[_MatrixConv1d(conv) for conv in motion.convs])  # type: ignore[arg-type]
+        periods = motion.encoding.periods(motion.convs[0].bias.device)  # type: ignore[arg-type]
+        # As numbers: ONNX's exporter would work the formula out in float32.
+        self.motion.encoding.periods = lambda device: periods  # type: ignore[method-assign]
 
     def forward(self, times: Tensor, motion_noise: Tensor, first_slot: Tensor, label: Tensor | None) -> Tensor:
         motion, batch = self.motion, torch.arange(times.shape[0], device=times.device)
