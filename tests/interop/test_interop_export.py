@@ -24,7 +24,7 @@ from styleganv.video_generator import load
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "export.md").read_text()
 # A slot distance that float32 cannot hold.
-CONDITIONAL = {"num_classes": 3, "width": 24, "slot_distance": 12.3}
+CONDITIONAL = {"num_classes": 3, "height": 8, "width": 12, "slot_distance": 12.3, "motion_kernel": 3}
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,7 @@ def test_seeds_give_the_frames_of_the_model(suffix: str, seconds: list[list[floa
     psi = np.full(count, 0.7, np.float32)
     styles = run(folder / f"mine-mapping{suffix}", {"z": z, "psi": psi, "label": inputs["label"]})
     found = run(folder / f"mine{suffix}", {"styles": styles} | inputs)
-    assert found.shape == (count, len(seconds[0]), 3, 16, 24)
+    assert found.shape == (count, len(seconds[0]), 3, 8, 12)
     for b, moments in enumerate(seconds):
         for t, moment in enumerate(moments):
             expected = video.frames(b, moment, b % 3)
