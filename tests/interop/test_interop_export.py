@@ -171,12 +171,15 @@ def test_nothing_is_left_of_a_file_that_differs(folder: Path, tmp_path: Path) ->
     assert (tmp_path / "wild.pt2").read_bytes() == b"earlier"
 
 
-def test_what_cannot_be_exported_is_refused(folder: Path, tmp_path: Path) -> None:
+def test_what_cannot_be_exported_is_refused(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(StyleganvError, match=r"lstm .* conv or none"):
         export(save(tmp_path / "lstm", motion="lstm"), tmp_path / "x.onnx")
     with pytest.raises(StyleganvError, match=r"\.onnx or \.pt2"):
         export(folder / "mine", tmp_path / "x.tflite")
     with pytest.raises(StyleganvError, match="is not a model"):
         export(tmp_path / "nothing", tmp_path / "x.onnx")
+    monkeypatch.setitem(sys.modules, "onnxscript", None)  # as if it were not installed
+    with pytest.raises(StyleganvError, match=r"onnxscript: pip install 'styleganv\[export\]'"):
+        export(folder / "mine", tmp_path / "x.onnx")
     assert [path.name for path in tmp_path.iterdir()] == ["lstm"]
     assert logging.getLogger("torch.onnx").level == logging.NOTSET
