@@ -149,6 +149,9 @@ def test_places_that_are_none(model: Path, tmp_path: Path, monkeypatch: pytest.M
     (tmp_path / "full" / "notes.txt").write_text("mine")
     with pytest.raises(StyleganvError, match="holds more"):
         push(model, str(tmp_path / "full"))
+    monkeypatch.chdir(tmp_path / "full")
+    with pytest.raises(StyleganvError, match="holds more"):
+        push(model, ".")
     with pytest.raises(StyleganvError, match="exists already"):
         pull(str(model), tmp_path / "full")
     with pytest.raises(StyleganvError, match="is not a model"):

@@ -53,7 +53,7 @@ def push(
             for file in (*kept, *own):
                 shutil.copyfile(file, part / file.name)
             if not (part / CARD).exists():
-                write_card(source, part, name=folder.resolve().name, license=license)
+                write_card(source, part, name=folder.name, license=license)
         return str(folder)
     hub = _package()
     with _hub_errors(dest), tempfile.TemporaryDirectory() as made:
@@ -107,7 +107,7 @@ def pull(source: str, dest: Path | str, *, revision: str | None = None, token: s
 def _local(place: str) -> Path | None:
     """The folder that `place` names, or None for a repository of the hub; what it is never depends on the disk."""
     if place.startswith((".", "~")) or Path(place).is_absolute():
-        return Path(place).expanduser()
+        return Path(place).expanduser().resolve()
     if re.fullmatch(r"[\w.-]+/[\w.-]+", place):
         return None
     raise StyleganvError(f"{place} is no place for a model: give USER/NAME of the hub, or a folder such as ./{place}.")
