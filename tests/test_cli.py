@@ -56,6 +56,11 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("generate {p}/odd.zip --out {p}/v", ["odd.zip is not a model"]),
         ("prepare {p}/text {p}/x.zip --resolution 50", ["50x50", "48x48"]),
         ("generate {p}/model --out {p}/v --seeds x-y", ["x-y", "0-7"]),
+        ("export {p}/model {p}/v.onnx", ["model", "damaged"]),
+        ("export {p}/model {p}/v", ["v is no kind of export", ".onnx or .pt2"]),
+        ("push {p}/model {p}/v", ["model", "damaged"]),
+        ("pull {p}/text {p}/v", ["text is not a model", "config.json"]),
+        ("pull somebody {p}/v", ["somebody", "USER/NAME", "./somebody"]),
     ],
 )
 def test_mistakes_are_told_in_one_sentence(

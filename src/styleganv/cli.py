@@ -415,6 +415,53 @@ def swap(low: Positional[Path], high: Positional[Path], dest: Positional[Path], 
     print(f"Model: {run(low, high, dest, resolution=resolution)}")
 
 
+def export(model: Positional[Path], file: Positional[Path], /) -> None:
+    """Write a model as programs that run without styleganv, checked against it.
+
+    Args:
+        model: A model folder, or the folder of a run.
+        file: FILE.onnx for onnxruntime, or FILE.pt2 for torch.export; content comes from FILE-mapping beside it.
+    """
+    from styleganv.interop.export import export as run
+
+    for written in run(model, file):
+        print(written)
+
+
+def push(
+    model: Positional[Path],
+    dest: Positional[str],
+    /,
+    license: str | None = None,
+    private: bool = False,
+) -> None:
+    """Publish a model with its card on the Hugging Face hub, or in a folder laid out like a repository there.
+
+    Args:
+        model: A model folder, or the folder of a run.
+        dest: USER/NAME of the hub, or a folder that begins with . or /, such as ./published.
+        license: For the card, such as mit or cc-by-4.0; without it the card says that none is stated.
+        private: Only you can see the repository, if it is new.
+    """
+    from styleganv.interop.hub import push as run
+
+    print(run(model, dest, license=license, private=private))
+
+
+def pull(source: Positional[str], dest: Positional[Path], /, revision: str | None = None) -> None:
+    """Fetch a model from the Hugging Face hub.
+
+    Args:
+        source: USER/NAME of the hub, or a folder that begins with . or /.
+        dest: The new folder for the model.
+        revision: A branch, tag or commit; the main branch where left out.
+    """
+    from styleganv.interop.hub import pull as run
+
+    folder = run(source, dest, revision=revision)
+    print(f"Model: {folder}. Next: styleganv generate {folder} --out videos --seeds 0-7")
+
+
 def demo(out: Path = Path("runs/demo"), minutes: float = 5.0) -> None:
     """The whole way once: draw videos of shapes, train on them, generate new ones.
 
@@ -524,6 +571,9 @@ VERBS: dict[str, Callable[..., None]] = {
     "explore": explore,
     "import": import_,
     "swap": swap,
+    "export": export,
+    "push": push,
+    "pull": pull,
     "demo": demo,
 }
 

@@ -46,15 +46,20 @@ def save_model(
         (part / "config.json").write_text(json.dumps(config, indent=2) + "\n")
 
 
+def model_folder(place: Path | str) -> Path:
+    """The folder of a model: `place` itself, or `model/` of the run there."""
+    place = Path(place)
+    run = not (place / "config.json").exists() and (place / "model" / "config.json").exists()
+    return place / "model" if run else place
+
+
 def load_model(folder: Path | str) -> tuple[Generator, dict[str, Any]]:
     """The generator of a model folder (or of a run's `model/`) on the CPU in evaluation mode, and its config.
 
     Raises:
         StyleganvError: if the folder is no model, of a newer format, or damaged.
     """
-    folder = Path(folder)
-    if not (folder / "config.json").exists() and (folder / "model" / "config.json").exists():
-        folder = folder / "model"
+    folder = model_folder(folder)
     try:
         config = json.loads((folder / "config.json").read_text())
         if config["format"] != FORMAT:
