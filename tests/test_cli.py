@@ -79,7 +79,7 @@ def test_a_misspelt_flag_is_refused_with_a_suggestion(capsys: pytest.CaptureFixt
     assert "--seconds" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("verb", ["prepare", "inspect", "train", "generate", "evaluate", "diagnose", "demo"])
+@pytest.mark.parametrize("verb", ["prepare", "inspect", "train", "generate", "evaluate", "diagnose", "project", "demo"])
 def test_help_explains_every_option(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
         cli.main([verb, "--help"])

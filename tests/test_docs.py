@@ -18,7 +18,7 @@ from styleganv.render import write_video
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 README = (ROOT / "README.md").read_text()
-VERBS = ("prepare", "inspect", "train", "generate", "evaluate", "diagnose", "demo")
+VERBS = ("prepare", "inspect", "train", "generate", "evaluate", "diagnose", "project", "demo")
 # What the documents' commands get besides, so that they end in seconds.
 TINY = {
     "clips": 16,
