@@ -75,7 +75,11 @@ def load_perceptual(path: Path | str | None = None, *, device: torch.device | st
         maps = net(x)
         flows = sum(each.sum() for each in maps if each.shape[0] == 1 and each.ndim == 4)
         (gradient,) = torch.autograd.grad(flows, x)
-        usable = isinstance(maps, list | tuple) and all(m.ndim == 4 for m in maps) and bool(gradient.isfinite().all())
+        usable = (
+            isinstance(maps, list | tuple)
+            and all(m.ndim == 4 for m in maps)
+            and bool(gradient.isfinite().all() and gradient.any())
+        )
     except Exception as error:  # TorchScript raises what it likes
         raise _unusable(path) from error
     if not usable:
@@ -132,7 +136,7 @@ def psnr(x: Tensor, y: Tensor) -> Tensor:
 
 
 def ssim(x: Tensor, y: Tensor) -> Tensor:
-    """Structural similarity of each picture (Wang et al. 2004): `[N]`, 1 where they are alike.
+    """Structural similarity of each picture (Wang et al. 2004): `[N]` float64 on the CPU, 1 where they are alike.
 
     The mean over all windows that lie inside the picture, and over the colour channels.
 
@@ -141,7 +145,9 @@ def ssim(x: Tensor, y: Tensor) -> Tensor:
     """
     if min(x.shape[-2:]) < WINDOW:
         raise StyleganvError(f"Pictures of {x.shape[-2]}x{x.shape[-1]} are too small for SSIM: its window is 11x11.")
-    distance = torch.arange(WINDOW, dtype=x.dtype, device=x.device) - WINDOW // 2
+    # Variances are differences of large numbers, beside a constant of 0.0009: float32 would be wrong by 1e-4.
+    x, y = x.cpu().double(), y.cpu().double()
+    distance = torch.arange(WINDOW, dtype=torch.float64) - WINDOW // 2
     weight = torch.exp(-distance.square() / (2 * SIGMA**2))
     window = (weight / weight.sum()).expand(3, 1, -1)
 

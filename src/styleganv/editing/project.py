@@ -31,8 +31,8 @@ from styleganv.video_generator import VideoGenerator
 Space = Literal["w", "w+"]
 MEASURES = ("psnr", "ssim", "perceptual")
 
-#: Seeds that are tried before the search.
-SEEDS = 64
+#: Seeds that are tried before the search, and how many of them, by their pixels, the perceptual network sees.
+SEEDS, JUDGED_SEEDS = 64, 12
 #: Frames of a step, and how many of them the perceptual network sees: it costs ten times what small frames cost.
 FRAMES, SEEN = 16, 2
 #: Adam's steps at their largest, in standard deviations of w and of the noise; of the weights, in fine-tuning.
@@ -200,8 +200,9 @@ class _Search:
     def best_of(self, candidates: Sequence[Latents]) -> Latents:
         """The one most like a few frames of the clip."""
         index = _evenly(len(self.clip.times), 4)
-        losses = [self._loss_at(latents, index, len(index))[0] for latents in tqdm(candidates, desc="seeds", delay=2)]
-        return candidates[int(np.argmin(losses))]
+        by_pixels = [self._loss_at(latents, index, 0)[0] for latents in tqdm(candidates, desc="seeds", delay=2)]
+        nearest = np.argsort(by_pixels, kind="stable")[:JUDGED_SEEDS]
+        return min((candidates[i] for i in nearest), key=lambda latents: self._loss_at(latents, index, len(index))[0])
 
     def run(self, start: Latents, steps: int, seed: int, bar: tqdm) -> Iterator[tuple[Latents, dict[str, float]]]:
         """The best so far, at every look."""
@@ -263,8 +264,10 @@ class _Search:
             for few in index.split(FRAMES)
         ]
         x = (torch.cat(parts) / 2 + 0.5).clamp(0, 1)
-        few = _evenly(len(index), judged)
-        value = PIXELS * self.clip.pixels_apart(x, index) + PERCEPTUAL * self.clip.judged_apart(x[few], index[few])
+        value = PIXELS * self.clip.pixels_apart(x, index)
+        if judged:
+            few = _evenly(len(index), judged)
+            value = value + PERCEPTUAL * self.clip.judged_apart(x[few], index[few])
         return float(value), float(psnr(x, self.clip.frames[index]).mean())
 
 
@@ -308,7 +311,7 @@ def _measured(
     frames = play(video, latents, seconds=len(clip.times) / fps, fps=fps)
     for frame, real in zip(frames, clip.frames.split(1), strict=True):
         x = torch.from_numpy(frame).permute(2, 0, 1)[None].to(real.device).float() / 255
-        structure = ssim(x, real) if min(x.shape[-2:]) >= 11 else x.new_full((1,), math.nan)
+        structure = ssim(x, real).to(x) if min(x.shape[-2:]) >= 11 else x.new_full((1,), math.nan)
         found.append(torch.cat([psnr(x, real), structure, clip.judge(x, real)]))
     a, b, c = (tuple(column) for column in torch.stack(found).T.tolist())
     return a, b, c
