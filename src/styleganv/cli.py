@@ -308,7 +308,7 @@ def project(
         f"(means of {len(found.psnr)} frames; the worst {min(found.psnr):.2f} dB)"
     )
     print(f"Look at {out / 'comparison.mp4'} (left real, right projected) and {out / 'continued.mp4'}.")
-    print(f"Change it: styleganv edit {out / 'model' if found.tuned else model} --seed {out} --help")
+    print(f"Next, to change it: styleganv edit {out / 'model' if found.tuned else model} --seed {out}")
 
 
 def demo(out: Path = Path("runs/demo"), minutes: float = 5.0) -> None:

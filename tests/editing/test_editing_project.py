@@ -109,7 +109,7 @@ def test_fine_tuning_brings_it_nearer_and_leaves_the_model_alone(
 ) -> None:
     before = {name: value.clone() for name, value in video.generator.state_dict().items()}
     plain = project(video, clip[:, ::-1].copy(), FPS, steps=20, perceptual=judge)
-    tuned = project(video, clip[:, ::-1].copy(), FPS, steps=20, tune_steps=40, perceptual=judge)
+    tuned = project(video, clip[:, ::-1].copy(), FPS, steps=20, tune_steps=30, perceptual=judge)
     assert tuned.means()["psnr"] > plain.means()["psnr"] + 1
     assert all(torch.equal(value, before[name]) for name, value in video.generator.state_dict().items())
 
@@ -119,7 +119,7 @@ def test_classes_and_recurrent_motion(arguments: dict, judge: Perceptual, tmp_pa
     video = load(save(tmp_path / "model", **arguments), device="cpu")
     label = 1 if video.class_names else None
     clip = video.sample(seed=500, seconds=8 / FPS, label=label)
-    found = project(video, clip, FPS, steps=60, perceptual=judge)
+    found = project(video, clip, FPS, steps=40, perceptual=judge)
     start = project(video, clip, FPS, steps=0, perceptual=judge)
     assert found.means()["psnr"] > start.means()["psnr"] + 1
     assert (found.latents.motion.label is None) == (label is None)

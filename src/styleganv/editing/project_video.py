@@ -17,7 +17,8 @@ from styleganv.data.prepare import fit_frame
 from styleganv.data.sources import find_videos
 from styleganv.editing.latents import play, save_latents
 from styleganv.editing.perceptual import Perceptual, load_perceptual
-from styleganv.editing.project import MEASURES, Projection, Space, project
+from styleganv.editing.project import MEASURES, Projection, project
+from styleganv.editing.search import Space
 from styleganv.errors import StyleganvError
 from styleganv.files import written_whole
 from styleganv.metrics.features import sha256_of
