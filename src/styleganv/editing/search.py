@@ -27,8 +27,10 @@ Space = Literal["w", "w+"]
 
 #: How many of the seeds, the nearest by their pixels, the perceptual network sees.
 JUDGED_SEEDS = 12
-#: Frames of a step, and how many of them the perceptual network sees: it costs ten times what small frames cost.
-FRAMES, JUDGED = 16, 2
+#: Frames of a step, unless they have more pixels than this together: so 4 of 512² and 1 of 1024².
+FRAMES, STEP_PIXELS = 16, 2**20
+#: How many of them the perceptual network sees: it costs ten times what small frames cost.
+JUDGED = 2
 #: Adam's steps at their largest, in standard deviations of w and of the noise; of the weights, in fine-tuning.
 STYLE_RATE, NOISE_RATE, TUNE_RATE = 0.06, 0.025, 0.002
 #: Weights of the loss, whose pixel term is the squared error summed over a pyramid of three sizes.
@@ -56,6 +58,18 @@ class Clip:
     def first(self) -> "Clip":
         """Its first frame only."""
         return Clip(self.frames[:1], self.times[:1], [stage[:1] for stage in self.features], self.judge)
+
+    @property
+    def step_frames(self) -> int:
+        """How many frames fit into a step."""
+        return max(1, min(FRAMES, STEP_PIXELS // self.frames[0, 0].numel()))
+
+    def some(self, random: torch.Generator) -> Tensor:
+        """Frame numbers for a step, one at random of each of as many equal parts of the clip."""
+        total = len(self.times)
+        count = min(total, self.step_frames)
+        places = (torch.arange(count) + torch.rand(count, generator=random)) * total / count
+        return places.long().clamp(max=total - 1)
 
     def loss(self, x: Tensor, index: Tensor, judged: Tensor | None) -> Tensor:
         """Of pictures `x [N, 3, H, W]` from the frames `index [N]`, of which the network sees those at `judged`.
@@ -115,7 +129,7 @@ def search(
     best = math.inf
     for step in range(steps):
         part = step / steps
-        index = _stratified(len(clip.times), FRAMES, random)
+        index = clip.some(random)
         blur = BLUR * max(0.0, 1 - 2 * part) ** 2 * spread * torch.randn(w.shape, generator=random)
         styles, judged = (w + blur).expand_as(offset), None
         if part >= REFINED:
@@ -143,7 +157,7 @@ def tune(video: VideoGenerator, latents: Latents, clip: Clip, *, steps: int, see
     optimizer = torch.optim.Adam([{"params": weights, "peak": TUNE_RATE}], betas=(0.9, 0.99))
     random = torch.Generator().manual_seed(seed)
     for step in range(steps):
-        index = _stratified(len(clip.times), FRAMES, random)
+        index = clip.some(random)
         x = differentiable_frames(video, latents.styles, latents.motion, clip.times[index]) / 2 + 0.5
         _descend(optimizer, clip.loss(x, index, torch.randperm(len(index), generator=random)[:JUDGED]), step / steps)
         bar.update()
@@ -165,9 +179,8 @@ def _look(
     video: VideoGenerator, clip: Clip, latents: Latents, index: Tensor, judged: Tensor | None
 ) -> tuple[float, float]:
     """Loss and PSNR over the frames `index`."""
-    parts = [
-        differentiable_frames(video, latents.styles, latents.motion, clip.times[few]) for few in index.split(FRAMES)
-    ]
+    few = index.split(clip.step_frames)
+    parts = [differentiable_frames(video, latents.styles, latents.motion, clip.times[each]) for each in few]
     x = (torch.cat(parts) / 2 + 0.5).clamp(0, 1)
     return float(clip.loss(x, index, judged)), float(psnr(x, clip.frames[index]).mean())
 
@@ -187,13 +200,6 @@ def _recorded(video: VideoGenerator, clip: Clip, seed: int) -> Tensor:
     assert motion is not None
     slots = range(video.generator.num_slots(float(clip.times[-1]) * video.fps))
     return torch.from_numpy(np.stack([noise.normal(seed, noise.MOTION, slot, motion.noise_dim) for slot in slots]))
-
-
-def _stratified(total: int, count: int, random: torch.Generator) -> Tensor:
-    """Frame numbers, one at random of each of `count` equal parts of the clip."""
-    count = min(total, count)
-    places = (torch.arange(count) + torch.rand(count, generator=random)) * total / count
-    return places.long().clamp(max=total - 1)
 
 
 def _evenly(total: int, count: int) -> Tensor:
