@@ -462,6 +462,67 @@ def pull(source: Positional[str], dest: Positional[Path], /, revision: str | Non
     print(f"Model: {folder}. Next: styleganv generate {folder} --out videos --seeds 0-7")
 
 
+def project(
+    model: Positional[Path],
+    video: Positional[Path],
+    /,
+    out: Path,
+    start: float = 0.0,
+    seconds: float = 2.0,
+    space: Literal["w", "w+"] = "w+",
+    steps: int = 600,
+    tune: int = 0,
+    label: str | None = None,
+    seed: int = 0,
+    first_frame: bool = False,
+    perceptual: Path | None = None,
+    device: str | None = None,
+) -> None:
+    """Find the content and the motion of a real clip, to continue, change and combine it; Ctrl-C ends the search early.
+
+    Args:
+        model: A model folder, or the folder of a run.
+        video: A video file or a folder of frames; cropped, resized and resampled as the model needs.
+        out: The folder to write to.
+        start: Of the clip in the video, in seconds.
+        seconds: Length of the clip.
+        space: w+ gives every layer a style of its own; w is less alike, more like the model's own videos.
+        steps: Of the search.
+        tune: Steps of fine-tuning a copy of the model to the clip: more alike, written to OUT/model.
+        label: Class, by name or number, for a class-conditional model; the best where left out.
+        seed: Of the search, and of the motion beyond the clip.
+        first_frame: Fit the first frame only and leave the motion to chance: what to compare with.
+        perceptual: A TorchScript network that judges likeness (docs/projection.md); the packaged one where left out.
+        device: Such as cpu or cuda; the GPU, if there is one, where left out.
+    """
+    from styleganv.editing.project_video import project_video
+
+    found = project_video(
+        model,
+        video,
+        out,
+        start=start,
+        seconds=seconds,
+        space=space,
+        steps=steps,
+        tune_steps=tune,
+        label=label,
+        seed=seed,
+        first_frame=first_frame,
+        perceptual=perceptual,
+        device=device,
+    )
+    if found.interrupted:
+        print("Interrupted: this is the best that was found until then.")
+    means = found.means()
+    print(
+        f"PSNR {means['psnr']:.2f} dB, SSIM {means['ssim']:.3f}, perceptual distance {means['perceptual']:.3f} "
+        f"(means of {len(found.psnr)} frames; the worst {min(found.psnr):.2f} dB)"
+    )
+    print(f"Look at {out / 'comparison.mp4'} (left real, right projected) and {out / 'continued.mp4'}.")
+    print(f"Next, to change it: styleganv edit {out / 'model' if found.tuned else model} --seed {out}")
+
+
 def demo(out: Path = Path("runs/demo"), minutes: float = 5.0) -> None:
     """The whole way once: draw videos of shapes, train on them, generate new ones.
 
@@ -566,6 +627,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "generate": generate,
     "evaluate": evaluate,
     "diagnose": diagnose,
+    "project": project,
     "edit": edit,
     "directions": directions,
     "explore": explore,
