@@ -260,6 +260,9 @@ def edit(
     psi: float = 1.0,
     mix: str | None = None,
     direction: str | None = None,
+    text: str | None = None,
+    clip: str = "openai/clip-vit-base-patch32",
+    text_steps: int = 100,
     towards: str | None = None,
     speed: float = 1.0,
     remap: str | None = None,
@@ -287,6 +290,9 @@ def edit(
         mix: Another content at some layers, 0 the coarsest: "7:4-9"; several with ; between.
         direction: Of `styleganv directions`: "FILE:NAME=2", in standard deviations, "…=2@0-3" at some layers; several
             with ; between.
+        text: What the video shall show, such as "a green square"; needs styleganv[clip].
+        clip: The CLIP that understands the text: a folder, or a name on the Hugging Face hub.
+        text_steps: Of the search for it.
         towards: Contents to go on to in the course of the video: "7" or "7,9".
         speed: Of the motion: 0.25 is slow motion, 0 a still.
         remap: Instead of --speed: where the motion is when, "0:0,2:1,3:0.5" (seconds of the video:of the motion).
@@ -312,6 +318,9 @@ def edit(
             psi=psi,
             mix=mix,
             direction=direction,
+            text=text,
+            clip=clip,
+            text_steps=text_steps,
             towards=towards,
             speed=speed,
             remap=remap,
@@ -337,6 +346,9 @@ def directions(
     samples: int | None = None,
     score: str | None = None,
     labels: Path | None = None,
+    text: str | None = None,
+    source_text: str | None = None,
+    clip: str = "openai/clip-vit-base-patch32",
     seed: int = 0,
     device: str | None = None,
 ) -> None:
@@ -347,9 +359,12 @@ def directions(
         out: The file to write; a picture of what each does comes beside it.
         space: Of the content, or of the motion.
         count: How many of those in which the model varies most.
-        samples: Seeds to look at; 2000, or 200 with --score, which has to see them.
+        samples: Seeds to look at; 2000, or 200 with --score or --text, which have to see them.
         score: brightness, contrast, saturation, red, green, blue or motion.
         labels: A CSV file of seed,label lines instead: numbers, or names such as round and square.
+        text: Towards a text, such as "a green square"; needs styleganv[clip].
+        source_text: Away from another one.
+        clip: The CLIP that understands the text: a folder, or a name on the Hugging Face hub.
         seed: The first of the seeds to look at, and the one in the picture.
         device: Such as cpu or cuda; the GPU, if there is one, where left out.
     """
@@ -358,8 +373,15 @@ def directions(
     from styleganv.video_generator import load
 
     video = load(model, device=device)
-    samples = samples or (2000 if score is None else 200)
-    found = find_directions(video, space, count=count, samples=samples, seed=seed, score=score, labels=labels)
+    samples = samples or (2000 if score is None and text is None else 200)
+    if text is not None:
+        from styleganv.editing.clip_model import load_clip
+        from styleganv.editing.text import text_direction
+
+        judge = load_clip(clip, device=video.device)
+        found = text_direction(video, text, judge, source_text=source_text, seeds=range(seed, seed + samples))
+    else:
+        found = find_directions(video, space, count=count, samples=samples, seed=seed, score=score, labels=labels)
     save_directions(out, found)
     picture = out.with_suffix(".png")
     render.write_image(picture, directions_sheet(video, found, seed))

@@ -1,6 +1,5 @@
 """Edits: their ends are the originals, what they do not touch stays, and they hold at any time."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -147,15 +146,3 @@ def test_mistakes_are_told_in_one_sentence(
         main([*f"edit {folder} --out {tmp_path / 'x.mp4'} --seconds 0.2 --device cpu".split(), *words.split()])
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert ended.value.code == 1 and told in error and not (tmp_path / "x.mp4").exists()
-
-
-def test_a_further_edit_comes_after_the_others(folder: Path, tmp_path: Path) -> None:
-    seen: list[Latents] = []
-
-    def then(video: VideoGenerator, latents: Latents) -> Latents:
-        seen.append(latents)
-        return replace(latents, styles=torch.zeros_like(latents.styles))
-
-    make: Callable[..., Path] = edit
-    make(folder, tmp_path / "x.mp4", seed=1, then=then, save=tmp_path / "l.safetensors", seconds=0.1, device="cpu")
-    assert len(seen) == 1

@@ -189,9 +189,19 @@ def find_directions(
         return principal_directions(found, count, space, effect)
     if score not in SCORES:
         raise StyleganvError(f"There is no score {score!r}: choose one of {', '.join(SCORES)}.")
-    judge = SCORES[score]
-    values = [judge(_clip(video, space, s)) for s in tqdm(seeds, desc=f"scoring {score}", unit="video")]
-    return scored_direction(sample_latents(video, space, seeds), values, score, space)
+    return judged_direction(video, space, SCORES[score], score, seeds)
+
+
+def judged_direction(
+    video: VideoGenerator,
+    space: Space,
+    judge: Callable[[NDArray[np.uint8]], float],
+    name: str,
+    seeds: Sequence[int],
+) -> Directions:
+    """The direction along which a score rises, from a clip `[T, H, W, 3]` of each seed; with a progress bar."""
+    scores = [judge(_clip(video, space, seed)) for seed in tqdm(seeds, desc=f"scoring {name}", unit="video")]
+    return scored_direction(sample_latents(video, space, seeds), scores, name, space)
 
 
 def _clip(video: VideoGenerator, space: Space, seed: int) -> NDArray[np.uint8]:

@@ -4,7 +4,7 @@ seed or file ──▶ Latents ──mix, direction, text──▶ Latents ─�
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,12 +12,15 @@ import numpy as np
 from tqdm import tqdm
 
 from styleganv import render
+from styleganv.editing.clip_model import DEFAULT_CLIP, load_clip
 from styleganv.editing.directions import load_directions
 from styleganv.editing.edits import Clock, at_speed, content_over_time, mixed, remapped
-from styleganv.editing.latents import Latents, open_latents, play, save_latents
+from styleganv.editing.latents import open_latents, play, save_latents
+from styleganv.editing.perceptual import load_perceptual
+from styleganv.editing.text import edit_by_text
 from styleganv.errors import StyleganvError
 from styleganv.video_files import parse_seeds
-from styleganv.video_generator import Frame, Precision, Styles, VideoGenerator, load
+from styleganv.video_generator import Frame, Precision, Styles, load
 
 
 def edit(
@@ -30,7 +33,9 @@ def edit(
     psi: float = 1.0,
     mix: str | None = None,
     direction: str | None = None,
-    then: Callable[[VideoGenerator, Latents], Latents] | None = None,
+    text: str | None = None,
+    clip: Path | str = DEFAULT_CLIP,
+    text_steps: int = 100,
     towards: str | None = None,
     speed: float = 1.0,
     remap: str | None = None,
@@ -53,7 +58,9 @@ def edit(
         mix: another content at some layers, as "7:4-9"; several with semicolons between.
         direction: "FILE:NAME=STRENGTH", in standard deviations; "…@LAYERS" for some layers only; several with
             semicolons between.
-        then: any further edit.
+        text: what the video shall show, as CLIP understands it; see `text.edit_by_text`.
+        clip: a folder that holds a CLIP, or its name on the Hugging Face hub.
+        text_steps: of the search for it.
         towards: contents that the video goes on to, as "7" or "7,9,FILE".
         speed: of the motion; 0.25 is slow motion.
         remap: "seconds of the video:seconds of the motion" with commas between, instead of `speed`.
@@ -77,8 +84,9 @@ def edit(
         latents = mixed(latents, open_latents(video, other, psi=psi, label=label), layers)
     for file, name, strength, where in _directions(direction):
         latents = load_directions(video, file).moved(latents, name, strength, where)
-    if then is not None:
-        latents = then(video, latents)
+    if text is not None:
+        judge, keep = load_clip(clip, device=video.device), load_perceptual(device=video.device)
+        latents = edit_by_text(video, latents, text, judge, steps=text_steps, identity=keep)
     styles: Styles = latents.styles
     if towards is not None:
         others = [open_latents(video, place, psi=psi, label=label) for place in towards.split(",")]
