@@ -10,7 +10,7 @@ import tyro
 from tyro.conf import OmitArgPrefixes, Positional
 
 from styleganv.errors import StyleganvError
-from styleganv.recipes import PRESETS, Settings, load_settings, preset
+from styleganv.recipes import PRESETS, Settings, load_settings, of_kind, preset
 
 
 def prepare(
@@ -313,7 +313,7 @@ def _train_defaults(words: list[str]) -> tuple[Settings, str]:
     if name is None:
         data = next((word for word in words if not word.startswith("-")), None)
         name = _fitting_preset(Path(data)) if data and Path(data).is_file() else "tiny-cpu"
-    return preset(name), name
+    return of_kind(preset(name), _value_of("--model", words) or "stylegan-v"), name
 
 
 def _fitting_preset(data: Path) -> str:

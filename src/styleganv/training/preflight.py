@@ -9,9 +9,9 @@ from styleganv import distributed
 from styleganv.data.dataset import VideoDataset
 from styleganv.errors import StyleganvError
 from styleganv.recipes import Settings
+from styleganv.training.build import build_trainer
 from styleganv.training.evaluation import FEWEST_VIDEOS, can_evaluate
 from styleganv.training.feed import RealClips, real_batches
-from styleganv.training.gan import GanTrainer, build_networks
 from styleganv.training.memory import step_memory_gib
 from styleganv.training.report import peak_memory_gib
 
@@ -49,6 +49,8 @@ def check_settings(settings: Settings) -> None:
         )
     if model.motion_dim % 2:
         raise StyleganvError(f"--motion-dim {model.motion_dim} is odd: give an even number (sines and cosines).")
+    if model.kind == "stylegan2" and model.motion != "none":
+        raise StyleganvError("--model stylegan2 makes images: set --motion none and --frames 1.")
     if (model.motion == "none") != (training.frames == 1):
         raise StyleganvError("--motion none and --frames 1 (a model of images) need each other: set both or neither.")
     world = distributed.world_size()
@@ -118,11 +120,12 @@ def rehearse(settings: Settings, data: VideoDataset, clips: RealClips, device: t
         StyleganvError: if the memory does not suffice.
     """
     free = available_memory_gib(device)
-    if ample_memory_gib(settings, data) > free:  # to know better takes seconds
+    gan = settings.model.kind in ("stylegan-v", "stylegan2")
+    if gan and ample_memory_gib(settings, data) > free:  # to know better takes seconds
         need = step_memory_gib(settings, clips, device)
         if need > free:
             raise out_of_memory(f"about {need:.1f} GiB are needed, {free:.1f} are free")
-    trainer = GanTrainer(settings, *build_networks(settings, data, device))
+    trainer = build_trainer(settings, data, device)
     world, rank, batch = distributed.world_size(), distributed.rank(), settings.training.batch
     real = next(real_batches(clips, first=0, batch=batch, rank=rank, world_size=world, workers=0, device=device))
     seconds = []

@@ -12,7 +12,7 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from styleganv import render
-from styleganv.video_generator import VideoGenerator
+from styleganv.video_model import VideoModel
 
 SNAPSHOT_CONTENTS, SNAPSHOT_MOTIONS = 6, 4
 
@@ -59,7 +59,7 @@ class Report:
             shown["min left"] = max(0.0, (self.deadline - now) / 60)
         self.bar.set_postfix({name: f"{value:.2f}" for name, value in shown.items() if value is not None})
 
-    def snapshot(self, clips_seen: int, videos: VideoGenerator) -> None:
+    def snapshot(self, clips_seen: int, videos: VideoModel) -> None:
         """A grid of contents and motions from fixed seeds, as picture and as video, and the curves so far."""
         grid = videos.grid(range(SNAPSHOT_CONTENTS), range(SNAPSHOT_MOTIONS), seconds=max(2.0, 32 / videos.fps))
         name = f"{clips_seen:09d}"

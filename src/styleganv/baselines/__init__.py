@@ -1,0 +1,29 @@
+"""The systems that StyleGAN-V is compared with: a file each, with the network and the videos it can make.
+
+Their trainers are in `training/`, under the same names.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from styleganv.video_model import VideoModel
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A kind of model: `network(**arguments)` builds it, `videos(network, fps=…, …)` samples from it."""
+
+    network: Callable[..., nn.Module]
+    videos: Callable[..., VideoModel]
+
+
+#: Each kind by name, imported when it is asked for.
+BASELINES: dict[str, Callable[[], Baseline]] = {}
+
+
+def build(kind: str, **arguments: Any) -> nn.Module:
+    """The network of a kind from its arguments."""
+    return BASELINES[kind]().network(**arguments)
