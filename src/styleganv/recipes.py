@@ -15,7 +15,7 @@ import yaml
 from styleganv.errors import StyleganvError
 from styleganv.files import written_whole
 
-Kind = Literal["stylegan-v", "stylegan2"]
+Kind = Literal["stylegan-v", "stylegan2", "mocogan", "mocogan-stylegan2"]
 
 
 @dataclass(frozen=True)
@@ -223,8 +223,32 @@ def _stylegan2(settings: Settings) -> Settings:
     )
 
 
+def _mocogan(settings: Settings) -> Settings:
+    """MoCoGAN: narrow noise, 16 consecutive frames, no augmentation."""
+    return replace(
+        settings,
+        model=replace(settings.model, motion="lstm", z_dim=50, motion_dim=10),
+        training=replace(settings.training, frames=16, max_span=15, lr=0.0002, micro_batch=None, checkpointing=False),
+        augment=replace(settings.augment, augment="none"),
+    )
+
+
+def _mocogan_stylegan2(settings: Settings) -> Settings:
+    """MoCoGAN with StyleGAN2's networks: 16 consecutive frames."""
+    return replace(
+        settings,
+        model=replace(settings.model, motion="lstm"),
+        training=replace(settings.training, frames=16, max_span=15),
+    )
+
+
 #: What each kind of model changes in a preset.
-KINDS: dict[str, Callable[[Settings], Settings]] = {"stylegan-v": lambda settings: settings, "stylegan2": _stylegan2}
+KINDS: dict[str, Callable[[Settings], Settings]] = {
+    "stylegan-v": lambda settings: settings,
+    "stylegan2": _stylegan2,
+    "mocogan": _mocogan,
+    "mocogan-stylegan2": _mocogan_stylegan2,
+}
 
 
 def save_settings(settings: Settings, path: Path) -> None:

@@ -20,8 +20,20 @@ class Baseline:
     videos: Callable[..., VideoModel]
 
 
+def _mocogan() -> Baseline:
+    from styleganv.baselines.mocogan import Mocogan, MocoganVideos
+
+    return Baseline(Mocogan, MocoganVideos)
+
+
+def _mocogan_stylegan2() -> Baseline:
+    from styleganv.baselines.mocogan_stylegan2 import MocoganStylegan2, MocoganStylegan2Videos
+
+    return Baseline(MocoganStylegan2, MocoganStylegan2Videos)
+
+
 #: Each kind by name, imported when it is asked for.
-BASELINES: dict[str, Callable[[], Baseline]] = {}
+BASELINES: dict[str, Callable[[], Baseline]] = {"mocogan": _mocogan, "mocogan-stylegan2": _mocogan_stylegan2}
 
 
 def build(kind: str, **arguments: Any) -> nn.Module:

@@ -19,8 +19,22 @@ def _gan(settings: Settings, data: VideoDataset, device: torch.device) -> Traine
     return GanTrainer(settings, *build_networks(settings, data, device))
 
 
+def _mocogan(settings: Settings, data: VideoDataset, device: torch.device) -> Trainer:
+    from styleganv.training.mocogan import build
+
+    return build(settings, data, device)
+
+
+def _mocogan_stylegan2(settings: Settings, data: VideoDataset, device: torch.device) -> Trainer:
+    from styleganv.training.mocogan_stylegan2 import build
+
+    return build(settings, data, device)
+
+
 #: Each kind of model; the files of the baselines are imported when they are asked for.
 TRAINERS: dict[str, Callable[[Settings, VideoDataset, torch.device], Trainer]] = {
     "stylegan-v": _gan,
     "stylegan2": _gan,
+    "mocogan": _mocogan,
+    "mocogan-stylegan2": _mocogan_stylegan2,
 }

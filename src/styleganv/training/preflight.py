@@ -51,6 +51,8 @@ def check_settings(settings: Settings) -> None:
         raise StyleganvError(f"--motion-dim {model.motion_dim} is odd: give an even number (sines and cosines).")
     if model.kind == "stylegan2" and model.motion != "none":
         raise StyleganvError("--model stylegan2 makes images: set --motion none and --frames 1.")
+    if model.kind in ("mocogan", "mocogan-stylegan2"):
+        _check_mocogan(settings)
     if (model.motion == "none") != (training.frames == 1):
         raise StyleganvError("--motion none and --frames 1 (a model of images) need each other: set both or neither.")
     world = distributed.world_size()
@@ -64,6 +66,21 @@ def check_settings(settings: Settings) -> None:
         raise StyleganvError(
             f"--micro-batch {micro} does not divide the {local} clips of a process: choose a divisor of {local}."
         )
+
+
+def _check_mocogan(settings: Settings) -> None:
+    training, model = settings.training, settings.model
+    if model.motion != "lstm":
+        raise StyleganvError(f"--model {model.kind} has a recurrent motion of its own: leave --motion at lstm.")
+    if training.max_span != training.frames - 1:
+        raise StyleganvError(
+            f"--model {model.kind} learns from consecutive frames: set --max-span {training.frames - 1} for "
+            f"--frames {training.frames}."
+        )
+    if model.kind == "mocogan" and settings.augment.augment != "none":
+        raise StyleganvError("--model mocogan has no augmentation: set --augment none.")
+    if model.kind == "mocogan" and (training.micro_batch or training.checkpointing):
+        raise StyleganvError("--model mocogan takes a batch at once: leave out --micro-batch and --checkpointing.")
 
 
 def check_data(settings: Settings, data: VideoDataset) -> list[str]:

@@ -54,7 +54,7 @@ class Report:
         self.write({"clips_seen": clips_seen, "frames_seen": frames_seen, **values})
         for name, value in values.items():
             self.tensorboard.add_scalar(name, value, clips_seen)
-        shown = {"G": values.get("loss_g"), "D": values.get("loss_d"), "p": values["augment_p"]}
+        shown = {"G": values.get("loss_g"), "D": values.get("loss_d"), "p": values.get("augment_p")}
         if self.deadline is not None:
             shown["min left"] = max(0.0, (self.deadline - now) / 60)
         self.bar.set_postfix({name: f"{value:.2f}" for name, value in shown.items() if value is not None})
