@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
 from settings import with_training
 from test_training import assert_same_state
 
@@ -26,8 +25,9 @@ from styleganv.models.folder import save_model
 from styleganv.recipes import Settings, of_kind
 from styleganv.render import write_frames
 from styleganv.training.build import build_trainer
+from styleganv.training.checkpoint import load_checkpoint, save_checkpoint
 from styleganv.training.feed import RealClips, real_batches
-from styleganv.training.loop import resume, train
+from styleganv.training.loop import train
 from styleganv.training.mocogan import stills
 from styleganv.video_generator import load
 from styleganv.video_model import VideoModel
@@ -40,10 +40,6 @@ SIZES = {"z_dim": 8, "motion_dim": 6, "channel_max": 8}
 def tiny_of(kind: str, tiny: Settings) -> Settings:
     settings = of_kind(tiny, kind)
     return replace(settings, training=replace(settings.training, batch=4, clips=8))
-
-
-def parameters(network: torch.nn.Module) -> int:
-    return sum(p.numel() for p in network.parameters())
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -113,46 +109,52 @@ def test_stills_are_frames_of_their_clips() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_two_steps_resumed_equal_four_bit_for_bit(kind: str, shapes: Path, tiny: Settings, tmp_path: Path) -> None:
-    settings = tiny_of(kind, tiny)
-    train(shapes, tmp_path / "whole", with_training(settings, clips=16))
-    train(shapes, tmp_path / "halves", settings)
-    resume(tmp_path / "halves", settings=with_training(settings, clips=16))
-    assert_same_state(tmp_path / "whole" / "checkpoint.pt", tmp_path / "halves" / "checkpoint.pt")
-    whole, halves = (load_file(tmp_path / run / "model" / "model.safetensors") for run in ("whole", "halves"))
-    assert all(torch.equal(whole[name], halves[name]) for name in whole)
+    settings, data = tiny_of(kind, tiny), VideoDataset(shapes)
+    clips = RealClips(data, num_frames=16, max_span=15, seed=0, mirror=False, conditional=False)
+    trainers = []
+    for name, parts in (("whole", [4]), ("halves", [2, 2])):
+        path = tmp_path / f"{name}.pt"
+        for steps in parts:
+            trainer = build_trainer(settings, data, CPU)
+            if path.exists():
+                trainer.load_state_dict(load_checkpoint(path))
+            batches = real_batches(
+                clips, first=trainer.clips_seen, batch=4, rank=0, world_size=1, workers=0, device=CPU
+            )
+            for _ in range(steps):
+                trainer.train_step(clips, next(batches))
+            save_checkpoint(path, trainer.state_dict())
+        trainers.append(trainer)
+    assert_same_state(tmp_path / "whole.pt", tmp_path / "halves.pt")
+    assert np.array_equal(*[trainer.videos(data).sample(seed=0, seconds=0.4) for trainer in trainers])
 
 
-def four_clips(path: Path) -> RealClips:
-    make_shapes(path, num_videos=4, num_frames=16, resolution=(16, 16), quality=None)
-    return RealClips(VideoDataset(path), num_frames=16, max_span=15, seed=0, mirror=False, conditional=False)
-
-
-def nearest(videos: VideoModel, real: np.ndarray, count: int = 8) -> float:
-    """Root mean square difference of generated clips to the nearest of `real [N, T, H, W, 3]`, grey levels."""
-    fake = np.stack([videos.sample(seed=i, seconds=16 / videos.fps) for i in range(count)]).astype(np.float32)
-    difference = fake[:, None] - real[None].astype(np.float32)
-    return float(np.sqrt(np.square(difference).mean(axis=(2, 3, 4, 5))).min(axis=1).mean())
-
-
-@pytest.mark.parametrize("kind, lr, steps", [("mocogan", 0.002, 120), ("mocogan-stylegan2", 0.005, 120)])
-def test_four_clips_are_learned_by_heart(kind: str, lr: float, steps: int, tiny: Settings, tmp_path: Path) -> None:
-    clips = four_clips(tmp_path / "four.zip")
-    settings = with_training(tiny_of(kind, tiny), lr=lr, batch=4, r1_interval=16, ema_half_life=40.0)
+@pytest.mark.parametrize(
+    "kind, lr, steps, channels", [("mocogan", 0.002, 80, 32), ("mocogan-stylegan2", 0.005, 120, 16)]
+)
+def test_a_clip_is_learned_by_heart(
+    kind: str, lr: float, steps: int, channels: int, tiny: Settings, tmp_path: Path
+) -> None:
+    """Seen: 20 and 26 grey levels from it. Its mean colour is 44 away, which must be beaten by a third."""
+    make_shapes(tmp_path / "one.zip", num_videos=1, num_frames=16, resolution=(16, 16), quality=None)
+    data = VideoDataset(tmp_path / "one.zip")
+    settings = with_training(tiny_of(kind, tiny), lr=lr, r1_interval=16, ema_half_life=40.0)
     settings = replace(
         settings,
-        model=replace(settings.model, channel_base=512, channel_max=32),
+        model=replace(settings.model, channel_base=16 * channels, channel_max=channels),
         augment=replace(settings.augment, augment="none"),
     )
-    trainer = build_trainer(settings, clips.data, CPU)
-    real = np.stack([clips.data.read(i, range(16)) for i in range(4)]).transpose(0, 1, 3, 4, 2)
-    before = nearest(trainer.videos(clips.data), real)
+    trainer = build_trainer(settings, data, CPU)
+    clips = RealClips(data, num_frames=16, max_span=15, seed=0, mirror=False, conditional=False)
     batches = real_batches(clips, first=0, batch=4, rank=0, world_size=1, workers=0, device=CPU)
-    for step in range(steps):
+    for _ in range(steps):
         trainer.train_step(clips, next(batches))
-        if step % 30 == 29:
-            print(kind, step, trainer.read_statistics(), nearest(trainer.videos(clips.data), real))
-    after = nearest(trainer.videos(clips.data), real)
-    assert after < 0.5 * before, (before, after)
+    real = data.read(0, range(16)).transpose(0, 2, 3, 1).astype(np.float64)
+    videos = trainer.videos(data)
+    fake = np.stack([videos.sample(seed=i, seconds=16 / videos.fps) for i in range(8)])
+    away = np.sqrt(np.square(fake - real).mean(axis=(1, 2, 3, 4))).mean()
+    flat = np.sqrt(np.square(real - real.mean(axis=(0, 1, 2))).mean())
+    assert away < 2 / 3 * flat, (away, flat)
 
 
 def test_classes_condition_training(tiny: Settings, tmp_path: Path) -> None:
@@ -160,11 +162,14 @@ def test_classes_condition_training(tiny: Settings, tmp_path: Path) -> None:
         video = draw_video(sample_factors(np.random.default_rng(i)), 16, 16, 16)
         write_frames(tmp_path / "classes" / f"class{i % 2}" / f"video{i}", video)
     prepare(tmp_path / "classes", tmp_path / "classes.zip", resolution=(16, 16), workers=1)
+    data = VideoDataset(tmp_path / "classes.zip")
     for kind in KINDS:
-        run = tmp_path / kind
-        train(tmp_path / "classes.zip", run, tiny_of(kind, tiny))
-        videos = load(run)
-        assert videos.class_names == ["class0", "class1"]
+        trainer = build_trainer(tiny_of(kind, tiny), data, CPU)
+        clips = RealClips(data, num_frames=16, max_span=15, seed=0, mirror=False, conditional=True)
+        batches = real_batches(clips, first=0, batch=4, rank=0, world_size=1, workers=0, device=CPU)
+        trainer.train_step(clips, next(batches))
+        videos = trainer.videos(data)
+        assert videos.class_names == ["class0", "class1"] and bool(trainer.finite)
         one, other = (videos.sample(seed=0, seconds=0.2, label=name) for name in videos.class_names)
         assert (one != other).any()
 
@@ -242,10 +247,8 @@ def test_the_whole_way_by_commands(
     main(
         ["evaluate", "--real", str(shapes), "--fake", str(run), "--clips", "4", "--json", str(tmp_path / "found.json")]
     )
-    main(
-        ["diagnose", str(run), "--videos", "2", "--frames", "16", "--out", str(tmp_path / "report.html")]
-        + ["--json", str(tmp_path / "motion.json")]
-    )
+    files = ["--out", str(tmp_path / "report.html"), "--json", str(tmp_path / "motion.json")]
+    main(["diagnose", str(run), "--videos", "2", "--frames", "16", *files])
     assert len(list((tmp_path / "videos").iterdir())) == 2
     assert "frechet_efficientnet" in (tmp_path / "found.json").read_text()
     found = {one["key"]: one for one in json.loads((tmp_path / "motion.json").read_text())["diagnostics"]}
