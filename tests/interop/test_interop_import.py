@@ -23,7 +23,7 @@ from styleganv.models.folder import load_discriminator, load_model
 from styleganv.recipes import Settings
 from styleganv.training.checkpoint import load_checkpoint
 from styleganv.training.loop import train
-from styleganv.video_generator import load
+from styleganv.video_generator import load_video_generator
 
 SIZES: dict[str, Any] = dict(z_dim=12, w_dim=16, channel_base=256, channel_max=16)
 MOTION: dict[str, Any] = dict(
@@ -93,7 +93,7 @@ def test_networks_of_videos_arrive_bit_for_bit(num_classes: int, protocol: int, 
         assert all(torch.equal(value, state[name]) for name, value in ours.state_dict().items())
     assert config["data"] == {"fps": 30, "class_names": [f"class{k}" for k in range(num_classes)]}
     assert config["training"] == {"imported_from": "snapshot.pkl", "frames_seen": 3000}
-    assert load(tmp_path / "model").sample(seed=0, seconds=0.1).shape == (3, 32, 32, 3)
+    assert load_video_generator(tmp_path / "model").sample(seed=0, seconds=0.1).shape == (3, 32, 32, 3)
 
 
 def test_an_image_network_becomes_an_image_model(tmp_path: Path) -> None:

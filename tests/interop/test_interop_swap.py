@@ -10,7 +10,7 @@ from styleganv import cli
 from styleganv.errors import StyleganvError
 from styleganv.interop.swap import swap, swap_layers
 from styleganv.models.folder import load_model, save_model
-from styleganv.video_generator import load
+from styleganv.video_generator import load_video_generator
 
 
 def models(tmp_path: Path, **changes: int) -> tuple[Path, Path]:
@@ -33,7 +33,7 @@ def test_blocks_are_those_of_their_model(resolution: int, of_low: int, tmp_path:
         from_high = name.startswith("synthesis.blocks.") and int(name.split(".")[2]) >= of_low
         assert torch.equal(value, (theirs if from_high else ours)[name]), name
     assert config["data"]["fps"] == 25 and config["training"]["swapped"]["resolution"] == resolution
-    assert load(tmp_path / "swapped").sample(seed=0, seconds=0.1).shape == (2, 32, 48, 3)
+    assert load_video_generator(tmp_path / "swapped").sample(seed=0, seconds=0.1).shape == (2, 32, 48, 3)
 
 
 def test_the_models_swapped_from_are_left_alone(tmp_path: Path) -> None:
