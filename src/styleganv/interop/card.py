@@ -14,8 +14,8 @@ import yaml
 from tqdm import tqdm
 
 from styleganv import render
-from styleganv.video_generator import load
-from styleganv.video_model import Frame, VideoModel
+from styleganv.video_generator import VideoGenerator, load_video_generator
+from styleganv.video_model import Frame
 
 CARD, PREVIEW = "README.md", "preview.webp"
 #: The preview: these seeds side by side, none left out.
@@ -30,13 +30,13 @@ def write_card(model: Path | str, folder: Path | str, *, name: str, license: str
         name: of the model: `user/name` on the hub, or a name alone where that is not known yet.
         license: an identifier that the hub knows, such as mit or cc-by-4.0; None: the card says that none is stated.
     """
-    video, folder = load(model), Path(folder)
+    video, folder = load_video_generator(model), Path(folder)
     fps = min(PREVIEW_FPS, video.fps)
     render.write_video(folder / PREVIEW, _preview(video, fps), fps)
     (folder / CARD).write_text(card(video, name=name, license=license))
 
 
-def card(video: VideoModel, *, name: str, license: str | None = None) -> str:
+def card(video: VideoGenerator, *, name: str, license: str | None = None) -> str:
     """The text of README.md."""
     moving = video.generator.motion is not None
     kind = "videos" if moving else "images"
@@ -91,7 +91,7 @@ How good it is has not been stated here: `styleganv evaluate` and `styleganv dia
 """
 
 
-def _facts(video: VideoModel) -> str:
+def _facts(video: VideoGenerator) -> str:
     """What config.json records of data and training, a point each."""
     training: Mapping[str, Any] = video.config.get("training", {})
     facts = [f"Frames a second of the data: {video.fps:g}"]
@@ -108,7 +108,7 @@ def _number(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _preview(video: VideoModel, fps: float) -> Iterator[Frame]:
+def _preview(video: VideoGenerator, fps: float) -> Iterator[Frame]:
     """The seeds' videos side by side, reduced to at most `PREVIEW_PIXELS` a side."""
     seconds = PREVIEW_SECONDS if video.generator.motion is not None else 1 / fps
     streams = [video.stream(seed=seed, seconds=seconds, fps=fps) for seed in PREVIEW_SEEDS]
