@@ -234,6 +234,11 @@ def test_impossible_settings(
 # Commands
 
 
+def test_a_baseline_does_not_start_from_another_model(shapes: Path, tiny: Settings, tmp_path: Path) -> None:
+    with pytest.raises(StyleganvError, match="leave it out for mocogan"):
+        train(shapes, tmp_path / "run", tiny_of("mocogan", tiny), finetune=tmp_path)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_whole_way_by_commands(
     kind: str, shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

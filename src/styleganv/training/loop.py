@@ -60,6 +60,8 @@ def train(
             raise StyleganvError(
                 f"{out} already holds a run: continue it with --resume {out}, or choose another --out."
             )
+        if finetune is not None and settings.model.kind not in ("stylegan-v", "stylegan2"):
+            raise StyleganvError(f"--finetune is for StyleGAN-V and StyleGAN2: leave it out for {settings.model.kind}.")
         source = None if finetune is None else open_source(finetune)
         if source is not None:
             settings = as_trained(settings, source)
