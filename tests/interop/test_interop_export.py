@@ -19,7 +19,7 @@ from tiny import FPS, save
 from styleganv import noise
 from styleganv.errors import StyleganvError
 from styleganv.interop.export import export
-from styleganv.models.folder import load_model, save_model
+from styleganv.models.folder import load_generator, save_model
 from styleganv.video_generator import load_video_generator
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "export.md").read_text()
@@ -104,7 +104,7 @@ def test_far_times_are_exact(folder: Path) -> None:
     """At ten million frames, where a phase in float32 would be wrong by radians."""
     video = VideoOf(folder / "mine")
     inputs = inputs_of(video, [[400_000.0, 400_000.5]])
-    generator, _ = load_model(folder / "mine")
+    generator, _ = load_generator(folder / "mine")
     styles = torch.randn(1, generator.synthesis.num_styles, 16, generator=torch.Generator().manual_seed(0))
     found = run(folder / "mine.onnx", {"styles": styles.numpy()} | inputs)
     label = torch.from_numpy(inputs["label"])
@@ -159,7 +159,7 @@ def test_the_example_of_the_document_needs_onnxruntime_alone(folder: Path) -> No
 
 def test_nothing_is_left_of_a_file_that_differs(folder: Path, tmp_path: Path) -> None:
     """Weights so large that float32 sums differ by more than is allowed; what stood there before stays."""
-    generator, config = load_model(folder / "pictures")
+    generator, config = load_generator(folder / "pictures")
     with torch.no_grad():
         for block in generator.synthesis.blocks:
             block.to_rgb.weight *= 1e6

@@ -15,7 +15,7 @@ from tiny import save
 from styleganv.errors import StyleganvError
 from styleganv.interop.card import card
 from styleganv.interop.hub import LAYOUT, pull, push
-from styleganv.models.folder import load_model, save_model
+from styleganv.models.folder import load_generator, save_model
 from styleganv.video_generator import load_video_generator
 
 
@@ -81,7 +81,7 @@ def test_a_card_that_was_edited_is_left_alone(where: str, hub: HubServer, model:
 
 
 def test_the_card_says_what_is_known(tmp_path: Path, model: Path) -> None:
-    generator, config = load_model(model)
+    generator, config = load_generator(model)
     training = {"clips_seen": 1234567, "frames_seen": 2469134, "frechet_efficientnet": 12.345678}
     save_model(tmp_path / "trained", generator, data=config["data"], training=training)
     push(tmp_path / "trained", str(tmp_path / "published"), license="cc-by-4.0")
