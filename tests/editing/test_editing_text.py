@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
 
 pytest.importorskip("transformers", reason="pip install styleganv[clip]")
 
@@ -163,6 +164,11 @@ def test_mistakes_are_told_in_one_sentence(
     shutil.copytree(folders[1], half)
     (half / "model.safetensors").write_bytes(b"nothing")
     with pytest.raises(StyleganvError, match=r"There is no CLIP at .*half"):
+        load_clip(half)
+    weights = load_file(folders[1] / "model.safetensors")
+    del weights["visual_projection.weight"]
+    save_file(weights, half / "model.safetensors", {"format": "pt"})
+    with pytest.raises(StyleganvError, match=r"its weights lack visual_projection\.weight"):
         load_clip(half)
 
 

@@ -49,7 +49,10 @@ def load_clip(place: Path | str, *, device: torch.device | str = "cpu") -> ClipM
     except ImportError as error:
         raise StyleganvError("Editing by text needs the transformers library: pip install styleganv[clip].") from error
     try:
-        model: Any = CLIPModel.from_pretrained(place)
+        loaded: Any = CLIPModel.from_pretrained(place, output_loading_info=True)
+        model, found = loaded
+        if found["missing_keys"]:  # the library would fill them with random numbers
+            raise ValueError(f"its weights lack {sorted(found['missing_keys'])[0]}")
         tokenizer: Any = AutoTokenizer.from_pretrained(place)
         size = _picture_size(model)
     except Exception as error:  # the library raises what its files, the hub and the network do

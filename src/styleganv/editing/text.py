@@ -37,6 +37,7 @@ def edit_by_text(
     *,
     steps: int = 100,
     frames: int = 4,
+    starts: int = 64,
     rate: float = 0.1,
     stay: float = 0.03,
     identity: Callable[[Tensor, Tensor], Tensor] | None = None,
@@ -50,6 +51,7 @@ def edit_by_text(
         text: such as "a green square".
         steps: of Adam.
         frames: of the video, at random moments, seen in each step.
+        starts: other contents that are tried as a start: where CLIP sees no difference near by, nothing leads away.
         rate: of Adam, in standard deviations of w; it falls to 0 along a cosine.
         stay: weight of the squared distance from where it started, in standard deviations of w.
         identity: a distance of pictures in 0..1, `[T, 3, H, W]` each → `[T]`, such as `perceptual.Perceptual`: what the
@@ -69,21 +71,36 @@ def edit_by_text(
     for layer in range(len(start)) if layers is None else layers:
         chosen[checked_layer(layer, len(start))] = 1
     spread = sample_latents(video, "content", range(SAMPLES)).std(dim=0)
-    offset = torch.zeros_like(start, requires_grad=True)
-    optimizer = torch.optim.Adam([offset], lr=rate)
     random = torch.Generator().manual_seed(seed)
     slot = 1.0 if video.generator.motion is None else video.generator.motion.slot_distance
+
+    def moments() -> Tensor:
+        return torch.rand(frames, generator=random, dtype=torch.float64) * SLOTS * slot / video.fps
+
+    def judged(offset: Tensor, times: Tensor) -> tuple[Tensor, Tensor]:
+        """Distance from the text, and the whole loss."""
+        shown = differentiable_frames(video, start + chosen * spread * offset, latents.motion, times)
+        far = 1 - (clip.images(shown) @ wanted.T).mean()
+        loss = far + stay * (chosen * offset).square().sum() / (chosen.sum() * len(spread))
+        if identity is not None:
+            with torch.no_grad():
+                before = differentiable_frames(video, start, latents.motion, times)
+            loss = loss + keep * identity(shown / 2 + 0.5, before / 2 + 0.5).mean()
+        return far, loss
+
+    offset = torch.zeros_like(start)
+    if starts:
+        others = sample_latents(video, "content", range(seed, seed + starts))
+        tried = [offset, *((w - start) / spread for w in others)]
+        times = moments()
+        with torch.no_grad():
+            offset = min(tried, key=lambda each: float(judged(each, times)[1]))
+    offset = offset.clone().requires_grad_()
+    optimizer = torch.optim.Adam([offset], lr=rate)
     with tqdm(total=steps, desc="editing", unit="step") as bar:
         for step in range(steps):
             optimizer.param_groups[0]["lr"] = rate * (1 + math.cos(math.pi * step / steps)) / 2
-            moments = torch.rand(frames, generator=random, dtype=torch.float64) * SLOTS * slot / video.fps
-            shown = differentiable_frames(video, start + chosen * spread * offset, latents.motion, moments)
-            far = 1 - (clip.images(shown) @ wanted.T).mean()
-            loss = far + stay * (chosen * offset).square().sum() / (chosen.sum() * len(spread))
-            if identity is not None:
-                with torch.no_grad():
-                    before = differentiable_frames(video, start, latents.motion, moments)
-                loss = loss + keep * identity(shown / 2 + 0.5, before / 2 + 0.5).mean()
+            far, loss = judged(offset, moments())
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
