@@ -10,19 +10,18 @@ from tiny import save
 
 from styleganv.cli import main
 from styleganv.editing.directions import (
-    SCORES,
     Directions,
     directions_sheet,
     find_directions,
     load_directions,
     principal_directions,
-    read_labels,
     sample_latents,
     save_directions,
     scored_direction,
 )
 from styleganv.editing.explore import explore
 from styleganv.editing.latents import latents_of, play
+from styleganv.editing.scores import SCORES, read_labels
 from styleganv.errors import StyleganvError
 from styleganv.models.motion import Motion
 from styleganv.video_generator import VideoGenerator
