@@ -188,14 +188,14 @@ def find_directions(
     seeds = list(range(seed, seed + samples))
     if score is None:
         found = sample_latents(video, space, seeds)
-        return principal_directions(found, count, space, _effect(video, found) if space == "motion" else None)
+        return principal_directions(found, count, space, motion_effect(video, found) if space == "motion" else None)
     if score not in SCORES:
         raise StyleganvError(f"There is no score {score!r}: choose one of {', '.join(SCORES)}.")
     return judged_direction(video, space, SCORES[score], score, seeds)
 
 
 @torch.inference_mode()
-def _effect(video: VideoGenerator, codes: Tensor) -> Tensor:
+def motion_effect(video: VideoGenerator, codes: Tensor) -> Tensor:
     """What motion codes u `[n, U]` add to the first convolution of the mean content `[n, C]`, at a slot, where v = M u.
 
     It is linear, as v is the same at every pixel. The network looks at a few of v's directions and ignores the rest.
@@ -273,12 +273,13 @@ def load_directions(video: VideoGenerator, path: Path | str) -> Directions:
 def directions_sheet(video: VideoGenerator, directions: Directions, seed: int) -> NDArray[np.uint8]:
     """One direction a row, from −3 to +3 standard deviations: stills of content, film strips of motion.
 
-    A strip sees one and a half slots, so that the codes have come to change what is seen, however slow the model.
+    They start from the seed's content half-way to the mean, from where 3 still leads to what the model knows. A strip
+    sees one and a half slots or more, so that motion shows in slow models too.
     """
     from styleganv import render
 
     strengths = (-3, -2, -1, 0, 1, 2, 3) if directions.space == "content" else (-3, 0, 3)
-    start = latents_of(video, seed)
+    start = latents_of(video, seed, psi=0.5)
     base = replace(start, motion=MotionLatents(seed, label=start.motion.label))
     count = 1 if directions.space == "content" else 6
     slot = 0.0 if video.generator.motion is None else video.generator.motion.slot_distance
@@ -294,7 +295,7 @@ def directions_sheet(video: VideoGenerator, directions: Directions, seed: int) -
         for name in tqdm(names, desc="drawing directions", unit="direction")
     ]
     labels = [f"{name} ({share:.0%})" for name, share in zip(names, directions.share.tolist(), strict=False)]
-    note = f"standard deviations along each direction of {directions.space}; beside it its share of the variance"
+    note = f"{directions.space} directions, in standard deviations (share of the variance)"
     if count > 1:
         note += "; time runs to the right inside each strip"
     columns = [f"{strength:+d}" if strength else "0" for strength in strengths]

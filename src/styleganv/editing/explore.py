@@ -140,7 +140,7 @@ def _exhibits(video: VideoGenerator, first: int, samples: int, components: int) 
         _Exhibit(
             "content-directions.png",
             "Directions of content",
-            "What varies most between contents, on one of them.",
+            "What varies most between contents, from -3 to +3 on one of them (psi 0.5).",
             directions("content"),
         ),
     ]
@@ -158,7 +158,7 @@ def _exhibits(video: VideoGenerator, first: int, samples: int, components: int) 
             _Exhibit(
                 "motion-directions.png",
                 "Directions of motion",
-                "What varies most between motions, on one content and motion.",
+                "What varies most between motions, from -3 to +3 on one of them.",
                 directions("motion"),
             )
         )
