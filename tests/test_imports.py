@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[1] / "src" / "styleganv"
 LAYERS = [
     {"errors", "files", "clip", "noise", "ops", "recipes", "distributed"},
     {"models", "data", "render"},
-    {"video_generator", "video_files", "metrics"},
+    {"video_model", "video_generator", "video_files", "baselines", "metrics"},
     {"training", "editing", "interop"},
     {"demo", "cli"},
 ]
@@ -21,7 +21,7 @@ STRANGERS = {
     "editing": {"training", "interop"},
     "interop": {"training", "editing"},
     "training": {"editing", "interop"},
-    "metrics": {"models"},
+    "metrics": {"models", "baselines"},
     "models": {"data", "render"},
     "data": {"models", "render"},
     "render": {"models", "data"},

@@ -10,7 +10,7 @@ import tyro
 from tyro.conf import OmitArgPrefixes, Positional
 
 from styleganv.errors import StyleganvError
-from styleganv.recipes import PRESETS, Settings, load_settings, preset
+from styleganv.recipes import PRESETS, Settings, load_settings, of_kind, preset
 
 
 def prepare(
@@ -370,7 +370,7 @@ def directions(
     """
     from styleganv import render
     from styleganv.editing.directions import directions_sheet, find_directions, save_directions
-    from styleganv.video_generator import load
+    from styleganv.video_generator import load_video_generator
 
     if out.suffix != ".safetensors":
         raise StyleganvError(f"{out} cannot hold directions: end its name with .safetensors.")
@@ -378,7 +378,7 @@ def directions(
         raise StyleganvError("--text finds a direction of content by itself: leave out --score, --labels and --space.")
     if source_text is not None and text is None:
         raise StyleganvError("--source-text says what a text leads away from: give --text too.")
-    video = load(model, device=device)
+    video = load_video_generator(model, device=device)
     samples = samples or (2000 if score is None and text is None else 200)
     if text is not None:
         from styleganv.editing.clip_model import load_clip
@@ -404,9 +404,9 @@ def explore(model: Positional[Path], /, out: Path = Path("explored"), seed: int 
         device: Such as cpu or cuda; the GPU, if there is one, where left out.
     """
     from styleganv.editing.explore import explore as run
-    from styleganv.video_generator import load
+    from styleganv.video_generator import load_video_generator
 
-    print(f"Page: {run(load(model, device=device), out, first_seed=seed)[0]}")
+    print(f"Page: {run(load_video_generator(model, device=device), out, first_seed=seed)[0]}")
 
 
 def import_(
@@ -614,7 +614,7 @@ def _train_defaults(words: list[str]) -> tuple[Settings, str]:
     if name is None:
         data = next((word for word in words if not word.startswith("-")), None)
         name = _fitting_preset(Path(data)) if data and Path(data).is_file() else "tiny-cpu"
-    return preset(name), name
+    return of_kind(preset(name), _value_of("--model", words) or "stylegan-v"), name
 
 
 def _fitting_preset(data: Path) -> str:

@@ -33,6 +33,12 @@ def uniform_integer(seed: int, stream: int, below: int) -> int:
     return int(np.random.Philox(key=_key(seed, stream)).random_raw() % below)
 
 
+def torch_random(device: torch.device, *key: int) -> torch.Generator:
+    """Torch's random numbers of one clip for one purpose, a function of `key`."""
+    seed = int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> np.uint64(1))
+    return torch.Generator(device).manual_seed(seed)
+
+
 class SeededNoise:
     """Motion noise of one video per seed, addressed by slot number (a `models.motion.SlotNoise`)."""
 

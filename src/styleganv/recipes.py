@@ -7,18 +7,23 @@ import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, cast, get_args, get_origin, get_type_hints
 
+import tyro
 import yaml
 
 from styleganv.errors import StyleganvError
 from styleganv.files import written_whole
+
+Kind = Literal["stylegan-v", "stylegan2", "mocogan", "mocogan-stylegan2"]
 
 
 @dataclass(frozen=True)
 class ModelSettings:
     """The networks."""
 
+    kind: Annotated[Kind, tyro.conf.arg(name="model")] = "stylegan-v"
+    """What to train: this project's model, or one that it is compared with."""
     channel_base: int = 16384
     """Channels at resolution r are channel_base / r, up to channel_max."""
     channel_max: int = 512
@@ -199,6 +204,53 @@ def preset(name: str) -> Settings:
     if name not in PRESETS:
         raise StyleganvError(f"There is no preset {name!r}: choose one of {', '.join(PRESETS)}.")
     return PRESETS[name]()
+
+
+def of_kind(settings: Settings, kind: str) -> Settings:
+    """Settings for another kind of model, with what its paper says.
+
+    Raises:
+        StyleganvError: if there is no such kind; the text lists them.
+    """
+    if kind not in KINDS:
+        raise StyleganvError(f"There is no model {kind!r}: choose one of {', '.join(KINDS)}.")
+    changed = KINDS[kind](settings)
+    return replace(changed, model=replace(changed.model, kind=cast(Kind, kind)))
+
+
+def _stylegan2(settings: Settings) -> Settings:
+    """StyleGAN2: single frames, no time."""
+    return replace(
+        settings, model=replace(settings.model, motion="none"), training=replace(settings.training, frames=1)
+    )
+
+
+def _mocogan(settings: Settings) -> Settings:
+    """MoCoGAN: narrow noise, 16 consecutive frames, no augmentation."""
+    return replace(
+        settings,
+        model=replace(settings.model, motion="lstm", z_dim=50, motion_dim=10),
+        training=replace(settings.training, frames=16, max_span=15, lr=0.0002, micro_batch=None, checkpointing=False),
+        augment=replace(settings.augment, augment="none"),
+    )
+
+
+def _mocogan_stylegan2(settings: Settings) -> Settings:
+    """MoCoGAN with StyleGAN2's networks: 16 consecutive frames."""
+    return replace(
+        settings,
+        model=replace(settings.model, motion="lstm"),
+        training=replace(settings.training, frames=16, max_span=15),
+    )
+
+
+#: What each kind of model changes in a preset.
+KINDS: dict[str, Callable[[Settings], Settings]] = {
+    "stylegan-v": lambda settings: settings,
+    "stylegan2": _stylegan2,
+    "mocogan": _mocogan,
+    "mocogan-stylegan2": _mocogan_stylegan2,
+}
 
 
 def save_settings(settings: Settings, path: Path) -> None:

@@ -11,53 +11,61 @@ Times are in seconds of the data's clock outside, in frames of the data inside.
 """
 
 import math
-import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
-from fractions import Fraction
 from functools import partial
-from itertools import count, islice
+from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 from weakref import WeakValueDictionary
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from styleganv import distributed, noise
+from styleganv import noise
+from styleganv.baselines import BASELINES, build
 from styleganv.errors import StyleganvError
 from styleganv.models import Generator
 from styleganv.models.folded import FoldedSynthesis
-from styleganv.models.folder import load_model
+from styleganv.models.folder import STYLEGAN_V, load_generator, load_model
 from styleganv.models.motion import RecurrentMotion, SlotNoise, code_at_time
+from styleganv.video_model import MAX_FRAMES, TICKS, Frame, Precision, VideoModel, chosen_device
 
-Frame = NDArray[np.uint8]
-Precision = Literal["float32", "bfloat16"]
 #: A style for each layer `[L, w_dim]`, or a function from seconds to them.
 Styles = Tensor | Callable[[float], Tensor]
 
 #: Frames in a call of the synthesis network.
 CHUNK = 8
-#: Times are whole multiples of 1/TICKS of a frame, so that rounding cannot tell two ways to an instant apart.
-TICKS = 2**20
-#: Beyond this many frames float64 no longer holds every tick.
-MAX_FRAMES = 2**33
 #: A recurrent motion walks through all frames before the one asked for.
 MAX_RECURRENT_FRAMES = 20_000
 
 
-def load(
-    path: Path | str, *, device: str | torch.device | None = None, precision: Precision = "float32"
-) -> "VideoGenerator":
-    """The model in a model folder or a training run, ready to sample; on a GPU if there is one, unless told.
+def load(path: Path | str, *, device: str | torch.device | None = None, precision: Precision = "float32") -> VideoModel:
+    """The model in a model folder or a training run, of any kind, ready to sample; on a GPU if there is one and none
+    is named.
 
     Raises:
         StyleganvError: if `path` holds no model, or a damaged one, or the device or precision is unknown.
     """
-    generator, config = load_model(path)
+    network, config = load_model(path, {STYLEGAN_V: Generator} | {kind: partial(build, kind) for kind in BASELINES})
+    make = VideoGenerator if config["model"] == STYLEGAN_V else BASELINES[config["model"]]().videos
+    return _opened(path, make, network, config, device, precision)
+
+
+def load_video_generator(
+    path: Path | str, *, device: str | torch.device | None = None, precision: Precision = "float32"
+) -> "VideoGenerator":
+    """Like `load`, for what needs StyleGAN-V's styles and motion codes.
+
+    Raises:
+        StyleganvError: also if the model is of another kind.
+    """
+    generator, config = load_generator(path)
+    return _opened(path, VideoGenerator, generator, config, device, precision)
+
+
+def _opened(path: Path | str, make: Callable[..., Any], network: Any, config: dict[str, Any], *where: Any) -> Any:
     try:
         fps, class_names = float(config["data"]["fps"]), list(config["data"]["class_names"])
     except (KeyError, TypeError, ValueError) as error:
@@ -65,19 +73,15 @@ def load(
             f"The config.json of the model in {path} lacks a valid fps or class_names under data: "
             "copy or train it again."
         ) from error
-    return VideoGenerator(
-        generator, fps=fps, class_names=class_names, device=device, precision=precision, config=config
-    )
+    device, precision = where
+    return make(network, fps=fps, class_names=class_names, device=device, precision=precision, config=config)
 
 
-class VideoGenerator:
-    """A trained generator as a source of videos.
+class VideoGenerator(VideoModel):
+    """A trained generator (StyleGAN-V, or StyleGAN2 where it has no motion) as a source of videos.
 
     Attributes:
-        fps: frames a second of the data it learned from.
-        height, width: of a frame, in pixels.
-        class_names: of a class-conditional model, else empty.
-        config: the model folder's `config.json`.
+        generator: the network. The rest as for every `VideoModel`.
     """
 
     def __init__(
@@ -100,64 +104,28 @@ class VideoGenerator:
             part.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.height, self.width = generator.height, generator.width
         self.fps, self.config = fps, config or {}
+        self.num_classes = generator.num_classes
         self.class_names = list(class_names) if generator.num_classes else []
         # Videos of one content that are generated side by side (a grid) share their folded network.
         self._folded: WeakValueDictionary[bytes, FoldedSynthesis] = WeakValueDictionary()
         self._motion = deepcopy(generator.motion)
         if self._motion is not None:
             self._motion.cpu().double()
+            self.slot_distance = float(self._motion.slot_distance)
+        if isinstance(self._motion, RecurrentMotion):
+            self.max_frames, self.why_max_frames = (
+                MAX_RECURRENT_FRAMES,
+                "with lstm motion walks through all earlier frames",
+            )
 
-    def sample(
-        self,
-        *,
-        seed: int,
-        motion_seed: int | None = None,
-        start: float = 0.0,
-        seconds: float,
-        fps: float | None = None,
-        psi: float = 1.0,
-        label: str | int | None = None,
-    ) -> Frame:
-        """One video `[T, H, W, 3]`, uint8, of `T = round(seconds · fps)` frames, at least one.
+    def network(self) -> Generator:
+        return self.generator
 
-        Args:
-            seed: of the content, and of the class where `label` is left out.
-            motion_seed: of the motion; the content's if left out.
-            start, seconds: in seconds of the data's clock.
-            fps: frames a second; the data's if left out.
-            psi: truncation; 1 none, 0 the mean content.
-            label: class name or number.
-
-        Raises:
-            StyleganvError: for a value out of range or an unknown class.
-        """
-        video = np.empty((self.num_frames(seconds, fps), self.height, self.width, 3), np.uint8)
-        frames = self.stream(
-            seed=seed, motion_seed=motion_seed, start=start, seconds=seconds, fps=fps, psi=psi, label=label
-        )
-        for t, frame in enumerate(frames):
-            video[t] = frame
-        return video
-
-    def stream(
-        self,
-        *,
-        seed: int,
-        motion_seed: int | None = None,
-        start: float = 0.0,
-        seconds: float | None = None,
-        fps: float | None = None,
-        psi: float = 1.0,
-        label: str | int | None = None,
+    def _frames_at(
+        self, seed: int, motion_seed: int, times: Iterator[float], *, psi: float, label: int | None
     ) -> Iterator[Frame]:
-        """Like `sample`, frame by frame `[H, W, 3]` in constant memory; endless where `seconds` is left out."""
-        return self.render(
-            self.style(seed, psi=psi, label=label),
-            seed if motion_seed is None else motion_seed,
-            label=self.class_index(seed, label),
-            start=start,
-            seconds=seconds,
-            fps=fps,
+        return self._frames(
+            self.style(seed, psi=psi, label=label), times, None, self._code_at(motion_seed, label, None)
         )
 
     def style(self, seed: int, *, psi: float = 1.0, label: str | int | None = None) -> Tensor:
@@ -197,93 +165,7 @@ class VideoGenerator:
         total = None if seconds is None else self.num_frames(seconds, fps)
         self._check(start, seconds)
         times = islice(self._times(start, self._rate(fps)), total)
-        slot_noise = self._slot_noise(motion) if isinstance(motion, int) else motion
-        code_at = None
-        if self._motion is not None and slot_noise is not None:
-            code_at = code_at_time(self._motion, slot_noise, self._one_hot(label), shift)
-        return self._frames(styles, times, clock, code_at)
-
-    def grid(
-        self,
-        content_seeds: Iterable[int],
-        motion_seeds: Iterable[int],
-        *,
-        seconds: float,
-        fps: float | None = None,
-        psi: float = 1.0,
-        start: float = 0.0,
-        label: str | int | None = None,
-    ) -> Frame:
-        """All combinations `[M, N, T, H, W, 3]`: one motion a row, one content a column."""
-        contents = list(content_seeds)
-
-        def video(content: int, motion: int) -> Frame:
-            return self.sample(
-                seed=content, motion_seed=motion, start=start, seconds=seconds, fps=fps, psi=psi, label=label
-            )
-
-        return np.stack([np.stack([video(content, motion) for content in contents]) for motion in motion_seeds])
-
-    def num_frames(self, seconds: float, fps: float | None = None) -> int:
-        """T of a video of so many seconds."""
-        if not 0 < seconds < math.inf:
-            raise StyleganvError(f"A video cannot last {seconds:g} seconds: choose more than 0.")
-        return max(1, round(seconds * self._rate(fps)))
-
-    def _rate(self, fps: float | None) -> float:
-        rate = self.fps if fps is None else fps
-        if not 0 < rate < math.inf:
-            raise StyleganvError(f"A video cannot have {rate:g} frames a second: choose more than 0.")
-        return rate
-
-    def _check(self, start: float, seconds: float | None) -> None:
-        if not 0 <= start * self.fps <= MAX_FRAMES:
-            raise StyleganvError(f"A video cannot start at {start:g} seconds: choose 0 to {MAX_FRAMES / self.fps:.3g}.")
-        end = math.inf if seconds is None else start + seconds
-        if isinstance(self._motion, RecurrentMotion) and end * self.fps > MAX_RECURRENT_FRAMES:
-            raise StyleganvError(
-                f"This model's lstm motion walks through all earlier frames, so its videos must end within "
-                f"{MAX_RECURRENT_FRAMES / self.fps:g} seconds: choose an earlier start and fewer seconds."
-            )
-
-    def _times(self, start: float, fps: float) -> Iterator[float]:
-        """Times of an endless video in frames of the data."""
-        ticks = Fraction(self.fps) * TICKS
-        first, step = Fraction(start) * ticks, ticks / Fraction(fps)
-        return (round(first + i * step) / TICKS for i in count())
-
-    def class_of(self, seed: int) -> int:
-        """The class of a conditional model's video where no label is given."""
-        return noise.uniform_integer(seed, noise.CLASS, self.generator.num_classes)
-
-    def class_index(self, seed: int, label: str | int | None = None) -> int | None:
-        """The number of a video's class: as asked, by name or number, else the seed's own; None without classes.
-
-        Raises:
-            StyleganvError: for an unknown class, or any in a model without.
-        """
-        return self._index(self.class_of(seed) if label is None and self.generator.num_classes else label)
-
-    def _index(self, label: str | int | None) -> int | None:
-        classes = self.generator.num_classes
-        if not classes:
-            if label is not None:
-                raise StyleganvError(f"This model has no classes: leave out the label {label}.")
-            return None
-        if label is None:
-            raise StyleganvError("This model has classes: give the video a label.")
-        if label in self.class_names:
-            return self.class_names.index(str(label))
-        index = int(label) if re.fullmatch(r"[0-9]+", str(label)) else -1
-        if not 0 <= index < classes:
-            known = ", ".join(self.class_names) or "none by name"
-            raise StyleganvError(f"Class {label} is not known: choose one of {known}, or 0 to {classes - 1}.")
-        return index
-
-    def _one_hot(self, label: str | int | None) -> Tensor | None:
-        """`[1, K]` on the CPU; None for an unconditional model."""
-        index = self._index(label)
-        return None if index is None else torch.eye(self.generator.num_classes)[[index]]
+        return self._frames(styles, times, clock, self._code_at(motion, label, shift))
 
     @torch.inference_mode()
     def _style(self, seed: int, one_hot: Tensor | None, psi: float) -> Tensor:
@@ -293,7 +175,7 @@ class VideoGenerator:
         return self.generator.mapping(z, label, psi=psi)[0]
 
     @torch.inference_mode()
-    def _folded_for(self, styles: Tensor) -> FoldedSynthesis:
+    def _folded_for(self, styles: Tensor) -> Callable[[Tensor | None], Tensor]:
         key = styles.cpu().contiguous().numpy().tobytes()
         folded = self._folded.get(key)
         if folded is None:
@@ -304,8 +186,15 @@ class VideoGenerator:
             self._folded[key] = folded
         return folded
 
-    def _slot_noise(self, seed: int) -> SlotNoise | None:
-        return None if self._motion is None else noise.SeededNoise([seed], self._motion.noise_dim)
+    def _code_at(
+        self, motion: int | SlotNoise, label: str | int | None, shift: Tensor | None
+    ) -> Callable[[float], Tensor] | None:
+        """v at a time; None for a model of images."""
+        one_hot = self._one_hot(label)
+        if self._motion is None:
+            return None
+        slot_noise = noise.SeededNoise([motion], self._motion.noise_dim) if isinstance(motion, int) else motion
+        return code_at_time(self._motion, slot_noise, one_hot, shift)
 
     def _frames(
         self,
@@ -364,13 +253,3 @@ class VideoGenerator:
                 f"The memory of {self.device} is full: stop other programs on it, choose precision bfloat16, "
                 "or device cpu."
             ) from error
-
-
-def chosen_device(device: str | torch.device | None) -> torch.device:
-    """The device of that name; None: the GPU of this process, or the CPU. Raises StyleganvError if there is none."""
-    try:
-        chosen = torch.device(device or distributed.local_device())
-        torch.empty(0, device=chosen)
-    except (RuntimeError, AssertionError) as error:
-        raise StyleganvError(f"Device {device} is not to be had here: choose cpu, or cuda with a GPU.") from error
-    return chosen

@@ -18,7 +18,7 @@ from styleganv.editing.project import Projection, project
 from styleganv.editing.project_video import read_clip
 from styleganv.errors import StyleganvError
 from styleganv.render import write_video
-from styleganv.video_generator import Frame, VideoGenerator, load
+from styleganv.video_generator import Frame, VideoGenerator, load_video_generator
 
 FRAMES, FPS = 12, 25.0
 
@@ -31,7 +31,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def video(folder: Path) -> VideoGenerator:
-    return load(folder, device="cpu")
+    return load_video_generator(folder, device="cpu")
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +116,7 @@ def test_fine_tuning_brings_it_nearer_and_leaves_the_model_alone(
 
 @pytest.mark.parametrize("arguments", [{"num_classes": 3, "width": 24}, {"motion": "lstm"}])
 def test_classes_and_recurrent_motion(arguments: dict, judge: Perceptual, tmp_path: Path) -> None:
-    video = load(save(tmp_path / "model", **arguments), device="cpu")
+    video = load_video_generator(save(tmp_path / "model", **arguments), device="cpu")
     label = 1 if video.class_names else None
     clip = video.sample(seed=500, seconds=8 / FPS, label=label)
     found = project(video, clip, FPS, steps=40, perceptual=judge)
@@ -142,7 +142,7 @@ def test_ctrl_c_keeps_what_is_found(video: VideoGenerator, clip: Frame, judge: P
 
 
 def test_what_cannot_be_projected_is_told(video: VideoGenerator, clip: Frame, tmp_path: Path) -> None:
-    images = load(save(tmp_path / "images", motion="none"), device="cpu")
+    images = load_video_generator(save(tmp_path / "images", motion="none"), device="cpu")
     for model, frames, options, told in (
         (images, clip, {}, "makes images"),
         (video, clip[:1], {}, "too short"),
@@ -169,7 +169,7 @@ def test_the_verb_leaves_a_folder_to_go_on_from(
     assert {path.name for path in out.iterdir()} == names
     report = json.loads((out / "report.json").read_text())
     assert len(report["frames"]["psnr"]) == report["source"]["frames"] == 10
-    tuned = load(out / "model", device="cpu")
+    tuned = load_video_generator(out / "model", device="cpu")
     real = read_clip(tuned, tmp_path / "clip.mp4", start=0, seconds=0.4)
     played = np.stack(list(play(tuned, open_latents(tuned, out), seconds=0.4)))
     errors = (played.astype(float) - real) ** 2

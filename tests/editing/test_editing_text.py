@@ -21,7 +21,7 @@ from styleganv.editing.latents import Latents, latents_of, open_latents, play
 from styleganv.editing.perceptual import load_perceptual
 from styleganv.editing.text import edit_by_text, text_direction
 from styleganv.errors import StyleganvError
-from styleganv.video_generator import VideoGenerator, load
+from styleganv.video_generator import VideoGenerator, load_video_generator
 
 NEXT = {"red": "green", "green": "blue", "blue": "red"}
 #: Largest mean distance of the shape's centre from where it was, a fraction of the frame; under another motion seed it
@@ -37,7 +37,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 @pytest.fixture(scope="module")
 def video(folders: tuple[Path, Path]) -> VideoGenerator:
-    return load(folders[0], device="cpu")
+    return load_video_generator(folders[0], device="cpu")
 
 
 @pytest.fixture(scope="module")

@@ -19,8 +19,8 @@ from tiny import FPS, save
 from styleganv import noise
 from styleganv.errors import StyleganvError
 from styleganv.interop.export import export
-from styleganv.models.folder import load_model, save_model
-from styleganv.video_generator import load
+from styleganv.models.folder import load_generator, save_model
+from styleganv.video_generator import load_video_generator
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "export.md").read_text()
 # A slot distance that float32 cannot hold.
@@ -53,7 +53,7 @@ class VideoOf:
     """The model's own videos at any seconds, in levels of −1..1 that uint8 can tell apart."""
 
     def __init__(self, place: Path) -> None:
-        self.video = load(place, device="cpu")
+        self.video = load_video_generator(place, device="cpu")
         self.motion = self.video.generator.motion
 
     def frames(self, seed: int, seconds: float, label: int | None) -> np.ndarray:
@@ -104,7 +104,7 @@ def test_far_times_are_exact(folder: Path) -> None:
     """At ten million frames, where a phase in float32 would be wrong by radians."""
     video = VideoOf(folder / "mine")
     inputs = inputs_of(video, [[400_000.0, 400_000.5]])
-    generator, _ = load_model(folder / "mine")
+    generator, _ = load_generator(folder / "mine")
     styles = torch.randn(1, generator.synthesis.num_styles, 16, generator=torch.Generator().manual_seed(0))
     found = run(folder / "mine.onnx", {"styles": styles.numpy()} | inputs)
     label = torch.from_numpy(inputs["label"])
@@ -136,7 +136,7 @@ def test_what_the_files_say_of_themselves(folder: Path) -> None:
 
 
 def test_a_model_of_pictures(folder: Path) -> None:
-    video = load(folder / "pictures", device="cpu")
+    video = load_video_generator(folder / "pictures", device="cpu")
     styles = torch.stack([video.style(seed) for seed in (0, 1, 2)]).numpy()
     found = run(folder / "pictures.onnx", {"styles": styles})
     for seed, picture in enumerate(found[:, 0]):
@@ -151,7 +151,7 @@ def test_the_example_of_the_document_needs_onnxruntime_alone(folder: Path) -> No
     code = found[1] + "\nimport sys\nassert 'torch' not in sys.modules\nnp.savez('seen', begin, next_day)\n"
     done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    video = load(folder / "mine", device="cpu")
+    video = load_video_generator(folder / "mine", device="cpu")
     for seen, start, rate in zip(np.load(folder / "seen.npz").values(), (0, 86400), (2, 50), strict=True):
         expected = video.sample(seed=0, motion_seed=1, label=0, start=start, seconds=len(seen) / rate, fps=rate)
         assert np.abs(seen.astype(int) - expected).max() <= 1
@@ -159,7 +159,7 @@ def test_the_example_of_the_document_needs_onnxruntime_alone(folder: Path) -> No
 
 def test_nothing_is_left_of_a_file_that_differs(folder: Path, tmp_path: Path) -> None:
     """Weights so large that float32 sums differ by more than is allowed; what stood there before stays."""
-    generator, config = load_model(folder / "pictures")
+    generator, config = load_generator(folder / "pictures")
     with torch.no_grad():
         for block in generator.synthesis.blocks:
             block.to_rgb.weight *= 1e6

@@ -15,8 +15,8 @@ from tiny import save
 from styleganv.errors import StyleganvError
 from styleganv.interop.card import card
 from styleganv.interop.hub import LAYOUT, pull, push
-from styleganv.models.folder import load_model, save_model
-from styleganv.video_generator import load
+from styleganv.models.folder import load_generator, save_model
+from styleganv.video_generator import load_video_generator
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def frames(folder: Path) -> np.ndarray:
-    return load(folder, device="cpu").sample(seed=1, seconds=0.4)
+    return load_video_generator(folder, device="cpu").sample(seed=1, seconds=0.4)
 
 
 def same_files(one: Path, other: Path) -> bool:
@@ -81,7 +81,7 @@ def test_a_card_that_was_edited_is_left_alone(where: str, hub: HubServer, model:
 
 
 def test_the_card_says_what_is_known(tmp_path: Path, model: Path) -> None:
-    generator, config = load_model(model)
+    generator, config = load_generator(model)
     training = {"clips_seen": 1234567, "frames_seen": 2469134, "frechet_efficientnet": 12.345678}
     save_model(tmp_path / "trained", generator, data=config["data"], training=training)
     push(tmp_path / "trained", str(tmp_path / "published"), license="cc-by-4.0")
@@ -106,7 +106,7 @@ def test_the_card_says_what_is_known(tmp_path: Path, model: Path) -> None:
 
 def test_a_card_of_pictures_without_a_licence(tmp_path: Path) -> None:
     pictures = save(tmp_path / "pictures", motion="none")
-    text = card(load(pictures, device="cpu"), name="somebody/pictures")
+    text = card(load_video_generator(pictures, device="cpu"), name="somebody/pictures")
     about = yaml.safe_load(text.split("---\n")[1])
     assert "license" not in about and "unconditional-image-generation" in about["tags"]
     assert "Not stated" in text and "styleganv pull somebody/pictures model" in text

@@ -19,11 +19,11 @@ from styleganv import cli
 from styleganv.errors import StyleganvError
 from styleganv.interop.import_pickle import import_pickle
 from styleganv.models import Discriminator, Generator
-from styleganv.models.folder import load_discriminator, load_model
+from styleganv.models.folder import load_discriminator, load_generator
 from styleganv.recipes import Settings
 from styleganv.training.checkpoint import load_checkpoint
 from styleganv.training.loop import train
-from styleganv.video_generator import load
+from styleganv.video_generator import load_video_generator
 
 SIZES: dict[str, Any] = dict(z_dim=12, w_dim=16, channel_base=256, channel_max=16)
 MOTION: dict[str, Any] = dict(
@@ -64,7 +64,7 @@ def test_frames_and_logits_are_those_of_the_released_networks(name: str, prefix:
     ]
     path = write_pickle(tmp_path / "network-snapshot-000100.pkl", weights[0], weights[1], prefix=prefix)
     import_pickle(path, tmp_path / "model")
-    generator, _ = load_model(tmp_path / "model")
+    generator, _ = load_generator(tmp_path / "model")
     discriminator = load_discriminator(tmp_path / "model")
     assert discriminator is not None
     with torch.inference_mode():
@@ -83,7 +83,7 @@ def test_networks_of_videos_arrive_bit_for_bit(num_classes: int, protocol: int, 
     modules = set(sys.modules)
     import_pickle(path, tmp_path / "model", fps=30)
     assert not path.with_suffix(".run").exists() and set(sys.modules) <= modules
-    generator, config = load_model(tmp_path / "model")
+    generator, config = load_generator(tmp_path / "model")
     discriminator = load_discriminator(tmp_path / "model")
     assert generator.arguments == networks[0].arguments
     assert discriminator is not None and discriminator.arguments == networks[1].arguments
@@ -93,14 +93,14 @@ def test_networks_of_videos_arrive_bit_for_bit(num_classes: int, protocol: int, 
         assert all(torch.equal(value, state[name]) for name, value in ours.state_dict().items())
     assert config["data"] == {"fps": 30, "class_names": [f"class{k}" for k in range(num_classes)]}
     assert config["training"] == {"imported_from": "snapshot.pkl", "frames_seen": 3000}
-    assert load(tmp_path / "model").sample(seed=0, seconds=0.1).shape == (3, 32, 32, 3)
+    assert load_video_generator(tmp_path / "model").sample(seed=0, seconds=0.1).shape == (3, 32, 32, 3)
 
 
 def test_an_image_network_becomes_an_image_model(tmp_path: Path) -> None:
     theirs, judge = image_networks()
     imported = import_pickle(write(tmp_path / "images.pkl", theirs, judge), tmp_path / "model")
     assert "Pixel noise" in str(imported) and "images of 32×32" in str(imported)
-    generator, _ = load_model(tmp_path / "model")
+    generator, _ = load_generator(tmp_path / "model")
     assert generator.arguments == theirs.arguments and generator.motion is None
     z = torch.randn(2, 12)
     assert torch.equal(generator(z, torch.zeros(2, 1)), theirs(z, torch.zeros(2, 1)))
@@ -117,7 +117,7 @@ def test_an_image_pickle_is_a_start_for_video(shapes: Path, tiny: Settings, tmp_
     judge = Discriminator(16, 16, num_frames=1, channel_base=256, channel_max=16)
     import_pickle(write(tmp_path / "images.pkl", theirs, judge), tmp_path / "model")
     train(shapes, tmp_path / "run", with_training(tiny, clips=8, lr=1e-12), finetune=tmp_path / "model")
-    generator, _ = load_model(tmp_path / "run" / "model")
+    generator, _ = load_generator(tmp_path / "run" / "model")
     z, times = torch.randn(2, 12), torch.tensor([[0.0, 9.5]] * 2)
     with torch.inference_mode():
         frames, pictures = generator(z, times), theirs(z, torch.zeros(2, 1))

@@ -103,4 +103,4 @@ def test_models_without_slots_or_motion() -> None:
     still = model(motion="none")
     assert ask.slot_profile(still, 0) is None
     assert np.isnan(rates(still)[1:]).all() and rates(still)[0] == 0
-    assert ask.slot_distance(model(motion="lstm")) == 1 and 0.3 < jumps(model(motion="lstm")) < 1.5
+    assert model(motion="lstm").slot_distance == 1 and 0.3 < jumps(model(motion="lstm")) < 1.5

@@ -20,7 +20,7 @@ from styleganv.editing.perceptual import load_perceptual
 from styleganv.editing.text import edit_by_text
 from styleganv.errors import StyleganvError
 from styleganv.video_files import parse_seeds
-from styleganv.video_generator import Frame, Precision, Styles, load
+from styleganv.video_generator import Frame, Precision, Styles, load_video_generator
 
 
 def edit(
@@ -75,7 +75,7 @@ def edit(
         raise StyleganvError(f"Scale cannot be {scale}: choose 1 or more.")
     if speed != 1 and remap is not None:
         raise StyleganvError("Speed and remap both say when the motion is where: give one of them.")
-    video = load(model, device=device, precision=precision)
+    video = load_video_generator(model, device=device, precision=precision)
     original = open_latents(video, seed, psi=psi, label=label)
     latents = original
     if motion_seed is not None:

@@ -23,7 +23,7 @@ from styleganv.errors import StyleganvError
 from styleganv.files import written_whole
 from styleganv.metrics.features import sha256_of
 from styleganv.models.folder import save_model
-from styleganv.video_generator import Frame, VideoGenerator, load
+from styleganv.video_generator import Frame, VideoGenerator, load_video_generator
 
 #: What a folder of a projection holds; one with anything else in it is never replaced.
 NAMES = frozenset({"latents.safetensors", "comparison.mp4", "comparison.png", "continued.mp4", "report.json", "model"})
@@ -61,7 +61,7 @@ def project_video(
     out = Path(out)
     if out.exists() and not (out.is_dir() and {path.name for path in out.iterdir()} <= NAMES):
         raise StyleganvError(f"{out} holds more than a projection: choose a new folder.")
-    video = load(model, device=device)
+    video = load_video_generator(model, device=device)
     judge = load_perceptual(perceptual, device=video.device)
     frames = read_clip(video, source, start=start, seconds=seconds)
     found = project(

@@ -14,7 +14,8 @@ import yaml
 from tqdm import tqdm
 
 from styleganv import render
-from styleganv.video_generator import Frame, VideoGenerator, load
+from styleganv.video_generator import VideoGenerator, load_video_generator
+from styleganv.video_model import Frame
 
 CARD, PREVIEW = "README.md", "preview.webp"
 #: The preview: these seeds side by side, none left out.
@@ -29,7 +30,7 @@ def write_card(model: Path | str, folder: Path | str, *, name: str, license: str
         name: of the model: `user/name` on the hub, or a name alone where that is not known yet.
         license: an identifier that the hub knows, such as mit or cc-by-4.0; None: the card says that none is stated.
     """
-    video, folder = load(model), Path(folder)
+    video, folder = load_video_generator(model), Path(folder)
     fps = min(PREVIEW_FPS, video.fps)
     render.write_video(folder / PREVIEW, _preview(video, fps), fps)
     (folder / CARD).write_text(card(video, name=name, license=license))

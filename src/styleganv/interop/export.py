@@ -26,7 +26,7 @@ from styleganv.errors import StyleganvError
 from styleganv.files import written_whole
 from styleganv.interop.program import PictureProgram, programs
 from styleganv.models import Generator
-from styleganv.models.folder import load_model
+from styleganv.models.folder import load_generator
 from styleganv.models.motion import Motion
 
 #: Of frames (−1..1): a file that differs by more from the model is not kept.
@@ -74,7 +74,7 @@ def export(model: Path | str, path: Path | str) -> list[Exported]:
     if path.suffix not in writers:
         raise StyleganvError(f"{path} is no kind of export: end its name with {' or '.join(writers)}.")
     write, loaded = writers[path.suffix]
-    generator, config = load_model(model)
+    generator, config = load_generator(model)
     places = {"frames": path, "styles": path.with_name(f"{path.stem}-mapping{path.suffix}")}
     done = []
     with ExitStack() as stack, torch.no_grad(), tqdm(total=4, desc="exporting", leave=False) as bar:

@@ -17,7 +17,8 @@ from typing import Any
 from styleganv.errors import StyleganvError
 from styleganv.files import written_whole
 from styleganv.interop.card import CARD, PREVIEW, write_card
-from styleganv.models.folder import load_model, model_folder
+from styleganv.models.folder import model_folder
+from styleganv.video_generator import load
 
 WEIGHTS = ("config.json", "model.safetensors")
 LAYOUT = (*WEIGHTS, CARD, PREVIEW)
@@ -42,7 +43,7 @@ def push(
             or cannot be reached.
     """
     source = model_folder(model)
-    load_model(source)  # what is damaged is not published
+    load(source, device="cpu")  # what is damaged is not published
     folder = _local(dest)
     if folder is not None:
         _refuse_other_than_a_model(folder)
@@ -100,7 +101,7 @@ def pull(source: str, dest: Path | str, *, revision: str | None = None, token: s
         missing = [name for name in WEIGHTS if not (part / name).exists()]
         if missing:
             raise StyleganvError(f"{source} is not a model of styleganv, as it has no {missing[0]}: give another.")
-        load_model(part)
+        load(part, device="cpu")
     return dest
 
 

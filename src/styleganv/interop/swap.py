@@ -5,7 +5,7 @@ from pathlib import Path
 
 from styleganv.errors import StyleganvError
 from styleganv.models import Generator
-from styleganv.models.folder import load_model, save_model
+from styleganv.models.folder import load_generator, save_model
 from styleganv.models.layers import resolution_levels
 
 
@@ -45,8 +45,8 @@ def swap(low: Path | str, high: Path | str, dest: Path | str, *, resolution: int
     Raises:
         StyleganvError: as `swap_layers`, or if a folder is no model.
     """
-    first, config = load_model(low)
-    second, _ = load_model(high)
+    first, config = load_generator(low)
+    second, _ = load_generator(high)
     swapped = swap_layers(first, second, resolution)
     training = {"swapped": {"low": str(low), "high": str(high), "resolution": resolution}}
     save_model(dest, swapped, data=config["data"], training=training)

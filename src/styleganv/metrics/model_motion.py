@@ -1,7 +1,7 @@
 """What only a model can be asked: other seeds, other rates, far times. Each answer is a number a video.
 
 Shapes: M motions, N contents, T frames, H height, W width, V videos. Videos are uint8 `[T, 3, H, W]`; times are in
-frames of the data's clock. The functions take a `VideoGenerator`, and nothing of the network below it but its slots.
+frames of the data's clock. The functions take a `VideoModel`, and nothing of the network below it but its slots.
 """
 
 import math
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from styleganv.metrics.flow import optical_flow, smooth
 from styleganv.metrics.motion import FEATURE_SIDE, STILL, apart, appearance, grey, shrunk
-from styleganv.video_generator import VideoGenerator
+from styleganv.video_model import VideoModel
 
 Array = NDArray[np.float64]
 
@@ -25,7 +25,7 @@ VISIBLE = 1.0
 
 
 def video(
-    model: VideoGenerator,
+    model: VideoModel,
     content: int,
     motion: int,
     *,
@@ -34,7 +34,13 @@ def video(
     step: float = 1.0,
     psi: float = 1.0,
 ) -> NDArray[np.uint8]:
-    """`count` frames `[T, 3, H, W]`, `step` frames of the data's clock apart, from the time `start` (frames) on."""
+    """`count` frames `[T, 3, H, W]`, `step` frames of the data's clock apart, from the time `start` (frames) on.
+
+    A model without other frame rates makes all the frames from the first to the last; its steps are whole.
+    """
+    if not model.any_rate and step > 1:
+        every = video(model, content, motion, start=start, count=int((count - 1) * step) + 1, psi=psi)
+        return every[np.arange(count) * int(step)]
     rate = model.fps / step
     frames = model.sample(
         seed=content, motion_seed=motion, start=start / model.fps, seconds=count / rate, fps=rate, psi=psi
@@ -46,7 +52,7 @@ def video(
 
 
 def grid(
-    model: VideoGenerator, contents: Sequence[int], motions: Sequence[int], *, count: int, psi: float = 1.0
+    model: VideoModel, contents: Sequence[int], motions: Sequence[int], *, count: int, psi: float = 1.0
 ) -> NDArray[np.uint8]:
     """All combinations of contents and motions: `[M, N, T, 3, H, W]`."""
     return np.stack([[video(model, c, m, count=count, psi=psi) for c in contents] for m in motions])
@@ -124,7 +130,7 @@ def content_hold(videos: NDArray[np.uint8]) -> Array:
 # Far times
 
 
-def drift(model: VideoGenerator, seeds: Sequence[int], times: Sequence[float], *, span: int, psi: float = 1.0) -> Array:
+def drift(model: VideoModel, seeds: Sequence[int], times: Sequence[float], *, span: int, psi: float = 1.0) -> Array:
     """How different a video looks at `times` (frames) from how it began: `[V, len(times)]`, ≥ 0.
 
     Each moment is a window of 8 frames over `span`; its colour histogram is compared with that of the window at 0,
@@ -147,7 +153,7 @@ def drift(model: VideoGenerator, seeds: Sequence[int], times: Sequence[float], *
 
 
 def frame_rate(
-    model: VideoGenerator, seed: int, *, start: int, count: int = 8, psi: float = 1.0
+    model: VideoModel, seed: int, *, start: int, count: int = 8, psi: float = 1.0
 ) -> tuple[float, float, float]:
     """What four times the frame rate shows of `count` steps from one frame to the next, from frame `start` on.
 
@@ -176,13 +182,13 @@ def frame_rate(
     return same, _mean(between), _mean(even)
 
 
-def slot_profile(model: VideoGenerator, seed: int, *, slots: int = 8, psi: float = 1.0) -> Array | None:
+def slot_profile(model: VideoModel, seed: int, *, slots: int = 8, psi: float = 1.0) -> Array | None:
     """How much the picture changes in five steps of a quarter frame around slot boundaries: `[5]`, grey levels.
 
     The middle step crosses the boundary. Root mean square over the first `slots` boundaries. None for a model
     without slots.
     """
-    distance = slot_distance(model)
+    distance = model.slot_distance
     if distance is None:
         return None
     step = 1 / FINER
@@ -201,12 +207,6 @@ def slot_jump(profile: Array) -> float:
     """
     around = float(np.delete(profile, 2).mean())
     return float(profile[2] / around) if max(around, profile[2]) > VISIBLE / 8 and around > 0 else math.nan
-
-
-def slot_distance(model: VideoGenerator) -> float | None:
-    """Frames from one motion code to the next; None for a model without motion."""
-    distance = getattr(getattr(model.generator, "motion", None), "slot_distance", None)
-    return None if distance is None else float(distance)
 
 
 def _rms(difference: NDArray) -> float:

@@ -25,6 +25,7 @@ FAR = (64, 128, 250, 500, 1000)
 GRID = 4  # contents and motions
 GRID_FRAMES = 64
 RATES = 16  # videos on which rates and slots are looked at
+RATE_KEYS = ("same_frames", "between", "even")
 
 
 @dataclass(frozen=True)
@@ -179,9 +180,12 @@ def ask(videos: ModelVideos, *, count: int, seed: int) -> Answers:
             ]
         )
         bar.update()
-        rates = [model_motion.frame_rate(model, s, start=7 + 13 * i, psi=psi) for i, s in enumerate(seeds)]
-        for key, values in zip(("same_frames", "between", "even"), zip(*rates, strict=True), strict=True):
-            numbers[key] = np.array(values)
+        if model.any_rate:
+            rates = [model_motion.frame_rate(model, s, start=7 + 13 * i, psi=psi) for i, s in enumerate(seeds)]
+            for key, values in zip(RATE_KEYS, zip(*rates, strict=True), strict=True):
+                numbers[key] = np.array(values)
+        else:
+            missing |= dict.fromkeys(RATE_KEYS, "The model has no frames between those it learned.")
         bar.update()
         profiles = [model_motion.slot_profile(model, s, psi=psi) for s in seeds]
         slots = None if profiles[0] is None else np.stack([p for p in profiles if p is not None])

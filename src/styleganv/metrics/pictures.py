@@ -144,7 +144,7 @@ def _independence(diagnosis: Diagnosis) -> list[str]:
 
 def _rate(diagnosis: Diagnosis) -> list[str]:
     answers = diagnosis.answers
-    if answers is None:
+    if answers is None or "between" in answers.missing:
         return []
     rows = [("between", answers.numbers["between"], "a"), ("evenness", answers.numbers["even"], "a")]
 

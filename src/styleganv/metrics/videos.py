@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from styleganv.data.dataset import VideoDataset
 from styleganv.data.sources import VideoSource, find_videos
 from styleganv.errors import StyleganvError
-from styleganv.video_generator import VideoGenerator, load
+from styleganv.video_generator import load
+from styleganv.video_model import VideoModel
 
 Frames = NDArray[np.uint8]
 
@@ -100,11 +101,11 @@ class DatasetVideos:
 
 
 class ModelVideos:
-    """The endless videos of a model: video number i is that of seed i (content, motion and class)."""
+    """The videos of a model: video number i is that of seed i (content, motion and class)."""
 
     count: int | None = None
 
-    def __init__(self, generator: VideoGenerator, *, name: str = "model", psi: float = 1.0) -> None:
+    def __init__(self, generator: VideoModel, *, name: str = "model", psi: float = 1.0) -> None:
         self.generator, self.name, self.psi = generator, name, psi
         self.fps, self.height, self.width = generator.fps, generator.height, generator.width
         self.class_names = generator.class_names
@@ -112,7 +113,7 @@ class ModelVideos:
     @cached_property
     def identity(self) -> dict[str, Any]:
         digest = hashlib.sha256()
-        for name, tensor in sorted(self.generator.generator.state_dict().items()):
+        for name, tensor in sorted(self.generator.network().state_dict().items()):
             digest.update(name.encode() + tensor.detach().cpu().float().numpy().tobytes())
         return {
             "kind": "model",
@@ -122,8 +123,8 @@ class ModelVideos:
             "precision": self.generator.precision,
         }
 
-    def length(self, index: int) -> None:
-        return None
+    def length(self, index: int) -> int | None:
+        return self.generator.max_frames
 
     def label(self, index: int) -> int | None:
         return self.generator.class_of(index) if self.class_names else None
@@ -131,6 +132,12 @@ class ModelVideos:
     def read(self, index: int, frames: Sequence[int] | NDArray[np.integer]) -> Frames:
         """Frames at equal distances are one video at a lower rate, which is as cheap as it is short."""
         numbers = np.asarray(frames)
+        if not self.generator.any_rate:
+            count = int(numbers[-1] - numbers[0]) + 1
+            video = self.generator.sample(
+                seed=index, start=numbers[0] / self.fps, seconds=count / self.fps, psi=self.psi
+            )
+            return video[numbers - numbers[0]].transpose(0, 3, 1, 2)
         steps = np.diff(numbers)
         if len(numbers) > 1 and (steps != steps[0]).any():
             return np.concatenate([self.read(index, [number]) for number in numbers])

@@ -4,12 +4,14 @@ An imported one may have `discriminator.safetensors` too, to train on from.
 """
 
 import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import nn
 
 from styleganv.errors import StyleganvError
 from styleganv.files import written_whole
@@ -17,12 +19,15 @@ from styleganv.models.discriminator import Discriminator
 from styleganv.models.generator import Generator
 
 FORMAT = 1
+#: The kind of a model whose config.json does not say.
+STYLEGAN_V = "stylegan-v"
 
 
 def save_model(
     folder: Path | str,
-    generator: Generator,
+    generator: nn.Module,
     *,
+    kind: str = STYLEGAN_V,
     data: dict[str, Any],
     training: dict[str, Any],
     discriminator: Discriminator | None = None,
@@ -30,11 +35,13 @@ def save_model(
     """Write the folder whole.
 
     Args:
+        generator: the network that makes videos; its `arguments` build it again.
+        kind: of model.
         data: of the training set: at least `fps` and `class_names`.
         training: how far the weights were trained: `clips_seen`, `frames_seen`, … (for people).
         discriminator: to train on from.
     """
-    config = {"format": FORMAT, "generator": generator.arguments, "data": data, "training": training}
+    config = {"format": FORMAT, "model": kind, "generator": generator.arguments, "data": data, "training": training}
     if discriminator is not None:
         config["discriminator"] = discriminator.arguments
     with written_whole(folder) as part:
@@ -53,11 +60,27 @@ def model_folder(place: Path | str) -> Path:
     return place / "model" if run else place
 
 
-def load_model(folder: Path | str) -> tuple[Generator, dict[str, Any]]:
-    """The generator of a model folder (or of a run's `model/`) on the CPU in evaluation mode, and its config.
+def load_generator(folder: Path | str) -> tuple[Generator, dict[str, Any]]:
+    """A StyleGAN-V generator and its config; see `load_model`.
 
     Raises:
-        StyleganvError: if the folder is no model, of a newer format, or damaged.
+        StyleganvError: also if the folder holds another kind of model.
+    """
+    generator, config = load_model(folder, {STYLEGAN_V: Generator})
+    assert isinstance(generator, Generator)
+    return generator, config
+
+
+def load_model(
+    folder: Path | str, networks: Mapping[str, Callable[..., nn.Module]]
+) -> tuple[nn.Module, dict[str, Any]]:
+    """The network of a model folder (or of a run's `model/`) on the CPU in evaluation mode, and its config.
+
+    Args:
+        networks: what builds each kind of model, from its arguments.
+
+    Raises:
+        StyleganvError: if the folder is no model, of another kind, of a newer format, or damaged.
     """
     folder = model_folder(folder)
     try:
@@ -66,9 +89,12 @@ def load_model(folder: Path | str) -> tuple[Generator, dict[str, Any]]:
             raise StyleganvError(
                 f"{folder} has model format {config['format']}, this program reads {FORMAT}: update styleganv."
             )
+        kind = config.setdefault("model", STYLEGAN_V)
+        if kind not in networks:
+            raise StyleganvError(f"The model in {folder} is a {kind}: give one of {', '.join(networks)}.")
         with torch.random.fork_rng(devices=[]):
-            generator = Generator(**config["generator"])
-        generator.load_state_dict(load_file(folder / "model.safetensors"))
+            network = networks[kind](**config["generator"])
+        network.load_state_dict(load_file(folder / "model.safetensors"))
     except (FileNotFoundError, NotADirectoryError) as error:
         raise StyleganvError(
             f"{folder} is not a model: give a folder with config.json and model.safetensors, or a training run."
@@ -76,7 +102,7 @@ def load_model(folder: Path | str) -> tuple[Generator, dict[str, Any]]:
     except (SafetensorError, RuntimeError, KeyError, TypeError, ValueError, OSError) as error:
         reason = str(error).strip().splitlines()[0]
         raise StyleganvError(f"The model in {folder} is damaged ({reason}): copy or train it again.") from error
-    return generator.eval().requires_grad_(False), config
+    return network.eval().requires_grad_(False), config
 
 
 def load_discriminator(folder: Path | str) -> Discriminator | None:

@@ -9,7 +9,7 @@ from styleganv.metrics.evaluate import evaluate
 from styleganv.metrics.protocols import DEFAULT_PROTOCOL, named_protocol
 from styleganv.metrics.videos import DatasetVideos, ModelVideos
 from styleganv.recipes import Settings
-from styleganv.video_generator import VideoGenerator
+from styleganv.video_model import VideoModel
 
 #: The offline protocol: it needs no file, and is compared with earlier values of the same run.
 PROTOCOL = named_protocol(DEFAULT_PROTOCOL)
@@ -31,7 +31,7 @@ def can_evaluate(data: VideoDataset) -> bool:
     return sum(video.num_frames >= PROTOCOL.span for video in data.videos) >= FEWEST_VIDEOS
 
 
-def distance(videos: VideoGenerator, data: VideoDataset, settings: Settings) -> dict[str, float]:
+def distance(videos: VideoModel, data: VideoDataset, settings: Settings) -> dict[str, float]:
     """`frechet_efficientnet` of the same contents and motions every time, and of real videos against each other."""
     protocol = PROTOCOL.with_clips(settings.report.evaluate_clips)
     report = evaluate(DatasetVideos(data), _Changing(videos), protocols=[protocol], device=str(videos.device))

@@ -16,6 +16,7 @@ from styleganv.clip import Clip
 from styleganv.data.dataset import VideoDataset
 from styleganv.data.sampling import FAKE, REAL, VideoOrder, clip_random, draw_fake_times, draw_real_frames
 from styleganv.models.motion import Motion, RecurrentMotion
+from styleganv.noise import torch_random
 
 
 class RealClips(Dataset[tuple[Tensor, Tensor, Tensor]]):
@@ -117,12 +118,6 @@ class ClipNoise:
 
     def __call__(self, clip: Tensor, slot: Tensor) -> Tensor:
         return self.slots[clip[:, None], slot - self.first[clip, None]]
-
-
-def torch_random(device: torch.device, *key: int) -> torch.Generator:
-    """Torch's random numbers of one clip for one purpose, a function of `key`."""
-    seed = int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> np.uint64(1))
-    return torch.Generator(device).manual_seed(seed)
 
 
 def fake_inputs(

@@ -4,9 +4,7 @@ Shapes: B clips of this process, T frames a clip. `clips_seen` counts clips of a
 always T times as many and never mixed up with them.
 """
 
-import contextlib
 import copy
-from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -17,10 +15,14 @@ from styleganv.clip import Clip
 from styleganv.data.dataset import VideoDataset
 from styleganv.models import Discriminator, Generator
 from styleganv.models.discriminator import STDDEV_GROUP
+from styleganv.models.folder import STYLEGAN_V
+from styleganv.noise import torch_random
 from styleganv.recipes import Settings
 from styleganv.training.augment import NUM_UNIFORM, AdaptiveStrength, augment
-from styleganv.training.feed import FakeInputs, RealClips, fake_inputs, torch_random
+from styleganv.training.feed import FakeInputs, RealClips, fake_inputs
 from styleganv.training.losses import discriminator_loss, generator_loss, r1_penalty, r1_penalty_clip_by_clip
+from styleganv.training.trainer import Trainer
+from styleganv.video_generator import VideoGenerator
 
 CPU = torch.device("cpu")
 GENERATOR_PHASE, DISCRIMINATOR_PHASE = 0, 1
@@ -66,24 +68,26 @@ def build_networks(
     return generator, discriminator
 
 
-class GanTrainer:
-    """Networks, optimisers and augmentation strength; each `update_…` is a part of one training step."""
+class GanTrainer(Trainer):
+    """StyleGAN-V and, without motion, StyleGAN2: networks, optimisers and augmentation strength; each `update_…` is a
+    part of one training step."""
+
+    kind = STYLEGAN_V
 
     def __init__(self, settings: Settings, generator: Generator, discriminator: Discriminator) -> None:
-        self.settings, self.device = settings, generator.synthesis.constant.device
+        super().__init__(settings, generator.synthesis.constant.device)
         training, pixels = settings.training, generator.height * generator.width
         self.generator, self.discriminator = generator, discriminator
         self.generator.synthesis.checkpointing = self.discriminator.checkpointing = training.checkpointing
         self.generator_ema = copy.deepcopy(self.generator).eval().requires_grad_(False)
         gamma = training.r1_gamma
         self.gamma = training.r1_scale * pixels / training.batch if gamma is None else gamma
-        self.half_life = training.ema_half_life or training.batch * 10_000 / 32
         # The lazy penalty acts every 16th step, so Adam's rate and memory shrink by 16/17 (StyleGAN2, appendix B).
         lazy = training.r1_interval / (training.r1_interval + 1)
         for parameter in frozen_parameters(self.discriminator, training.freeze_d):
             parameter.requires_grad_(False)
-        self.optimizer_g = _adam(self.generator, training.lr, 0.99)
-        self.optimizer_d = _adam(self.discriminator, training.lr * lazy, 0.99**lazy)
+        self.optimizer_g = adam(self.generator, training.lr, 0.99)
+        self.optimizer_d = adam(self.discriminator, training.lr * lazy, 0.99**lazy)
         self.strength = AdaptiveStrength(
             settings.augment.augment_p,
             target=settings.augment.augment_target,
@@ -91,16 +95,8 @@ class GanTrainer:
             clips=settings.augment.augment_clips,
             device=self.device,
         )
-        self.step = 0
-        self.finite = torch.ones((), dtype=torch.bool, device=self.device)
-        self.statistics: dict[str, list[Tensor]] = {}
         local = training.batch // distributed.world_size()
         self.parts = local // min(training.micro_batch or local, local)
-        self.dtype = working_precision(training.precision, self.device)
-
-    @property
-    def clips_seen(self) -> int:
-        return self.step * self.settings.training.batch
 
     def train_step(self, clips: RealClips, real: Clip) -> None:
         """One whole step on this process's share `real` of the batch (frames uint8)."""
@@ -111,44 +107,54 @@ class GanTrainer:
         if self.step % self.settings.training.r1_interval == 0:
             self.update_r1(real, numbers)
         self.step += 1
-        self.update_ema()
+        self.update_ema(self.generator, self.generator_ema)
 
     def update_g(self, fakes: list[FakeInputs], numbers: list[int]) -> None:
         """Make fakes more real, and track the mean of w."""
         w_mean = 0.0
-        with self._updating(self.optimizer_g):
+        with self.updating(self.generator, self.optimizer_g, frozen=self.discriminator):
             for part, fake in enumerate(fakes):
-                with self._autocast():
+                with self.autocast():
                     w = self.generator.mapping(fake.z, fake.label)
                     frames = self.generator.synthesize(w, fake.times, fake.noise, fake.label)
-                    frames = self._augmented(frames, numbers[part :: self.parts], purpose=20)
-                    loss = generator_loss(self.discriminator(frames, fake.times, fake.label))
+                    mine = numbers[part :: self.parts]
+                    frames = self._augmented(frames, mine, purpose=20)
+                    loss = self._loss_g(Clip(frames, fake.times, fake.label), mine)
                 (loss / self.parts).backward()
                 w_mean = w_mean + w.detach().mean(dim=0) / self.parts
-                self._note(loss_g=loss)
+                self.note(loss_g=loss)
         self.generator.mapping.update_mean(distributed.mean(torch.as_tensor(w_mean)))
 
     def update_d(self, real: Clip, fakes: list[FakeInputs], numbers: list[int]) -> None:
         """Tell real from fake, and adapt the augmentation."""
         sign = torch.zeros((), device=self.device)
-        with self._updating(self.optimizer_d):
+        with self.updating(self.discriminator, self.optimizer_d, frozen=self.generator):
             for part, fake in enumerate(fakes):
                 mine = slice(part, None, self.parts)
                 label = None if real.label is None else real.label[mine]
-                with self._autocast():
+                with self.autocast():
                     with torch.no_grad():
                         frames = self.generator(fake.z, fake.times, fake.noise, fake.label)
                         frames = self._augmented(frames, numbers[mine], purpose=21)
                     shown = self._augmented(real.frames[mine], numbers[mine], purpose=22)
-                    logits_fake, logits_real = self._judge(
-                        Clip(frames, fake.times, fake.label), Clip(shown, real.times[mine], label)
+                    loss, logits_real = self._loss_d(
+                        Clip(frames, fake.times, fake.label), Clip(shown, real.times[mine], label), numbers[mine]
                     )
-                    loss = discriminator_loss(logits_real, logits_fake)
                 (loss / self.parts).backward()
-                sign += logits_real.detach().sign().mean() / self.parts
-                self._note(loss_d=loss, logits_real=logits_real.mean(), logits_fake=logits_fake.mean())
+                sign += logits_real.sign().mean() / self.parts
+                self.note(loss_d=loss)
         if self.settings.augment.augment == "ada":
             self.strength.update(distributed.mean(sign), self.settings.training.batch)
+
+    def _loss_g(self, fake: Clip, numbers: list[int]) -> Tensor:
+        """The generator's loss on augmented clips, whose numbers are `numbers`."""
+        return generator_loss(self.discriminator(fake.frames, fake.times, fake.label))
+
+    def _loss_d(self, fake: Clip, real: Clip, numbers: list[int]) -> tuple[Tensor, Tensor]:
+        """The discriminator's loss on augmented clips, and its logits of the real ones, which steer ADA."""
+        logits_fake, logits_real = self._judge(fake, real)
+        self.note(logits_real=logits_real.mean(), logits_fake=logits_fake.mean())
+        return discriminator_loss(logits_real, logits_fake), logits_real.detach()
 
     def _judge(self, fake: Clip, real: Clip) -> tuple[Tensor, Tensor]:
         """Logits of both, in one pass where the groups of the minibatch deviation allow it.
@@ -166,51 +172,31 @@ class GanTrainer:
         """Penalise the discriminator's slope at real clips as it sees them (augmented), in float32."""
         weight = self.gamma / 2 * self.settings.training.r1_interval
         exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
-        with exact, self._updating(self.optimizer_d):
+        with exact, self.updating(self.discriminator, self.optimizer_d, frozen=self.generator):
             for part in range(self.parts):
                 mine = slice(part, None, self.parts)
                 frames = self._augmented(real.frames[mine], numbers[mine], purpose=23).detach().requires_grad_()
                 label = None if real.label is None else real.label[mine]
                 penalty = self._r1_penalty(frames, real.times[mine], label).mean()
                 (penalty * weight / self.parts).backward()
-                self._note(r1=penalty)
+                self.note(r1=penalty)
 
     def _r1_penalty(self, frames: Tensor, times: Tensor, label: Tensor | None) -> Tensor:
         if self.settings.training.checkpointing:
             return r1_penalty_clip_by_clip(self.discriminator, frames, times, label)
         return r1_penalty(self.discriminator(frames, times, label), frames)
 
-    @torch.no_grad()
-    def update_ema(self) -> None:
-        """Let the averaged generator follow with its half-life in clips."""
-        half_life, rampup = self.half_life, self.settings.training.ema_rampup
-        if rampup is not None:
-            half_life = min(half_life, self.clips_seen * rampup)
-        decay = 0.5 ** (self.settings.training.batch / max(half_life, 1e-8))
-        averages: list[Tensor] = list(self.generator_ema.parameters())
-        latest: list[Tensor] = list(self.generator.parameters())
-        torch._foreach_lerp_(averages, latest, 1 - decay)
-        for average, now in zip(self.generator_ema.buffers(), self.generator.buffers(), strict=True):
-            average.copy_(now)
-
     def read_statistics(self) -> dict[str, float]:
-        """Means since the last reading, over all processes."""
-        names = sorted(self.statistics)
-        means = torch.stack([torch.stack(self.statistics[name]).mean() for name in names])
-        values = distributed.mean(means).tolist()
-        self.statistics = {}
-        return dict(zip(names, values, strict=True)) | {"augment_p": float(self.strength.p)}
+        values = super().read_statistics()
+        return values and values | {"augment_p": float(self.strength.p)}
 
-    def state_dict(self) -> dict[str, Any]:
-        """All that a resumed run needs; random numbers and data order follow from the step."""
-        return {"step": self.step} | {name: part.state_dict() for name, part in self._parts().items()}
+    def saved(self) -> Generator:
+        return self.generator_ema
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.step = state["step"]
-        for name, part in self._parts().items():
-            part.load_state_dict(state[name])
+    def videos(self, data: VideoDataset) -> VideoGenerator:
+        return VideoGenerator(self.generator_ema, fps=data.fps, class_names=data.class_names, device=self.device)
 
-    def _parts(self) -> dict[str, Any]:
+    def state_parts(self) -> dict[str, Any]:
         return {
             "generator": self.generator,
             "discriminator": self.discriminator,
@@ -219,19 +205,6 @@ class GanTrainer:
             "optimizer_d": self.optimizer_d,
             "strength": self.strength,
         }
-
-    @contextlib.contextmanager
-    def _updating(self, optimizer: torch.optim.Optimizer) -> Iterator[None]:
-        """Gradients for this optimiser's weights only; on leaving, average them over the processes and step."""
-        others = _weights(self.optimizer_d if optimizer is self.optimizer_g else self.optimizer_g)
-        for weight in others:
-            weight.requires_grad_(False)
-        optimizer.zero_grad(set_to_none=True)
-        yield
-        self.finite &= distributed.average_gradients(_weights(optimizer))
-        optimizer.step()
-        for weight in others:
-            weight.requires_grad_(True)
 
     def _fakes(self, clips: RealClips, numbers: list[int], phase: int) -> list[FakeInputs]:
         """Inputs of fake clips, a strided part of the batch for each micro-batch."""
@@ -271,25 +244,10 @@ class GanTrainer:
                 mirror=options.augment_mirror,
             )
 
-    def _autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.dtype == torch.bfloat16)
-
-    def _note(self, **values: Tensor) -> None:
-        for name, value in values.items():
-            self.statistics.setdefault(name, []).append(value.detach())
-
 
 def _in_turn(a: Tensor, b: Tensor) -> Tensor:
     """a₀, b₀, a₁, b₁, …"""
     return torch.stack([a, b.to(a.dtype)], dim=1).flatten(0, 1)
-
-
-def working_precision(precision: str, device: torch.device) -> torch.dtype:
-    """The dtype of convolutions: as asked, and for "auto" bfloat16 where the machine has instructions for it."""
-    if precision == "auto":
-        fast = torch.cuda.is_bf16_supported() if device.type == "cuda" else torch.cpu._is_avx512_bf16_supported()
-        return torch.bfloat16 if fast else torch.float32
-    return torch.bfloat16 if precision == "bfloat16" else torch.float32
 
 
 def frozen_parameters(discriminator: Discriminator, blocks: int) -> list[nn.Parameter]:
@@ -298,10 +256,7 @@ def frozen_parameters(discriminator: Discriminator, blocks: int) -> list[nn.Para
     return [parameter for module in modules for parameter in module.parameters()]
 
 
-def _weights(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
-    return optimizer.param_groups[0]["params"]
-
-
-def _adam(network: nn.Module, lr: float, beta2: float) -> torch.optim.Adam:
+def adam(network: nn.Module, lr: float, beta2: float) -> torch.optim.Adam:
+    """As StyleGAN2 has it, without momentum; of the weights that learn."""
     learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
     return torch.optim.Adam(learning, lr=lr, betas=(0.0, beta2), eps=1e-8, fused=True)

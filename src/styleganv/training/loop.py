@@ -16,6 +16,7 @@ from styleganv.data.dataset import VideoDataset
 from styleganv.errors import StyleganvError
 from styleganv.models.folder import save_model
 from styleganv.recipes import Settings, load_settings, save_settings
+from styleganv.training.build import build_trainer
 from styleganv.training.checkpoint import load_checkpoint, save_checkpoint
 from styleganv.training.evaluation import can_evaluate, distance, is_best
 from styleganv.training.feed import RealClips, real_batches
@@ -23,7 +24,7 @@ from styleganv.training.gan import GanTrainer, build_networks
 from styleganv.training.preflight import check_data, check_settings, out_of_memory, rehearse
 from styleganv.training.report import Report, say
 from styleganv.training.start import as_trained, open_source, start_from
-from styleganv.video_generator import VideoGenerator
+from styleganv.training.trainer import Trainer
 
 
 def train(
@@ -59,15 +60,21 @@ def train(
             raise StyleganvError(
                 f"{out} already holds a run: continue it with --resume {out}, or choose another --out."
             )
+        if finetune is not None and settings.model.kind not in ("stylegan-v", "stylegan2"):
+            raise StyleganvError(f"--finetune is for StyleGAN-V and StyleGAN2: leave it out for {settings.model.kind}.")
         source = None if finetune is None else open_source(finetune)
         if source is not None:
             settings = as_trained(settings, source)
         elif settings.training.freeze_d:
             raise StyleganvError("--freeze-d keeps what a discriminator has learned: give --finetune too.")
         check_settings(settings)
-        generator, discriminator = build_networks(settings, dataset, device)
-        remarks = [] if source is None else start_from(source, settings, generator, discriminator)
-        trainer = GanTrainer(settings, generator, discriminator)
+        remarks: list[str] = []
+        if source is None:
+            trainer = build_trainer(settings, dataset, device)
+        else:
+            networks = build_networks(settings, dataset, device)
+            remarks = start_from(source, settings, *networks)
+            trainer = GanTrainer(settings, *networks)
         if distributed.rank() == 0:
             for remark in remarks:
                 say(remark)
@@ -108,7 +115,7 @@ def resume(run: Path | str, *, data: Path | str | None = None, settings: Setting
                 f"{dataset.path} is not the data set {run} was trained on: give that one with --data, "
                 f"or start a new run with --finetune {run / 'model'}."
             )
-        trainer = GanTrainer(settings, *build_networks(settings, dataset, device))
+        trainer = build_trainer(settings, dataset, device)
         try:
             trainer.load_state_dict(state)
         except (KeyError, ValueError, RuntimeError) as error:
@@ -126,7 +133,7 @@ class InterruptedTraining(KeyboardInterrupt):
         self.number = number
 
 
-def _run(trainer: GanTrainer, data: VideoDataset, out: Path, settings: Settings) -> Path:
+def _run(trainer: Trainer, data: VideoDataset, out: Path, settings: Settings) -> Path:
     """Check, then train until the end, an interruption or a divergence; the folder is consistent after each."""
     training = settings.training
     clips = RealClips(
@@ -165,7 +172,7 @@ def _run(trainer: GanTrainer, data: VideoDataset, out: Path, settings: Settings)
 
 
 def _loop(
-    trainer: GanTrainer,
+    trainer: Trainer,
     clips: RealClips,
     data: VideoDataset,
     out: Path,
@@ -193,15 +200,14 @@ def _loop(
             ending = interrupted or done
             if ending or _crossed(trainer.clips_seen, training.batch, every.report_every):
                 _assert_finite(trainer, out, saved)
-                if trainer.statistics:
-                    values = trainer.read_statistics()
-                    if report:
-                        report.statistics(trainer.clips_seen, trainer.clips_seen * training.frames, values)
+                values = trainer.read_statistics()
+                if values and report:
+                    report.statistics(trainer.clips_seen, trainer.clips_seen * training.frames, values)
             if ending or _crossed(trainer.clips_seen, training.batch, every.save_every):
                 _save(trainer, data, out)
                 saved = trainer.clips_seen
             if report and (done or _crossed(trainer.clips_seen, training.batch, every.snapshot_every)):
-                report.snapshot(trainer.clips_seen, _videos(trainer, data))
+                report.snapshot(trainer.clips_seen, trainer.videos(data))
             last = done and evaluated is not None and trainer.clips_seen >= evaluated
             if evaluated and (last or _crossed(trainer.clips_seen, training.batch, evaluated)) and not interrupted:
                 _evaluate(trainer, data, out, report)
@@ -222,7 +228,7 @@ def _crossed(clips_seen: int, batch: int, interval: int) -> bool:
     return clips_seen > 0 and clips_seen // interval > (clips_seen - batch) // interval
 
 
-def _assert_finite(trainer: GanTrainer, out: Path, saved: int) -> None:
+def _assert_finite(trainer: Trainer, out: Path, saved: int) -> None:
     """Checked before every save, so a checkpoint never holds a diverged network."""
     if not bool(trainer.finite):
         raise StyleganvError(
@@ -232,7 +238,7 @@ def _assert_finite(trainer: GanTrainer, out: Path, saved: int) -> None:
         )
 
 
-def _save(trainer: GanTrainer, data: VideoDataset, out: Path) -> None:
+def _save(trainer: Trainer, data: VideoDataset, out: Path) -> None:
     """The model first: if the disk fills up, the checkpoint of before still matches its settings."""
     if distributed.rank() == 0:
         _save_model(out / "model", trainer, data)
@@ -240,28 +246,25 @@ def _save(trainer: GanTrainer, data: VideoDataset, out: Path) -> None:
     distributed.barrier()
 
 
-def _save_model(folder: Path, trainer: GanTrainer, data: VideoDataset, **values: float) -> None:
+def _save_model(folder: Path, trainer: Trainer, data: VideoDataset, **values: float) -> None:
     frames = trainer.settings.training.frames
     save_model(
         folder,
-        trainer.generator_ema,
-        data={"fps": data.fps, "class_names": data.class_names if trainer.generator.num_classes else []},
+        trainer.saved(),
+        kind=trainer.kind,
+        data={"fps": data.fps, "class_names": trainer.videos(data).class_names},
         training={"clips_seen": trainer.clips_seen, "frames_seen": trainer.clips_seen * frames, **values},
     )
 
 
-def _evaluate(trainer: GanTrainer, data: VideoDataset, out: Path, report: Report | None) -> None:
+def _evaluate(trainer: Trainer, data: VideoDataset, out: Path, report: Report | None) -> None:
     """All processes share the work; the first one notes the outcome and keeps the model if it is the best so far."""
-    values = distance(_videos(trainer, data), data, trainer.settings)
+    values = distance(trainer.videos(data), data, trainer.settings)
     if report:
         if is_best(out / "best", values, trainer.clips_seen):
             _save_model(out / "best", trainer, data, **values)
         report.evaluation(trainer.clips_seen, values)
     distributed.barrier()
-
-
-def _videos(trainer: GanTrainer, data: VideoDataset) -> VideoGenerator:
-    return VideoGenerator(trainer.generator_ema, fps=data.fps, class_names=data.class_names, device=trainer.device)
 
 
 def _num_workers(workers: int | None) -> int:

@@ -10,9 +10,9 @@ from styleganv.data.dataset import VideoDataset
 from styleganv.errors import StyleganvError
 from styleganv.models.layers import resolution_levels
 from styleganv.recipes import Settings
+from styleganv.training.build import build_trainer
 from styleganv.training.evaluation import FEWEST_VIDEOS, can_evaluate
 from styleganv.training.feed import RealClips, real_batches
-from styleganv.training.gan import GanTrainer, build_networks
 from styleganv.training.memory import step_memory_gib
 from styleganv.training.report import peak_memory_gib
 
@@ -52,6 +52,10 @@ def check_settings(settings: Settings) -> None:
         )
     if model.motion_dim % 2:
         raise StyleganvError(f"--motion-dim {model.motion_dim} is odd: give an even number (sines and cosines).")
+    if model.kind == "stylegan2" and model.motion != "none":
+        raise StyleganvError("--model stylegan2 makes images: set --motion none and --frames 1.")
+    if model.kind in ("mocogan", "mocogan-stylegan2"):
+        _check_mocogan(settings)
     if (model.motion == "none") != (training.frames == 1):
         raise StyleganvError("--motion none and --frames 1 (a model of images) need each other: set both or neither.")
     world = distributed.world_size()
@@ -65,6 +69,21 @@ def check_settings(settings: Settings) -> None:
         raise StyleganvError(
             f"--micro-batch {micro} does not divide the {local} clips of a process: choose a divisor of {local}."
         )
+
+
+def _check_mocogan(settings: Settings) -> None:
+    training, model = settings.training, settings.model
+    if model.motion != "lstm":
+        raise StyleganvError(f"--model {model.kind} has a recurrent motion of its own: leave --motion at lstm.")
+    if training.max_span != training.frames - 1:
+        raise StyleganvError(
+            f"--model {model.kind} learns from consecutive frames: set --max-span {training.frames - 1} for "
+            f"--frames {training.frames}."
+        )
+    if model.kind == "mocogan" and settings.augment.augment != "none":
+        raise StyleganvError("--model mocogan has no augmentation: set --augment none.")
+    if model.kind == "mocogan" and (training.micro_batch or training.checkpointing):
+        raise StyleganvError("--model mocogan takes a batch at once: leave out --micro-batch and --checkpointing.")
 
 
 def check_data(settings: Settings, data: VideoDataset) -> list[str]:
@@ -127,11 +146,12 @@ def rehearse(settings: Settings, data: VideoDataset, clips: RealClips, device: t
         StyleganvError: if the memory does not suffice.
     """
     free = available_memory_gib(device)
-    if ample_memory_gib(settings, data) > free:  # to know better takes seconds
+    gan = settings.model.kind in ("stylegan-v", "stylegan2")
+    if gan and ample_memory_gib(settings, data) > free:  # to know better takes seconds
         need = step_memory_gib(settings, clips, device)
         if need > free:
             raise out_of_memory(f"about {need:.1f} GiB are needed, {free:.1f} are free")
-    trainer = GanTrainer(settings, *build_networks(settings, data, device))
+    trainer = build_trainer(settings, data, device)
     world, rank, batch = distributed.world_size(), distributed.rank(), settings.training.batch
     real = next(real_batches(clips, first=0, batch=batch, rank=rank, world_size=world, workers=0, device=device))
     seconds = []

@@ -12,7 +12,7 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from styleganv import render
-from styleganv.video_generator import VideoGenerator
+from styleganv.video_model import VideoModel
 
 SNAPSHOT_CONTENTS, SNAPSHOT_MOTIONS = 6, 4
 
@@ -54,12 +54,12 @@ class Report:
         self.write({"clips_seen": clips_seen, "frames_seen": frames_seen, **values})
         for name, value in values.items():
             self.tensorboard.add_scalar(name, value, clips_seen)
-        shown = {"G": values.get("loss_g"), "D": values.get("loss_d"), "p": values["augment_p"]}
+        shown = {"G": values.get("loss_g"), "D": values.get("loss_d"), "p": values.get("augment_p")}
         if self.deadline is not None:
             shown["min left"] = max(0.0, (self.deadline - now) / 60)
         self.bar.set_postfix({name: f"{value:.2f}" for name, value in shown.items() if value is not None})
 
-    def snapshot(self, clips_seen: int, videos: VideoGenerator) -> None:
+    def snapshot(self, clips_seen: int, videos: VideoModel) -> None:
         """A grid of contents and motions from fixed seeds, as picture and as video, and the curves so far."""
         grid = videos.grid(range(SNAPSHOT_CONTENTS), range(SNAPSHOT_MOTIONS), seconds=max(2.0, 32 / videos.fps))
         name = f"{clips_seen:09d}"

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from styleganv.errors import StyleganvError
 from styleganv.models import Discriminator, Generator
-from styleganv.models.folder import load_discriminator, load_model
+from styleganv.models.folder import load_discriminator, load_generator
 from styleganv.models.transfer import IN_PART, summarize, take_discriminator, take_generator
 from styleganv.recipes import Settings, load_settings
 from styleganv.training.checkpoint import load_checkpoint
@@ -33,7 +33,7 @@ class Source:
 def open_source(place: Path | str) -> Source:
     """A model folder, or a run, whose checkpoint has the discriminator too."""
     place = Path(place)
-    generator, _ = load_model(place)
+    generator, _ = load_generator(place)
     if (place / "checkpoint.pt").exists():
         settings = load_settings(place / "settings.yaml")
         weights = load_checkpoint(place / "checkpoint.pt")["discriminator"]
