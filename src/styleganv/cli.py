@@ -360,7 +360,7 @@ def directions(
         space: Of the content, or of the motion.
         count: How many of those in which the model varies most.
         samples: Seeds to look at; 2000, or 200 with --score or --text, which have to see them.
-        score: brightness, contrast, saturation, red, green, blue or motion.
+        score: What rises along it instead: brightness, contrast, saturation, red, green, blue or motion.
         labels: A CSV file of seed,label lines instead: numbers, or names such as round and square.
         text: Towards a text, such as "a green square"; needs styleganv[clip].
         source_text: Away from another one.
@@ -372,6 +372,12 @@ def directions(
     from styleganv.editing.directions import directions_sheet, find_directions, save_directions
     from styleganv.video_generator import load_video_generator
 
+    if out.suffix != ".safetensors":
+        raise StyleganvError(f"{out} cannot hold directions: end its name with .safetensors.")
+    if text is not None and (score is not None or labels is not None or space != "content"):
+        raise StyleganvError("--text finds a direction of content by itself: leave out --score, --labels and --space.")
+    if source_text is not None and text is None:
+        raise StyleganvError("--source-text says what a text leads away from: give --text too.")
     video = load_video_generator(model, device=device)
     samples = samples or (2000 if score is None and text is None else 200)
     if text is not None:

@@ -5,7 +5,7 @@ pictures, N videos. Nothing here knows where frames come from.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
@@ -43,21 +43,33 @@ def write_video(path: Path | str, frames: Iterable[Frame], fps: float, *, qualit
         ValueError: if a frame is not uint8 `[H, W, 3]` of the first one's size.
     """
     path = Path(path)
-    suffix = path.suffix.lower()
-    writers = {".mp4": _write_mp4, ".gif": _write_gif, ".webp": _write_webp}
-    if suffix not in writers:
-        raise StyleganvError(f"{path} cannot be written as a video: end its name with {', '.join(writers)}.")
-    if not 0.01 <= fps <= 1000:
-        raise StyleganvError(f"{path} cannot have {fps:g} frames a second: choose 0.01 to 1000.")
-    if not 0 <= quality <= 51:
-        raise StyleganvError(f"{path} cannot have quality {quality}: choose 0 (best) to 51 (smallest).")
+    check_video(path, fps, quality)
     frames = iter(frames)
     first = next(frames, None)
     if first is None:
         raise StyleganvError(f"{path} was not written because there are no frames: ask for a longer video.")
     rate = Fraction(fps).limit_denominator(10_000)
     with written_whole(path) as temporary:
-        writers[suffix](temporary, _video_frames(chain([first], frames), rate), rate, quality)
+        _writers()[path.suffix.lower()](temporary, _video_frames(chain([first], frames), rate), rate, quality)
+
+
+def check_video(path: Path | str, fps: float, quality: int = 18) -> None:
+    """What `write_video` would refuse before it has seen a frame, for those whose frames take long to make.
+
+    Raises:
+        StyleganvError: for an unknown suffix, or an fps or a quality out of range.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in _writers():
+        raise StyleganvError(f"{path} cannot be written as a video: end its name with {', '.join(_writers())}.")
+    if not 0.01 <= fps <= 1000:
+        raise StyleganvError(f"{path} cannot have {fps:g} frames a second: choose 0.01 to 1000.")
+    if not 0 <= quality <= 51:
+        raise StyleganvError(f"{path} cannot have quality {quality}: choose 0 (best) to 51 (smallest).")
+
+
+def _writers() -> dict[str, Callable[[Path, Iterator[av.VideoFrame], Fraction, int], None]]:
+    return {".mp4": _write_mp4, ".gif": _write_gif, ".webp": _write_webp}
 
 
 def _video_frames(frames: Iterable[Frame], rate: Fraction) -> Iterator[av.VideoFrame]:

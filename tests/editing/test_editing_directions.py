@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,21 +11,23 @@ from tiny import save
 
 from styleganv.cli import main
 from styleganv.editing.directions import (
-    SCORES,
     Directions,
     directions_sheet,
     find_directions,
     load_directions,
+    motion_effect,
     principal_directions,
-    read_labels,
     sample_latents,
     save_directions,
     scored_direction,
 )
 from styleganv.editing.explore import explore
 from styleganv.editing.latents import latents_of, play
+from styleganv.editing.scores import SCORES, read_labels
 from styleganv.errors import StyleganvError
 from styleganv.models.motion import Motion
+from styleganv.models.synthesis import ModulatedConv
+from styleganv.ops import modulated_conv2d
 from styleganv.video_generator import VideoGenerator
 
 
@@ -55,6 +58,25 @@ def test_the_effect_tells_which_of_equal_directions_matter() -> None:
     assert len(found.names) == 2  # the effect has no more
     assert (found.vectors[0] @ axes[2]).abs() > 0.99 and (found.vectors[1] @ axes[0]).abs() > 0.97
     assert torch.allclose(found.scale, torch.ones(2), rtol=0.05) and found.share[0] > 0.98
+
+
+@pytest.mark.parametrize("kind", ["plain", "lstm"])
+def test_the_effect_of_motion_is_what_the_first_convolution_gets(kind: str, request: pytest.FixtureRequest) -> None:
+    generator = request.getfixturevalue(kind).generator
+    conv = generator.synthesis.blocks[0].conv1
+    assert isinstance(conv, ModulatedConv)
+    torch.manual_seed(0)
+    codes = torch.randn(3, 16)
+    v = generator.motion.encoding.align(codes) if kind == "plain" else codes
+    with torch.inference_mode():
+        style = conv.affine(generator.mapping.w_mean[None])
+        moved, still = (
+            modulated_conv2d(generator.synthesis.input(each, 0), conv.weight, style)
+            for each in (v, torch.zeros_like(v))
+        )
+    inside = (moved - still)[:, :, 1:-1, 1:-1]  # at the border some of the kernel sees nothing
+    expected = motion_effect(request.getfixturevalue(kind), codes)[:, :, None, None].expand_as(inside)
+    assert torch.allclose(inside, expected, atol=1e-5) and expected.abs().max() > 1e-3
 
 
 def test_a_planted_score_and_labels_are_found_again() -> None:
@@ -101,6 +123,8 @@ def test_a_direction_changes_every_moment_alike(plain: VideoGenerator) -> None:
         assert (before != after).any(axis=(1, 2, 3)).all()
     with pytest.raises(StyleganvError, match="no direction '7': choose one of 1, 2"):
         content.moved(latents, "7", 1)
+    with pytest.raises(StyleganvError, match="has no layers"):
+        motion.moved(latents, "1", 1, [0])
 
 
 def test_a_score_rises_along_its_direction(plain: VideoGenerator) -> None:
@@ -142,12 +166,25 @@ def test_labels_as_a_person_writes_them(plain: VideoGenerator, tmp_path: Path) -
     assert read_labels(path) == ([1, 2, 9], {"score": [0.5, 3, -1]})
     path.write_text("1,a\n2,b\n3,c\n4,a\n")
     assert find_directions(plain, "content", labels=path).names == ("a", "b", "c")
+    path.write_bytes(b"\xef\xbb\xbf1,0.5\n2,3\n9,-1\n")  # as spreadsheets begin a file
+    assert read_labels(path)[0] == [1, 2, 9]
 
 
-@pytest.mark.parametrize("text", ["", "1,a\n2,b\n", "1\n2\n3\n", "1,a\nx,b\n3,c\n"])
-def test_labels_that_say_nothing_are_refused(text: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "text, told",
+    [
+        ("", "seed,label"),
+        ("1,a\n2,b\n", "seed,label"),
+        ("1\n2\n3\n", "seed,label"),
+        ("1,a\nx,b\n3,c\n", "seed,label"),
+        ("1,a:b\n2,c\n3,c\n", "'a:b' .* cannot name"),
+        ("1,a\n2,\n3,c\n", "'' .* cannot name"),
+        ("1,nan\n2,1\n3,2\n", "not finite"),
+    ],
+)
+def test_labels_that_say_nothing_are_refused(text: str, told: str, tmp_path: Path) -> None:
     (tmp_path / "labels.csv").write_text(text)
-    with pytest.raises(StyleganvError, match="seed,label"):
+    with pytest.raises(StyleganvError, match=told):
         read_labels(tmp_path / "labels.csv")
     with pytest.raises(StyleganvError, match="cannot be read"):
         read_labels(tmp_path / "none.csv")
@@ -166,6 +203,26 @@ def test_kept_in_a_file(plain: VideoGenerator, tmp_path: Path) -> None:
         load_directions(plain, tmp_path / "text.safetensors")
 
 
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"vectors": torch.ones(16)},
+        {"vectors": torch.full((2, 16), torch.nan)},
+        {"scale": torch.ones(1)},
+        {"names": ("1",)},
+        {"space": "time"},
+    ],
+    ids=lambda broken: next(iter(broken)),
+)
+def test_a_broken_file_is_told(broken: dict[str, Any], plain: VideoGenerator, tmp_path: Path) -> None:
+    whole = Directions("content", torch.eye(2, 16), torch.ones(2), torch.ones(2), ("1", "2"))
+    save_directions(tmp_path / "d.safetensors", whole)
+    assert load_directions(plain, tmp_path / "d.safetensors").names == ("1", "2")
+    save_directions(tmp_path / "d.safetensors", replace(whole, **broken))
+    with pytest.raises(StyleganvError, match=r"d\.safetensors cannot be read .*: find them again"):
+        load_directions(plain, tmp_path / "d.safetensors")
+
+
 def test_what_cannot_be_found_is_said(image: VideoGenerator, plain: VideoGenerator) -> None:
     with pytest.raises(StyleganvError, match="no motion"):
         find_directions(image, "motion", samples=10)
@@ -173,6 +230,8 @@ def test_what_cannot_be_found_is_said(image: VideoGenerator, plain: VideoGenerat
         find_directions(plain, score="beauty", samples=10)
     with pytest.raises(StyleganvError, match="3 samples"):
         find_directions(plain, samples=2)
+    with pytest.raises(StyleganvError, match="give one of them"):
+        find_directions(plain, score="red", labels="labels.csv")
 
 
 def test_a_sheet_shows_each_direction_at_both_ends(plain: VideoGenerator) -> None:
@@ -201,8 +260,10 @@ def test_the_page_holds_every_picture(kind: str, request: pytest.FixtureRequest,
     explore(video, tmp_path / "explored", samples=30, components=2)  # again, in its own folder
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("years of work")
-    with pytest.raises(StyleganvError, match="holds other things"):
-        explore(video, tmp_path / "mine", samples=30)
+    (tmp_path / "mine" / "index.html").write_text("a page of one's own")
+    for place in (tmp_path / "mine", tmp_path / "mine" / "thesis.txt"):
+        with pytest.raises(StyleganvError, match="holds other things"):
+            explore(video, place, samples=30)
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "years of work"
 
 
@@ -213,5 +274,12 @@ def test_the_verbs_say_what_they_wrote(
     folder = save(tmp_path / "model")
     main(["directions", str(folder), "--out", str(tmp_path / "red.safetensors"), "--score=red", "--samples=10"])
     assert "red.safetensors: red\nPicture:" in capsys.readouterr().out and (tmp_path / "red.png").is_file()
-    with pytest.raises(SystemExit):
-        main(["directions", str(tmp_path / "nowhere"), "--out", str(tmp_path / "x.safetensors")])
+    for words, told in (
+        ([str(tmp_path / "nowhere")], "nowhere is not a model"),
+        ([str(folder), "--out", str(tmp_path / "x.png")], "end its name with .safetensors"),
+        ([str(folder), "--text", "a", "--score", "red"], "leave out --score"),
+        ([str(folder), "--source-text", "a"], "give --text too"),
+    ):
+        with pytest.raises(SystemExit):
+            main(["directions", "--out", str(tmp_path / "x.safetensors"), *words])
+        assert told in capsys.readouterr().err and not list(tmp_path.glob("x.*"))

@@ -136,13 +136,38 @@ def test_the_verb_changes_content_and_speed(folder: Path, plain: VideoGenerator,
         ("--speed 2 --remap 0:0", "give one of them"),
         ("--remap 0:0,x", "--remap 0:0,x cannot be read"),
         ("--scale 0", "Scale cannot be 0"),
+        ("--text green --clip nowhere --quality 99", "quality 99"),
+        ("--text green --clip nowhere --start -1", "start at -1"),
         ("--label 2", "no classes"),
     ],
 )
 def test_mistakes_are_told_in_one_sentence(
     words: str, told: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """And nothing is written, nor searched for, before."""
+    places = f"--out {tmp_path / 'x.mp4'} --save {tmp_path / 'kept.safetensors'}"
     with pytest.raises(SystemExit) as ended:
-        main([*f"edit {folder} --out {tmp_path / 'x.mp4'} --seconds 0.2 --device cpu".split(), *words.split()])
+        main([*f"edit {folder} {places} --seconds 0.2 --device cpu".split(), *words.split()])
     error = capsys.readouterr().err.strip().splitlines()[-1]
-    assert ended.value.code == 1 and told in error and not (tmp_path / "x.mp4").exists()
+    assert ended.value.code == 1 and told in error and not list(tmp_path.iterdir())
+
+
+def test_motion_of_another_seed_is_of_the_contents_class(classes: VideoGenerator, tmp_path: Path) -> None:
+    """As in `generate`; a label that is given is that of both."""
+    model = save(tmp_path / "model", num_classes=3)
+    motion_seed = next(seed for seed in range(9) if classes.class_of(seed) != classes.class_of(2))
+    for label in (None, "class1"):
+        kept = tmp_path / "kept.safetensors"
+        edit(
+            model,
+            tmp_path / "a.mp4",
+            seed=2,
+            motion_seed=motion_seed,
+            label=label,
+            seconds=0.1,
+            save=kept,
+            device="cpu",
+        )
+        expected = latents_of(classes, 2, motion_seed=motion_seed, label=label)
+        found = open_latents(classes, kept)
+        assert found.motion == expected.motion and torch.equal(found.styles, expected.styles)

@@ -8,7 +8,6 @@ score or a label. Strengths are counted in standard deviations of the samples.
 Shapes: n samples, N directions, D latent width (w or u), T frames, H height, W width, L style layers, U code width.
 """
 
-import csv
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -26,9 +25,12 @@ from tqdm import tqdm
 from styleganv import noise
 from styleganv.editing.edits import checked_layer
 from styleganv.editing.latents import Latents, MotionLatents, latents_of, play
+from styleganv.editing.scores import SCORES, read_labels
 from styleganv.errors import StyleganvError
 from styleganv.files import written_whole
 from styleganv.models.motion import Motion
+from styleganv.models.synthesis import SynthesisBlock
+from styleganv.ops import modulated_kernel
 from styleganv.video_generator import VideoGenerator
 
 Space = Literal["content", "motion"]
@@ -47,7 +49,7 @@ class Directions:
         vectors: `[N, D]`, of length 1.
         scale: `[N]`, standard deviation of the samples along each.
         share: `[N]`, of the variance of the samples (of their effect, for motion) along each, 0..1.
-        names: N names without commas, colons or equals signs.
+        names: N names without the signs of `NAMELESS`.
     """
 
     space: Space
@@ -60,13 +62,15 @@ class Directions:
         """The latents moved along a direction, by so many standard deviations; of content, only at `layers` if given.
 
         Raises:
-            StyleganvError: for an unknown name or layer.
+            StyleganvError: for an unknown name or layer, or layers of a motion.
         """
         if name not in self.names:
             raise StyleganvError(f"There is no direction {name!r}: choose one of {', '.join(self.names)}.")
         index = self.names.index(name)
         step = strength * self.scale[index] * self.vectors[index]
         if self.space == "motion":
+            if layers is not None:
+                raise StyleganvError(f"Direction {name} is one of motion, which has no layers: leave out the layers.")
             before = latents.motion.shift
             return replace(latents, motion=replace(latents.motion, shift=step if before is None else before + step))
         styles = latents.styles.clone()
@@ -169,27 +173,39 @@ def find_directions(
             the alphabet; more: one direction for each, away from the rest).
 
     Raises:
-        StyleganvError: for an unknown space or score, or labels that cannot be used.
+        StyleganvError: for an unknown space or score, both a score and labels, or labels that cannot be used.
     """
     if space not in get_args(Space):
         raise StyleganvError(f"There is no space {space!r}: choose {' or '.join(get_args(Space))}.")
     if samples < 3 or count < 1:
         raise StyleganvError("Directions need at least 3 samples and a count of 1.")
+    if score is not None and labels is not None:
+        raise StyleganvError("A score and labels each show a direction of their own: give one of them.")
     if labels is not None:
         seeds, columns = read_labels(labels)
         found = sample_latents(video, space, seeds)
         return _joined([scored_direction(found, values, name, space) for name, values in columns.items()])
     seeds = list(range(seed, seed + samples))
     if score is None:
-        found, motion = sample_latents(video, space, seeds), video.generator.motion
-        effect = None
-        if space == "motion" and isinstance(motion, Motion):
-            with torch.inference_mode():
-                effect = motion.encoding.align(found)  # what v is at a slot
-        return principal_directions(found, count, space, effect)
+        found = sample_latents(video, space, seeds)
+        return principal_directions(found, count, space, motion_effect(video, found) if space == "motion" else None)
     if score not in SCORES:
         raise StyleganvError(f"There is no score {score!r}: choose one of {', '.join(SCORES)}.")
     return judged_direction(video, space, SCORES[score], score, seeds)
+
+
+@torch.inference_mode()
+def motion_effect(video: VideoGenerator, codes: Tensor) -> Tensor:
+    """What motion codes u `[n, U]` add to the first convolution of the mean content `[n, C]`, at a slot, where v = M u.
+
+    It is linear, as v is the same at every pixel. The network looks at a few of v's directions and ignores the rest.
+    """
+    generator = video.generator
+    v = generator.motion.encoding.align(codes) if isinstance(generator.motion, Motion) else codes
+    conv = cast(SynthesisBlock, generator.synthesis.blocks[0]).conv1
+    kernel = modulated_kernel(conv.weight, conv.affine(generator.mapping.w_mean[None])[0])
+    of_motion = kernel[:, len(generator.synthesis.constant) :].sum(dim=(2, 3))
+    return v @ of_motion.T.to(v)
 
 
 def judged_direction(
@@ -209,49 +225,6 @@ def _clip(video: VideoGenerator, space: Space, seed: int) -> NDArray[np.uint8]:
     latents = latents_of(video, seed, psi=1.0 if space == "content" else 0.0)
     fps = video.fps / SCORED_STEP
     return np.stack(list(play(video, latents, seconds=SCORED_FRAMES / fps, fps=fps)))
-
-
-def _brightness(clip: NDArray[np.uint8]) -> float:
-    return float((clip @ np.array([0.2126, 0.7152, 0.0722])).mean())
-
-
-#: What can be seen without a network, of uint8 clips `[T, H, W, 3]`.
-SCORES: dict[str, Callable[[NDArray[np.uint8]], float]] = {
-    "brightness": _brightness,
-    "contrast": lambda clip: float((clip @ np.array([0.2126, 0.7152, 0.0722])).std(axis=(1, 2)).mean()),
-    "saturation": lambda clip: float(np.ptp(clip.astype(np.float64), axis=-1).mean()),
-    "red": lambda clip: float((clip[..., 0] - clip.mean(axis=-1)).mean()),
-    "green": lambda clip: float((clip[..., 1] - clip.mean(axis=-1)).mean()),
-    "blue": lambda clip: float((clip[..., 2] - clip.mean(axis=-1)).mean()),
-    "motion": lambda clip: float(np.abs(np.diff(clip.astype(np.float64), axis=0)).mean()),
-}
-
-
-def read_labels(path: Path | str) -> tuple[list[int], dict[str, list[float]]]:
-    """Seeds, and a column of scores for each direction that the file's labels show; see `find_directions`.
-
-    Raises:
-        StyleganvError: if the file cannot be read or has fewer than three lines of `seed,label`.
-    """
-    try:
-        with open(path, newline="", encoding="utf-8") as file:
-            rows = [[cell.strip() for cell in row] for row in csv.reader(file) if row]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise StyleganvError(
-            f"The labels {path} cannot be read ({error}): give a CSV file of seed,label lines."
-        ) from error
-    if rows and len(rows[0]) == 2 and not rows[0][0].isdecimal():
-        rows = rows[1:]  # a heading
-    if len(rows) < 3 or any(len(row) != 2 or not row[0].isdecimal() for row in rows):
-        raise StyleganvError(f"The labels {path} need three or more lines of seed,label, such as 17,round.")
-    seeds, words = [int(row[0]) for row in rows], [row[1] for row in rows]
-    try:
-        return seeds, {"score": [float(word) for word in words]}
-    except ValueError:
-        pass
-    kinds = sorted(set(words))
-    wanted = {f"{kinds[0]} to {kinds[1]}": kinds[1]} if len(kinds) == 2 else {kind: kind for kind in kinds}
-    return seeds, {name: [float(word == kind) for word in words] for name, kind in wanted.items()}
 
 
 def _joined(parts: Sequence[Directions]) -> Directions:
@@ -280,6 +253,12 @@ def load_directions(video: VideoGenerator, path: Path | str) -> Directions:
                 raise StyleganvError(f"{path} holds no directions: give a file that styleganv directions wrote.")
             vectors, scale, share = (file.get_tensor(name) for name in ("vectors", "scale", "share"))
         found = Directions(cast(Space, about["space"]), vectors, scale, share, tuple(json.loads(about["names"])))
+        count, tensors = len(found.names), (vectors, scale, share)
+        shapes = [list(tensor.shape) for tensor in tensors]
+        if found.space not in get_args(Space) or shapes != [[count, vectors.shape[-1]], [count], [count]]:
+            raise ValueError(f"space {found.space}, {count} names, shapes {shapes}")
+        if not all(bool(tensor.isfinite().all()) for tensor in tensors):
+            raise ValueError("its numbers are not all finite")
     except (SafetensorError, KeyError, ValueError, OSError) as error:
         raise StyleganvError(f"The directions {path} cannot be read ({error}): find them again.") from error
     width = sample_latents(video, found.space, [0]).shape[1]
@@ -292,14 +271,19 @@ def load_directions(video: VideoGenerator, path: Path | str) -> Directions:
 
 
 def directions_sheet(video: VideoGenerator, directions: Directions, seed: int) -> NDArray[np.uint8]:
-    """One direction a row, from −3 to +3 standard deviations: stills of content, film strips of motion."""
+    """One direction a row, from −3 to +3 standard deviations: stills of content, film strips of motion.
+
+    They start from the seed's content half-way to the mean, from where 3 still leads to what the model knows. A strip
+    sees one and a half slots or more, so that motion shows in slow models too.
+    """
     from styleganv import render
 
     strengths = (-3, -2, -1, 0, 1, 2, 3) if directions.space == "content" else (-3, 0, 3)
-    start = latents_of(video, seed)
+    start = latents_of(video, seed, psi=0.5)
     base = replace(start, motion=MotionLatents(seed, label=start.motion.label))
     count = 1 if directions.space == "content" else 6
-    fps = video.fps / SCORED_STEP
+    slot = 0.0 if video.generator.motion is None else video.generator.motion.slot_distance
+    fps = video.fps / max(SCORED_STEP, slot / 4)
 
     def cell(name: str, strength: float) -> NDArray[np.uint8]:
         clip = play(video, directions.moved(base, name, strength), seconds=count / fps, fps=fps)
@@ -311,5 +295,8 @@ def directions_sheet(video: VideoGenerator, directions: Directions, seed: int) -
         for name in tqdm(names, desc="drawing directions", unit="direction")
     ]
     labels = [f"{name} ({share:.0%})" for name, share in zip(names, directions.share.tolist(), strict=False)]
-    note = f"{directions.space} directions, standard deviations; beside each its share of the variance"
-    return render.labelled_sheet(np.array(rows), rows=labels, columns=[f"{s:+d}" for s in strengths], note=note)
+    note = f"{directions.space} directions, in standard deviations (share of the variance)"
+    if count > 1:
+        note += "; time runs to the right inside each strip"
+    columns = [f"{strength:+d}" if strength else "0" for strength in strengths]
+    return render.labelled_sheet(np.array(rows), rows=labels, columns=columns, note=note)

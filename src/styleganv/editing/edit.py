@@ -79,29 +79,31 @@ def edit(
     original = open_latents(video, seed, psi=psi, label=label)
     latents = original
     if motion_seed is not None:
-        latents = replace(latents, motion=open_latents(video, motion_seed, label=label).motion)
+        # The motion of a seed is that of the content's class, as in generate.
+        kind = original.motion.label if label is None else label
+        latents = replace(latents, motion=open_latents(video, motion_seed, label=kind).motion)
     for other, layers in _mixes(mix):
         latents = mixed(latents, open_latents(video, other, psi=psi, label=label), layers)
     for file, name, strength, where in _directions(direction):
         latents = load_directions(video, file).moved(latents, name, strength, where)
+    places = [] if towards is None else towards.split(",")
+    others = [open_latents(video, place, psi=psi, label=label) for place in places]
+    clock = _clock(speed, remap, start)
+    plain = play(video, original, start=start, seconds=seconds, fps=fps)
+    out, total, rate = Path(out), video.num_frames(seconds, fps), fps or video.fps
+    render.check_video(out, rate, quality)
+
+    # All that could be refused has been, before what takes long and before anything is written.
     if text is not None:
         judge, keep = load_clip(clip, device=video.device), load_perceptual(device=video.device)
         latents = edit_by_text(video, latents, text, judge, steps=text_steps, identity=keep)
-    styles: Styles = latents.styles
-    if towards is not None:
-        others = [open_latents(video, place, psi=psi, label=label) for place in towards.split(",")]
-        styles = content_over_time([latents, *others], seconds, start=start)
-    clock = _clock(speed, remap, start)
-
+    styles: Styles = content_over_time([latents, *others], seconds, start=start) if others else latents.styles
     if save is not None:
         save_latents(save, latents)
     shown = play(video, latents, styles=styles, clock=clock, start=start, seconds=seconds, fps=fps)
     if beside:
-        plain = play(video, original, start=start, seconds=seconds, fps=fps)
         shown = (render.tile(np.stack(pair)[None]) for pair in zip(plain, shown, strict=True))
-    out = Path(out)
-    total = video.num_frames(seconds, fps)
-    render.write_video(out, _enlarged(shown, total, scale), fps or video.fps, quality=quality)
+    render.write_video(out, _enlarged(shown, total, scale), rate, quality=quality)
     return out
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 from tqdm import tqdm
@@ -53,12 +54,12 @@ def explore(
         What was written, the page first.
 
     Raises:
-        StyleganvError: if `out` holds other things, or cannot be written.
+        StyleganvError: if `out` holds anything else (an earlier page is replaced), or cannot be written.
     """
-    out = Path(out)
-    if out.exists() and any(out.iterdir()) and not (out / "index.html").is_file():
-        raise StyleganvError(f"{out} holds other things: choose a new folder.")
-    exhibits = _exhibits(video, first_seed, samples, components)
+    out, exhibits = Path(out), _exhibits(video, first_seed, samples, components)
+    ours = {"index.html", *(exhibit.file for exhibit in exhibits), *map(_directions_file, get_args(Space))}
+    if out.exists() and not (out.is_dir() and {path.name for path in out.iterdir()} <= ours):
+        raise StyleganvError(f"{out} holds other things than such a page: choose a new folder.")
     with written_whole(out) as part:
         part.mkdir()
         for exhibit in tqdm(exhibits, desc="exploring", unit="picture"):
@@ -93,18 +94,16 @@ def _exhibits(video: VideoGenerator, first: int, samples: int, components: int) 
         _sheet(path, rows, [f"{s} to {s + 1}" for s in seeds[:-1]], [f"{a:.0%}" for a in amounts])
 
     def mixing(path: Path) -> None:
-        rows = []
+        others = [(other, band) for other in (3, 4) for band in bands]
+        sources = [_still(video, contents[other]) for other, _ in others]
+        rows = [[np.full_like(sources[0], 255), *sources]]
         for base in contents[:3]:
-            mixes = [mixed(base, other, band) for other in contents[3:5] for band in bands]
-            rows.append([_still(video, latents) for latents in (base, *mixes)])
-        columns = [f"{o}: {name}" for o in seeds[3:5] for name in ("coarse", "middle", "fine")]
-        _sheet(
-            path,
-            rows,
-            [f"seed {s}" for s in seeds[:3]],
-            ["itself", *columns],
-            "columns: layers taken from another seed",
-        )
+            rows.append(
+                [_still(video, latents) for latents in (base, *(mixed(base, contents[o], b) for o, b in others))]
+            )
+        columns = [f"{seeds[other]}: {band[0]}-{band[-1]}" for other, band in others]
+        note = "top row: the seed whose layers (0 the coarsest) are taken; below: put into the content on the left"
+        _sheet(path, rows, ["taken from", *(f"seed {s}" for s in seeds[:3])], ["itself", *columns], note)
 
     def content_and_motion(path: Path) -> None:
         grid = video.grid(seeds[:4], range(first, first + 3), seconds=SECONDS / 2)
@@ -121,7 +120,7 @@ def _exhibits(video: VideoGenerator, first: int, samples: int, components: int) 
     def directions(space: Space) -> Callable[[Path], None]:
         def draw(path: Path) -> None:
             found = find_directions(video, space, count=components, samples=samples)
-            save_directions(path.with_name(f"{space}-directions.safetensors"), found)
+            save_directions(path.with_name(_directions_file(space)), found)
             render.write_image(path, directions_sheet(video, found, first))
 
         return draw
@@ -137,25 +136,37 @@ def _exhibits(video: VideoGenerator, first: int, samples: int, components: int) 
             "One video whose content goes through three seeds and back.",
             over_time,
         ),
-        _Exhibit("mixing.png", "Style mixing", "A third of the layers from another content.", mixing),
+        _Exhibit("mixing.png", "Style mixing", "Coarse, middle or fine layers from another content.", mixing),
         _Exhibit(
-            "content-directions.png", "Directions of content", "What varies most, from −3 to +3.", directions("content")
+            "content-directions.png",
+            "Directions of content",
+            "What varies most between contents, from -3 to +3 on one of them (psi 0.5).",
+            directions("content"),
         ),
     ]
     if moves:
         shown[4:4] = [
             _Exhibit("content-motion.png", "Content and motion", "Each content with each motion.", content_and_motion),
-            _Exhibit("slow-motion.mp4", "Slow motion", "One motion at full, half and quarter speed.", slow),
+            _Exhibit(
+                "slow-motion.mp4",
+                "Slow motion",
+                "One motion at full, half and quarter speed, from left to right.",
+                slow,
+            ),
         ]
         shown.append(
             _Exhibit(
                 "motion-directions.png",
                 "Directions of motion",
-                "What moves otherwise, on one content.",
+                "What varies most between motions, from -3 to +3 on one of them.",
                 directions("motion"),
             )
         )
     return shown
+
+
+def _directions_file(space: Space) -> str:
+    return f"{space}-directions.safetensors"
 
 
 def _still(video: VideoGenerator, latents: Latents) -> Frame:

@@ -20,6 +20,7 @@ from styleganv.editing.clip_model import ClipModel
 from styleganv.editing.directions import Directions, judged_direction, sample_latents
 from styleganv.editing.edits import checked_layer
 from styleganv.editing.latents import Latents, differentiable_frames
+from styleganv.editing.scores import NAMELESS
 from styleganv.errors import StyleganvError
 from styleganv.video_generator import VideoGenerator
 
@@ -136,7 +137,7 @@ def text_direction(
         frames = torch.from_numpy(shown).permute(0, 3, 1, 2).float() / 127.5 - 1
         return float((clip.images(frames) @ wanted.T).mean())
 
-    name = "".join(" " if letter in ",:;=@" else letter for letter in text).strip()
+    name = "".join(" " if letter in NAMELESS else letter for letter in text).strip()
     return judged_direction(video, "content", nearness, name, list(seeds))
 
 
