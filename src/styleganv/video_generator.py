@@ -10,8 +10,7 @@ Shapes: T frames, H height, W width, M motions, N contents, K classes, L style l
 Times are in seconds of the data's clock outside, in frames of the data inside.
 """
 
-import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from functools import partial
@@ -30,7 +29,7 @@ from styleganv.models import Generator
 from styleganv.models.folded import FoldedSynthesis
 from styleganv.models.folder import STYLEGAN_V, load_generator, load_model
 from styleganv.models.motion import RecurrentMotion, SlotNoise, code_at_time
-from styleganv.video_model import MAX_FRAMES, TICKS, Frame, Precision, VideoModel, chosen_device
+from styleganv.video_model import MAX_FRAMES, TICKS, Frame, Precision, VideoModel, check_psi, levels
 
 #: A style for each layer `[L, w_dim]`, or a function from seconds to them.
 Styles = Tensor | Callable[[float], Tensor]
@@ -49,8 +48,10 @@ def load(path: Path | str, *, device: str | torch.device | None = None, precisio
         StyleganvError: if `path` holds no model, or a damaged one, or the device or precision is unknown.
     """
     network, config = load_model(path, {STYLEGAN_V: Generator} | {kind: partial(build, kind) for kind in BASELINES})
-    make = VideoGenerator if config["model"] == STYLEGAN_V else BASELINES[config["model"]]().videos
-    return _opened(path, make, network, config, device, precision)
+    make: Callable[..., VideoModel] = VideoGenerator
+    if config["model"] != STYLEGAN_V:
+        make = BASELINES[config["model"]]().videos
+    return make(network, **_of_config(path, config), device=device, precision=precision)
 
 
 def load_video_generator(
@@ -62,10 +63,11 @@ def load_video_generator(
         StyleganvError: also if the model is of another kind.
     """
     generator, config = load_generator(path)
-    return _opened(path, VideoGenerator, generator, config, device, precision)
+    return VideoGenerator(generator, **_of_config(path, config), device=device, precision=precision)
 
 
-def _opened(path: Path | str, make: Callable[..., Any], network: Any, config: dict[str, Any], *where: Any) -> Any:
+def _of_config(path: Path | str, config: dict[str, Any]) -> dict[str, Any]:
+    """What a `VideoModel` takes from a model folder's `config.json`."""
     try:
         fps, class_names = float(config["data"]["fps"]), list(config["data"]["class_names"])
     except (KeyError, TypeError, ValueError) as error:
@@ -73,8 +75,7 @@ def _opened(path: Path | str, make: Callable[..., Any], network: Any, config: di
             f"The config.json of the model in {path} lacks a valid fps or class_names under data: "
             "copy or train it again."
         ) from error
-    device, precision = where
-    return make(network, fps=fps, class_names=class_names, device=device, precision=precision, config=config)
+    return {"fps": fps, "class_names": class_names, "config": config}
 
 
 class VideoGenerator(VideoModel):
@@ -84,28 +85,18 @@ class VideoGenerator(VideoModel):
         generator: the network. The rest as for every `VideoModel`.
     """
 
-    def __init__(
-        self,
-        generator: Generator,
-        *,
-        fps: float,
-        class_names: Sequence[str] = (),
-        device: str | torch.device | None = None,
-        precision: Precision = "float32",
-        config: dict[str, Any] | None = None,
-    ) -> None:
+    def __init__(self, generator: Generator, **arguments: Any) -> None:
         """Moves the generator's mapping and synthesis to the device; its motion network is copied and stays on
-        the CPU, whose float64 some devices lack."""
-        if precision not in ("float32", "bfloat16"):
-            raise StyleganvError(f"Precision {precision} is not known: choose float32 or bfloat16.")
-        self.device, self.precision = chosen_device(device), precision
+        the CPU, whose float64 some devices lack.
+
+        Args:
+            arguments: `fps`, and if wanted `class_names`, `device`, `precision`, `config`, as for every `VideoModel`.
+        """
+        size = {name: getattr(generator, name) for name in ("height", "width", "num_classes")}
+        super().__init__(**size, **arguments)
         self.generator = generator
         for part in (generator.mapping, generator.synthesis):
             part.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.height, self.width = generator.height, generator.width
-        self.fps, self.config = fps, config or {}
-        self.num_classes = generator.num_classes
-        self.class_names = list(class_names) if generator.num_classes else []
         # Videos of one content that are generated side by side (a grid) share their folded network.
         self._folded: WeakValueDictionary[bytes, FoldedSynthesis] = WeakValueDictionary()
         self._motion = deepcopy(generator.motion)
@@ -113,10 +104,8 @@ class VideoGenerator(VideoModel):
             self._motion.cpu().double()
             self.slot_distance = float(self._motion.slot_distance)
         if isinstance(self._motion, RecurrentMotion):
-            self.max_frames, self.why_max_frames = (
-                MAX_RECURRENT_FRAMES,
-                "with lstm motion walks through all earlier frames",
-            )
+            self.max_frames = MAX_RECURRENT_FRAMES
+            self.why_max_frames = "with lstm motion walks through all earlier frames"
 
     def network(self) -> Generator:
         return self.generator
@@ -134,8 +123,7 @@ class VideoGenerator(VideoModel):
         Raises:
             StyleganvError: for an unknown class or a psi that is no number.
         """
-        if not math.isfinite(psi):
-            raise StyleganvError(f"Truncation psi cannot be {psi:g}: choose 1 (none) to 0 (the mean content).")
+        check_psi(psi)
         w = self._style(seed, self._one_hot(self.class_index(seed, label)), psi)
         return w.expand(self.generator.synthesis.num_styles, -1)
 
@@ -241,8 +229,7 @@ class VideoGenerator(VideoModel):
         exact = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
         with exact, self._memory_suffices():
             frames = synthesis(None if codes is None else codes.to(self.device))
-        levels = (frames * 127.5 + 127.5).round().clamp(0, 255).to(torch.uint8)
-        return levels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+        return levels(frames)
 
     @contextmanager
     def _memory_suffices(self) -> Iterator[None]:

@@ -10,7 +10,7 @@ Times are in seconds of the data's clock outside, in frames of the data inside.
 import math
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from itertools import count, islice
 from typing import Any, Literal
@@ -51,20 +51,33 @@ class VideoModel(ABC):
     """
 
     name = "StyleGAN-V"
-    fps: float
-    height: int
-    width: int
-    num_classes: int
-    class_names: list[str]
-    device: torch.device
-    precision: Precision
-    config: dict[str, Any]
     max_frames: int | None = None
     why_max_frames = ""
     any_rate = True
     motion_seeds = True
     truncates = True
     slot_distance: float | None = None
+
+    def __init__(
+        self,
+        *,
+        height: int,
+        width: int,
+        num_classes: int,
+        fps: float,
+        class_names: Sequence[str] = (),
+        device: str | torch.device | None = None,
+        precision: Precision = "float32",
+        config: dict[str, Any] | None = None,
+    ) -> None:
+        """Raises StyleganvError for an unknown device or precision."""
+        if precision not in ("float32", "bfloat16"):
+            raise StyleganvError(f"Precision {precision} is not known: choose float32 or bfloat16.")
+        self.device, self.precision = chosen_device(device), precision
+        self.height, self.width = height, width
+        self.fps, self.config = fps, config or {}
+        self.num_classes = num_classes
+        self.class_names = list(class_names) if num_classes else []
 
     @abstractmethod
     def network(self) -> torch.nn.Module:
@@ -171,8 +184,7 @@ class VideoModel(ABC):
         """Raises StyleganvError for what is out of range or beyond this kind of model."""
         if not 0 <= start * self.fps <= MAX_FRAMES:
             raise StyleganvError(f"A video cannot start at {start:g} seconds: choose 0 to {MAX_FRAMES / self.fps:.3g}.")
-        if not math.isfinite(psi):
-            raise StyleganvError(f"Truncation psi cannot be {psi:g}: choose 1 (none) to 0 (the mean content).")
+        check_psi(psi)
         if psi != 1 and not self.truncates:
             raise StyleganvError(f"{self.name} has no truncation: leave psi at 1.")
         if motion_seed is not None and not self.motion_seeds:
@@ -228,6 +240,17 @@ class VideoModel(ABC):
         """`[1, K]` on the CPU; None for an unconditional model."""
         index = self._index(label)
         return None if index is None else torch.eye(self.num_classes)[[index]]
+
+
+def check_psi(psi: float) -> None:
+    if not math.isfinite(psi):
+        raise StyleganvError(f"Truncation psi cannot be {psi:g}: choose 1 (none) to 0 (the mean content).")
+
+
+def levels(frames: Tensor) -> Frame:
+    """Pictures `[N, 3, H, W]` in −1..1 on any device → uint8 `[N, H, W, 3]`."""
+    rounded = (frames * 127.5 + 127.5).round().clamp(0, 255).to(torch.uint8)
+    return rounded.permute(0, 2, 3, 1).contiguous().cpu().numpy()
 
 
 def chosen_device(device: str | torch.device | None) -> torch.device:

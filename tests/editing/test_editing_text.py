@@ -114,6 +114,17 @@ def test_identity_and_staying_keep_the_edit_smaller(video: VideoGenerator, clip:
     assert float((kept.styles - before.styles).norm()) < free
 
 
+def test_other_contents_help_where_there_is_no_slope(video: VideoGenerator, clip: ClipModel) -> None:
+    before, wanted = latents_of(video, 0, motion_seed=1), clip.texts(["a blue bar"])
+
+    def nearness(starts: int) -> float:
+        after = edit_by_text(video, before, "a blue bar", clip, steps=1, rate=1e-6, starts=starts)
+        frames = torch.from_numpy(frames_of(video, after)).permute(0, 3, 1, 2) / 127.5 - 1
+        return float((clip.images(frames) @ wanted.T).mean())
+
+    assert nearness(48) > nearness(0) + 0.3
+
+
 def test_only_the_chosen_layers_and_the_same_again(video: VideoGenerator, clip: ClipModel) -> None:
     before = latents_of(video, 1)
     a, b = (edit_by_text(video, before, "a red bar", clip, steps=3, layers=[2, 3], seed=5) for _ in range(2))

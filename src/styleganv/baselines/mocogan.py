@@ -10,7 +10,7 @@ Shapes: B clips, T frames a clip, M motion width, K classes, P patches, H height
 """
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from copy import deepcopy
 from itertools import islice
 from typing import Any, cast
@@ -23,7 +23,7 @@ from styleganv import noise
 from styleganv.errors import StyleganvError
 from styleganv.models.layers import resolution_levels
 from styleganv.video_generator import CHUNK, MAX_RECURRENT_FRAMES
-from styleganv.video_model import Frame, Precision, VideoModel, chosen_device
+from styleganv.video_model import Frame, VideoModel, levels
 
 WIDTH, MAX_WIDTH = 64, 512
 KERNEL = 4
@@ -164,26 +164,12 @@ class MocoganVideos(VideoModel):
     any_rate = False
     truncates = False
 
-    def __init__(
-        self,
-        generator: Mocogan,
-        *,
-        fps: float,
-        class_names: Sequence[str] = (),
-        device: str | torch.device | None = None,
-        precision: Precision = "float32",
-        config: dict[str, Any] | None = None,
-    ) -> None:
+    def __init__(self, generator: Mocogan, **arguments: Any) -> None:
         """Takes the generator to the device; its GRU is copied and stays on the CPU, in float64."""
-        if precision not in ("float32", "bfloat16"):
-            raise StyleganvError(f"Precision {precision} is not known: choose float32 or bfloat16.")
-        self.device, self.precision = chosen_device(device), precision
+        size = {name: getattr(generator, name) for name in ("height", "width", "num_classes")}
+        super().__init__(**size, **arguments)
         self.generator = generator.to(self.device).eval()
         self._motion = deepcopy(generator.motion).cpu().double()
-        self.height, self.width = generator.height, generator.width
-        self.fps, self.config = fps, config or {}
-        self.num_classes = generator.num_classes
-        self.class_names = list(class_names) if generator.num_classes else []
 
     def network(self) -> Mocogan:
         return self.generator
@@ -225,5 +211,4 @@ class MocoganVideos(VideoModel):
         half = torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16")
         with exact, half:
             frames = self.generator.draw(x.to(self.device))
-        levels = (frames * 127.5 + 127.5).round().clamp(0, 255).to(torch.uint8)
-        return levels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+        return levels(frames)

@@ -22,7 +22,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from tqdm import tqdm
 
-from styleganv import noise
+from styleganv import noise, render
 from styleganv.editing.edits import checked_layer
 from styleganv.editing.latents import Latents, MotionLatents, latents_of, play
 from styleganv.editing.scores import SCORES, read_labels
@@ -276,8 +276,6 @@ def directions_sheet(video: VideoGenerator, directions: Directions, seed: int) -
     They start from the seed's content half-way to the mean, from where 3 still leads to what the model knows. A strip
     sees one and a half slots or more, so that motion shows in slow models too.
     """
-    from styleganv import render
-
     strengths = (-3, -2, -1, 0, 1, 2, 3) if directions.space == "content" else (-3, 0, 3)
     start = latents_of(video, seed, psi=0.5)
     base = replace(start, motion=MotionLatents(seed, label=start.motion.label))

@@ -17,14 +17,15 @@ from styleganv.errors import StyleganvError
 NAMELESS = ",:;=@"
 
 
-def _brightness(clip: NDArray[np.uint8]) -> float:
-    return float((clip @ np.array([0.2126, 0.7152, 0.0722])).mean())
+def _luma(clip: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Brightness of each pixel `[T, H, W]` (BT.709)."""
+    return clip @ np.array([0.2126, 0.7152, 0.0722])
 
 
 #: What can be seen without a network, of uint8 clips `[T, H, W, 3]`.
 SCORES: dict[str, Callable[[NDArray[np.uint8]], float]] = {
-    "brightness": _brightness,
-    "contrast": lambda clip: float((clip @ np.array([0.2126, 0.7152, 0.0722])).std(axis=(1, 2)).mean()),
+    "brightness": lambda clip: float(_luma(clip).mean()),
+    "contrast": lambda clip: float(_luma(clip).std(axis=(1, 2)).mean()),
     "saturation": lambda clip: float(np.ptp(clip.astype(np.float64), axis=-1).mean()),
     "red": lambda clip: float((clip[..., 0] - clip.mean(axis=-1)).mean()),
     "green": lambda clip: float((clip[..., 1] - clip.mean(axis=-1)).mean()),

@@ -59,7 +59,7 @@ def edit_by_text(
             text does not speak of shall stay as it was.
         keep: weight of `identity`.
         layers: to change, 0 the coarsest; all where left out.
-        seed: of the moments.
+        seed: of the moments and of the other contents.
 
     Raises:
         StyleganvError: for an empty text, no steps, or a layer that is not there.
@@ -71,37 +71,42 @@ def edit_by_text(
     chosen = torch.zeros(len(start), 1)
     for layer in range(len(start)) if layers is None else layers:
         chosen[checked_layer(layer, len(start))] = 1
-    spread = sample_latents(video, "content", range(SAMPLES)).std(dim=0)
+    spread = sample_latents(video, "content", range(SAMPLES)).std(dim=0).clamp_min(1e-8)
     random = torch.Generator().manual_seed(seed)
     slot = 1.0 if video.generator.motion is None else video.generator.motion.slot_distance
 
-    def moments() -> Tensor:
-        return torch.rand(frames, generator=random, dtype=torch.float64) * SLOTS * slot / video.fps
+    def shown(offset: Tensor, times: Tensor) -> Tensor:
+        return differentiable_frames(video, start + chosen * spread * offset, latents.motion, times)
 
-    def judged(offset: Tensor, times: Tensor) -> tuple[Tensor, Tensor]:
+    def moments() -> tuple[Tensor, Tensor | None]:
+        """Times, and the video as it was at them, if that matters."""
+        times = torch.rand(frames, generator=random, dtype=torch.float64) * SLOTS * slot / video.fps
+        with torch.no_grad():
+            return times, None if identity is None else shown(torch.zeros_like(start), times)
+
+    def judged(offset: Tensor, times: Tensor, before: Tensor | None) -> tuple[Tensor, Tensor]:
         """Distance from the text, and the whole loss."""
-        shown = differentiable_frames(video, start + chosen * spread * offset, latents.motion, times)
-        far = 1 - (clip.images(shown) @ wanted.T).mean()
+        after = shown(offset, times)
+        far = 1 - (clip.images(after) @ wanted.T).mean()
         loss = far + stay * (chosen * offset).square().sum() / (chosen.sum() * len(spread))
-        if identity is not None:
-            with torch.no_grad():
-                before = differentiable_frames(video, start, latents.motion, times)
-            loss = loss + keep * identity(shown / 2 + 0.5, before / 2 + 0.5).mean()
+        if identity is not None and before is not None:
+            loss = loss + keep * identity(after / 2 + 0.5, before / 2 + 0.5).mean()
         return far, loss
 
-    offset = torch.zeros_like(start)
-    if starts:
-        others = sample_latents(video, "content", range(seed, seed + starts))
-        tried = [offset, *((w - start) / spread for w in others)]
-        times = moments()
+    with tqdm(total=starts + steps, desc="editing", unit="step") as bar:
+        offset, seen = torch.zeros_like(start), moments()
         with torch.no_grad():
-            offset = min(tried, key=lambda each: float(judged(each, times)[1]))
-    offset = offset.clone().requires_grad_()
-    optimizer = torch.optim.Adam([offset], lr=rate)
-    with tqdm(total=steps, desc="editing", unit="step") as bar:
+            least = float(judged(offset, *seen)[1])
+            for w in sample_latents(video, "content", range(seed, seed + starts)) if starts else ():
+                tried = (w - start) / spread
+                if (total := float(judged(tried, *seen)[1])) < least:
+                    offset, least = tried, total
+                bar.update()
+        offset.requires_grad_()
+        optimizer = torch.optim.Adam([offset], lr=rate)
         for step in range(steps):
             optimizer.param_groups[0]["lr"] = rate * (1 + math.cos(math.pi * step / steps)) / 2
-            far, loss = judged(offset, moments())
+            far, loss = judged(offset, *moments())
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

@@ -25,7 +25,7 @@ from styleganv.metrics.report import Estimate, Report, Result
 from styleganv.metrics.sides import Side
 from styleganv.metrics.statistics import Statistics, cache_folder, count_of, pooled
 from styleganv.metrics.videos import DatasetVideos, Videos, open_videos
-from styleganv.video_generator import chosen_device
+from styleganv.video_model import chosen_device
 
 
 def evaluate(
