@@ -20,7 +20,7 @@ from torch import Tensor
 
 from styleganv.errors import StyleganvError
 from styleganv.files import written_whole
-from styleganv.noise import SeededNoise
+from styleganv.noise import CONTENT, SeededNoise, normal
 from styleganv.video_generator import Frame, Styles, VideoGenerator
 
 FORMAT = "styleganv-latents-1"
@@ -212,3 +212,12 @@ def differentiable_frames(
     half = video.precision == "bfloat16"
     with torch.autocast(video.device.type, torch.bfloat16, enabled=half):
         return generator.synthesis(styles[None].to(video.device), codes)[0].float()
+
+
+@torch.no_grad()
+def spread_of_w(video: VideoGenerator) -> Tensor:
+    """Standard deviation of w `[w_dim]` over contents (and classes), on the CPU."""
+    count, classes = 1024, video.generator.num_classes
+    z = torch.from_numpy(normal(0, CONTENT, 0, count * video.generator.z_dim)).view(count, -1)
+    labels = torch.eye(classes)[torch.arange(count) % classes].to(video.device) if classes else None
+    return video.generator.mapping(z.to(video.device), labels).std(dim=0).cpu()

@@ -19,7 +19,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from styleganv import noise
-from styleganv.editing.latents import Latents, MotionLatents, differentiable_frames
+from styleganv.editing.latents import Latents, MotionLatents, differentiable_frames, spread_of_w
 from styleganv.editing.perceptual import Perceptual, apart, psnr
 from styleganv.video_generator import VideoGenerator
 
@@ -117,7 +117,7 @@ def search(
     bar: tqdm,
 ) -> Iterator[tuple[Latents, dict[str, float]]]:
     """The best so far, with `step`, `psnr` and `loss` of now, at every look. Other arguments as for `project`."""
-    spread = _spread_of_w(video)
+    spread = spread_of_w(video)
     # One w, each layer's offset from it in units of the spread, and the noise of the slots that the clip sees.
     w = start.styles[0].clone().requires_grad_()
     offset = torch.zeros_like(start.styles).requires_grad_(space == "w+")
@@ -183,15 +183,6 @@ def _look(
     parts = [differentiable_frames(video, latents.styles, latents.motion, clip.times[each]) for each in few]
     x = (torch.cat(parts) / 2 + 0.5).clamp(0, 1)
     return float(clip.loss(x, index, judged)), float(psnr(x, clip.frames[index]).mean())
-
-
-@torch.no_grad()
-def _spread_of_w(video: VideoGenerator) -> Tensor:
-    """Standard deviation of w `[w_dim]` over contents (and classes)."""
-    count, classes = 1024, video.generator.num_classes
-    z = torch.from_numpy(noise.normal(0, noise.CONTENT, 0, count * video.generator.z_dim)).view(count, -1)
-    labels = torch.eye(classes)[torch.arange(count) % classes].to(video.device) if classes else None
-    return video.generator.mapping(z.to(video.device), labels).std(dim=0).cpu()
 
 
 def _recorded(video: VideoGenerator, clip: Clip, seed: int) -> Tensor:

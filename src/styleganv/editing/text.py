@@ -19,15 +19,13 @@ from tqdm import tqdm
 from styleganv.editing.clip_model import ClipModel
 from styleganv.editing.directions import Directions, judged_direction, sample_latents
 from styleganv.editing.edits import checked_layer
-from styleganv.editing.latents import Latents, differentiable_frames
+from styleganv.editing.latents import Latents, differentiable_frames, spread_of_w
 from styleganv.editing.scores import NAMELESS
 from styleganv.errors import StyleganvError
 from styleganv.video_generator import VideoGenerator
 
 #: Moments are drawn from the first so many slots of the video; all later ones are alike.
 SLOTS = 16
-#: Contents from which the spread of w is known.
-SAMPLES = 512
 
 
 def edit_by_text(
@@ -71,7 +69,7 @@ def edit_by_text(
     chosen = torch.zeros(len(start), 1)
     for layer in range(len(start)) if layers is None else layers:
         chosen[checked_layer(layer, len(start))] = 1
-    spread = sample_latents(video, "content", range(SAMPLES)).std(dim=0).clamp_min(1e-8)
+    spread = spread_of_w(video).clamp_min(1e-8)
     random = torch.Generator().manual_seed(seed)
     slot = 1.0 if video.generator.motion is None else video.generator.motion.slot_distance
 
