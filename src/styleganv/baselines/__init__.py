@@ -20,8 +20,14 @@ class Baseline:
     videos: Callable[..., VideoModel]
 
 
+def _digan() -> Baseline:
+    from styleganv.baselines.digan import BASELINE
+
+    return BASELINE
+
+
 #: Each kind by name, imported when it is asked for.
-BASELINES: dict[str, Callable[[], Baseline]] = {}
+BASELINES: dict[str, Callable[[], Baseline]] = {"digan": _digan}
 
 
 def build(kind: str, **arguments: Any) -> nn.Module:
