@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from styleganv import noise
 from styleganv.baselines.digan import RANK, DiganGenerator, DiganVideos, LowRankLayer
 from styleganv.cli import main
-from styleganv.data.dataset import VideoDataset
+from styleganv.data.dataset import VideoDataset, write_dataset
 from styleganv.data.sampling import draw_pair_offsets, draw_real_pair
 from styleganv.data.shapes import make_shapes
 from styleganv.errors import StyleganvError
@@ -121,6 +121,25 @@ def test_r1_is_that_of_each_discriminator(shapes: Path, small: Settings) -> None
         (slope,) = torch.autograd.grad(judge(frames, times, None).sum(), frames)
         expected.append(slope.square().sum())
     torch.testing.assert_close(trainer._r1_penalty(frames, times, None), torch.stack(expected))
+
+
+def test_parts_of_a_batch_learn_what_the_whole_does_with_classes_too(tmp_path: Path, small: Settings) -> None:
+    frames = np.random.default_rng(0).integers(0, 256, (4, 20, 64, 64, 3), dtype=np.uint8)
+    videos = [(f"video{i}", frames[i], i % 2, {}) for i in range(4)]
+    write_dataset(tmp_path / "two.zip", videos, height=64, width=64, fps=25, class_names=["a", "b"])
+    data, after = VideoDataset(tmp_path / "two.zip"), []
+    for changes in (dict(), dict(micro_batch=4), dict(micro_batch=4, checkpointing=True)):
+        trainer = build_trainer(replace(small, training=replace(small.training, **changes)), data, CPU)
+        clips = RealClips(data, num_frames=2, max_span=15, seed=0, mirror=False, conditional=True, draw=trainer.draw)
+        batches = real_batches(clips, first=0, batch=8, rank=0, world_size=1, workers=0, device=CPU)
+        trainer.train_step(clips, next(batches))
+        gradients = {name: p.grad for name, p in trainer.generator.named_parameters()}  # type: ignore[attr-defined]
+        assert gradients["mapping.embed.weight"].any() and gradients["motion.code.embed.weight"].any()
+        assert gradients["synthesis.grids.1.waves.phase"].any()
+        after.append(gradients)
+    for other in after[1:]:
+        for name, value in after[0].items():
+            torch.testing.assert_close(other[name], value, rtol=1e-3, atol=1e-4 * float(value.abs().max()), msg=name)
 
 
 def nearest(a: NDArray, b: NDArray) -> float:

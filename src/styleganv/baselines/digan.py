@@ -101,20 +101,25 @@ class Grid(nn.Module):
     def kernels(self, w: Tensor) -> list[Tensor]:
         return [layer.kernel(w) for layer in cast(list[LowRankLayer], [*self.layers, self.to_rgb])]
 
-    def forward(self, x: Tensor | None, shift: Tensor, *kernels: Tensor) -> tuple[Tensor, Tensor]:
-        """Features of the coarser grid `[B, T, C_in, P/4]`, or None → features `[B, T, C, P]`, colours `[B, T, 3, P]`;
-        in the precision of the kernels."""
+    def forward(self, x: Tensor | None, image: Tensor | None, shift: Tensor, *kernels: Tensor) -> tuple[Tensor, Tensor]:
+        """Features `[B, T, C_in, P/4]` and picture `[B, T, 3, H/2, W/2]` of the coarser grid, or None → those of this
+        one, in the precision of the kernels."""
         waves = self.waves(shift).to(kernels[0].dtype)
-        x = waves if x is None else torch.cat([self.upsampled(x), waves], dim=2)
+        if x is None:
+            x = waves
+        else:
+            coarse = x.unflatten(3, (self.height // 2, self.width // 2))
+            x = torch.cat([_upsample(coarse).flatten(3), waves], dim=2)
         for layer, kernel in zip(self.layers, kernels, strict=False):
             x = layer(x, kernel)
         # Colours are summed in float32: over the grids half precision would lose a level of 255.
-        return x, self.to_rgb(x, kernels[-1]).to(shift.dtype)
+        colours = self.to_rgb(x, kernels[-1]).to(shift.dtype).unflatten(3, (self.height, self.width))
+        return x, colours if image is None else _upsample(image) + colours
 
-    def upsampled(self, x: Tensor) -> Tensor:
-        """`[B, T, C, P/4]` → `[B, T, C, P]`."""
-        picture = x.flatten(0, 1).unflatten(2, (self.height // 2, self.width // 2))
-        return upsample2d(picture).flatten(2).unflatten(0, x.shape[:2])
+
+def _upsample(x: Tensor) -> Tensor:
+    """`[B, T, C, H, W]` → `[B, T, C, 2H, 2W]`."""
+    return upsample2d(x.flatten(0, 1)).unflatten(0, x.shape[:2])
 
 
 class Synthesis(nn.Module):
@@ -145,13 +150,10 @@ class Synthesis(nn.Module):
 
     def forward(self, kernels: list[list[Tensor]], shifts: Tensor) -> Tensor:
         """Phase shifts `[B, T, G·F]` in radians → frames `[B, T, 3, H, W]`."""
-        x, image = None, torch.zeros(())
-        grids = cast(list[Grid], list(self.grids))
-        for grid, of_grid, shift in zip(grids, kernels, shifts.split(NUM_WAVES, dim=2), strict=True):
-            above = None if x is None else grid.upsampled(image)
-            x, colours = run_block(grid, x, shift, *of_grid, again=self.checkpointing)
-            image = colours if above is None else above + colours
-        return image.unflatten(3, (grids[-1].height, grids[-1].width))
+        state: Any = (None, None)  # features and picture
+        for grid, of_grid, shift in zip(self.grids, kernels, shifts.split(NUM_WAVES, dim=2), strict=True):
+            state = run_block(grid, *state, shift, *of_grid, again=self.checkpointing)
+        return state[1]
 
 
 class Motion(nn.Module):
@@ -207,17 +209,8 @@ class DiganGenerator(nn.Module):
         self.motion = Motion(motion_dim, self.synthesis.num_waves, window=window, num_classes=num_classes)
 
     def forward(self, z: Tensor, times: Tensor, motion_noise: Tensor, label: Tensor | None = None) -> Tensor:
-        """Frames of B videos at any times.
-
-        Args:
-            z: `[B, z_dim]`, standard normal.
-            times: `[B, T]` in frames, not necessarily whole.
-            motion_noise: `[B, motion_dim]`, standard normal.
-            label: `[B, K]` one-hot for a class-conditional model.
-
-        Returns:
-            `[B, T, 3, H, W]`, roughly in −1..1, float32 also under autocast.
-        """
+        """Normal `z [B, z_dim]` and `motion_noise [B, motion_dim]`, `times [B, T]` in frames (any), one-hot
+        `label [B, K]` → frames `[B, T, 3, H, W]`, roughly in −1..1, float32 also under autocast."""
         return self.synthesize(self.mapping(z, label), times, motion_noise, label)
 
     def synthesize(self, w: Tensor, times: Tensor, motion_noise: Tensor, label: Tensor | None = None) -> Tensor:
@@ -229,10 +222,7 @@ class DiganGenerator(nn.Module):
 
 
 class DiganVideos(VideoModel):
-    """A trained DIGAN as a source of videos: any time, motion with a seed of its own, truncated contents.
-
-    There is a frame at any time, but nothing far beyond the window was ever judged.
-    """
+    """A trained DIGAN as a source of videos. There is a frame at any time, but none far beyond the window was judged."""
 
     name = "DIGAN"
 
@@ -275,19 +265,15 @@ class DiganVideos(VideoModel):
             code = self._motion.code(drawn.double(), None if one_hot is None else one_hot.double())
         while chunk := list(islice(times, CHUNK)):
             # Always as many frames, each with its own product, so that a frame does not depend on those beside it.
-            padded = torch.tensor(chunk + chunk[-1:] * (CHUNK - len(chunk)), dtype=torch.float64)
-            yield from self._levels(kernels, torch.cat([self._shift(code, time) for time in padded], dim=1))[
-                : len(chunk)
-            ]
+            padded = chunk + chunk[-1:] * (CHUNK - len(chunk))
+            yield from self._levels(kernels, code, padded)[: len(chunk)]
 
     @torch.inference_mode()
-    def _shift(self, code: Tensor, time: Tensor) -> Tensor:
-        """`[1, 1, G·F]` within a turn, so that late times lose nothing in float32."""
-        return self._motion(code, time[None, None]).remainder(2 * math.pi).float()
-
-    @torch.inference_mode()
-    def _levels(self, kernels: list[list[Tensor]], shifts: Tensor) -> Frame:
-        """Phase shifts `[1, CHUNK, G·F]` → uint8 `[CHUNK, H, W, 3]`."""
+    def _levels(self, kernels: list[list[Tensor]], code: Tensor, times: list[float]) -> Frame:
+        """uint8 `[CHUNK, H, W, 3]`. Motion's shifts are computed one by one, and kept within a turn, so that late
+        times lose nothing in float32."""
+        moments = [torch.tensor([[time]], dtype=torch.float64) for time in times]
+        shifts = torch.cat([self._motion(code, moment).remainder(2 * math.pi).float() for moment in moments], dim=1)
         with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
             frames = self.generator.synthesis(kernels, shifts.to(self.device))[0]
         levels = (frames * 127.5 + 127.5).round().clamp(0, 255).to(torch.uint8)

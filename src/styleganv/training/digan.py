@@ -57,29 +57,18 @@ def build_networks(
     """Freshly initialised networks for a data set, on a device; the same seed gives the same weights."""
     model, training = settings.model, settings.training
     num_classes = data.num_classes if training.conditional else 0
-    channels = {"channel_base": model.channel_base, "channel_max": model.channel_max}
+    sizes: dict[str, Any] = dict(height=data.height, width=data.width, num_classes=num_classes)
+    sizes |= dict(channel_base=model.channel_base, channel_max=model.channel_max, window=training.max_span)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(training.seed)
         generator = DiganGenerator(
-            data.height,
-            data.width,
-            num_classes=num_classes,
             z_dim=model.z_dim,
             w_dim=model.w_dim,
             mapping_layers=model.mapping_layers,
             motion_dim=model.motion_dim,
-            window=training.max_span,
-            **channels,
+            **sizes,
         )
-        discriminator = PairDiscriminator(
-            data.height,
-            data.width,
-            window=training.max_span,
-            num_classes=num_classes,
-            condition=model.condition,
-            condition_dim=model.w_dim,
-            **channels,
-        )
+        discriminator = PairDiscriminator(condition=model.condition, condition_dim=model.w_dim, **sizes)
     discriminator.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return generator.to(device), discriminator
 
@@ -101,23 +90,21 @@ class DiganTrainer(GanTrainer):
         return DiganVideos(generator, fps=data.fps, class_names=data.class_names, device=self.device)
 
     def _fakes(self, clips: RealClips, numbers: list[int], phase: int) -> list[FakeInputs]:
-        return [self._inputs(clips, numbers[part :: self.parts], phase) for part in range(self.parts)]
-
-    def _inputs(self, clips: RealClips, numbers: list[int], phase: int) -> FakeInputs:
-        """Inputs of fake clips: times of the first window, as long as that of some training video, and its class."""
-        generator = cast(DiganGenerator, self.generator)
-        times, labels, z, motion = [], [], [], []
-        for number in numbers:
-            random = clip_random(clips.seed, FAKE, 2 * number + phase)
-            video = clips.videos[int(random.integers(len(clips.videos)))]
-            times.append(draw_pair_offsets(random, clips.data.videos[video].num_frames, clips.max_span))
-            labels.append(clips.label(video))
-            normal = torch_random(self.device, clips.seed, 10 + phase, number)
-            z.append(torch.randn(generator.z_dim, generator=normal, device=self.device))
-            motion.append(torch.randn(generator.motion_dim, generator=normal, device=self.device))
-        label = torch.stack(labels).to(self.device)
-        t = torch.from_numpy(np.stack(times).astype(np.float64)).to(self.device)
-        return FakeInputs(torch.stack(z), t, torch.stack(motion), label if label.shape[1] else None)
+        """Times of the first window, as long as that of some training video, and its class."""
+        generator, fakes = cast(DiganGenerator, self.generator), []
+        for part in range(self.parts):
+            times, labels, normal = [], [], []
+            for number in numbers[part :: self.parts]:
+                random = clip_random(clips.seed, FAKE, 2 * number + phase)
+                video = clips.videos[int(random.integers(len(clips.videos)))]
+                times.append(draw_pair_offsets(random, clips.data.videos[video].num_frames, clips.max_span))
+                labels.append(clips.label(video))
+                drawn = torch_random(self.device, clips.seed, 10 + phase, number)
+                normal.append(torch.randn(generator.z_dim + generator.motion_dim, generator=drawn, device=self.device))
+            z, motion = torch.stack(normal).split([generator.z_dim, generator.motion_dim], dim=1)
+            t, label = torch.from_numpy(np.stack(times)).double(), torch.stack(labels).to(self.device)
+            fakes.append(FakeInputs(z, t.to(self.device), motion, label if label.shape[1] else None))
+        return fakes
 
     def _r1_penalty(self, frames: Tensor, times: Tensor, label: Tensor | None) -> Tensor:
         """Of each discriminator by itself, `[2·B]`: the square norm over all that it sees of a clip."""
