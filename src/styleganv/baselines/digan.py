@@ -222,7 +222,7 @@ class DiganGenerator(nn.Module):
 
 
 class DiganVideos(VideoModel):
-    """A trained DIGAN as a source of videos. There is a frame at any time, but none far beyond the window was judged."""
+    """A trained DIGAN as a source of videos. Frames of times far beyond the window were never judged."""
 
     name = "DIGAN"
 
