@@ -15,7 +15,7 @@ import yaml
 from styleganv.errors import StyleganvError
 from styleganv.files import written_whole
 
-Kind = Literal["stylegan-v", "stylegan2", "mocogan", "mocogan-stylegan2"]
+Kind = Literal["stylegan-v", "stylegan2", "mocogan", "mocogan-stylegan2", "digan"]
 
 
 @dataclass(frozen=True)
@@ -244,12 +244,18 @@ def _mocogan_stylegan2(settings: Settings) -> Settings:
     )
 
 
+def _digan(settings: Settings) -> Settings:
+    """DIGAN: two frames of a window of 16, a fixed weight of R1."""
+    return replace(settings, training=replace(settings.training, frames=2, max_span=15, r1_gamma=1.0))
+
+
 #: What each kind of model changes in a preset.
 KINDS: dict[str, Callable[[Settings], Settings]] = {
     "stylegan-v": lambda settings: settings,
     "stylegan2": _stylegan2,
     "mocogan": _mocogan,
     "mocogan-stylegan2": _mocogan_stylegan2,
+    "digan": _digan,
 }
 
 

@@ -32,8 +32,18 @@ def _mocogan_stylegan2() -> Baseline:
     return Baseline(MocoganStylegan2, MocoganStylegan2Videos)
 
 
+def _digan() -> Baseline:
+    from styleganv.baselines.digan import DiganGenerator, DiganVideos
+
+    return Baseline(DiganGenerator, DiganVideos)
+
+
 #: Each kind by name, imported when it is asked for.
-BASELINES: dict[str, Callable[[], Baseline]] = {"mocogan": _mocogan, "mocogan-stylegan2": _mocogan_stylegan2}
+BASELINES: dict[str, Callable[[], Baseline]] = {
+    "mocogan": _mocogan,
+    "mocogan-stylegan2": _mocogan_stylegan2,
+    "digan": _digan,
+}
 
 
 def build(kind: str, **arguments: Any) -> nn.Module:

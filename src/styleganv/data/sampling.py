@@ -72,3 +72,24 @@ def draw_fake_times(
     length = min(length, longest)
     offsets = draw_offsets(random, num_frames, length, max_span)
     return offsets + random.uniform(0, length - 1 - offsets[-1])
+
+
+def draw_pair_offsets(random: np.random.Generator, length: int, max_span: int) -> np.ndarray:
+    """Two different frames `[2]` of a window of up to `max_span + 1`, counted from its first, in order (DIGAN).
+
+    One is of Beta(1, 2), which is early in the window, the other of Beta(2, 1), which is late, so that gaps are mostly
+    long and frames of all times are seen alike.
+    """
+    span = min(length - 1, max_span)
+    early, late = sorted(int(min(random.beta(a, 3 - a) * (span + 1), span)) for a in (1, 2))
+    if early == late:
+        early, late = (early, late + 1) if late < span else (early - 1, late)
+    return np.array([early, late], dtype=np.int64)
+
+
+def draw_real_pair(random: np.random.Generator, num_frames: int, length: int, max_span: int) -> np.ndarray:
+    """Frame numbers `[2]` of a real pair: a window anywhere in a video of `length` frames, and two of its frames."""
+    if num_frames != 2:
+        raise ValueError(f"a pair has 2 frames, not {num_frames}")
+    offsets = draw_pair_offsets(random, length, max_span)
+    return offsets + random.integers(max(1, length - max_span))

@@ -87,6 +87,7 @@ class Discriminator(nn.Module):
         *,
         num_frames: int = 3,
         num_classes: int = 0,
+        in_channels: int = 3,
         channel_base: int = 16384,
         channel_max: int = 512,
         condition: Condition = "modulate+project",
@@ -97,6 +98,7 @@ class Discriminator(nn.Module):
 
         Args:
             num_frames: T, frames a clip; 2 or 3 are enough, 1 judges images.
+            in_channels: of a frame; more than colours where a frame carries other things too.
             condition: how gaps (and class) enter: modulating every block and projected at the end (the
                 paper), projected only (the released code), or not at all (ablation: hurts).
             max_gap: largest distance of neighbouring frames told apart, in frames.
@@ -119,7 +121,7 @@ class Discriminator(nn.Module):
         inputs = list(nominal)
         outputs[self.join] = max(1, nominal[self.join] // 2) if num_frames > 1 else nominal[self.join]
         inputs[self.join] = outputs[self.join] * num_frames
-        self.from_rgb = Conv2d(3, nominal[0], 1)
+        self.from_rgb = Conv2d(in_channels, nominal[0], 1)
         self.blocks = nn.ModuleList(
             [DiscriminatorBlock(inputs[i], nominal[i], outputs[i + 1], modulation_dim) for i in range(len(levels) - 1)]
         )

@@ -31,10 +31,17 @@ def _mocogan_stylegan2(settings: Settings, data: VideoDataset, device: torch.dev
     return build(settings, data, device)
 
 
+def _digan(settings: Settings, data: VideoDataset, device: torch.device) -> Trainer:
+    from styleganv.training.digan import DiganTrainer, build_networks
+
+    return DiganTrainer(settings, *build_networks(settings, data, device))
+
+
 #: Each kind of model; the files of the baselines are imported when they are asked for.
 TRAINERS: dict[str, Callable[[Settings, VideoDataset, torch.device], Trainer]] = {
     "stylegan-v": _gan,
     "stylegan2": _gan,
     "mocogan": _mocogan,
     "mocogan-stylegan2": _mocogan_stylegan2,
+    "digan": _digan,
 }

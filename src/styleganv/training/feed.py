@@ -4,7 +4,7 @@ Everything is a function of the seed and the clip's number, never of what was dr
 or another number of processes sees the same. Shapes: B clips, T frames a clip, S slots, K classes.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,8 +31,10 @@ class RealClips(Dataset[tuple[Tensor, Tensor, Tensor]]):
         seed: int,
         mirror: bool,
         conditional: bool,
+        draw: Callable[[np.random.Generator, int, int, int], np.ndarray] = draw_real_frames,
     ) -> None:
-        self.data = data
+        """`draw` chooses the frames of a clip, from random numbers, T, the video's length and `max_span`."""
+        self.data, self.draw = data, draw
         self.num_frames, self.max_span, self.seed, self.mirror = num_frames, max_span, seed, mirror
         self.conditional = conditional and data.num_classes > 0
         self.videos = [i for i, video in enumerate(data.videos) if video.num_frames >= num_frames]
@@ -41,7 +43,7 @@ class RealClips(Dataset[tuple[Tensor, Tensor, Tensor]]):
     def __getitem__(self, number: int) -> tuple[Tensor, Tensor, Tensor]:
         video = self.videos[self.order[number]]
         random = clip_random(self.seed, REAL, number)
-        times = draw_real_frames(random, self.num_frames, self.data.videos[video].num_frames, self.max_span)
+        times = self.draw(random, self.num_frames, self.data.videos[video].num_frames, self.max_span)
         frames = self.data.read(video, times)
         if self.mirror and random.random() < 0.5:
             frames = np.ascontiguousarray(frames[..., ::-1])
@@ -97,11 +99,12 @@ def real_batches(
 
 @dataclass(frozen=True)
 class FakeInputs:
-    """Inputs of B fake clips: z `[B, Z]`, times `[B, T]` float64, slot noise, label `[B, K]` or None."""
+    """Inputs of B fake clips: z `[B, Z]`, times `[B, T]` float64, motion noise (slot noise, or as the model takes it),
+    label `[B, K]` or None."""
 
     z: Tensor
     times: Tensor
-    noise: "ClipNoise"
+    noise: "ClipNoise | Tensor"
     label: Tensor | None
 
 

@@ -23,6 +23,7 @@ from styleganv.training.feed import FakeInputs, RealClips, fake_inputs
 from styleganv.training.losses import discriminator_loss, generator_loss, r1_penalty, r1_penalty_clip_by_clip
 from styleganv.training.trainer import Trainer
 from styleganv.video_generator import VideoGenerator
+from styleganv.video_model import VideoModel
 
 CPU = torch.device("cpu")
 GENERATOR_PHASE, DISCRIMINATOR_PHASE = 0, 1
@@ -75,7 +76,7 @@ class GanTrainer(Trainer):
     kind = STYLEGAN_V
 
     def __init__(self, settings: Settings, generator: Generator, discriminator: Discriminator) -> None:
-        super().__init__(settings, generator.synthesis.constant.device)
+        super().__init__(settings, next(generator.parameters()).device)
         training, pixels = settings.training, generator.height * generator.width
         self.generator, self.discriminator = generator, discriminator
         self.generator.synthesis.checkpointing = self.discriminator.checkpointing = training.checkpointing
@@ -193,7 +194,7 @@ class GanTrainer(Trainer):
     def saved(self) -> Generator:
         return self.generator_ema
 
-    def videos(self, data: VideoDataset) -> VideoGenerator:
+    def videos(self, data: VideoDataset) -> VideoModel:
         return VideoGenerator(self.generator_ema, fps=data.fps, class_names=data.class_names, device=self.device)
 
     def state_parts(self) -> dict[str, Any]:

@@ -143,6 +143,7 @@ def _run(trainer: Trainer, data: VideoDataset, out: Path, settings: Settings) ->
         seed=training.seed,
         mirror=training.mirror,
         conditional=training.conditional,
+        draw=trainer.draw,
     )
     first = distributed.rank() == 0
     try:

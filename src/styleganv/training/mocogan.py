@@ -7,7 +7,7 @@ Shapes: B clips of this process, T frames a clip.
 """
 
 from copy import deepcopy
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -119,7 +119,8 @@ class MocoganTrainer(Trainer):
             num_slots=clips.num_frames,
             device=self.device,
         )
-        return Clip(self.generator(inputs.z, inputs.noise.slots, inputs.label), inputs.times, inputs.label)
+        slots = cast(ClipNoise, inputs.noise).slots
+        return Clip(self.generator(inputs.z, slots, inputs.label), inputs.times, inputs.label)
 
     def _judge(self, clip: Clip, numbers: list[int], purpose: int) -> tuple[Tensor, Tensor]:
         """Logits of a frame of each clip, and of the clips."""

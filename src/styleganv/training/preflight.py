@@ -56,6 +56,8 @@ def check_settings(settings: Settings) -> None:
         raise StyleganvError("--model stylegan2 makes images: set --motion none and --frames 1.")
     if model.kind in ("mocogan", "mocogan-stylegan2"):
         _check_mocogan(settings)
+    if model.kind == "digan" and training.frames != 2:
+        raise StyleganvError(f"--model digan compares two frames: set --frames 2 instead of {training.frames}.")
     if (model.motion == "none") != (training.frames == 1):
         raise StyleganvError("--motion none and --frames 1 (a model of images) need each other: set both or neither.")
     world = distributed.world_size()

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from styleganv import distributed
 from styleganv.clip import Clip
 from styleganv.data.dataset import VideoDataset
+from styleganv.data.sampling import draw_real_frames
 from styleganv.recipes import Settings
 from styleganv.training.feed import RealClips
 from styleganv.video_model import VideoModel
@@ -24,11 +25,13 @@ class Trainer(ABC):
 
     Attributes:
         kind: of model, as its folder says.
+        draw: chooses the frames of a real clip, as `RealClips` wants it.
         step: steps done.
         finite: whether all gradients so far were.
     """
 
     kind: str
+    draw = staticmethod(draw_real_frames)
 
     def __init__(self, settings: Settings, device: torch.device) -> None:
         self.settings, self.device = settings, device

@@ -1,0 +1,245 @@
+"""DIGAN: its parts by hand, what it learns, resumption, sampling, and the whole way by commands."""
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from safetensors.torch import load_file
+
+from styleganv import noise
+from styleganv.baselines.digan import RANK, DiganGenerator, DiganVideos, LowRankLayer
+from styleganv.cli import main
+from styleganv.data.dataset import VideoDataset, write_dataset
+from styleganv.data.sampling import draw_pair_offsets, draw_real_pair
+from styleganv.data.shapes import make_shapes
+from styleganv.errors import StyleganvError
+from styleganv.models.folder import save_model
+from styleganv.recipes import AugmentSettings, ModelSettings, Settings, TrainingSettings, of_kind
+from styleganv.training.build import build_trainer
+from styleganv.training.checkpoint import load_checkpoint
+from styleganv.training.digan import DiganTrainer, PairDiscriminator
+from styleganv.training.feed import RealClips, real_batches
+from styleganv.training.loop import resume, train
+from styleganv.video_generator import load
+
+CPU = torch.device("cpu")
+SMALL = dict(z_dim=16, w_dim=16, channel_base=128, channel_max=8, motion_dim=16)
+
+
+@pytest.fixture
+def small(tiny: Settings) -> Settings:
+    return of_kind(tiny, "digan")
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory: pytest.TempPathFactory) -> DiganVideos:
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("digan") / "model"
+    generator = DiganGenerator(64, 64, num_classes=3, **SMALL)
+    data = {"fps": 25.0, "class_names": ["a", "b", "c"]}
+    save_model(folder, generator, kind="digan", data=data, training={})
+    loaded = load(folder, device="cpu")
+    assert isinstance(loaded, DiganVideos)
+    return loaded
+
+
+@settings(max_examples=200, deadline=None)
+@given(seed=st.integers(0, 2**32), length=st.integers(2, 100), max_span=st.integers(1, 64))
+def test_every_pair_lies_in_its_window(seed: int, length: int, max_span: int) -> None:
+    early, late = draw_pair_offsets(np.random.default_rng(seed), length, max_span)
+    assert 0 <= early < late <= min(length - 1, max_span)
+    pair = draw_real_pair(np.random.default_rng(seed), 2, length, max_span)
+    assert 0 <= pair[0] < pair[1] < length and pair[1] - pair[0] == late - early
+
+
+def test_pairs_are_as_the_two_beta_distributions_would_have_them() -> None:
+    """Over a window of length 1: frames of all times alike, and the gap |a − b| has mean 2/5 (by integration)."""
+    random = np.random.default_rng(0)
+    pairs = np.stack([draw_pair_offsets(random, 1000, 999) for _ in range(8000)])
+    histogram = np.histogram(pairs, bins=10, range=(0, 1000))[0]
+    assert abs(histogram - 1600).max() < 150
+    assert np.diff(pairs).mean() / 1000 == pytest.approx(0.4, abs=0.01)
+    starts = np.array([draw_real_pair(random, 2, 12, 1)[0] for _ in range(5500)])
+    assert abs(np.bincount(starts, minlength=11) - 500).max() < 100
+
+
+def test_kernels_are_modulated_by_a_matrix_of_low_rank() -> None:
+    torch.manual_seed(0)
+    layer, w = LowRankLayer(24, 32, 16), torch.randn(2, 16)
+    kernel = layer.kernel(w)
+    assert torch.allclose(kernel.square().sum(dim=2), torch.tensor(2.0), atol=1e-4)  # a unit gain for leaky ReLU
+    factors = (w @ layer.affine.weight.T / 4).double()
+    u, v = factors[:, : 32 * RANK].reshape(2, 32, RANK), factors[:, 32 * RANK :].reshape(2, RANK, 24)
+    expected = layer.weight * (1 + u @ v / math.sqrt(10))
+    expected = expected / expected.norm(dim=2, keepdim=True) * math.sqrt(2)
+    torch.testing.assert_close(kernel.double(), expected, atol=1e-5, rtol=1e-4)
+
+
+def test_frames_are_of_a_function_of_place_and_time() -> None:
+    torch.manual_seed(0)
+    net = DiganGenerator(36, 64, **SMALL).double()
+    z, motion = torch.randn(2, 16).double(), torch.randn(2, 16).double()
+    times = torch.tensor([[0.0, 1.0, 1.001, 15.0]] * 2).double()
+    frames = net(z, times, motion)
+    assert frames.shape == (2, 4, 3, 36, 64)
+    # At time 0 motion has no say yet; later it has, and little time makes little change.
+    other = net(z, times, torch.randn(2, 16).double())
+    torch.testing.assert_close(frames[:, 0], other[:, 0])
+    assert (frames[:, 3] - other[:, 3]).std() > 0.01
+    assert (frames[:, 1] - frames[:, 2]).abs().max() < 0.01 < (frames[:, 0] - frames[:, 3]).std()
+
+
+def test_one_discriminator_sees_pair_and_gap_the_other_one_frame() -> None:
+    torch.manual_seed(0)
+    judges = PairDiscriminator(16, 16, window=15, channel_base=128, channel_max=8, condition_dim=16)
+    frames = torch.randn(3, 2, 3, 16, 16, requires_grad=True)
+    for gap, seen in ((3, 1), (4, 0)):
+        times = torch.tensor([[5.0, 5.0 + gap]]).expand(3, 2)
+        assert judges(frames, times).shape == (6,)
+        (pair,) = torch.autograd.grad(judges.judge_pair(frames, times, None).sum(), frames)
+        (frame,) = torch.autograd.grad(judges.judge_frame(frames, times, None).sum(), frames)
+        assert (pair.abs().sum(dim=(0, 2, 3, 4)) > 0).all()
+        assert frame[:, seen].abs().sum() > 0 and not frame[:, 1 - seen].any()
+        moved = judges(frames, times + 2 * torch.tensor([0.0, 1.0])) - judges(frames, times)
+        assert (moved[:3].abs() > 1e-6).all() and not moved[3:].any()
+
+
+def test_r1_is_that_of_each_discriminator(shapes: Path, small: Settings) -> None:
+    trainer = build_trainer(small, VideoDataset(shapes), CPU)
+    assert isinstance(trainer, DiganTrainer)
+    frames, times = torch.randn(1, 2, 3, 16, 16, requires_grad=True), torch.tensor([[0.0, 3.0]])
+    judges = trainer.discriminator
+    expected = []
+    for judge in (judges.judge_pair, judges.judge_frame):  # type: ignore[attr-defined]
+        (slope,) = torch.autograd.grad(judge(frames, times, None).sum(), frames)
+        expected.append(slope.square().sum())
+    torch.testing.assert_close(trainer._r1_penalty(frames, times, None), torch.stack(expected))
+
+
+def test_parts_of_a_batch_learn_what_the_whole_does_with_classes_too(tmp_path: Path, small: Settings) -> None:
+    frames = np.random.default_rng(0).integers(0, 256, (4, 20, 64, 64, 3), dtype=np.uint8)
+    videos = [(f"video{i}", frames[i], i % 2, {}) for i in range(4)]
+    write_dataset(tmp_path / "two.zip", videos, height=64, width=64, fps=25, class_names=["a", "b"])
+    data, after = VideoDataset(tmp_path / "two.zip"), []
+    for changes in (dict(), dict(micro_batch=4), dict(micro_batch=4, checkpointing=True)):
+        trainer = build_trainer(replace(small, training=replace(small.training, **changes)), data, CPU)
+        clips = RealClips(data, num_frames=2, max_span=15, seed=0, mirror=False, conditional=True, draw=trainer.draw)
+        batches = real_batches(clips, first=0, batch=8, rank=0, world_size=1, workers=0, device=CPU)
+        trainer.train_step(clips, next(batches))
+        gradients = {name: p.grad for name, p in trainer.generator.named_parameters()}  # type: ignore[attr-defined]
+        assert gradients["mapping.embed.weight"].any() and gradients["motion.code.embed.weight"].any()
+        assert gradients["synthesis.grids.1.waves.phase"].any()
+        after.append(gradients)
+    for other in after[1:]:
+        for name, value in after[0].items():
+            torch.testing.assert_close(other[name], value, rtol=1e-3, atol=1e-4 * float(value.abs().max()), msg=name)
+
+
+def nearest(a: NDArray, b: NDArray) -> float:
+    """Mean over the frames of `a [N, H, W, 3]` of the root mean square to the nearest of `b`, in levels of 255."""
+    a, b = (x.reshape(len(x), -1).astype(np.float64) for x in (a, b))
+    return float(np.sqrt(((a[:, None] - b[None]) ** 2).mean(axis=2)).min(axis=1).mean())
+
+
+def test_four_clips_are_learned(tmp_path: Path) -> None:
+    """In 400 steps to about 28 levels, from 70 and more; a single picture, the mean of all, is 37 from the data."""
+    make_shapes(tmp_path / "four.zip", num_videos=4, num_frames=16, resolution=(16, 16))
+    data = VideoDataset(tmp_path / "four.zip")
+    recipe = Settings(
+        model=ModelSettings(z_dim=16, w_dim=16, channel_base=512, channel_max=24, motion_dim=32),
+        training=TrainingSettings(batch=4, lr=0.01, precision="float32", workers=0, ema_half_life=80),
+        augment=AugmentSettings(augment="none"),
+    )
+    trainer = build_trainer(of_kind(recipe, "digan"), data, CPU)
+    clips = RealClips(data, num_frames=2, max_span=15, seed=0, mirror=False, conditional=False, draw=trainer.draw)
+    batches = real_batches(clips, first=0, batch=4, rank=0, world_size=1, workers=0, device=CPU)
+    real = np.stack([data.read(i, np.arange(16)) for i in range(4)]).transpose(0, 1, 3, 4, 2)
+
+    def generated() -> NDArray:
+        return np.stack([trainer.videos(data).sample(seed=i, seconds=16 / data.fps) for i in range(8)])
+
+    def apart(fake: NDArray) -> tuple[float, float]:
+        fakes, reals = fake.reshape(-1, 16, 16, 3), real.reshape(-1, 16, 16, 3)
+        return nearest(fakes, reals), nearest(reals, fakes)
+
+    assert min(apart(generated())) > 60
+    for _ in range(400):
+        trainer.train_step(clips, next(batches))
+    learned = generated()
+    assert max(apart(learned)) < 32, apart(learned)
+    moved, should = (np.abs(x[:, -1].astype(float) - x[:, 0]).mean() for x in (learned, real))
+    assert 0.5 < moved / should < 2, (moved, should)
+
+
+def test_a_resumed_run_is_the_unstopped_one(shapes: Path, small: Settings, tmp_path: Path) -> None:
+    def until(clips: int) -> Settings:
+        return replace(small, training=replace(small.training, clips=clips))
+
+    train(shapes, tmp_path / "whole", until(32))
+    train(shapes, tmp_path / "halves", until(16))
+    resume(tmp_path / "halves", settings=until(32))
+    whole, halves = (load_checkpoint(tmp_path / run / "checkpoint.pt") for run in ("whole", "halves"))
+    for part in ("generator", "discriminator", "generator_ema"):
+        for name, value in whole[part].items():
+            assert torch.equal(value, halves[part][name]), (part, name)
+    whole, halves = (load_file(tmp_path / run / "model" / "model.safetensors") for run in ("whole", "halves"))
+    assert all(torch.equal(whole[name], halves[name]) for name in whole)
+    assert whole["mapping.w_mean"].any()
+
+
+def test_a_frame_is_the_same_however_it_is_asked_for(videos: DiganVideos) -> None:
+    whole = videos.sample(seed=1, seconds=2, fps=50)
+    assert len(whole) == 100 and (whole[0] != whole[-1]).any()
+    np.testing.assert_array_equal(videos.sample(seed=1, seconds=2), whole[::2])
+    np.testing.assert_array_equal(videos.sample(seed=1, start=0.22, seconds=0.3, fps=50), whole[11:26])
+    np.testing.assert_array_equal(videos.sample(seed=1, start=1.1, seconds=0.01)[0], whole[55])
+    label = videos.class_of(1)
+    np.testing.assert_array_equal(videos.sample(seed=1, motion_seed=1, seconds=0.2, label=label), whole[:10:2])
+    for other in (dict(motion_seed=2), dict(seed=2), dict(label=(label + 1) % 3), dict(psi=0.5)):
+        assert (videos.sample(**({"seed": 1, "start": 1.0, "seconds": 0.04} | other))[0] != whole[50]).any(), other
+
+
+def test_frames_are_those_of_the_network(videos: DiganVideos) -> None:
+    sampled = videos.sample(seed=3, motion_seed=4, start=0.4, seconds=0.8, label="b")
+    z, motion = (torch.from_numpy(noise.normal(s, stream, 0, 16))[None] for s, stream in ((3, 1), (4, 2)))
+    times = torch.arange(10, 30, dtype=torch.float64)[None]
+    with torch.no_grad():
+        frames = videos.generator(z, times, motion, torch.eye(3)[[1]])[0].permute(0, 2, 3, 1)
+    assert np.abs(sampled - (frames * 127.5 + 127.5).clamp(0, 255).numpy()).max() <= 0.5 + 127.5e-4
+
+
+def test_contents_truncate_to_one_and_half_precision_is_near(videos: DiganVideos) -> None:
+    mean = [videos.sample(seed=seed, motion_seed=0, seconds=0.04, psi=0, label="a") for seed in (1, 2)]
+    np.testing.assert_array_equal(*mean)
+    half = DiganVideos(videos.generator, fps=25, class_names=["a", "b", "c"], device="cpu", precision="bfloat16")
+    a, b = (each.sample(seed=1, seconds=0.4).astype(float) for each in (videos, half))
+    assert 0 < np.abs(a - b).mean() < 0.05 * a.std()
+
+
+def test_more_than_two_frames_are_refused(shapes: Path, small: Settings, tmp_path: Path) -> None:
+    with pytest.raises(StyleganvError, match="--frames 2"):
+        train(shapes, tmp_path / "run", replace(small, training=replace(small.training, frames=3)))
+
+
+def test_the_whole_way_by_commands(shapes: Path, tmp_path: Path) -> None:
+    run, flags = tmp_path / "run", "--channel-base 128 --channel-max 8 --z-dim 16 --w-dim 16 --motion-dim 16"
+
+    def command(*words: object) -> None:
+        main([str(word) for word in words])
+
+    command("train", shapes, "--out", run, "--model", "digan", "--clips", 16, "--batch", 8, *flags.split())
+    command("generate", run, "--out", tmp_path / "grid", "--seeds", "0-1", "--seconds", 0.4, "--format", "grid")
+    assert list((tmp_path / "grid").iterdir())
+    told = tmp_path / "evaluation.json"
+    command("evaluate", "--real", shapes, "--fake", run, "--clips", 4, "--json", told)
+    assert "frechet_efficientnet" in told.read_text()
+    command("diagnose", run, "--videos", 2, "--frames", 16, "--out", tmp_path / "page.html", "--json", tmp_path / "n")
+    found = {one["key"]: one["value"] for one in json.loads((tmp_path / "n").read_text())["diagnostics"]}
+    assert found["drift_hour"] is not None and found["slot_jump"] is None
