@@ -15,7 +15,7 @@ import yaml
 from styleganv.errors import StyleganvError
 from styleganv.files import written_whole
 
-Kind = Literal["stylegan-v", "stylegan2"]
+Kind = Literal["stylegan-v", "stylegan2", "videogpt"]
 
 
 @dataclass(frozen=True)
@@ -223,8 +223,21 @@ def _stylegan2(settings: Settings) -> Settings:
     )
 
 
+def _videogpt(settings: Settings) -> Settings:
+    """VideoGPT: 16 consecutive frames, no augmentation."""
+    return replace(
+        settings,
+        training=replace(settings.training, frames=16, max_span=15, lr=0.0003),
+        augment=replace(settings.augment, augment="none"),
+    )
+
+
 #: What each kind of model changes in a preset.
-KINDS: dict[str, Callable[[Settings], Settings]] = {"stylegan-v": lambda settings: settings, "stylegan2": _stylegan2}
+KINDS: dict[str, Callable[[Settings], Settings]] = {
+    "stylegan-v": lambda settings: settings,
+    "stylegan2": _stylegan2,
+    "videogpt": _videogpt,
+}
 
 
 def save_settings(settings: Settings, path: Path) -> None:

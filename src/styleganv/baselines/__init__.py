@@ -20,8 +20,14 @@ class Baseline:
     videos: Callable[..., VideoModel]
 
 
+def _videogpt() -> Baseline:
+    from styleganv.baselines.videogpt import VideoGpt, VideoGptVideos
+
+    return Baseline(VideoGpt, VideoGptVideos)
+
+
 #: Each kind by name, imported when it is asked for.
-BASELINES: dict[str, Callable[[], Baseline]] = {}
+BASELINES: dict[str, Callable[[], Baseline]] = {"videogpt": _videogpt}
 
 
 def build(kind: str, **arguments: Any) -> nn.Module:

@@ -19,8 +19,15 @@ def _gan(settings: Settings, data: VideoDataset, device: torch.device) -> Traine
     return GanTrainer(settings, *build_networks(settings, data, device))
 
 
+def _videogpt(settings: Settings, data: VideoDataset, device: torch.device) -> Trainer:
+    from styleganv.training.videogpt import VideoGptTrainer, build_network
+
+    return VideoGptTrainer(settings, build_network(settings, data, device), device)
+
+
 #: Each kind of model; the files of the baselines are imported when they are asked for.
 TRAINERS: dict[str, Callable[[Settings, VideoDataset, torch.device], Trainer]] = {
     "stylegan-v": _gan,
     "stylegan2": _gan,
+    "videogpt": _videogpt,
 }
