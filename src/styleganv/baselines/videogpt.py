@@ -46,7 +46,7 @@ class AxialAttention(nn.Module):
             q, k, v = _heads(into(rows.flatten(0, 2)), AXIAL_HEADS)
             seen = out(_joined(F.scaled_dot_product_attention(q, k, v)))
             attended.append(seen.view_as(rows).movedim(3, axis))
-        return sum(attended).movedim(-1, 1)  # type: ignore[union-attr]
+        return sum(attended).movedim(-1, 1)
 
 
 def _heads(qkv: Tensor, heads: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -34,10 +34,17 @@ def video(
     step: float = 1.0,
     psi: float = 1.0,
 ) -> NDArray[np.uint8]:
-    """`count` frames `[T, 3, H, W]`, `step` frames of the data's clock apart, from the time `start` (frames) on."""
+    """`count` frames `[T, 3, H, W]`, `step` frames of the data's clock apart, from the time `start` (frames) on.
+
+    A model without other frame rates makes all the frames from the first to the last; its steps are whole.
+    """
+    if not model.any_rate and step > 1:
+        every = video(model, content, motion, start=start, count=int((count - 1) * step) + 1, psi=psi)
+        return every[np.arange(count) * int(step)]
     rate = model.fps / step
+    motion_seed = None if motion == content else motion  # the content's own, which every model has
     frames = model.sample(
-        seed=content, motion_seed=motion, start=start / model.fps, seconds=count / rate, fps=rate, psi=psi
+        seed=content, motion_seed=motion_seed, start=start / model.fps, seconds=count / rate, fps=rate, psi=psi
     )
     return frames.transpose(0, 3, 1, 2)
 

@@ -63,6 +63,8 @@ def train(
             )
         start = None
         if finetune is not None:
+            if settings.model.kind not in ("stylegan-v", "stylegan2"):
+                raise StyleganvError(f"--model {settings.model.kind} cannot start from a model: leave out --finetune.")
             start, _ = load_generator(finetune)
             settings = _as_trained(settings, start)
         if start is None:

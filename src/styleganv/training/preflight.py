@@ -51,6 +51,8 @@ def check_settings(settings: Settings) -> None:
         raise StyleganvError(f"--motion-dim {model.motion_dim} is odd: give an even number (sines and cosines).")
     if model.kind == "stylegan2" and model.motion != "none":
         raise StyleganvError("--model stylegan2 makes images: set --motion none and --frames 1.")
+    if model.kind == "videogpt":
+        _check_videogpt(settings)
     if (model.motion == "none") != (training.frames == 1):
         raise StyleganvError("--motion none and --frames 1 (a model of images) need each other: set both or neither.")
     world = distributed.world_size()
@@ -64,6 +66,24 @@ def check_settings(settings: Settings) -> None:
         raise StyleganvError(
             f"--micro-batch {micro} does not divide the {local} clips of a process: choose a divisor of {local}."
         )
+
+
+def _check_videogpt(settings: Settings) -> None:
+    training = settings.training
+    if training.frames % 4 or training.frames < 16:
+        raise StyleganvError(
+            f"--model videogpt needs clips of 16 frames or more, a multiple of 4: set --frames 16 instead of "
+            f"{training.frames}."
+        )
+    if training.max_span != training.frames - 1:
+        raise StyleganvError(
+            f"--model videogpt learns from consecutive frames: set --max-span {training.frames - 1} for "
+            f"--frames {training.frames}."
+        )
+    if settings.augment.augment != "none":
+        raise StyleganvError("--model videogpt has no augmentation: set --augment none.")
+    if training.checkpointing:
+        raise StyleganvError("--model videogpt has no --checkpointing: leave it out, and lower --micro-batch instead.")
 
 
 def check_data(settings: Settings, data: VideoDataset) -> list[str]:
@@ -129,7 +149,7 @@ def rehearse(settings: Settings, data: VideoDataset, clips: RealClips, device: t
     world, rank, batch = distributed.world_size(), distributed.rank(), settings.training.batch
     real = next(real_batches(clips, first=0, batch=batch, rank=rank, world_size=world, workers=0, device=device))
     seconds = []
-    for _ in range(3):  # the first, with R1, also sets the machine up
+    for trainer.progress in (0.0, 0.25, 1.0):  # the first, with R1, also sets the machine up; all stages are tried
         started = time.monotonic()
         trainer.train_step(clips, real)
         if device.type == "cuda":
