@@ -37,6 +37,9 @@ class AxialAttention(nn.Module):
         super().__init__()
         self.inputs = nn.ModuleList(nn.Linear(width, 3 * width, bias=False) for _ in range(3))
         self.outputs = nn.ModuleList(nn.Linear(width, width) for _ in range(3))
+        for out in self.outputs:  # a residual block begins as the identity, which hundreds of steps are saved by
+            nn.init.zeros_(out.weight)
+            nn.init.zeros_(out.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         x = x.movedim(1, -1)
@@ -119,12 +122,12 @@ class VqVae(nn.Module):
             nn.Conv3d(3, width, 4, stride=2, padding=1), nn.ReLU(),
             nn.Conv3d(width, width, 4, stride=2, padding=1), nn.ReLU(),
             nn.Conv3d(width, width, 3, padding=1),
-            *blocks[:RESIDUAL_BLOCKS], *_activated(width), nn.Conv3d(width, dim, 1),
+            *blocks[:RESIDUAL_BLOCKS], nn.ReLU(), nn.Conv3d(width, dim, 1),
         )  # fmt: skip
         self.codebook = Codebook(num_codes, dim)
         self.decoder = nn.Sequential(
             nn.Conv3d(dim, width, 1),
-            *blocks[RESIDUAL_BLOCKS:], *_activated(width),
+            *blocks[RESIDUAL_BLOCKS:], nn.ReLU(),
             nn.ConvTranspose3d(width, width, 4, stride=2, padding=1), nn.ReLU(),
             nn.ConvTranspose3d(width, 3, 4, stride=2, padding=1),
         )  # fmt: skip
