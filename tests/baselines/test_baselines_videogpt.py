@@ -217,32 +217,29 @@ def test_what_it_cannot_do_is_refused(asked: dict[str, Any], told: str, videos: 
 
 
 def test_four_clips_are_learned_by_heart(tmp_path: Path, small: Settings) -> None:
-    """Reconstructed within 12 grey levels (rms), each code almost certain, and samples are these clips again."""
+    """Reconstructed within 17 grey levels (the mean picture is 35 away, another clip 39), each code almost certain,
+    and six of eight samples are one of the clips again (within 22), three or four of them in all."""
     make_shapes(tmp_path / "four.zip", num_videos=4, num_frames=16, resolution=(16, 16), seed=3)
-    settings = replace(with_training(small, batch=4, lr=0.003), model=replace(small.model, channel_max=32))
+    settings = replace(with_training(small, batch=4, lr=0.004), model=replace(small.model, channel_max=32))
     trainer, batch = built(settings, tmp_path / "four.zip")
-    real, clips, steps = batch(0), None, 160
+    real, steps = batch(0), 500
     for step in range(steps):
         trainer.progress = step / steps
-        trainer.train_step(clips, real)  # type: ignore[arg-type]
-        if trainer.stage == 1:
-            trainer.read_statistics()
-    likelihood = trainer.read_statistics()["loss_gpt"]
+        trainer.train_step(None, real)  # type: ignore[arg-type]
     assert trainer.stage == 2 and not trainer.net.transformer.training
-    frames = (real.frames.float() / 255 - 0.5).transpose(1, 2)
-    net = trainer.net
+    net, frames = trainer.net, (real.frames.float() / 255 - 0.5).transpose(1, 2)
     with torch.no_grad():
         codes = net.vqvae.encode(frames)
         shown = net.vqvae.decode(codes, net.shape)
-        loss = torch.nn.functional.cross_entropy(net.transformer(codes, codes[:, 0] * 0).flatten(0, 1), codes.flatten())
-    apart = float((shown - frames).square().mean().sqrt()) * 255
-    clip_numbers = real.frames.permute(0, 1, 3, 4, 2).numpy()
-    made = [trainer.videos(VideoDataset(tmp_path / "four.zip")).sample(seed=s, seconds=CLIP) for s in range(8)]
-    found = [nearest(video, clip_numbers) for video in made]
-    print(apart, likelihood, float(loss), found, nearest(clip_numbers[0], clip_numbers[1:]))
-    assert apart < 12
-    assert loss < 0.3 < 2 < math.log(net.transformer.num_codes)
-    assert np.mean([distance < 15 for distance, _ in found]) > 0.7 and len({clip for _, clip in found}) > 1
+        logits = net.transformer(codes, torch.zeros(4, dtype=torch.long))
+    clips = real.frames.permute(0, 1, 3, 4, 2).numpy()
+    assert min(nearest(clips[i], np.delete(clips, i, axis=0))[0] for i in range(4)) > 39
+    assert (shown - frames).square().mean().sqrt() * 255 < 17
+    assert torch.nn.functional.cross_entropy(logits.flatten(0, 1), codes.flatten()) < 0.1
+    made = trainer.videos(VideoDataset(tmp_path / "four.zip"))
+    found = [nearest(made.sample(seed=seed, seconds=CLIP), clips) for seed in range(8)]
+    known = [clip for distance, clip in found if distance < 22]
+    assert len(known) >= 6 and len(set(known)) >= 3, found
 
 
 def nearest(video: NDArray, clips: NDArray) -> tuple[float, int]:
@@ -296,6 +293,7 @@ def test_a_run_that_was_interrupted_in_either_stage_goes_on_bit_for_bit(
             signal.raise_signal(signal.SIGTERM)
 
     with monkeypatch.context() as patched:
+        patched.setattr("styleganv.training.loop.rehearse", lambda *_: "")  # no signals there
         patched.setattr(VideoGptTrainer, "train_step", step)
         with pytest.raises(InterruptedTraining):
             train(shapes, tmp_path / "parts", settings)
@@ -328,8 +326,7 @@ def test_by_time_each_stage_has_half_and_the_second_stays(
             signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr(VideoGptTrainer, "train_step", step)
-    rehearsed = "styleganv.training.loop.rehearse"
-    monkeypatch.setattr(rehearsed, lambda *_: "")
+    monkeypatch.setattr("styleganv.training.loop.rehearse", lambda *_: "")
     settings = with_training(small, clips=10_000, minutes=6.0)
     with pytest.raises(InterruptedTraining):
         train(shapes, tmp_path / "run", settings)
