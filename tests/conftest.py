@@ -20,7 +20,7 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def tiny() -> Settings:
     """Networks of a few channels, two steps of eight clips, float32."""
     return Settings(

@@ -7,31 +7,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from styleganv.interop.released import our_discriminator_name, our_generator_name
 from styleganv.models import Discriminator, Generator
 
 FOLDER = Path(__file__).resolve().parents[2] / "shared" / "reference"
 NAMES = ["stylegan_v_32_k3", "stylegan_v_64_k2_c4"]
-
-# Released parameter name -> ours; blocks are named by resolution there and numbered here.
-GENERATOR_NAMES = [
-    (r"^mapping\.w_avg$", "mapping.w_mean"),
-    (r"^mapping\.fc(\d+)\.", r"mapping.layers.\1."),
-    (r"^synthesis\.motion_encoder\.conv\.", "motion.convs."),
-    (r"^synthesis\.motion_encoder\.time_encoder\.periods_predictor\.", "motion.encoding.period."),
-    (r"^synthesis\.motion_encoder\.time_encoder\.phase_predictor\.", "motion.encoding.phase."),
-    (r"^synthesis\.motion_encoder\.time_encoder\.aligners_predictor\.", "motion.encoding.align."),
-    (r"^synthesis\.b4\.input\.input\.const$", "synthesis.constant"),
-    (r"\.torgb\.", ".to_rgb."),
-]
-DISCRIMINATOR_NAMES = [
-    (r"^time_encoder\.const_embed\.", "condition.embedding."),
-    (r"^mapping\.embed\.", "condition.embed."),
-    (r"^mapping\.fc(\d+)\.", r"condition.layers.\1."),
-    (r"^b4\.conv\.", "conv."),
-    (r"^b4\.fc\.", "dense."),
-    (r"^b4\.out\.", "out."),
-    (r"\.fromrgb\.", "."),
-]
 
 
 class Reference:
@@ -92,7 +72,9 @@ class Reference:
         found = {}
         for key, value in self.arrays.items():
             if key.startswith(prefix + "."):
-                name = self.our_name(prefix[-1], key[len(prefix) + 1 :])
+                name = key[len(prefix) + 1 :]
+                of_generator = prefix[-1] == "G"
+                name = our_generator_name(name) if of_generator else our_discriminator_name(name, self.resolution)
                 if name in shapes:
                     found[name] = value.reshape(shapes[name])
         return found
@@ -101,19 +83,3 @@ class Reference:
         """The reference gradients `loss/…` under our names."""
         prefix = f"{loss}/{'G' if isinstance(network, Generator) else 'D'}"
         return self.weights(prefix, network)
-
-    def our_name(self, network: str, name: str) -> str:
-        if network == "G":
-            name = (
-                re.sub(r"\bb(\d+)\.", lambda m: f"blocks.{int(m[1]).bit_length() - 3}.", name)
-                if "const" not in name
-                else name
-            )
-            for pattern, ours in GENERATOR_NAMES:
-                name = re.sub(pattern, ours, name)
-            return name
-        name = re.sub(r"^b\d+\.fromrgb\.", "from_rgb.", name)
-        for pattern, ours in DISCRIMINATOR_NAMES[:-1]:
-            name = re.sub(pattern, ours, name)
-        top = self.resolution.bit_length()
-        return re.sub(r"^b(\d+)\.", lambda m: f"blocks.{top - int(m[1]).bit_length()}.", name)

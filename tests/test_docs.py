@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import styleganv
-from styleganv.cli import main
+from styleganv.cli import VERBS, main
 from styleganv.data.shapes import draw_video, sample_factors
 from styleganv.recipes import PRESETS
 from styleganv.render import write_video
@@ -18,7 +18,6 @@ from styleganv.render import write_video
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 README = (ROOT / "README.md").read_text()
-VERBS = ("prepare", "inspect", "train", "generate", "evaluate", "diagnose", "demo")
 # What the documents' commands get besides, so that they end in seconds.
 TINY = {
     "clips": 16,

@@ -5,6 +5,7 @@ train, resume       data set → run with a model
 load, generate      model → videos
 evaluate            real videos, generated videos → distances
 diagnose            videos, real videos → motion report
+export, push, pull  model → ONNX or torch.export; model ↔ the hub
 Generator, Discriminator, Clip, VideoDataset, VideoGenerator, Settings    the parts
 """
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from styleganv.data.inspect import inspect
     from styleganv.data.prepare import prepare
     from styleganv.errors import StyleganvError
+    from styleganv.interop.export import export
+    from styleganv.interop.hub import pull, push
     from styleganv.metrics.diagnose import diagnose
     from styleganv.metrics.evaluate import evaluate
     from styleganv.models import Discriminator, Generator
@@ -37,6 +40,9 @@ _PLACES = {
     "VideoGenerator": "video_generator",
     "load": "video_generator",
     "generate": "video_files",
+    "export": "interop.export",
+    "pull": "interop.hub",
+    "push": "interop.hub",
     "diagnose": "metrics.diagnose",
     "evaluate": "metrics.evaluate",
     "Discriminator": "models",
@@ -56,10 +62,13 @@ __all__ = [
     "VideoGenerator",
     "diagnose",
     "evaluate",
+    "export",
     "generate",
     "inspect",
     "load",
     "prepare",
+    "pull",
+    "push",
     "resume",
     "train",
 ]

@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import tyro
 from tyro.conf import OmitArgPrefixes, Positional
@@ -250,6 +250,307 @@ def diagnose(
     print(f"Report: {out}")
 
 
+def edit(
+    model: Positional[Path],
+    /,
+    out: Path,
+    seed: str = "0",
+    motion_seed: str | None = None,
+    label: str | None = None,
+    psi: float = 1.0,
+    mix: str | None = None,
+    direction: str | None = None,
+    text: str | None = None,
+    clip: str = "openai/clip-vit-base-patch32",
+    text_steps: int = 100,
+    towards: str | None = None,
+    speed: float = 1.0,
+    remap: str | None = None,
+    seconds: float = 5.0,
+    fps: float | None = None,
+    start: float = 0.0,
+    beside: bool = False,
+    save: Path | None = None,
+    scale: int = 1,
+    quality: int = 18,
+    device: str | None = None,
+    precision: Literal["float32", "bfloat16"] = "float32",
+) -> None:
+    """Edit a video of a model: other content or motion, style mixing, directions, slow motion; all of it endless.
+
+    Wherever a seed is asked for, a file of latents will do: what --save or `styleganv project` wrote.
+
+    Args:
+        model: A model folder, or the folder of a run.
+        out: The video to write: .mp4, .gif or .webp.
+        seed: The content, and its motion.
+        motion_seed: Motion of another seed or file.
+        label: Class, by name or number, for a class-conditional model.
+        psi: Truncation: 1 is all variety, towards 0 the mean content.
+        mix: Another content at some layers, 0 the coarsest: "7:4-9"; several with ; between.
+        direction: Of `styleganv directions`: "FILE:NAME=2", in standard deviations, "…=2@0-3" at some layers; several
+            with ; between.
+        text: What the video shall show, such as "a green square"; needs styleganv[clip].
+        clip: The CLIP that understands the text: a folder, or a name on the Hugging Face hub.
+        text_steps: Of the search for it.
+        towards: Contents to go on to in the course of the video: "7" or "7,9".
+        speed: Of the motion: 0.25 is slow motion, 0 a still.
+        remap: Instead of --speed: where the motion is when, "0:0,2:1,3:0.5" (seconds of the video:of the motion).
+        seconds: Length.
+        fps: Frames a second; the data's where left out.
+        start: Where in the endless video to begin, in seconds.
+        beside: Show the original on the left.
+        save: Keep the edited latents in this file.
+        scale: Enlarge every pixel this many times.
+        quality: Of mp4 (CRF): 0 is lossless, 18 looks so, 51 is worst.
+        device: Such as cpu or cuda; the GPU, if there is one, where left out.
+        precision: Of convolutions; float32 gives the same video on every machine.
+    """
+    from styleganv.editing.edit import edit as run
+
+    print(
+        run(
+            model,
+            out,
+            seed=seed,
+            motion_seed=motion_seed,
+            label=label,
+            psi=psi,
+            mix=mix,
+            direction=direction,
+            text=text,
+            clip=clip,
+            text_steps=text_steps,
+            towards=towards,
+            speed=speed,
+            remap=remap,
+            seconds=seconds,
+            fps=fps,
+            start=start,
+            beside=beside,
+            save=save,
+            scale=scale,
+            quality=quality,
+            device=device,
+            precision=precision,
+        )
+    )
+
+
+def directions(
+    model: Positional[Path],
+    /,
+    out: Path = Path("directions.safetensors"),
+    space: Literal["content", "motion"] = "content",
+    count: int = 10,
+    samples: int | None = None,
+    score: str | None = None,
+    labels: Path | None = None,
+    text: str | None = None,
+    source_text: str | None = None,
+    clip: str = "openai/clip-vit-base-patch32",
+    seed: int = 0,
+    device: str | None = None,
+) -> None:
+    """Find directions for `styleganv edit`: what varies most in a model, or what goes along with a score or labels.
+
+    Args:
+        model: A model folder, or the folder of a run.
+        out: The file to write; a picture of what each does comes beside it.
+        space: Of the content, or of the motion.
+        count: How many of those in which the model varies most.
+        samples: Seeds to look at; 2000, or 200 with --score or --text, which have to see them.
+        score: What rises along it instead: brightness, contrast, saturation, red, green, blue or motion.
+        labels: A CSV file of seed,label lines instead: numbers, or names such as round and square.
+        text: Towards a text, such as "a green square"; needs styleganv[clip].
+        source_text: Away from another one.
+        clip: The CLIP that understands the text: a folder, or a name on the Hugging Face hub.
+        seed: The first of the seeds to look at, and the one in the picture.
+        device: Such as cpu or cuda; the GPU, if there is one, where left out.
+    """
+    from styleganv import render
+    from styleganv.editing.directions import directions_sheet, find_directions, save_directions
+    from styleganv.video_generator import load_video_generator
+
+    if out.suffix != ".safetensors":
+        raise StyleganvError(f"{out} cannot hold directions: end its name with .safetensors.")
+    if text is not None and (score is not None or labels is not None or space != "content"):
+        raise StyleganvError("--text finds a direction of content by itself: leave out --score, --labels and --space.")
+    if source_text is not None and text is None:
+        raise StyleganvError("--source-text says what a text leads away from: give --text too.")
+    video = load_video_generator(model, device=device)
+    samples = samples or (2000 if score is None and text is None else 200)
+    if text is not None:
+        from styleganv.editing.clip_model import load_clip
+        from styleganv.editing.text import text_direction
+
+        judge = load_clip(clip, device=video.device)
+        found = text_direction(video, text, judge, source_text=source_text, seeds=range(seed, seed + samples))
+    else:
+        found = find_directions(video, space, count=count, samples=samples, seed=seed, score=score, labels=labels)
+    save_directions(out, found)
+    picture = out.with_suffix(".png")
+    render.write_image(picture, directions_sheet(video, found, seed))
+    print(f"{out}: {', '.join(found.names)}\nPicture: {picture}")
+
+
+def explore(model: Positional[Path], /, out: Path = Path("explored"), seed: int = 0, device: str | None = None) -> None:
+    """Show what a model can be asked for: truncation, interpolation, mixing, motion, directions, on one page.
+
+    Args:
+        model: A model folder, or the folder of a run.
+        out: The folder to write to.
+        seed: The first of the six contents shown.
+        device: Such as cpu or cuda; the GPU, if there is one, where left out.
+    """
+    from styleganv.editing.explore import explore as run
+    from styleganv.video_generator import load_video_generator
+
+    print(f"Page: {run(load_video_generator(model, device=device), out, first_seed=seed)[0]}")
+
+
+def import_(
+    file: Positional[Path],
+    dest: Positional[Path],
+    /,
+    fps: float = 25.0,
+    network: Literal["G_ema", "G"] = "G_ema",
+) -> None:
+    """Turn a released pickle of StyleGAN-V, or of StyleGAN2-ADA's images, into a model, without running it.
+
+    Args:
+        file: Such as network-snapshot-025000.pkl.
+        dest: The model folder to write.
+        fps: Frames a second of the data it was trained on, which a pickle does not say.
+        network: The averaged generator, or the one that was being trained.
+    """
+    from styleganv.interop.import_pickle import import_pickle
+
+    print(import_pickle(file, dest, fps=fps, network=network))
+
+
+def swap(low: Positional[Path], high: Positional[Path], dest: Positional[Path], /, resolution: int) -> None:
+    """Make one model of two: shapes and motion of the first, textures and colours of the second.
+
+    Args:
+        low: A model folder or run, whose layers below the resolution are taken.
+        high: Another of the same sizes, best fine-tuned from the first or from the same model.
+        dest: The model folder to write.
+        resolution: From where on the layers are those of HIGH, such as 16.
+    """
+    from styleganv.interop.swap import swap as run
+
+    print(f"Model: {run(low, high, dest, resolution=resolution)}")
+
+
+def export(model: Positional[Path], file: Positional[Path], /) -> None:
+    """Write a model as programs that run without styleganv, checked against it.
+
+    Args:
+        model: A model folder, or the folder of a run.
+        file: FILE.onnx for onnxruntime, or FILE.pt2 for torch.export; content comes from FILE-mapping beside it.
+    """
+    from styleganv.interop.export import export as run
+
+    for written in run(model, file):
+        print(written)
+
+
+def push(
+    model: Positional[Path],
+    dest: Positional[str],
+    /,
+    license: str | None = None,
+    private: bool = False,
+) -> None:
+    """Publish a model with its card on the Hugging Face hub, or in a folder laid out like a repository there.
+
+    Args:
+        model: A model folder, or the folder of a run.
+        dest: USER/NAME of the hub, or a folder that begins with . or /, such as ./published.
+        license: For the card, such as mit or cc-by-4.0; without it the card says that none is stated.
+        private: Only you can see the repository, if it is new.
+    """
+    from styleganv.interop.hub import push as run
+
+    print(run(model, dest, license=license, private=private))
+
+
+def pull(source: Positional[str], dest: Positional[Path], /, revision: str | None = None) -> None:
+    """Fetch a model from the Hugging Face hub.
+
+    Args:
+        source: USER/NAME of the hub, or a folder that begins with . or /.
+        dest: The new folder for the model.
+        revision: A branch, tag or commit; the main branch where left out.
+    """
+    from styleganv.interop.hub import pull as run
+
+    folder = run(source, dest, revision=revision)
+    print(f"Model: {folder}. Next: styleganv generate {folder} --out videos --seeds 0-7")
+
+
+def project(
+    model: Positional[Path],
+    video: Positional[Path],
+    /,
+    out: Path,
+    start: float = 0.0,
+    seconds: float = 2.0,
+    space: Literal["w", "w+"] = "w+",
+    steps: int = 600,
+    tune: int = 0,
+    label: str | None = None,
+    seed: int = 0,
+    first_frame: bool = False,
+    perceptual: Path | None = None,
+    device: str | None = None,
+) -> None:
+    """Find the content and the motion of a real clip, to continue, change and combine it; Ctrl-C ends the search early.
+
+    Args:
+        model: A model folder, or the folder of a run.
+        video: A video file or a folder of frames; cropped, resized and resampled as the model needs.
+        out: The folder to write to.
+        start: Of the clip in the video, in seconds.
+        seconds: Length of the clip.
+        space: w+ gives every layer a style of its own; w is less alike, more like the model's own videos.
+        steps: Of the search.
+        tune: Steps of fine-tuning a copy of the model to the clip: more alike, written to OUT/model.
+        label: Class, by name or number, for a class-conditional model; the best where left out.
+        seed: Of the search, and of the motion beyond the clip.
+        first_frame: Fit the first frame only and leave the motion to chance: what to compare with.
+        perceptual: A TorchScript network that judges likeness (docs/projection.md); the packaged one where left out.
+        device: Such as cpu or cuda; the GPU, if there is one, where left out.
+    """
+    from styleganv.editing.project_video import project_video
+
+    found = project_video(
+        model,
+        video,
+        out,
+        start=start,
+        seconds=seconds,
+        space=space,
+        steps=steps,
+        tune_steps=tune,
+        label=label,
+        seed=seed,
+        first_frame=first_frame,
+        perceptual=perceptual,
+        device=device,
+    )
+    if found.interrupted:
+        print("Interrupted: this is the best that was found until then.")
+    means = found.means()
+    print(
+        f"PSNR {means['psnr']:.2f} dB, SSIM {means['ssim']:.3f}, perceptual distance {means['perceptual']:.3f} "
+        f"(means of {len(found.psnr)} frames; the worst {min(found.psnr):.2f} dB)"
+    )
+    print(f"Look at {out / 'comparison.mp4'} (left real, right projected) and {out / 'continued.mp4'}.")
+    print(f"Next, to change it: styleganv edit {out / 'model' if found.tuned else model} --seed {out}")
+
+
 def demo(out: Path = Path("runs/demo"), minutes: float = 5.0) -> None:
     """The whole way once: draw videos of shapes, train on them, generate new ones.
 
@@ -297,7 +598,7 @@ def train_command(defaults: Settings, preset_name: str) -> Callable[..., None]:
         preset: Where the settings start: {", ".join(PRESETS)}; by machine and resolution where left out.
         resume: A run to continue exactly where it was saved. 
             Only --clips, --minutes, --workers and the report settings may change.
-        finetune: A model or run whose generator to start from.
+        finetune: A model or run to start from: what fits of it is taken.
         or_resume: If --out holds a run already, continue it: one command for jobs that are started again.
     """
     return train
@@ -347,20 +648,31 @@ def parse_resolution(text: str) -> tuple[int, int]:
     return int(sides[0]), int(sides[-1])
 
 
+VERBS: dict[str, Callable[..., None]] = {
+    "prepare": prepare,
+    "inspect": inspect,
+    "train": train_command(Settings(), "tiny-cpu"),
+    "generate": generate,
+    "evaluate": evaluate,
+    "diagnose": diagnose,
+    "project": project,
+    "edit": edit,
+    "directions": directions,
+    "explore": explore,
+    "import": import_,
+    "swap": swap,
+    "export": export,
+    "push": push,
+    "pull": pull,
+    "demo": demo,
+}
+
+
 def main(words: list[str] | None = None) -> None:
     """Run the command line; every mistake ends in one sentence and a non-zero exit status."""
     words = sys.argv[1:] if words is None else words
     try:
-        from_preset = _train_defaults(words[1:]) if words[:1] == ["train"] else (Settings(), "tiny-cpu")
-        verbs: dict[str, Callable[..., Any]] = {
-            "prepare": prepare,
-            "inspect": inspect,
-            "train": train_command(*from_preset),
-            "generate": generate,
-            "evaluate": evaluate,
-            "diagnose": diagnose,
-            "demo": demo,
-        }
+        verbs = VERBS | {"train": train_command(*_train_defaults(words[1:]))} if words[:1] == ["train"] else VERBS
         tyro.extras.subcommand_cli_from_dict(
             verbs,
             args=words,

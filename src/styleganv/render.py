@@ -4,7 +4,8 @@ Shapes: T frames, H height, W width; frames are uint8 RGB `[H, W, 3]` in 0..255.
 pictures, N videos. Nothing here knows where frames come from.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
@@ -42,21 +43,33 @@ def write_video(path: Path | str, frames: Iterable[Frame], fps: float, *, qualit
         ValueError: if a frame is not uint8 `[H, W, 3]` of the first one's size.
     """
     path = Path(path)
-    suffix = path.suffix.lower()
-    writers = {".mp4": _write_mp4, ".gif": _write_gif, ".webp": _write_webp}
-    if suffix not in writers:
-        raise StyleganvError(f"{path} cannot be written as a video: end its name with {', '.join(writers)}.")
-    if not 0.01 <= fps <= 1000:
-        raise StyleganvError(f"{path} cannot have {fps:g} frames a second: choose 0.01 to 1000.")
-    if not 0 <= quality <= 51:
-        raise StyleganvError(f"{path} cannot have quality {quality}: choose 0 (best) to 51 (smallest).")
+    check_video(path, fps, quality)
     frames = iter(frames)
     first = next(frames, None)
     if first is None:
         raise StyleganvError(f"{path} was not written because there are no frames: ask for a longer video.")
     rate = Fraction(fps).limit_denominator(10_000)
     with written_whole(path) as temporary:
-        writers[suffix](temporary, _video_frames(chain([first], frames), rate), rate, quality)
+        _writers()[path.suffix.lower()](temporary, _video_frames(chain([first], frames), rate), rate, quality)
+
+
+def check_video(path: Path | str, fps: float, quality: int = 18) -> None:
+    """What `write_video` would refuse before it has seen a frame, for those whose frames take long to make.
+
+    Raises:
+        StyleganvError: for an unknown suffix, or an fps or a quality out of range.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in _writers():
+        raise StyleganvError(f"{path} cannot be written as a video: end its name with {', '.join(_writers())}.")
+    if not 0.01 <= fps <= 1000:
+        raise StyleganvError(f"{path} cannot have {fps:g} frames a second: choose 0.01 to 1000.")
+    if not 0 <= quality <= 51:
+        raise StyleganvError(f"{path} cannot have quality {quality}: choose 0 (best) to 51 (smallest).")
+
+
+def _writers() -> dict[str, Callable[[Path, Iterator[av.VideoFrame], Fraction, int], None]]:
+    return {".mp4": _write_mp4, ".gif": _write_gif, ".webp": _write_webp}
 
 
 def _video_frames(frames: Iterable[Frame], rate: Fraction) -> Iterator[av.VideoFrame]:
@@ -215,19 +228,38 @@ def content_motion_grid(frames: NDArray[np.uint8], *, moments: int = 4) -> Frame
     """
     motions, contents, total = frames.shape[:3]
     chosen = frames[:, :, _evenly_spaced(total, moments)]
-    cells = np.stack([[tile(_readable(cell)[None], gap=1) for cell in row] for row in chosen])
-    gap, left, top = 10, 84, 52
+    return labelled_sheet(
+        np.stack([[film_strip(cell) for cell in row] for row in chosen]),
+        rows=[f"motion {row + 1}" for row in range(motions)],
+        columns=[f"content {column + 1}" for column in range(contents)],
+        note="Time runs to the right inside each strip.",
+    )
+
+
+def film_strip(frames: NDArray[np.uint8], count: int | None = None) -> Frame:
+    """`[T, H, W, 3]` beside each other, or `count` evenly spaced ones, at a size that shows well on a sheet."""
+    if count is not None:
+        frames = frames[_evenly_spaced(len(frames), count)]
+    return tile(_readable(frames)[None], gap=1)
+
+
+def labelled_sheet(cells: NDArray[np.uint8], *, rows: Sequence[str], columns: Sequence[str], note: str = "") -> Frame:
+    """`[R, C, H, W, 3]` as one picture with a name beside each row and above each column, and a note above all."""
+    font = ImageFont.load_default(size=15)
+    gap, top = 10, 52
+    left = 20 + max(84 - 20, *(math.ceil(font.getlength(row)) for row in rows))
     sheet = tile(cells, gap=gap)
-    picture = Image.new("RGB", (left + sheet.shape[1] + gap, top + sheet.shape[0] + gap), "white")
+    width = max(left + sheet.shape[1] + gap, left + math.ceil(font.getlength(note)) + gap)
+    picture = Image.new("RGB", (width, top + sheet.shape[0] + gap), "white")
     picture.paste(Image.fromarray(sheet), (left, top))
-    draw, font = ImageDraw.Draw(picture), ImageFont.load_default(size=15)
-    draw.text((left, 6), "Time runs to the right inside each strip.", fill=(110, 110, 110), font=font)
-    for column in range(contents):
+    draw = ImageDraw.Draw(picture)
+    draw.text((left, 6), note, fill=(110, 110, 110), font=font)
+    for column, name in enumerate(columns):
         x = left + column * (cells.shape[3] + gap) + cells.shape[3] // 2
-        draw.text((x, top - 6), f"content {column + 1}", fill="black", font=font, anchor="mb")
-    for row in range(motions):
+        draw.text((x, top - 6), name, fill="black", font=font, anchor="mb")
+    for row, name in enumerate(rows):
         y = top + row * (cells.shape[2] + gap) + cells.shape[2] // 2
-        draw.text((left - 8, y), f"motion {row + 1}", fill="black", font=font, anchor="rm")
+        draw.text((left - 8, y), name, fill="black", font=font, anchor="rm")
     return np.asarray(picture)
 
 

@@ -128,7 +128,7 @@ def _counted(bar: tqdm, picture: Frame) -> Frame:
     return picture
 
 
-def parse_seeds(text: str) -> list[int]:
+def parse_seeds(text: str, what: str = "Seeds") -> list[int]:
     """`"0-7,12"` → `[0, 1, …, 7, 12]`.
 
     Raises:
@@ -139,6 +139,6 @@ def parse_seeds(text: str) -> list[int]:
         match = re.fullmatch(r"\s*([0-9]+)\s*(?:-\s*([0-9]+)\s*)?", part)
         first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
         if last < first:
-            raise StyleganvError(f"Seeds cannot be read from {text!r}: write numbers and ranges, such as 0-7,12.")
+            raise StyleganvError(f"{what} cannot be read from {text!r}: write numbers and ranges, such as 0-7,12.")
         seeds.extend(range(first, last + 1))
     return seeds

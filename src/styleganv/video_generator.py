@@ -175,7 +175,7 @@ class VideoGenerator(VideoModel):
         return self.generator.mapping(z, label, psi=psi)[0]
 
     @torch.inference_mode()
-    def _folded_for(self, styles: Tensor) -> FoldedSynthesis:
+    def _folded_for(self, styles: Tensor) -> Callable[[Tensor | None], Tensor]:
         key = styles.cpu().contiguous().numpy().tobytes()
         folded = self._folded.get(key)
         if folded is None:

@@ -18,17 +18,12 @@ from styleganv.editing.latents import (
 )
 from styleganv.errors import StyleganvError
 from styleganv.noise import MOTION, normal
-from styleganv.video_generator import VideoGenerator, load
+from styleganv.video_generator import VideoGenerator, load_video_generator
 
 
 @pytest.fixture(scope="module", params=[{}, {"num_classes": 3, "width": 24}, {"motion": "lstm"}, {"motion": "none"}])
 def video(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> VideoGenerator:
-    return load(save(tmp_path_factory.mktemp("latents") / "model", **request.param), device="cpu")
-
-
-@pytest.fixture(scope="module")
-def plain(tmp_path_factory: pytest.TempPathFactory) -> VideoGenerator:
-    return load(save(tmp_path_factory.mktemp("plain") / "model"), device="cpu")
+    return load_video_generator(save(tmp_path_factory.mktemp("latents") / "model", **request.param), device="cpu")
 
 
 def frames_of(video: VideoGenerator, *arguments: object, **more: object) -> np.ndarray:
@@ -116,6 +111,6 @@ def test_kept_in_a_file_and_truncated(video: VideoGenerator, tmp_path: Path) -> 
 def test_what_is_no_latents_is_refused(place: str, plain: VideoGenerator, tmp_path: Path) -> None:
     (tmp_path / "text.txt").write_text("hello")
     save_latents(tmp_path / "other.safetensors", latents_of(plain, 0))
-    bigger = load(save(tmp_path / "model", height=32, width=32, w_dim=24), device="cpu")
+    bigger = load_video_generator(save(tmp_path / "model", height=32, width=32, w_dim=24), device="cpu")
     with pytest.raises(StyleganvError, match=r"seed|latents"):
         open_latents(bigger, str(tmp_path / place))

@@ -20,6 +20,18 @@ class Baseline:
     videos: Callable[..., VideoModel]
 
 
+def _mocogan() -> Baseline:
+    from styleganv.baselines.mocogan import Mocogan, MocoganVideos
+
+    return Baseline(Mocogan, MocoganVideos)
+
+
+def _mocogan_stylegan2() -> Baseline:
+    from styleganv.baselines.mocogan_stylegan2 import MocoganStylegan2, MocoganStylegan2Videos
+
+    return Baseline(MocoganStylegan2, MocoganStylegan2Videos)
+
+
 def _videogpt() -> Baseline:
     from styleganv.baselines.videogpt import VideoGpt, VideoGptVideos
 
@@ -27,7 +39,11 @@ def _videogpt() -> Baseline:
 
 
 #: Each kind by name, imported when it is asked for.
-BASELINES: dict[str, Callable[[], Baseline]] = {"videogpt": _videogpt}
+BASELINES: dict[str, Callable[[], Baseline]] = {
+    "mocogan": _mocogan,
+    "mocogan-stylegan2": _mocogan_stylegan2,
+    "videogpt": _videogpt,
+}
 
 
 def build(kind: str, **arguments: Any) -> nn.Module:

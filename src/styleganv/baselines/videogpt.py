@@ -37,9 +37,8 @@ class AxialAttention(nn.Module):
         super().__init__()
         self.inputs = nn.ModuleList(nn.Linear(width, 3 * width, bias=False) for _ in range(3))
         self.outputs = nn.ModuleList(nn.Linear(width, width) for _ in range(3))
-        for out in self.outputs:  # a residual block begins as the identity, which hundreds of steps are saved by
-            nn.init.zeros_(out.weight)
-            nn.init.zeros_(out.bias)
+        for parameter in self.outputs.parameters():  # a residual block begins as the identity, and learns sooner
+            nn.init.zeros_(parameter)
 
     def forward(self, x: Tensor) -> Tensor:
         x = x.movedim(1, -1)

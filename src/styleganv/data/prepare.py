@@ -295,29 +295,29 @@ def _encode(video: VideoSource, job: _Job, index: int) -> _Encoded:
         with open(path, "wb") as file:
             for frame in video.frames(job.fps, job.source_fps):
                 enlarged |= frame.shape[0] < job.height or frame.shape[1] < job.width
-                sizes.append(file.write(encode_frame(_fit_frame(frame, job), job.quality)))
+                sizes.append(file.write(encode_frame(fit_frame(frame, job.height, job.width, job.fit), job.quality)))
     except StyleganvError as error:
         return _Encoded(path, reason=str(error))
     return _Encoded(path, tuple(sizes), round(native, 3), enlarged)
 
 
-def _fit_frame(frame: np.ndarray, job: _Job) -> np.ndarray:
-    """Resize `[H, W, 3]` to the job's height and width in one Lanczos step from the decoded pixels."""
-    height, width = frame.shape[:2]
+def fit_frame(frame: np.ndarray, height: int, width: int, fit: Fit = "crop") -> np.ndarray:
+    """Resize `[H, W, 3]` to this height and width in one Lanczos step from the decoded pixels."""
+    source_height, source_width = frame.shape[:2]
     image = Image.fromarray(np.ascontiguousarray(frame))
-    size = (job.width, job.height)
-    if job.fit == "pad":
-        scale = min(job.width / width, job.height / height)
-        inner = (max(1, round(width * scale)), max(1, round(height * scale)))
+    size = (width, height)
+    if fit == "pad":
+        scale = min(width / source_width, height / source_height)
+        inner = (max(1, round(source_width * scale)), max(1, round(source_height * scale)))
         canvas = Image.new("RGB", size)
-        corner = ((job.width - inner[0]) // 2, (job.height - inner[1]) // 2)
+        corner = ((width - inner[0]) // 2, (height - inner[1]) // 2)
         canvas.paste(image.resize(inner, Image.Resampling.LANCZOS), corner)
         return np.asarray(canvas)
-    box = (0.0, 0.0, float(width), float(height))
-    if job.fit == "crop":
-        scale = min(width / job.width, height / job.height)
-        left, top = (width - job.width * scale) / 2, (height - job.height * scale) / 2
-        box = (left, top, width - left, height - top)
+    box = (0.0, 0.0, float(source_width), float(source_height))
+    if fit == "crop":
+        scale = min(source_width / width, source_height / height)
+        left, top = (source_width - width * scale) / 2, (source_height - height * scale) / 2
+        box = (left, top, source_width - left, source_height - top)
     return np.asarray(image.resize(size, Image.Resampling.LANCZOS, box=box))
 
 

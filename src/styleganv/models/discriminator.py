@@ -101,6 +101,8 @@ class Discriminator(nn.Module):
                 paper), projected only (the released code), or not at all (ablation: hurts).
             max_gap: largest distance of neighbouring frames told apart, in frames.
         """
+        # As in `Generator`: taken before other names appear.
+        self.arguments = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
         super().__init__()
         self.num_frames, self.num_classes = num_frames, num_classes
         conditional = condition != "none" and (num_frames > 1 or num_classes > 0)
@@ -110,11 +112,12 @@ class Discriminator(nn.Module):
         modulation_dim = condition_dim if conditional and condition == "modulate+project" else 0
         levels = resolution_levels(height, width)[::-1]
         nominal = [channels_at(level, channel_base, channel_max) for level in levels]
-        # Frames are joined where a block first ends at 16² or less; that block emits half of its channels.
+        # Frames are joined where a block first ends at 16² or less; that block emits half of its channels, unless
+        # there is a single frame, where StyleGAN2's emits them all.
         self.join = next((i for i, level in enumerate(levels) if i and max(level) <= JOIN_RESOLUTION), len(levels) - 1)
         outputs = list(nominal)
         inputs = list(nominal)
-        outputs[self.join] = max(1, nominal[self.join] // 2)
+        outputs[self.join] = max(1, nominal[self.join] // 2) if num_frames > 1 else nominal[self.join]
         inputs[self.join] = outputs[self.join] * num_frames
         self.from_rgb = Conv2d(3, nominal[0], 1)
         self.blocks = nn.ModuleList(

@@ -1,4 +1,7 @@
-"""A model is a folder: `model.safetensors` with the weights, `config.json` with all else; nothing pickled."""
+"""A model is a folder: `model.safetensors` with the weights, `config.json` with all else; nothing pickled.
+
+An imported one may have `discriminator.safetensors` too, to train on from.
+"""
 
 import json
 from collections.abc import Callable, Mapping
@@ -12,6 +15,7 @@ from torch import nn
 
 from styleganv.errors import StyleganvError
 from styleganv.files import written_whole
+from styleganv.models.discriminator import Discriminator
 from styleganv.models.generator import Generator
 
 FORMAT = 1
@@ -26,6 +30,7 @@ def save_model(
     kind: str = STYLEGAN_V,
     data: dict[str, Any],
     training: dict[str, Any],
+    discriminator: Discriminator | None = None,
 ) -> None:
     """Write the folder whole.
 
@@ -34,13 +39,25 @@ def save_model(
         kind: of model.
         data: of the training set: at least `fps` and `class_names`.
         training: how far the weights were trained: `clips_seen`, `frames_seen`, … (for people).
+        discriminator: to train on from.
     """
     config = {"format": FORMAT, "model": kind, "generator": generator.arguments, "data": data, "training": training}
+    if discriminator is not None:
+        config["discriminator"] = discriminator.arguments
     with written_whole(folder) as part:
         part.mkdir()
-        weights = {name: value.detach().cpu().contiguous() for name, value in generator.state_dict().items()}
-        save_file(weights, part / "model.safetensors")
+        for name, network in (("model", generator), ("discriminator", discriminator)):
+            if network is not None:
+                weights = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
+                save_file(weights, part / f"{name}.safetensors")
         (part / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+
+
+def model_folder(place: Path | str) -> Path:
+    """The folder of a model: `place` itself, or `model/` of the run there."""
+    place = Path(place)
+    run = not (place / "config.json").exists() and (place / "model" / "config.json").exists()
+    return place / "model" if run else place
 
 
 def load_generator(folder: Path | str) -> tuple[Generator, dict[str, Any]]:
@@ -65,9 +82,7 @@ def load_model(
     Raises:
         StyleganvError: if the folder is no model, of another kind, of a newer format, or damaged.
     """
-    folder = Path(folder)
-    if not (folder / "config.json").exists() and (folder / "model" / "config.json").exists():
-        folder = folder / "model"
+    folder = model_folder(folder)
     try:
         config = json.loads((folder / "config.json").read_text())
         if config["format"] != FORMAT:
@@ -88,3 +103,23 @@ def load_model(
         reason = str(error).strip().splitlines()[0]
         raise StyleganvError(f"The model in {folder} is damaged ({reason}): copy or train it again.") from error
     return network.eval().requires_grad_(False), config
+
+
+def load_discriminator(folder: Path | str) -> Discriminator | None:
+    """The discriminator of a model folder, if it has one.
+
+    Raises:
+        StyleganvError: if it is damaged.
+    """
+    folder = Path(folder)
+    if not (folder / "discriminator.safetensors").exists():
+        return None
+    try:
+        arguments = json.loads((folder / "config.json").read_text())["discriminator"]
+        with torch.random.fork_rng(devices=[]):
+            discriminator = Discriminator(**arguments)
+        discriminator.load_state_dict(load_file(folder / "discriminator.safetensors"))
+    except (SafetensorError, RuntimeError, KeyError, TypeError, ValueError, OSError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise StyleganvError(f"The discriminator in {folder} is damaged ({reason}): import it again.") from error
+    return discriminator

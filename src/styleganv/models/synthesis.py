@@ -153,4 +153,4 @@ class Synthesis(nn.Module):
         if codes is None:
             return self.constant.expand(count, -1, -1, -1)
         wide = codes[:, :, None, None].to(self.constant.dtype).expand(-1, -1, *self.constant.shape[1:])
-        return torch.cat([self.constant.expand(len(codes), -1, -1, -1), wide], dim=1)
+        return torch.cat([self.constant.expand(codes.shape[0], -1, -1, -1), wide], dim=1)

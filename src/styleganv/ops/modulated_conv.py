@@ -50,7 +50,8 @@ def fewer_elements(weight: Tensor, images: int, pixels: int) -> bool:
 
 def per_image(scale: Tensor, like: Tensor) -> Tensor:
     """Per-clip scales `[B, C]` as `[N, C, 1, 1]` in the dtype of the images `like [N, …]`, N a multiple of B."""
-    return scale.to(like.dtype).repeat_interleave(len(like) // len(scale), dim=0)[:, :, None, None]
+    # shape[0], here and below, since len() would fix the number of clips of an exported program.
+    return scale.to(like.dtype).repeat_interleave(like.shape[0] // scale.shape[0], dim=0)[:, :, None, None]
 
 
 def convolve(x: Tensor, kernel: Tensor, bias: Tensor | None, up: bool) -> Tensor:
@@ -121,7 +122,7 @@ def modulated_conv2d(
         `[N, O, H, W]`, or `[N, O, 2H, 2W]` with `up`, in the dtype of `x`.
     """
     shift = None if bias is None else bias.to(x.dtype)
-    if len(style) == 1:
+    if style.shape[0] == 1:
         kernel = modulated_kernel(weight, style[0], demodulate=demodulate, gain=gain, squares=squares).to(x.dtype)
         return convolve(x, kernel, shift, up)
     x = x * per_image(style, x)

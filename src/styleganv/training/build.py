@@ -19,6 +19,18 @@ def _gan(settings: Settings, data: VideoDataset, device: torch.device) -> Traine
     return GanTrainer(settings, *build_networks(settings, data, device))
 
 
+def _mocogan(settings: Settings, data: VideoDataset, device: torch.device) -> Trainer:
+    from styleganv.training.mocogan import build
+
+    return build(settings, data, device)
+
+
+def _mocogan_stylegan2(settings: Settings, data: VideoDataset, device: torch.device) -> Trainer:
+    from styleganv.training.mocogan_stylegan2 import build
+
+    return build(settings, data, device)
+
+
 def _videogpt(settings: Settings, data: VideoDataset, device: torch.device) -> Trainer:
     from styleganv.training.videogpt import VideoGptTrainer, build_network
 
@@ -29,5 +41,7 @@ def _videogpt(settings: Settings, data: VideoDataset, device: torch.device) -> T
 TRAINERS: dict[str, Callable[[Settings, VideoDataset, torch.device], Trainer]] = {
     "stylegan-v": _gan,
     "stylegan2": _gan,
+    "mocogan": _mocogan,
+    "mocogan-stylegan2": _mocogan_stylegan2,
     "videogpt": _videogpt,
 }

@@ -84,8 +84,10 @@ class GanTrainer(Trainer):
         self.gamma = training.r1_scale * pixels / training.batch if gamma is None else gamma
         # The lazy penalty acts every 16th step, so Adam's rate and memory shrink by 16/17 (StyleGAN2, appendix B).
         lazy = training.r1_interval / (training.r1_interval + 1)
-        self.optimizer_g = _adam(self.generator, training.lr, 0.99)
-        self.optimizer_d = _adam(self.discriminator, training.lr * lazy, 0.99**lazy)
+        for parameter in frozen_parameters(self.discriminator, training.freeze_d):
+            parameter.requires_grad_(False)
+        self.optimizer_g = adam(self.generator, training.lr, 0.99)
+        self.optimizer_d = adam(self.discriminator, training.lr * lazy, 0.99**lazy)
         self.strength = AdaptiveStrength(
             settings.augment.augment_p,
             target=settings.augment.augment_target,
@@ -115,8 +117,9 @@ class GanTrainer(Trainer):
                 with self.autocast():
                     w = self.generator.mapping(fake.z, fake.label)
                     frames = self.generator.synthesize(w, fake.times, fake.noise, fake.label)
-                    frames = self._augmented(frames, numbers[part :: self.parts], purpose=20)
-                    loss = generator_loss(self.discriminator(frames, fake.times, fake.label))
+                    mine = numbers[part :: self.parts]
+                    frames = self._augmented(frames, mine, purpose=20)
+                    loss = self._loss_g(Clip(frames, fake.times, fake.label), mine)
                 (loss / self.parts).backward()
                 w_mean = w_mean + w.detach().mean(dim=0) / self.parts
                 self.note(loss_g=loss)
@@ -134,15 +137,24 @@ class GanTrainer(Trainer):
                         frames = self.generator(fake.z, fake.times, fake.noise, fake.label)
                         frames = self._augmented(frames, numbers[mine], purpose=21)
                     shown = self._augmented(real.frames[mine], numbers[mine], purpose=22)
-                    logits_fake, logits_real = self._judge(
-                        Clip(frames, fake.times, fake.label), Clip(shown, real.times[mine], label)
+                    loss, logits_real = self._loss_d(
+                        Clip(frames, fake.times, fake.label), Clip(shown, real.times[mine], label), numbers[mine]
                     )
-                    loss = discriminator_loss(logits_real, logits_fake)
                 (loss / self.parts).backward()
-                sign += logits_real.detach().sign().mean() / self.parts
-                self.note(loss_d=loss, logits_real=logits_real.mean(), logits_fake=logits_fake.mean())
+                sign += logits_real.sign().mean() / self.parts
+                self.note(loss_d=loss)
         if self.settings.augment.augment == "ada":
             self.strength.update(distributed.mean(sign), self.settings.training.batch)
+
+    def _loss_g(self, fake: Clip, numbers: list[int]) -> Tensor:
+        """The generator's loss on augmented clips, whose numbers are `numbers`."""
+        return generator_loss(self.discriminator(fake.frames, fake.times, fake.label))
+
+    def _loss_d(self, fake: Clip, real: Clip, numbers: list[int]) -> tuple[Tensor, Tensor]:
+        """The discriminator's loss on augmented clips, and its logits of the real ones, which steer ADA."""
+        logits_fake, logits_real = self._judge(fake, real)
+        self.note(logits_real=logits_real.mean(), logits_fake=logits_fake.mean())
+        return discriminator_loss(logits_real, logits_fake), logits_real.detach()
 
     def _judge(self, fake: Clip, real: Clip) -> tuple[Tensor, Tensor]:
         """Logits of both, in one pass where the groups of the minibatch deviation allow it.
@@ -238,5 +250,13 @@ def _in_turn(a: Tensor, b: Tensor) -> Tensor:
     return torch.stack([a, b.to(a.dtype)], dim=1).flatten(0, 1)
 
 
-def _adam(network: nn.Module, lr: float, beta2: float) -> torch.optim.Adam:
-    return torch.optim.Adam(network.parameters(), lr=lr, betas=(0.0, beta2), eps=1e-8, fused=True)
+def frozen_parameters(discriminator: Discriminator, blocks: int) -> list[nn.Parameter]:
+    """What does not learn (freeze-D, Mo et al. 2020): the layer of colours and this many blocks, the largest first."""
+    modules = [discriminator.from_rgb, *discriminator.blocks[:blocks]] if blocks else []
+    return [parameter for module in modules for parameter in module.parameters()]
+
+
+def adam(network: nn.Module, lr: float, beta2: float) -> torch.optim.Adam:
+    """As StyleGAN2 has it, without momentum; of the weights that learn."""
+    learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    return torch.optim.Adam(learning, lr=lr, betas=(0.0, beta2), eps=1e-8, fused=True)

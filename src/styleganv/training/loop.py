@@ -6,7 +6,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -14,8 +14,7 @@ import torch
 from styleganv import distributed
 from styleganv.data.dataset import VideoDataset
 from styleganv.errors import StyleganvError
-from styleganv.models import Generator
-from styleganv.models.folder import load_generator, save_model
+from styleganv.models.folder import save_model
 from styleganv.recipes import Settings, load_settings, save_settings
 from styleganv.training.build import build_trainer
 from styleganv.training.checkpoint import load_checkpoint, save_checkpoint
@@ -24,6 +23,7 @@ from styleganv.training.feed import RealClips, real_batches
 from styleganv.training.gan import GanTrainer, build_networks
 from styleganv.training.preflight import check_data, check_settings, out_of_memory, rehearse
 from styleganv.training.report import Report, say
+from styleganv.training.start import as_trained, open_source, start_from
 from styleganv.training.trainer import Trainer
 
 
@@ -40,7 +40,7 @@ def train(
     Args:
         data: a data set that `styleganv prepare` wrote.
         out: the run folder; it must not hold a run already.
-        finetune: a model folder (or run) whose generator to start from.
+        finetune: a model folder or run to start from: what fits of its generator and, if it has one, discriminator.
         or_resume: if `out` holds a run already, continue it from its last checkpoint: one command for jobs that
             are started again after a process or a machine died.
 
@@ -55,31 +55,29 @@ def train(
     if or_resume and (out / "checkpoint.pt").exists():
         return resume(out, data=data, settings=settings if finetune is None else None)
     with distributed.processes() as device:
-        check_settings(settings)
         dataset = VideoDataset(data)
         if (out / "checkpoint.pt").exists():
             raise StyleganvError(
                 f"{out} already holds a run: continue it with --resume {out}, or choose another --out."
             )
-        start = None
-        if finetune is not None:
-            if settings.model.kind not in ("stylegan-v", "stylegan2"):
-                raise StyleganvError(f"--model {settings.model.kind} cannot start from a model: leave out --finetune.")
-            start, _ = load_generator(finetune)
-            settings = _as_trained(settings, start)
-        if start is None:
+        if finetune is not None and settings.model.kind not in ("stylegan-v", "stylegan2"):
+            raise StyleganvError(f"--finetune is for StyleGAN-V and StyleGAN2: leave it out for {settings.model.kind}.")
+        source = None if finetune is None else open_source(finetune)
+        if source is not None:
+            settings = as_trained(settings, source)
+        elif settings.training.freeze_d:
+            raise StyleganvError("--freeze-d keeps what a discriminator has learned: give --finetune too.")
+        check_settings(settings)
+        remarks: list[str] = []
+        if source is None:
             trainer = build_trainer(settings, dataset, device)
         else:
-            generator, discriminator = build_networks(settings, dataset, device)
-            try:
-                generator.load_state_dict(start.state_dict())
-            except RuntimeError as error:
-                raise StyleganvError(
-                    f"The model {finetune} does not fit the data "
-                    f"({_difference(start.arguments, generator.arguments)}): prepare the data as its own was."
-                ) from error
-            trainer = GanTrainer(settings, generator, discriminator)
+            networks = build_networks(settings, dataset, device)
+            remarks = start_from(source, settings, *networks)
+            trainer = GanTrainer(settings, *networks)
         if distributed.rank() == 0:
+            for remark in remarks:
+                say(remark)
             out.mkdir(parents=True, exist_ok=True)
             save_settings(settings, out / "settings.yaml")
             (out / "data.txt").write_text(f"{dataset.path.resolve()}\n{dataset.content_hash}\n")
@@ -281,19 +279,6 @@ def _num_workers(workers: int | None) -> int:
     """Reading in the training process is faster than sharing a few cores with a reader."""
     cores = os.cpu_count() or 1
     return workers if workers is not None else (0 if cores <= 4 else min(4, cores // 4))
-
-
-def _as_trained(settings: Settings, start: Generator) -> Settings:
-    """The settings with the networks of a model, whose average needs no ramp-up from nothing."""
-    theirs = start.arguments
-    same = {name: theirs[name] for name in asdict(settings.model) if name in theirs}
-    model = replace(settings.model, **same, motion_dim=theirs["motion_code_dim"])
-    return replace(settings, model=model, training=replace(settings.training, ema_rampup=None))
-
-
-def _difference(theirs: dict[str, object], ours: dict[str, object]) -> str:
-    names = [name for name in ours if theirs.get(name) != ours[name]]
-    return ", ".join(f"{name} {theirs.get(name)} there, {ours[name]} here" for name in names) or "other layers"
 
 
 @contextlib.contextmanager

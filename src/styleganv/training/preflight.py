@@ -8,6 +8,7 @@ import torch
 from styleganv import distributed
 from styleganv.data.dataset import VideoDataset
 from styleganv.errors import StyleganvError
+from styleganv.models.layers import resolution_levels
 from styleganv.recipes import Settings
 from styleganv.training.build import build_trainer
 from styleganv.training.evaluation import FEWEST_VIDEOS, can_evaluate
@@ -42,6 +43,8 @@ def check_settings(settings: Settings) -> None:
             f"--evaluate-clips {settings.report.evaluate_clips} is too few to measure a distance and its floor: "
             f"give at least {FEWEST_VIDEOS}."
         )
+    if training.freeze_d < 0:
+        raise StyleganvError(f"--freeze-d is {training.freeze_d}: give a number of blocks, or 0 for none.")
     if training.max_span < training.frames - 1:
         raise StyleganvError(
             f"--max-span {training.max_span} is too short for --frames {training.frames}: give at least "
@@ -51,6 +54,8 @@ def check_settings(settings: Settings) -> None:
         raise StyleganvError(f"--motion-dim {model.motion_dim} is odd: give an even number (sines and cosines).")
     if model.kind == "stylegan2" and model.motion != "none":
         raise StyleganvError("--model stylegan2 makes images: set --motion none and --frames 1.")
+    if model.kind in ("mocogan", "mocogan-stylegan2"):
+        _check_mocogan(settings)
     if model.kind == "videogpt":
         _check_videogpt(settings)
     if (model.motion == "none") != (training.frames == 1):
@@ -66,6 +71,21 @@ def check_settings(settings: Settings) -> None:
         raise StyleganvError(
             f"--micro-batch {micro} does not divide the {local} clips of a process: choose a divisor of {local}."
         )
+
+
+def _check_mocogan(settings: Settings) -> None:
+    training, model = settings.training, settings.model
+    if model.motion != "lstm":
+        raise StyleganvError(f"--model {model.kind} has a recurrent motion of its own: leave --motion at lstm.")
+    if training.max_span != training.frames - 1:
+        raise StyleganvError(
+            f"--model {model.kind} learns from consecutive frames: set --max-span {training.frames - 1} for "
+            f"--frames {training.frames}."
+        )
+    if model.kind == "mocogan" and settings.augment.augment != "none":
+        raise StyleganvError("--model mocogan has no augmentation: set --augment none.")
+    if model.kind == "mocogan" and (training.micro_batch or training.checkpointing):
+        raise StyleganvError("--model mocogan takes a batch at once: leave out --micro-batch and --checkpointing.")
 
 
 def _check_videogpt(settings: Settings) -> None:
@@ -90,8 +110,14 @@ def check_data(settings: Settings, data: VideoDataset) -> list[str]:
     """Remarks worth a line to the person.
 
     Raises:
-        StyleganvError: if no video is long enough for a clip.
+        StyleganvError: if no video is long enough for a clip, or if the discriminator has fewer blocks than are frozen.
     """
+    blocks = len(resolution_levels(data.height, data.width)) - 1
+    if settings.training.freeze_d > blocks:
+        raise StyleganvError(
+            f"--freeze-d {settings.training.freeze_d} is more than the {blocks} blocks of a discriminator of "
+            f"{data.height}x{data.width}: give at most {blocks}."
+        )
     frames, span = settings.training.frames, settings.training.max_span
     lengths = [video.num_frames for video in data.videos]
     short = sum(length < frames for length in lengths)

@@ -91,15 +91,19 @@ class Trainer(ABC):
     def updating(
         self, network: nn.Module, optimizer: torch.optim.Optimizer, *, frozen: nn.Module | None = None
     ) -> Iterator[None]:
-        """Gradients for `network` and not for `frozen`; on leaving, average them over the processes and step."""
-        if frozen is not None:
-            frozen.requires_grad_(False)
+        """Gradients for `network` and not for `frozen`; on leaving, average them over the processes and step.
+
+        Weights that never learn are in no optimiser and stay as they are.
+        """
+        held = [] if frozen is None else [weight for weight in frozen.parameters() if weight.requires_grad]
+        for weight in held:
+            weight.requires_grad_(False)
         optimizer.zero_grad(set_to_none=True)
         yield
-        self.finite &= distributed.average_gradients(network.parameters())
+        self.finite &= distributed.average_gradients([w for group in optimizer.param_groups for w in group["params"]])
         optimizer.step()
-        if frozen is not None:
-            frozen.requires_grad_(True)
+        for weight in held:
+            weight.requires_grad_(True)
 
     @torch.no_grad()
     def update_ema(self, latest: nn.Module, average: nn.Module) -> None:

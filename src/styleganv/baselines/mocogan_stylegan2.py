@@ -1,0 +1,107 @@
+"""MoCoGAN with StyleGAN2's networks, as StyleGAN-V's authors compare with: an LSTM's motion code joins the style.
+
+    content z, class ──Mapping──▶ w ───────────┐
+    noise of each frame ──LSTM, Mapping──▶ v ──┴─▶ [w; v] ──▶ Synthesis ──▶ frame
+
+Shapes: B clips, T frames a clip, L style layers, V width of v, H height, W width.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from styleganv.models import Generator
+from styleganv.models.layers import resolution_levels
+from styleganv.models.motion import SlotNoise
+from styleganv.models.synthesis import Synthesis
+from styleganv.video_generator import VideoGenerator
+
+
+class MocoganStylegan2(Generator):
+    """Generator of clips whose every layer is modulated by `[w; v]`; times must be whole frames."""
+
+    def __init__(
+        self,
+        height: int,
+        width: int,
+        *,
+        num_classes: int = 0,
+        z_dim: int = 512,
+        w_dim: int = 512,
+        mapping_layers: int = 2,
+        channel_base: int = 16384,
+        channel_max: int = 512,
+        motion_dim: int = 512,
+    ) -> None:
+        """As for `Generator`; `motion_dim` is V, and the width of a frame's motion noise."""
+        arguments = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
+        super().__init__(
+            height,
+            width,
+            num_classes=num_classes,
+            z_dim=z_dim,
+            w_dim=w_dim,
+            mapping_layers=mapping_layers,
+            channel_base=channel_base,
+            channel_max=channel_max,
+            motion="lstm",
+            motion_noise_dim=motion_dim,
+            motion_code_dim=motion_dim,
+        )
+        self.arguments = arguments
+        self.synthesis = Synthesis(
+            resolution_levels(height, width),
+            w_dim=w_dim + motion_dim,
+            motion_dim=0,
+            channel_base=channel_base,
+            channel_max=channel_max,
+        )
+
+    def synthesize(
+        self,
+        w: Tensor,
+        times: Tensor,
+        motion_noise: Tensor | SlotNoise | None = None,
+        label: Tensor | None = None,
+    ) -> Tensor:
+        """Frames `[B, T, 3, H, W]` from `w [B, w_dim]`, or `[B, L, w_dim]` with a style of its own for each layer."""
+        codes = self.motion_codes(times, motion_noise, label)
+        assert codes is not None
+        styles = w if w.ndim == 3 else w[:, None].expand(-1, self.synthesis.num_styles, -1)
+        each = styles.repeat_interleave(codes.shape[1], dim=0)
+        return self.frames(each, codes.flatten(0, 1)).unflatten(0, codes.shape[:2])
+
+    def frames(self, styles: Tensor, codes: Tensor) -> Tensor:
+        """Pictures `[N, 3, H, W]` of `styles [N, L, w_dim]` and motion codes `[N, V]`."""
+        joined = torch.cat([styles, codes[:, None].expand(-1, styles.shape[1], -1)], dim=2)
+        pictures: Tensor = self.synthesis(joined, None)
+        return pictures[:, 0]
+
+
+class MocoganStylegan2Videos(VideoGenerator):
+    """Videos frame by frame, with contents and motions of their own seeds; the content can be truncated.
+
+    Nothing can be folded for a video, since the motion code changes the style with every frame.
+    """
+
+    name = "MoCoGAN with StyleGAN2"
+    any_rate = False
+
+    def __init__(self, generator: MocoganStylegan2, **arguments: Any) -> None:
+        super().__init__(generator, **arguments)
+        self.why_max_frames = "walks through all earlier frames"
+        self.slot_distance = None
+        self._network = generator
+
+    def _folded_for(self, styles: Tensor) -> Callable[[Tensor | None], Tensor]:
+        styles = styles.to(self.device)
+
+        def pictures(codes: Tensor | None) -> Tensor:
+            assert codes is not None
+            half = torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16")
+            with half:
+                return self._network.frames(styles.expand(len(codes), -1, -1), codes)
+
+        return pictures

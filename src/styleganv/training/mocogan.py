@@ -1,0 +1,144 @@
+"""Trains MoCoGAN: a generator against a discriminator of single frames and one of 16 consecutive ones.
+
+Binary cross-entropy, Adam, no average of the weights, as published. Batch normalisation takes the statistics of the
+clips of each process by itself; the first process's are saved.
+
+Shapes: B clips of this process, T frames a clip.
+"""
+
+from copy import deepcopy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from styleganv import distributed
+from styleganv.baselines.mocogan import ClipDiscriminator, Mocogan, MocoganVideos
+from styleganv.clip import Clip
+from styleganv.data.dataset import VideoDataset
+from styleganv.data.sampling import clip_random
+from styleganv.noise import torch_random
+from styleganv.recipes import Settings
+from styleganv.training.feed import ClipNoise, FakeInputs, RealClips
+from styleganv.training.losses import discriminator_loss, generator_loss
+from styleganv.training.trainer import Trainer
+
+BETAS, WEIGHT_DECAY = (0.5, 0.999), 1e-5
+GENERATOR_PHASE, DISCRIMINATOR_PHASE = 0, 1
+#: What random numbers are for, beside those of `data.sampling` and `training.gan`.
+STILL, NOISE = 4, 30
+
+
+def walked_inputs(
+    clips: RealClips,
+    numbers: list[int],
+    *,
+    phase: int,
+    z_dim: int,
+    noise_dim: int,
+    num_slots: int,
+    device: torch.device,
+) -> FakeInputs:
+    """Inputs of the fake clips `numbers`, all from the start of a video on, with the noise of `num_slots` frames;
+    `phase` tells the two networks' draws apart."""
+    random = [torch_random(device, clips.seed, 10 + phase, n) for n in numbers]
+    z = torch.stack([torch.randn(z_dim, generator=g, device=device) for g in random])
+    slots = torch.stack([torch.randn(num_slots, noise_dim, generator=g, device=device) for g in random])
+    label = torch.stack([clips.fake_inputs(2 * n + phase, longest=clips.num_frames)[1] for n in numbers]).to(device)
+    times = torch.arange(clips.num_frames, dtype=torch.float64, device=device).expand(len(numbers), -1)
+    first = torch.zeros(len(numbers), dtype=torch.long, device=device)
+    return FakeInputs(z, times, ClipNoise(slots, first), label if label.shape[1] else None)
+
+
+def stills(clip: Clip, numbers: list[int], seed: int) -> Clip:
+    """One random frame of each clip, as clips of T = 1."""
+    num_frames = clip.frames.shape[1]
+    chosen = [int(clip_random(seed, STILL, n).integers(num_frames)) for n in numbers]
+    at = torch.tensor(chosen, device=clip.frames.device)
+    each = torch.arange(len(at), device=at.device)
+    return Clip(clip.frames[each, at][:, None], clip.times[each, at][:, None], clip.label)
+
+
+def build(settings: Settings, data: VideoDataset, device: torch.device) -> "MocoganTrainer":
+    """Freshly initialised, for a data set, on a device; the same seed gives the same weights."""
+    model, training = settings.model, settings.training
+    num_classes = data.num_classes if training.conditional else 0
+    sizes: dict[str, Any] = {"num_classes": num_classes, "channel_max": model.channel_max}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(training.seed)
+        generator = Mocogan(data.height, data.width, z_dim=model.z_dim, motion_dim=model.motion_dim, **sizes)
+        image, video = (
+            ClipDiscriminator(data.height, data.width, num_frames=frames, **sizes) for frames in (1, training.frames)
+        )
+    return MocoganTrainer(settings, generator.to(device), image.to(device), video.to(device))
+
+
+class MocoganTrainer(Trainer):
+    """Networks and optimisers; the discriminators learn first, then the generator."""
+
+    kind = "mocogan"
+
+    def __init__(
+        self, settings: Settings, generator: Mocogan, image: ClipDiscriminator, video: ClipDiscriminator
+    ) -> None:
+        super().__init__(settings, next(generator.parameters()).device)
+        self.generator = generator
+        self.image, self.video = image, video
+        self.discriminators = nn.ModuleList([image, video])
+        self.optimizer_g, self.optimizer_d = (
+            torch.optim.Adam(
+                network.parameters(), lr=settings.training.lr, betas=BETAS, weight_decay=WEIGHT_DECAY, fused=True
+            )
+            for network in (self.generator, self.discriminators)
+        )
+
+    def train_step(self, clips: RealClips, real: Clip) -> None:
+        real = Clip(real.frames.float() / 127.5 - 1, real.times, real.label)
+        numbers = [self.clips_seen + distributed.rank() + distributed.world_size() * i for i in range(len(real.frames))]
+        with self.updating(self.discriminators, self.optimizer_d), self.autocast():
+            with torch.no_grad():
+                fake = self._fake(clips, numbers, DISCRIMINATOR_PHASE)
+            reals, fakes = (self._judge(clip, numbers, purpose) for purpose, clip in enumerate((real, fake)))
+            loss = discriminator_loss(reals[0], fakes[0]) + discriminator_loss(reals[1], fakes[1])
+            loss.backward()
+        self.note(loss_d=loss, logits_real=reals[1].mean(), logits_fake=fakes[1].mean())
+        with self.updating(self.generator, self.optimizer_g, frozen=self.discriminators), self.autocast():
+            fakes = self._judge(self._fake(clips, numbers, GENERATOR_PHASE), numbers, 2)
+            loss = generator_loss(fakes[0]) + generator_loss(fakes[1])
+            loss.backward()
+        self.note(loss_g=loss)
+        self.step += 1
+
+    def _fake(self, clips: RealClips, numbers: list[int], phase: int) -> Clip:
+        inputs = walked_inputs(
+            clips,
+            numbers,
+            phase=phase,
+            z_dim=self.generator.z_dim,
+            noise_dim=self.generator.motion_dim,
+            num_slots=clips.num_frames,
+            device=self.device,
+        )
+        return Clip(self.generator(inputs.z, inputs.noise.slots, inputs.label), inputs.times, inputs.label)
+
+    def _judge(self, clip: Clip, numbers: list[int], purpose: int) -> tuple[Tensor, Tensor]:
+        """Logits of a frame of each clip, and of the clips."""
+        seed = self.settings.training.seed
+        random = torch_random(self.device, seed, NOISE + purpose, numbers[0])
+        still = stills(clip, numbers, seed)
+        return self.image(still.frames, clip.label, random), self.video(clip.frames, clip.label, random)
+
+    def saved(self) -> Mocogan:
+        return self.generator
+
+    def videos(self, data: VideoDataset) -> MocoganVideos:
+        """Of a copy: the network in training keeps its mode."""
+        return MocoganVideos(deepcopy(self.generator), fps=data.fps, class_names=data.class_names, device=self.device)
+
+    def state_parts(self) -> dict[str, Any]:
+        return {
+            "generator": self.generator,
+            "discriminators": self.discriminators,
+            "optimizer_g": self.optimizer_g,
+            "optimizer_d": self.optimizer_d,
+        }

@@ -1,0 +1,123 @@
+"""Trains MoCoGAN with StyleGAN2's networks: as StyleGAN-V is, but on 16 consecutive frames from the start of a video,
+with StyleGAN2's discriminator for a frame of each clip and MoCoGAN's for the clip.
+
+The video discriminator's batch normalisation takes the statistics of each micro-batch and process by itself; the first
+process's are saved. It learns at a tenth of the rate, and without an R1 penalty.
+"""
+
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from styleganv.baselines.mocogan import ClipDiscriminator
+from styleganv.baselines.mocogan_stylegan2 import MocoganStylegan2, MocoganStylegan2Videos
+from styleganv.clip import Clip
+from styleganv.data.dataset import VideoDataset
+from styleganv.models import Discriminator
+from styleganv.noise import torch_random
+from styleganv.recipes import Settings
+from styleganv.training.feed import FakeInputs, RealClips
+from styleganv.training.gan import GanTrainer, adam
+from styleganv.training.losses import discriminator_loss, generator_loss
+from styleganv.training.mocogan import NOISE, stills, walked_inputs
+
+NOISE_STD, VIDEO_LR = 0.1, 0.1
+
+
+def build(settings: Settings, data: VideoDataset, device: torch.device) -> "MocoganStylegan2Trainer":
+    """Freshly initialised, for a data set, on a device; the same seed gives the same weights."""
+    model, training = settings.model, settings.training
+    classes = data.num_classes if training.conditional else 0
+    sizes: dict[str, Any] = {"num_classes": classes, "channel_max": model.channel_max}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(training.seed)
+        generator = MocoganStylegan2(
+            data.height,
+            data.width,
+            z_dim=model.z_dim,
+            w_dim=model.w_dim,
+            mapping_layers=model.mapping_layers,
+            channel_base=model.channel_base,
+            motion_dim=model.motion_dim,
+            **sizes,
+        )
+        image = Discriminator(
+            data.height,
+            data.width,
+            num_frames=1,
+            channel_base=model.channel_base,
+            condition=model.condition,
+            condition_dim=model.w_dim,
+            **sizes,
+        )
+        video = ClipDiscriminator(data.height, data.width, num_frames=training.frames, noise_std=NOISE_STD, **sizes)
+    for network in (generator, image):
+        network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return MocoganStylegan2Trainer(settings, generator, image, video.to(device))
+
+
+class MocoganStylegan2Trainer(GanTrainer):
+    """`GanTrainer` whose discriminator sees stills, with a second one that sees the clips."""
+
+    kind = "mocogan-stylegan2"
+
+    def __init__(
+        self, settings: Settings, generator: MocoganStylegan2, image: Discriminator, video: ClipDiscriminator
+    ) -> None:
+        super().__init__(settings, generator, image)
+        self.video = video
+        self.optimizer_v = adam(video, settings.training.lr * VIDEO_LR, 0.99)
+
+    def update_g(self, fakes: list[FakeInputs], numbers: list[int]) -> None:
+        self.video.requires_grad_(False)
+        super().update_g(fakes, numbers)
+        self.video.requires_grad_(True)
+
+    def update_d(self, real: Clip, fakes: list[FakeInputs], numbers: list[int]) -> None:
+        with self.updating(self.video, self.optimizer_v):
+            super().update_d(real, fakes, numbers)
+
+    def update_r1(self, real: Clip, numbers: list[int]) -> None:
+        super().update_r1(self._stills(real, numbers), numbers)
+
+    def _loss_g(self, fake: Clip, numbers: list[int]) -> Tensor:
+        video = generator_loss(self._judge_video(fake, numbers, 0))
+        return super()._loss_g(self._stills(fake, numbers), numbers) + video
+
+    def _loss_d(self, fake: Clip, real: Clip, numbers: list[int]) -> tuple[Tensor, Tensor]:
+        loss, logits = super()._loss_d(self._stills(fake, numbers), self._stills(real, numbers), numbers)
+        seen = [self._judge_video(clip, numbers, purpose) for purpose, clip in enumerate((real, fake), start=1)]
+        self.note(video_real=seen[0].mean(), video_fake=seen[1].mean())
+        return loss + discriminator_loss(*seen), logits
+
+    def _judge_video(self, clip: Clip, numbers: list[int], purpose: int) -> Tensor:
+        random = torch_random(self.device, self.settings.training.seed, NOISE + purpose, numbers[0])
+        logits: Tensor = self.video(clip.frames, clip.label, random)
+        return logits
+
+    def _stills(self, clip: Clip, numbers: list[int]) -> Clip:
+        return stills(clip, numbers, self.settings.training.seed)
+
+    def _fakes(self, clips: RealClips, numbers: list[int], phase: int) -> list[FakeInputs]:
+        # Beside each frame the motion network looks at the next one, which whole times give no weight.
+        model, slots = self.settings.model, clips.num_frames + 1
+        return [
+            walked_inputs(
+                clips,
+                numbers[part :: self.parts],
+                phase=phase,
+                z_dim=model.z_dim,
+                noise_dim=model.motion_dim,
+                num_slots=slots,
+                device=self.device,
+            )
+            for part in range(self.parts)
+        ]
+
+    def videos(self, data: VideoDataset) -> MocoganStylegan2Videos:
+        average = cast(MocoganStylegan2, self.generator_ema)
+        return MocoganStylegan2Videos(average, fps=data.fps, class_names=data.class_names, device=self.device)
+
+    def state_parts(self) -> dict[str, Any]:
+        return super().state_parts() | {"video": self.video, "optimizer_v": self.optimizer_v}

@@ -1,0 +1,95 @@
+"""Where a training starts that goes on from a model: its networks' settings, and what fits of its weights."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from torch import Tensor
+
+from styleganv.errors import StyleganvError
+from styleganv.models import Discriminator, Generator
+from styleganv.models.folder import load_discriminator, load_generator
+from styleganv.models.transfer import IN_PART, summarize, take_discriminator, take_generator
+from styleganv.recipes import Settings, load_settings
+from styleganv.training.checkpoint import load_checkpoint
+from styleganv.training.gan import frozen_parameters
+
+
+@dataclass(frozen=True)
+class Source:
+    """A model to go on from.
+
+    Attributes:
+        discriminator: its weights, if there is one.
+        condition: how time enters it, if it has one and judges more than images.
+    """
+
+    place: Path
+    generator: Generator
+    discriminator: Mapping[str, Tensor] | None = None
+    condition: str | None = None
+
+
+def open_source(place: Path | str) -> Source:
+    """A model folder, or a run, whose checkpoint has the discriminator too."""
+    place = Path(place)
+    generator, _ = load_generator(place)
+    if (place / "checkpoint.pt").exists():
+        settings = load_settings(place / "settings.yaml")
+        weights = load_checkpoint(place / "checkpoint.pt")["discriminator"]
+        return Source(place, generator, weights, settings.model.condition if settings.training.frames > 1 else None)
+    judge = load_discriminator(place)
+    if judge is None:
+        return Source(place, generator)
+    return Source(place, generator, judge.state_dict(), judge.arguments["condition"] if judge.num_frames > 1 else None)
+
+
+def as_trained(settings: Settings, source: Source) -> Settings:
+    """The settings with the widths of the source's networks, whose average needs no ramp-up from nothing.
+
+    An image model has no motion, so that is as set; and so is the motion of a video model for images.
+    """
+    theirs = source.generator.arguments
+    same = {name: theirs[name] for name in asdict(settings.model) if name in theirs}
+    if "none" in (settings.model.motion, theirs["motion"]):
+        for name in ("motion", "slot_distance", "longest_period", "amplitude"):
+            del same[name]
+    else:
+        same["motion_dim"] = theirs["motion_code_dim"]
+    if source.condition is not None:
+        same["condition"] = source.condition
+    training = replace(settings.training, ema_rampup=None)
+    return replace(settings, model=replace(settings.model, **same), training=training)
+
+
+def start_from(source: Source, settings: Settings, generator: Generator, discriminator: Discriminator) -> list[str]:
+    """Take what fits into the new networks; returns sentences about what is new.
+
+    Raises:
+        StyleganvError: if hardly anything fits, or if what is to be frozen is new.
+    """
+    new = take_generator(generator, source.generator)
+    if not any(name.startswith("synthesis.blocks.") for name in generator.state_dict().keys() - set(new)):
+        raise StyleganvError(f"No layer of the model {source.place} fits a network for this data: train a new one.")
+    remarks = []
+    if new:
+        remarks.append(f"New in the generator, the rest is that of {source.place}: {summarize(generator, new)}.")
+    if source.discriminator is None:
+        new = list(discriminator.state_dict())
+        remarks.append(f"The discriminator is new, as {source.place} has none.")
+    else:
+        sizes = [(network.height, network.width) for network in (generator, source.generator)]
+        new = take_discriminator(discriminator, sizes[0], source.discriminator, sizes[1])
+        if new:
+            remarks.append(
+                f"New in the discriminator, the rest is that of {source.place}: {summarize(discriminator, new)}."
+            )
+    names = {id(parameter): name for name, parameter in discriminator.named_parameters()}
+    frozen = {names[id(p)] for p in frozen_parameters(discriminator, settings.training.freeze_d)}
+    made = sorted(frozen & {name.removesuffix(IN_PART) for name in new})
+    if made:
+        raise StyleganvError(
+            f"--freeze-d {settings.training.freeze_d} would keep what is new and has learned nothing ({made[0]}): "
+            "freeze fewer blocks, or none."
+        )
+    return remarks

@@ -1,0 +1,261 @@
+"""MoCoGAN, as published and with StyleGAN2's networks: shapes, learning, exact resumption, sampling, refusals, and the
+whole way by commands."""
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from settings import with_training
+from test_training import assert_same_state
+
+from styleganv.baselines import build
+from styleganv.baselines.mocogan import ClipDiscriminator, Mocogan
+from styleganv.baselines.mocogan_stylegan2 import MocoganStylegan2
+from styleganv.cli import main
+from styleganv.clip import Clip
+from styleganv.data.dataset import VideoDataset
+from styleganv.data.prepare import prepare
+from styleganv.data.shapes import draw_video, make_shapes, sample_factors
+from styleganv.errors import StyleganvError
+from styleganv.models.folder import save_model
+from styleganv.recipes import Settings, of_kind
+from styleganv.render import write_frames
+from styleganv.training.build import build_trainer
+from styleganv.training.checkpoint import load_checkpoint, save_checkpoint
+from styleganv.training.feed import RealClips, real_batches
+from styleganv.training.loop import train
+from styleganv.training.mocogan import stills
+from styleganv.video_generator import load
+from styleganv.video_model import VideoModel
+
+CPU = torch.device("cpu")
+KINDS = ["mocogan", "mocogan-stylegan2"]
+SIZES = {"z_dim": 8, "motion_dim": 6, "channel_max": 8}
+
+
+def tiny_of(kind: str, tiny: Settings) -> Settings:
+    settings = of_kind(tiny, kind)
+    return replace(settings, training=replace(settings.training, batch=4, clips=8))
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> VideoModel:
+    """Of random weights, through a model folder."""
+    torch.manual_seed(0)
+    network = build(request.param, height=16, width=24, num_classes=2, **SIZES)
+    folder = tmp_path_factory.mktemp(request.param)
+    save_model(folder / "model", network, kind=request.param, data={"fps": 10, "class_names": ["a", "b"]}, training={})
+    return load(folder / "model")
+
+
+# Networks
+
+
+def test_the_published_layout() -> None:
+    with torch.device("meta"):
+        generator = Mocogan(64, 64)
+        image, video = (ClipDiscriminator(64, 64, num_frames=n) for n in (1, 16))
+    widths = [layer.weight.shape[:2] for layer in generator.layers if isinstance(layer, torch.nn.ConvTranspose2d)]
+    assert widths == [(60, 512), (512, 256), (256, 128), (128, 64), (64, 3)]
+    for network, kernel in ((image, 1), (video, 4)):
+        assert [conv.weight.shape[:3] for conv in network.convs] == [
+            (64, 3, kernel), (128, 64, kernel), (256, 128, kernel), (512, 256, kernel)
+        ]  # fmt: skip
+
+
+@pytest.mark.parametrize("height, width", [(8, 8), (16, 24), (32, 32), (36, 64), (64, 64), (128, 128)])
+def test_shapes_at_any_size(height: int, width: int) -> None:
+    random = torch.Generator().manual_seed(0)
+    label = torch.eye(2)
+    frames = Mocogan(height, width, num_classes=2, **SIZES)(torch.randn(2, 8), torch.randn(2, 16, 6), label)
+    assert frames.shape == (2, 16, 3, height, width) and frames.abs().max() <= 1
+    for num_frames, noise_std in ((1, 0.0), (16, 0.1)):
+        network = ClipDiscriminator(
+            height, width, num_frames=num_frames, num_classes=2, channel_max=8, noise_std=noise_std
+        )
+        logits = network(frames[:, :num_frames], label, random)
+        assert len(logits) == 2 and logits.isfinite().all()
+        assert not torch.equal(logits, network(frames[:, :num_frames], label[[1, 0]], random))
+
+
+def test_style_and_motion_modulate_every_layer() -> None:
+    torch.manual_seed(0)
+    network = MocoganStylegan2(16, 16, w_dim=8, channel_base=64, **SIZES)
+    noise, times = torch.randn(2, 5, 6), torch.arange(4.0).expand(2, -1)
+    frames = network(torch.randn(2, 8), times, noise)
+    assert frames.shape == (2, 4, 3, 16, 16)
+    assert all(block.conv1.affine.weight.shape[1] == 8 + 6 for block in network.synthesis.blocks)
+    later = noise.clone()
+    later[:, 2] += 1
+    moved = network(torch.randn(2, 8, generator=torch.Generator().manual_seed(1)), times, later)
+    same = network(torch.randn(2, 8, generator=torch.Generator().manual_seed(1)), times, noise)
+    assert torch.equal(moved[:, :2], same[:, :2]) and not torch.equal(moved[:, 2], same[:, 2])
+
+
+def test_stills_are_frames_of_their_clips() -> None:
+    frames = torch.arange(4 * 16.0).reshape(4, 16, 1, 1, 1).expand(-1, -1, 3, 2, 2)
+    shown = stills(Clip(frames, torch.arange(16).expand(4, -1)), [0, 1, 2, 3], seed=0)
+    assert shown.frames.shape == (4, 1, 3, 2, 2)
+    assert torch.equal(shown.frames[:, 0, 0, 0, 0], torch.arange(4) * 16 + shown.times[:, 0])
+    assert len(set(shown.times[:, 0].tolist())) > 1
+
+
+# Training
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_two_steps_resumed_equal_four_bit_for_bit(kind: str, shapes: Path, tiny: Settings, tmp_path: Path) -> None:
+    settings, data = tiny_of(kind, tiny), VideoDataset(shapes)
+    clips = RealClips(data, num_frames=16, max_span=15, seed=0, mirror=False, conditional=False)
+    trainers = []
+    for name, parts in (("whole", [4]), ("halves", [2, 2])):
+        path = tmp_path / f"{name}.pt"
+        for steps in parts:
+            trainer = build_trainer(settings, data, CPU)
+            if path.exists():
+                trainer.load_state_dict(load_checkpoint(path))
+            batches = real_batches(
+                clips, first=trainer.clips_seen, batch=4, rank=0, world_size=1, workers=0, device=CPU
+            )
+            for _ in range(steps):
+                trainer.train_step(clips, next(batches))
+            save_checkpoint(path, trainer.state_dict())
+        trainers.append(trainer)
+    assert_same_state(tmp_path / "whole.pt", tmp_path / "halves.pt")
+    assert np.array_equal(*[trainer.videos(data).sample(seed=0, seconds=0.4) for trainer in trainers])
+
+
+@pytest.mark.parametrize(
+    "kind, lr, steps, channels", [("mocogan", 0.002, 80, 32), ("mocogan-stylegan2", 0.005, 120, 16)]
+)
+def test_a_clip_is_learned_by_heart(
+    kind: str, lr: float, steps: int, channels: int, tiny: Settings, tmp_path: Path
+) -> None:
+    """Seen: 20 and 26 grey levels from it. Its mean colour is 44 away, which must be beaten by a third."""
+    make_shapes(tmp_path / "one.zip", num_videos=1, num_frames=16, resolution=(16, 16), quality=None)
+    data = VideoDataset(tmp_path / "one.zip")
+    settings = with_training(tiny_of(kind, tiny), lr=lr, r1_interval=16, ema_half_life=40.0)
+    settings = replace(
+        settings,
+        model=replace(settings.model, channel_base=16 * channels, channel_max=channels),
+        augment=replace(settings.augment, augment="none"),
+    )
+    trainer = build_trainer(settings, data, CPU)
+    clips = RealClips(data, num_frames=16, max_span=15, seed=0, mirror=False, conditional=False)
+    batches = real_batches(clips, first=0, batch=4, rank=0, world_size=1, workers=0, device=CPU)
+    for _ in range(steps):
+        trainer.train_step(clips, next(batches))
+    real = data.read(0, range(16)).transpose(0, 2, 3, 1).astype(np.float64)
+    videos = trainer.videos(data)
+    fake = np.stack([videos.sample(seed=i, seconds=16 / videos.fps) for i in range(8)])
+    away = np.sqrt(np.square(fake - real).mean(axis=(1, 2, 3, 4))).mean()
+    flat = np.sqrt(np.square(real - real.mean(axis=(0, 1, 2))).mean())
+    assert away < 2 / 3 * flat, (away, flat)
+
+
+def test_classes_condition_training(tiny: Settings, tmp_path: Path) -> None:
+    for i in range(4):
+        video = draw_video(sample_factors(np.random.default_rng(i)), 16, 16, 16)
+        write_frames(tmp_path / "classes" / f"class{i % 2}" / f"video{i}", video)
+    prepare(tmp_path / "classes", tmp_path / "classes.zip", resolution=(16, 16), workers=1)
+    data = VideoDataset(tmp_path / "classes.zip")
+    for kind in KINDS:
+        trainer = build_trainer(tiny_of(kind, tiny), data, CPU)
+        clips = RealClips(data, num_frames=16, max_span=15, seed=0, mirror=False, conditional=True)
+        batches = real_batches(clips, first=0, batch=4, rank=0, world_size=1, workers=0, device=CPU)
+        trainer.train_step(clips, next(batches))
+        videos = trainer.videos(data)
+        assert videos.class_names == ["class0", "class1"] and bool(trainer.finite)
+        one, other = (videos.sample(seed=0, seconds=0.2, label=name) for name in videos.class_names)
+        assert (one != other).any()
+
+
+# Sampling
+
+
+def test_frames_do_not_depend_on_how_they_are_asked_for(model: VideoModel) -> None:
+    whole = model.sample(seed=3, seconds=2.0)
+    assert whole.shape == (20, 16, 24, 3)
+    assert np.array_equal(whole, model.sample(seed=3, seconds=2.0))
+    for start, count in ((0, 1), (3, 2), (5, 9), (8, 8), (19, 1)):
+        part = model.sample(seed=3, start=start / 10, seconds=count / 10)
+        assert np.array_equal(part, whole[start : start + count]), start
+    assert np.array_equal(np.stack(list(model.stream(seed=3, start=1.1, seconds=0.4))), whole[11:15])
+
+
+def test_content_and_motion_have_seeds_of_their_own(model: VideoModel) -> None:
+    grid = model.grid([0, 1], [0, 1], seconds=0.3, label="a")
+    assert grid.shape == (2, 2, 3, 16, 24, 3)
+    assert np.array_equal(grid[1, 1], model.sample(seed=1, seconds=0.3, label="a"))
+    assert (grid[0, 0] != grid[1, 0]).any() and (grid[0, 0] != grid[0, 1]).any()
+
+
+def test_what_it_cannot_do_is_refused(model: VideoModel) -> None:
+    with pytest.raises(StyleganvError, match="no frames between"):
+        model.sample(seed=0, seconds=1, fps=20)
+    with pytest.raises(StyleganvError, match="whole number of frames"):
+        model.sample(seed=0, seconds=1, start=0.05)
+    with pytest.raises(StyleganvError, match="walks through all earlier frames"):
+        model.sample(seed=0, seconds=1, start=2000)
+    with pytest.raises(StyleganvError, match="walks through all earlier frames"):
+        next(model.stream(seed=0))
+    if model.truncates:
+        still = [model.sample(seed=s, motion_seed=0, seconds=0.1, psi=0, label="a") for s in (0, 1)]
+        assert np.array_equal(*still)  # the mean content, whatever the seed
+    else:
+        with pytest.raises(StyleganvError, match="MoCoGAN has no truncation"):
+            model.sample(seed=0, seconds=1, psi=0.5)
+
+
+@pytest.mark.parametrize(
+    "kind, group, changes, message",
+    [
+        ("mocogan", "training", {"frames": 8, "max_span": 7}, "--frames 8 are too few .* give at least 10"),
+        ("mocogan-stylegan2", "training", {"frames": 3, "max_span": 2}, "give at least 10"),
+        ("mocogan", "training", {"max_span": 32}, "--max-span 15"),
+        ("mocogan-stylegan2", "model", {"motion": "conv"}, "leave --motion at lstm"),
+        ("mocogan", "augment", {"augment": "ada"}, "--augment none"),
+        ("mocogan", "training", {"micro_batch": 2}, "leave out --micro-batch"),
+    ],
+)
+def test_impossible_settings(
+    kind: str, group: str, changes: dict[str, object], message: str, shapes: Path, tiny: Settings, tmp_path: Path
+) -> None:
+    settings = tiny_of(kind, tiny)
+    changed = replace(settings, **{group: replace(getattr(settings, group), **changes)})
+    with pytest.raises(StyleganvError, match=message):
+        train(shapes, tmp_path / "run", changed)
+
+
+# Commands
+
+
+def test_a_baseline_does_not_start_from_another_model(shapes: Path, tiny: Settings, tmp_path: Path) -> None:
+    with pytest.raises(StyleganvError, match="leave it out for mocogan"):
+        train(shapes, tmp_path / "run", tiny_of("mocogan", tiny), finetune=tmp_path)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_whole_way_by_commands(
+    kind: str, shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("STYLEGANV_CACHE", str(tmp_path / "cache"))
+    run = tmp_path / "run"
+    flags = "--channel-base 128 --channel-max 8 --batch 4 --clips 8 --precision float32 --report-every 4"
+    main(["train", str(shapes), "--out", str(run), "--model", kind, *flags.split()])
+    assert (run / "curves.png").exists() and (run / "snapshots" / "000000008.png").exists()
+    main(["generate", str(run), "--out", str(tmp_path / "videos"), "--seeds", "0-1", "--seconds", "0.4"])
+    main(
+        ["evaluate", "--real", str(shapes), "--fake", str(run), "--clips", "4", "--json", str(tmp_path / "found.json")]
+    )
+    files = ["--out", str(tmp_path / "report.html"), "--json", str(tmp_path / "motion.json")]
+    main(["diagnose", str(run), "--videos", "2", "--frames", "16", *files])
+    assert len(list((tmp_path / "videos").iterdir())) == 2
+    assert "frechet_efficientnet" in (tmp_path / "found.json").read_text()
+    found = {one["key"]: one for one in json.loads((tmp_path / "motion.json").read_text())["diagnostics"]}
+    assert "no frames between" in found["between"]["verdict"] and found["between"]["value"] is None
+    assert math.isfinite(found["drift_1000"]["value"])

@@ -1,0 +1,197 @@
+"""Pickles as the released networks are laid out, of any weights. Classes that the names stand for exist only while one
+is written."""
+
+import pickle
+import re
+import sys
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from styleganv.models import Discriminator, Generator
+
+BUFFERS = re.compile(r"(resample_filter|w_avg|freqs|phase_scales|fourier_coefs|noise_const)$")
+FILTER = torch.tensor([1.0, 3.0, 3.0, 1.0])
+FILTER = torch.outer(FILTER, FILTER) / 64
+
+
+@contextmanager
+def classes(prefix: str) -> Iterator[dict[str, Any]]:
+    """What a pickle refers to by name, in modules that vanish again."""
+    made: set[str] = set()
+
+    def place(module: str, thing: Any) -> Any:
+        parts = module.split(".")
+        for i in range(1, len(parts) + 1):
+            name = ".".join(parts[:i])
+            if name not in sys.modules:
+                sys.modules[name] = ModuleType(name)
+                made.add(name)
+        thing.__module__, thing.__qualname__ = module, thing.__name__
+        setattr(sys.modules[module], thing.__name__, thing)
+        return thing
+
+    def _reconstruct_persistent_obj(meta: Any) -> Any:
+        raise AssertionError("called")
+
+    things = {"persistent": place(f"{prefix}torch_utils.persistence", _reconstruct_persistent_obj)}
+    for module, name, base in (
+        (f"{prefix}dnnlib.util", "EasyDict", dict),
+        (f"{prefix}training.layers", "TemporalDifferenceEncoder", object),
+        ("omegaconf.dictconfig", "DictConfig", object),
+        ("omegaconf.listconfig", "ListConfig", object),
+        ("omegaconf.nodes", "AnyNode", object),
+        ("omegaconf.base", "ContainerMetadata", object),
+        ("omegaconf.base", "Metadata", object),
+    ):
+        things[name] = place(module, type(name, (base,), {}))
+    try:
+        yield things
+    finally:
+        for name in made:
+            del sys.modules[name]
+
+
+class _Persistent:
+    """A module that pickles as a call with its source text, which would write `source_writes`."""
+
+    def __init__(self, rebuild: Any, class_name: str, source_writes: Path, state: dict[str, Any]) -> None:
+        self.parts = rebuild, class_name, source_writes, state
+
+    def __reduce__(self) -> Any:
+        rebuild, class_name, source_writes, state = self.parts
+        source = f"open({str(source_writes)!r}, 'w').write('run')"
+        meta = {"type": "class", "version": 6, "module_src": source, "class_name": class_name, "state": state}
+        return rebuild, (meta,)
+
+
+def write_pickle(
+    path: Path,
+    generator: dict[str, Tensor],
+    discriminator: dict[str, Tensor] | None,
+    *,
+    prefix: str = "",
+    protocol: int = pickle.DEFAULT_PROTOCOL,
+) -> Path:
+    """A snapshot with these released parameters; what its source text writes when run is `path` with `.run`."""
+    with classes(prefix) as things:
+
+        def module(tensors: dict[str, Tensor], class_name: str, name: str = "") -> Any:
+            parameters = {key: value for key, value in tensors.items() if "." not in key}
+            inner: dict[str, dict[str, Tensor]] = defaultdict(dict)
+            for key, value in tensors.items():
+                if "." in key:
+                    first, rest = key.split(".", 1)
+                    inner[first][rest] = value
+            state = {
+                "training": False,
+                "_parameters": {
+                    key: nn.Parameter(value, requires_grad=value.is_floating_point())
+                    for key, value in parameters.items()
+                    if not BUFFERS.search(key)
+                },
+                "_buffers": {key: value for key, value in parameters.items() if BUFFERS.search(key)},
+                "_modules": {key: module(values, "Layer", key) for key, values in inner.items()},
+                "_non_persistent_buffers_set": set(),
+                "_init_args": (),
+                "_init_kwargs": things["EasyDict"](c_dim=np.int64(0), rate=np.float32(0.5)),
+                "cfg": config(),
+            }
+            if name == "conv" and inner.keys() == {"0", "1"}:
+                plain: Any = nn.Sequential()
+            elif name == "const_embed":
+                plain = nn.Embedding(1, 1)
+            elif name == "time_encoder" and "const_embed" in inner:
+                plain = things["TemporalDifferenceEncoder"]()
+            else:
+                return _Persistent(things["persistent"], class_name, path.with_suffix(".run"), state)
+            plain.__dict__.update({key: state[key] for key in ("_parameters", "_buffers", "_modules")})
+            return plain
+
+        def config() -> Any:
+            node, settings = things["AnyNode"](), things["DictConfig"]()
+            node._val, node._metadata = 3, things["Metadata"]()
+            settings._content, settings._metadata = {"num_frames": node}, things["ContainerMetadata"]()
+            settings._metadata.ref_type, settings._metadata.resolver_cache = Any, defaultdict(dict)
+            return settings
+
+        ours = module(generator, "Generator")
+        theirs = None if discriminator is None else module(discriminator, "Discriminator")
+        weight = nn.Parameter(torch.ones(2))
+        adam = torch.optim.Adam([weight])
+        weight.grad = torch.ones(2)
+        adam.step()
+        state = {"state": adam.state, "param_groups": adam.param_groups, "defaults": {"lr": 0.1}}
+        optimizer = torch.optim.Adam.__new__(torch.optim.Adam)
+        optimizer.__dict__.update(state)
+        content = {
+            "G": ours,
+            "D": theirs,
+            "G_ema": ours,
+            "augment_pipe": None,
+            "G_opt": optimizer,
+            "training_set_kwargs": things["EasyDict"](path="data.zip", use_labels=True),
+            "stats": things["EasyDict"](cur_nimg=np.int64(3000), cur_tick=1, batch_idx=7),
+        }
+        with open(path, "wb") as file:
+            pickle.dump(content, file, protocol=protocol)
+    return path
+
+
+def released_generator(generator: Generator) -> dict[str, Tensor]:
+    """Our weights under the released names, with what follows from them."""
+    found = {}
+    for name, value in generator.state_dict().items():
+        name = re.sub(r"blocks\.(\d+)", lambda m: f"b{4 << int(m[1])}", name)
+        for ours, theirs in (
+            ("mapping.w_mean", "mapping.w_avg"),
+            ("mapping.layers.", "mapping.fc"),
+            ("motion.convs.", "synthesis.motion_encoder.conv."),
+            ("motion.encoding.period.", "synthesis.motion_encoder.time_encoder.periods_predictor."),
+            ("motion.encoding.phase.", "synthesis.motion_encoder.time_encoder.phase_predictor."),
+            ("motion.encoding.align.", "synthesis.motion_encoder.time_encoder.aligners_predictor."),
+            ("synthesis.constant", f"synthesis.b4.{'input.input.' if generator.motion else ''}const"),
+            (".to_rgb.", ".torgb."),
+        ):
+            name = name.replace(ours, theirs)
+        found[name] = value[None] if name.endswith("input.input.const") else value
+    if generator.motion is not None:
+        periods = generator.motion.encoding.periods(torch.device("cpu"))  # type: ignore[union-attr]
+        prefix = "synthesis.motion_encoder.time_encoder."
+        found[f"{prefix}freqs"] = (2 * torch.pi / periods).float()[None]
+        found[f"{prefix}phase_scales"] = (periods[0] / periods).float()[None]
+    else:
+        for name in [key for key in found if re.search(r"conv\d\.weight$", key)]:
+            layer, resolution = name.removesuffix("weight"), int(re.search(r"b(\d+)", name)[1])  # type: ignore[index]
+            found[f"{layer}noise_const"] = torch.randn(resolution, resolution)
+            found[f"{layer}noise_strength"] = torch.ones([])
+    return found | {f"synthesis.b{r}.resample_filter": FILTER for r in (4, 8)}
+
+
+def released_discriminator(discriminator: Discriminator) -> dict[str, Tensor]:
+    """Likewise."""
+    found = {}
+    top = 4 << len(discriminator.blocks)
+    for name, value in discriminator.state_dict().items():
+        name = re.sub(r"blocks\.(\d+)", lambda m: f"b{top >> int(m[1])}", name)
+        for ours, theirs in (
+            (r"^condition\.embedding\.", "time_encoder.const_embed."),
+            (r"^condition\.embed\.", "mapping.embed."),
+            (r"^condition\.layers\.", "mapping.fc"),
+            (r"^conv\.", "b4.conv."),
+            (r"^dense\.", "b4.fc."),
+            (r"^out\.", "b4.out."),
+            (r"^from_rgb\.", f"b{top}.fromrgb."),
+        ):
+            name = re.sub(ours, theirs, name)
+        found[name] = value
+    if discriminator.condition is not None:
+        found["time_encoder.time_encoder.fourier_coefs"] = discriminator.condition.frequency[None]
+    return found | {"b8.skip.resample_filter": FILTER}

@@ -1,0 +1,185 @@
+"""Exported files against the model itself: any number of videos, times and slots, near and far."""
+
+import logging
+import re
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from tiny import FPS, save
+
+from styleganv import noise
+from styleganv.errors import StyleganvError
+from styleganv.interop.export import export
+from styleganv.models.folder import load_generator, save_model
+from styleganv.video_generator import load_video_generator
+
+DOCUMENT = (Path(__file__).parents[2] / "docs" / "export.md").read_text()
+# A slot distance that float32 cannot hold.
+CONDITIONAL = {"num_classes": 3, "height": 8, "width": 12, "slot_distance": 12.3, "motion_kernel": 3}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Models and their exports: `mine`, with classes and not square, in both forms, and `pictures`."""
+    folder = tmp_path_factory.mktemp("exports")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for name, arguments in {"mine": CONDITIONAL, "pictures": {"motion": "none"}}.items():
+            export(save(folder / name, **arguments), folder / f"{name}.onnx")
+        export(folder / "mine", folder / "mine.pt2")
+    return folder
+
+
+def inputs_of(video: "VideoOf", seconds: list[list[float]]) -> dict[str, np.ndarray]:
+    """Videos of the seeds 0, 1, … at times of their own, the noise of each from the slot of its earliest time on."""
+    times = np.array(seconds) * FPS
+    first = (times.min(axis=1) // video.motion.slot_distance).astype(np.int64)
+    slots = int((times.max(axis=1) // video.motion.slot_distance - first).max()) + 2 + video.motion.reach
+    drawn = [[noise.normal(s, noise.MOTION, f + i, 16) for i in range(slots)] for s, f in enumerate(first.tolist())]
+    labels = np.eye(3, dtype=np.float32)[np.arange(len(times)) % 3]
+    return {"times": times, "motion_noise": np.array(drawn), "first_slot": first, "label": labels}
+
+
+class VideoOf:
+    """The model's own videos at any seconds, in levels of −1..1 that uint8 can tell apart."""
+
+    def __init__(self, place: Path) -> None:
+        self.video = load_video_generator(place, device="cpu")
+        self.motion = self.video.generator.motion
+
+    def frames(self, seed: int, seconds: float, label: int | None) -> np.ndarray:
+        return self.video.sample(seed=seed, start=seconds, seconds=0.01, label=label, psi=0.7)[0]
+
+
+SECONDS = {
+    "one": [[0.3]],
+    "several": [[0.0, 0.1, 2.6, 1.0], [7.0, 7.5, 7.25, 7.1], [0.3, 0.2, 0.1, 0.0]],
+    "far": [[40_000.0, 40_000.02]],  # a million frames
+}
+
+
+@pytest.mark.parametrize("seconds", SECONDS.values(), ids=SECONDS)
+@pytest.mark.parametrize("suffix", [".onnx", ".pt2"])
+def test_seeds_give_the_frames_of_the_model(suffix: str, seconds: list[list[float]], folder: Path) -> None:
+    """From z to frames, through both files, against the frames that `generate` would write."""
+    video = VideoOf(folder / "mine")
+    count = len(seconds)
+    inputs = inputs_of(video, seconds)
+    z = np.stack([noise.normal(seed, noise.CONTENT, 0, 16) for seed in range(count)])
+    psi = np.full(count, 0.7, np.float32)
+    styles = run(folder / f"mine-mapping{suffix}", {"z": z, "psi": psi, "label": inputs["label"]})
+    found = run(folder / f"mine{suffix}", {"styles": styles} | inputs)
+    assert found.shape == (count, len(seconds[0]), 3, 8, 12)
+    for b, moments in enumerate(seconds):
+        for t, moment in enumerate(moments):
+            expected = video.frames(b, moment, b % 3)
+            # Half a level is the rounding to uint8.
+            levels = (found[b, t] * 127.5 + 127.5).clip(0, 255).transpose(1, 2, 0)
+            assert np.abs(levels - expected).max() <= 0.5 + 127.5e-3
+
+
+@cache
+def opened(file: Path) -> Callable[[dict[str, np.ndarray]], np.ndarray]:
+    if file.suffix == ".onnx":
+        session = onnxruntime.InferenceSession(file)
+        return lambda inputs: session.run(None, inputs)[0]
+    program = torch.export.load(file).module()
+    return lambda inputs: program(*[torch.from_numpy(value) for value in inputs.values()]).detach().numpy()
+
+
+def run(file: Path, inputs: dict[str, np.ndarray]) -> np.ndarray:
+    return opened(file)(inputs)
+
+
+def test_far_times_are_exact(folder: Path) -> None:
+    """At ten million frames, where a phase in float32 would be wrong by radians."""
+    video = VideoOf(folder / "mine")
+    inputs = inputs_of(video, [[400_000.0, 400_000.5]])
+    generator, _ = load_generator(folder / "mine")
+    styles = torch.randn(1, generator.synthesis.num_styles, 16, generator=torch.Generator().manual_seed(0))
+    found = run(folder / "mine.onnx", {"styles": styles.numpy()} | inputs)
+    label = torch.from_numpy(inputs["label"])
+    codes = generator.motion.double()(torch.from_numpy(inputs["times"]), noise.SeededNoise([0], 16), label)
+    assert np.abs(found - generator.synthesis(styles, codes.float()).numpy()).max() < 1e-4
+
+
+@pytest.mark.parametrize("late", [-100.0, 100.0])
+def test_a_time_outside_the_window_is_an_error(late: float, folder: Path) -> None:
+    video = VideoOf(folder / "mine")
+    inputs = inputs_of(video, [[40.0]])
+    inputs["times"] = inputs["times"] + late
+    styles = np.zeros((1, video.video.generator.synthesis.num_styles, 16), np.float32)
+    for suffix in (".onnx", ".pt2"):
+        with pytest.raises(Exception, match=r"[Oo]ut of|bounds"):
+            run(folder / f"mine{suffix}", {"styles": styles} | inputs)
+
+
+def test_what_the_files_say_of_themselves(folder: Path) -> None:
+    model = onnx.load(folder / "mine.onnx")
+    onnx.checker.check_model(model, full_check=True)
+    about = {each.key: each.value for each in model.metadata_props}
+    assert about["class_names"] == '["class0", "class1", "class2"]' and about["slot_distance"] == "12.3"
+    shapes = {each.name: each.shape for each in onnxruntime.InferenceSession(folder / "mine.onnx").get_inputs()}
+    assert shapes["times"] == ["videos", "times"] and shapes["motion_noise"] == ["videos", "slots", 16]
+    extra = {"styleganv.json": ""}
+    torch.export.load(folder / "mine.pt2", extra_files=extra)
+    assert '"fps": "25"' in extra["styleganv.json"]
+
+
+def test_a_model_of_pictures(folder: Path) -> None:
+    video = load_video_generator(folder / "pictures", device="cpu")
+    styles = torch.stack([video.style(seed) for seed in (0, 1, 2)]).numpy()
+    found = run(folder / "pictures.onnx", {"styles": styles})
+    for seed, picture in enumerate(found[:, 0]):
+        expected = video.sample(seed=seed, seconds=0.01)[0]
+        levels = (picture * 127.5 + 127.5).clip(0, 255).transpose(1, 2, 0)
+        assert np.abs(levels - expected).max() <= 0.5 + 127.5e-3
+
+
+def test_the_example_of_the_document_needs_onnxruntime_alone(folder: Path) -> None:
+    found = re.search(r"<!-- test: onnxruntime -->\n```python\n(.*?)```", DOCUMENT, re.DOTALL)
+    assert found
+    code = found[1] + "\nimport sys\nassert 'torch' not in sys.modules\nnp.savez('seen', begin, next_day)\n"
+    done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    video = load_video_generator(folder / "mine", device="cpu")
+    for seen, start, rate in zip(np.load(folder / "seen.npz").values(), (0, 86400), (2, 50), strict=True):
+        expected = video.sample(seed=0, motion_seed=1, label=0, start=start, seconds=len(seen) / rate, fps=rate)
+        assert np.abs(seen.astype(int) - expected).max() <= 1
+
+
+def test_nothing_is_left_of_a_file_that_differs(folder: Path, tmp_path: Path) -> None:
+    """Weights so large that float32 sums differ by more than is allowed; what stood there before stays."""
+    generator, config = load_generator(folder / "pictures")
+    with torch.no_grad():
+        for block in generator.synthesis.blocks:
+            block.to_rgb.weight *= 1e6
+    save_model(tmp_path / "wild", generator, data=config["data"], training={})
+    (tmp_path / "wild.pt2").write_bytes(b"earlier")
+    with pytest.raises(StyleganvError, match=r"wild\.pt2 was not kept because it differs"):
+        export(tmp_path / "wild", tmp_path / "wild.pt2")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["wild", "wild.pt2"]
+    assert (tmp_path / "wild.pt2").read_bytes() == b"earlier"
+
+
+def test_what_cannot_be_exported_is_refused(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(StyleganvError, match=r"lstm .* conv or none"):
+        export(save(tmp_path / "lstm", motion="lstm"), tmp_path / "x.onnx")
+    with pytest.raises(StyleganvError, match=r"\.onnx or \.pt2"):
+        export(folder / "mine", tmp_path / "x.tflite")
+    with pytest.raises(StyleganvError, match="is not a model"):
+        export(tmp_path / "nothing", tmp_path / "x.onnx")
+    monkeypatch.setitem(sys.modules, "onnxscript", None)  # as if it were not installed
+    with pytest.raises(StyleganvError, match=r"onnxscript: pip install 'styleganv\[export\]'"):
+        export(folder / "mine", tmp_path / "x.onnx")
+    assert [path.name for path in tmp_path.iterdir()] == ["lstm"]
+    assert logging.getLogger("torch.onnx").level == logging.NOTSET

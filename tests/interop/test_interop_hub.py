@@ -1,0 +1,162 @@
+"""Models out and in again: through folders, and through the real client of the hub and a server on this machine."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from hub_server import HubServer, hub_server
+from huggingface_hub import constants
+from PIL import Image
+from tiny import save
+
+from styleganv.errors import StyleganvError
+from styleganv.interop.card import card
+from styleganv.interop.hub import LAYOUT, pull, push
+from styleganv.models.folder import load_generator, save_model
+from styleganv.video_generator import load_video_generator
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[HubServer]:
+    with hub_server() as server:
+        # What HF_ENDPOINT sets when the package is imported.
+        template = constants.HUGGINGFACE_CO_URL_TEMPLATE.replace(constants.ENDPOINT, server.address)
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        monkeypatch.setattr(constants, "ENDPOINT", server.address)
+        monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "no-token"))
+        monkeypatch.setenv("HF_TOKEN", "hf_of_nobody")
+        yield server
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save(tmp_path_factory.mktemp("hub") / "model", num_classes=3, width=24)
+
+
+def frames(folder: Path) -> np.ndarray:
+    return load_video_generator(folder, device="cpu").sample(seed=1, seconds=0.4)
+
+
+def same_files(one: Path, other: Path) -> bool:
+    return all((one / name).read_bytes() == (other / name).read_bytes() for name in LAYOUT)
+
+
+def test_through_a_folder(model: Path, tmp_path: Path) -> None:
+    assert push(model, str(tmp_path / "published"), license="mit") == str(tmp_path / "published")
+    assert pull(str(tmp_path / "published"), tmp_path / "again") == tmp_path / "again"
+    assert {path.name for path in (tmp_path / "again").iterdir()} == set(LAYOUT)
+    assert same_files(tmp_path / "published", tmp_path / "again")
+    assert np.array_equal(frames(tmp_path / "again"), frames(model))
+    assert {path.name for path in model.iterdir()} == {"config.json", "model.safetensors"}
+
+
+def test_through_the_hub(hub: HubServer, model: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    address = push(model, "somebody/shapes", license="mit", private=True)
+    assert address == f"{hub.address}/somebody/shapes/commit/{hub.commit('somebody/shapes')}"
+    assert hub.private == {"somebody/shapes"} and set(hub.repositories["somebody/shapes"]) == set(LAYOUT)
+    hub.repositories["somebody/shapes"]["evil.py"] = b"print('executed')"
+    assert pull("somebody/shapes", tmp_path / "again", revision="main") == tmp_path / "again"
+    assert {path.name for path in (tmp_path / "again").iterdir()} == set(LAYOUT)
+    assert np.array_equal(frames(tmp_path / "again"), frames(model))
+    assert "Warning" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("where", ["folder", "hub"])
+def test_a_card_that_was_edited_is_left_alone(where: str, hub: HubServer, model: Path, tmp_path: Path) -> None:
+    place = str(tmp_path / "published") if where == "folder" else "somebody/shapes"
+    push(model, place)
+    if where == "folder":
+        (tmp_path / "published" / "README.md").write_text("edited")
+    else:
+        hub.repositories[place]["README.md"] = b"edited"
+    push(model, place)
+    assert (pull(place, tmp_path / "again") / "README.md").read_text() == "edited"
+    other = save(tmp_path / "other", num_classes=3, width=24)
+    (other / "README.md").write_text("the model's own")
+    push(other, place)
+    assert (pull(place, tmp_path / "third") / "README.md").read_text() == "the model's own"
+
+
+def test_the_card_says_what_is_known(tmp_path: Path, model: Path) -> None:
+    generator, config = load_generator(model)
+    training = {"clips_seen": 1234567, "frames_seen": 2469134, "frechet_efficientnet": 12.345678}
+    save_model(tmp_path / "trained", generator, data=config["data"], training=training)
+    push(tmp_path / "trained", str(tmp_path / "published"), license="cc-by-4.0")
+    text = (tmp_path / "published" / "README.md").read_text()
+    _, front, body = text.split("---\n", 2)
+    about = yaml.safe_load(front)
+    assert about["license"] == "cc-by-4.0" and about["library_name"] == "styleganv"
+    assert {"styleganv", "class-conditional-video-generation"} <= set(about["tags"])
+    for known in (
+        "class0, class1, class2",
+        "data: 25",
+        "1,234,567",
+        "2,469,134",
+        "12.35",
+        "24×16 pixels",
+        "# published",
+    ):
+        assert known in body, known
+    with Image.open(tmp_path / "published" / "preview.webp") as preview:
+        assert preview.size == (4 * 24 + 3 * 2, 16) and preview.n_frames == 36  # type: ignore[attr-defined]
+
+
+def test_a_card_of_pictures_without_a_licence(tmp_path: Path) -> None:
+    pictures = save(tmp_path / "pictures", motion="none")
+    text = card(load_video_generator(pictures, device="cpu"), name="somebody/pictures")
+    about = yaml.safe_load(text.split("---\n")[1])
+    assert "license" not in about and "unconditional-image-generation" in about["tags"]
+    assert "Not stated" in text and "styleganv pull somebody/pictures model" in text
+    push(pictures, str(tmp_path / "published"))
+    assert (tmp_path / "published" / "preview.webp").exists()
+
+
+def test_what_the_hub_does_not_have_or_allow(hub: HubServer, model: Path, tmp_path: Path) -> None:
+    with pytest.raises(StyleganvError, match=r"no somebody/nothing"):
+        pull("somebody/nothing", tmp_path / "x")
+    hub.repositories["somebody/words"] = {"README.md": b"words"}
+    with pytest.raises(StyleganvError, match=r"somebody/words is not a model .* config\.json"):
+        pull("somebody/words", tmp_path / "x")
+    with pytest.raises(StyleganvError, match="somebody/words"):
+        pull("somebody/words", tmp_path / "x", revision="nowhere")
+    hub.repositories["somebody/words"] |= {"config.json": b"{", "model.safetensors": b""}
+    with pytest.raises(StyleganvError, match="damaged"):
+        pull("somebody/words", tmp_path / "x")
+    for status, told in ((403, "hf auth login"), (400, "status 400")):
+        hub.refused = status
+        with pytest.raises(StyleganvError, match=told):
+            push(model, "somebody/shapes")
+    assert "somebody/shapes" not in hub.repositories and list(tmp_path.iterdir()) == []
+
+
+def test_no_network_is_one_sentence(
+    hub: HubServer, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    for act in (lambda: pull("somebody/shapes", tmp_path / "x"), lambda: push(model, "somebody/shapes")):
+        with pytest.raises(StyleganvError, match=r"cannot be reached for somebody/shapes"):
+            act()
+
+
+def test_places_that_are_none(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for place in ("folder", "a/b/c", "hf://a/b", ""):
+        with pytest.raises(StyleganvError, match=r"USER/NAME"):
+            push(model, place)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "notes.txt").write_text("mine")
+    with pytest.raises(StyleganvError, match="holds more"):
+        push(model, str(tmp_path / "full"))
+    monkeypatch.chdir(tmp_path / "full")
+    with pytest.raises(StyleganvError, match="holds more"):
+        push(model, ".")
+    with pytest.raises(StyleganvError, match="exists already"):
+        pull(str(model), tmp_path / "full")
+    with pytest.raises(StyleganvError, match="is not a model"):
+        push(tmp_path / "full", str(tmp_path / "published"))
+    assert [path.name for path in tmp_path.rglob("*")] == ["full", "notes.txt"]
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)  # as if it were not installed
+    with pytest.raises(StyleganvError, match=r"styleganv\[export\]"):
+        push(model, "somebody/shapes")

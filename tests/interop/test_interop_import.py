@@ -1,0 +1,192 @@
+"""Released pickles become our networks: the same frames and logits, every weight in its place, or a clear refusal."""
+
+import json
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from pickles import released_discriminator, released_generator, write_pickle
+from reference import FOLDER, NAMES, Reference
+from settings import with_training
+from torch import Tensor
+
+from styleganv import cli
+from styleganv.errors import StyleganvError
+from styleganv.interop.import_pickle import import_pickle
+from styleganv.models import Discriminator, Generator
+from styleganv.models.folder import load_discriminator, load_generator
+from styleganv.recipes import Settings
+from styleganv.training.checkpoint import load_checkpoint
+from styleganv.training.loop import train
+from styleganv.video_generator import load_video_generator
+
+SIZES: dict[str, Any] = dict(z_dim=12, w_dim=16, channel_base=256, channel_max=16)
+MOTION: dict[str, Any] = dict(
+    motion_noise_dim=10, motion_code_dim=14, num_frequencies=6, motion_kernel=3, amplitude=False
+)
+
+
+def video_networks(num_classes: int = 0) -> tuple[Generator, Discriminator]:
+    torch.manual_seed(0)
+    generator = Generator(
+        32, 32, num_classes=num_classes, mapping_layers=3, slot_distance=8, longest_period=100, **SIZES, **MOTION
+    )
+    generator.mapping.w_mean.normal_()
+    discriminator = Discriminator(
+        32, 32, num_classes=num_classes, channel_base=256, channel_max=16, condition="project", condition_dim=20
+    )
+    return generator, discriminator
+
+
+def image_networks() -> tuple[Generator, Discriminator]:
+    torch.manual_seed(0)
+    generator = Generator(32, 32, mapping_layers=8, motion="none", **SIZES)
+    return generator, Discriminator(32, 32, num_frames=1, channel_base=256, channel_max=16)
+
+
+def write(path: Path, generator: Generator, discriminator: Discriminator | None = None, **options: Any) -> Path:
+    theirs = None if discriminator is None else released_discriminator(discriminator)
+    return write_pickle(path, released_generator(generator), theirs, **options)
+
+
+@pytest.mark.skipif(not FOLDER.exists(), reason="the reference arrays are not here")
+@pytest.mark.parametrize("prefix", ["", "src."])
+@pytest.mark.parametrize("name", NAMES)
+def test_frames_and_logits_are_those_of_the_released_networks(name: str, prefix: str, tmp_path: Path) -> None:
+    reference = Reference(name)
+    weights = [
+        {key[2:]: value for key, value in reference.arrays.items() if key.startswith(f"{which}.")} for which in "GD"
+    ]
+    path = write_pickle(tmp_path / "network-snapshot-000100.pkl", weights[0], weights[1], prefix=prefix)
+    import_pickle(path, tmp_path / "model")
+    generator, _ = load_generator(tmp_path / "model")
+    discriminator = load_discriminator(tmp_path / "model")
+    assert discriminator is not None
+    with torch.inference_mode():
+        frames = generator(reference["z"], reference.times, reference["motion_z"], reference.label)
+        clips = reference["real"].reshape(4, reference.num_frames, 3, reference.resolution, reference.resolution)
+        logits = discriminator(clips, reference["t_disc"], reference.label)
+    for ours, theirs in ((frames, reference["frames"]), (logits, reference["logits_real"])):
+        assert (ours.reshape(theirs.shape) - theirs).abs().max() <= 1e-4 * theirs.abs().max()
+
+
+@pytest.mark.parametrize("protocol", [3, 4, 5])
+@pytest.mark.parametrize("num_classes", [0, 3])
+def test_networks_of_videos_arrive_bit_for_bit(num_classes: int, protocol: int, tmp_path: Path) -> None:
+    networks = video_networks(num_classes)
+    path = write(tmp_path / "snapshot.pkl", *networks, protocol=protocol)
+    modules = set(sys.modules)
+    import_pickle(path, tmp_path / "model", fps=30)
+    assert not path.with_suffix(".run").exists() and set(sys.modules) <= modules
+    generator, config = load_generator(tmp_path / "model")
+    discriminator = load_discriminator(tmp_path / "model")
+    assert generator.arguments == networks[0].arguments
+    assert discriminator is not None and discriminator.arguments == networks[1].arguments
+    for ours, theirs in zip((generator, discriminator), networks, strict=True):
+        state = theirs.state_dict()
+        assert ours.state_dict().keys() == state.keys()
+        assert all(torch.equal(value, state[name]) for name, value in ours.state_dict().items())
+    assert config["data"] == {"fps": 30, "class_names": [f"class{k}" for k in range(num_classes)]}
+    assert config["training"] == {"imported_from": "snapshot.pkl", "frames_seen": 3000}
+    assert load_video_generator(tmp_path / "model").sample(seed=0, seconds=0.1).shape == (3, 32, 32, 3)
+
+
+def test_an_image_network_becomes_an_image_model(tmp_path: Path) -> None:
+    theirs, judge = image_networks()
+    imported = import_pickle(write(tmp_path / "images.pkl", theirs, judge), tmp_path / "model")
+    assert "Pixel noise" in str(imported) and "images of 32×32" in str(imported)
+    generator, _ = load_generator(tmp_path / "model")
+    assert generator.arguments == theirs.arguments and generator.motion is None
+    z = torch.randn(2, 12)
+    assert torch.equal(generator(z, torch.zeros(2, 1)), theirs(z, torch.zeros(2, 1)))
+    discriminator = load_discriminator(tmp_path / "model")
+    assert discriminator is not None and discriminator.num_frames == 1
+    assert discriminator.state_dict()["blocks.0.conv1.weight"].shape[0] == 16  # nothing is joined, so nothing halved
+    frames = torch.randn(4, 1, 3, 32, 32)
+    assert torch.equal(discriminator(frames, torch.zeros(4, 1)), judge(frames, torch.zeros(4, 1)))
+
+
+def test_an_image_pickle_is_a_start_for_video(shapes: Path, tiny: Settings, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    theirs = Generator(16, 16, mapping_layers=8, motion="none", **SIZES)
+    judge = Discriminator(16, 16, num_frames=1, channel_base=256, channel_max=16)
+    import_pickle(write(tmp_path / "images.pkl", theirs, judge), tmp_path / "model")
+    train(shapes, tmp_path / "run", with_training(tiny, clips=8, lr=1e-12), finetune=tmp_path / "model")
+    generator, _ = load_generator(tmp_path / "run" / "model")
+    z, times = torch.randn(2, 12), torch.tensor([[0.0, 9.5]] * 2)
+    with torch.inference_mode():
+        frames, pictures = generator(z, times), theirs(z, torch.zeros(2, 1))
+    torch.testing.assert_close(frames, pictures.expand_as(frames), rtol=1e-4, atol=1e-4)
+    found = load_checkpoint(tmp_path / "run" / "checkpoint.pt")["discriminator"]
+    torch.testing.assert_close(found["from_rgb.weight"], judge.from_rgb.weight.detach(), rtol=0, atol=1e-9)
+
+
+def test_the_command_says_what_it_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write(tmp_path / "snapshot.pkl", *video_networks())
+    cli.main(["import", str(path), str(tmp_path / "model"), "--fps", "30"])
+    said = capsys.readouterr().out
+    for words in ("videos of 32×32", "slot_distance 8", "longest_period 100", "30 frames a second", "T = 3"):
+        assert words in said
+    with pytest.raises(SystemExit):
+        cli.main(["import", str(path), str(tmp_path / "other"), "--fps", "0"])
+    assert not (tmp_path / "other").exists()
+
+
+def without(name: str) -> Callable[[dict[str, Tensor]], None]:
+    return lambda weights: weights.__delitem__(name)
+
+
+def put(name: str, value: Tensor) -> Callable[[dict[str, Tensor]], None]:
+    return lambda weights: weights.update({name: value})
+
+
+@pytest.mark.parametrize(
+    "change, told",
+    [
+        (without("synthesis.b8.torgb.weight"), r"lacks synthesis\.blocks\.1\.to_rgb\.weight"),
+        (without("synthesis.b16.conv1.weight"), "only square networks"),
+        (without("mapping.fc0.weight"), r"lacks mapping\.fc0\.weight"),
+        (without("synthesis.motion_encoder.time_encoder.freqs"), "motion without waves"),
+        (put("synthesis.b8.skip.weight", torch.ones(2, 2)), r"without a place here, synthesis\.blocks\.1\.skip"),
+        (put("synthesis.b4.resample_filter", torch.ones(4, 4) / 16), "another filter"),
+        (put("synthesis.b4.input.input.const", torch.ones(1, 16, 4, 8)), r"synthesis\.constant of \[1, 16, 4, 8\]"),
+        (put("synthesis.b8.conv0.bias", torch.full([16], torch.nan)), "not finite"),
+        (put("synthesis.b8.conv0.bias", torch.ones(16, dtype=torch.int64)), r"conv0\.bias"),
+        (put("synthesis.b32.conv1.weight", torch.ones(100_000, 1, 1, 1)), "channels that follow no rule"),
+        (put("synthesis.motion_encoder.time_encoder.phase_scales", torch.ones(1, 6)), "other phase_scales"),
+        (put("mapping.fc0.weight", torch.ones(1, 1).expand(40_000, 40_000)), "more weights than its file"),
+        (put("mapping.fc0.weight", torch.ones(50_000, 1)), r"mapping\.w_mean of \[16\] where \[50000\]"),
+    ],
+)
+def test_other_networks_are_refused(change: Callable[[dict[str, Tensor]], None], told: str, tmp_path: Path) -> None:
+    weights = released_generator(video_networks()[0])
+    change(weights)
+    path = write_pickle(tmp_path / "snapshot.pkl", weights, None)
+    with pytest.raises(StyleganvError, match=told) as refusal:
+        import_pickle(path, tmp_path / "model")
+    assert "snapshot.pkl" in str(refusal.value) and not (tmp_path / "model").exists()
+
+
+def test_a_discriminator_that_does_not_fit_is_left_out_and_named(tmp_path: Path) -> None:
+    generator, discriminator = video_networks()
+    weights = released_discriminator(discriminator)
+    del weights["b16.conv1.bias"]
+    path = write_pickle(tmp_path / "snapshot.pkl", released_generator(generator), weights)
+    imported = import_pickle(path, tmp_path / "model")
+    assert re.search(r"Without a discriminator: D lacks blocks\.1\.conv1\.bias", str(imported))
+    assert load_discriminator(tmp_path / "model") is None
+    assert "discriminator" not in json.loads((tmp_path / "model" / "config.json").read_text())
+
+
+@pytest.mark.parametrize("content", [[1, 2], {"G": 3}, np.float64(2)])
+def test_pickles_of_other_things_are_refused(content: Any, tmp_path: Path) -> None:
+    import pickle
+
+    (tmp_path / "other.pkl").write_bytes(pickle.dumps(content))
+    with pytest.raises(StyleganvError, match="holds no network G_ema"):
+        import_pickle(tmp_path / "other.pkl", tmp_path / "model")

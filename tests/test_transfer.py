@@ -1,0 +1,275 @@
+"""Going on from a model of other sizes: what fits arrives bit for bit, what is new begins harmlessly, what is frozen
+stays."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from settings import with_training
+from test_training import assert_same_state
+from torch import Tensor
+
+from styleganv.data.dataset import VideoDataset
+from styleganv.data.prepare import prepare
+from styleganv.data.shapes import draw_video, make_shapes, sample_factors
+from styleganv.errors import StyleganvError
+from styleganv.models import Discriminator, Generator
+from styleganv.models.folder import save_model
+from styleganv.models.transfer import summarize, take_discriminator, take_generator
+from styleganv.recipes import Settings, load_settings
+from styleganv.render import write_frames
+from styleganv.training.checkpoint import load_checkpoint
+from styleganv.training.feed import RealClips, real_batches
+from styleganv.training.gan import GanTrainer, build_networks, frozen_parameters
+from styleganv.training.loop import resume, train
+from styleganv.training.losses import r1_penalty, r1_penalty_clip_by_clip
+
+SIZES: dict[str, Any] = dict(z_dim=16, w_dim=16, channel_base=256, channel_max=16)
+MOTION: dict[str, Any] = dict(motion_noise_dim=16, motion_code_dim=16, num_frequencies=8, slot_distance=8)
+
+
+def generator(height: int = 32, width: int = 32, seed: int = 0, **changes: Any) -> Generator:
+    torch.manual_seed(seed)
+    made = Generator(height, width, **(SIZES | MOTION | changes)).requires_grad_(False)
+    made.mapping.w_mean.normal_()
+    return made
+
+
+def discriminator(height: int = 64, width: int = 64, seed: int = 0, **changes: Any) -> Discriminator:
+    torch.manual_seed(seed)
+    return Discriminator(height, width, **(dict(channel_base=512, channel_max=16, condition_dim=16) | changes))
+
+
+def taken(ours: torch.nn.Module, theirs: torch.nn.Module) -> set[str]:
+    """The names of equal weights."""
+    there = theirs.state_dict()
+    return {n for n, value in ours.state_dict().items() if n in there and torch.equal(value, there[n])}
+
+
+def inputs(num_classes: int = 0) -> tuple[Tensor, Tensor]:
+    z = torch.randn(2, 16, generator=torch.Generator().manual_seed(1))
+    return z, torch.eye(num_classes)[:2] if num_classes else torch.zeros(0)
+
+
+def test_from_images_to_videos_starts_with_the_pictures() -> None:
+    """The new motion channels begin at weight zero, so v changes nothing at first, but its weights have a slope."""
+    image, video = generator(motion="none"), generator(seed=1)
+    new = take_generator(video, image)
+    assert summarize(video, new) == (
+        "motion, synthesis.blocks.0.conv1.weight (in part), synthesis.blocks.0.conv1.affine.weight (in part), "
+        "synthesis.blocks.0.conv1.affine.bias (in part)"
+    )
+    z, _ = inputs()
+    frames = video(z, torch.tensor([[0.0, 3.5, 40.0]] * 2))
+    torch.testing.assert_close(frames, image(z, torch.zeros(2, 1)).expand_as(frames), rtol=1e-5, atol=1e-5)
+    weight = video.synthesis.blocks[0].conv1.weight.requires_grad_()  # type: ignore[union-attr]
+    video(z, torch.tensor([[0.0, 3.5, 40.0]] * 2)).square().sum().backward()
+    assert weight.grad is not None and weight.grad[:, 16:].abs().min() > 0  # type: ignore[index]
+
+
+def test_from_videos_to_images_keeps_the_constant() -> None:
+    image, video = generator(motion="none"), generator(seed=1)
+    assert take_generator(image, video) == []
+    assert torch.equal(image.synthesis.blocks[0].conv1.weight, video.synthesis.blocks[0].conv1.weight[:, :16])  # type: ignore[union-attr,index]
+
+
+@pytest.mark.parametrize("before, after", [(0, 3), (3, 0), (3, 5)])
+def test_other_classes(before: int, after: int) -> None:
+    """From none, classes begin without a difference; otherwise z, motion noise and all later layers are taken."""
+    source, target = generator(num_classes=before), generator(seed=1, num_classes=after)
+    take_generator(target, source)
+    for name in ("mapping.layers.0", "motion.convs.0"):
+        ours, theirs = (network.get_submodule(name) for network in (target, source))
+        torch.testing.assert_close(
+            ours.weight[:, :16] * ours.weight_gain, theirs.weight[:, :16] * theirs.weight_gain, rtol=1e-6, atol=0
+        )
+    assert {n for n in target.state_dict() if n.startswith("synthesis")} <= taken(target, source)
+    if before == 0:
+        (z, label), noise, times = inputs(after), torch.randn(2, 60, 16), torch.tensor([[0.0, 30.0]] * 2)
+        torch.testing.assert_close(target(z, times, noise, label), source(z, times, noise), rtol=1e-5, atol=1e-5)
+
+
+def test_a_larger_resolution_starts_with_the_picture_enlarged() -> None:
+    small, large = generator(16, 16), generator(64, 64, seed=1)
+    new = take_generator(large, small)
+    assert summarize(large, new) == "synthesis.blocks.3, synthesis.blocks.4"
+    (z, _), noise = inputs(), torch.randn(2, 60, 16)
+    times = torch.tensor([[0.0, 30.0]] * 2)
+    picture = small(z, times, noise).flatten(0, 1)
+    pooled = torch.nn.functional.avg_pool2d(large(z, times, noise).flatten(0, 1), 4)
+    assert (pooled - picture)[..., 2:-2, 2:-2].abs().mean() < 0.25 * picture.abs().mean()
+    assert take_generator(generator(16, 16, seed=2), large) == []
+
+
+def test_blocks_are_matched_by_resolution() -> None:
+    """A square model into a wide one: 4² and 8² have no place, 16² to 32² have."""
+    square, wide = generator(64, 64, channel_base=512), generator(36, 64, channel_base=512, seed=1)
+    take_generator(wide, square)
+    for ours, theirs in ((1, 3), (2, 4)):
+        a, b = wide.synthesis.blocks[ours].state_dict(), square.synthesis.blocks[theirs].state_dict()
+        assert all(torch.equal(value, b[name]) for name, value in a.items())
+
+
+def test_a_discriminator_of_images_gives_its_upper_blocks() -> None:
+    image, video = discriminator(num_frames=1), discriminator(num_frames=3, seed=1)
+    new = take_discriminator(video, (64, 64), image.state_dict(), (64, 64))
+    equal = taken(video, image)
+    assert {n for n in equal if n.startswith(("from_rgb", "blocks.0", "blocks.3"))} == {
+        n for n in video.state_dict() if n.startswith(("from_rgb", "blocks.0", "blocks.3")) and "affine" not in n
+    }
+    assert {"blocks.1.conv1.weight", "blocks.1.skip.weight", "blocks.2.conv0.weight"} <= set(new)  # it ends at 16²
+    assert {"blocks.1.conv0.weight", "blocks.2.conv1.weight", "conv.weight", "dense.weight"} <= equal
+    assert not video.state_dict()["blocks.0.affine.weight"].any()  # so that it modulates nothing yet
+    assert "condition" in summarize(video, new)
+
+
+def test_a_discriminator_of_another_resolution() -> None:
+    small, large = discriminator(32, 32), discriminator(64, 64, seed=1)
+    new = take_discriminator(large, (64, 64), small.state_dict(), (32, 32))
+    assert summarize(large, new) == "from_rgb, blocks.0"
+
+
+def clips_of(path: Path) -> RealClips:
+    return RealClips(VideoDataset(path), num_frames=3, max_span=32, seed=0, mirror=False, conditional=False)
+
+
+@pytest.fixture(scope="module")
+def larger(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("larger") / "shapes.zip"
+    make_shapes(path, num_videos=8, num_frames=40, resolution=(32, 32))
+    return path
+
+
+@pytest.fixture(scope="module")
+def first(shapes: Path, tiny: Settings, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = tmp_path_factory.mktemp("first") / "run"
+    train(shapes, run, with_training(tiny, clips=8))
+    return run
+
+
+def test_a_run_gives_both_networks(first: Path, shapes: Path, tiny: Settings, tmp_path: Path) -> None:
+    other = replace(with_training(tiny, clips=8, lr=1e-12), model=replace(tiny.model, condition="project"))
+    train(shapes, tmp_path / "second", other, finetune=first)
+    assert load_settings(tmp_path / "second" / "settings.yaml").model == tiny.model
+    before, after = (load_checkpoint(run / "checkpoint.pt")["discriminator"] for run in (first, tmp_path / "second"))
+    for name, value in before.items():
+        torch.testing.assert_close(after[name], value, rtol=0, atol=1e-9, msg=name)
+
+
+def test_from_an_image_run_to_larger_videos_with_classes(
+    shapes: Path, tiny: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = replace(with_training(tiny, frames=1, clips=8), model=replace(tiny.model, motion="none"))
+    train(shapes, tmp_path / "image", image)
+    for i in range(4):
+        video = draw_video(sample_factors(np.random.default_rng(i)), 12, 32, 32)
+        write_frames(tmp_path / "classes" / f"class{i % 2}" / f"video{i}", video)
+    prepare(tmp_path / "classes", tmp_path / "classes.zip", resolution=(32, 32), workers=1)
+    still = with_training(tiny, max_span=8, clips=8, lr=1e-12)
+    train(tmp_path / "classes.zip", tmp_path / "videos", still, finetune=tmp_path / "image")
+    said = capsys.readouterr().err
+    assert "New in the generator" in said and "motion" in said and "New in the discriminator" in said
+    before, after = (load_file(tmp_path / run / "model" / "model.safetensors") for run in ("image", "videos"))
+    name = "synthesis.blocks.2.conv1.weight"
+    torch.testing.assert_close(after[name], before[name], rtol=0, atol=1e-6)
+    assert load_settings(tmp_path / "videos" / "settings.yaml").model.motion == "conv"
+
+
+def test_an_imported_folder_gives_its_discriminator(shapes: Path, tiny: Settings, tmp_path: Path) -> None:
+    made = generator(16, 16, channel_max=8, channel_base=128)
+    judge = discriminator(16, 16, channel_max=8, channel_base=128, condition="project")
+    save_model(tmp_path / "model", made, data={"fps": 25, "class_names": []}, training={}, discriminator=judge)
+    train(shapes, tmp_path / "run", with_training(tiny, clips=8, lr=1e-12), finetune=tmp_path / "model")
+    settings = load_settings(tmp_path / "run" / "settings.yaml")
+    assert settings.model.condition == "project" and settings.model.channel_max == 8
+    found = load_checkpoint(tmp_path / "run" / "checkpoint.pt")["discriminator"]
+    for name, value in judge.state_dict().items():
+        torch.testing.assert_close(found[name], value, rtol=0, atol=1e-9, msg=name)
+
+
+def test_a_model_of_which_nothing_fits_is_refused(shapes: Path, tiny: Settings, tmp_path: Path) -> None:
+    made = generator(8, 8, channel_max=8)
+    save_model(tmp_path / "model", made, data={"fps": 25, "class_names": []}, training={})
+    wide = tmp_path / "wide.zip"
+    make_shapes(wide, num_videos=8, num_frames=40, resolution=(16, 26))
+    with pytest.raises(StyleganvError, match="No layer of the model"):
+        train(wide, tmp_path / "run", tiny, finetune=tmp_path / "model")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_resumed_frozen_run_is_the_one_never_stopped(
+    first: Path, shapes: Path, tiny: Settings, tmp_path: Path
+) -> None:
+    frozen = with_training(tiny, freeze_d=1)
+    train(shapes, tmp_path / "whole", with_training(frozen, clips=16), finetune=first)
+    train(shapes, tmp_path / "halves", with_training(frozen, clips=8), finetune=first)
+    halves = load_settings(tmp_path / "halves" / "settings.yaml")
+    resume(tmp_path / "halves", settings=with_training(halves, clips=16))
+    assert_same_state(tmp_path / "whole" / "checkpoint.pt", tmp_path / "halves" / "checkpoint.pt")
+    before, after = (load_checkpoint(run / "checkpoint.pt")["discriminator"] for run in (first, tmp_path / "whole"))
+    same = {name for name, value in before.items() if torch.equal(after[name], value)}
+    assert same == {name for name in before if name.startswith(("from_rgb.", "blocks.0."))}
+
+
+@pytest.mark.parametrize("blocks", [1, 2])
+def test_freezing_all_that_sees_single_frames_leaves_r1_as_it_was(blocks: int, tiny: Settings) -> None:
+    judge = discriminator(32, 32, channel_base=256)
+    for parameter in frozen_parameters(judge, blocks):
+        parameter.requires_grad_(False)
+    frames, times = torch.randn(4, 3, 3, 32, 32, requires_grad=True), torch.tensor([[0, 3, 9]] * 4)
+    gradients = []
+    for penalty in (
+        r1_penalty(judge(frames, times), frames),
+        r1_penalty_clip_by_clip(judge, frames.detach().requires_grad_(), times, None),
+    ):
+        learning = [p for p in judge.parameters() if p.requires_grad]
+        judge.zero_grad()
+        penalty.sum().backward()
+        gradients.append([None if p.grad is None else p.grad.clone() for p in learning])
+    for whole, apart in zip(*gradients, strict=True):
+        assert (whole is None) == (apart is None)
+        if whole is not None:
+            torch.testing.assert_close(apart, whole, rtol=1e-3, atol=1e-5 * float(whole.abs().max()))
+
+
+@pytest.mark.parametrize("options", [{"checkpointing": True}, {"micro_batch": 4}])
+def test_a_step_with_frozen_blocks(options: dict[str, Any], larger: Path, tiny: Settings) -> None:
+    settings = with_training(tiny, freeze_d=3, **options)
+    trainer = GanTrainer(settings, *build_networks(settings, VideoDataset(larger)))
+    before = {name: value.clone() for name, value in trainer.discriminator.state_dict().items()}
+    clips = clips_of(larger)
+    device = torch.device("cpu")
+    trainer.train_step(
+        clips, next(real_batches(clips, first=0, batch=8, rank=0, world_size=1, workers=0, device=device))
+    )
+    after = trainer.discriminator.state_dict()
+    assert all(torch.equal(after[n], before[n]) for n in before if n.startswith(("from_rgb.", "blocks.")))
+    assert not torch.equal(after["dense.weight"], before["dense.weight"])
+    assert not any(p.requires_grad for p in frozen_parameters(trainer.discriminator, 3))
+
+
+@pytest.mark.parametrize(
+    "blocks, message", [(-1, "--freeze-d is -1"), (3, "more than the 2 blocks of a discriminator of 16x16")]
+)
+def test_impossible_numbers_of_frozen_blocks(
+    blocks: int, message: str, first: Path, shapes: Path, tiny: Settings, tmp_path: Path
+) -> None:
+    with pytest.raises(StyleganvError, match=message):
+        train(shapes, tmp_path / "run", with_training(tiny, freeze_d=blocks), finetune=first)
+
+
+def test_what_has_learned_nothing_is_not_frozen(
+    first: Path, larger: Path, shapes: Path, tiny: Settings, tmp_path: Path
+) -> None:
+    frozen = with_training(tiny, freeze_d=1)
+    with pytest.raises(StyleganvError, match="give --finetune"):
+        train(shapes, tmp_path / "run", frozen)
+    with pytest.raises(StyleganvError, match="has learned nothing"):
+        train(larger, tmp_path / "run", frozen, finetune=first)
+    with pytest.raises(StyleganvError, match="has learned nothing"):
+        train(shapes, tmp_path / "run", frozen, finetune=first / "model")
+    assert not (tmp_path / "run").exists()
