@@ -356,7 +356,7 @@ def test_settings_that_cannot_work(
 def test_other_things_that_cannot_work(shapes: Path, small: Settings, tmp_path: Path) -> None:
     with pytest.raises(StyleganvError, match="set --augment none"):
         train(shapes, tmp_path / "run", replace(small, augment=replace(small.augment, augment="ada")))
-    with pytest.raises(StyleganvError, match="leave out --finetune"):
+    with pytest.raises(StyleganvError, match="leave it out for videogpt"):
         train(shapes, tmp_path / "run", small, finetune=tmp_path)
     make_shapes(tmp_path / "odd.zip", num_videos=2, num_frames=16, resolution=(18, 32))
     with pytest.raises(StyleganvError, match="18x32 cannot be: prepare"):
