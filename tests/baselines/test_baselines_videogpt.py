@@ -41,6 +41,7 @@ from styleganv.training.loop import InterruptedTraining, resume, train
 from styleganv.training.report import read_log
 from styleganv.training.videogpt import VideoGptTrainer
 from styleganv.video_generator import load
+from styleganv.video_model import Precision
 
 CPU = torch.device("cpu")
 CLIP = 16 / 25  # seconds
@@ -176,8 +177,13 @@ def test_a_seed_is_one_video_however_it_is_asked_for(videos: VideoGptVideos) -> 
     assert (again.sample(seed=-6, seconds=CLIP)[0] != 0).any()
 
 
-def load_again(videos: VideoGptVideos) -> VideoGptVideos:
-    return VideoGptVideos(videos.net, fps=videos.fps, class_names=videos.class_names, device="cpu")
+def load_again(videos: VideoGptVideos, precision: Precision = "float32") -> VideoGptVideos:
+    return VideoGptVideos(videos.net, fps=videos.fps, class_names=videos.class_names, device="cpu", precision=precision)
+
+
+def test_half_precision_makes_videos_too(videos: VideoGptVideos) -> None:
+    one, again = (load_again(videos, "bfloat16").sample(seed=3, seconds=CLIP) for _ in range(2))
+    assert one.std() > 1 and (one == again).all()
 
 
 def test_videos_of_seeds_are_those_of_the_slow_way(videos: VideoGptVideos) -> None:
@@ -218,7 +224,7 @@ def test_what_it_cannot_do_is_refused(asked: dict[str, Any], told: str, videos: 
 
 def test_four_clips_are_learned_by_heart(tmp_path: Path, small: Settings) -> None:
     """Reconstructed within 17 grey levels (the mean picture is 35 away, another clip 39), each code almost certain,
-    and six of eight samples are one of the clips again (within 22), three or four of them in all."""
+    and three of four samples are one of the clips again (within 22), three or four clips in all."""
     make_shapes(tmp_path / "four.zip", num_videos=4, num_frames=16, resolution=(16, 16), seed=3)
     settings = replace(with_training(small, batch=4, lr=0.004), model=replace(small.model, channel_max=32))
     trainer, batch = built(settings, tmp_path / "four.zip")
@@ -237,9 +243,9 @@ def test_four_clips_are_learned_by_heart(tmp_path: Path, small: Settings) -> Non
     assert (shown - frames).square().mean().sqrt() * 255 < 17
     assert torch.nn.functional.cross_entropy(logits.flatten(0, 1), codes.flatten()) < 0.1
     made = trainer.videos(VideoDataset(tmp_path / "four.zip"))
-    found = [nearest(made.sample(seed=seed, seconds=CLIP), clips) for seed in range(8)]
+    found = [nearest(made.sample(seed=seed, seconds=CLIP), clips) for seed in range(24)]
     known = [clip for distance, clip in found if distance < 22]
-    assert len(known) >= 6 and len(set(known)) >= 3, found
+    assert len(known) >= 18 and len(set(known)) >= 3, found
 
 
 def nearest(video: NDArray, clips: NDArray) -> tuple[float, int]:

@@ -3,7 +3,7 @@
     clip ──encoder──▶ z ──nearest──▶ codes ──decoder──▶ clip
     seed ──▶ uniform numbers ──transformer, one code after the other──▶ codes ──decoder──▶ clip
 
-Where the paper normalises batches, channels of one clip are normalised in groups: no clip depends on others.
+Channels of one clip are normalised, in groups, and never a batch: no clip depends on others.
 
 Shapes: B clips, T frames, H height, W width, N = T/4 · H/4 · W/4 codes in this order, C channels, D width of a code,
 K codes in the book, E width and L layers of the transformer. Clips are `[B, 3, T, H, W]` in −0.5..0.5.
@@ -37,7 +37,7 @@ class AxialAttention(nn.Module):
         super().__init__()
         self.inputs = nn.ModuleList(nn.Linear(width, 3 * width, bias=False) for _ in range(3))
         self.outputs = nn.ModuleList(nn.Linear(width, width) for _ in range(3))
-        for parameter in self.outputs.parameters():  # a residual block begins as the identity, and learns sooner
+        for parameter in self.outputs.parameters():  # A residual block begins as the identity, and learns sooner.
             nn.init.zeros_(parameter)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -167,18 +167,17 @@ class Transformer(nn.Module):
 
     def __init__(self, shape: tuple[int, int, int], num_codes: int, width: int, num_classes: int) -> None:
         super().__init__()
-        self.num_codes, self.width = num_codes, width
         self.start = nn.Embedding(max(1, num_classes), width)
         self.codes = nn.Embedding(num_codes, width)
-        self.places = nn.ParameterList(nn.Parameter(0.02 * torch.randn(side, width)) for side in shape)
+        self.places = nn.ParameterList(torch.empty(side, width) for side in shape)
         self.dropout = nn.Dropout(DROPOUT)
         self.layers = nn.ModuleList(Layer(width) for _ in range(LAYERS))
         self.norm, self.logits = nn.LayerNorm(width), nn.Linear(width, num_codes)
-        for module in self.modules():
-            if isinstance(module, nn.Linear | nn.Embedding):
-                nn.init.normal_(module.weight, std=0.02)
-            if isinstance(module, nn.Linear):
-                nn.init.zeros_(module.bias)
+        for name, parameter in self.named_parameters():
+            if name.endswith("bias"):
+                nn.init.zeros_(parameter)
+            elif parameter.ndim == 2:
+                nn.init.normal_(parameter, std=0.02)
 
     @property
     def place(self) -> Tensor:
@@ -197,9 +196,8 @@ class Transformer(nn.Module):
     def write(self, label: Tensor, dtype: torch.dtype = torch.float32) -> Generator[Tensor, Tensor, None]:
         """The same one place after the other: yields logits `[B, K]`, and wants each code `[B]` by `send`."""
         place = self.place
-        cache = torch.empty(
-            LAYERS, 2, len(label), HEADS, len(place), self.width // HEADS, device=place.device, dtype=dtype
-        )
+        shape = (LAYERS, 2, len(label), HEADS, len(place), place.shape[1] // HEADS)
+        cache = torch.empty(shape, device=place.device, dtype=dtype)
         before = self.start(label)
         for i in range(len(place)):
             x = (before + place[i])[:, None]
@@ -210,10 +208,7 @@ class Transformer(nn.Module):
 
 class VideoGpt(nn.Module):
     """Both networks. Widths are the paper's (240, 576; 2048 codes of 256) from `channel_max` 288 on, smaller below.
-
-    Raises:
-        StyleganvError: if the clip's sides cannot be divided by 4.
-    """
+    Raises StyleganvError if the clip's sides cannot be divided by 4."""
 
     def __init__(
         self, height: int, width: int, *, num_frames: int = 16, num_classes: int = 0, channel_max: int = 512
@@ -296,7 +291,7 @@ class VideoGptVideos(VideoModel):
             rows = zip(seeds, labels, strict=True)
             self._written = dict(zip(rows, self._write(seeds, labels), strict=True))
         clip = self._decoded(self._written[seed, label])
-        yield from (clip[int(time)] for time in times)
+        yield from (clip[round(time)] for time in times)
 
     @contextmanager
     def _exactly(self) -> Iterator[torch.dtype]:
