@@ -90,7 +90,7 @@ def generate(
     /,
     out: Path,
     seeds: str = "0-7",
-    seconds: float = 5.0,
+    seconds: float | None = None,
     fps: float | None = None,
     start: float = 0.0,
     psi: float = 1.0,
@@ -108,7 +108,7 @@ def generate(
         model: A model folder, or the folder of a run.
         out: The folder to write to.
         seeds: Contents, such as 0-7 or 1,5,9.
-        seconds: Length.
+        seconds: Length; 5 where left out, or what is left of the model's videos if less.
         fps: Frames a second; the data's where left out.
         start: Where in the endless video to begin, in seconds.
         psi: Truncation: 1 is all variety, towards 0 the mean content.

@@ -102,13 +102,18 @@ def gather(item: T) -> list[T]:
     return items
 
 
+def largest(value: float) -> float:
+    """The largest of the processes' values; all of them get the same answer."""
+    if world_size() == 1:
+        return value
+    answer = torch.tensor(value, dtype=torch.float64)
+    dist.all_reduce(answer, dist.ReduceOp.MAX)
+    return float(answer)
+
+
 def any_process(flag: bool) -> bool:
     """Whether the flag is set on any process; all of them get the same answer."""
-    if world_size() == 1:
-        return flag
-    answer = torch.tensor(float(flag))
-    dist.all_reduce(answer, dist.ReduceOp.MAX)
-    return bool(answer)
+    return bool(largest(float(flag)))
 
 
 def barrier() -> None:

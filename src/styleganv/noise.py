@@ -20,11 +20,16 @@ def _key(seed: int, stream: int) -> np.ndarray:
     return np.array([seed & _MASK, stream], dtype=np.uint64)
 
 
+def uniform(seed: int, stream: int, block: int, count: int) -> np.ndarray:
+    """`count` float64 numbers between 0 and 1 (never either), a pure function of (seed, stream, block)."""
+    bits = np.random.Philox(key=_key(seed, stream), counter=[0, block, 0, 0]).random_raw(count)
+    return ((bits >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
+
+
 def normal(seed: int, stream: int, block: int, count: int) -> np.ndarray:
     """`count` standard normal float32 numbers, a pure function of (seed, stream, block)."""
-    bits = np.random.Philox(key=_key(seed, stream), counter=[0, block, 0, 0]).random_raw(2 * ((count + 1) // 2))
-    uniform = ((bits >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
-    radius, angle = np.sqrt(-2 * np.log(uniform[::2])), 2 * np.pi * uniform[1::2]
+    numbers = uniform(seed, stream, block, 2 * ((count + 1) // 2))
+    radius, angle = np.sqrt(-2 * np.log(numbers[::2])), 2 * np.pi * numbers[1::2]
     return np.concatenate([radius * np.cos(angle), radius * np.sin(angle)])[:count].astype(np.float32)
 
 

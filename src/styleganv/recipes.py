@@ -15,7 +15,7 @@ import yaml
 from styleganv.errors import StyleganvError
 from styleganv.files import written_whole
 
-Kind = Literal["stylegan-v", "stylegan2", "mocogan", "mocogan-stylegan2", "digan"]
+Kind = Literal["stylegan-v", "stylegan2", "mocogan", "mocogan-stylegan2", "digan", "videogpt"]
 
 
 @dataclass(frozen=True)
@@ -249,6 +249,17 @@ def _digan(settings: Settings) -> Settings:
     return replace(settings, training=replace(settings.training, frames=2, max_span=15, r1_gamma=1.0))
 
 
+def _videogpt(settings: Settings) -> Settings:
+    """VideoGPT: 16 consecutive frames, no augmentation, and the preset's learning rate (0.0025) brought to 0.0003."""
+    return replace(
+        settings,
+        training=replace(
+            settings.training, frames=16, max_span=15, lr=0.12 * settings.training.lr, checkpointing=False
+        ),
+        augment=replace(settings.augment, augment="none"),
+    )
+
+
 #: What each kind of model changes in a preset.
 KINDS: dict[str, Callable[[Settings], Settings]] = {
     "stylegan-v": lambda settings: settings,
@@ -256,6 +267,7 @@ KINDS: dict[str, Callable[[Settings], Settings]] = {
     "mocogan": _mocogan,
     "mocogan-stylegan2": _mocogan_stylegan2,
     "digan": _digan,
+    "videogpt": _videogpt,
 }
 
 

@@ -273,12 +273,21 @@ def _readable(images: NDArray[np.uint8], smallest: int = 64, largest: int = 96) 
     return images.repeat(scale, axis=1).repeat(scale, axis=2)
 
 
+#: Of every kind of model, those that its log has are drawn: label and colour.
+LOSSES = {
+    "loss_g": ("generator", "C0"),
+    "loss_d": ("discriminator", "C1"),
+    "loss_vqvae": ("VQ-VAE", "C0"),
+    "loss_gpt": ("transformer, nats a code", "C1"),
+}
+
+
 def plot_curves(path: Path | str, records: Sequence[Mapping[str, Any]]) -> None:
     """Draw training curves as PNG: losses, logits, augmentation with the R1 penalty, evaluations, over clips seen.
 
     Args:
-        records: lines of the log in order; `clips_seen` and any of `loss_g`, `loss_d`, `logits_real`,
-            `logits_fake`, `augment_p`, `r1`, `frechet_efficientnet`, `frechet_efficientnet_floor`. Missing and
+        records: lines of the log in order; `clips_seen` and any of `LOSSES`, `logits_real`, `logits_fake`,
+            `augment_p`, `r1`, `frechet_efficientnet`, `frechet_efficientnet_floor`. Missing and
             non-finite values are left out.
 
     Raises:
@@ -287,7 +296,7 @@ def plot_curves(path: Path | str, records: Sequence[Mapping[str, Any]]) -> None:
     evaluated = any("frechet_efficientnet" in record for record in records)
     figure = Figure(figsize=(13 + 4.5 * evaluated, 3.6), layout="constrained")
     losses, logits, augment, *more = figure.subplots(1, 3 + evaluated)
-    _curves(losses, records, {"loss_g": ("generator", "C0"), "loss_d": ("discriminator", "C1")}, "losses")
+    _curves(losses, records, LOSSES, "losses")
     _curves(logits, records, {"logits_real": ("real", "C2"), "logits_fake": ("generated", "C3")}, "logits")
     penalty = augment.twinx()
     _curves(augment, records, {"augment_p": ("augmentation p (left)", "C4")}, "augmentation and R1")

@@ -27,7 +27,7 @@ def generate(
     out: Path | str,
     *,
     seeds: Sequence[int],
-    seconds: float = 5.0,
+    seconds: float | None = None,
     fps: float | None = None,
     start: float = 0.0,
     psi: float = 1.0,
@@ -44,6 +44,7 @@ def generate(
     Processes under `torchrun` share the seeds, and each writes and returns its own (a grid is one process's work).
 
     Args:
+        seconds: 5 where left out, or what is left of a model's videos if less.
         motion_seeds: one for each of `seeds`; with "grid" any number, and all combinations are shown.
         format: "frames" makes a folder of PNGs; "grid" one `grid.mp4` and one `grid.png` of all videos, one
             content a column, one motion a row.
@@ -68,6 +69,12 @@ def generate(
             "choose format grid for all combinations."
         )
     videos, out = load(model, device=device, precision=precision), Path(out)
+    if format == "grid" and not videos.motion_seeds:
+        raise StyleganvError(
+            f"{videos.name} has no motion apart from content, so there is no grid of the two: choose another format."
+        )
+    if seconds is None:
+        seconds = 5.0 if videos.max_frames is None else min(5.0, videos.max_frames / videos.fps - start)
     rate, total = fps or videos.fps, videos.num_frames(seconds, fps)
 
     def frames(seed: int, motion_seed: int | None) -> Iterator[Frame]:

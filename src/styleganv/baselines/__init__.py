@@ -38,11 +38,18 @@ def _digan() -> Baseline:
     return Baseline(DiganGenerator, DiganVideos)
 
 
+def _videogpt() -> Baseline:
+    from styleganv.baselines.videogpt import VideoGpt, VideoGptVideos
+
+    return Baseline(VideoGpt, VideoGptVideos)
+
+
 #: Each kind by name, imported when it is asked for.
 BASELINES: dict[str, Callable[[], Baseline]] = {
     "mocogan": _mocogan,
     "mocogan-stylegan2": _mocogan_stylegan2,
     "digan": _digan,
+    "videogpt": _videogpt,
 }
 
 

@@ -95,7 +95,10 @@ def fake_clips(lengths: Sequence[int], videos: Sequence[int], protocol: Protocol
 
 
 def endless_clips(videos: Videos, class_name: str | None, protocol: Protocol, seed: int) -> list[Window]:
-    """Of a model: one clip of each of the videos seed · N … seed · N + N − 1 (of the class), from t = 0."""
+    """Of a model: one clip of each of the videos seed · N … seed · N + N − 1 (of the class), from t = 0; none if its
+    videos are too short."""
+    if (longest := videos.length(0)) is not None and longest < protocol.span:
+        return []
     numbers: Iterator[int] = count()
     if class_name is not None:
         label = videos.class_names.index(class_name)

@@ -154,7 +154,8 @@ def training_data(model: Path | str) -> Path | None:
 
 def _diagnostics(observed: Observed, data: Observed | None, answers: Answers | None) -> list[Diagnostic]:
     found = []
-    hold = None if answers is None else mean_and_error(answers.numbers["hold"])[0]
+    asked = answers is not None and "hold" in answers.numbers
+    hold = mean_and_error(answers.numbers["hold"])[0] if answers is not None and asked else None
     for kind in KINDS:
         if kind.ideal is None and kind.key != "speed_spread":
             reference = None if data is None else data.numbers[kind.key]

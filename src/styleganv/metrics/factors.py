@@ -108,7 +108,8 @@ def known_factors(
         videos: any; of a model, those of seeds 0 to `clips` − 1 from time 0.
         data: with the factors of every video (`has_factors`).
         clips: at most so many of each, one of a video.
-        frames: of a clip, consecutive. Path and speed are sure from 32 on; `accuracy` tells.
+        frames: of a clip, consecutive; fewer if a model makes no more. Path and speed are sure from 32 on; `accuracy`
+            tells.
         seed: of the choice of clips and of the floors.
 
     Raises:
@@ -119,6 +120,8 @@ def known_factors(
             f"{data.name} does not say what its videos show: the known-factor check needs a data set that this "
             f"version's `styleganv demo` or `make_shapes` drew."
         )
+    if videos.count is None:
+        frames = min(frames, videos.length(0) or frames)
     rng = np.random.default_rng(seed)
     chosen = _choose(data, clips, frames, rng)
     real = _recover_all(data, chosen, frames)

@@ -42,8 +42,9 @@ def video(
         every = video(model, content, motion, start=start, count=int((count - 1) * step) + 1, psi=psi)
         return every[np.arange(count) * int(step)]
     rate = model.fps / step
+    motion_seed = None if motion == content else motion  # the content's own, which every model has
     frames = model.sample(
-        seed=content, motion_seed=motion, start=start / model.fps, seconds=count / rate, fps=rate, psi=psi
+        seed=content, motion_seed=motion_seed, start=start / model.fps, seconds=count / rate, fps=rate, psi=psi
     )
     return frames.transpose(0, 3, 1, 2)
 

@@ -55,8 +55,8 @@ class Answers:
 
     Attributes:
         numbers: key of a diagnostic → `[V]` (or one for each content or motion of the grid).
-        grid: `[M, N, T, 3, H, W]`, one motion a row, one content a column.
-        times: where drift was looked at, `[D]`, frames; an hour may be missing, see `missing`.
+        grid: `[M, N, T, 3, H, W]`, one motion a row, one content a column; None without motion seeds.
+        times: where drift was looked at, `[D]`, frames; those where a model cannot get are missing, see `missing`.
         drift: `[V, D]`.
         stills: `[N, D + 1, 3, H, W]`, the first frame and those at `times`.
         slots: `[V, 5]` change around slot boundaries, or None without slots.
@@ -64,7 +64,7 @@ class Answers:
     """
 
     numbers: dict[str, Array]
-    grid: NDArray[np.uint8]
+    grid: NDArray[np.uint8] | None
     times: list[float]
     drift: Array
     stills: NDArray[np.uint8]
@@ -82,14 +82,14 @@ def clip_length(collections: list[Videos], most: int) -> int:
         raise StyleganvError(f"{most} frames are too few to see motion: choose --frames {FEWEST_FRAMES} or more.")
     length = most
     for videos in collections:
-        if videos.count is not None:
-            lengths = [videos.length(i) or most for i in range(min(videos.count, 256))]
-            length = min(length, int(np.median(lengths)))
-            if length < FEWEST_FRAMES:
-                raise StyleganvError(
-                    f"Half of the videos of {videos.name} have at most {length} frames: "
-                    f"motion needs clips of {FEWEST_FRAMES} or more."
-                )
+        looked_at = 1 if videos.count is None else min(videos.count, 256)  # those of a model are all as long
+        lengths = [videos.length(i) or most for i in range(looked_at)]
+        length = min(length, int(np.median(lengths)))
+        if length < FEWEST_FRAMES:
+            raise StyleganvError(
+                f"Half of the videos of {videos.name} have at most {length} frames: "
+                f"motion needs clips of {FEWEST_FRAMES} or more."
+            )
     return length
 
 
@@ -164,13 +164,18 @@ def ask(videos: ModelVideos, *, count: int, seed: int) -> Answers:
     numbers: dict[str, Array] = {}
     missing: dict[str, str] = {}
     with tqdm(total=4, desc=f"asking {videos.name}", unit="question") as bar:
-        grid = model_motion.grid(model, chosen, chosen, count=GRID_FRAMES, psi=psi)
-        numbers["diversity"] = model_motion.motion_diversity(grid)
-        numbers["transfer"] = model_motion.motion_transfer(grid)
-        numbers["hold"] = model_motion.content_hold(grid)
+        grid = None
+        if model.motion_seeds:
+            grid = model_motion.grid(model, chosen, chosen, count=GRID_FRAMES, psi=psi)
+            numbers["diversity"] = model_motion.motion_diversity(grid)
+            numbers["transfer"] = model_motion.motion_transfer(grid)
+            numbers["hold"] = model_motion.content_hold(grid)
+        else:
+            missing |= dict.fromkeys(("diversity", "transfer", "hold"), "The model has no motion apart from content.")
         bar.update()
         times, drift = _drift(videos, seeds, missing)
-        numbers["drift_1000"] = drift[:, times.index(FAR[-1])]
+        if "drift_1000" not in missing:
+            numbers["drift_1000"] = drift[:, times.index(FAR[-1])]
         if "drift_hour" not in missing:
             numbers["drift_hour"] = drift[:, -1]
         stills = np.stack(
@@ -198,7 +203,7 @@ def ask(videos: ModelVideos, *, count: int, seed: int) -> Answers:
 
 
 def _drift(videos: ModelVideos, seeds: list[int], missing: dict[str, str]) -> tuple[list[float], Array]:
-    """Drift at `FAR` and, where the model can get there, after an hour; why not goes to `missing`."""
+    """Drift at `FAR` and after an hour, where the model can get there; why not goes to `missing`."""
     hour = 3600 * videos.fps
 
     def drift(times: list[float]) -> Array:
@@ -209,4 +214,8 @@ def _drift(videos: ModelVideos, seeds: list[int], missing: dict[str, str]) -> tu
         return [*times, hour], drift([*times, hour])
     except StyleganvError as error:
         missing["drift_hour"] = str(error)
+    try:
         return times, drift(times)
+    except StyleganvError as error:
+        missing["drift_1000"] = str(error)
+    return [], np.zeros((len(seeds), 0))

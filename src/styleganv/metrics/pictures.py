@@ -99,16 +99,17 @@ def _drift(diagnosis: Diagnosis) -> list[str]:
     caption = "Change of looks from the first to the last third of a clip, relative to that between videos."
     found = [_dots(diagnosis, "drift", "change of looks", caption)]
     answers = diagnosis.answers
-    if answers is not None:
+    if answers is not None and answers.times:
 
         def draw(axes: Any) -> None:
             lines(axes, answers.drift, answers.times, "a", "since the beginning")
-            axes.axhline(
-                float(np.mean(answers.numbers["hold"])),
-                color=COLOURS["soft"],
-                linestyle=(0, (4, 3)),
-                label="by another motion seed",
-            )
+            if "hold" in answers.numbers:
+                axes.axhline(
+                    float(np.mean(answers.numbers["hold"])),
+                    color=COLOURS["soft"],
+                    linestyle=(0, (4, 3)),
+                    label="by another motion seed",
+                )
             axes.set_xscale("log")
             axes.set_ylim(bottom=0)
 
@@ -135,7 +136,7 @@ def _sticking(diagnosis: Diagnosis) -> list[str]:
 
 
 def _independence(diagnosis: Diagnosis) -> list[str]:
-    if diagnosis.answers is None:
+    if diagnosis.answers is None or diagnosis.answers.grid is None:
         return []
     caption = "One content a column, one motion a row: columns should look alike, rows should move alike."
     film = figures.grid_film(diagnosis.answers.grid, diagnosis.report.fps, "Contents across, motions down")

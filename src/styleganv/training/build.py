@@ -37,6 +37,12 @@ def _digan(settings: Settings, data: VideoDataset, device: torch.device) -> Trai
     return DiganTrainer(settings, *build_networks(settings, data, device))
 
 
+def _videogpt(settings: Settings, data: VideoDataset, device: torch.device) -> Trainer:
+    from styleganv.training.videogpt import VideoGptTrainer, build_network
+
+    return VideoGptTrainer(settings, build_network(settings, data, device), device)
+
+
 #: Each kind of model; the files of the baselines are imported when they are asked for.
 TRAINERS: dict[str, Callable[[Settings, VideoDataset, torch.device], Trainer]] = {
     "stylegan-v": _gan,
@@ -44,4 +50,5 @@ TRAINERS: dict[str, Callable[[Settings, VideoDataset, torch.device], Trainer]] =
     "mocogan": _mocogan,
     "mocogan-stylegan2": _mocogan_stylegan2,
     "digan": _digan,
+    "videogpt": _videogpt,
 }

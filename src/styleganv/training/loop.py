@@ -190,14 +190,16 @@ def _loop(
         workers=_num_workers(training.workers),
         device=trainer.device,
     )
-    deadline = time.monotonic() + 60 * training.minutes if training.minutes is not None else None
+    started = time.monotonic() - 60 * trainer.minutes
+    most = None if training.minutes is None else trainer.minutes + training.minutes
     saved = trainer.clips_seen
     evaluated = every.evaluate_every if can_evaluate(data) else None
     with _signals() as received:
         while True:
-            late = deadline is not None and time.monotonic() > deadline
+            trainer.minutes = (time.monotonic() - started) / 60
+            trainer.progress = _progress(trainer, training.clips, most)
             interrupted = distributed.any_process(bool(received))
-            done = trainer.clips_seen >= training.clips or distributed.any_process(late)
+            done = trainer.progress >= 1
             ending = interrupted or done
             if ending or _crossed(trainer.clips_seen, training.batch, every.report_every):
                 _assert_finite(trainer, out, saved)
@@ -222,6 +224,12 @@ def _loop(
     distributed.barrier()
     if interrupted:
         raise InterruptedTraining(out, trainer.clips_seen, received[0] if received else signal.SIGTERM)
+
+
+def _progress(trainer: Trainer, clips: int, minutes: float | None) -> float:
+    """How much of the clips or, if more, of the minutes is done; the same on every process. From 1 on, the run ends."""
+    done = trainer.clips_seen / clips
+    return done if minutes is None else max(done, distributed.largest(trainer.minutes / max(minutes, 1e-9)))
 
 
 def _crossed(clips_seen: int, batch: int, interval: int) -> bool:

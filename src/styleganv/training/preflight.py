@@ -58,6 +58,8 @@ def check_settings(settings: Settings) -> None:
         _check_mocogan(settings)
     if model.kind == "digan" and training.frames != 2:
         raise StyleganvError(f"--model digan compares two frames: set --frames 2 instead of {training.frames}.")
+    if model.kind == "videogpt":
+        _check_videogpt(settings)
     if (model.motion == "none") != (training.frames == 1):
         raise StyleganvError("--motion none and --frames 1 (a model of images) need each other: set both or neither.")
     world = distributed.world_size()
@@ -86,6 +88,24 @@ def _check_mocogan(settings: Settings) -> None:
         raise StyleganvError("--model mocogan has no augmentation: set --augment none.")
     if model.kind == "mocogan" and (training.micro_batch or training.checkpointing):
         raise StyleganvError("--model mocogan takes a batch at once: leave out --micro-batch and --checkpointing.")
+
+
+def _check_videogpt(settings: Settings) -> None:
+    training = settings.training
+    if training.frames % 4 or training.frames < 16:
+        raise StyleganvError(
+            f"--model videogpt needs clips of 16 frames or more, a multiple of 4: set --frames 16 instead of "
+            f"{training.frames}."
+        )
+    if training.max_span != training.frames - 1:
+        raise StyleganvError(
+            f"--model videogpt learns from consecutive frames: set --max-span {training.frames - 1} for "
+            f"--frames {training.frames}."
+        )
+    if settings.augment.augment != "none":
+        raise StyleganvError("--model videogpt has no augmentation: set --augment none.")
+    if training.checkpointing:
+        raise StyleganvError("--model videogpt has no --checkpointing: leave it out, and lower --micro-batch instead.")
 
 
 def check_data(settings: Settings, data: VideoDataset) -> list[str]:
@@ -157,7 +177,7 @@ def rehearse(settings: Settings, data: VideoDataset, clips: RealClips, device: t
     world, rank, batch = distributed.world_size(), distributed.rank(), settings.training.batch
     real = next(real_batches(clips, first=0, batch=batch, rank=rank, world_size=world, workers=0, device=device))
     seconds = []
-    for _ in range(3):  # the first, with R1, also sets the machine up
+    for trainer.progress in (0.0, 0.25, 1.0):  # the first, with R1, also sets the machine up; all stages are tried
         started = time.monotonic()
         trainer.train_step(clips, real)
         if device.type == "cuda":

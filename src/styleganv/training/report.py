@@ -55,15 +55,26 @@ class Report:
         for name, value in values.items():
             self.tensorboard.add_scalar(name, value, clips_seen)
         shown = {"G": values.get("loss_g"), "D": values.get("loss_d"), "p": values.get("augment_p")}
+        shown |= {"stage": values.get("stage"), "VQ-VAE": values.get("loss_vqvae"), "GPT": values.get("loss_gpt")}
         if self.deadline is not None:
             shown["min left"] = max(0.0, (self.deadline - now) / 60)
         self.bar.set_postfix({name: f"{value:.2f}" for name, value in shown.items() if value is not None})
 
     def snapshot(self, clips_seen: int, videos: VideoModel) -> None:
-        """A grid of contents and motions from fixed seeds, as picture and as video, and the curves so far."""
-        grid = videos.grid(range(SNAPSHOT_CONTENTS), range(SNAPSHOT_MOTIONS), seconds=max(2.0, 32 / videos.fps))
+        """A grid of contents and motions from fixed seeds, as picture and as video, and the curves so far; other
+        contents instead of other motions where motion has no seeds."""
+        seconds = max(2.0, 32 / videos.fps)
+        if videos.max_frames is not None:
+            seconds = min(seconds, videos.max_frames / videos.fps)
+        if videos.motion_seeds:
+            grid = videos.grid(range(SNAPSHOT_CONTENTS), range(SNAPSHOT_MOTIONS), seconds=seconds)
+            picture = render.content_motion_grid(grid)
+        else:
+            seeds = range(SNAPSHOT_CONTENTS * SNAPSHOT_MOTIONS)
+            each = np.stack([videos.sample(seed=seed, seconds=seconds) for seed in seeds])
+            grid = each.reshape(SNAPSHOT_MOTIONS, SNAPSHOT_CONTENTS, *each.shape[1:])
+            picture = render.contact_sheet(each, scale=max(1, 64 // videos.height))
         name = f"{clips_seen:09d}"
-        picture = render.content_motion_grid(grid)
         render.write_image(self.out / "snapshots" / f"{name}.png", picture)
         scale = max(1, 96 // videos.height)
         render.write_video(

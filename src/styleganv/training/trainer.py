@@ -28,10 +28,14 @@ class Trainer(ABC):
         draw: chooses the frames of a real clip, as `RealClips` wants it.
         step: steps done.
         finite: whether all gradients so far were.
+        progress: how much of the run is done, 0..1, in clips or in minutes, whichever is more; the loop sets it.
+        minutes: of training so far, which the loop counts on from what a trainer restores.
     """
 
     kind: str
     draw = staticmethod(draw_real_frames)
+    progress = 0.0
+    minutes = 0.0
 
     def __init__(self, settings: Settings, device: torch.device) -> None:
         self.settings, self.device = settings, device
