@@ -14,7 +14,7 @@ LAYERS = [
     {"models", "data", "render"},
     {"video_model", "video_generator", "video_files", "baselines", "metrics"},
     {"training", "editing", "interop"},
-    {"demo", "cli"},
+    {"study", "demo", "cli"},
 ]
 LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}
 STRANGERS = {

@@ -10,7 +10,7 @@ import tyro
 from tyro.conf import OmitArgPrefixes, Positional
 
 from styleganv.errors import StyleganvError
-from styleganv.recipes import PRESETS, Settings, load_settings, of_kind, preset
+from styleganv.recipes import ABLATIONS, PRESETS, Settings, ablated, load_settings, of_kind, preset
 
 
 def prepare(
@@ -563,6 +563,57 @@ def demo(out: Path = Path("runs/demo"), minutes: float = 5.0) -> None:
     run(out, minutes=minutes)
 
 
+def study(
+    data: Positional[tuple[Path, ...]] = (),
+    /,
+    out: Path = Path("runs/study"),
+    models: str | None = None,
+    minutes: float = 5.0,
+    seeds: int = 1,
+    preset: str = "tiny-cpu",
+    clips: int = 256,
+    protocols: str = "",
+    weights: str | None = None,
+    jobs: int = 1,
+) -> None:
+    """Train StyleGAN-V, its ablations and the models it is compared with on the same data in the same time; compare.
+
+    The same command goes on where an interrupted one ended, and with more data, models or seeds adds them.
+
+    Args:
+        data: Data sets written by `styleganv prepare`; the embedded one where left out.
+        out: The folder to write to: models, numbers, and comparison.md with pictures.
+        models: Such as stylegan-v,digan; all where left out.
+        minutes: Of training, for each.
+        seeds: Trainings of each, from seeds 0, 1, …
+        preset: Where the settings of all of them start.
+        clips: Of each side in an evaluation.
+        protocols: More of `styleganv evaluate`, such as fvd2048_16f (needs weights).
+        weights: The folder, file or address of their networks.
+        jobs: Trainings at a time, which share the processor.
+    """
+    from styleganv.study.entrants import ENTRANTS
+    from styleganv.study.study import study as run
+
+    page = run(
+        data,
+        out,
+        models=tuple(ENTRANTS) if models is None else _names(models),
+        minutes=minutes,
+        seeds=seeds,
+        preset=preset,
+        clips=clips,
+        protocols=_names(protocols),
+        weights=weights,
+        jobs=jobs,
+    )
+    print(f"Comparison: {page}")
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name for name in text.split(",") if name)
+
+
 def train_command(defaults: Settings, preset_name: str) -> Callable[..., None]:
     """The verb `train`, whose settings start from a preset or from the run to resume."""
 
@@ -571,6 +622,7 @@ def train_command(defaults: Settings, preset_name: str) -> Callable[..., None]:
         /,
         out: Path | None = None,
         preset: str = preset_name,
+        ablation: str | None = None,
         resume: Path | None = None,
         finetune: Path | None = None,
         or_resume: bool = False,
@@ -596,7 +648,8 @@ def train_command(defaults: Settings, preset_name: str) -> Callable[..., None]:
         data: A data set written by `styleganv prepare` (with --resume, only if it was moved).
         out: The run folder to write to.
         preset: Where the settings start: {", ".join(PRESETS)}; by machine and resolution where left out.
-        resume: A run to continue exactly where it was saved. 
+        ablation: StyleGAN-V as the paper takes it apart: {", ".join(ABLATIONS)}.
+        resume: A run to continue exactly where it was saved.
             Only --clips, --minutes, --workers and the report settings may change.
         finetune: A model or run to start from: what fits of it is taken.
         or_resume: If --out holds a run already, continue it: one command for jobs that are started again.
@@ -614,7 +667,8 @@ def _train_defaults(words: list[str]) -> tuple[Settings, str]:
     if name is None:
         data = next((word for word in words if not word.startswith("-")), None)
         name = _fitting_preset(Path(data)) if data and Path(data).is_file() else "tiny-cpu"
-    return of_kind(preset(name), _value_of("--model", words) or "stylegan-v"), name
+    settings = of_kind(preset(name), _value_of("--model", words) or "stylegan-v")
+    return ablated(settings, _value_of("--ablation", words)), name
 
 
 def _fitting_preset(data: Path) -> str:
@@ -664,6 +718,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "export": export,
     "push": push,
     "pull": pull,
+    "study": study,
     "demo": demo,
 }
 

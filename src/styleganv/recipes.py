@@ -271,6 +271,44 @@ KINDS: dict[str, Callable[[Settings], Settings]] = {
 }
 
 
+def _lstm(settings: Settings) -> Settings:
+    """Motion codes of an LSTM that walks from frame to frame."""
+    return replace(settings, model=replace(settings.model, motion="lstm"))
+
+
+def _unconditioned(settings: Settings) -> Settings:
+    """A discriminator that is not told the times of what it sees."""
+    return replace(settings, model=replace(settings.model, condition="none"))
+
+
+def _more_frames(settings: Settings) -> Settings:
+    """8 frames a clip."""
+    return replace(settings, training=replace(settings.training, frames=8))
+
+
+#: What the paper leaves out of, or adds to, its model to see what it is good for.
+ABLATIONS: dict[str, Callable[[Settings], Settings]] = {
+    "lstm": _lstm,
+    "unconditioned": _unconditioned,
+    "more-frames": _more_frames,
+}
+
+
+def ablated(settings: Settings, ablation: str | None) -> Settings:
+    """Settings with an ablation of StyleGAN-V; as they are for None.
+
+    Raises:
+        StyleganvError: if there is no such ablation, or the settings are those of another kind of model.
+    """
+    if ablation is None:
+        return settings
+    if ablation not in ABLATIONS:
+        raise StyleganvError(f"There is no ablation {ablation!r}: choose one of {', '.join(ABLATIONS)}.")
+    if settings.model.kind != "stylegan-v":
+        raise StyleganvError(f"--ablation is of StyleGAN-V: leave it out for --model {settings.model.kind}.")
+    return ABLATIONS[ablation](settings)
+
+
 def save_settings(settings: Settings, path: Path) -> None:
     with written_whole(path) as part:
         part.write_text(yaml.safe_dump(dataclasses.asdict(settings), sort_keys=False))

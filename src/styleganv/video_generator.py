@@ -100,7 +100,9 @@ class VideoGenerator(VideoModel):
         # Videos of one content that are generated side by side (a grid) share their folded network.
         self._folded: WeakValueDictionary[bytes, FoldedSynthesis] = WeakValueDictionary()
         self._motion = deepcopy(generator.motion)
-        if self._motion is not None:
+        if self._motion is None:
+            self.name, self.still, self.motion_seeds = "StyleGAN2", True, False
+        else:
             self._motion.cpu().double()
             self.slot_distance = float(self._motion.slot_distance)
         if isinstance(self._motion, RecurrentMotion):

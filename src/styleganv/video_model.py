@@ -45,6 +45,7 @@ class VideoModel(ABC):
         config: the model folder's `config.json`.
         max_frames: of the data's clock, from the start of the video on, and why; None: no end.
         any_rate: whether there are frames between those of the data's clock.
+        still: whether all frames of a video are one picture.
         motion_seeds: whether motion has a seed of its own.
         truncates: whether contents can be drawn nearer to the mean (psi).
         slot_distance: frames between two motion codes; None for a model without slots.
@@ -54,6 +55,7 @@ class VideoModel(ABC):
     max_frames: int | None = None
     why_max_frames = ""
     any_rate = True
+    still = False
     motion_seeds = True
     truncates = True
     slot_distance: float | None = None

@@ -66,10 +66,11 @@ class Trainer(ABC):
 
     def state_dict(self) -> dict[str, Any]:
         """All that a resumed run needs."""
-        return {"step": self.step} | {name: part.state_dict() for name, part in self.state_parts().items()}
+        counts = {"step": self.step, "minutes": self.minutes}
+        return counts | {name: part.state_dict() for name, part in self.state_parts().items()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.step = state["step"]
+        self.step, self.minutes = state["step"], state.get("minutes", 0.0)
         for name, part in self.state_parts().items():
             part.load_state_dict(state[name])
 

@@ -155,8 +155,8 @@ class VideoGptTrainer(Trainer):
         return {"net": self.net, "optimizer_vqvae": self.optimizer_vqvae, "optimizer_gpt": self.optimizer_gpt}
 
     def state_dict(self) -> dict[str, Any]:
-        return super().state_dict() | {"stage": self.stage, "minutes": self.minutes}
+        return super().state_dict() | {"stage": self.stage}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         super().load_state_dict(state)
-        self.stage, self.minutes = state["stage"], state["minutes"]
+        self.stage = state["stage"]
