@@ -1,0 +1,76 @@
+"""Every kind of model that learns from a discriminator learns four clips of the embedded data set by heart.
+
+VideoGPT, which can be asked for more (likelihood, exact copies), has a test of its own in `test_baselines_videogpt.py`.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from styleganv.data.dataset import VideoDataset
+from styleganv.data.shapes import make_shapes
+from styleganv.recipes import AugmentSettings, ModelSettings, Settings, TrainingSettings, of_kind
+from styleganv.training.build import build_trainer
+from styleganv.training.feed import RealClips, real_batches
+
+CPU = torch.device("cpu")
+
+
+def nearest(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
+    """Mean over the frames of `a [N, H, W, 3]` of the root mean square to the nearest of `b`, in levels of 255."""
+    a, b = (x.reshape(len(x), -1).astype(np.float64) for x in (a, b))
+    return float(np.sqrt(((a[:, None] - b[None]) ** 2).mean(axis=2)).min(axis=1).mean())
+
+
+@pytest.mark.parametrize(
+    "kind, steps, channels, lr, batch",
+    [
+        ("stylegan-v", 700, 24, 0.01, 4),
+        ("stylegan2", 500, 24, 0.01, 4),
+        ("mocogan", 400, 32, 0.002, 8),
+        ("mocogan-stylegan2", 300, 16, 0.01, 4),
+        ("digan", 400, 24, 0.01, 4),
+    ],
+)
+def test_four_clips_are_learned_by_heart(
+    kind: str, steps: int, channels: int, lr: float, batch: int, tmp_path: Path
+) -> None:
+    """Frames are nearer to real ones, and real ones to them, than to the mean of all, by a tenth."""
+    make_shapes(tmp_path / "four.zip", num_videos=4, num_frames=16, resolution=(16, 16))
+    data = VideoDataset(tmp_path / "four.zip")
+    recipe = of_kind(
+        Settings(
+            model=ModelSettings(z_dim=16, w_dim=16, channel_base=512, channel_max=channels, motion_dim=32),
+            training=TrainingSettings(frames=2, max_span=15, precision="float32", workers=0, ema_half_life=80),
+            augment=AugmentSettings(augment="none"),
+        ),
+        kind,
+    )
+    training = replace(recipe.training, lr=lr, batch=batch, r1_gamma=1.0, r1_interval=4)
+    trainer = build_trainer(replace(recipe, training=training), data, CPU)
+    clips = RealClips(
+        data,
+        num_frames=training.frames,
+        max_span=training.max_span,
+        seed=0,
+        mirror=False,
+        conditional=False,
+        draw=trainer.draw,
+    )
+    batches = real_batches(clips, first=0, batch=batch, rank=0, world_size=1, workers=0, device=CPU)
+    real = np.concatenate([data.read(i, range(16)).transpose(0, 2, 3, 1) for i in range(4)])
+    of_the_mean = nearest(real, real.mean(axis=0, keepdims=True))
+
+    def apart() -> tuple[float, float]:
+        videos = trainer.videos(data)
+        made = np.concatenate([videos.sample(seed=seed, seconds=16 / data.fps) for seed in range(16)])
+        return nearest(made, real), nearest(real, made)
+
+    assert min(apart()) > 1.5 * of_the_mean
+    for _ in range(steps):
+        trainer.train_step(clips, next(batches))
+    assert max(apart()) < 0.9 * of_the_mean, apart()
