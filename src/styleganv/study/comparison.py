@@ -79,10 +79,10 @@ def _of_data(found: Sequence[Found], name: str) -> list[str]:
 
 def _quality(found: Sequence[Found]) -> list[list[str]]:
     """A row for each entrant; lower distances are better, and real videos are as far from each other as "real" says."""
-    protocols = list(found[0].measures["quality"])
+    protocols, entrants = list(found[0].measures["quality"]), _by_entrant(found)
     rows = [["", "clips shown", "ms a clip", *protocols]]
-    rows.append(["real", NONE, NONE, *(_number([_measured(one, p, "floor") for one in found]) for p in protocols)])
-    for entrant, here in _by_entrant(found).items():
+    rows.append(["real", NONE, NONE, *(_number([_measured(found[0], p, "floor")]) for p in protocols)])
+    for entrant, here in entrants.items():
         rows.append(
             [
                 ENTRANTS[entrant].title,
@@ -107,10 +107,13 @@ def _motion(found: Sequence[Found]) -> list[list[str]]:
         if kind.key not in found[0].measures["motion"]:
             continue
         of_all = {name: [one.measures["motion"][kind.key] for one in here] for name, here in entrants.items()}
-        own = [number["data"] for numbers in of_all.values() for number in numbers]
+        own = found[0].measures["motion"][kind.key]["data"]
         cells = [_number([number["value"] for number in numbers]) + _mark(numbers) for numbers in of_all.values()]
-        rows.append([f"{kind.title} ({kind.unit})", _number(own[:1]), *cells])
-    return rows
+        rows.append([f"{kind.title} ({kind.unit})", _number([own]), *cells])
+    right = [sum(row[column].endswith("✓") for row in rows) for column in range(2, len(rows[0]))]
+    judged = [sum(row[column][-1:] in "✓✗" for row in rows[1:]) for column in range(2, len(rows[0]))]
+    totals = [f"**{good} of {all_}**" for good, all_ in zip(right, judged, strict=True)]
+    return [rows[0], ["**✓**", "", *totals], *rows[1:]]
 
 
 def _mark(numbers: Sequence[dict[str, Any]]) -> str:
@@ -145,7 +148,7 @@ def _published() -> list[str]:
     rows += [[one.title, *one.published] for one in ENTRANTS.values() if one.published]
     return [
         "## As published",
-        "FVD over 16 and over 128 frames at 256², of full-size models trained for days: another measure, on other data; "
+        "FVD over 16 and over 128 frames at 256², of full-size models trained for days: another measure on other data; "
         "only the order can be compared.",
         _table(rows),
     ]
