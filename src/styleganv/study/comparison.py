@@ -190,10 +190,11 @@ def _picture(found: Sequence[Found], name: str, out: Path) -> str:
             np.stack([[_enlarged(video, t, scale) for video in videos] for _, videos in rows]),
             rows=[title for title, _ in rows],
             columns=[""] * SHOWN,
+            note=f"{name} at {t / data.fps:.2f} s",
         )
         for t in range(SHOWN_FRAMES)
     )
-    render.write_video(path, sheets, fps=data.fps)
+    render.write_video(path, sheets, fps=data.fps, quality=40)
     return f"![Videos of {name}: real ones, and those of each model, a row each](comparison/{name}.webp)"
 
 
