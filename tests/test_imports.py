@@ -14,10 +14,11 @@ LAYERS = [
     {"models", "data", "render"},
     {"video_model", "video_generator", "video_files", "baselines", "metrics"},
     {"training", "editing", "interop"},
-    {"study", "demo", "cli"},
+    {"studio", "study", "demo", "cli"},
 ]
 LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}
 STRANGERS = {
+    "studio": {"training"},
     "editing": {"training", "interop"},
     "interop": {"training", "editing"},
     "training": {"editing", "interop"},

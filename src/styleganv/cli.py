@@ -563,6 +563,32 @@ def demo(out: Path = Path("runs/demo"), minutes: float = 5.0) -> None:
     run(out, minutes=minutes)
 
 
+def studio(
+    models: Positional[tuple[Path, ...]],
+    /,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    token: str | None = None,
+    open: bool = True,
+    device: str | None = None,
+) -> None:
+    """See and steer models in the browser; needs styleganv[studio]. Ctrl-C ends it.
+
+    Args:
+        models: Model folders, or folders of runs.
+        host: The address to listen at; at any but this machine's own a token is needed, and made up where left out.
+        port: 0 takes a free one.
+        token: What a browser must bring.
+        open: The page in the browser of this machine.
+        device: Such as cpu or cuda; the GPU, if there is one, where left out.
+    """
+    from styleganv.studio.server import studio as run
+
+    if not models:
+        raise StyleganvError("The studio needs a model: give the folder of one, or of a run.")
+    run(models, host=host, port=port, token=token, open_page=open, device=device)
+
+
 def study(
     data: Positional[tuple[Path, ...]] = (),
     /,
@@ -718,6 +744,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "export": export,
     "push": push,
     "pull": pull,
+    "studio": studio,
     "study": study,
     "demo": demo,
 }

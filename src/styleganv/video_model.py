@@ -263,3 +263,11 @@ def chosen_device(device: str | torch.device | None) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         raise StyleganvError(f"Device {device} is not to be had here: choose cpu, or cuda with a GPU.") from error
     return chosen
+
+
+def working_precision(precision: str, device: torch.device) -> torch.dtype:
+    """The dtype of convolutions: as asked, and for "auto" bfloat16 where the machine has instructions for it."""
+    if precision == "auto":
+        fast = torch.cuda.is_bf16_supported() if device.type == "cuda" else torch.cpu._is_avx512_bf16_supported()
+        return torch.bfloat16 if fast else torch.float32
+    return torch.bfloat16 if precision == "bfloat16" else torch.float32

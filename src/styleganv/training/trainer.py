@@ -17,7 +17,7 @@ from styleganv.data.dataset import VideoDataset
 from styleganv.data.sampling import draw_real_frames
 from styleganv.recipes import Settings
 from styleganv.training.feed import RealClips
-from styleganv.video_model import VideoModel
+from styleganv.video_model import VideoModel, working_precision
 
 
 class Trainer(ABC):
@@ -120,11 +120,3 @@ class Trainer(ABC):
         torch._foreach_lerp_(list(average.parameters()), list(latest.parameters()), 1 - decay)
         for kept, now in zip(average.buffers(), latest.buffers(), strict=True):
             kept.copy_(now)
-
-
-def working_precision(precision: str, device: torch.device) -> torch.dtype:
-    """The dtype of convolutions: as asked, and for "auto" bfloat16 where the machine has instructions for it."""
-    if precision == "auto":
-        fast = torch.cuda.is_bf16_supported() if device.type == "cuda" else torch.cpu._is_avx512_bf16_supported()
-        return torch.bfloat16 if fast else torch.float32
-    return torch.bfloat16 if precision == "bfloat16" else torch.float32

@@ -1,0 +1,1 @@
+"""The studio: a page in the browser on which a model's videos play without an end and can be steered."""

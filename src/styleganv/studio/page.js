@@ -1,0 +1,375 @@
+// The page's side of the studio: what the person wants to see (`wish`), and players that fetch and show it.
+// A player asks for a few frames at a time, one question after the other, ahead of its clock; when the wish changes it
+// forgets what it has. A browser or a model that is too slow skips frames, and nothing queues up anywhere.
+
+const $ = (id) => document.getElementById(id);
+const AHEAD = 0.35; // seconds of pictures that a player tries to have ready
+const MOST = 8; // frames in a question
+
+const fresh = () => ({ seed: 0, motionSeed: 0, psi: 1, label: null, mix: null, moved: {} });
+const wish = { model: 0, beside: null, scene: fresh(), playing: true, speed: 1, rate: 25 };
+const clock = { time: 0, last: performance.now() };
+let models = [];
+
+class Player {
+  constructor(canvas, number) {
+    this.canvas = canvas;
+    this.pen = canvas.getContext("2d");
+    this.number = number; // () => the model's number, or null
+    this.ready = [];
+    this.epoch = 0;
+    this.open = false;
+    this.latency = 0.05;
+    this.shown = 0;
+    this.after = null; // called with the canvas after a new picture
+  }
+
+  connect() {
+    const socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/frames`);
+    socket.binaryType = "arraybuffer";
+    socket.onopen = () => { this.socket = socket; this.open = false; this.forget(); };
+    socket.onmessage = (event) => this.receive(event.data);
+    socket.onclose = () => {
+      this.socket = null;
+      say("The studio cannot be reached. Is it still running? Trying again …", true);
+      setTimeout(() => this.connect(), 1000);
+    };
+  }
+
+  forget() {
+    this.epoch += 1;
+    this.ready.forEach((one) => one.picture.close());
+    this.ready = [];
+    this.next = null;
+    this.failed = false;
+    this.still = false;
+  }
+
+  // Ask for what is needed next, if anything is and no question is open.
+  ask() {
+    const number = this.number();
+    if (!this.socket || this.open || this.failed || number === null || !models[number]) return;
+    const model = models[number];
+    const fps = model.anyRate ? wish.rate / wish.speed : model.fps;
+    const step = 1 / fps;
+    if (!wish.playing && this.still) return;
+    if (wish.playing && this.ready.length * step >= Math.max(AHEAD * wish.speed, 2 * step)) return;
+    let start = this.next;
+    if (start === null || start < clock.time - step) {
+      const late = this.next === null ? 0 : this.latency * wish.speed; // it will be as late as the last answer was
+      start = clock.time + late;
+      start = model.anyRate ? start : Math.round(start * fps) / fps;
+    }
+    if (model.seconds !== null && start > model.seconds - step / 2) {
+      if (wish.playing && clock.time >= model.seconds - step / 2 && this === main) jump(0);
+      return;
+    }
+    const count = wish.playing ? (this.ready.length ? MOST : 2) : 1;
+    this.asked = { id: this.epoch, at: performance.now() };
+    this.open = true;
+    this.next = start;
+    this.socket.send(JSON.stringify({ id: this.epoch, model: number, scene: wish.scene, start, fps, count }));
+  }
+
+  async receive(data) {
+    const length = new DataView(data).getUint32(0, true);
+    const about = JSON.parse(new TextDecoder().decode(new Uint8Array(data, 4, length)));
+    this.open = false;
+    this.latency = 0.8 * this.latency + 0.2 * (performance.now() - this.asked.at) / 1000;
+    if (about.error) {
+      if (about.id === this.epoch) { this.failed = true; say(about.error, true); }
+      return;
+    }
+    if (about.id !== this.epoch) return;
+    say("");
+    this.still = true;
+    this.next = about.start + about.sizes.length / about.fps;
+    let at = 4 + length;
+    const coming = about.sizes.map((size, i) => {
+      const blob = new Blob([new Uint8Array(data, at, size)], { type: "image/jpeg" });
+      at += size;
+      return createImageBitmap(blob).then((picture) => ({ time: about.start + i / about.fps, picture }));
+    });
+    this.ask();
+    for (const one of await Promise.all(coming)) {
+      if (about.id === this.epoch) this.ready.push(one); else one.picture.close();
+    }
+  }
+
+  // Show the latest picture that is due.
+  show() {
+    let due = null;
+    while (this.ready.length && (this.ready[0].time <= clock.time + 1e-6 || (due === null && !wish.playing))) {
+      if (due) due.picture.close();
+      due = this.ready.shift();
+    }
+    if (due === null) return;
+    if (this.canvas.width !== due.picture.width) this.canvas.width = due.picture.width;
+    if (this.canvas.height !== due.picture.height) this.canvas.height = due.picture.height;
+    this.pen.drawImage(due.picture, 0, 0);
+    due.picture.close();
+    this.shown += 1;
+    this.canvas.dataset.time = due.time;
+    if (this.after) this.after(this.canvas);
+  }
+}
+
+const main = new Player($("screen"), () => wish.model);
+const beside = new Player($("beside-screen"), () => wish.beside);
+const players = [main, beside];
+
+function say(text, error = false) {
+  if ($("message").textContent === text) return;
+  $("message").textContent = text;
+  $("message").classList.toggle("error", error);
+}
+
+// Time
+
+function tick(now) {
+  const passed = Math.min((now - clock.last) / 1000, 0.25);
+  clock.last = now;
+  // Before the first picture the clock waits, so that nothing is skipped at the start of something new.
+  if (wish.playing && main.still) clock.time += passed * wish.speed;
+  players.forEach((player) => { player.ask(); player.show(); });
+  timeline();
+  requestAnimationFrame(tick);
+}
+
+function timeline() {
+  const model = models[wish.model];
+  if (!model) return;
+  const line = $("timeline");
+  const end = model.seconds ?? Math.max(60, 2 ** Math.ceil(Math.log2(Math.max(1, clock.time + 1))));
+  if (Number(line.max) !== end) line.max = end;
+  if (document.activeElement !== line || wish.playing) line.value = clock.time;
+  if (document.activeElement !== $("time")) $("time").value = clock.time.toFixed(2);
+}
+
+function jump(time) {
+  clock.time = Math.max(0, time);
+  const model = models[wish.model];
+  if (model && model.seconds !== null) clock.time = Math.min(clock.time, model.seconds - 1 / model.fps);
+  changed();
+}
+
+function changed() { players.forEach((player) => { player.forget(); player.ask(); }); }
+
+function play(on) {
+  wish.playing = on;
+  $("play").textContent = on ? "❚❚" : "▶";
+  $("play").setAttribute("aria-label", on ? "Pause" : "Play");
+  players.forEach((player) => { player.still = player.still && !on ? true : player.still; });
+}
+
+let counted = 0;
+setInterval(() => {
+  $("shown").textContent = `${main.shown - counted} pictures a second`;
+  counted = main.shown;
+}, 1000);
+
+// The x–t slice: the middle row of each picture, under those before.
+
+const slice = $("slice");
+main.after = (canvas) => {
+  if ($("slice-figure").hidden) return;
+  const rows = 144;
+  const pen = slice.getContext("2d");
+  if (slice.width !== canvas.width || slice.height !== rows) { slice.width = canvas.width; slice.height = rows; }
+  pen.drawImage(slice, 0, 1, slice.width, rows - 1, 0, 0, slice.width, rows - 1);
+  pen.drawImage(canvas, 0, canvas.height >> 1, canvas.width, 1, 0, rows - 1, canvas.width, 1);
+};
+
+// Controls
+
+const whole = (input) => Math.min(Math.max(0, Math.round(Number(input.value) || 0)), 2147483647);
+const anySeed = () => Math.floor(Math.random() * 1e6);
+
+function on(id, kind, action) { $(id).addEventListener(kind, action); }
+
+function tell(input, text) {
+  const output = document.querySelector(`output[for="${input.id}"]`);
+  if (output) output.textContent = text;
+}
+
+function mix() {
+  const [first, last] = [$("mix-first"), $("mix-last")];
+  tell(first, first.value);
+  tell(last, last.value);
+  const both = [Number(first.value), Number(last.value)].sort((a, b) => a - b);
+  wish.scene.mix = $("mix").checked ? { seed: whole($("mix-seed")), first: both[0], last: both[1] } : null;
+  changed();
+}
+
+function content(seed) { wish.scene.seed = seed; $("seed").value = seed; changed(); }
+function motion(seed) { wish.scene.motionSeed = seed; $("motion-seed").value = seed; changed(); }
+
+function shuffle() {
+  if (!$("lock-content").checked) content(anySeed());
+  if (!$("lock-motion").checked) motion(anySeed());
+}
+
+on("shuffle", "click", shuffle);
+on("seed", "input", () => { wish.scene.seed = whole($("seed")); changed(); });
+on("motion-seed", "input", () => { wish.scene.motionSeed = whole($("motion-seed")); changed(); });
+on("shuffle-content", "click", () => content(anySeed()));
+on("shuffle-motion", "click", () => motion(anySeed()));
+on("psi", "input", () => {
+  wish.scene.psi = Number($("psi").value);
+  tell($("psi"), wish.scene.psi.toFixed(2));
+  changed();
+});
+on("class", "change", () => { wish.scene.label = $("class").value === "" ? null : Number($("class").value); changed(); });
+for (const id of ["mix", "mix-seed", "mix-first", "mix-last"]) on(id, "input", mix);
+on("shuffle-mix", "click", () => { $("mix-seed").value = anySeed(); $("mix").checked = true; mix(); });
+on("play", "click", () => play(!wish.playing));
+on("timeline", "input", () => jump(Number($("timeline").value)));
+on("time", "change", () => jump(Number($("time").value) || 0));
+on("speed", "input", () => {
+  wish.speed = 2 ** Number($("speed").value);
+  tell($("speed"), `${Number(wish.speed.toPrecision(2))}×`);
+  changed();
+});
+on("rate", "input", () => { wish.rate = Number($("rate").value); tell($("rate"), wish.rate); changed(); });
+on("show-slice", "input", () => { $("slice-figure").hidden = !$("show-slice").checked; });
+on("model", "change", () => { wish.model = Number($("model").value); open(); });
+on("beside", "change", () => {
+  wish.beside = $("beside").value === "" ? null : Number($("beside").value);
+  $("beside-figure").hidden = wish.beside === null;
+  changed();
+});
+on("reset", "click", () => { Object.assign(wish, { speed: 1 }); open(); });
+on("keys", "click", () => $("help").showModal());
+
+function theme(name) {
+  document.documentElement.dataset.theme = name;
+  $("theme").textContent = name === "dark" ? "Light" : "Dark";
+  localStorage.setItem("theme", name);
+}
+on("theme", "click", () => theme(document.documentElement.dataset.theme === "dark" ? "light" : "dark"));
+theme(localStorage.getItem("theme") ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light"));
+
+on("find-directions", "click", async () => {
+  const button = $("find-directions");
+  button.disabled = true;
+  button.textContent = "Looking …";
+  const number = wish.model;
+  const found = await (await fetch(`api/models/${number}/directions`)).json();
+  button.disabled = false;
+  button.textContent = "Find directions";
+  if (number !== wish.model) return;
+  button.hidden = true;
+  $("directions").replaceChildren(...found.map(({ name, space }) => {
+    const [row, input, output] = ["label", "input", "output"].map((tag) => document.createElement(tag));
+    Object.assign(input, { type: "range", min: -4, max: 4, step: 0.1, value: 0, id: `direction-${name}` });
+    output.htmlFor = input.id;
+    output.textContent = "0.0";
+    row.append(`${space === "motion" && !name.startsWith("motion") ? "motion " : ""}${name}`, input, output);
+    input.addEventListener("input", () => {
+      wish.scene.moved[name] = Number(input.value);
+      output.textContent = Number(input.value).toFixed(1);
+      changed();
+    });
+    return row;
+  }));
+});
+
+// Taking it with you
+
+const wanted = () => ({
+  model: wish.model, scene: wish.scene, start: clock.time, seconds: Number($("export-seconds").value),
+  rate: wish.rate, speed: wish.speed, format: $("export-format").value,
+});
+
+async function post(path) {
+  const answer = await fetch(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(wanted()) });
+  if (!answer.ok) throw new Error((await answer.json()).error ?? `The studio answered ${answer.status}.`);
+  return answer;
+}
+
+on("export", "click", async () => {
+  const button = $("export");
+  button.disabled = true;
+  button.textContent = "Saving …";
+  try {
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(await (await post("api/export")).blob());
+    link.download = `seed${wish.scene.seed}.${$("export-format").value}`;
+    link.click();
+    URL.revokeObjectURL(link.href);
+  } catch (error) { say(error.message, true); }
+  button.disabled = false;
+  button.textContent = "Save video";
+});
+
+on("show-command", "click", async () => {
+  try {
+    $("command").textContent = (await (await post("api/command")).json()).command;
+    $("command").hidden = false;
+  } catch (error) { say(error.message, true); }
+});
+
+// Keys
+
+addEventListener("keydown", (event) => {
+  const typing = event.target.matches("input:not([type=checkbox]), select, dialog *");
+  if (event.ctrlKey || event.metaKey || event.altKey || typing) return;
+  const keys = {
+    " ": () => play(!wish.playing),
+    ArrowLeft: () => jump(clock.time - (event.shiftKey ? 10 : 1)),
+    ArrowRight: () => jump(clock.time + (event.shiftKey ? 10 : 1)),
+    c: () => content(anySeed()),
+    m: () => motion(anySeed()),
+    s: shuffle,
+    0: () => jump(0),
+    x: () => { $("show-slice").checked = !$("show-slice").checked; $("slice-figure").hidden = !$("show-slice").checked; },
+    "?": () => $("help").showModal(),
+  };
+  const action = keys[event.key];
+  if (!action || (event.key === " " && event.target.matches("button, [type=checkbox]"))) return;
+  event.preventDefault();
+  action();
+});
+
+// The beginning: which models there are, and controls that fit the chosen one.
+
+function open() {
+  const model = models[wish.model];
+  wish.scene = fresh();
+  clock.time = 0;
+  for (const id of ["seed", "motion-seed"]) $(id).value = 0;
+  for (const [id, value] of [["psi", 1], ["speed", 0], ["rate", Math.round(model.fps)]]) {
+    $(id).value = value;
+    $(id).dispatchEvent(new Event("input"));
+  }
+  $("mix").checked = false;
+  for (const id of ["mix-first", "mix-last"]) $(id).max = Math.max(0, model.layers - 1);
+  mix();
+  $("class").replaceChildren(new Option("the seed's own", ""), ...model.classes.map((name, i) => new Option(name, i)));
+  $("class-row").hidden = !model.classes.length;
+  $("psi-row").hidden = !model.truncates;
+  $("motion-group").hidden = !model.motionSeeds;
+  $("mix-group").hidden = $("directions-group").hidden = !model.layers;
+  $("rate").disabled = $("speed").disabled = !model.anyRate;
+  $("directions").replaceChildren();
+  $("find-directions").hidden = false;
+  $("command").hidden = true;
+  document.title = `${model.name} – styleganv studio`;
+  changed();
+}
+
+async function begin() {
+  try {
+    models = await (await fetch("api/models")).json();
+  } catch {
+    say("The studio cannot be reached. Is it still running?", true);
+    return;
+  }
+  $("model").replaceChildren(...models.map((model, i) => new Option(`${model.name} (${model.kind}, ${model.width}×${model.height})`, i)));
+  $("beside").append(...models.map((model, i) => new Option(model.name, i)));
+  open();
+  players.forEach((player) => player.connect());
+  requestAnimationFrame(tick);
+}
+
+begin();
