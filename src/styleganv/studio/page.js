@@ -56,7 +56,7 @@ class Player {
     if (wish.playing && this.ready.length * step >= Math.max(AHEAD * wish.speed, 2 * step)) return;
     let start = this.next;
     if (start === null || start < clock.time - step) {
-      const late = this.next === null ? 0 : this.latency * wish.speed; // it will be as late as the last answer was
+      const late = wish.playing && this.next !== null ? this.latency * wish.speed : 0; // as late as the last answers
       start = clock.time + late;
       start = model.anyRate ? start : Math.round(start * fps) / fps;
     }

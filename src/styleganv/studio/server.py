@@ -27,14 +27,16 @@ from styleganv.studio.scene import Scene, Stage, Take, Viewer
 
 try:
     import uvicorn
-    from fastapi import FastAPI, HTTPException, Request, WebSocket, WebSocketDisconnect
+    from fastapi import APIRouter, FastAPI, HTTPException, Request, WebSocket, WebSocketDisconnect
     from fastapi.responses import HTMLResponse, JSONResponse, Response
 except ImportError as error:
     raise StyleganvError("The studio needs its extra: pip install 'styleganv[studio]'.") from error
 
-JPEG_QUALITY = 92
+JPEG_QUALITY = 95
 #: Frames that a page may ask for at a time.
 MOST_FRAMES = 32
+#: Of a request.
+MOST_BYTES = 2**16
 COOKIE = "styleganv-token"
 POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'"
 MEDIA = {"mp4": "video/mp4", "gif": "image/gif", "webp": "image/webp"}
@@ -54,6 +56,8 @@ def create_app(places: Sequence[Path | str], *, token: str | None = None, device
             turn.shutdown(cancel_futures=True)
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    app.include_router(page_routes())
+    app.include_router(model_routes(stages), prefix="/api")
 
     def allowed(host: str | None, given: str | None) -> bool:
         """A page of another site can reach this port through a name of its own; such a name is not a loopback one."""
@@ -66,6 +70,8 @@ def create_app(places: Sequence[Path | str], *, token: str | None = None, device
         given = request.cookies.get(COOKIE) or request.query_params.get("token")
         if not allowed(request.headers.get("host"), given):
             return Response("Open the address that styleganv studio printed, with its token.", 403)
+        if int(request.headers.get("content-length", MOST_BYTES + 1 if request.method == "POST" else 0)) > MOST_BYTES:
+            return Response("That is more than the studio takes.", 413)
         response: Response = await call_next(request)
         response.headers["Content-Security-Policy"] = POLICY
         response.headers["X-Content-Type-Options"] = "nosniff"
@@ -73,51 +79,6 @@ def create_app(places: Sequence[Path | str], *, token: str | None = None, device
         if token is not None and "token" in request.query_params:
             response.set_cookie(COOKIE, token, httponly=True, samesite="strict")
         return response
-
-    @app.get("/")
-    async def page() -> Response:
-        return asset("page.html")
-
-    @app.get("/page.{suffix}")
-    async def part(suffix: str) -> Response:
-        if f".{suffix}" not in TYPES:
-            raise HTTPException(404)
-        return asset(f"page.{suffix}")
-
-    @app.get("/api/models")
-    async def models() -> JSONResponse:
-        return JSONResponse([stage.described() for stage in stages])
-
-    @app.get("/api/models/{number}/directions")
-    async def directions(number: int) -> JSONResponse:
-        if not 0 <= number < len(stages):
-            raise HTTPException(404)
-        found = await asyncio.get_running_loop().run_in_executor(None, stages[number].named_directions)
-        return JSONResponse(found)
-
-    def asked(values: dict[str, Any]) -> tuple[Stage, Scene, Take]:
-        number = values.get("model")
-        if not isinstance(number, int) or not 0 <= number < len(stages):
-            raise StyleganvError("There is no such model: load the page again.")
-        return stages[number], Scene.of(values.get("scene", {})), Take.of(values)
-
-    @app.post("/api/command")
-    async def command(values: dict[str, Any]) -> JSONResponse:
-        stage, scene, take = asked(values)
-        return JSONResponse({"command": stage.command(scene, take)})
-
-    @app.post("/api/export")
-    async def export(values: dict[str, Any]) -> Response:
-        stage, scene, take = asked(values)
-
-        def video() -> bytes:
-            with TemporaryDirectory() as folder:
-                path = Path(folder) / f"video.{take.format}"
-                stage.write(scene, take, path)
-                return path.read_bytes()
-
-        content = await asyncio.get_running_loop().run_in_executor(None, video)
-        return Response(content, media_type=MEDIA[take.format])
 
     @app.exception_handler(StyleganvError)
     async def refused(_: Request, error: StyleganvError) -> JSONResponse:
@@ -135,6 +96,62 @@ def create_app(places: Sequence[Path | str], *, token: str | None = None, device
             await serve(socket, stages, turns)
 
     return app
+
+
+def page_routes() -> APIRouter:
+    """The page and its parts, which are in the package."""
+    router = APIRouter()
+
+    @router.get("/")
+    async def page() -> Response:
+        return asset("page.html")
+
+    @router.get("/page.{suffix}")
+    async def part(suffix: str) -> Response:
+        if f".{suffix}" not in TYPES:
+            raise HTTPException(404)
+        return asset(f"page.{suffix}")
+
+    return router
+
+
+def model_routes(stages: Sequence[Stage]) -> APIRouter:
+    """What the page asks of models, but for frames."""
+    router = APIRouter()
+
+    def stage_of(number: Any) -> Stage:
+        if not isinstance(number, int) or not 0 <= number < len(stages):
+            raise StyleganvError("There is no such model: load the page again.")
+        return stages[number]
+
+    @router.get("/models")
+    async def models() -> JSONResponse:
+        return JSONResponse([stage.described() for stage in stages])
+
+    @router.get("/models/{number}/directions")
+    async def directions(number: int) -> JSONResponse:
+        loop = asyncio.get_running_loop()
+        return JSONResponse(await loop.run_in_executor(None, stage_of(number).named_directions))
+
+    @router.post("/command")
+    async def command(values: dict[str, Any]) -> JSONResponse:
+        scene, take = Scene.of(values.get("scene", {})), Take.of(values)
+        return JSONResponse({"command": stage_of(values.get("model")).command(scene, take)})
+
+    @router.post("/export")
+    async def export(values: dict[str, Any]) -> Response:
+        stage, scene, take = stage_of(values.get("model")), Scene.of(values.get("scene", {})), Take.of(values)
+
+        def video() -> bytes:
+            with TemporaryDirectory() as folder:
+                path = Path(folder) / f"video.{take.format}"
+                stage.write(scene, take, path)
+                return path.read_bytes()
+
+        content = await asyncio.get_running_loop().run_in_executor(None, video)
+        return Response(content, media_type=MEDIA[take.format])
+
+    return router
 
 
 async def serve(socket: WebSocket, stages: Sequence[Stage], turns: Sequence[ThreadPoolExecutor]) -> None:
@@ -225,7 +242,7 @@ def studio(
     if not is_loopback(host) and token is None:
         token = secrets.token_urlsafe(16)
     app = create_app(places, token=token, device=device)
-    server = uvicorn.Server(uvicorn.Config(app, host=host, port=port, log_level="warning", ws_max_size=2**16))
+    server = uvicorn.Server(uvicorn.Config(app, host=host, port=port, log_level="warning", ws_max_size=MOST_BYTES))
 
     def announce() -> None:
         while not server.started:

@@ -1,0 +1,28 @@
+"""A real studio in a process of its own, and a real browser that looks at it."""
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+DRIVER = shutil.which("chromedriver")
+MISSING = "needs Chromium and its driver: apt-get install chromium chromium-driver"
+
+
+@contextmanager
+def running(models: Sequence[Path], *words: str) -> Iterator[str]:
+    """The address of a studio of these models, which ends with the block."""
+    command = [sys.executable, "-m", "styleganv.cli", "studio", *map(str, models), "--port", "0", "--no-open", *words]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            told = process.stdout.readline()
+            found = re.search(r"http://\S+", told)
+            assert found, told
+            yield found[0]
+        finally:
+            process.terminate()

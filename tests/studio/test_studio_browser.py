@@ -1,0 +1,257 @@
+"""The studio's page in real Chromium: every control changes the picture as it says."""
+
+import base64
+import io
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tiny
+from numpy.typing import NDArray
+from PIL import Image
+from serving import CHROMIUM, DRIVER, MISSING, running
+
+from styleganv.studio.scene import Scene, Stage
+
+webdriver = pytest.importorskip("selenium.webdriver")
+from selenium.webdriver.common.by import By  # noqa: E402
+from selenium.webdriver.common.keys import Keys  # noqa: E402
+from selenium.webdriver.support.ui import Select  # noqa: E402
+
+pytestmark = pytest.mark.skipif(not (CHROMIUM and DRIVER) and "CI" not in os.environ, reason=MISSING)
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("models")
+    return [tiny.save(folder / "one", height=32, width=32, num_classes=3), tiny.save(folder / "wide", width=32)]
+
+
+@pytest.fixture(scope="module")
+def stage(models: list[Path]) -> Stage:
+    return Stage(models[0])
+
+
+@pytest.fixture(scope="module")
+def browser(models: list[Path]) -> Iterator[Any]:
+    assert CHROMIUM and DRIVER, MISSING
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for flag in ("--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1280,1100"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    with running(models) as address:
+        driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+        driver.address = address
+        yield driver
+        driver.quit()
+
+
+@pytest.fixture
+def page(browser: Any) -> "Page":
+    browser.get(browser.address)
+    page = Page(browser)
+    page.until(lambda: page.shown() is not None)
+    page.press("play")
+    page.set("time", 0)
+    return page
+
+
+class Page:
+    """What a person does with the page, and sees."""
+
+    def __init__(self, browser: Any) -> None:
+        self.browser = browser
+
+    def get(self, name: str) -> Any:
+        return self.browser.find_element(By.ID, name)
+
+    def press(self, name: str) -> None:
+        self.get(name).click()
+
+    def set(self, name: str, value: object) -> None:
+        """A new value, as by hand: with the events that a person's input has."""
+        self.browser.execute_script(
+            "arguments[0].value = arguments[1]; for (const kind of ['input', 'change'])"
+            "arguments[0].dispatchEvent(new Event(kind, {bubbles: true}));",
+            self.get(name),
+            str(value),
+        )
+
+    def shown(self, canvas: str = "screen") -> str | None:
+        """The time of the picture."""
+        return self.get(canvas).get_attribute("data-time")
+
+    def pixels(self, canvas: str = "screen") -> NDArray[np.uint8]:
+        url = self.browser.execute_script("return arguments[0].toDataURL('image/png')", self.get(canvas))
+        return np.asarray(Image.open(io.BytesIO(base64.b64decode(url.split(",")[1]))).convert("RGB"))
+
+    def until(self, true: Callable[[], Any], seconds: float = 20) -> None:
+        deadline = time.monotonic() + seconds
+        while not true():
+            assert time.monotonic() < deadline, self.get("message").text
+            time.sleep(0.02)
+
+    def shows(self, expected: NDArray[np.uint8], canvas: str = "screen") -> None:
+        """Within what JPEG changes."""
+
+        def near() -> bool:
+            pixels = self.pixels(canvas)
+            return pixels.shape == expected.shape and np.abs(pixels.astype(float) - expected).mean() < 3
+
+        self.until(near)
+
+
+def frame(stage: Stage, at: float = 0.0, **scene: Any) -> NDArray[np.uint8]:
+    return next(stage.frames(Scene(**scene), start=at, fps=25))
+
+
+def test_seeds_psi_and_class(page: Page, stage: Stage) -> None:
+    page.shows(frame(stage))
+    page.set("seed", 5)
+    page.shows(frame(stage, seed=5))
+    page.set("time", 3.0)
+    page.shows(frame(stage, 3.0, seed=5))
+    page.set("motion-seed", 8)
+    page.shows(frame(stage, 3.0, seed=5, motion_seed=8))
+    page.set("psi", 0.3)
+    page.shows(frame(stage, 3.0, seed=5, motion_seed=8, psi=0.3))
+    Select(page.get("class")).select_by_visible_text("class2")
+    page.shows(frame(stage, 3.0, seed=5, motion_seed=8, psi=0.3, label=2))
+    page.press("reset")
+    page.shows(frame(stage))
+    assert page.get("seed").get_attribute("value") == "0" and page.get("psi").get_attribute("value") == "1"
+
+
+def test_a_second_content_is_mixed_in(page: Page, stage: Stage) -> None:
+    page.press("mix")
+    page.set("mix-seed", 4)
+    page.set("mix-first", 2)
+    page.set("mix-last", 5)
+    page.shows(frame(stage, mix=(4, 2, 5)))
+    page.press("mix")
+    page.shows(frame(stage))
+
+
+def test_directions_become_sliders(page: Page, stage: Stage) -> None:
+    page.press("find-directions")
+    page.until(lambda: page.browser.find_elements(By.CSS_SELECTOR, "#directions input"), 60)
+    sliders = page.browser.find_elements(By.CSS_SELECTOR, "#directions input")
+    names = [one["name"] for one in stage.named_directions()]
+    assert [slider.get_attribute("id") for slider in sliders] == [f"direction-{name}" for name in names]
+    for name in (names[0], names[-1]):
+        page.set(f"direction-{name}", 3)
+        page.shows(frame(stage, moved=((name, 3.0),)))
+        page.set(f"direction-{name}", 0)
+        page.shows(frame(stage))
+
+
+def test_any_time_can_be_reached_and_playing_goes_on(page: Page, stage: Stage) -> None:
+    page.set("time", 1_000_000)
+    page.shows(frame(stage, 1_000_000))
+    page.press("play")
+    page.until(lambda: float(page.shown() or 0) > 1_000_000.5)
+    page.press("play")
+    page.set("timeline", 10)
+    page.shows(frame(stage, 10.0))
+
+
+def test_speed_and_rate(page: Page, stage: Stage) -> None:
+    page.set("speed", -2)  # a quarter
+    page.set("rate", 10)
+    page.press("play")
+    page.until(lambda: float(page.shown() or 0) > 0.5)
+    times = set()
+    started = time.monotonic(), float(page.shown() or 0)
+    while time.monotonic() - started[0] < 2:
+        times.add(float(page.shown() or 0))
+        time.sleep(0.01)
+    passed = max(times) - started[1]
+    assert 0.3 < passed < 0.7, passed
+    steps = np.diff(sorted(times))
+    assert np.allclose(steps / 0.025, np.round(steps / 0.025), atol=1e-3), steps  # tenths of a second, at a quarter
+    page.press("play")
+
+
+def test_shuffling_keeps_what_is_locked(page: Page) -> None:
+    page.set("seed", 3)
+    page.set("motion-seed", 3)
+    page.press("lock-content")
+    page.press("shuffle")
+    assert page.get("seed").get_attribute("value") == "3" and page.get("motion-seed").get_attribute("value") != "3"
+    page.press("shuffle-content")
+    assert page.get("seed").get_attribute("value") != "3"
+
+
+def test_two_models_play_side_by_side(page: Page, models: list[Path], stage: Stage) -> None:
+    Select(page.get("beside")).select_by_index(2)
+    page.set("seed", 6)
+    page.shows(frame(stage, seed=6))
+    page.shows(frame(Stage(models[1]), seed=6), "beside-screen")
+    assert page.pixels("beside-screen").shape == (16, 32, 3)
+    Select(page.get("model")).select_by_index(1)
+    page.shows(frame(Stage(models[1])))
+    assert not page.get("class-row").is_displayed()
+
+
+def test_the_slice_has_the_middle_row_of_every_picture(page: Page) -> None:
+    page.press("show-slice")
+    page.set("seed", 1)
+    page.until(lambda: page.pixels("slice").any())
+    page.press("play")
+    page.until(lambda: float(page.shown() or 0) > 1)
+    page.press("play")
+    page.until(lambda: not page.get("message").text)
+    time.sleep(0.3)
+    shown = page.pixels("slice")
+    assert shown.shape == (144, 32, 3)
+    assert np.abs(shown[-1].astype(float) - page.pixels()[16]).mean() < 3
+
+
+def test_keys(page: Page, stage: Stage) -> None:
+    body = page.browser.find_element(By.TAG_NAME, "body")
+    body.send_keys(Keys.ARROW_RIGHT)
+    page.shows(frame(stage, 1.0))
+    body.send_keys("0")
+    page.shows(frame(stage))
+    body.send_keys("c")
+    assert page.get("seed").get_attribute("value") != "0"
+    body.send_keys("?")
+    assert page.get("help").is_displayed()
+    body.send_keys(Keys.ESCAPE)
+    body.send_keys(" ")
+    assert page.get("play").get_attribute("aria-label") == "Pause"
+
+
+def test_the_command_makes_the_same_video(page: Page) -> None:
+    page.set("seed", 5)
+    page.set("psi", 0.5)
+    page.set("time", 2)
+    page.press("show-command")
+    page.until(lambda: page.get("command").text)
+    told = page.get("command").text
+    assert " --seed 5 --motion-seed 0 --start 2 --seconds 4 --fps 25 --psi 0.5" in told
+
+
+def test_every_control_has_a_name_and_nothing_comes_from_outside(page: Page) -> None:
+    nameless = page.browser.execute_script(
+        "return [...document.querySelectorAll('input, select, button, canvas')].filter((one) => "
+        "!(one.labels?.length || one.getAttribute('aria-label') || one.textContent.trim())).map((one) => one.id)"
+    )
+    assert nameless == []
+    loaded = page.browser.execute_script("return performance.getEntriesByType('resource').map((one) => one.name)")
+    assert loaded and all(name.startswith(page.browser.address) for name in loaded), loaded
+    assert [line for line in page.browser.get_log("browser") if line["level"] == "SEVERE"] == []
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_nothing_sticks_out_of_a_phone_or_a_screen(page: Page, width: int) -> None:
+    page.browser.set_window_size(width, 900)
+    time.sleep(0.2)
+    wide = page.browser.execute_script("return document.documentElement.scrollWidth - window.innerWidth")
+    assert wide <= 0
+    page.browser.set_window_size(1280, 1100)
