@@ -141,13 +141,15 @@ def test_directions_become_sliders(page: Page, stage: Stage) -> None:
     page.press("find-directions")
     page.until(lambda: page.browser.find_elements(By.CSS_SELECTOR, "#directions input"), 60)
     sliders = page.browser.find_elements(By.CSS_SELECTOR, "#directions input")
-    names = [one["name"] for one in stage.named_directions()]
-    assert [slider.get_attribute("id") for slider in sliders] == [f"direction-{name}" for name in names]
-    for name in (names[0], names[-1]):
-        page.set(f"direction-{name}", 3)
-        page.shows(frame(stage, moved=((name, 3.0),)))
-        page.set(f"direction-{name}", 0)
-        page.shows(frame(stage))
+    names = stage.direction_names()
+    assert {"content 1", "motion 1"} < set(names)
+    assert [slider.get_attribute("id") for slider in sliders] == [f"direction-{n.replace(' ', '-')}" for n in names]
+    page.set("time", 2)
+    for name in ("content 2", "motion 1"):
+        page.set(f"direction-{name.replace(' ', '-')}", 4)
+        page.shows(frame(stage, 2.0, moved=((name, 4.0),)))
+        page.set(f"direction-{name.replace(' ', '-')}", 0)
+        page.shows(frame(stage, 2.0))
 
 
 def test_any_time_can_be_reached_and_playing_goes_on(page: Page, stage: Stage) -> None:

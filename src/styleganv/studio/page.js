@@ -259,12 +259,12 @@ on("find-directions", "click", async () => {
   button.textContent = "Find directions";
   if (number !== wish.model) return;
   button.hidden = true;
-  $("directions").replaceChildren(...found.map(({ name, space }) => {
+  $("directions").replaceChildren(...found.map((name) => {
     const [row, input, output] = ["label", "input", "output"].map((tag) => document.createElement(tag));
-    Object.assign(input, { type: "range", min: -4, max: 4, step: 0.1, value: 0, id: `direction-${name}` });
+    Object.assign(input, { type: "range", min: -4, max: 4, step: 0.1, value: 0, id: `direction-${name.replace(" ", "-")}` });
     output.htmlFor = input.id;
     output.textContent = "0.0";
-    row.append(`${space === "motion" && !name.startsWith("motion") ? "motion " : ""}${name}`, input, output);
+    row.append(name, input, output);
     input.addEventListener("input", () => {
       wish.scene.moved[name] = Number(input.value);
       output.textContent = Number(input.value).toFixed(1);

@@ -44,7 +44,7 @@ class Scene:
         psi: truncation.
         label: number of the class, None for the seed's own.
         mix: a second content's seed and its first and last style layer, or None.
-        moved: names of directions with strengths, in standard deviations; zeros left out.
+        moved: directions ("content 1") with strengths, in standard deviations; zeros left out.
     """
 
     seed: int = 0
@@ -160,9 +160,10 @@ class Stage:
         spaces = ["content"] if self.model.still else ["content", "motion"]
         return tuple(find_directions(self.model, space, count=SLIDERS, samples=SAMPLES) for space in spaces)  # type: ignore[arg-type]
 
-    def named_directions(self) -> list[dict[str, str]]:
+    def direction_names(self) -> list[str]:
+        """Such as "content 1" and "motion 3"."""
         with self._finding:
-            return [{"name": name, "space": found.space} for found in self.directions for name in found.names]
+            return [f"{found.space} {name}" for found in self.directions for name in found.names]
 
     def frames(self, scene: Scene, *, start: float, fps: float) -> Iterator[Frame]:
         """Endless, `[H, W, 3]`, in constant memory. Raises StyleganvError for what the model cannot show."""
@@ -179,8 +180,9 @@ class Stage:
             seed, first, last = scene.mix
             other = latents_of(model, seed, psi=scene.psi, label=latents.motion.label)
             latents = mixed(latents, other, range(first, last + 1))
-        for name, strength in scene.moved:
-            latents = self._direction(name).moved(latents, name, strength)
+        for words, strength in scene.moved:
+            found, name = self._direction(words)
+            latents = found.moved(latents, name, strength)
         seconds = None
         if model.max_frames is not None:
             seconds = max(1, math.floor((model.max_frames / model.fps - start) * fps)) / fps
@@ -195,8 +197,8 @@ class Stage:
             words += ["--start", f"{take.start:.6g}", "--seconds", f"{take.seconds:.6g}", "--format", take.format]
             return shlex.join(words + self._shared(scene))
         lines, directions = [], []
-        for name, strength in scene.moved:
-            found = self._direction(name)
+        for moved, strength in scene.moved:
+            found, name = self._direction(moved)
             file = f"{found.space}.safetensors"
             asked = ["--space", found.space, "--count", str(SLIDERS), "--samples", str(SAMPLES)]
             line = shlex.join(["styleganv", "directions", self.place, "--out", file, *asked])
@@ -225,11 +227,13 @@ class Stage:
         frames = self.frames(scene, start=take.start, fps=rate / take.speed)
         render.write_video(path, islice(frames, max(1, round(take.seconds * rate))), rate)
 
-    def _direction(self, name: str) -> Directions:
-        found = next((one for one in self.directions if name in one.names), None)
+    def _direction(self, words: str) -> tuple[Directions, str]:
+        """The directions of a space, and the name among them."""
+        space, _, name = words.partition(" ")
+        found = next((one for one in self.directions if one.space == space and name in one.names), None)
         if found is None:
-            raise StyleganvError(f"There is no direction {name}: load the page again.")
-        return found
+            raise StyleganvError(f"There is no direction {words}: load the page again.")
+        return found, name
 
 
 class Viewer:

@@ -131,7 +131,7 @@ def model_routes(stages: Sequence[Stage]) -> APIRouter:
     @router.get("/models/{number}/directions")
     async def directions(number: int) -> JSONResponse:
         loop = asyncio.get_running_loop()
-        return JSONResponse(await loop.run_in_executor(None, stage_of(number).named_directions))
+        return JSONResponse(await loop.run_in_executor(None, stage_of(number).direction_names))
 
     @router.post("/command")
     async def command(values: dict[str, Any]) -> JSONResponse:
