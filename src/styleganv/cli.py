@@ -287,7 +287,8 @@ def edit(
         motion_seed: Motion of another seed or file.
         label: Class, by name or number, for a class-conditional model.
         psi: Truncation: 1 is all variety, towards 0 the mean content.
-        mix: Another content at some layers, 0 the coarsest: "7:4-9"; several with ; between.
+        mix: Another content at some layers, 0 the coarsest: "7:4-9", or half of it: "7:4-9@0.5"; several with
+            ; between.
         direction: Of `styleganv directions`: "FILE:NAME=2", in standard deviations, "…=2@0-3" at some layers; several
             with ; between.
         text: What the video shall show, such as "a green square"; needs styleganv[clip].
@@ -572,7 +573,7 @@ def studio(
     open: bool = True,
     device: str | None = None,
 ) -> None:
-    """See and steer models in the browser; needs styleganv[studio]. Ctrl-C ends it.
+    """See and steer models in the browser, beside the videos they learn from; needs styleganv[studio]. Ctrl-C ends it.
 
     Args:
         models: Model folders, or folders of runs.

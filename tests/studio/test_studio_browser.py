@@ -10,12 +10,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tiny
+import tiny as models_of
 from numpy.typing import NDArray
 from PIL import Image
 from serving import CHROMIUM, DRIVER, MISSING, running
 
-from styleganv.studio.scene import Scene, Stage
+from styleganv.data.dataset import VideoDataset
+from styleganv.recipes import Settings
+from styleganv.studio.scene import Scene
+from styleganv.studio.stage import Stage
+from styleganv.training.loop import train
 
 webdriver = pytest.importorskip("selenium.webdriver")
 from selenium.webdriver.common.by import By  # noqa: E402
@@ -28,7 +32,10 @@ pytestmark = pytest.mark.skipif(not (CHROMIUM and DRIVER) and "CI" not in os.env
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folder = tmp_path_factory.mktemp("models")
-    return [tiny.save(folder / "one", height=32, width=32, num_classes=3), tiny.save(folder / "wide", width=32)]
+    return [
+        models_of.save(folder / "one", height=32, width=32, num_classes=3),
+        models_of.save(folder / "wide", width=32),
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -132,9 +139,22 @@ def test_a_second_content_is_mixed_in(page: Page, stage: Stage) -> None:
     page.set("mix-seed", 4)
     page.set("mix-first", 2)
     page.set("mix-last", 5)
-    page.shows(frame(stage, mix=(4, 2, 5)))
+    page.shows(frame(stage, mix=(4, 2, 5, 1.0)))
+    page.set("mix-amount", 0.5)
+    page.shows(frame(stage, mix=(4, 2, 5, 0.5)))
     page.press("mix")
     page.shows(frame(stage))
+
+
+def test_a_grid_of_contents_and_motions(page: Page, stage: Stage) -> None:
+    page.set("time", 1)
+    page.set("columns", 3)
+    page.set("rows", 2)
+    page.shows(frame(stage, 1.0, grid=(2, 3)))
+    shown = page.pixels()
+    assert shown.shape == (2 * 32 + 2, 3 * 32 + 4, 3)
+    one = frame(stage, 1.0, seed=2, motion_seed=1)
+    assert np.abs(shown[34:, 68:].astype(float) - one).mean() < 4
 
 
 def test_directions_become_sliders(page: Page, stage: Stage) -> None:
@@ -248,6 +268,25 @@ def test_every_control_has_a_name_and_nothing_comes_from_outside(page: Page) -> 
     loaded = page.browser.execute_script("return performance.getEntriesByType('resource').map((one) => one.name)")
     assert loaded and all(name.startswith(page.browser.address) for name in loaded), loaded
     assert [line for line in page.browser.get_log("browser") if line["level"] == "SEVERE"] == []
+
+
+def test_a_run_shows_its_training_beside_real_videos(
+    browser: Any, shapes: Path, tiny: Settings, tmp_path: Path
+) -> None:
+    train(shapes, tmp_path / "run", tiny)
+    with running([tmp_path / "run"]) as address:
+        browser.get(address)
+        page = Page(browser)
+        page.until(lambda: "16 clips" in page.get("training").text)
+        page.press("play")
+        page.set("time", 0)
+        Select(page.get("beside")).select_by_visible_text(f"real: {shapes.name}")
+        page.set("seed", 3)
+        page.shows(VideoDataset(shapes).read(3, [0])[0].transpose(1, 2, 0), "beside-screen")
+        page.press("show-training")
+        for picture in ("curves", "snapshot-picture"):
+            page.until(lambda one=picture: page.get(one).get_property("naturalWidth") > 100)
+        assert page.get("training-dialog").is_displayed()
 
 
 @pytest.mark.parametrize("width", [390, 1280])

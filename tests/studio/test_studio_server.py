@@ -9,6 +9,8 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +20,13 @@ import tiny
 from serving import running
 
 from styleganv.cli import main
-from styleganv.data.dataset import decode_frame
+from styleganv.data.dataset import VideoDataset, decode_frame
 from styleganv.errors import StyleganvError
-from styleganv.studio.scene import Scene, Stage, Take, Viewer
+from styleganv.recipes import Settings
+from styleganv.studio.scene import Scene, Take
 from styleganv.studio.server import is_loopback, studio
+from styleganv.studio.stage import Footage, Stage, Viewer, stages_of
+from styleganv.training.loop import resume, train
 
 websockets = pytest.importorskip("websockets")
 from websockets.sync.client import connect  # noqa: E402
@@ -43,6 +48,12 @@ def address(model: Path) -> Any:
         yield address
 
 
+@pytest.fixture
+def tiny_run(request: pytest.FixtureRequest) -> Settings:
+    settings: Settings = request.getfixturevalue("tiny")
+    return settings
+
+
 # Scenes
 
 
@@ -57,6 +68,7 @@ def address(model: Path) -> Any:
         ({"psi": float("nan")}, "no number"),
         ({"mix": {"seed": 1}}, "cannot be shown"),
         ({"moved": [1]}, "cannot be shown"),
+        ({"grid": [9, 9]}, "a grid of 9 × 9"),
     ],
 )
 def test_scenes_that_cannot_be(values: dict[str, Any], told: str) -> None:
@@ -67,7 +79,7 @@ def test_scenes_that_cannot_be(values: dict[str, Any], told: str) -> None:
 def test_what_a_model_cannot_show_is_refused(stage: Stage) -> None:
     for scene, told in (
         (Scene(label=7), "Class 7 is not known"),
-        (Scene(mix=(1, 0, 99)), "no style layer"),
+        (Scene(mix=(1, 0, 99, 1.0)), "no style layer"),
         (Scene(moved=(("content 99", 1.0),)), "no direction content 99"),
     ):
         with pytest.raises(StyleganvError, match=told):
@@ -95,7 +107,7 @@ def test_the_command_makes_the_video_that_is_seen(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     scene = Scene(
-        seed=5, motion_seed=2, psi=0.8, label=1, mix=(4, 1, 2), moved=(("motion 1", 2.0), ("content 2", -1.5))
+        seed=5, motion_seed=2, psi=0.8, label=1, mix=(4, 1, 2, 0.5), moved=(("motion 1", 2.0), ("content 2", -1.5))
     )
     take = Take(start=2, seconds=0.4, fps=20, speed=0.5, format="webp")
     for line in stage.command(scene, take).splitlines():
@@ -109,6 +121,32 @@ def test_the_command_makes_the_video_that_is_seen(
             one.seek(i), two.seek(i)
             a, b = (np.asarray(picture.convert("RGB"), float) for picture in (one, two))
             assert np.abs(a - b).mean() < 2
+
+
+def test_a_run_is_followed_and_its_videos_play_beside_it(shapes: Path, tiny_run: Settings, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    train(shapes, run, tiny_run)
+    stage, footage = stages_of([run])
+    assert isinstance(stage, Stage) and isinstance(footage, Footage)
+    assert stage.described()["training"] and len(stage.snapshots()) == 1
+    real = VideoDataset(shapes).read(3, [5, 6]).transpose(0, 2, 3, 1)
+    np.testing.assert_array_equal(list(islice(footage.frames(Scene(seed=3), start=5 / 25, fps=25), 2)), real)
+    viewer = Viewer(stage)
+    (before,) = viewer.next(Scene(), start=1, fps=25, count=1)
+    resume(run, settings=replace(tiny_run, training=replace(tiny_run.training, clips=64)))
+    stage._looked -= 10
+    (after,) = viewer.next(Scene(), start=1 + 1 / 25, fps=25, count=1)
+    fresh = next(Stage(run).frames(Scene(), start=1 + 1 / 25, fps=25))
+    np.testing.assert_array_equal(after, fresh)
+    assert (before != after).any()
+    with running([run]) as address:
+        told = json.loads(get(address, "api/models/0/training")[1])
+        assert told["snapshots"] == 2 and told["last"]["clips_seen"] == 64
+        assert (
+            get(address, "api/models/0/curves")[1][:4] == get(address, "api/models/0/snapshots/1")[1][:4] == b"\x89PNG"
+        )
+        assert get(address, "api/models/0/snapshots/2")[0] == get(address, "api/models/0/snapshots/-1")[0] == 404
+        assert get(address, "api/models/1/training")[0] == 400
 
 
 # Who may look
@@ -149,7 +187,10 @@ def test_a_token_opens_it_and_nothing_else_does(model: Path) -> None:
         place = address.replace("http", "ws") + "frames"
         with pytest.raises(websockets.InvalidStatus):
             connect(place, origin=address.rstrip("/"))
-        connect(place, origin=address.rstrip("/"), additional_headers={"Cookie": "styleganv-token=secret"}).close()
+        with connect(
+            place, origin=address.rstrip("/"), additional_headers={"Cookie": "styleganv-token=secret"}
+        ) as socket:
+            assert len(ask(socket)[1]) == 2
 
 
 def test_other_addresses_get_a_token_by_themselves(model: Path) -> None:

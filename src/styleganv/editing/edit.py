@@ -55,7 +55,8 @@ def edit(
         out: its suffix chooses the format: .mp4, .gif or .webp.
         seed: of the content: a seed, or a file (or folder) of latents.
         motion_seed: of the motion, likewise; that of `seed` where left out.
-        mix: another content at some layers, as "7:4-9"; several with semicolons between.
+        mix: another content at some layers, as "7:4-9", or half of it, as "7:4-9@0.5"; several with semicolons
+            between.
         direction: "FILE:NAME=STRENGTH", in standard deviations; "…@LAYERS" for some layers only; several with
             semicolons between.
         text: what the video shall show, as CLIP understands it; see `text.edit_by_text`.
@@ -82,8 +83,8 @@ def edit(
         # The motion of a seed is that of the content's class, as in generate.
         kind = original.motion.label if label is None else label
         latents = replace(latents, motion=open_latents(video, motion_seed, label=kind).motion)
-    for other, layers in _mixes(mix):
-        latents = mixed(latents, open_latents(video, other, psi=psi, label=label), layers)
+    for other, layers, amount in _mixes(mix):
+        latents = mixed(latents, open_latents(video, other, psi=psi, label=label), layers, amount)
     for file, name, strength, where in _directions(direction):
         latents = load_directions(video, file).moved(latents, name, strength, where)
     places = [] if towards is None else towards.split(",")
@@ -121,12 +122,12 @@ def _clock(speed: float, remap: str | None, start: float) -> Clock | None:
     return remapped([(float(point[1]), float(point[2])) for point in points if point])
 
 
-def _mixes(text: str | None) -> Iterator[tuple[str, list[int]]]:
+def _mixes(text: str | None) -> Iterator[tuple[str, list[int], float]]:
     for part in text.split(";") if text else ():
-        found = re.fullmatch(r"\s*(.+):([0-9,\-]+)\s*", part)
+        found = re.fullmatch(r"\s*(.+):([0-9,\-]+)(?:@([0-9]*\.?[0-9]+))?\s*", part)
         if not found:
-            raise StyleganvError(f"--mix {part} cannot be read: write SEED:LAYERS, such as 7:4-9.")
-        yield found[1], parse_seeds(found[2], "Layers")
+            raise StyleganvError(f"--mix {part} cannot be read: write SEED:LAYERS, such as 7:4-9, or 7:4-9@0.5.")
+        yield found[1], parse_seeds(found[2], "Layers"), float(found[3] or 1)
 
 
 def _directions(text: str | None) -> Iterator[tuple[str, str, float, list[int] | None]]:

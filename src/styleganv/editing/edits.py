@@ -19,10 +19,11 @@ from styleganv.errors import StyleganvError
 Clock = Callable[[float], float]
 
 
-def mixed(latents: Latents, other: Latents, layers: Iterable[int]) -> Latents:
+def mixed(latents: Latents, other: Latents, layers: Iterable[int], amount: float = 1.0) -> Latents:
     """Style mixing (StyleGAN, section 3.1): the content of `other` at these layers; the motion stays.
 
-    Layer 0 is the coarsest. Coarse layers hold shape and layout, fine ones colour and texture.
+    Layer 0 is the coarsest. Coarse layers hold shape and layout, fine ones colour and texture. `amount` 1 is all of the
+    other, 0 nothing of it, straight in w between.
 
     Raises:
         StyleganvError: if there is no such layer.
@@ -30,7 +31,7 @@ def mixed(latents: Latents, other: Latents, layers: Iterable[int]) -> Latents:
     styles = latents.styles.clone()
     for layer in layers:
         index = checked_layer(layer, len(styles))
-        styles[index] = other.styles[index]
+        styles[index] = torch.lerp(styles[index], other.styles[index], amount)
     return replace(latents, styles=styles)
 
 

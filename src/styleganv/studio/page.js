@@ -6,7 +6,7 @@ const $ = (id) => document.getElementById(id);
 const AHEAD = 0.35; // seconds of pictures that a player tries to have ready
 const MOST = 8; // frames in a question
 
-const fresh = () => ({ seed: 0, motionSeed: 0, psi: 1, label: null, mix: null, moved: {} });
+const fresh = () => ({ seed: 0, motionSeed: 0, psi: 1, label: null, mix: null, grid: [1, 1], moved: {} });
 const wish = { model: 0, beside: null, scene: fresh(), playing: true, speed: 1, rate: 25 };
 const clock = { time: 0, last: performance.now() };
 let models = [];
@@ -196,8 +196,10 @@ function mix() {
   const [first, last] = [$("mix-first"), $("mix-last")];
   tell(first, first.value);
   tell(last, last.value);
+  const amount = Number($("mix-amount").value);
+  tell($("mix-amount"), amount.toFixed(2));
   const both = [Number(first.value), Number(last.value)].sort((a, b) => a - b);
-  wish.scene.mix = $("mix").checked ? { seed: whole($("mix-seed")), first: both[0], last: both[1] } : null;
+  wish.scene.mix = $("mix").checked ? { seed: whole($("mix-seed")), first: both[0], last: both[1], amount } : null;
   changed();
 }
 
@@ -220,8 +222,15 @@ on("psi", "input", () => {
   changed();
 });
 on("class", "change", () => { wish.scene.label = $("class").value === "" ? null : Number($("class").value); changed(); });
-for (const id of ["mix", "mix-seed", "mix-first", "mix-last"]) on(id, "input", mix);
+for (const id of ["mix", "mix-amount", "mix-seed", "mix-first", "mix-last"]) on(id, "input", mix);
 on("shuffle-mix", "click", () => { $("mix-seed").value = anySeed(); $("mix").checked = true; mix(); });
+function grid() {
+  for (const id of ["rows", "columns"]) tell($(id), $(id).value);
+  wish.scene.grid = [Number($("rows").value), Number($("columns").value)];
+  changed();
+}
+on("rows", "input", grid);
+on("columns", "input", grid);
 on("play", "click", () => play(!wish.playing));
 on("timeline", "input", () => jump(Number($("timeline").value)));
 on("time", "change", () => jump(Number($("time").value) || 0));
@@ -272,6 +281,38 @@ on("find-directions", "click", async () => {
     });
     return row;
   }));
+});
+
+// The training of a run: its last numbers every few seconds, its pictures when asked for
+
+async function training() {
+  const model = models[wish.model];
+  if (!model?.training) return;
+  const number = wish.model;
+  try {
+    const { snapshots, last } = await (await fetch(`api/models/${number}/training`)).json();
+    if (number !== wish.model) return;
+    const p = last?.augment_p === undefined ? "" : `, augmentation ${last.augment_p.toFixed(2)}`;
+    $("training").textContent = last
+      ? `${last.clips_seen.toLocaleString("en")} clips, ${last.clips_per_second.toFixed(1)} a second${p}` : "Just begun.";
+    $("snapshot").max = Math.max(0, snapshots - 1);
+    $("snapshot").dataset.count = snapshots;
+  } catch { /* the players say that the studio is gone */ }
+}
+setInterval(training, 3000);
+
+function snapshot() {
+  const count = Number($("snapshot").dataset.count);
+  tell($("snapshot"), count ? `${Number($("snapshot").value) + 1} of ${count}` : "none yet");
+  if (count) $("snapshot-picture").src = `api/models/${wish.model}/snapshots/${$("snapshot").value}`;
+}
+on("snapshot", "input", snapshot);
+on("show-training", "click", async () => {
+  await training();
+  $("curves").src = `api/models/${wish.model}/curves?${Date.now()}`;
+  $("snapshot").value = $("snapshot").max;
+  snapshot();
+  $("training-dialog").showModal();
 });
 
 // Taking it with you
@@ -343,12 +384,16 @@ function open() {
     $(id).dispatchEvent(new Event("input"));
   }
   $("mix").checked = false;
+  for (const id of ["rows", "columns"]) { $(id).value = 1; tell($(id), 1); }
+  $("mix-amount").value = 1;
   for (const id of ["mix-first", "mix-last"]) $(id).max = Math.max(0, model.layers - 1);
   mix();
   $("class").replaceChildren(new Option("the seed's own", ""), ...model.classes.map((name, i) => new Option(name, i)));
   $("class-row").hidden = !model.classes.length;
   $("psi-row").hidden = !model.truncates;
-  $("motion-group").hidden = !model.motionSeeds;
+  $("motion-group").hidden = $("rows-row").hidden = !model.motionSeeds;
+  $("training-group").hidden = !model.training;
+  training();
   $("mix-group").hidden = $("directions-group").hidden = !model.layers;
   $("rate").disabled = $("speed").disabled = !model.anyRate;
   $("directions").replaceChildren();

@@ -23,7 +23,8 @@ from urllib.parse import urlsplit
 
 from styleganv.data.dataset import encode_frame
 from styleganv.errors import StyleganvError
-from styleganv.studio.scene import Scene, Stage, Take, Viewer
+from styleganv.studio.scene import Scene, Take
+from styleganv.studio.stage import Footage, Stage, Viewer, stages_of
 
 try:
     import uvicorn
@@ -45,7 +46,7 @@ TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
 
 def create_app(places: Sequence[Path | str], *, token: str | None = None, device: str | None = None) -> FastAPI:
     """The studio of these models; with a `token`, for those alone who open `/?token=…` first."""
-    stages = [Stage(place, device=device) for place in places]
+    stages = stages_of(places, device=device)
     # One thread a model: its viewers take turns there, each with one question at a time.
     turns = [ThreadPoolExecutor(1, thread_name_prefix=stage.place) for stage in stages]
 
@@ -115,11 +116,11 @@ def page_routes() -> APIRouter:
     return router
 
 
-def model_routes(stages: Sequence[Stage]) -> APIRouter:
+def model_routes(stages: Sequence[Stage | Footage]) -> APIRouter:
     """What the page asks of models, but for frames."""
     router = APIRouter()
 
-    def stage_of(number: Any) -> Stage:
+    def stage_of(number: Any) -> Stage | Footage:
         if not isinstance(number, int) or not 0 <= number < len(stages):
             raise StyleganvError("There is no such model: load the page again.")
         return stages[number]
@@ -132,6 +133,26 @@ def model_routes(stages: Sequence[Stage]) -> APIRouter:
     async def directions(number: int) -> JSONResponse:
         loop = asyncio.get_running_loop()
         return JSONResponse(await loop.run_in_executor(None, stage_of(number).direction_names))
+
+    @router.get("/models/{number}/training")
+    async def training(number: int) -> JSONResponse:
+        """How many snapshots there are, and the last line of the log."""
+        stage = stage_of(number)
+        if not isinstance(stage, Stage) or stage.run is None:
+            raise StyleganvError("This is no run, so there is no training to show.")
+        log = [line for line in (stage.run / "log.jsonl").read_text().splitlines() if '"clips_per_second"' in line]
+        return JSONResponse({"snapshots": len(stage.snapshots()), "last": json.loads(log[-1]) if log else None})
+
+    @router.get("/models/{number}/curves")
+    async def curves(number: int) -> Response:
+        stage = stage_of(number)
+        return picture(stage.run / "curves.png" if isinstance(stage, Stage) and stage.run is not None else None)
+
+    @router.get("/models/{number}/snapshots/{index}")
+    async def snapshot(number: int, index: int) -> Response:
+        stage = stage_of(number)
+        taken = stage.snapshots() if isinstance(stage, Stage) else []
+        return picture(taken[index] if 0 <= index < len(taken) else None)
 
     @router.post("/command")
     async def command(values: dict[str, Any]) -> JSONResponse:
@@ -154,7 +175,7 @@ def model_routes(stages: Sequence[Stage]) -> APIRouter:
     return router
 
 
-async def serve(socket: WebSocket, stages: Sequence[Stage], turns: Sequence[ThreadPoolExecutor]) -> None:
+async def serve(socket: WebSocket, stages: Sequence[Stage | Footage], turns: Sequence[ThreadPoolExecutor]) -> None:
     """Answer a page's questions one at a time; of several that wait, the last."""
     viewers: dict[int, Viewer] = {}
     latest: dict[str, Any] | None = None
@@ -207,6 +228,12 @@ def packed(about: dict[str, Any], pictures: Sequence[bytes]) -> bytes:
     """A length (4 bytes, little-endian), so much JSON with the pictures' sizes, and the pictures."""
     head = json.dumps(about | {"sizes": [len(picture) for picture in pictures]}).encode()
     return b"".join([struct.pack("<I", len(head)), head, *pictures])
+
+
+def picture(path: Path | None) -> Response:
+    if path is None or not path.is_file():
+        raise HTTPException(404)
+    return Response(path.read_bytes(), media_type="image/png")
 
 
 def asset(name: str) -> Response:

@@ -1,0 +1,303 @@
+"""A model, or the videos that it learned from, as something to look at: frames of a scene from any moment on.
+
+Times are in seconds of the data's clock. Shapes: H height, W width.
+"""
+
+import math
+import shlex
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import cached_property
+from itertools import count, islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from styleganv import render
+from styleganv.data.dataset import VideoDataset
+from styleganv.editing.directions import Directions, find_directions
+from styleganv.editing.edits import mixed
+from styleganv.editing.latents import latents_of, play
+from styleganv.errors import StyleganvError
+from styleganv.metrics.diagnose import training_data
+from styleganv.studio.scene import Scene, Take
+from styleganv.video_generator import VideoGenerator, load
+from styleganv.video_model import Frame, VideoModel, chosen_device, working_precision
+
+#: Directions of content and of motion that get a slider, and the samples they are found in.
+SLIDERS, SAMPLES = 6, 1000
+#: Frames that go through the network together: few, so that a slider is soon seen to move.
+CHUNK = 2
+#: Between two looks at whether a run has new weights.
+FOLLOW_SECONDS = 2.0
+
+
+class Stage:
+    """A loaded model, and what can be asked of it.
+
+    Attributes:
+        place: as the person named it.
+        model: in bfloat16 where the machine is faster with it.
+    """
+
+    def __init__(self, place: Path | str, *, device: str | None = None) -> None:
+        self.place, self._device = str(place), device
+        self.model = self._loaded()
+        self._finding = threading.Lock()
+        self._looked = time.monotonic()
+        self._written = self._changed()
+
+    def _loaded(self) -> VideoModel:
+        half = working_precision("auto", chosen_device(self._device)) == torch.bfloat16
+        model = load(self.place, device=self._device, precision="bfloat16" if half else "float32")
+        if isinstance(model, VideoGenerator):
+            model.chunk = CHUNK
+        return model
+
+    @property
+    def editable(self) -> bool:
+        """Whether it has the styles and motion codes that edits change."""
+        return isinstance(self.model, VideoGenerator)
+
+    def described(self) -> dict[str, Any]:
+        """For the page: which controls make sense."""
+        model = self.model
+        layers = model.generator.synthesis.num_styles if isinstance(model, VideoGenerator) else 0
+        return {
+            "name": self.place,
+            "kind": model.name,
+            "width": model.width,
+            "height": model.height,
+            "fps": model.fps,
+            "classes": model.class_names or [str(i) for i in range(model.num_classes)],
+            "layers": layers,
+            "seconds": None if model.max_frames is None else model.max_frames / model.fps,
+            "anyRate": model.any_rate,
+            "motionSeeds": model.motion_seeds,
+            "truncates": model.truncates,
+            "still": model.still,
+            "training": self.run is not None,
+        }
+
+    @property
+    def run(self) -> Path | None:
+        """The folder of the run, if the place is one."""
+        return Path(self.place) if (Path(self.place) / "log.jsonl").is_file() else None
+
+    def _changed(self) -> int:
+        """When the model was written last."""
+        folder = Path(self.place)
+        files = [folder / "model" / "model.safetensors", folder / "model.safetensors"]
+        return next((file.stat().st_mtime_ns for file in files if file.is_file()), 0)
+
+    def follow(self) -> int:
+        """Take the latest weights of a run in training, if there are new ones; looks every few seconds.
+
+        Returns:
+            A number that is another one for other weights.
+        """
+        if self.run is not None and time.monotonic() - self._looked >= FOLLOW_SECONDS:
+            self._looked, written = time.monotonic(), self._changed()
+            if written != self._written:
+                self._written = written
+                self.model = self._loaded()
+                self.__dict__.pop("directions", None)
+        return self._written
+
+    def snapshots(self) -> list[Path]:
+        """Pictures that a run took of itself, in the order of time."""
+        return [] if self.run is None else sorted((self.run / "snapshots").glob("*.png"))
+
+    @cached_property
+    def directions(self) -> tuple[Directions, ...]:
+        """Found when first asked for, in some seconds; none of a model that cannot be edited."""
+        if not isinstance(self.model, VideoGenerator):
+            return ()
+        spaces = ["content"] if self.model.still else ["content", "motion"]
+        return tuple(find_directions(self.model, space, count=SLIDERS, samples=SAMPLES) for space in spaces)  # type: ignore[arg-type]
+
+    def direction_names(self) -> list[str]:
+        """Such as "content 1" and "motion 3"."""
+        with self._finding:
+            return [f"{found.space} {name}" for found in self.directions for name in found.names]
+
+    def frames(self, scene: Scene, *, start: float, fps: float) -> Iterator[Frame]:
+        """Endless, `[H, W, 3]` (of a grid, all its cells), in constant memory.
+
+        Raises:
+            StyleganvError: for what the model cannot show.
+        """
+        rows, columns = scene.grid
+        if rows * columns == 1:
+            return self._video(scene, start, fps)
+        cells = [
+            self._video(replace(scene, seed=scene.seed + j, motion_seed=scene.motion_seed + i), start, fps)
+            for i in range(rows)
+            for j in range(columns)
+        ]
+        return (
+            render.tile(np.stack(each).reshape(rows, columns, *each[0].shape)) for each in zip(*cells, strict=False)
+        )
+
+    def _video(self, scene: Scene, start: float, fps: float) -> Iterator[Frame]:
+        model, motion = self.model, scene.motion_seed if self.model.motion_seeds else None
+        if not isinstance(model, VideoGenerator):
+            seconds = None
+            if model.max_frames is not None:
+                seconds = max(1, math.floor(model.max_frames - start * model.fps + 1e-6)) / model.fps
+            return model.stream(
+                seed=scene.seed, motion_seed=motion, start=start, seconds=seconds, psi=scene.psi, label=scene.label
+            )
+        latents = latents_of(model, scene.seed, motion_seed=motion, psi=scene.psi, label=scene.label)
+        if scene.mix is not None:
+            seed, first, last, amount = scene.mix
+            other = latents_of(model, seed, psi=scene.psi, label=latents.motion.label)
+            latents = mixed(latents, other, range(first, last + 1), amount)
+        for words, strength in scene.moved:
+            found, name = self._direction(words)
+            latents = found.moved(latents, name, strength)
+        seconds = None
+        if model.max_frames is not None:
+            seconds = max(1, math.floor((model.max_frames / model.fps - start) * fps)) / fps
+        return play(model, latents, start=start, seconds=seconds, fps=fps)
+
+    def command(self, scene: Scene, take: Take) -> str:
+        """What a person types for the same video.
+
+        Raises:
+            StyleganvError: for a grid of edited videos, which no command makes.
+        """
+        rows, columns = scene.grid
+        if rows * columns > 1 and (scene.mix or scene.moved or take.speed != 1):
+            raise StyleganvError("There is no command for a grid of edited videos: save it as a video instead.")
+        if rows * columns > 1:
+            words = ["styleganv", "generate", self.place, "--out", "grid", "--format", "grid"]
+            words += ["--seeds", _span(scene.seed, columns), "--motion-seeds", _span(scene.motion_seed, rows)]
+            words += ["--start", f"{take.start:.6g}", "--seconds", f"{take.seconds:.6g}", "--fps", f"{take.fps:g}"]
+            return shlex.join(words + self._shared(scene))
+        if not self.editable:
+            words = ["styleganv", "generate", self.place, "--out", "videos", "--seeds", str(scene.seed)]
+            if self.model.motion_seeds:
+                words += ["--motion-seeds", str(scene.motion_seed)]
+            words += ["--start", f"{take.start:.6g}", "--seconds", f"{take.seconds:.6g}", "--format", take.format]
+            return shlex.join(words + self._shared(scene))
+        lines, directions = [], []
+        for moved, strength in scene.moved:
+            found, name = self._direction(moved)
+            file = f"{found.space}.safetensors"
+            asked = ["--space", found.space, "--count", str(SLIDERS), "--samples", str(SAMPLES)]
+            line = shlex.join(["styleganv", "directions", self.place, "--out", file, *asked])
+            lines += [] if line in lines else [line]
+            directions.append(f"{file}:{name}={strength:g}")
+        words = ["styleganv", "edit", self.place, "--out", f"video.{take.format}", "--seed", str(scene.seed)]
+        if self.model.motion_seeds:
+            words += ["--motion-seed", str(scene.motion_seed)]
+        if scene.mix is not None:
+            words += ["--mix", "{}:{}-{}@{:g}".format(*scene.mix)]
+        if directions:
+            words += ["--direction", ";".join(directions)]
+        if take.speed != 1:
+            words += ["--speed", f"{take.speed:g}"]
+        words += ["--start", f"{take.start:.6g}", "--seconds", f"{take.seconds:.6g}", "--fps", f"{take.fps:g}"]
+        return "\n".join([*lines, shlex.join(words + self._shared(scene))])
+
+    def _shared(self, scene: Scene) -> list[str]:
+        words = [] if scene.psi == 1 else ["--psi", f"{scene.psi:g}"]
+        words += [] if scene.label is None else ["--label", str(scene.label)]
+        return words + ([] if self.model.precision == "float32" else ["--precision", self.model.precision])
+
+    def write(self, scene: Scene, take: Take, path: Path) -> None:
+        """The video as a file, as the person sees it."""
+        rate = take.fps if self.model.any_rate else self.model.fps
+        frames = self.frames(scene, start=take.start, fps=rate / take.speed)
+        render.write_video(path, islice(frames, max(1, round(take.seconds * rate))), rate)
+
+    def _direction(self, words: str) -> tuple[Directions, str]:
+        """The directions of a space, and the name among them."""
+        space, _, name = words.partition(" ")
+        found = next((one for one in self.directions if one.space == space and name in one.names), None)
+        if found is None:
+            raise StyleganvError(f"There is no direction {words}: load the page again.")
+        return found, name
+
+
+class Footage:
+    """The real videos that a model learned from, as a stage: those of a seed's number, over and over."""
+
+    def __init__(self, data: VideoDataset) -> None:
+        self.data, self.place = data, str(data.path)
+
+    def described(self) -> dict[str, Any]:
+        data = self.data
+        return {
+            "name": f"real: {data.path.name}",
+            "kind": "real videos",
+            "width": data.width,
+            "height": data.height,
+            "fps": data.fps,
+            "classes": [],
+            "layers": 0,
+            "seconds": None,
+            "anyRate": False,
+            "motionSeeds": False,
+            "truncates": False,
+            "still": False,
+            "training": False,
+        }
+
+    def frames(self, scene: Scene, *, start: float, fps: float) -> Iterator[Frame]:
+        """Endless; at any `fps` those of the moment, as they are."""
+        rows, columns = scene.grid
+        videos = [(scene.seed + i) % len(self.data) for i in range(rows * columns)]
+        for i in count():
+            at = int((start + i / fps) * self.data.fps + 1e-6)
+            cells = [self.data.read(video, [at % self.data.videos[video].num_frames])[0] for video in videos]
+            pictures = np.stack(cells).transpose(0, 2, 3, 1)
+            yield render.tile(pictures.reshape(rows, columns, *pictures.shape[1:]))
+
+    def follow(self) -> int:
+        return 0
+
+    def direction_names(self) -> list[str]:
+        return []
+
+    def command(self, scene: Scene, take: Take) -> str:
+        raise StyleganvError("Real videos are not made by a command: they are in the data set.")
+
+    def write(self, scene: Scene, take: Take, path: Path) -> None:
+        frames = self.frames(scene, start=take.start, fps=take.fps / take.speed)
+        render.write_video(path, islice(frames, max(1, round(take.seconds * take.fps))), take.fps)
+
+
+def stages_of(places: Sequence[Path | str], *, device: str | None = None) -> list[Stage | Footage]:
+    """The models, and after them each data set that one of them learned from and that is still there."""
+    stages: list[Stage | Footage] = [Stage(place, device=device) for place in places]
+    found = dict.fromkeys(filter(None, map(training_data, places)))
+    return stages + [Footage(VideoDataset(path)) for path in found]
+
+
+def _span(first: int, count: int) -> str:
+    return f"{first}-{first + count - 1}"
+
+
+class Viewer:
+    """One page's view of a stage: goes on with a video where it stopped, and starts anew where it jumped."""
+
+    def __init__(self, stage: Stage | Footage) -> None:
+        self.stage = stage
+        self._expected: tuple[Scene, float, int] | None = None
+        self._time = 0.0
+        self._frames: Iterator[Frame] = iter(())
+
+    def next(self, scene: Scene, *, start: float, fps: float, count: int) -> list[Frame]:
+        """Up to `count` frames from `start` on; fewer at the end of a video that has one."""
+        wanted = (scene, fps, self.stage.follow())
+        if wanted != self._expected or abs(start - self._time) > 1e-6:
+            self._frames = self.stage.frames(scene, start=start, fps=fps)
+        shown = list(islice(self._frames, count))
+        self._expected, self._time = wanted, start + len(shown) / fps
+        return shown
