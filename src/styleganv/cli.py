@@ -602,6 +602,7 @@ def study(
     protocols: str = "",
     weights: str | None = None,
     jobs: int = 1,
+    show_real: bool = True,
 ) -> None:
     """Train StyleGAN-V, its ablations and the models it is compared with on the same data in the same time; compare.
 
@@ -618,6 +619,7 @@ def study(
         protocols: More of `styleganv evaluate`, such as fvd2048_16f (needs weights).
         weights: The folder, file or address of their networks.
         jobs: Trainings at a time, which share the processor.
+        show_real: Real videos too in the pictures; off where they must not be published.
     """
     from styleganv.study.entrants import ENTRANTS
     from styleganv.study.study import study as run
@@ -633,6 +635,7 @@ def study(
         protocols=_names(protocols),
         weights=weights,
         jobs=jobs,
+        show_real=show_real,
     )
     print(f"Comparison: {page}")
 

@@ -34,15 +34,15 @@ class Found:
     measures: dict[str, Any]
 
 
-def write_comparison(out: Path) -> Path:
-    """`out/comparison.md` and `out/comparison/`, of all cells that are done."""
+def write_comparison(out: Path, *, show_real: bool = True) -> Path:
+    """`out/comparison.md` and `out/comparison/`, of all cells that are done; without `show_real`, no real videos."""
     page = out / "comparison.md"
     found = [_read(path.parent) for path in sorted(out.glob("*/*/*/measures.json"))]
     names = list(dict.fromkeys(one.folder.parents[1].name for one in found))
     parts = []
     for name in names:
         here = [one for one in found if one.folder.parents[1].name == name]
-        parts += [_picture(here, name, out), *_of_data(here, name)]
+        parts += [*_of_data(here, name), _picture(here, name, out, show_real)]
     if found:
         parts += [*_costs([one for one in found if one.folder.parents[1].name == names[0]], names[0]), *_published()]
     with written_whole(page) as part:
@@ -172,12 +172,13 @@ def _table(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([head, "|" + "---|" * len(rows[0]), *body])
 
 
-def _picture(found: Sequence[Found], name: str, out: Path) -> str:
-    """Real videos, then those of each entrant's first seed, side by side and in step."""
+def _picture(found: Sequence[Found], name: str, out: Path, show_real: bool) -> str:
+    """Real videos, if they may be shown, then those of each entrant's first seed, side by side and in step."""
     data = VideoDataset(found[0].cell.data)
     long_enough = [i for i, video in enumerate(data.videos) if video.num_frames >= min(16, SHOWN_FRAMES)]
     chosen = np.random.default_rng(0).permutation(long_enough)[:SHOWN]
     rows = [("real", [data.read(i, range(min(SHOWN_FRAMES, data.videos[i].num_frames))) for i in chosen])]
+    rows = rows if show_real else []
     for entrant, here in _by_entrant(found).items():
         model = load(here[0].folder / "run" / "model")
         frames = min(SHOWN_FRAMES, model.max_frames or SHOWN_FRAMES)
@@ -195,7 +196,7 @@ def _picture(found: Sequence[Found], name: str, out: Path) -> str:
         for t in range(SHOWN_FRAMES)
     )
     render.write_video(path, sheets, fps=data.fps, quality=40)
-    return f"![Videos of {name}: real ones, and those of each model, a row each](comparison/{name}.webp)"
+    return f"![Videos of {name}, a row for each model](comparison/{name}.webp)"
 
 
 def _enlarged(video: NDArray[np.uint8], t: int, scale: int) -> NDArray[np.uint8]:

@@ -47,6 +47,7 @@ def study(
     protocols: Sequence[str] = (),
     weights: Path | str | None = None,
     jobs: int = 1,
+    show_real: bool = True,
 ) -> Path:
     """Train and measure all that is not done yet, then write the comparison.
 
@@ -60,6 +61,7 @@ def study(
         clips: of each side in an evaluation.
         protocols, weights: more protocols, and their files; see `evaluate`.
         jobs: cells at a time, which share the processor's cores.
+        show_real: also show real videos in the pictures; off where they must not be published.
 
     Returns:
         `out/comparison.md`.
@@ -99,7 +101,7 @@ def study(
                 )
                 cells.append(_place(out / name / model / str(seed), cell))
     failed = _run(cells, jobs)
-    page = write_comparison(out)
+    page = write_comparison(out, show_real=show_real)
     if failed:
         raise StyleganvError(
             f"{len(failed)} of {len(cells)} could not be done (the first: {failed[0][0]}: {failed[0][1]}); the rest is "
