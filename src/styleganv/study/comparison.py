@@ -63,11 +63,13 @@ def _by_entrant(found: Sequence[Found]) -> dict[str, list[Found]]:
 def _of_data(found: Sequence[Found], name: str) -> list[str]:
     """Heading, what was done, the table of quality and that of motion."""
     first, data = found[0], VideoDataset(found[0].cell.data)
-    seeds, threads = len({one.cell.seed for one in found}), first.training["threads"]
+    seeds = sorted({len(here) for here in _by_entrant(found).values()})
+    threads = first.training["threads"]
     told = (
         f"{len(data)} videos of {first.measures['width']}×{first.measures['height']} pixels at {data.fps:g} frames a "
         f"second; {first.cell.minutes:g} minutes of training each, with the preset {first.cell.preset} on {threads} "
-        f"thread{'s' * (threads > 1)} of {first.training['device']}; {seeds} seed{'s' * (seeds > 1)}."
+        f"thread{'s' * (threads > 1)} of {first.training['device']}; {' or '.join(map(str, seeds))} "
+        f"seed{'s' * (seeds[-1] > 1)} (± is over seeds)."
     )
     frames = sorted({one.measures["motion_frames"] for one in found})
     note = (
