@@ -4,7 +4,7 @@
 
 const $ = (id) => document.getElementById(id);
 const AHEAD = 0.35; // seconds of pictures that a player tries to have ready
-const MOST = 8; // frames in a question
+const MOST = 4; // frames in a question: what a slider that moves has to wait for
 
 const fresh = () => ({ seed: 0, motionSeed: 0, psi: 1, label: null, mix: null, grid: [1, 1], moved: {} });
 const wish = { model: 0, beside: null, scene: fresh(), playing: true, speed: 1, rate: 25 };
