@@ -21,6 +21,7 @@ from serving import running
 
 from styleganv.cli import main
 from styleganv.data.dataset import VideoDataset, decode_frame
+from styleganv.editing.latents import latents_of, play
 from styleganv.errors import StyleganvError
 from styleganv.recipes import Settings
 from styleganv.studio.scene import Scene, Take
@@ -149,6 +150,17 @@ def test_a_run_is_followed_and_its_videos_play_beside_it(shapes: Path, tiny_run:
         assert get(address, "api/models/1/training")[0] == 400
 
 
+def test_a_far_time_and_another_class_come_into_the_command(stage: Stage, tmp_path: Path) -> None:
+    take = Take(start=1_000_000.25, seconds=4, fps=25, speed=1, format="mp4")
+    assert " --start 1000000.25 --seconds 4 " in stage.command(Scene(), take)
+    # A second content is of its own class where none is asked for, as in `edit`.
+    first, second = (next(seed for seed in range(99) if stage.model.class_of(seed) == kind) for kind in (0, 1))
+    every = stage.model.generator.synthesis.num_styles - 1  # type: ignore[attr-defined]
+    mixed = next(stage.frames(Scene(seed=first, mix=(second, 0, every, 1.0)), start=0, fps=25))
+    latents = replace(latents_of(stage.model, second), motion=latents_of(stage.model, first, motion_seed=0).motion)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(mixed, next(play(stage.model, latents)))  # type: ignore[arg-type]
+
+
 # Who may look
 
 
@@ -255,6 +267,15 @@ def test_bad_questions_get_an_answer_and_the_next_is_answered_too(
         about, pictures = ask(socket, **values)
         assert told in about["error"] and not pictures
         assert len(ask(socket)[1]) == 2
+
+
+@pytest.mark.parametrize("text", ["no JSON", "[1]", "null"])
+def test_what_no_page_sends_ends_the_connection(text: str, address: str) -> None:
+    with opened(address) as socket:
+        socket.send(text)
+        with pytest.raises(websockets.ConnectionClosed):
+            socket.recv(timeout=10)
+    assert get(address)[0] == 200
 
 
 def test_viewers_take_turns(address: str) -> None:

@@ -93,7 +93,7 @@ def create_app(places: Sequence[Path | str], *, token: str | None = None, device
             await socket.close(1008)
             return
         await socket.accept()
-        with suppress(WebSocketDisconnect, RuntimeError):
+        with suppress(WebSocketDisconnect, RuntimeError, json.JSONDecodeError):
             await serve(socket, stages, turns)
 
     return app
@@ -178,7 +178,7 @@ def model_routes(stages: Sequence[Stage | Footage]) -> APIRouter:
 async def serve(socket: WebSocket, stages: Sequence[Stage | Footage], turns: Sequence[ThreadPoolExecutor]) -> None:
     """Answer a page's questions one at a time; of several that wait, the last."""
     viewers: dict[int, Viewer] = {}
-    latest: dict[str, Any] | None = None
+    latest: Any = None
     asked = asyncio.Event()
 
     async def listen() -> None:
@@ -193,7 +193,8 @@ async def serve(socket: WebSocket, stages: Sequence[Stage | Footage], turns: Seq
             await asked.wait()
             asked.clear()
             question = latest
-            assert question is not None
+            if not isinstance(question, dict):
+                return  # no page asks so
             try:
                 number = int(question["model"])
                 if not 0 <= number < len(stages):

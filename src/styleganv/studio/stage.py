@@ -155,7 +155,7 @@ class Stage:
         latents = latents_of(model, scene.seed, motion_seed=motion, psi=scene.psi, label=scene.label)
         if scene.mix is not None:
             seed, first, last, amount = scene.mix
-            other = latents_of(model, seed, psi=scene.psi, label=latents.motion.label)
+            other = latents_of(model, seed, psi=scene.psi, label=scene.label)
             latents = mixed(latents, other, range(first, last + 1), amount)
         for words, strength in scene.moved:
             found, name = self._direction(words)
@@ -171,20 +171,20 @@ class Stage:
         Raises:
             StyleganvError: for a grid of edited videos, which no command makes.
         """
+        # All digits of a far time: six would hide what is seen at 1,000,000.25 s.
+        span = ["--start", f"{take.start:.12g}", "--seconds", f"{take.seconds:.12g}"]
         rows, columns = scene.grid
         if rows * columns > 1 and (scene.mix or scene.moved or take.speed != 1):
             raise StyleganvError("There is no command for a grid of edited videos: save it as a video instead.")
         if rows * columns > 1:
             words = ["styleganv", "generate", self.place, "--out", "grid", "--format", "grid"]
             words += ["--seeds", _span(scene.seed, columns), "--motion-seeds", _span(scene.motion_seed, rows)]
-            words += ["--start", f"{take.start:.6g}", "--seconds", f"{take.seconds:.6g}", "--fps", f"{take.fps:g}"]
-            return shlex.join(words + self._shared(scene))
+            return shlex.join([*words, *span, "--fps", f"{take.fps:g}", *self._shared(scene)])
         if not self.editable:
             words = ["styleganv", "generate", self.place, "--out", "videos", "--seeds", str(scene.seed)]
             if self.model.motion_seeds:
                 words += ["--motion-seeds", str(scene.motion_seed)]
-            words += ["--start", f"{take.start:.6g}", "--seconds", f"{take.seconds:.6g}", "--format", take.format]
-            return shlex.join(words + self._shared(scene))
+            return shlex.join([*words, *span, "--format", take.format, *self._shared(scene)])
         lines, directions = [], []
         for moved, strength in scene.moved:
             found, name = self._direction(moved)
@@ -202,8 +202,8 @@ class Stage:
             words += ["--direction", ";".join(directions)]
         if take.speed != 1:
             words += ["--speed", f"{take.speed:g}"]
-        words += ["--start", f"{take.start:.6g}", "--seconds", f"{take.seconds:.6g}", "--fps", f"{take.fps:g}"]
-        return "\n".join([*lines, shlex.join(words + self._shared(scene))])
+        words += [*span, "--fps", f"{take.fps:g}", *self._shared(scene)]
+        return "\n".join([*lines, shlex.join(words)])
 
     def _shared(self, scene: Scene) -> list[str]:
         words = [] if scene.psi == 1 else ["--psi", f"{scene.psi:g}"]

@@ -12,7 +12,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -180,7 +180,7 @@ def _run(cells: Sequence[Path], jobs: int) -> list[tuple[Path, str]]:
 
 
 @contextmanager
-def _terminations() -> Any:
+def _terminations() -> Iterator[None]:
     """SIGTERM is like Ctrl-C here: trainings are other processes, which have to be told."""
 
     def interrupt(number: int, _frame: object) -> None:
