@@ -4,6 +4,7 @@ import base64
 import io
 import os
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,13 @@ from numpy.typing import NDArray
 from PIL import Image
 from serving import CHROMIUM, DRIVER, MISSING, running
 
+from styleganv import render
 from styleganv.data.dataset import VideoDataset
+from styleganv.data.shapes import draw_video, sample_factors
+from styleganv.editing.latents import open_latents
 from styleganv.recipes import Settings
 from styleganv.studio.scene import Scene
-from styleganv.studio.stage import Stage
+from styleganv.studio.stage import Find, Stage
 from styleganv.training.loop import train
 
 webdriver = pytest.importorskip("selenium.webdriver")
@@ -44,14 +48,24 @@ def stage(models: list[Path]) -> Stage:
 
 
 @pytest.fixture(scope="module")
-def browser(models: list[Path]) -> Iterator[Any]:
+def words(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Options of the studio: a CLIP that has learned nothing, where there can be one."""
+    try:
+        from taught import taught_clip
+    except ImportError:
+        return []
+    return ["--clip", str(taught_clip(tmp_path_factory.mktemp("clip") / "clip", 1))]
+
+
+@pytest.fixture(scope="module")
+def browser(models: list[Path], words: list[str]) -> Iterator[Any]:
     assert CHROMIUM and DRIVER, MISSING
     options = webdriver.ChromeOptions()
     options.binary_location = CHROMIUM
     for flag in ("--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1280,1100"):
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    with running(models) as address:
+    with running(models, *words) as address:
         driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
         driver.address = address
         yield driver
@@ -60,6 +74,7 @@ def browser(models: list[Path]) -> Iterator[Any]:
 
 @pytest.fixture
 def page(browser: Any) -> "Page":
+    browser.get_log("browser")  # what the test before left in it
     browser.get(browser.address)
     page = Page(browser)
     page.until(lambda: page.shown() is not None)
@@ -88,6 +103,16 @@ class Page:
             self.get(name),
             str(value),
         )
+
+    def card(self, number: int) -> Callable[[str], Any]:
+        """The buttons of a search."""
+        self.until(lambda: self.browser.find_elements(By.ID, f"job-{number}"))
+        return lambda name: self.browser.find_element(By.CSS_SELECTOR, f"#job-{number} [data-do={name}]")
+
+    def fetched(self, path: str) -> bytes:
+        with urllib.request.urlopen(self.browser.address + path) as answer:
+            content: bytes = answer.read()
+            return content
 
     def shown(self, canvas: str = "screen") -> str | None:
         """The time of the picture."""
@@ -256,12 +281,66 @@ def test_the_command_makes_the_same_video(page: Page) -> None:
     page.press("show-command")
     page.until(lambda: page.get("command").text)
     told = page.get("command").text
-    assert " --seed 5 --motion-seed 0 --start 2 --seconds 4 --fps 25 --psi 0.5" in told
+    assert " --seed 5 --motion-seed 0 --psi 0.5 " in told and told.endswith(" --start 2 --seconds 4 --fps 25")
+
+
+def test_a_clip_is_found_kept_early_and_changed_by_text(
+    page: Page, models: list[Path], words: list[str], tmp_path: Path
+) -> None:
+    drawn = draw_video(sample_factors(np.random.default_rng(5)), num_frames=25, height=48, width=64)
+    render.write_video(tmp_path / "my clip.mp4", iter(drawn), 25)
+    page.press("in-clip")
+    assert page.get("message").text == "Choose a video file first."
+    page.get("clip").send_keys(str(tmp_path / "my clip.mp4"))
+    page.set("clip-seconds", 1)
+    Select(page.get("steps")).select_by_visible_text("thoroughly")
+    page.set("seed", 3)
+    page.press("in-clip")
+    card = page.card(1)
+    page.until(lambda: card("stop").is_displayed(), 120)
+    assert 0 <= float(page.browser.find_element(By.CSS_SELECTOR, "#job-1 progress").get_attribute("value")) < 1
+    page.set("text", "red")
+    page.press("by-text")
+    page.until(lambda: "Another search is running" in page.get("message").text)
+    card("stop").click()
+    page.until(lambda: card("show").is_displayed(), 60)
+    # It is shown by itself, with its motion; from here on it is a content like any other.
+    page.until(lambda: Select(page.get("found")).first_selected_option.text == "the clip my clip.mp4")
+    assert page.get("own-motion").is_selected() and not page.get("grid-group").is_displayed()
+    stage, file = Stage(models[0]), tmp_path / "latents.safetensors"
+    file.write_bytes(page.fetched("api/jobs/1/latents.safetensors"))
+    latents = open_latents(stage.editable_model(), file)
+    stage.finds[1] = Find("", latents, "", ())
+    page.set("time", 0.4)
+    page.shows(frame(stage, 0.4, found=1, motion_seed=None))
+    page.set("motion-seed", 4)
+    page.shows(frame(stage, 0.4, found=1, motion_seed=4))
+    assert not page.get("own-motion").is_selected()
+    page.press("own-motion")
+    page.set("psi", 0.5)
+    page.shows(frame(stage, 0.4, found=1, motion_seed=None, psi=0.5))
+    page.press("show-command")
+    page.until(lambda: "styleganv project" in page.get("command").text)
+    assert "'my clip.mp4' --start 0 --seconds 1 --steps 600 --out projection-1" in page.get("command").text
+    card("compare").click()
+    page.until(lambda: page.get("comparison").get_property("currentTime") > 0.2)
+    page.browser.find_element(By.CSS_SELECTOR, "#comparison-dialog button").click()
+    page.set("seed", 5)  # a seed's content again
+    page.shows(frame(stage, 0.4, seed=5, motion_seed=4, psi=0.5))
+    assert page.get("grid-group").is_displayed()
+    page.set("text", "")
+    page.press("by-text")
+    page.until(lambda: "The text has 0 letters" in page.get("message").text)
+    if words:
+        page.get("text").send_keys("a red bar", Keys.ENTER)
+        page.until(lambda: page.card(2)("cancel").is_displayed())
+        page.card(2)("cancel").click()
+        page.until(lambda: not page.get("job-2").is_displayed())
 
 
 def test_every_control_has_a_name_and_nothing_comes_from_outside(page: Page) -> None:
     nameless = page.browser.execute_script(
-        "return [...document.querySelectorAll('input, select, button, canvas')].filter((one) => "
+        "return [...document.querySelectorAll('input, select, button, canvas, video, progress, a')].filter((one) => "
         "!(one.labels?.length || one.getAttribute('aria-label') || one.textContent.trim())).map((one) => one.id)"
     )
     assert nameless == []

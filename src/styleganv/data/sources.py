@@ -150,9 +150,11 @@ def find_videos(source: Path | str) -> list[VideoSource]:
     elif _suffix(source.name) == ".zip":
         found = _group(source, source.stem, _archive_names(source))
     else:
-        raise StyleganvError(f"{source} is no video this program knows: give one of {_known()}, a folder or a zip.")
+        raise StyleganvError(
+            f"{source} is no video this program knows: give one of {known_suffixes()}, a folder or a zip."
+        )
     if not found:
-        raise StyleganvError(f"{source} holds no videos: give {_known()} files or folders of images.")
+        raise StyleganvError(f"{source} holds no videos: give {known_suffixes()} files or folders of images.")
     return found
 
 
@@ -304,5 +306,6 @@ def _size(shape: tuple[int, ...]) -> str:
     return f"{shape[1]}x{shape[0]}"
 
 
-def _known() -> str:
+def known_suffixes() -> str:
+    """Of video files, for people."""
     return " ".join(sorted(suffix[1:] for suffix in VIDEO_SUFFIXES))

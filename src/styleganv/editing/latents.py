@@ -10,7 +10,7 @@ Shapes: T frames, L style layers, S slots, U code width, H height, W width. Time
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -122,9 +122,15 @@ def open_latents(
     except (SafetensorError, KeyError, ValueError, OSError) as error:
         raise StyleganvError(f"The latents {path} cannot be read ({error}): make them again.") from error
     _check(video, latents, path)
-    generator = video.generator
-    mean = generator.mapping.w_mean.cpu()
-    return latents if psi == 1 else Latents(torch.lerp(mean.expand_as(latents.styles), latents.styles, psi), motion)
+    return truncated(video, latents, psi)
+
+
+def truncated(video: VideoGenerator, latents: Latents, psi: float) -> Latents:
+    """With the content nearer to the mean: `psi` 1 leaves it, 0 is the mean itself; the motion stays."""
+    if psi == 1:
+        return latents
+    mean = video.generator.mapping.w_mean.cpu()
+    return replace(latents, styles=torch.lerp(mean.expand_as(latents.styles), latents.styles, psi))
 
 
 def save_latents(path: Path | str, latents: Latents) -> None:

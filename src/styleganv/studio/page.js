@@ -6,7 +6,7 @@ const $ = (id) => document.getElementById(id);
 const AHEAD = 0.35; // seconds of pictures that a player tries to have ready
 const MOST = 4; // frames in a question: what a slider that moves has to wait for
 
-const fresh = () => ({ seed: 0, motionSeed: 0, psi: 1, label: null, mix: null, grid: [1, 1], moved: {} });
+const fresh = () => ({ seed: 0, motionSeed: 0, psi: 1, label: null, mix: null, grid: [1, 1], moved: {}, found: null });
 const wish = { model: 0, beside: null, scene: fresh(), playing: true, speed: 1, rate: 25 };
 const clock = { time: 0, last: performance.now() };
 let models = [];
@@ -17,7 +17,8 @@ class Player {
     this.pen = canvas.getContext("2d");
     this.number = number; // () => the model's number, or null
     this.ready = [];
-    this.epoch = 0;
+    this.epoch = 0; // of the wish; each question and answer has it
+    this.drawn = 0; // the latest of which there was a picture
     this.open = false;
     this.latency = 0.05;
     this.shown = 0;
@@ -27,7 +28,7 @@ class Player {
   connect() {
     const socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/frames`);
     socket.binaryType = "arraybuffer";
-    socket.onopen = () => { this.socket = socket; this.open = false; this.forget(); };
+    socket.onopen = () => { this.socket = socket; this.forget(); };
     socket.onmessage = (event) => this.receive(event.data);
     socket.onclose = () => {
       this.socket = null;
@@ -38,6 +39,7 @@ class Player {
 
   forget() {
     this.epoch += 1;
+    this.open = false; // the next question overtakes one that is open
     this.ready.forEach((one) => one.picture.close());
     this.ready = [];
     this.next = null;
@@ -74,21 +76,28 @@ class Player {
   async receive(data) {
     const length = new DataView(data).getUint32(0, true);
     const about = JSON.parse(new TextDecoder().decode(new Uint8Array(data, 4, length)));
+    const pictureOf = (at, size) => createImageBitmap(new Blob([new Uint8Array(data, at, size)], { type: "image/jpeg" }));
+    if (about.id !== this.epoch) {
+      // Overtaken, and yet newer than what is seen: a slider that is still dragged is seen to act.
+      if (about.error || !about.sizes.length || about.id <= this.drawn) return;
+      const picture = await pictureOf(4 + length, about.sizes[0]);
+      if (about.id > this.drawn) this.draw(picture, about.start, about.id); else picture.close();
+      return;
+    }
     this.open = false;
     this.latency = 0.8 * this.latency + 0.2 * (performance.now() - this.asked.at) / 1000;
     if (about.error) {
-      if (about.id === this.epoch) { this.failed = true; say(about.error, true); }
+      this.failed = true;
+      say(about.error, true);
       return;
     }
-    if (about.id !== this.epoch) return;
     say("");
     this.still = true;
     this.next = about.start + about.sizes.length / about.fps;
     let at = 4 + length;
     const coming = about.sizes.map((size, i) => {
-      const blob = new Blob([new Uint8Array(data, at, size)], { type: "image/jpeg" });
       at += size;
-      return createImageBitmap(blob).then((picture) => ({ time: about.start + i / about.fps, picture }));
+      return pictureOf(at - size, size).then((picture) => ({ time: about.start + i / about.fps, picture }));
     });
     this.ask();
     for (const one of await Promise.all(coming)) {
@@ -103,13 +112,17 @@ class Player {
       if (due) due.picture.close();
       due = this.ready.shift();
     }
-    if (due === null) return;
-    if (this.canvas.width !== due.picture.width) this.canvas.width = due.picture.width;
-    if (this.canvas.height !== due.picture.height) this.canvas.height = due.picture.height;
-    this.pen.drawImage(due.picture, 0, 0);
-    due.picture.close();
+    if (due !== null) this.draw(due.picture, due.time, this.epoch);
+  }
+
+  draw(picture, time, epoch) {
+    if (this.canvas.width !== picture.width) this.canvas.width = picture.width;
+    if (this.canvas.height !== picture.height) this.canvas.height = picture.height;
+    this.pen.drawImage(picture, 0, 0);
+    picture.close();
+    this.drawn = epoch;
     this.shown += 1;
-    this.canvas.dataset.time = due.time;
+    this.canvas.dataset.time = time;
     if (this.after) this.after(this.canvas);
   }
 }
@@ -203,8 +216,35 @@ function mix() {
   changed();
 }
 
-function content(seed) { wish.scene.seed = seed; $("seed").value = seed; changed(); }
-function motion(seed) { wish.scene.motionSeed = seed; $("motion-seed").value = seed; changed(); }
+function content(seed) {
+  wish.scene.seed = seed;
+  if (whole($("seed")) !== seed) $("seed").value = seed;
+  choose(null);
+}
+
+function motion(seed) {
+  wish.scene.motionSeed = seed;
+  $("own-motion").checked = false;
+  if (whole($("motion-seed")) !== seed) $("motion-seed").value = seed;
+  changed();
+}
+
+// As the content: what a search found (its number), or the seed's (null)
+function choose(found) {
+  if (found !== wish.scene.found) {
+    wish.scene.found = found;
+    $("found").value = found ?? "";
+    $("own-motion-row").hidden = found === null;
+    $("own-motion").checked = found !== null;
+    wish.scene.motionSeed = found === null ? whole($("motion-seed")) : null;
+    $("grid-group").hidden = found !== null;
+    if (found !== null) {
+      for (const id of ["rows", "columns"]) $(id).value = 1;
+      grid();
+    }
+  }
+  changed();
+}
 
 function shuffle() {
   if (!$("lock-content").checked) content(anySeed());
@@ -212,8 +252,13 @@ function shuffle() {
 }
 
 on("shuffle", "click", shuffle);
-on("seed", "input", () => { wish.scene.seed = whole($("seed")); changed(); });
-on("motion-seed", "input", () => { wish.scene.motionSeed = whole($("motion-seed")); changed(); });
+on("seed", "input", () => content(whole($("seed"))));
+on("motion-seed", "input", () => motion(whole($("motion-seed"))));
+on("found", "change", () => choose($("found").value === "" ? null : Number($("found").value)));
+on("own-motion", "input", () => {
+  wish.scene.motionSeed = $("own-motion").checked ? null : whole($("motion-seed"));
+  changed();
+});
 on("shuffle-content", "click", () => content(anySeed()));
 on("shuffle-motion", "click", () => motion(anySeed()));
 on("psi", "input", () => {
@@ -246,6 +291,7 @@ on("beside", "change", () => {
   wish.beside = $("beside").value === "" ? null : Number($("beside").value);
   $("beside-figure").hidden = wish.beside === null;
   changed();
+  beside.drawn = beside.epoch;
 });
 on("reset", "click", () => { Object.assign(wish, { speed: 1 }); open(); });
 on("keys", "click", () => $("help").showModal());
@@ -314,6 +360,105 @@ on("show-training", "click", async () => {
   snapshot();
   $("training-dialog").showModal();
 });
+
+// Searches: for a text, or for an uploaded clip
+
+const MOST_UPLOADED = 2 ** 28;
+let jobs = [];
+const mine = new Set(); // begun on this page, and shown as soon as they are done
+
+async function search(button, path, options) {
+  button.disabled = true;
+  try {
+    const answer = await fetch(path, { method: "POST", ...options });
+    const told = await answer.json();
+    if (!answer.ok) throw new Error(told.error ?? `The studio answered ${answer.status}.`);
+    mine.add(told.number);
+    say("");
+  } catch (error) { say(error.message, true); }
+  button.disabled = false;
+  await look();
+}
+
+function byText() {
+  const body = JSON.stringify({ scene: wish.scene, text: $("text").value, steps: Number($("steps").value) });
+  const headers = { "Content-Type": "application/json" };
+  return search($("by-text"), `api/models/${wish.model}/text`, { headers, body });
+}
+
+on("by-text", "click", byText);
+on("text", "keydown", (event) => { if (event.key === "Enter") byText(); });
+on("in-clip", "click", () => {
+  const file = $("clip").files[0];
+  if (!file) return say("Choose a video file first.", true);
+  if (file.size > MOST_UPLOADED) return say(`${file.name} is larger than ${MOST_UPLOADED / 2 ** 20} MB: cut a part out of it.`, true);
+  const [start, seconds] = [$("clip-start").value, $("clip-seconds").value];
+  const asked = new URLSearchParams({ name: file.name, start, seconds, steps: $("steps").value });
+  return search($("in-clip"), `api/models/${wish.model}/clip?${asked}`, { body: file });
+});
+
+async function look() {
+  try { jobs = await (await fetch("api/jobs")).json(); } catch { return; /* the players say that the studio is gone */ }
+  jobs.forEach(tellJob);
+  offerFound();
+  for (const job of jobs) {
+    if (job.state === "running" || !mine.delete(job.number)) continue;
+    if (job.state === "done" && job.model === wish.model) show(job);
+  }
+}
+
+(async function keepLooking() {
+  await look();
+  setTimeout(keepLooking, jobs.some((job) => job.state === "running") ? 500 : 3000);
+})();
+
+function show(job) {
+  choose(job.number);
+  if (job.kind === "clip") jump(0);
+}
+
+function tellJob(job) {
+  let card = $(`job-${job.number}`);
+  if (!card) {
+    card = $("job").content.firstElementChild.cloneNode(true);
+    card.id = `job-${job.number}`;
+    const actions = {
+      cancel: () => fetch(`api/jobs/${job.number}/cancel`, { method: "POST", body: "" }).then(look),
+      stop: () => fetch(`api/jobs/${job.number}/stop`, { method: "POST", body: "" }).then(look),
+      show: () => show(job),
+      compare: () => { $("comparison").src = `api/jobs/${job.number}/comparison.mp4`; $("comparison-dialog").showModal(); $("comparison").play(); },
+    };
+    for (const [name, action] of Object.entries(actions)) card.querySelector(`[data-do=${name}]`).addEventListener("click", action);
+    Object.assign(card.querySelector("[data-do=keep]"), { href: `api/jobs/${job.number}/latents.safetensors`, download: `found-${job.number}.safetensors` });
+    card.querySelector(".job-name").textContent = foundName(job);
+    $("jobs").prepend(card);
+  }
+  card.hidden = job.model !== wish.model || job.state === "cancelled";
+  const done = { running: `${job.doing}${job.left && `, ${job.left} left`}`, failed: job.error, done: "found", cancelled: "" };
+  const told = card.querySelector(".job-told");
+  if (told.textContent !== done[job.state]) told.textContent = done[job.state];
+  told.classList.toggle("error", job.state === "failed");
+  card.querySelector("progress").value = job.share;
+  card.querySelector("progress").hidden = job.state !== "running";
+  const fitting = { cancel: "running", stop: "running", show: "done", compare: "done", keep: "done" };
+  for (const [name, state] of Object.entries(fitting)) card.querySelector(`[data-do=${name}]`).hidden = job.state !== state;
+  if (job.doing !== "projecting") card.querySelector("[data-do=stop]").hidden = true;
+}
+
+function foundName(job) { return job.kind === "text" ? `“${job.name}”` : `the clip ${job.name}`; }
+
+// The contents to choose from: the seed's, and what was found in this model
+function offerFound() {
+  const found = jobs.filter((job) => job.state === "done" && job.model === wish.model);
+  $("found-row").hidden = !found.length;
+  if ($("found").options.length !== found.length + 1 || $("found").dataset.model !== String(wish.model)) {
+    $("found").replaceChildren(new Option("the seed", ""), ...found.map((job) => new Option(foundName(job), job.number)));
+    $("found").value = wish.scene.found ?? "";
+    $("found").dataset.model = wish.model;
+  }
+}
+
+on("comparison-dialog", "close", () => $("comparison").pause());
 
 // Taking it with you
 
@@ -384,6 +529,11 @@ function open() {
     $(id).dispatchEvent(new Event("input"));
   }
   $("mix").checked = false;
+  $("own-motion-row").hidden = true;
+  $("grid-group").hidden = false;
+  $("found").value = "";
+  jobs.forEach(tellJob);
+  offerFound();
   for (const id of ["rows", "columns"]) { $(id).value = 1; tell($(id), 1); }
   $("mix-amount").value = 1;
   for (const id of ["mix-first", "mix-last"]) $(id).max = Math.max(0, model.layers - 1);
@@ -394,13 +544,14 @@ function open() {
   $("motion-group").hidden = $("rows-row").hidden = !model.motionSeeds;
   $("training-group").hidden = !model.training;
   training();
-  $("mix-group").hidden = $("directions-group").hidden = !model.layers;
+  for (const id of ["mix-group", "directions-group", "search-group"]) $(id).hidden = !model.layers;
   $("rate").disabled = $("speed").disabled = !model.anyRate;
   $("directions").replaceChildren();
   $("find-directions").hidden = false;
   $("command").hidden = true;
   document.title = `${model.name} – styleganv studio`;
   changed();
+  main.drawn = main.epoch; // no picture of the model before
 }
 
 async function begin() {

@@ -21,33 +21,36 @@ class Scene:
     """One endless video of a model.
 
     Attributes:
-        seed, motion_seed: of content and motion.
+        seed, motion_seed: of content and motion; without a motion seed, motion is what was found with the content.
         psi: truncation.
         label: number of the class, None for the seed's own.
         mix: a second content's seed, its first and last style layer, and how far towards it, 0 to 1; or None.
         grid: so many motions down and contents across, of the seeds from these on.
         moved: directions ("content 1") with strengths, in standard deviations; zeros left out.
+        found: number of what a job found (see `stage.Find`), as the content instead of a seed's; or None.
     """
 
     seed: int = 0
-    motion_seed: int = 0
+    motion_seed: int | None = 0
     psi: float = 1.0
     label: int | None = None
     mix: tuple[int, int, int, float] | None = None
     grid: tuple[int, int] = (1, 1)
     moved: tuple[tuple[str, float], ...] = ()
+    found: int | None = None
 
     @classmethod
     def of(cls, values: dict[str, Any]) -> "Scene":
         """From what a page sent. Raises StyleganvError if it cannot be."""
         try:
-            mix, label = values.get("mix"), values.get("label")
+            mix, label, found = values.get("mix"), values.get("label"), values.get("found")
             rows, columns = map(_whole, values.get("grid", (1, 1)))
             if not 1 <= rows * columns <= MOST_CELLS or rows < 1:
                 raise ValueError(f"a grid of {rows} × {columns}")
+            motion = values.get("motionSeed", 0)
             scene = cls(
                 seed=_whole(values.get("seed", 0)),
-                motion_seed=_whole(values.get("motionSeed", 0)),
+                motion_seed=None if motion is None and found is not None else _whole(motion),
                 psi=_number(values.get("psi", 1.0), -4, 4),
                 label=None if label is None else _whole(label),
                 mix=None if mix is None else _mix(mix),
@@ -55,9 +58,12 @@ class Scene:
                 moved=tuple(
                     (str(name), _number(strength, -10, 10)) for name, strength in values.get("moved", {}).items()
                 ),
+                found=None if found is None else _whole(found),
             )
         except (TypeError, ValueError, KeyError, AttributeError) as error:
             raise StyleganvError(f"The page asked for what cannot be shown ({error}): load it again.") from error
+        if scene.found is not None and scene.grid != (1, 1):
+            raise StyleganvError("A grid shows neighbouring seeds: choose a seed as the content, not what was found.")
         return replace(scene, moved=tuple(pair for pair in scene.moved if pair[1]))
 
 

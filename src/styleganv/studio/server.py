@@ -8,60 +8,79 @@ a path.
 import asyncio
 import json
 import secrets
+import socket
 import struct
 import threading
 import webbrowser
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from importlib.resources import files
 from ipaddress import ip_address
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from styleganv.data.dataset import encode_frame
+from styleganv.editing.clip_model import DEFAULT_CLIP
 from styleganv.errors import StyleganvError
+from styleganv.studio.jobs import Job, Jobs
 from styleganv.studio.scene import Scene, Take
 from styleganv.studio.stage import Footage, Stage, Viewer, stages_of
 
 try:
     import uvicorn
     from fastapi import APIRouter, FastAPI, HTTPException, Request, WebSocket, WebSocketDisconnect
-    from fastapi.responses import HTMLResponse, JSONResponse, Response
+    from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Response
 except ImportError as error:
     raise StyleganvError("The studio needs its extra: pip install 'styleganv[studio]'.") from error
 
 JPEG_QUALITY = 95
 #: Frames that a page may ask for at a time.
 MOST_FRAMES = 32
-#: Of a request.
-MOST_BYTES = 2**16
+#: Of a request, and of an uploaded video.
+MOST_BYTES, MOST_UPLOADED = 2**16, 2**28
 COOKIE = "styleganv-token"
-POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'"
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; media-src 'self'; "
+    "connect-src 'self'"
+)
 MEDIA = {"mp4": "video/mp4", "gif": "image/gif", "webp": "image/webp"}
 TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
 
 
-def create_app(places: Sequence[Path | str], *, token: str | None = None, device: str | None = None) -> FastAPI:
+def create_app(
+    places: Sequence[Path | str],
+    *,
+    token: str | None = None,
+    clip: Path | str = DEFAULT_CLIP,
+    device: str | None = None,
+) -> FastAPI:
     """The studio of these models; with a `token`, for those alone who open `/?token=…` first."""
     stages = stages_of(places, device=device)
+    jobs = Jobs(clip=clip, device=device)
     # One thread a model: its viewers take turns there, each with one question at a time.
     turns = [ThreadPoolExecutor(1, thread_name_prefix=stage.place) for stage in stages]
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
+        jobs.close()
         for turn in turns:
             turn.shutdown(cancel_futures=True)
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.include_router(page_routes())
     app.include_router(model_routes(stages), prefix="/api")
+    app.include_router(job_routes(stages, jobs), prefix="/api")
 
-    def allowed(host: str | None, given: str | None) -> bool:
-        """A page of another site can reach this port through a name of its own; such a name is not a loopback one."""
+    def allowed(host: str | None, origin: str | None, given: str | None) -> bool:
+        """Not for pages of other sites: those can reach this port, also through a name of their own, which is no
+        loopback one."""
+        if origin is not None and urlsplit(origin).netloc != host:
+            return False
         if token is not None:
             return given is not None and secrets.compare_digest(given.encode(), token.encode())
         return is_loopback(urlsplit(f"//{host}").hostname or "")
@@ -69,10 +88,11 @@ def create_app(places: Sequence[Path | str], *, token: str | None = None, device
     @app.middleware("http")
     async def guard(request: Request, call_next: Any) -> Response:
         given = request.cookies.get(COOKIE) or request.query_params.get("token")
-        if not allowed(request.headers.get("host"), given):
+        if not allowed(request.headers.get("host"), request.headers.get("origin"), given):
             return Response("Open the address that styleganv studio printed, with its token.", 403)
-        if int(request.headers.get("content-length", MOST_BYTES + 1 if request.method == "POST" else 0)) > MOST_BYTES:
-            return Response("That is more than the studio takes.", 413)
+        most = MOST_UPLOADED if request.url.path.endswith("/clip") else MOST_BYTES
+        if int(request.headers.get("content-length", most + 1 if request.method == "POST" else 0)) > most:
+            return JSONResponse({"error": f"That is more than the {most / 2**20:g} MB that the studio takes."}, 413)
         response: Response = await call_next(request)
         response.headers["Content-Security-Policy"] = POLICY
         response.headers["X-Content-Type-Options"] = "nosniff"
@@ -86,15 +106,14 @@ def create_app(places: Sequence[Path | str], *, token: str | None = None, device
         return JSONResponse({"error": str(error)}, 400)
 
     @app.websocket("/frames")
-    async def frames(socket: WebSocket) -> None:
-        host, origin = socket.headers.get("host"), socket.headers.get("origin")
-        same = origin is not None and urlsplit(origin).netloc == host
-        if not (same and allowed(host, socket.cookies.get(COOKIE))):
-            await socket.close(1008)
+    async def frames(page: WebSocket) -> None:
+        host, origin = page.headers.get("host"), page.headers.get("origin")
+        if origin is None or not allowed(host, origin, page.cookies.get(COOKIE)):
+            await page.close(1008)
             return
-        await socket.accept()
+        await page.accept()
         with suppress(WebSocketDisconnect, RuntimeError, json.JSONDecodeError):
-            await serve(socket, stages, turns)
+            await serve(page, stages, turns)
 
     return app
 
@@ -121,9 +140,7 @@ def model_routes(stages: Sequence[Stage | Footage]) -> APIRouter:
     router = APIRouter()
 
     def stage_of(number: Any) -> Stage | Footage:
-        if not isinstance(number, int) or not 0 <= number < len(stages):
-            raise StyleganvError("There is no such model: load the page again.")
-        return stages[number]
+        return chosen(stages, number)
 
     @router.get("/models")
     async def models() -> JSONResponse:
@@ -160,23 +177,100 @@ def model_routes(stages: Sequence[Stage | Footage]) -> APIRouter:
         return JSONResponse({"command": stage_of(values.get("model")).command(scene, take)})
 
     @router.post("/export")
-    async def export(values: dict[str, Any]) -> Response:
+    async def export(values: dict[str, Any], request: Request) -> Response:
         stage, scene, take = stage_of(values.get("model")), Scene.of(values.get("scene", {})), Take.of(values)
+        gone = threading.Event()
 
         def video() -> bytes:
             with TemporaryDirectory() as folder:
                 path = Path(folder) / f"video.{take.format}"
-                stage.write(scene, take, path)
+                stage.write(scene, take, path, until=gone)
                 return path.read_bytes()
 
-        content = await asyncio.get_running_loop().run_in_executor(None, video)
-        return Response(content, media_type=MEDIA[take.format])
+        writing = asyncio.get_running_loop().run_in_executor(None, video)
+        try:
+            while not (await asyncio.wait([writing], timeout=0.5))[0]:
+                if await request.is_disconnected():
+                    gone.set()
+        finally:
+            gone.set()  # the studio ends
+        return Response(await writing, media_type=MEDIA[take.format])
 
     return router
 
 
-async def serve(socket: WebSocket, stages: Sequence[Stage | Footage], turns: Sequence[ThreadPoolExecutor]) -> None:
-    """Answer a page's questions one at a time; of several that wait, the last."""
+def job_routes(stages: Sequence[Stage | Footage], jobs: Jobs) -> APIRouter:
+    """Searches: beginning, following, stopping them, and what they found."""
+    router = APIRouter()
+
+    def stage_of(number: int) -> Stage:
+        stage = chosen(stages, number)
+        if not isinstance(stage, Stage):
+            raise StyleganvError("Real videos cannot be searched: choose a model.")
+        return stage
+
+    def job_of(number: int) -> Job:
+        if number not in jobs.all:
+            raise HTTPException(404)
+        return jobs.all[number]
+
+    def described(job: Job) -> dict[str, Any]:
+        told = {name: getattr(job, name) for name in ("number", "kind", "name", "state", "doing", "share", "left")}
+        return told | {"error": job.error, "model": stages.index(job.stage)}
+
+    @router.get("/jobs")
+    async def all_jobs() -> JSONResponse:
+        return JSONResponse([described(job) for job in jobs.all.values()])
+
+    @router.post("/models/{number}/text")
+    async def text(number: int, values: dict[str, Any]) -> JSONResponse:
+        scene, steps = Scene.of(values.get("scene", {})), int(values.get("steps", 100))
+        loop = asyncio.get_running_loop()
+        job = await loop.run_in_executor(
+            None, jobs.by_text, stage_of(number), scene, str(values.get("text", "")), steps
+        )
+        return JSONResponse(described(job))
+
+    @router.post("/models/{number}/clip")
+    async def clip(
+        number: int, request: Request, name: str, start: float = 0.0, seconds: float = 2.0, steps: int = 300
+    ) -> JSONResponse:
+        """The body is the file."""
+        stage, place = stage_of(number), jobs.upload(name)
+        try:
+            with open(place, "wb") as file:
+                async for part in request.stream():
+                    file.write(part)
+            job = jobs.in_clip(stage, place, name, start=start, seconds=seconds, steps=steps)
+        finally:
+            place.unlink(missing_ok=True)
+            place.parent.rmdir()
+        return JSONResponse(described(job))
+
+    @router.post("/jobs/{number}/{how}")
+    async def end(number: int, how: Literal["stop", "cancel"]) -> JSONResponse:
+        job = job_of(number)
+        await asyncio.get_running_loop().run_in_executor(None, partial(job.end, keep=how == "stop"))
+        return JSONResponse(described(job))
+
+    @router.get("/jobs/{number}/{name}")
+    async def found(number: int, name: Literal["latents.safetensors", "comparison.mp4"]) -> FileResponse:
+        path = job_of(number).folder / "found" / name
+        if job_of(number).state != "done":
+            raise HTTPException(404)
+        return FileResponse(path)
+
+    return router
+
+
+def chosen(stages: Sequence[Stage | Footage], number: Any) -> Stage | Footage:
+    if not isinstance(number, int) or not 0 <= number < len(stages):
+        raise StyleganvError("There is no such model: load the page again.")
+    return stages[number]
+
+
+async def serve(page: WebSocket, stages: Sequence[Stage | Footage], turns: Sequence[ThreadPoolExecutor]) -> None:
+    """Answer a page's questions one at a time: of several that wait the last, which cuts the answer before it short."""
     viewers: dict[int, Viewer] = {}
     latest: Any = None
     asked = asyncio.Event()
@@ -184,7 +278,7 @@ async def serve(socket: WebSocket, stages: Sequence[Stage | Footage], turns: Seq
     async def listen() -> None:
         nonlocal latest
         while True:
-            latest = json.loads(await socket.receive_text())
+            latest = json.loads(await page.receive_text())
             asked.set()
 
     async def answer() -> None:
@@ -197,13 +291,11 @@ async def serve(socket: WebSocket, stages: Sequence[Stage | Footage], turns: Seq
                 return  # no page asks so
             try:
                 number = int(question["model"])
-                if not 0 <= number < len(stages):
-                    raise StyleganvError("There is no such model: load the page again.")
-                viewer = viewers.setdefault(number, Viewer(stages[number]))
-                reply = await loop.run_in_executor(turns[number], answered, viewer, question)
+                viewer = viewers.setdefault(number, Viewer(chosen(stages, number)))
+                reply = await loop.run_in_executor(turns[number], answered, viewer, question, asked.is_set)
             except (StyleganvError, KeyError, TypeError, ValueError) as error:
                 reply = packed({"id": question.get("id"), "error": str(error)}, [])
-            await socket.send_bytes(reply)
+            await page.send_bytes(reply)
 
     tasks = [asyncio.create_task(listen()), asyncio.create_task(answer())]
     try:
@@ -215,12 +307,12 @@ async def serve(socket: WebSocket, stages: Sequence[Stage | Footage], turns: Seq
             task.cancel()
 
 
-def answered(viewer: Viewer, question: dict[str, Any]) -> bytes:
-    """The frames that a page asked for, as JPEG."""
+def answered(viewer: Viewer, question: dict[str, Any], overtaken: Callable[[], bool]) -> bytes:
+    """The frames that a page asked for, as JPEG; one at least, and no more once another question has overtaken it."""
     scene = Scene.of(question["scene"])
     start, fps = float(question["start"]), float(question["fps"])
     count = min(max(1, int(question["count"])), MOST_FRAMES)
-    shown = viewer.next(scene, start=start, fps=fps, count=count)
+    shown = viewer.next(scene, start=start, fps=fps, count=count, until=overtaken)
     pictures = [encode_frame(frame, JPEG_QUALITY) for frame in shown]
     return packed({"id": question["id"], "start": start, "fps": fps}, pictures)
 
@@ -256,6 +348,7 @@ def studio(
     port: int = 8000,
     token: str | None = None,
     open_page: bool = True,
+    clip: Path | str = DEFAULT_CLIP,
     device: str | None = None,
 ) -> None:
     """Serve until Ctrl-C.
@@ -266,28 +359,36 @@ def studio(
         port: 0 takes a free one.
         token: what a browser must bring; none is needed at a loopback address.
         open_page: in the person's browser.
+        clip: the CLIP that judges texts, as `load_clip` takes it.
+
+    Raises:
+        StyleganvError: if a model cannot be read or the port cannot be had.
     """
     if not is_loopback(host) and token is None:
         token = secrets.token_urlsafe(16)
-    app = create_app(places, token=token, device=device)
-    server = uvicorn.Server(uvicorn.Config(app, host=host, port=port, log_level="warning", ws_max_size=MOST_BYTES))
-
-    def announce() -> None:
-        while not server.started:
-            if server.should_exit:
-                return
-            threading.Event().wait(0.05)
-        bound = server.servers[0].sockets[0].getsockname()[1]
+    with _listening(host, port) as listener:  # before the models are read, which takes longer
+        app = create_app(places, token=token, clip=clip, device=device)
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", ws_max_size=MOST_BYTES))
         name = f"[{host}]" if ":" in host else host
-        address = f"http://{name}:{bound}/" + ("" if token is None else f"?token={token}")
-        print(f"Studio: {address}  (Ctrl-C ends it)", flush=True)
-        if open_page:
-            webbrowser.open(address)
+        address = f"http://{name}:{listener.getsockname()[1]}/" + ("" if token is None else f"?token={token}")
 
-    threading.Thread(target=announce, daemon=True).start()
+        def announce() -> None:
+            while not server.started:
+                if server.should_exit:
+                    return
+                threading.Event().wait(0.05)
+            print(f"Studio: {address}  (Ctrl-C ends it)", flush=True)
+            if open_page:
+                webbrowser.open(address)
+
+        threading.Thread(target=announce, daemon=True).start()
+        server.run(sockets=[listener])
+
+
+def _listening(host: str, port: int) -> socket.socket:
     try:
-        server.run()
-    except SystemExit as error:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except (OSError, OverflowError) as error:
         raise StyleganvError(
             f"Port {port} of {host} cannot be had: choose another --port, or 0 for a free one."
         ) from error

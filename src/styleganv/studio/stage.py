@@ -7,10 +7,10 @@ import math
 import shlex
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import count, islice
+from itertools import count, islice, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from styleganv import render
 from styleganv.data.dataset import VideoDataset
 from styleganv.editing.directions import Directions, find_directions
 from styleganv.editing.edits import mixed
-from styleganv.editing.latents import latents_of, play
+from styleganv.editing.latents import Latents, MotionLatents, latents_of, play, truncated
 from styleganv.errors import StyleganvError
 from styleganv.metrics.diagnose import training_data
 from styleganv.studio.scene import Scene, Take
@@ -36,17 +36,35 @@ CHUNK = 2
 FOLLOW_SECONDS = 2.0
 
 
+@dataclass(frozen=True)
+class Find:
+    """A video that a job found: by text, or in a clip.
+
+    Attributes:
+        name: for people.
+        file: that `lines` write, and that `styleganv edit --seed` takes.
+        lines: of the command line, which find it again.
+    """
+
+    name: str
+    latents: Latents
+    file: str
+    lines: tuple[str, ...]
+
+
 class Stage:
     """A loaded model, and what can be asked of it.
 
     Attributes:
         place: as the person named it.
         model: in bfloat16 where the machine is faster with it.
+        finds: by number, which scenes name them by.
     """
 
     def __init__(self, place: Path | str, *, device: str | None = None) -> None:
         self.place, self._device = str(place), device
         self.model = self._loaded()
+        self.finds: dict[int, Find] = {}
         self._finding = threading.Lock()
         self._looked = time.monotonic()
         self._written = self._changed()
@@ -134,8 +152,9 @@ class Stage:
         rows, columns = scene.grid
         if rows * columns == 1:
             return self._video(scene, start, fps)
+        motion = scene.motion_seed or 0
         cells = [
-            self._video(replace(scene, seed=scene.seed + j, motion_seed=scene.motion_seed + i), start, fps)
+            self._video(replace(scene, seed=scene.seed + j, motion_seed=motion + i), start, fps)
             for i in range(rows)
             for j in range(columns)
         ]
@@ -144,15 +163,32 @@ class Stage:
         )
 
     def _video(self, scene: Scene, start: float, fps: float) -> Iterator[Frame]:
-        model, motion = self.model, scene.motion_seed if self.model.motion_seeds else None
+        model, seconds = self.model, None
         if not isinstance(model, VideoGenerator):
-            seconds = None
             if model.max_frames is not None:
                 seconds = max(1, math.floor(model.max_frames - start * model.fps + 1e-6)) / model.fps
+            motion = scene.motion_seed if model.motion_seeds else None
             return model.stream(
                 seed=scene.seed, motion_seed=motion, start=start, seconds=seconds, psi=scene.psi, label=scene.label
             )
-        latents = latents_of(model, scene.seed, motion_seed=motion, psi=scene.psi, label=scene.label)
+        if model.max_frames is not None:
+            seconds = max(1, math.floor((model.max_frames / model.fps - start) * fps)) / fps
+        return play(model, self.latents(scene), start=start, seconds=seconds, fps=fps)
+
+    def latents(self, scene: Scene) -> Latents:
+        """Of a scene's video, with all its edits.
+
+        Raises:
+            StyleganvError: for what the model cannot show.
+        """
+        model, motion = self.editable_model(), scene.motion_seed if self.model.motion_seeds else None
+        if scene.found is None:
+            latents = latents_of(model, scene.seed, motion_seed=motion, psi=scene.psi, label=scene.label)
+        else:
+            latents = truncated(model, self._find(scene.found).latents, scene.psi)
+            if motion is not None:
+                kind = latents.motion.label if scene.label is None else model.class_index(0, scene.label)
+                latents = replace(latents, motion=MotionLatents(motion, label=kind))
         if scene.mix is not None:
             seed, first, last, amount = scene.mix
             other = latents_of(model, seed, psi=scene.psi, label=scene.label)
@@ -160,10 +196,18 @@ class Stage:
         for words, strength in scene.moved:
             found, name = self._direction(words)
             latents = found.moved(latents, name, strength)
-        seconds = None
-        if model.max_frames is not None:
-            seconds = max(1, math.floor((model.max_frames / model.fps - start) * fps)) / fps
-        return play(model, latents, start=start, seconds=seconds, fps=fps)
+        return latents
+
+    def editable_model(self) -> VideoGenerator:
+        """Raises StyleganvError if the model has no styles and motion codes that edits change."""
+        if not isinstance(self.model, VideoGenerator):
+            raise StyleganvError(f"{self.model.name} cannot be edited: choose a StyleGAN-V model.")
+        return self.model
+
+    def _find(self, number: int) -> Find:
+        if number not in self.finds:
+            raise StyleganvError("What was found is no longer there: load the page again.")
+        return self.finds[number]
 
     def command(self, scene: Scene, take: Take) -> str:
         """What a person types for the same video.
@@ -174,18 +218,34 @@ class Stage:
         # All digits of a far time: six would hide what is seen at 1,000,000.25 s.
         span = ["--start", f"{take.start:.12g}", "--seconds", f"{take.seconds:.12g}"]
         rows, columns = scene.grid
-        if rows * columns > 1 and (scene.mix or scene.moved or take.speed != 1):
-            raise StyleganvError("There is no command for a grid of edited videos: save it as a video instead.")
         if rows * columns > 1:
+            if scene.mix or scene.moved or take.speed != 1:
+                raise StyleganvError("There is no command for a grid of edited videos: save it as a video instead.")
             words = ["styleganv", "generate", self.place, "--out", "grid", "--format", "grid"]
-            words += ["--seeds", _span(scene.seed, columns), "--motion-seeds", _span(scene.motion_seed, rows)]
+            words += ["--seeds", _span(scene.seed, columns), "--motion-seeds", _span(scene.motion_seed or 0, rows)]
             return shlex.join([*words, *span, "--fps", f"{take.fps:g}", *self._shared(scene)])
         if not self.editable:
             words = ["styleganv", "generate", self.place, "--out", "videos", "--seeds", str(scene.seed)]
             if self.model.motion_seeds:
                 words += ["--motion-seeds", str(scene.motion_seed)]
             return shlex.join([*words, *span, "--format", take.format, *self._shared(scene)])
-        lines, directions = [], []
+        lines, video = self.edited(scene)
+        words = ["styleganv", "edit", self.place, "--out", f"video.{take.format}", *video]
+        words += [] if take.speed == 1 else ["--speed", f"{take.speed:g}"]
+        return "\n".join([*lines, shlex.join([*words, *span, "--fps", f"{take.fps:g}"])])
+
+    def edited(self, scene: Scene) -> tuple[list[str], list[str]]:
+        """The words after `styleganv edit MODEL` that say which video it is, and command lines to run before."""
+        lines: list[str] = []
+        words = ["--seed", str(scene.seed)]
+        if scene.found is not None:
+            find = self._find(scene.found)
+            lines, words = list(find.lines), ["--seed", find.file]
+        if self.model.motion_seeds and scene.motion_seed is not None:
+            words += ["--motion-seed", str(scene.motion_seed)]
+        if scene.mix is not None:
+            words += ["--mix", "{}:{}-{}@{:g}".format(*scene.mix)]
+        directions = []
         for moved, strength in scene.moved:
             found, name = self._direction(moved)
             file = f"{found.space}.safetensors"
@@ -193,28 +253,19 @@ class Stage:
             line = shlex.join(["styleganv", "directions", self.place, "--out", file, *asked])
             lines += [] if line in lines else [line]
             directions.append(f"{file}:{name}={strength:g}")
-        words = ["styleganv", "edit", self.place, "--out", f"video.{take.format}", "--seed", str(scene.seed)]
-        if self.model.motion_seeds:
-            words += ["--motion-seed", str(scene.motion_seed)]
-        if scene.mix is not None:
-            words += ["--mix", "{}:{}-{}@{:g}".format(*scene.mix)]
         if directions:
             words += ["--direction", ";".join(directions)]
-        if take.speed != 1:
-            words += ["--speed", f"{take.speed:g}"]
-        words += [*span, "--fps", f"{take.fps:g}", *self._shared(scene)]
-        return "\n".join([*lines, shlex.join(words)])
+        return lines, words + self._shared(scene)
 
     def _shared(self, scene: Scene) -> list[str]:
         words = [] if scene.psi == 1 else ["--psi", f"{scene.psi:g}"]
         words += [] if scene.label is None else ["--label", str(scene.label)]
         return words + ([] if self.model.precision == "float32" else ["--precision", self.model.precision])
 
-    def write(self, scene: Scene, take: Take, path: Path) -> None:
-        """The video as a file, as the person sees it."""
+    def write(self, scene: Scene, take: Take, path: Path, *, until: threading.Event) -> None:
+        """The video as a file, as the person sees it; cut short if somebody sets `until`."""
         rate = take.fps if self.model.any_rate else self.model.fps
-        frames = self.frames(scene, start=take.start, fps=rate / take.speed)
-        render.write_video(path, islice(frames, max(1, round(take.seconds * rate))), rate)
+        _write(self.frames(scene, start=take.start, fps=rate / take.speed), take, rate, path, until)
 
     def _direction(self, words: str) -> tuple[Directions, str]:
         """The directions of a space, and the name among them."""
@@ -268,9 +319,8 @@ class Footage:
     def command(self, scene: Scene, take: Take) -> str:
         raise StyleganvError("Real videos are not made by a command: they are in the data set.")
 
-    def write(self, scene: Scene, take: Take, path: Path) -> None:
-        frames = self.frames(scene, start=take.start, fps=take.fps / take.speed)
-        render.write_video(path, islice(frames, max(1, round(take.seconds * take.fps))), take.fps)
+    def write(self, scene: Scene, take: Take, path: Path, *, until: threading.Event) -> None:
+        _write(self.frames(scene, start=take.start, fps=take.fps / take.speed), take, take.fps, path, until)
 
 
 def stages_of(places: Sequence[Path | str], *, device: str | None = None) -> list[Stage | Footage]:
@@ -278,6 +328,11 @@ def stages_of(places: Sequence[Path | str], *, device: str | None = None) -> lis
     stages: list[Stage | Footage] = [Stage(place, device=device) for place in places]
     found = dict.fromkeys(filter(None, map(training_data, places)))
     return stages + [Footage(VideoDataset(path)) for path in found]
+
+
+def _write(frames: Iterator[Frame], take: Take, rate: float, path: Path, until: threading.Event) -> None:
+    taken = islice(frames, max(1, round(take.seconds * rate)))
+    render.write_video(path, takewhile(lambda _: not until.is_set(), taken), rate)
 
 
 def _span(first: int, count: int) -> str:
@@ -293,11 +348,18 @@ class Viewer:
         self._time = 0.0
         self._frames: Iterator[Frame] = iter(())
 
-    def next(self, scene: Scene, *, start: float, fps: float, count: int) -> list[Frame]:
-        """Up to `count` frames from `start` on; fewer at the end of a video that has one."""
+    def next(
+        self, scene: Scene, *, start: float, fps: float, count: int, until: Callable[[], bool] = lambda: False
+    ) -> list[Frame]:
+        """Up to `count` frames from `start` on; fewer at the end of a video that has one, or once `until` is true."""
         wanted = (scene, fps, self.stage.follow())
         if wanted != self._expected or abs(start - self._time) > 1e-6:
             self._frames = self.stage.frames(scene, start=start, fps=fps)
-        shown = list(islice(self._frames, count))
+        shown: list[Frame] = []
+        while len(shown) < count and not (shown and until()):
+            frame = next(self._frames, None)
+            if frame is None:
+                break
+            shown.append(frame)
         self._expected, self._time = wanted, start + len(shown) / fps
         return shown
