@@ -15,6 +15,7 @@ import tiny as models_of
 from numpy.typing import NDArray
 from PIL import Image
 from serving import CHROMIUM, DRIVER, MISSING, running
+from serving import browser as opened
 
 from styleganv import render
 from styleganv.data.dataset import VideoDataset
@@ -25,10 +26,10 @@ from styleganv.studio.scene import Scene
 from styleganv.studio.stage import Find, Stage
 from styleganv.training.loop import train
 
-webdriver = pytest.importorskip("selenium.webdriver")
-from selenium.webdriver.common.by import By  # noqa: E402
-from selenium.webdriver.common.keys import Keys  # noqa: E402
-from selenium.webdriver.support.ui import Select  # noqa: E402
+pytest.importorskip("selenium", reason="pip install styleganv[dev]")
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import Select
 
 pytestmark = pytest.mark.skipif(not (CHROMIUM and DRIVER) and "CI" not in os.environ, reason=MISSING)
 
@@ -59,14 +60,8 @@ def words(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 @pytest.fixture(scope="module")
 def browser(models: list[Path], words: list[str]) -> Iterator[Any]:
-    assert CHROMIUM and DRIVER, MISSING
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for flag in ("--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1280,1100"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     with running(models, *words) as address:
-        driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+        driver = opened("--window-size=1280,1100", loggingPrefs={"browser": "ALL", "performance": "ALL"})
         driver.address = address
         yield driver
         driver.quit()

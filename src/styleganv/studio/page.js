@@ -122,7 +122,7 @@ class Player {
     picture.close();
     this.drawn = epoch;
     this.shown += 1;
-    this.canvas.dataset.time = time;
+    Object.assign(this.canvas.dataset, { time, wish: epoch });
     if (this.after) this.after(this.canvas);
   }
 }
