@@ -19,7 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from styleganv.data.dataset import VideoDataset
 from styleganv.data.shapes import make_shapes
 from styleganv.models import Discriminator, Generator
-from styleganv.models.folded import FoldedSynthesis
+from styleganv.models.folded import FoldedSynthesis, StoredWeights
 from styleganv.ops import modulated_conv
 from styleganv.recipes import Settings
 from styleganv.training.feed import RealClips
@@ -94,7 +94,7 @@ def test_folding_spares_what_every_call_would_do_again() -> None:
     g = Generator(64, 64, **SMALL).eval()  # type: ignore[arg-type]
     styles, codes = torch.randn(g.synthesis.num_styles, 512), torch.randn(8, 512)
     with torch.no_grad():
-        folded = FoldedSynthesis(g.synthesis, styles)
+        folded = FoldedSynthesis(g.synthesis, styles, StoredWeights(g.synthesis))
         unfolded = written(lambda: g.synthesis(styles[None], codes[None]))
         assert written(lambda: folded(codes)) < 0.8 * unfolded
 

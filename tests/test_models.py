@@ -15,7 +15,7 @@ from torch import Tensor
 
 from styleganv.errors import StyleganvError
 from styleganv.models import Discriminator, Generator
-from styleganv.models.folded import FoldedSynthesis
+from styleganv.models.folded import FoldedSynthesis, StoredWeights
 from styleganv.models.layers import resolution_levels
 from styleganv.models.mapping import W_MEAN_DECAY
 from styleganv.noise import SeededNoise
@@ -324,7 +324,7 @@ def test_folded_synthesis_gives_the_frames_of_the_network(
     styles = randn(g.synthesis.num_styles, 8)  # another one for each layer
     codes = None if motion == "none" else randn(5, 8, seed=1)
     expected = synthesised(g, styles, codes, torch.float32)
-    folded = FoldedSynthesis(g.synthesis, styles, dtype=dtype)(codes)
+    folded = FoldedSynthesis(g.synthesis, styles, StoredWeights(g.synthesis, dtype))(codes)
     assert folded.dtype == torch.float32 and folded.shape == expected.shape
     if dtype == torch.float32:
         torch.testing.assert_close(folded, expected, rtol=0, atol=1e-5 * float(expected.abs().max()))
@@ -333,10 +333,24 @@ def test_folded_synthesis_gives_the_frames_of_the_network(
         assert 0 < (folded - expected).abs().mean() < 1.5 * error
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_stored_weights_keep_their_order_and_know_when_they_are_old(dtype: torch.dtype) -> None:
+    g = generator()
+    stored = StoredWeights(g.synthesis, dtype)
+    for block in g.synthesis.blocks:
+        for conv in block.convs():
+            weight, kernel = stored._of[conv][0], stored.kernel(conv, randn(1, 8))
+            assert kernel.stride() == weight.stride() and kernel.dtype == dtype
+    assert stored.fit(g.synthesis)
+    with torch.no_grad():
+        g.synthesis.blocks[0].conv1.weight.mul_(2)
+    assert not stored.fit(g.synthesis)
+
+
 def test_folded_synthesis_wants_one_style_a_layer() -> None:
     g = generator()
     with pytest.raises(ValueError, match="styles must be"):
-        FoldedSynthesis(g.synthesis, randn(3, 8))
+        FoldedSynthesis(g.synthesis, randn(3, 8), StoredWeights(g.synthesis))
 
 
 @pytest.mark.parametrize("size", [(32, 32), (24, 40)])

@@ -26,7 +26,7 @@ from styleganv import noise
 from styleganv.baselines import BASELINES, build
 from styleganv.errors import StyleganvError
 from styleganv.models import Generator
-from styleganv.models.folded import FoldedSynthesis
+from styleganv.models.folded import FoldedSynthesis, StoredWeights
 from styleganv.models.folder import STYLEGAN_V, load_generator, load_model
 from styleganv.models.motion import RecurrentMotion, SlotNoise, code_at_time
 from styleganv.video_model import MAX_FRAMES, TICKS, Frame, Precision, VideoModel, check_psi, levels
@@ -103,6 +103,7 @@ class VideoGenerator(VideoModel):
             part.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         # Videos of one content that are generated side by side (a grid) share their folded network.
         self._folded: WeakValueDictionary[bytes, FoldedSynthesis] = WeakValueDictionary()
+        self._stored: StoredWeights | None = None
         self._motion = deepcopy(generator.motion)
         if self._motion is None:
             self.name, self.still, self.motion_seeds = "StyleGAN2", True, False
@@ -173,10 +174,11 @@ class VideoGenerator(VideoModel):
         key = styles.cpu().contiguous().numpy().tobytes()
         folded = self._folded.get(key)
         if folded is None:
-            synthesis, styles = self.generator.synthesis, styles.to(self.device)
-            dtype = torch.bfloat16 if self.precision == "bfloat16" else torch.float32
+            synthesis = self.generator.synthesis
             with self._memory_suffices():
-                folded = FoldedSynthesis(synthesis, styles, dtype=dtype)
+                if self._stored is None or not self._stored.fit(synthesis):
+                    self._stored = StoredWeights(synthesis, getattr(torch, self.precision))
+                folded = FoldedSynthesis(synthesis, styles.to(self.device), self._stored)
             self._folded[key] = folded
         return folded
 

@@ -1,0 +1,151 @@
+"""How the studio feels, in real Chromium: pictures a second, how long a control takes to be seen, several viewers, and
+memory over minutes of play.
+
+    python benchmarks/studio.py                 three minutes
+    python benchmarks/studio.py --minutes 60    with an hour of play
+
+The networks are random: 64² of full size and 128² of a quarter of the channels, as their speed is that of trained ones.
+The table is printed and written to `benchmarks/results/`.
+"""
+
+import argparse
+import datetime
+import json
+import os
+import random
+import statistics
+import struct
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from tqdm import tqdm
+from websockets.sync.client import connect
+
+from styleganv.models import Generator
+from styleganv.models.folder import save_model
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "studio"))
+from serving import browser, serving
+
+RESULTS = Path(__file__).parent / "results"
+MODELS = {"64², full size": (64, 16384), "128², a quarter of the channels": (128, 4096)}
+#: A control, and a value of it for a number drawn anew, 0..1.
+CONTROLS: dict[str, tuple[str, Callable[[float], object]]] = {
+    "content seed": ("seed", lambda x: int(1e6 * x)),
+    "motion seed": ("motion-seed", lambda x: int(1e6 * x)),
+    "truncation": ("psi", lambda x: round(0.2 + 1.2 * x, 2)),
+    "time": ("time", lambda x: round(1e5 * x, 2)),
+}
+#: Sets a control and waits for the first picture that obeys it.
+CHANGE = """
+const [name, value, done] = arguments;
+const canvas = document.getElementById("screen"), input = document.getElementById(name);
+const before = Number(canvas.dataset.wish), started = performance.now();
+input.value = value;
+for (const kind of ["input", "change"]) input.dispatchEvent(new Event(kind, { bubbles: true }));
+requestAnimationFrame(function look() {
+  if (Number(canvas.dataset.wish) > before) done(performance.now() - started); else requestAnimationFrame(look);
+});
+"""
+CHANGES, SECONDS = 25, 10
+
+
+def watch(address: str, seconds: float, counts: list[float], viewer: int) -> None:
+    """One viewer as the page is one: asks for four frames at a time, and never for more than 25 a second."""
+    start, shown = time.monotonic(), 0
+    with connect(address.replace("http", "ws") + "frames", origin=address.rstrip("/")) as socket:
+        while (passed := time.monotonic() - start) < seconds:
+            if shown / 25 > passed + 0.35:
+                time.sleep(0.01)
+                continue
+            question = {"id": 1, "model": 0, "scene": {"seed": viewer}, "start": shown / 25, "fps": 25, "count": 4}
+            socket.send(json.dumps(question))
+            answer = socket.recv()
+            (length,) = struct.unpack("<I", answer[:4])
+            shown += len(json.loads(answer[4 : 4 + length])["sizes"])
+    counts[viewer] = shown / (time.monotonic() - start)
+
+
+def viewers(address: str, count: int) -> list[float]:
+    """Pictures a second of so many that watch different videos at a time."""
+    counts = [0.0] * count
+    threads = [threading.Thread(target=watch, args=(address, SECONDS, counts, i)) for i in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return counts
+
+
+def memory_mib(process: int) -> float:
+    status = Path(f"/proc/{process}/status").read_text()
+    return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS"))) / 1024
+
+
+def measured(name: str, side: int, channel_base: int, minutes: float) -> list[str]:
+    """Lines of the table."""
+    torch.manual_seed(0)
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder) / "model"
+        generator = Generator(side, side, channel_base=channel_base)
+        save_model(place, generator, data={"fps": 25.0, "class_names": []}, training={})
+        with serving([place]) as (process, address):
+            page: Any = browser("--window-size=1280,1000")
+            page.get(address)
+            time.sleep(5)
+            rates = []
+            for _ in range(SECONDS):
+                time.sleep(1)
+                rates.append(int(page.find_element("id", "shown").text.split()[0]))
+            rows.append(f"| {name} | pictures a second, 25 asked for | {statistics.mean(rates):.1f} |")
+            for control, (element, value) in CONTROLS.items():
+                taken = []
+                for _ in range(CHANGES):
+                    time.sleep(0.5)
+                    taken.append(page.execute_async_script(CHANGE, element, value(random.random())))
+                told = f"{statistics.median(taken):.0f} ms ({min(taken):.0f}–{max(taken):.0f})"
+                rows.append(f"| {name} | {control} to picture, median of {CHANGES} | {told} |")
+            history = [memory_mib(process.pid)]
+            for _ in tqdm(range(round(minutes * 60 / 10)), desc=f"playing {name}", unit="look"):
+                page.execute_script("document.getElementById('shuffle').click()")
+                time.sleep(10)
+                history.append(memory_mib(process.pid))
+            page.quit()
+            told = f"{history[0]:.0f} → {history[len(history) // 2]:.0f} → {history[-1]:.0f} MiB"
+            rows.append(f"| {name} | memory over {minutes:g} minutes, another video every 10 s | {told} |")
+            for count in (1, 2, 4):
+                found = viewers(address, count)
+                rows.append(
+                    f"| {name} | {count} viewers, pictures a second of each | {min(found):.1f}–{max(found):.1f} |"
+                )
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, default=1.0, help="of play while memory is watched, for each model")
+    options = parser.parse_args()
+    date = datetime.date.today().isoformat()
+    lines = [
+        f"# The studio, {date}",
+        "",
+        f"{os.cpu_count()} cores, PyTorch {torch.__version__}; server and browser share them.",
+        "",
+    ]
+    lines += ["| model | what | measured |", "|---|---|---|"]
+    for name, (side, base) in MODELS.items():
+        lines += measured(name, side, base, options.minutes)
+    text = "\n".join(lines) + "\n"
+    print(text)
+    (RESULTS / f"{date}-studio.md").write_text(text)
+
+
+if __name__ == "__main__":
+    main()
