@@ -29,7 +29,7 @@ from styleganv.models import Generator
 from styleganv.models.folded import FoldedSynthesis, StoredWeights
 from styleganv.models.folder import STYLEGAN_V, load_generator, load_model
 from styleganv.models.motion import RecurrentMotion, SlotNoise, code_at_time
-from styleganv.video_model import MAX_FRAMES, TICKS, Frame, Precision, VideoModel, check_psi, levels
+from styleganv.video_model import MAX_FRAMES, TICKS, Frame, Precision, VideoModel, check_psi, exactly, levels
 
 #: A style for each layer `[L, w_dim]`, or a function from seconds to them.
 Styles = Tensor | Callable[[float], Tensor]
@@ -233,9 +233,7 @@ class VideoGenerator(VideoModel):
     @torch.inference_mode()
     def _synthesize(self, synthesis: Callable[[Tensor | None], Tensor], codes: Tensor | None) -> Frame:
         """Codes `[CHUNK, v_dim]` on the CPU → uint8 `[CHUNK, H, W, 3]`; None gives an image model's one."""
-        # Algorithms chosen by speed, or that add in any order, would let a frame depend on the run.
-        exact = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
-        with exact, self._memory_suffices():
+        with exactly(), self._memory_suffices():
             frames = synthesis(None if codes is None else codes.to(self.device))
         return levels(frames)
 

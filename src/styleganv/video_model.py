@@ -11,6 +11,7 @@ import math
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from fractions import Fraction
 from itertools import count, islice
 from typing import Any, Literal
@@ -253,6 +254,11 @@ def levels(frames: Tensor) -> Frame:
     """Pictures `[N, 3, H, W]` in −1..1 on any device → uint8 `[N, H, W, 3]`."""
     rounded = (frames * 127.5 + 127.5).round().clamp(0, 255).to(torch.uint8)
     return rounded.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+
+
+def exactly() -> AbstractContextManager[None]:
+    """No algorithm chosen by speed, or that adds in any order: frames must not depend on the run."""
+    return torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
 
 
 def chosen_device(device: str | torch.device | None) -> torch.device:

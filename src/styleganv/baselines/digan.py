@@ -25,7 +25,7 @@ from styleganv import noise
 from styleganv.models.layers import Dense, channels_at, resolution_levels, run_block, working_dtype
 from styleganv.models.mapping import Mapping
 from styleganv.ops import UNIT_GAIN, leaky_relu, upsample2d
-from styleganv.video_model import Frame, VideoModel, levels
+from styleganv.video_model import Frame, VideoModel, exactly, levels
 
 BASE_RESOLUTION = 32
 NUM_WAVES = 128
@@ -258,6 +258,6 @@ class DiganVideos(VideoModel):
         times lose nothing in float32."""
         moments = [torch.tensor([[time]], dtype=torch.float64) for time in times]
         shifts = torch.cat([self._motion(code, moment).remainder(2 * math.pi).float() for moment in moments], dim=1)
-        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
+        with exactly():
             frames = self.generator.synthesis(kernels, shifts.to(self.device))[0]
         return levels(frames)

@@ -23,7 +23,7 @@ from styleganv import noise
 from styleganv.errors import StyleganvError
 from styleganv.models.layers import resolution_levels
 from styleganv.video_generator import CHUNK, MAX_RECURRENT_FRAMES
-from styleganv.video_model import Frame, VideoModel, levels
+from styleganv.video_model import Frame, VideoModel, exactly, levels
 
 WIDTH, MAX_WIDTH = 64, 512
 KERNEL = 4
@@ -206,9 +206,7 @@ class MocoganVideos(VideoModel):
     @torch.inference_mode()
     def _draw(self, x: Tensor) -> Frame:
         """`x [CHUNK, …]` on the CPU → uint8 `[CHUNK, H, W, 3]`."""
-        # Algorithms chosen by speed, or that add in any order, would let a frame depend on the run.
-        exact = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
         half = torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16")
-        with exact, half:
+        with exactly(), half:
             frames = self.generator.draw(x.to(self.device))
         return levels(frames)

@@ -10,7 +10,6 @@ K codes in the book, E width and L layers of the transformer. Clips are `[B, 3, 
 """
 
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,7 @@ from tqdm import tqdm
 
 from styleganv import noise
 from styleganv.errors import StyleganvError
-from styleganv.video_model import Frame, VideoModel, levels
+from styleganv.video_model import Frame, VideoModel, exactly, levels
 
 DOWN = 4  # frames, rows and columns that share a code
 RESIDUAL_BLOCKS, AXIAL_HEADS, GROUPS = 4, 2, 4
@@ -280,13 +279,8 @@ class VideoGptVideos(VideoModel):
         clip = self._decoded(self._written[seed, label])
         yield from (clip[round(time)] for time in times)
 
-    @contextmanager
-    def _exactly(self) -> Iterator[torch.dtype]:
-        """No algorithm chosen by speed; yields the dtype of what is kept between two codes."""
-        dtype = torch.bfloat16 if self.precision == "bfloat16" else torch.float32
-        exact = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
-        with exact, torch.autocast(self.device.type, torch.bfloat16, enabled=dtype == torch.bfloat16):
-            yield dtype
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16")
 
     @torch.inference_mode()
     def _write(self, seeds: Sequence[int], labels: Sequence[int | None]) -> Tensor:
@@ -296,8 +290,8 @@ class VideoGptVideos(VideoModel):
         uniform = uniform.to(self.device)
         label = torch.tensor([label or 0 for label in labels], device=self.device)
         codes: list[Tensor] = []
-        with self._exactly() as dtype:
-            steps = self.net.transformer.write(label, dtype)
+        with exactly(), self._autocast():
+            steps = self.net.transformer.write(label, getattr(torch, self.precision))
             logits = next(steps)
             for i in tqdm(range(count), desc="writing codes", unit="code", delay=2, leave=False):
                 codes.append(drawn(logits, uniform[i]))
@@ -308,6 +302,6 @@ class VideoGptVideos(VideoModel):
     @torch.inference_mode()
     def _decoded(self, codes: Tensor) -> Frame:
         """Codes `[N]` → `[T, H, W, 3]`."""
-        with self._exactly():
+        with exactly(), self._autocast():
             clip = self.net.vqvae.decode(codes[None], self.net.shape)[0]
         return levels(2 * clip.float().transpose(0, 1))

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from styleganv.errors import StyleganvError
 from styleganv.files import written_whole
+from styleganv.video_model import exactly
 
 #: What each detector's weights file is called in the field; the offline detectors have none.
 WEIGHT_FILES = {
@@ -64,7 +65,7 @@ class Detector:
         Raises:
             StyleganvError: if they are not finite.
         """
-        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
+        with exactly():
             features = self.run(clips.to(self.device)).float().cpu()
         if not features.isfinite().all():
             raise StyleganvError(f"{self.name} gives numbers that are not finite: try another --device.")
