@@ -339,7 +339,7 @@ def test_stored_weights_keep_their_order_and_know_when_they_are_old(dtype: torch
     stored = StoredWeights(g.synthesis, dtype)
     for block in g.synthesis.blocks:
         for conv in block.convs():
-            weight, kernel = stored._of[conv][0], stored.kernel(conv, randn(1, 8))
+            weight, kernel = stored._of[conv][0], stored.convolution(conv, randn(1, 8)).kernel
             assert kernel.stride() == weight.stride() and kernel.dtype == dtype
     assert stored.fit(g.synthesis)
     with torch.no_grad():

@@ -1,6 +1,9 @@
 """Synthesis of one video with its style folded into plain convolutions: for generating, where every frame has the
 same w, so that modulation and demodulation are done once a video instead of once a frame.
 
+On a processor, layers of few pixels are left as they are: scaling their activations is less than scaling their weights,
+which are most of a network's, so that another content is soon seen.
+
 Shapes: T frames, L style layers, C channels, O output and I input channels, H height, W width.
 """
 
@@ -15,6 +18,8 @@ from styleganv.ops import UNIT_GAIN, convolve, demodulation, in_phases, leaky_re
 
 #: Numbers of a product that stay in a processor's cache.
 CACHED = 2**17
+#: As many as go through the network together, about; for the choice of what is folded.
+FRAMES = 8
 
 
 @dataclass(frozen=True)
@@ -26,22 +31,44 @@ class _Plain:
     up: bool = False
 
     def __call__(self, x: Tensor) -> Tensor:
-        return convolve(x, self.kernel, self.bias, self.up)
+        return convolve(x.to(self.kernel.dtype), self.kernel, self.bias, self.up)
+
+
+@dataclass(frozen=True)
+class _Scaled:
+    """A convolution whose activations, in and out in float32, are scaled by w before and after; all `[C, 1, 1]`."""
+
+    kernel: Tensor
+    before: Tensor
+    after: Tensor
+    bias: Tensor
+    up: bool
+
+    def __call__(self, x: Tensor) -> Tensor:
+        x = convolve((x * self.before).to(self.kernel.dtype), self.kernel, None, self.up)
+        return torch.addcmul(self.bias, x.float(), self.after)
 
 
 class StoredWeights:
-    """What all contents of a network share: its weights in the order of the folded convolutions, and the sums of
-    squares for demodulation. Folding is then one product a layer."""
+    """What all contents of a network share: its weights in the order of the convolutions, and the sums of squares for
+    demodulation. Folding is then one product a layer."""
 
     @torch.no_grad()
     def __init__(self, synthesis: Synthesis, dtype: torch.dtype = torch.float32) -> None:
         """`dtype` of the convolutions, float32 or bfloat16."""
         self.dtype = dtype
         self._versions = self._versions_of(synthesis)
-        convs: list[ModulatedConv] = [
-            conv for block in synthesis.blocks for conv in cast(SynthesisBlock, block).convs()
-        ]
-        self._of = {conv: (self._in_order(conv), squared(conv.weight)) for conv in convs}
+        self._of: dict[ModulatedConv, tuple[Tensor, Tensor, bool]] = {}
+        pixels = synthesis.constant[0].numel()
+        for block in synthesis.blocks:
+            for conv in cast(SynthesisBlock, block).convs():
+                folds = (
+                    conv.weight.device.type != "cpu"
+                    or FRAMES * pixels * sum(conv.weight.shape[:2]) > conv.weight.numel()
+                )
+                weight = self._in_order(conv)
+                self._of[conv] = weight if folds else weight.to(dtype), squared(conv.weight), folds
+            pixels *= 4
 
     def fit(self, synthesis: Synthesis) -> bool:
         """Whether the network's weights are still those that were stored."""
@@ -52,11 +79,18 @@ class StoredWeights:
         return [(weight.data_ptr(), weight._version) for weight in synthesis.parameters()]
 
     @torch.no_grad()
-    def kernel(self, conv: ModulatedConv, w: Tensor) -> Tensor:
-        """Modulated by `w [1, w_dim]` and demodulated: `[O, I, 3, 3]`, or `[4·O, I, 2, 2]` of phases."""
-        weight, squares = self._of[conv]
-        style = conv.affine(w)
-        scale = (demodulation(conv.weight, style, squares) * UNIT_GAIN).T * style
+    def convolution(self, conv: ModulatedConv, w: Tensor) -> _Plain | _Scaled:
+        """Modulated by `w [1, w_dim]` and demodulated."""
+        weight, squares, folds = self._of[conv]
+        style, bias = conv.affine(w), conv.bias * UNIT_GAIN
+        demodulated = demodulation(conv.weight, style, squares) * UNIT_GAIN
+        if folds:
+            return _Plain(self._product(weight, demodulated.T * style), bias.to(self.dtype), conv.up)
+        before, after, shift = (each.reshape(-1, 1, 1) for each in (style, demodulated, bias))
+        return _Scaled(weight, before, after, shift, conv.up)
+
+    def _product(self, weight: Tensor, scale: Tensor) -> Tensor:
+        """Of weights in order and a `scale [O, I]`, in the dtype of the convolutions."""
         if len(weight) > len(scale):
             scale = scale.repeat(4, 1)  # the same for each phase
         scale = scale[:, :, None, None]
@@ -93,14 +127,14 @@ class FoldedSynthesis:
     @torch.no_grad()
     def __init__(self, synthesis: Synthesis, styles: Tensor, stored: StoredWeights) -> None:
         """`styles [L, w_dim]`, one for each layer; `stored` of this network."""
-        self.stored, self.dtype = stored, stored.dtype
+        self.dtype = stored.dtype
         self.input = synthesis.input
-        self.layers: list[tuple[list[_Plain], _Plain]] = []
+        self.layers: list[tuple[list[_Plain | _Scaled], _Plain]] = []
         for block, style in synthesis.styled_blocks(styles[None]):
             *convs, rgb = style.unbind(dim=1)
             self.layers.append(
                 (
-                    [self._conv(conv, w) for conv, w in zip(block.convs(), convs, strict=True)],
+                    [stored.convolution(conv, w) for conv, w in zip(block.convs(), convs, strict=True)],
                     self._rgb(block.to_rgb, rgb),
                 )
             )
@@ -108,7 +142,7 @@ class FoldedSynthesis:
     @torch.no_grad()
     def __call__(self, codes: Tensor | None) -> Tensor:
         """`codes [T, v_dim]` → frames `[T, 3, H, W]` float32, roughly in −1..1; None (a model of images): T = 1."""
-        x = self.input(codes, 1).to(dtype=self.dtype, memory_format=torch.channels_last)
+        x = self.input(codes, 1).contiguous(memory_format=torch.channels_last)
         image = None
         for convs, to_rgb in self.layers:
             for conv in convs:
@@ -117,9 +151,6 @@ class FoldedSynthesis:
             image = colours if image is None else upsample2d(image) + colours
         assert image is not None
         return image
-
-    def _conv(self, conv: ModulatedConv, w: Tensor) -> _Plain:
-        return _Plain(self.stored.kernel(conv, w), (conv.bias * UNIT_GAIN).to(self.dtype), conv.up)
 
     def _rgb(self, to_rgb: ToRGB, w: Tensor) -> _Plain:
         kernel = to_rgb.weight * (to_rgb.affine(w)[0] * to_rgb.style_gain)[:, None, None]

@@ -353,6 +353,7 @@ class Viewer:
     ) -> list[Frame]:
         """Up to `count` frames from `start` on; fewer at the end of a video that has one, or once `until` is true."""
         wanted = (scene, fps, self.stage.follow())
+        before = self._frames  # held until the first new frame is there: what the two share is not made again
         if wanted != self._expected or abs(start - self._time) > 1e-6:
             self._frames = self.stage.frames(scene, start=start, fps=fps)
         shown: list[Frame] = []
@@ -361,5 +362,6 @@ class Viewer:
             if frame is None:
                 break
             shown.append(frame)
+        del before
         self._expected, self._time = wanted, start + len(shown) / fps
         return shown
