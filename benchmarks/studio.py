@@ -96,6 +96,7 @@ def measured(name: str, side: int, channel_base: int, minutes: float) -> list[st
         place = Path(folder) / "model"
         generator = Generator(side, side, channel_base=channel_base)
         save_model(place, generator, data={"fps": 25.0, "class_names": []}, training={})
+        os.sync()  # else it is written back while the first numbers are taken
         with serving([place]) as (process, address):
             page: Any = browser("--window-size=1280,1000")
             page.get(address)

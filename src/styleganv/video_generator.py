@@ -85,9 +85,11 @@ class VideoGenerator(VideoModel):
         generator: the network. The rest as for every `VideoModel`.
         chunk: frames that go through the network together. As their number may round differently, frames are the
             same bit for bit only if it is.
+        lead: the same of the first of them, where somebody waits for a picture.
     """
 
     chunk = CHUNK
+    lead: int | None = None
 
     def __init__(self, generator: Generator, **arguments: Any) -> None:
         """Moves the generator's mapping and synthesis to the device; its motion network is copied and stays on
@@ -204,8 +206,10 @@ class VideoGenerator(VideoModel):
             picture = self._synthesize(synthesis, None)[0]
             yield from (picture.copy() for _ in times)
             return
-        while chunk := list(islice(times, self.chunk)):
-            padded = chunk + chunk[-1:] * (self.chunk - len(chunk))
+        size = self.lead or self.chunk
+        while chunk := list(islice(times, size)):
+            padded = chunk + chunk[-1:] * (size - len(chunk))
+            size = self.chunk
             codes = None
             if code_at is not None:
                 moments = padded if clock is None else [self._tick(clock(time / self.fps)) for time in padded]

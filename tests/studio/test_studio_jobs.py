@@ -163,7 +163,12 @@ def test_a_search_is_stopped_and_the_best_is_kept(jobs: Jobs, stage: Stage, vide
 
 
 def test_what_cannot_be_searched(jobs: Jobs, stage: Stage, video: Path, tmp_path: Path) -> None:
-    for text, steps, told in (("  ", 1, "0 letters"), ("x" * 201, 1, "201 letters"), ("red", 0, "cannot take 0 steps")):
+    for text, steps, told in (
+        ("  ", 1, "0 letters"),
+        ("x" * 201, 1, "201 letters"),
+        ("red", 0, "cannot take 0 steps"),
+        ("red", "x", "take x steps"),
+    ):
         with pytest.raises(StyleganvError, match=told):
             jobs.by_text(stage, Scene(), text, steps)
     with pytest.raises(StyleganvError, match="instead of a grid"):

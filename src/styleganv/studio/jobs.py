@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import Literal
+from typing import Any, Literal
 
 from styleganv.data.sources import VIDEO_SUFFIXES, known_suffixes
 from styleganv.editing.clip_model import DEFAULT_CLIP
@@ -89,7 +89,7 @@ class Job:
                 latents = open_latents(self.stage.editable_model(), self.folder / "found")
                 self.stage.finds[self.number] = Find(self.name, latents, file, lines)
                 self.state = "done"
-            except StyleganvError as error:
+            except (StyleganvError, OSError) as error:
                 self.state, self.error = "failed", str(error)
 
     def _as_known(self, said: str) -> str:
@@ -132,7 +132,7 @@ class Jobs:
         self._folder = Path(mkdtemp(prefix="styleganv-studio-"))
         self._beginning = threading.Lock()
 
-    def by_text(self, stage: Stage, scene: Scene, text: str, steps: int) -> Job:
+    def by_text(self, stage: Stage, scene: Scene, text: str, steps: Any) -> Job:
         """Change a scene's content to what a text says.
 
         Raises:
@@ -202,8 +202,8 @@ class Jobs:
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
-def _steps(steps: int) -> int:
-    if not 1 <= steps <= MOST_STEPS:
+def _steps(steps: Any) -> int:
+    if not isinstance(steps, int) or not 1 <= steps <= MOST_STEPS:
         raise StyleganvError(f"A search cannot take {steps} steps: choose 1 to {MOST_STEPS}.")
     return steps
 

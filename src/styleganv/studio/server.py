@@ -224,12 +224,9 @@ def job_routes(stages: Sequence[Stage | Footage], jobs: Jobs) -> APIRouter:
 
     @router.post("/models/{number}/text")
     async def text(number: int, values: dict[str, Any]) -> JSONResponse:
-        scene, steps = Scene.of(values.get("scene", {})), int(values.get("steps", 100))
-        loop = asyncio.get_running_loop()
-        job = await loop.run_in_executor(
-            None, jobs.by_text, stage_of(number), scene, str(values.get("text", "")), steps
-        )
-        return JSONResponse(described(job))
+        scene, wanted = Scene.of(values.get("scene", {})), str(values.get("text", ""))
+        begin = partial(jobs.by_text, stage_of(number), scene, wanted, values.get("steps", 100))
+        return JSONResponse(described(await asyncio.get_running_loop().run_in_executor(None, begin)))
 
     @router.post("/models/{number}/clip")
     async def clip(

@@ -30,8 +30,8 @@ from styleganv.video_model import Frame, VideoModel, chosen_device, working_prec
 
 #: Directions of content and of motion that get a slider, and the samples they are found in.
 SLIDERS, SAMPLES = 6, 1000
-#: Frames that go through the network together: few, so that a slider is soon seen to move.
-CHUNK = 2
+#: Frames that go through the network together, at first and then: few, so that a slider is soon seen to move.
+LEAD, CHUNK = 1, 2
 #: Between two looks at whether a run has new weights.
 FOLLOW_SECONDS = 2.0
 
@@ -73,7 +73,7 @@ class Stage:
         half = working_precision("auto", chosen_device(self._device)) == torch.bfloat16
         model = load(self.place, device=self._device, precision="bfloat16" if half else "float32")
         if isinstance(model, VideoGenerator):
-            model.chunk = CHUNK
+            model.lead, model.chunk = LEAD, CHUNK
         return model
 
     @property
