@@ -224,8 +224,9 @@ class VideoGenerator(VideoModel):
     def _tick(self, seconds: float) -> float:
         """Seconds of the motion in frames of the data, a whole number of ticks."""
         time = round(seconds * self.fps * TICKS) / TICKS
-        if not 0 <= time <= MAX_FRAMES:
-            raise StyleganvError(f"Motion cannot be at {seconds:g} seconds: choose 0 to {MAX_FRAMES / self.fps:.3g}.")
+        last = MAX_FRAMES if self.max_frames is None else self.max_frames
+        if not 0 <= time <= last:
+            raise StyleganvError(f"Motion cannot be at {seconds:g} seconds: choose 0 to {last / self.fps:.3g}.")
         return time
 
     def _unfolded(self, styles: Tensor, codes: Tensor | None) -> Tensor:

@@ -31,6 +31,12 @@ def test_mixing_all_layers_is_the_other_content_and_none_the_first(plain: VideoG
     assert not torch.equal(a.styles[-1], b.styles[-1])  # and the original was not written to
 
 
+def test_a_clock_ends_where_recurrent_motion_does(lstm: VideoGenerator) -> None:
+    latents = latents_of(lstm, 1)
+    with pytest.raises(StyleganvError, match="Motion cannot be at 900 seconds: choose 0 to 800"):
+        frames_of(lstm, latents, clock=remapped([(0, 900)]))
+
+
 @pytest.mark.parametrize("layer", [-1, 6])
 def test_there_are_only_so_many_layers(layer: int, plain: VideoGenerator) -> None:
     latents = latents_of(plain, 1)
