@@ -162,6 +162,8 @@ def test_a_second_content_is_mixed_in(page: Page, stage: Stage) -> None:
     page.shows(frame(stage, mix=(4, 2, 5, 1.0)))
     page.set("mix-amount", 0.5)
     page.shows(frame(stage, mix=(4, 2, 5, 0.5)))
+    page.press("mix-all")
+    page.shows(frame(stage, mix=(4, 0, stage.described()["layers"] - 1, 0.5)))
     page.press("mix")
     page.shows(frame(stage))
 

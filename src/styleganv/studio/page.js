@@ -272,6 +272,12 @@ on("psi", "input", () => {
 });
 on("class", "change", () => { wish.scene.label = $("class").value === "" ? null : Number($("class").value); changed(); });
 for (const id of ["mix", "mix-amount", "mix-seed", "mix-first", "mix-last"]) on(id, "input", mix);
+on("mix-all", "click", () => {
+  $("mix-first").value = 0;
+  $("mix-last").value = $("mix-last").max;
+  $("mix").checked = true;
+  mix();
+});
 on("shuffle-mix", "click", () => { $("mix-seed").value = anySeed(); $("mix").checked = true; mix(); });
 function grid() {
   for (const id of ["rows", "columns"]) tell($(id), $(id).value);

@@ -165,7 +165,8 @@ def _number(values: Sequence[float | None]) -> str:
     digits = max(0, 2 - math.floor(math.log10(abs(mean)))) if mean else 0
     text = f"{mean:,.{min(digits, 4)}f}"
     if len(known) > 1:
-        text += f" ± {statistics.stdev(known) / math.sqrt(len(known)):.2g}"
+        error = statistics.stdev(known) / math.sqrt(len(known))
+        text += f" ± {error:,.0f}" if error >= 100 else f" ± {error:.2g}"
     return text
 
 
