@@ -9,7 +9,7 @@ demo: .venv/ready
 	$(BIN)/styleganv demo --out runs/demo
 
 test: .venv/dev
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --dist loadfile
 
 # Formatting, lint and types; the import directions are a test of their own (tests/test_imports.py).
 check: .venv/dev

@@ -148,7 +148,7 @@ def test_a_search_is_cancelled_and_nothing_stays(jobs: Jobs, stage: Stage, video
     job.end(keep=False)
     assert job.state == "cancelled" and job.process.poll() is not None and not job.folder.exists()
     assert job.number not in stage.finds
-    assert ended(jobs.by_text(stage, Scene(), "red", 1)).state == "done"
+    assert ended(begun(jobs, stage, video, steps=1)).state == "done"  # the next one can begin
 
 
 def test_a_search_is_stopped_and_the_best_is_kept(jobs: Jobs, stage: Stage, video: Path) -> None:
