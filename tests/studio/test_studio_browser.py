@@ -14,7 +14,7 @@ import pytest
 import tiny as models_of
 from numpy.typing import NDArray
 from PIL import Image
-from serving import CHROMIUM, DRIVER, MISSING, running
+from serving import CHROMIUM, DRIVER, MISSING, running, serving
 from serving import browser as opened
 
 from styleganv import render
@@ -292,6 +292,8 @@ def test_a_clip_is_found_kept_early_and_changed_by_text(
     page.set("clip-seconds", 1)
     Select(page.get("steps")).select_by_visible_text("thoroughly")
     page.set("seed", 3)
+    page.set("psi", 0.6)
+    page.press("mix")
     page.press("in-clip")
     card = page.card(1)
     page.until(lambda: card("stop").is_displayed(), 120)
@@ -304,6 +306,7 @@ def test_a_clip_is_found_kept_early_and_changed_by_text(
     # It is shown by itself, with its motion; from here on it is a content like any other.
     page.until(lambda: Select(page.get("found")).first_selected_option.text == "the clip my clip.mp4")
     assert page.get("own-motion").is_selected() and not page.get("grid-group").is_displayed()
+    assert not page.get("mix").is_selected()
     stage, file = Stage(models[0]), tmp_path / "latents.safetensors"
     file.write_bytes(page.fetched("api/jobs/1/latents.safetensors"))
     latents = open_latents(stage.editable_model(), file)
@@ -333,6 +336,24 @@ def test_a_clip_is_found_kept_early_and_changed_by_text(
         page.until(lambda: page.card(2)("cancel").is_displayed())
         page.card(2)("cancel").click()
         page.until(lambda: not page.get("job-2").is_displayed())
+
+
+def test_what_goes_wrong_is_said(browser: Any, models: list[Path], tmp_path: Path) -> None:
+    (tmp_path / "broken.mp4").write_bytes(b"no video" * 100)
+    with serving(models[:1]) as (process, address):
+        browser.get(address)
+        page = Page(browser)
+        page.until(lambda: page.shown() is not None)
+        page.get("clip").send_keys(str(tmp_path / "broken.mp4"))
+        page.press("in-clip")
+        page.until(lambda: "broken.mp4 cannot be read as a video" in page.get("jobs").text, 60)
+        assert page.browser.find_elements(By.CSS_SELECTOR, "#job-1 .job-told.error")
+        page.set("time", 1e9)  # beyond what a model can tell apart
+        page.until(lambda: "error" in page.get("message").get_attribute("class"))
+        page.set("time", 0)
+        page.until(lambda: not page.get("message").text)
+        process.terminate()
+        page.until(lambda: "The studio cannot be reached" in page.get("message").text)
 
 
 def test_every_control_has_a_name_and_nothing_comes_from_outside(page: Page) -> None:

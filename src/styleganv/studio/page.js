@@ -1,6 +1,6 @@
 // The page's side of the studio: what the person wants to see (`wish`), and players that fetch and show it.
 // A player asks for a few frames at a time, one question after the other, ahead of its clock; when the wish changes it
-// forgets what it has. A browser or a model that is too slow skips frames, and nothing queues up anywhere.
+// forgets what it has and asks at once, which overtakes a question that is open. A browser or a model that is too slow skips frames, and nothing queues up anywhere.
 
 const $ = (id) => document.getElementById(id);
 const AHEAD = 0.35; // seconds of pictures that a player tries to have ready
@@ -233,6 +233,17 @@ function motion(seed) {
   changed();
 }
 
+// What was found is shown as it was found: the edits that led to it are in it.
+function asItIs() {
+  const values = { psi: 1, rows: 1, columns: 1, class: "" };
+  const sliders = [...$("directions").querySelectorAll("input")].map((slider) => [slider.id, 0]);
+  $("mix").checked = false;
+  for (const [id, value] of [...Object.entries(values), ...sliders, ["mix", "on"]]) {
+    $(id).value = value;
+    for (const kind of ["input", "change"]) $(id).dispatchEvent(new Event(kind));
+  }
+}
+
 // As the content: what a search found (its number), or the seed's (null)
 function choose(found) {
   if (found !== wish.scene.found) {
@@ -242,10 +253,7 @@ function choose(found) {
     $("own-motion").checked = found !== null;
     wish.scene.motionSeed = found === null ? whole($("motion-seed")) : null;
     $("grid-group").hidden = found !== null;
-    if (found !== null) {
-      for (const id of ["rows", "columns"]) $(id).value = 1;
-      grid();
-    }
+    if (found !== null) asItIs();
   }
   changed();
 }
@@ -319,10 +327,18 @@ on("find-directions", "click", async () => {
   button.disabled = true;
   button.textContent = "Looking …";
   const number = wish.model;
-  const found = await (await fetch(`api/models/${number}/directions`)).json();
+  let found = [];
+  try {
+    const answer = await fetch(`api/models/${number}/directions`);
+    found = await answer.json();
+    if (!answer.ok) throw new Error(found.error ?? `The studio answered ${answer.status}.`);
+  } catch (error) {
+    say(error.message, true);
+    found = [];
+  }
   button.disabled = false;
   button.textContent = "Find directions";
-  if (number !== wish.model) return;
+  if (number !== wish.model || !found.length) return;
   button.hidden = true;
   $("directions").replaceChildren(...found.map((name) => {
     const [row, input, output] = ["label", "input", "output"].map((tag) => document.createElement(tag));

@@ -1,6 +1,6 @@
 """The studio's server: one page, what it needs to know, and frames over a WebSocket.
 
-The page asks for every few frames when it is about to need them, and each viewer has at most one such question open:
+The page asks for every few frames when it is about to need them, and only the newest question of a viewer is answered:
 so nothing queues up for a slow browser, and viewers of one model take turns. Nothing that a browser sends is ever
 a path.
 """
