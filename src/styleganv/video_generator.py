@@ -173,15 +173,15 @@ class VideoGenerator(VideoModel):
 
     @torch.inference_mode()
     def _folded_for(self, styles: Tensor) -> Callable[[Tensor | None], Tensor]:
-        key = styles.cpu().contiguous().numpy().tobytes()
-        folded = self._folded.get(key)
-        if folded is None:
-            synthesis = self.generator.synthesis
-            with self._memory_suffices():
-                if self._stored is None or not self._stored.fit(synthesis):
-                    self._stored = StoredWeights(synthesis, getattr(torch, self.precision))
-                folded = FoldedSynthesis(synthesis, styles.to(self.device), self._stored)
-            self._folded[key] = folded
+        synthesis = self.generator.synthesis
+        with self._memory_suffices():
+            if self._stored is None or not self._stored.fit(synthesis):
+                self._stored = StoredWeights(synthesis, getattr(torch, self.precision))
+                self._folded.clear()
+            key = styles.cpu().contiguous().numpy().tobytes()
+            folded = self._folded.get(key)
+            if folded is None:
+                folded = self._folded[key] = FoldedSynthesis(synthesis, styles.to(self.device), self._stored)
         return folded
 
     def _code_at(

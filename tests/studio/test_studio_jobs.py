@@ -83,7 +83,7 @@ def ended(job: Job) -> Job:
 
 
 def begun(jobs: Jobs, stage: Stage, video: Path, *, seconds: float = 0.5, steps: int) -> Job:
-    upload = jobs.upload(video.name)
+    upload = jobs.upload(stage, video.name, start=0.2, seconds=seconds, steps=steps)
     upload.write_bytes(video.read_bytes())
     return jobs.in_clip(stage, upload, video.name, start=0.2, seconds=seconds, steps=steps)
 
@@ -156,7 +156,8 @@ def test_a_search_is_stopped_and_the_best_is_kept(jobs: Jobs, stage: Stage, vide
     until(lambda: job.share >= 0.01 and job.doing == "projecting")
     assert os.getpriority(os.PRIO_PROCESS, job.process.pid) == os.getpriority(os.PRIO_PROCESS, 0) + 10
     job.end(keep=True)
-    assert ended(job).state == "done"
+    job.end(keep=True)  # a second press
+    assert ended(job).state == "done" and not list(job.folder.glob("clip.*"))
     assert json.loads((job.folder / "found" / "report.json").read_text())["interrupted"]
     job.end(keep=False)  # it has ended
     assert job.state == "done" and job.folder.exists()
@@ -166,6 +167,7 @@ def test_what_cannot_be_searched(jobs: Jobs, stage: Stage, video: Path, tmp_path
     for text, steps, told in (
         ("  ", 1, "0 letters"),
         ("x" * 201, 1, "201 letters"),
+        ("a\0b", 1, "in one line"),
         ("red", 0, "cannot take 0 steps"),
         ("red", "x", "take x steps"),
     ):
@@ -177,14 +179,15 @@ def test_what_cannot_be_searched(jobs: Jobs, stage: Stage, video: Path, tmp_path
         with pytest.raises(StyleganvError, match=told):
             begun(jobs, stage, video, seconds=seconds, steps=steps)
     with pytest.raises(StyleganvError, match=r"notes.txt is no video this program knows: give one of avi"):
-        jobs.upload("notes.txt")
-    assert jobs.upload("../../x.MP4").name == "clip.mp4"
+        jobs.upload(stage, "notes.txt", start=0, seconds=1, steps=1)
+    assert jobs.upload(stage, "../../x.MP4", start=0, seconds=1, steps=1).name == "clip.mp4"
     broken = tmp_path / "broken.mp4"
     broken.write_bytes(b"no video" * 100)
     job = ended(begun(jobs, stage, broken, steps=1))
     assert job.state == "failed" and job.error == "broken.mp4 cannot be read as a video: replace or remove it."
     other = Stage(tiny.save(tmp_path / "still", motion="none"))
-    assert "makes images" in ended(begun(jobs, other, video, steps=1)).error
+    with pytest.raises(StyleganvError, match="makes images"):
+        begun(jobs, other, video, steps=1)
     nowhere = Jobs(clip=tmp_path / "none")
     assert "There is no CLIP at" in ended(nowhere.by_text(stage, Scene(), "red", 1)).error
     nowhere.close()

@@ -2,12 +2,14 @@
 
 import json
 import shlex
+import socket
 import struct
 import subprocess
 import sys
 import threading
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from dataclasses import replace
 from itertools import islice
@@ -17,7 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tiny
-from serving import running
+from serving import running, serving
 
 from styleganv.cli import main
 from styleganv.data.dataset import VideoDataset, decode_frame
@@ -196,6 +198,7 @@ def test_a_token_opens_it_and_nothing_else_does(model: Path) -> None:
         assert get(address)[0] == get(address, "?token=wrong")[0] == get(address, "api/models")[0] == 403
         assert get(address, "?token=secret")[0] == 200
         assert get(address, "api/models", Cookie="styleganv-token=secret")[0] == 200
+        assert get(address, "?token=secret", Cookie="styleganv-token=of-before")[0] == 200
         place = address.replace("http", "ws") + "frames"
         with pytest.raises(websockets.InvalidStatus):
             connect(place, origin=address.rstrip("/"))
@@ -329,6 +332,39 @@ def test_a_video_is_saved(address: str, tmp_path: Path) -> None:
     assert status == 400 and "choose up to 60 seconds" in json.loads(content)["error"]
     assert post(address, "api/export", wanted | {"format": "../x"})[0] == 400
     assert post(address, "api/export", b"x" * 100_000)[0] == 413
+
+
+def test_a_video_that_nobody_waits_for_is_not_made(model: Path) -> None:
+    wanted = {
+        "model": 0,
+        "scene": {"grid": [4, 6]},
+        "start": 0,
+        "seconds": 60,
+        "rate": 120,
+        "speed": 1,
+        "format": "mp4",
+    }
+    body = json.dumps(wanted).encode()
+    with serving([model]) as (process, address):
+        place = urllib.parse.urlsplit(address)
+        head = f"POST /api/export HTTP/1.1\r\nHost: {place.netloc}\r\nContent-Type: application/json\r\n"
+
+        def busy() -> int:
+            """Hundredths of a second of work in one second."""
+            counts = []
+            for _ in range(2):
+                fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+                counts.append(int(fields[11]) + int(fields[12]))
+                time.sleep(1)
+            return counts[1] - counts[0]
+
+        with socket.create_connection((place.hostname, place.port)) as page:
+            page.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+            time.sleep(1)
+            assert busy() > 30
+        deadline = time.monotonic() + 15  # of more than a minute that it would take
+        while busy() > 10:
+            assert time.monotonic() < deadline
 
 
 def test_it_ends_at_once_when_told(model: Path) -> None:

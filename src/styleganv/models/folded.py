@@ -120,8 +120,7 @@ def channels_last(kernel: Tensor) -> Tensor:
 class FoldedSynthesis:
     """`Synthesis` for a single style: motion codes of a video's frames → frames.
 
-    Agrees with `Synthesis.forward` up to rounding. The kernels are copies: later training of the network does not
-    reach them.
+    Agrees with `Synthesis.forward` up to rounding, as long as the network is not trained on.
     """
 
     @torch.no_grad()

@@ -52,7 +52,7 @@ class Job:
         self.number, self.kind, self.name, self.stage, self.folder = number, kind, name, stage, folder
         self.state: Literal["running", "done", "failed", "cancelled"] = "running"
         self.doing, self.share, self.left, self.error = "starting", 0.0, "", ""
-        self._settling = threading.Lock()
+        self._stopping, self._settling = False, threading.Lock()
 
     def start(self, words: Sequence[str], file: str, lines: Sequence[str]) -> None:
         """Run `styleganv` with these words; `file` and `lines` are of the `Find`."""
@@ -75,7 +75,7 @@ class Job:
         assert self.process.stderr is not None
         said = ""
         for line in self.process.stderr:  # a progress bar's carriage return ends a line, too
-            if bar := progress(line):
+            if (bar := progress(line)) and not self._stopping:
                 self.doing, self.share, self.left = bar
             elif line.strip():
                 said = line.strip()
@@ -89,8 +89,10 @@ class Job:
                 latents = open_latents(self.stage.editable_model(), self.folder / "found")
                 self.stage.finds[self.number] = Find(self.name, latents, file, lines)
                 self.state = "done"
-            except (StyleganvError, OSError) as error:
+            except Exception as error:  # else it would be running for ever
                 self.state, self.error = "failed", str(error)
+        for upload in self.folder.glob("clip.*"):
+            upload.unlink()
 
     def _as_known(self, said: str) -> str:
         """An error without the program's name, and with the file's name as the person knows it."""
@@ -104,7 +106,9 @@ class Job:
             if self.state != "running":
                 return
             if keep:
-                self.process.send_signal(signal.SIGINT)
+                if not self._stopping:  # a second signal would end it while it writes
+                    self._stopping, self.doing, self.share, self.left = True, "keeping the best so far", 1.0, ""
+                    self.process.send_signal(signal.SIGINT)
                 return
             self.state = "cancelled"
             self.process.terminate()
@@ -139,8 +143,8 @@ class Jobs:
             StyleganvError: for a text, a scene or steps that cannot be, or if another job is running.
         """
         text = text.strip().lstrip("-")  # which would begin an option
-        if not 0 < len(text) <= LONGEST_TEXT:
-            raise StyleganvError(f"The text has {len(text)} letters: say it in 1 to {LONGEST_TEXT}.")
+        if not (0 < len(text) <= LONGEST_TEXT and text.isprintable()):
+            raise StyleganvError(f"The text has {len(text)} letters: say it in 1 to {LONGEST_TEXT}, in one line.")
         if scene.grid != (1, 1):
             raise StyleganvError("A text changes one video: show one instead of a grid.")
         (lines, video), latents = stage.edited(scene), stage.latents(scene)
@@ -167,10 +171,8 @@ class Jobs:
         Raises:
             StyleganvError: for a time, steps or a model that cannot be, or if another job is running.
         """
-        if not (0 <= start < 1e6 and 0 < seconds <= LONGEST_CLIP):
-            raise StyleganvError(f"A clip of {seconds:g} s cannot be searched: choose up to {LONGEST_CLIP:g} s.")
-        stage.editable_model()
-        searched = ["--start", f"{start:g}", "--seconds", f"{seconds:g}", "--steps", str(_steps(steps))]
+        self._check_clip(stage, start, seconds, steps)
+        searched = ["--start", f"{start:.12g}", "--seconds", f"{seconds:.12g}", "--steps", str(steps)]
         with self._beginning:
             job = self._next("clip", name, stage)
             source = upload.rename(job.folder / upload.name)
@@ -180,8 +182,7 @@ class Jobs:
             return self._started(job, words, file, [line])
 
     def _next(self, kind: Literal["text", "clip"], name: str, stage: Stage) -> Job:
-        if any(job.state == "running" for job in self.all.values()):
-            raise StyleganvError("Another search is running: wait for it, or cancel it.")
+        self._check_free()
         number = len(self.all) + 1
         job = Job(number, kind, name, stage, self._folder / str(number))
         job.folder.mkdir(exist_ok=True)
@@ -192,12 +193,26 @@ class Jobs:
         self.all[job.number] = job
         return job
 
-    def upload(self, name: str) -> Path:
-        """Where to write an uploaded file. Raises StyleganvError unless its name is a video's."""
-        return Path(mkdtemp(prefix="upload-", dir=self._folder)) / f"clip{video_suffix(name)}"
+    def upload(self, stage: Stage, name: str, *, start: float, seconds: float, steps: int) -> Path:
+        """Where to write an uploaded file. Raises StyleganvError where `in_clip` would."""
+        suffix = video_suffix(name)
+        self._check_clip(stage, start, seconds, steps)
+        self._check_free()
+        return Path(mkdtemp(prefix="upload-", dir=self._folder)) / f"clip{suffix}"
+
+    def _check_clip(self, stage: Stage, start: float, seconds: float, steps: int) -> None:
+        if not (0 <= start < 1e6 and 0 < seconds <= LONGEST_CLIP):
+            raise StyleganvError(f"A clip of {seconds:g} s cannot be searched: choose up to {LONGEST_CLIP:g} s.")
+        if stage.editable_model().still:
+            raise StyleganvError("This model makes images and knows no motion: choose a model of videos.")
+        _steps(steps)
+
+    def _check_free(self) -> None:
+        if any(job.state == "running" for job in list(self.all.values())):
+            raise StyleganvError("Another search is running: wait for it, or cancel it.")
 
     def close(self) -> None:
-        for job in self.all.values():
+        for job in list(self.all.values()):
             job.end(keep=False)
         shutil.rmtree(self._folder, ignore_errors=True)
 

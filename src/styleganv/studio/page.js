@@ -32,7 +32,7 @@ class Player {
     socket.onmessage = (event) => this.receive(event.data);
     socket.onclose = () => {
       this.socket = null;
-      say("The studio cannot be reached. Is it still running? Trying again …", true);
+      say("The studio cannot be reached. Is it still running? Trying again …", true, true);
       setTimeout(() => this.connect(), 1000);
     };
   }
@@ -70,7 +70,9 @@ class Player {
     this.asked = { id: this.epoch, at: performance.now() };
     this.open = true;
     this.next = start;
-    this.socket.send(JSON.stringify({ id: this.epoch, model: number, scene: wish.scene, start, fps, count }));
+    // What was found in one model is not in another.
+    const scene = number === wish.model ? wish.scene : { ...wish.scene, found: null, motionSeed: wish.scene.motionSeed ?? 0 };
+    this.socket.send(JSON.stringify({ id: this.epoch, model: number, scene, start, fps, count }));
   }
 
   async receive(data) {
@@ -88,10 +90,10 @@ class Player {
     this.latency = 0.8 * this.latency + 0.2 * (performance.now() - this.asked.at) / 1000;
     if (about.error) {
       this.failed = true;
-      say(about.error, true);
+      say(about.error, true, true);
       return;
     }
-    say("");
+    say("", false, true);
     this.still = true;
     this.next = about.start + about.sizes.length / about.fps;
     let at = 4 + length;
@@ -132,8 +134,11 @@ const main = new Player($("screen"), () => wish.model);
 const beside = new Player($("beside-screen"), () => wish.beside);
 const players = [main, beside];
 
-function say(text, error = false) {
-  if ($("message").textContent === text) return;
+// What went wrong with frames is taken back by the next ones; all else stays until something else is said.
+let passing = true;
+function say(text, error = false, passes = false) {
+  if (!text && passes && !passing) return;
+  passing = passes;
   $("message").textContent = text;
   $("message").classList.toggle("error", error);
 }
@@ -426,6 +431,7 @@ on("in-clip", "click", () => {
 async function look() {
   try { jobs = await (await fetch("api/jobs")).json(); } catch { return; /* the players say that the studio is gone */ }
   jobs.forEach(tellJob);
+  for (const card of [...$("jobs").children]) if (!jobs.some((job) => card.id === `job-${job.number}`)) card.remove();
   offerFound();
   for (const job of jobs) {
     if (job.state === "running" || !mine.delete(job.number)) continue;
@@ -440,6 +446,7 @@ async function look() {
 
 function show(job) {
   choose(job.number);
+  asItIs();
   if (job.kind === "clip") jump(0);
 }
 
@@ -456,9 +463,9 @@ function tellJob(job) {
     };
     for (const [name, action] of Object.entries(actions)) card.querySelector(`[data-do=${name}]`).addEventListener("click", action);
     Object.assign(card.querySelector("[data-do=keep]"), { href: `api/jobs/${job.number}/latents.safetensors`, download: `found-${job.number}.safetensors` });
-    card.querySelector(".job-name").textContent = foundName(job);
     $("jobs").prepend(card);
   }
+  card.querySelector(".job-name").textContent = foundName(job);
   card.hidden = job.model !== wish.model || job.state === "cancelled";
   const done = { running: `${job.doing}${job.left && `, ${job.left} left`}`, failed: job.error, done: "found", cancelled: "" };
   const told = card.querySelector(".job-told");
@@ -506,7 +513,7 @@ on("export", "click", async () => {
   try {
     const link = document.createElement("a");
     link.href = URL.createObjectURL(await (await post("api/export")).blob());
-    link.download = `seed${wish.scene.seed}.${$("export-format").value}`;
+    link.download = `${wish.scene.found === null ? `seed${wish.scene.seed}` : `found${wish.scene.found}`}.${$("export-format").value}`;
     link.click();
     URL.revokeObjectURL(link.href);
   } catch (error) { say(error.message, true); }
@@ -571,6 +578,7 @@ function open() {
   $("training-group").hidden = !model.training;
   training();
   for (const id of ["mix-group", "directions-group", "search-group"]) $(id).hidden = !model.layers;
+  $("clip-group").hidden = model.still;
   $("rate").disabled = $("speed").disabled = !model.anyRate;
   $("directions").replaceChildren();
   $("find-directions").hidden = false;

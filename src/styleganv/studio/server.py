@@ -42,6 +42,8 @@ JPEG_QUALITY = 95
 MOST_FRAMES = 32
 #: Of a request, and of an uploaded video.
 MOST_BYTES, MOST_UPLOADED = 2**16, 2**28
+#: Seconds that the end of the studio waits for open requests.
+SHUTDOWN = 3
 COOKIE = "styleganv-token"
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; media-src 'self'; "
@@ -72,6 +74,7 @@ def create_app(
             turn.shutdown(cancel_futures=True)
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    app.state.jobs = jobs
     app.include_router(page_routes())
     app.include_router(model_routes(stages), prefix="/api")
     app.include_router(job_routes(stages, jobs), prefix="/api")
@@ -87,7 +90,7 @@ def create_app(
 
     @app.middleware("http")
     async def guard(request: Request, call_next: Any) -> Response:
-        given = request.cookies.get(COOKIE) or request.query_params.get("token")
+        given = request.query_params.get("token") or request.cookies.get(COOKIE)  # which may be of a studio before
         if not allowed(request.headers.get("host"), request.headers.get("origin"), given):
             return Response("Open the address that styleganv studio printed, with its token.", 403)
         most = MOST_UPLOADED if request.url.path.endswith("/clip") else MOST_BYTES
@@ -188,12 +191,13 @@ def model_routes(stages: Sequence[Stage | Footage]) -> APIRouter:
                 return path.read_bytes()
 
         writing = asyncio.get_running_loop().run_in_executor(None, video)
+        # The body has been read, so that all that can still come is that the page has gone.
+        leaving: asyncio.Future[Any] = asyncio.ensure_future(request.receive())
         try:
-            while not (await asyncio.wait([writing], timeout=0.5))[0]:
-                if await request.is_disconnected():
-                    gone.set()
-        finally:
-            gone.set()  # the studio ends
+            await asyncio.wait([writing, leaving], return_when=asyncio.FIRST_COMPLETED)
+        finally:  # also when the studio ends
+            gone.set()
+            leaving.cancel()
         return Response(await writing, media_type=MEDIA[take.format])
 
     return router
@@ -220,7 +224,7 @@ def job_routes(stages: Sequence[Stage | Footage], jobs: Jobs) -> APIRouter:
 
     @router.get("/jobs")
     async def all_jobs() -> JSONResponse:
-        return JSONResponse([described(job) for job in jobs.all.values()])
+        return JSONResponse([described(job) for job in list(jobs.all.values())])
 
     @router.post("/models/{number}/text")
     async def text(number: int, values: dict[str, Any]) -> JSONResponse:
@@ -233,12 +237,17 @@ def job_routes(stages: Sequence[Stage | Footage], jobs: Jobs) -> APIRouter:
         number: int, request: Request, name: str, start: float = 0.0, seconds: float = 2.0, steps: int = 300
     ) -> JSONResponse:
         """The body is the file."""
-        stage, place = stage_of(number), jobs.upload(name)
+        stage = stage_of(number)
+        wanted: dict[str, Any] = {"start": start, "seconds": seconds, "steps": steps}
+        place, size = jobs.upload(stage, name, **wanted), 0
         try:
             with open(place, "wb") as file:
                 async for part in request.stream():
+                    size += len(part)
+                    if size > MOST_UPLOADED:
+                        raise HTTPException(413)
                     file.write(part)
-            job = jobs.in_clip(stage, place, name, start=start, seconds=seconds, steps=steps)
+            job = jobs.in_clip(stage, place, name, **wanted)
         finally:
             place.unlink(missing_ok=True)
             place.parent.rmdir()
@@ -365,7 +374,8 @@ def studio(
         token = secrets.token_urlsafe(16)
     with _listening(host, port) as listener:  # before the models are read, which takes longer
         app = create_app(places, token=token, clip=clip, device=device)
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", ws_max_size=MOST_BYTES))
+        config = uvicorn.Config(app, log_level="warning", ws_max_size=MOST_BYTES, timeout_graceful_shutdown=SHUTDOWN)
+        server = uvicorn.Server(config)
         name = f"[{host}]" if ":" in host else host
         address = f"http://{name}:{listener.getsockname()[1]}/" + ("" if token is None else f"?token={token}")
 
@@ -379,7 +389,10 @@ def studio(
                 webbrowser.open(address)
 
         threading.Thread(target=announce, daemon=True).start()
-        server.run(sockets=[listener])
+        try:
+            server.run(sockets=[listener])
+        finally:  # a second Ctrl-C leaves out what the application does at its end
+            app.state.jobs.close()
 
 
 def _listening(host: str, port: int) -> socket.socket:

@@ -355,6 +355,7 @@ class Viewer:
         wanted = (scene, fps, self.stage.follow())
         before = self._frames  # held until the first new frame is there: what the two share is not made again
         if wanted != self._expected or abs(start - self._time) > 1e-6:
+            self._expected = None  # unless there are frames
             self._frames = self.stage.frames(scene, start=start, fps=fps)
         shown: list[Frame] = []
         while len(shown) < count and not (shown and until()):
