@@ -326,3 +326,17 @@ def test_a_clock_slows_stops_and_turns_motion(videos: VideoGenerator) -> None:
     np.testing.assert_array_equal(back, plain[25:0:-1])
     with pytest.raises(StyleganvError, match="Motion cannot be at -"):
         list(videos.render(content, 0, clock=lambda t: -t, seconds=1.0))
+
+
+def test_weights_that_change_are_seen_beside_a_video_that_still_plays(tmp_path: Path) -> None:
+    video = load(save(tmp_path / "model"), device="cpu")
+    assert isinstance(video, VideoGenerator)
+    playing = video.stream(seed=0)
+    before = next(playing)
+    with torch.no_grad():
+        for weight in video.generator.synthesis.parameters():
+            weight.mul_(1.5)
+    changed = video.sample(seed=0, seconds=0.2)
+    fresh = VideoGenerator(video.generator, fps=video.fps, device="cpu")
+    np.testing.assert_array_equal(changed, fresh.sample(seed=0, seconds=0.2))
+    assert (changed[0] != before).any()

@@ -313,6 +313,9 @@ def test_a_clip_is_found_kept_early_and_changed_by_text(
     stage.finds[1] = Find("", latents, "", ())
     page.set("time", 0.4)
     page.shows(frame(stage, 0.4, found=1, motion_seed=None))
+    Select(page.get("beside")).select_by_index(2)  # which has not found it
+    page.shows(frame(Stage(models[1]), 0.4, seed=3), "beside-screen")
+    Select(page.get("beside")).select_by_index(0)
     page.set("motion-seed", 4)
     page.shows(frame(stage, 0.4, found=1, motion_seed=4))
     assert not page.get("own-motion").is_selected()
@@ -348,6 +351,10 @@ def test_what_goes_wrong_is_said(browser: Any, models: list[Path], tmp_path: Pat
         page.press("in-clip")
         page.until(lambda: "broken.mp4 cannot be read as a video" in page.get("jobs").text, 60)
         assert page.browser.find_elements(By.CSS_SELECTOR, "#job-1 .job-told.error")
+        page.press("by-text")
+        page.until(lambda: "The text has 0 letters" in page.get("message").text)
+        time.sleep(1)  # while pictures come
+        assert "The text has 0 letters" in page.get("message").text
         page.set("time", 1e9)  # beyond what a model can tell apart
         page.until(lambda: "error" in page.get("message").get_attribute("class"))
         page.set("time", 0)

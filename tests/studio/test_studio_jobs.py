@@ -3,7 +3,6 @@
 import json
 import os
 import shlex
-import threading
 import time
 import urllib.error
 import urllib.request
@@ -94,7 +93,7 @@ def read(path: Path) -> NDArray[np.float64]:
 
 
 def saved(stage: Stage, scene: Scene) -> NDArray[np.float64]:
-    stage.write(scene, TAKE, Path("saved.webp"), until=threading.Event())
+    stage.write(scene, TAKE, Path("saved.webp"))
     return read(Path("saved.webp"))
 
 

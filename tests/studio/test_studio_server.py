@@ -115,7 +115,7 @@ def test_the_command_makes_the_video_that_is_seen(
     take = Take(start=2, seconds=0.4, fps=20, speed=0.5, format="webp")
     for line in stage.command(scene, take).splitlines():
         main(shlex.split(line)[1:])
-    stage.write(scene, take, tmp_path / "seen.webp", until=threading.Event())
+    stage.write(scene, take, tmp_path / "seen.webp")
     from PIL import Image
 
     with Image.open("video.webp") as one, Image.open("seen.webp") as two:

@@ -225,7 +225,7 @@ def _steps(steps: Any) -> int:
 
 def video_suffix(name: str) -> str:
     """One of those known: nothing else of a name that a browser sends comes near a path. Raises StyleganvError."""
-    suffix = next((each for each in VIDEO_SUFFIXES if name.lower().endswith(each)), None)
-    if suffix is None:
+    suffix = Path(name).suffix.lower()
+    if suffix not in VIDEO_SUFFIXES:
         raise StyleganvError(f"{name} is no video this program knows: give one of {known_suffixes()}.")
     return suffix

@@ -1,6 +1,7 @@
 // The page's side of the studio: what the person wants to see (`wish`), and players that fetch and show it.
 // A player asks for a few frames at a time, one question after the other, ahead of its clock; when the wish changes it
-// forgets what it has and asks at once, which overtakes a question that is open. A browser or a model that is too slow skips frames, and nothing queues up anywhere.
+// forgets what it has and asks at once, which overtakes a question that is open. A browser or a model that is too slow
+// skips frames, and nothing queues up anywhere.
 
 const $ = (id) => document.getElementById(id);
 const AHEAD = 0.35; // seconds of pictures that a player tries to have ready
@@ -240,13 +241,13 @@ function motion(seed) {
 
 // What was found is shown as it was found: the edits that led to it are in it.
 function asItIs() {
-  const values = { psi: 1, rows: 1, columns: 1, class: "" };
   const sliders = [...$("directions").querySelectorAll("input")].map((slider) => [slider.id, 0]);
-  $("mix").checked = false;
-  for (const [id, value] of [...Object.entries(values), ...sliders, ["mix", "on"]]) {
+  for (const [id, value] of [["psi", 1], ["rows", 1], ["columns", 1], ["class", ""], ...sliders]) {
     $(id).value = value;
     for (const kind of ["input", "change"]) $(id).dispatchEvent(new Event(kind));
   }
+  $("mix").checked = false;
+  mix();
 }
 
 // As the content: what a search found (its number), or the seed's (null)
@@ -258,8 +259,8 @@ function choose(found) {
     $("own-motion").checked = found !== null;
     wish.scene.motionSeed = found === null ? whole($("motion-seed")) : null;
     $("grid-group").hidden = found !== null;
-    if (found !== null) asItIs();
   }
+  if (found !== null) asItIs();
   changed();
 }
 
@@ -446,7 +447,6 @@ async function look() {
 
 function show(job) {
   choose(job.number);
-  asItIs();
   if (job.kind === "clip") jump(0);
 }
 

@@ -69,7 +69,7 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
-        jobs.close()
+        jobs.close()  # here for SIGTERM, which uvicorn raises again after this; see `studio`
         for turn in turns:
             turn.shutdown(cancel_futures=True)
 
@@ -142,8 +142,7 @@ def model_routes(stages: Sequence[Stage | Footage]) -> APIRouter:
     """What the page asks of models, but for frames."""
     router = APIRouter()
 
-    def stage_of(number: Any) -> Stage | Footage:
-        return chosen(stages, number)
+    stage_of = partial(chosen, stages)
 
     @router.get("/models")
     async def models() -> JSONResponse:
@@ -187,7 +186,7 @@ def model_routes(stages: Sequence[Stage | Footage]) -> APIRouter:
         def video() -> bytes:
             with TemporaryDirectory() as folder:
                 path = Path(folder) / f"video.{take.format}"
-                stage.write(scene, take, path, until=gone)
+                stage.write(scene, take, path, until=gone.is_set)
                 return path.read_bytes()
 
         writing = asyncio.get_running_loop().run_in_executor(None, video)

@@ -262,8 +262,8 @@ class Stage:
         words += [] if scene.label is None else ["--label", str(scene.label)]
         return words + ([] if self.model.precision == "float32" else ["--precision", self.model.precision])
 
-    def write(self, scene: Scene, take: Take, path: Path, *, until: threading.Event) -> None:
-        """The video as a file, as the person sees it; cut short if somebody sets `until`."""
+    def write(self, scene: Scene, take: Take, path: Path, *, until: Callable[[], bool] = lambda: False) -> None:
+        """The video as a file, as the person sees it; cut short once `until` is true."""
         rate = take.fps if self.model.any_rate else self.model.fps
         _write(self.frames(scene, start=take.start, fps=rate / take.speed), take, rate, path, until)
 
@@ -319,7 +319,7 @@ class Footage:
     def command(self, scene: Scene, take: Take) -> str:
         raise StyleganvError("Real videos are not made by a command: they are in the data set.")
 
-    def write(self, scene: Scene, take: Take, path: Path, *, until: threading.Event) -> None:
+    def write(self, scene: Scene, take: Take, path: Path, *, until: Callable[[], bool] = lambda: False) -> None:
         _write(self.frames(scene, start=take.start, fps=take.fps / take.speed), take, take.fps, path, until)
 
 
@@ -330,9 +330,9 @@ def stages_of(places: Sequence[Path | str], *, device: str | None = None) -> lis
     return stages + [Footage(VideoDataset(path)) for path in found]
 
 
-def _write(frames: Iterator[Frame], take: Take, rate: float, path: Path, until: threading.Event) -> None:
+def _write(frames: Iterator[Frame], take: Take, rate: float, path: Path, until: Callable[[], bool]) -> None:
     taken = islice(frames, max(1, round(take.seconds * rate)))
-    render.write_video(path, takewhile(lambda _: not until.is_set(), taken), rate)
+    render.write_video(path, takewhile(lambda _: not until(), taken), rate)
 
 
 def _span(first: int, count: int) -> str:
