@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+import signal
 import time
 import urllib.error
 import urllib.request
@@ -151,7 +152,9 @@ def test_a_search_is_cancelled_and_nothing_stays(jobs: Jobs, stage: Stage, video
 
 
 def test_a_search_is_stopped_and_the_best_is_kept(jobs: Jobs, stage: Stage, video: Path) -> None:
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as of a studio behind nohup, which children inherit
     job = begun(jobs, stage, video, steps=2000)
+    signal.signal(signal.SIGINT, handler)
     until(lambda: job.share >= 0.01 and job.doing == "projecting")
     assert os.getpriority(os.PRIO_PROCESS, job.process.pid) == os.getpriority(os.PRIO_PROCESS, 0) + 10
     job.end(keep=True)

@@ -32,6 +32,8 @@ LONGEST_TEXT = 200
 LONGEST_CLIP, MOST_STEPS = 10.0, 2000  # seconds; of a search
 #: Seconds of the video that compares what a text changed.
 COMPARED = 2.0
+#: `styleganv`, which Ctrl-C's signal reaches even if the studio was started where it is ignored (`nohup … &`).
+RUN = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); import styleganv.cli as c; c.main()"
 #: Added to the nice value of its process.
 GIVES_WAY = 10
 
@@ -57,7 +59,7 @@ class Job:
     def start(self, words: Sequence[str], file: str, lines: Sequence[str]) -> None:
         """Run `styleganv` with these words; `file` and `lines` are of the `Find`."""
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "styleganv.cli", *words],
+            [sys.executable, "-c", RUN, *words],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
