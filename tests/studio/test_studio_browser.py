@@ -356,7 +356,7 @@ def test_what_goes_wrong_is_said(browser: Any, models: list[Path], tmp_path: Pat
         time.sleep(1)  # while pictures come
         assert "The text has 0 letters" in page.get("message").text
         page.set("time", 1e9)  # beyond what a model can tell apart
-        page.until(lambda: "error" in page.get("message").get_attribute("class"))
+        page.until(lambda: "cannot start at" in page.get("message").text)
         page.set("time", 0)
         page.until(lambda: not page.get("message").text)
         process.terminate()
