@@ -69,13 +69,17 @@ def processes() -> Iterator[torch.device]:
             dist.destroy_process_group()
 
 
-def mean(x: Tensor) -> Tensor:
-    """The mean of `x` over the processes."""
+def total(x: Tensor) -> Tensor:
+    """The sum of `x` over the processes."""
     if world_size() > 1:
         x = x.clone()
         dist.all_reduce(x)
-        x /= world_size()
     return x
+
+
+def mean(x: Tensor) -> Tensor:
+    """The mean of `x` over the processes."""
+    return total(x) / world_size()
 
 
 def average_gradients(parameters: Iterable[nn.Parameter]) -> Tensor:

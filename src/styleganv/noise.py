@@ -4,7 +4,8 @@ Philox counts: key (seed, stream) and block number give the numbers directly, so
 slot 0 costs. The generator's raw bits are fixed by its definition; Box–Muller makes them normal in float64.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 
 import numpy as np
@@ -38,10 +39,24 @@ def uniform_integer(seed: int, stream: int, below: int) -> int:
     return int(np.random.Philox(key=_key(seed, stream)).random_raw() % below)
 
 
+def seed_of(*key: int) -> int:
+    """A seed for PyTorch, a function of several numbers."""
+    return int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
 def torch_random(device: torch.device, *key: int) -> torch.Generator:
     """Torch's random numbers of one clip for one purpose, a function of `key`."""
-    seed = int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> np.uint64(1))
-    return torch.Generator(device).manual_seed(seed)
+    return torch.Generator(device).manual_seed(seed_of(*key))
+
+
+@contextmanager
+def seeded(seed: int, device: torch.device | str = "cpu") -> Iterator[None]:
+    """Within it PyTorch's own random numbers, of initial weights and dropout, follow from a seed; after it they go on
+    as if nothing had been."""
+    device = torch.device(device)
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield
 
 
 class SeededNoise:

@@ -98,8 +98,7 @@ class VideoGenerator(VideoModel):
         Args:
             arguments: `fps`, and if wanted `class_names`, `device`, `precision`, `config`, as for every `VideoModel`.
         """
-        size = {name: getattr(generator, name) for name in ("height", "width", "num_classes")}
-        super().__init__(**size, **arguments)
+        super().__init__(generator, **arguments)
         self.generator = generator
         for part in (generator.mapping, generator.synthesis):
             part.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -115,9 +114,6 @@ class VideoGenerator(VideoModel):
         if isinstance(self._motion, RecurrentMotion):
             self.max_frames = MAX_RECURRENT_FRAMES
             self.why_max_frames = "with lstm motion walks through all earlier frames"
-
-    def network(self) -> Generator:
-        return self.generator
 
     def _frames_at(
         self, seed: int, motion_seed: int, times: Iterator[float], *, psi: float, label: int | None
@@ -231,8 +227,7 @@ class VideoGenerator(VideoModel):
 
     def _unfolded(self, styles: Tensor, codes: Tensor | None) -> Tensor:
         """Frames `[T, 3, H, W]`, each of its own `styles [T, L, w_dim]`."""
-        half = self.precision == "bfloat16"
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
+        with self.autocast():
             return self.generator.synthesis(styles, None if codes is None else codes[:, None])[:, 0]
 
     @torch.inference_mode()

@@ -19,7 +19,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from styleganv import distributed, noise
 from styleganv.errors import StyleganvError
@@ -39,6 +39,7 @@ class VideoModel(ABC):
     Attributes:
         name: of the kind of model, for people.
         fps: frames a second of the data it learned from.
+        network: whose weights make the videos.
         height, width: of a frame, in pixels.
         num_classes: K of a class-conditional model, else 0.
         class_names: of a class-conditional model, else empty.
@@ -63,28 +64,26 @@ class VideoModel(ABC):
 
     def __init__(
         self,
+        network: Any,
         *,
-        height: int,
-        width: int,
-        num_classes: int,
         fps: float,
         class_names: Sequence[str] = (),
         device: str | torch.device | None = None,
         precision: Precision = "float32",
         config: dict[str, Any] | None = None,
     ) -> None:
-        """Raises StyleganvError for an unknown device or precision."""
+        """`network`: a module that knows its `height`, `width` and `num_classes`; the subclass takes it to the device.
+
+        Raises:
+            StyleganvError: for an unknown device or precision.
+        """
         if precision not in ("float32", "bfloat16"):
             raise StyleganvError(f"Precision {precision} is not known: choose float32 or bfloat16.")
         self.device, self.precision = chosen_device(device), precision
-        self.height, self.width = height, width
+        self.network: nn.Module = network
+        self.height, self.width, self.num_classes = network.height, network.width, network.num_classes
         self.fps, self.config = fps, config or {}
-        self.num_classes = num_classes
-        self.class_names = list(class_names) if num_classes else []
-
-    @abstractmethod
-    def network(self) -> torch.nn.Module:
-        """The network whose weights make the videos."""
+        self.class_names = list(class_names) if self.num_classes else []
 
     @abstractmethod
     def _frames_at(
@@ -162,6 +161,10 @@ class VideoModel(ABC):
             )
 
         return np.stack([np.stack([video(content, motion) for content in contents]) for motion in motion_seeds])
+
+    def autocast(self) -> torch.autocast:
+        """Within it networks work in the model's precision."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16")
 
     def num_frames(self, seconds: float, fps: float | None = None) -> int:
         """T of a video of so many seconds."""

@@ -33,7 +33,7 @@ STAYS = 0.08
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("taught")
-    return taught_generator(folder / "model", 500), taught_clip(folder / "clip", 200)
+    return taught_generator(folder / "model", 1000), taught_clip(folder / "clip", 200)
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,7 @@ def test_an_edit_changes_the_colour_at_all_times_and_leaves_the_motion(video: Vi
         before = latents_of(video, content, motion_seed=content % MOTIONS)
         factors = factors_of(content, content % MOTIONS)
         wanted = NEXT[factors.colour]
-        after = edit_by_text(video, before, f"a {wanted} {factors.shape}", clip, steps=50, frames=2, identity=identity)
+        after = edit_by_text(video, before, f"a {wanted} {factors.shape}", clip, steps=75, frames=2, identity=identity)
         assert after.motion is before.motion
         for start in (0.0, 500.0):  # no moment of the second was seen
             shown = frames_of(video, after, start)

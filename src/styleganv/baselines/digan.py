@@ -226,15 +226,11 @@ class DiganVideos(VideoModel):
 
     def __init__(self, generator: DiganGenerator, **arguments: Any) -> None:
         """Moves all but the motion network to the device; that is copied and stays on the CPU, in float64."""
-        size = {name: getattr(generator, name) for name in ("height", "width", "num_classes")}
-        super().__init__(**size, **arguments)
+        super().__init__(generator, **arguments)
         self.generator = generator
         for part in (generator.mapping, generator.synthesis):
             part.to(self.device)
         self._motion = deepcopy(generator.motion).cpu().double()
-
-    def network(self) -> DiganGenerator:
-        return self.generator
 
     def _frames_at(
         self, seed: int, motion_seed: int, times: Iterator[float], *, psi: float, label: int | None

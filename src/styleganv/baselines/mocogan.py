@@ -166,13 +166,9 @@ class MocoganVideos(VideoModel):
 
     def __init__(self, generator: Mocogan, **arguments: Any) -> None:
         """Takes the generator to the device; its GRU is copied and stays on the CPU, in float64."""
-        size = {name: getattr(generator, name) for name in ("height", "width", "num_classes")}
-        super().__init__(**size, **arguments)
+        super().__init__(generator, **arguments)
         self.generator = generator.to(self.device).eval()
         self._motion = deepcopy(generator.motion).cpu().double()
-
-    def network(self) -> Mocogan:
-        return self.generator
 
     def _frames_at(
         self, seed: int, motion_seed: int, times: Iterator[float], *, psi: float, label: int | None
@@ -206,7 +202,6 @@ class MocoganVideos(VideoModel):
     @torch.inference_mode()
     def _draw(self, x: Tensor) -> Frame:
         """`x [CHUNK, …]` on the CPU → uint8 `[CHUNK, H, W, 3]`."""
-        half = torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16")
-        with exactly(), half:
+        with exactly(), self.autocast():
             frames = self.generator.draw(x.to(self.device))
         return levels(frames)

@@ -100,8 +100,7 @@ class MocoganStylegan2Videos(VideoGenerator):
 
         def pictures(codes: Tensor | None) -> Tensor:
             assert codes is not None
-            half = torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16")
-            with half:
+            with self.autocast():
                 return self._network.frames(styles.expand(len(codes), -1, -1), codes)
 
         return pictures

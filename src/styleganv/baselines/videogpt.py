@@ -9,10 +9,10 @@ Shapes: B clips, T frames, H height, W width, N = T/4 · H/4 · W/4 codes in thi
 K codes in the book, E width and L layers of the transformer. Clips are `[B, 3, T, H, W]` in −0.5..0.5.
 """
 
-from collections.abc import Generator, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -29,39 +29,39 @@ LAYERS, HEADS, DROPOUT = 8, 4, 0.2
 TOGETHER = 8
 
 
+class Attention(nn.Module):
+    """Of places to each other in several heads: `[B, N, E]` → the same. A causal one sees no place after its own."""
+
+    def __init__(self, width: int, heads: int, *, causal: bool) -> None:
+        super().__init__()
+        self.heads, self.causal = heads, causal
+        self.qkv, self.out = nn.Linear(width, 3 * width, bias=causal), nn.Linear(width, width)
+
+    def forward(self, x: Tensor, cache: Tensor | None = None, place: int = 0) -> Tensor:
+        """`x [B, N, E]` all at once; or `[B, 1, E]` at a `place`, with keys and values in `cache
+        [2, B, heads, N, E / heads]` of all before, which gets its own."""
+        q, k, v = self.qkv(x).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        if cache is not None:
+            cache[0, :, :, place], cache[1, :, :, place] = k[:, :, 0], v[:, :, 0]
+            k, v = cache[:, :, :, : place + 1]
+        seen = F.scaled_dot_product_attention(q, k, v, is_causal=self.causal and cache is None)
+        return self.out(seen.transpose(1, 2).flatten(2))
+
+
 class AxialAttention(nn.Module):
     """Attention along time, height and width, each by itself, summed: `[B, C, t, h, w]` → the same."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.inputs = nn.ModuleList(nn.Linear(width, 3 * width, bias=False) for _ in range(3))
-        self.outputs = nn.ModuleList(nn.Linear(width, width) for _ in range(3))
-        for parameter in self.outputs.parameters():  # A residual block begins as the identity, and learns sooner.
-            nn.init.zeros_(parameter)
+        axes = [Attention(width, AXIAL_HEADS, causal=False) for _ in range(3)]
+        for parameter in (parameter for attention in axes for parameter in attention.out.parameters()):
+            nn.init.zeros_(parameter)  # A residual block begins as the identity, and learns sooner.
+        self.axes = nn.ModuleList(axes)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x.movedim(1, -1)
-        attended = []
-        for axis, (into, out) in enumerate(zip(self.inputs, self.outputs, strict=True), start=1):
-            rows = x.movedim(axis, 3)
-            q, k, v = _heads(into(rows.flatten(0, 2)), AXIAL_HEADS)
-            seen = out(_joined(F.scaled_dot_product_attention(q, k, v)))
-            attended.append(seen.view_as(rows).movedim(3, axis))
-        return sum(attended).movedim(-1, 1)
-
-
-def _heads(qkv: Tensor, heads: int) -> tuple[Tensor, Tensor, Tensor]:
-    """`[B, N, 3 E]` → three of `[B, heads, N, E / heads]`."""
-    q, k, v = qkv.unflatten(2, (3, heads, -1)).permute(2, 0, 3, 1, 4)
-    return q, k, v
-
-
-def _joined(x: Tensor) -> Tensor:
-    return x.transpose(1, 2).flatten(2)
-
-
-def _activated(width: int) -> list[nn.Module]:
-    return [nn.GroupNorm(GROUPS, width), nn.ReLU()]
+        rows = [x.movedim(1, -1).movedim(axis, 3) for axis in (1, 2, 3)]
+        seen = [attend(of.flatten(0, 2)).view_as(of) for attend, of in zip(self.axes, rows, strict=True)]
+        return sum(of.movedim(3, axis) for axis, of in enumerate(seen, start=1)).movedim(-1, 1)
 
 
 class ResidualBlock(nn.Module):
@@ -71,9 +71,9 @@ class ResidualBlock(nn.Module):
         super().__init__()
         half = width // 2
         self.layers = nn.Sequential(
-            *_activated(width), nn.Conv3d(width, half, 3, padding=1, bias=False),
-            *_activated(half), nn.Conv3d(half, width, 1, bias=False),
-            *_activated(width), AxialAttention(width),
+            nn.GroupNorm(GROUPS, width), nn.ReLU(), nn.Conv3d(width, half, 3, padding=1, bias=False),
+            nn.GroupNorm(GROUPS, half), nn.ReLU(), nn.Conv3d(half, width, 1, bias=False),
+            nn.GroupNorm(GROUPS, width), nn.ReLU(), AxialAttention(width),
         )  # fmt: skip
 
     def forward(self, x: Tensor) -> Tensor:
@@ -83,13 +83,10 @@ class ResidualBlock(nn.Module):
 class Codebook(nn.Module):
     """K vectors `[K, D]` that move to the mean of what they stand for; they are counted, not differentiated."""
 
-    vectors: Tensor
-    counts: Tensor
-
     def __init__(self, num_codes: int, dim: int) -> None:
         super().__init__()
-        self.register_buffer("vectors", torch.zeros(num_codes, dim))
-        self.register_buffer("counts", torch.zeros(num_codes))  # of a step, averaged over steps; 0: never used
+        self.vectors = nn.Buffer(torch.zeros(num_codes, dim))
+        self.counts = nn.Buffer(torch.zeros(num_codes))  # of a step, averaged over steps; 0: never used
 
     def forward(self, z: Tensor) -> Tensor:
         """The nearest of the K vectors for each of `z [M, D]`: `[M]`. float32."""
@@ -146,18 +143,13 @@ class Layer(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.norm_attention, self.norm_network = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.attention = Attention(width, HEADS, causal=True)
         self.network = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
         self.dropout = nn.Dropout(DROPOUT)
 
-    def forward(self, x: Tensor, cache: Tensor | None = None, place: int = 0) -> Tensor:
-        """`x [B, N, E]` all at once; or `[B, 1, E]` at a `place`, with keys and values in `cache
-        [2, B, heads, N, E / heads]` of all before, which gets its own."""
-        q, k, v = _heads(self.qkv(self.norm_attention(x)), HEADS)
-        if cache is not None:
-            cache[0, :, :, place], cache[1, :, :, place] = k[:, :, 0], v[:, :, 0]
-            k, v = cache[:, :, :, : place + 1]
-        x = x + self.dropout(self.out(_joined(F.scaled_dot_product_attention(q, k, v, is_causal=cache is None))))
+    def forward(self, x: Tensor, *at: Any) -> Tensor:
+        """`at`: a cache and a place, as `Attention` wants them, or nothing."""
+        x = x + self.dropout(self.attention(self.norm_attention(x), *at))
         return x + self.dropout(self.network(self.norm_network(x)))
 
 
@@ -173,10 +165,8 @@ class Transformer(nn.Module):
         self.layers = nn.ModuleList(Layer(width) for _ in range(LAYERS))
         self.norm, self.logits = nn.LayerNorm(width), nn.Linear(width, num_codes)
         for name, parameter in self.named_parameters():
-            if name.endswith("bias"):
-                nn.init.zeros_(parameter)
-            elif parameter.ndim == 2:
-                nn.init.normal_(parameter, std=0.02)
+            if parameter.ndim == 2 or name.endswith("bias"):
+                nn.init.normal_(parameter, std=0.02 if parameter.ndim == 2 else 0.0)
 
     @property
     def place(self) -> Tensor:
@@ -192,17 +182,19 @@ class Transformer(nn.Module):
             x = layer(x)
         return self.logits(self.norm(x))
 
-    def write(self, label: Tensor, dtype: torch.dtype = torch.float32) -> Generator[Tensor, Tensor, None]:
-        """The same one place after the other: yields logits `[B, K]`, and wants each code `[B]` by `send`."""
-        place = self.place
-        shape = (LAYERS, 2, len(label), HEADS, len(place), place.shape[1] // HEADS)
-        cache = torch.empty(shape, device=place.device, dtype=dtype)
-        before = self.start(label)
-        for i in range(len(place)):
+    def write(self, label: Tensor, choose: Callable[[Tensor, int], Tensor], dtype: torch.dtype) -> Tensor:
+        """Codes `[B, N]`, one place after the other, with a progress bar: `choose` makes codes `[B]` of logits `[B, K]`
+        and their place. `dtype` of keys and values that are kept."""
+        place, before = self.place, self.start(label)
+        cache = before.new_empty((LAYERS, 2, len(label), HEADS, len(place), place.shape[1] // HEADS), dtype=dtype)
+        codes: list[Tensor] = []
+        for i in tqdm(range(len(place)), desc="writing codes", unit="code", delay=2, leave=False):
             x = (before + place[i])[:, None]
             for layer, kept in zip(self.layers, cache, strict=True):
                 x = layer(x, kept, i)
-            before = self.codes((yield self.logits(self.norm(x))[:, 0]))
+            codes.append(choose(self.logits(self.norm(x))[:, 0], i))
+            before = self.codes(codes[-1])
+        return torch.stack(codes, dim=1)
 
 
 class VideoGpt(nn.Module):
@@ -212,10 +204,9 @@ class VideoGpt(nn.Module):
     def __init__(
         self, height: int, width: int, *, num_frames: int = 16, num_classes: int = 0, channel_max: int = 512
     ) -> None:
+        # What a model folder records to build the same network again; taken before other names appear.
+        self.arguments = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
         super().__init__()
-        self.arguments: dict[str, Any] = dict(
-            height=height, width=width, num_frames=num_frames, num_classes=num_classes, channel_max=channel_max
-        )
         if any(side % DOWN for side in (num_frames, height, width)):
             raise StyleganvError(
                 f"VideoGPT divides clips by {DOWN}, and {num_frames} frames of {height}x{width} cannot be: prepare "
@@ -223,15 +214,11 @@ class VideoGpt(nn.Module):
             )
         self.height, self.width, self.num_frames, self.num_classes = height, width, num_frames, num_classes
         self.shape = (num_frames // DOWN, height // DOWN, width // DOWN)
+        self.num_places = math.prod(self.shape)  # N
         whole = max(8, channel_max // 8 * 8)
         num_codes = min(2048, 8 * whole)
         self.vqvae = VqVae(min(240, whole), num_codes, min(256, whole))
         self.transformer = Transformer(self.shape, num_codes, min(576, 2 * whole), num_classes)
-
-    @property
-    def num_codes(self) -> int:
-        """N of a clip."""
-        return int(np.prod(self.shape))
 
 
 def drawn(logits: Tensor, uniform: Tensor) -> Tensor:
@@ -246,9 +233,6 @@ class VideoGptVideos(VideoModel):
     Eight videos of neighbouring seeds are always written together, whichever of them is asked for: that costs little
     more than one, and a video does not depend on how it is asked for. On another machine, rounding may choose another
     code here or there, and all after it.
-
-    Attributes:
-        net: the networks, in evaluation mode.
     """
 
     name = "VideoGPT"
@@ -257,14 +241,10 @@ class VideoGptVideos(VideoModel):
     truncates = False
 
     def __init__(self, net: VideoGpt, **arguments: Any) -> None:
-        size = {name: getattr(net, name) for name in ("height", "width", "num_classes")}
-        super().__init__(**size, **arguments)
+        super().__init__(net, **arguments)
         self.net = net.to(self.device)
         self.max_frames, self.why_max_frames = net.num_frames, f"makes clips of {net.num_frames} frames"
         self._written: dict[tuple[int, int | None], Tensor] = {}
-
-    def network(self) -> VideoGpt:
-        return self.net
 
     def _frames_at(
         self, seed: int, motion_seed: int, times: Iterator[float], *, psi: float, label: int | None
@@ -276,32 +256,18 @@ class VideoGptVideos(VideoModel):
             labels = [self.class_index(s) if own else label for s in seeds]
             rows = zip(seeds, labels, strict=True)
             self._written = dict(zip(rows, self._write(seeds, labels), strict=True))
-        clip = self._decoded(self._written[seed, label])
-        yield from (clip[round(time)] for time in times)
-
-    def _autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16")
+        with torch.inference_mode(), exactly(), self.autocast():
+            clip = self.net.vqvae.decode(self._written[seed, label][None], self.net.shape)[0]
+        frames = levels(2 * clip.float().transpose(0, 1))
+        yield from (frames[round(time)] for time in times)
 
     @torch.inference_mode()
     def _write(self, seeds: Sequence[int], labels: Sequence[int | None]) -> Tensor:
-        """Codes `[B, N]`, with a progress bar."""
-        count = self.net.num_codes
-        uniform = torch.from_numpy(np.stack([noise.uniform(s, noise.CONTENT, 0, count) for s in seeds], axis=1))
-        uniform = uniform.to(self.device)
+        """Codes `[B, N]`."""
+        count = self.net.num_places
+        columns = [torch.from_numpy(noise.uniform(s, noise.CONTENT, 0, count)) for s in seeds]
+        uniform = torch.stack(columns, dim=1).to(self.device)
         label = torch.tensor([label or 0 for label in labels], device=self.device)
-        codes: list[Tensor] = []
-        with exactly(), self._autocast():
-            steps = self.net.transformer.write(label, getattr(torch, self.precision))
-            logits = next(steps)
-            for i in tqdm(range(count), desc="writing codes", unit="code", delay=2, leave=False):
-                codes.append(drawn(logits, uniform[i]))
-                if i + 1 < count:
-                    logits = steps.send(codes[-1])
-        return torch.stack(codes, dim=1)
-
-    @torch.inference_mode()
-    def _decoded(self, codes: Tensor) -> Frame:
-        """Codes `[N]` → `[T, H, W, 3]`."""
-        with exactly(), self._autocast():
-            clip = self.net.vqvae.decode(codes[None], self.net.shape)[0]
-        return levels(2 * clip.float().transpose(0, 1))
+        dtype: torch.dtype = getattr(torch, self.precision)
+        with exactly(), self.autocast():
+            return self.net.transformer.write(label, lambda logits, i: drawn(logits, uniform[i]), dtype)

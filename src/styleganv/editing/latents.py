@@ -215,8 +215,7 @@ def differentiable_frames(
         slot_noise = motion.slot_noise(generator.motion.noise_dim)
         # The generator's own motion network is the float32 one, on the CPU beside the noise.
         codes = generator.motion.cpu()(moments[None], slot_noise, label, motion.shift).to(video.device)
-    half = video.precision == "bfloat16"
-    with torch.autocast(video.device.type, torch.bfloat16, enabled=half):
+    with video.autocast():
         return generator.synthesis(styles[None].to(video.device), codes)[0].float()
 
 

@@ -113,7 +113,7 @@ class ModelVideos:
     @cached_property
     def identity(self) -> dict[str, Any]:
         digest = hashlib.sha256()
-        for name, tensor in sorted(self.generator.network().state_dict().items()):
+        for name, tensor in sorted(self.generator.network.state_dict().items()):
             digest.update(name.encode() + tensor.detach().cpu().float().numpy().tobytes())
         return {
             "kind": "model",

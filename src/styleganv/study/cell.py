@@ -97,7 +97,7 @@ def measure_cell(folder: Path) -> None:
     place = folder / "run" / "model"
     model = load(place)
     measures: dict[str, Any] = {
-        "parameters": sum(weight.numel() for weight in model.network().parameters()),
+        "parameters": sum(weight.numel() for weight in model.network.parameters()),
         "height": model.height,
         "width": model.width,
         "fps": model.fps,

@@ -38,9 +38,9 @@ def _digan(settings: Settings, data: VideoDataset, device: torch.device) -> Trai
 
 
 def _videogpt(settings: Settings, data: VideoDataset, device: torch.device) -> Trainer:
-    from styleganv.training.videogpt import VideoGptTrainer, build_network
+    from styleganv.training.videogpt import VideoGptTrainer
 
-    return VideoGptTrainer(settings, build_network(settings, data, device), device)
+    return VideoGptTrainer(settings, data, device)
 
 
 #: Each kind of model; the files of the baselines are imported when they are asked for.

@@ -18,11 +18,12 @@ from styleganv.baselines.digan import DiganGenerator, DiganVideos
 from styleganv.data.dataset import VideoDataset
 from styleganv.data.sampling import FAKE, clip_random, draw_pair_offsets, draw_real_pair
 from styleganv.models import Discriminator
-from styleganv.noise import torch_random
+from styleganv.noise import seeded, torch_random
 from styleganv.recipes import Settings
 from styleganv.training.feed import FakeInputs, RealClips
 from styleganv.training.gan import CPU, GanTrainer
 from styleganv.training.losses import r1_penalty
+from styleganv.training.trainer import sizes_of
 from styleganv.video_model import VideoModel
 
 
@@ -56,11 +57,9 @@ def build_networks(
 ) -> tuple[DiganGenerator, PairDiscriminator]:
     """Freshly initialised networks for a data set, on a device; the same seed gives the same weights."""
     model, training = settings.model, settings.training
-    num_classes = data.num_classes if training.conditional else 0
-    sizes: dict[str, Any] = dict(height=data.height, width=data.width, num_classes=num_classes)
-    sizes |= dict(channel_base=model.channel_base, channel_max=model.channel_max, window=training.max_span)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(training.seed)
+    sizes: dict[str, Any] = dict(channel_base=model.channel_base, channel_max=model.channel_max)
+    sizes |= sizes_of(settings, data) | dict(window=training.max_span)
+    with seeded(training.seed):
         generator = DiganGenerator(
             z_dim=model.z_dim,
             w_dim=model.w_dim,

@@ -16,12 +16,12 @@ from styleganv.data.dataset import VideoDataset
 from styleganv.models import Discriminator, Generator
 from styleganv.models.discriminator import STDDEV_GROUP
 from styleganv.models.folder import STYLEGAN_V
-from styleganv.noise import torch_random
+from styleganv.noise import seeded, torch_random
 from styleganv.recipes import Settings
 from styleganv.training.augment import NUM_UNIFORM, AdaptiveStrength, augment
 from styleganv.training.feed import FakeInputs, RealClips, fake_inputs
 from styleganv.training.losses import discriminator_loss, generator_loss, r1_penalty, r1_penalty_clip_by_clip
-from styleganv.training.trainer import Trainer
+from styleganv.training.trainer import Trainer, sizes_of
 from styleganv.video_generator import VideoGenerator
 from styleganv.video_model import VideoModel
 
@@ -34,13 +34,10 @@ def build_networks(
 ) -> tuple[Generator, Discriminator]:
     """Freshly initialised networks for a data set, on a device; the same seed gives the same weights."""
     model, training = settings.model, settings.training
-    num_classes = data.num_classes if training.conditional else 0
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(training.seed)
+    sizes = sizes_of(settings, data)
+    with seeded(training.seed):
         generator = Generator(
-            data.height,
-            data.width,
-            num_classes=num_classes,
+            **sizes,
             z_dim=model.z_dim,
             w_dim=model.w_dim,
             mapping_layers=model.mapping_layers,
@@ -55,10 +52,8 @@ def build_networks(
             amplitude=model.amplitude,
         )
         discriminator = Discriminator(
-            data.height,
-            data.width,
+            **sizes,
             num_frames=training.frames,
-            num_classes=num_classes,
             channel_base=model.channel_base,
             channel_max=model.channel_max,
             condition=model.condition,
@@ -96,8 +91,6 @@ class GanTrainer(Trainer):
             clips=settings.augment.augment_clips,
             device=self.device,
         )
-        local = training.batch // distributed.world_size()
-        self.parts = local // min(training.micro_batch or local, local)
 
     def train_step(self, clips: RealClips, real: Clip) -> None:
         """One whole step on this process's share `real` of the batch (frames uint8)."""

@@ -17,11 +17,11 @@ from styleganv.baselines.mocogan import ClipDiscriminator, Mocogan, MocoganVideo
 from styleganv.clip import Clip
 from styleganv.data.dataset import VideoDataset
 from styleganv.data.sampling import clip_random
-from styleganv.noise import torch_random
+from styleganv.noise import seeded, torch_random
 from styleganv.recipes import Settings
 from styleganv.training.feed import ClipNoise, FakeInputs, RealClips
 from styleganv.training.losses import discriminator_loss, generator_loss
-from styleganv.training.trainer import Trainer
+from styleganv.training.trainer import Trainer, sizes_of
 
 BETAS, WEIGHT_DECAY = (0.5, 0.999), 1e-5
 GENERATOR_PHASE, DISCRIMINATOR_PHASE = 0, 1
@@ -62,14 +62,10 @@ def stills(clip: Clip, numbers: list[int], seed: int) -> Clip:
 def build(settings: Settings, data: VideoDataset, device: torch.device) -> "MocoganTrainer":
     """Freshly initialised, for a data set, on a device; the same seed gives the same weights."""
     model, training = settings.model, settings.training
-    num_classes = data.num_classes if training.conditional else 0
-    sizes: dict[str, Any] = {"num_classes": num_classes, "channel_max": model.channel_max}
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(training.seed)
-        generator = Mocogan(data.height, data.width, z_dim=model.z_dim, motion_dim=model.motion_dim, **sizes)
-        image, video = (
-            ClipDiscriminator(data.height, data.width, num_frames=frames, **sizes) for frames in (1, training.frames)
-        )
+    sizes: dict[str, Any] = sizes_of(settings, data) | {"channel_max": model.channel_max}
+    with seeded(training.seed):
+        generator = Mocogan(z_dim=model.z_dim, motion_dim=model.motion_dim, **sizes)
+        image, video = (ClipDiscriminator(num_frames=frames, **sizes) for frames in (1, training.frames))
     return MocoganTrainer(settings, generator.to(device), image.to(device), video.to(device))
 
 

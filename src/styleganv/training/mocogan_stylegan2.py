@@ -15,12 +15,13 @@ from styleganv.baselines.mocogan_stylegan2 import MocoganStylegan2, MocoganStyle
 from styleganv.clip import Clip
 from styleganv.data.dataset import VideoDataset
 from styleganv.models import Discriminator
-from styleganv.noise import torch_random
+from styleganv.noise import seeded, torch_random
 from styleganv.recipes import Settings
 from styleganv.training.feed import FakeInputs, RealClips
 from styleganv.training.gan import GanTrainer, adam
 from styleganv.training.losses import discriminator_loss, generator_loss
 from styleganv.training.mocogan import NOISE, stills, walked_inputs
+from styleganv.training.trainer import sizes_of
 
 NOISE_STD, VIDEO_LR = 0.1, 0.1
 
@@ -28,13 +29,9 @@ NOISE_STD, VIDEO_LR = 0.1, 0.1
 def build(settings: Settings, data: VideoDataset, device: torch.device) -> "MocoganStylegan2Trainer":
     """Freshly initialised, for a data set, on a device; the same seed gives the same weights."""
     model, training = settings.model, settings.training
-    classes = data.num_classes if training.conditional else 0
-    sizes: dict[str, Any] = {"num_classes": classes, "channel_max": model.channel_max}
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(training.seed)
+    sizes: dict[str, Any] = sizes_of(settings, data) | {"channel_max": model.channel_max}
+    with seeded(training.seed):
         generator = MocoganStylegan2(
-            data.height,
-            data.width,
             z_dim=model.z_dim,
             w_dim=model.w_dim,
             mapping_layers=model.mapping_layers,
@@ -43,15 +40,13 @@ def build(settings: Settings, data: VideoDataset, device: torch.device) -> "Moco
             **sizes,
         )
         image = Discriminator(
-            data.height,
-            data.width,
             num_frames=1,
             channel_base=model.channel_base,
             condition=model.condition,
             condition_dim=model.w_dim,
             **sizes,
         )
-        video = ClipDiscriminator(data.height, data.width, num_frames=training.frames, noise_std=NOISE_STD, **sizes)
+        video = ClipDiscriminator(num_frames=training.frames, noise_std=NOISE_STD, **sizes)
     for network in (generator, image):
         network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return MocoganStylegan2Trainer(settings, generator, image, video.to(device))

@@ -20,6 +20,12 @@ from styleganv.training.feed import RealClips
 from styleganv.video_model import VideoModel, working_precision
 
 
+def sizes_of(settings: Settings, data: VideoDataset) -> dict[str, int]:
+    """What every network is told of the data."""
+    num_classes = data.num_classes if settings.training.conditional else 0
+    return {"height": data.height, "width": data.width, "num_classes": num_classes}
+
+
 class Trainer(ABC):
     """Networks and optimisers with one verb, `train_step`; what they hold is saved and restored exactly.
 
@@ -27,6 +33,7 @@ class Trainer(ABC):
         kind: of model, as its folder says.
         draw: chooses the frames of a real clip, as `RealClips` wants it.
         step: steps done.
+        parts: into which this process's share of a batch is divided, for memory.
         finite: whether all gradients so far were.
         progress: how much of the run is done, 0..1, in clips or in minutes, whichever is more; the loop sets it.
         minutes: of training so far, which the loop counts on from what a trainer restores.
@@ -40,6 +47,8 @@ class Trainer(ABC):
     def __init__(self, settings: Settings, device: torch.device) -> None:
         self.settings, self.device = settings, device
         self.step = 0
+        local = settings.training.batch // distributed.world_size()
+        self.parts = local // min(settings.training.micro_batch or local, local)
         self.finite = torch.ones((), dtype=torch.bool, device=device)
         self.dtype = working_precision(settings.training.precision, device)
         self._statistics: dict[str, list[Tensor]] = {}

@@ -4,79 +4,59 @@ Half of the clips or, in a run that ends by time, of the minutes. Shapes as in `
 step in all.
 """
 
-import contextlib
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from styleganv import distributed
 from styleganv.baselines.videogpt import VideoGpt, VideoGptVideos
 from styleganv.clip import Clip
 from styleganv.data.dataset import VideoDataset
-from styleganv.noise import torch_random
+from styleganv.noise import seed_of, seeded, torch_random
 from styleganv.recipes import Settings
 from styleganv.training.feed import RealClips
-from styleganv.training.trainer import Trainer
+from styleganv.training.trainer import Trainer, sizes_of
 
-CPU = torch.device("cpu")
 VQVAE_SHARE = 0.5  # of the run
 DATA_VARIANCE, COMMITMENT = 0.06, 0.25
 DECAY, FEWEST_USES = 0.99, 0.5  # of the codebook; uses are of a step, on average
 RESTART, DROPOUT = 30, 31  # purposes of random numbers
 
 
-def build_network(settings: Settings, data: VideoDataset, device: torch.device) -> VideoGpt:
-    """Freshly initialised for a data set, on a device; the same seed gives the same weights."""
-    training = settings.training
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(training.seed)
-        return VideoGpt(
-            data.height,
-            data.width,
-            num_frames=training.frames,
-            num_classes=data.num_classes if training.conditional else 0,
-            channel_max=settings.model.channel_max,
-        ).to(device)
-
-
 class VideoGptTrainer(Trainer):
-    """Both networks, an optimiser each, and the stage: 1 trains the VQ-VAE, 2 the transformer.
-
-    Once the second stage has begun it goes on, even if the run is resumed with more clips or minutes. With several
-    processes, restarted codes come from the clips of one of them.
-    """
+    """Both networks, an optimiser each, and the stage: 1 trains the VQ-VAE, 2 the transformer."""
 
     kind = "videogpt"
 
-    def __init__(self, settings: Settings, net: VideoGpt, device: torch.device) -> None:
+    def __init__(self, settings: Settings, data: VideoDataset, device: torch.device) -> None:
         super().__init__(settings, device)
-        self.net = net.eval()
+        training, sizes = settings.training, sizes_of(settings, data)
+        with seeded(training.seed):
+            net = VideoGpt(num_frames=training.frames, channel_max=settings.model.channel_max, **sizes)
+        self.net = net.to(device).eval()
         self.optimizer_vqvae, self.optimizer_gpt = (
-            torch.optim.Adam(part.parameters(), lr=settings.training.lr, fused=True)
-            for part in (net.vqvae, net.transformer)
+            torch.optim.Adam(part.parameters(), lr=training.lr, fused=True) for part in (net.vqvae, net.transformer)
         )
-        self.stage = 1
-        local = settings.training.batch // distributed.world_size()
-        self.parts = local // min(settings.training.micro_batch or local, local)
+
+    @property
+    def stage(self) -> int:
+        """2 from the half of the run on, and whenever that stage has begun, whatever clips or minutes are added."""
+        return 2 if self.progress >= VQVAE_SHARE or self.optimizer_gpt.state else 1
 
     def train_step(self, clips: RealClips, real: Clip) -> None:
-        if self.progress >= VQVAE_SHARE:
-            self.stage = 2
-        frames = (real.frames.float() / 255 - 0.5).transpose(1, 2)
-        if self.stage == 1:
+        frames, stage = (real.frames.float() / 255 - 0.5).transpose(1, 2), self.stage
+        if stage == 1:
             self._set_rate(self.optimizer_vqvae, self.progress / VQVAE_SHARE)
             self.update_vqvae(frames)
         else:
-            label = real.frames.new_zeros(len(frames), dtype=torch.long)
-            if real.label is not None:
-                label = real.label.argmax(dim=1)
+            label = torch.zeros_like(real.times[:, 0], dtype=torch.long)
+            label = label if real.label is None else real.label.argmax(dim=1)
             self._set_rate(self.optimizer_gpt, (self.progress - VQVAE_SHARE) / (1 - VQVAE_SHARE))
             self.update_gpt(frames, label)
-        self.note(stage=torch.tensor(float(self.stage), device=self.device))
+        self.note(stage=torch.tensor(float(stage), device=self.device))
         self.step += 1
 
     def _set_rate(self, optimizer: torch.optim.Optimizer, done: float) -> None:
@@ -107,8 +87,7 @@ class VideoGptTrainer(Trainer):
                 counts += torch.bincount(codes, minlength=len(counts))
                 sums.index_add_(0, codes, flat)
                 self.note(loss_vqvae=loss, reconstruction=reconstruction, commitment=commitment)
-        both = torch.cat([counts[:, None], sums], dim=1)
-        both = distributed.mean(both) * distributed.world_size()
+        both = distributed.total(torch.cat([counts[:, None], sums], dim=1))
         vqvae.codebook.follow(both[:, 0], both[:, 1:], DECAY)
         share = both[:, 0] / both[:, 0].sum()
         self.note(codes_used=torch.special.entr(share).sum().exp())  # perplexity: as if so many were used alike
@@ -118,14 +97,14 @@ class VideoGptTrainer(Trainer):
         random = torch_random(flat.device, self.settings.training.seed, RESTART, self.step)
         count = len(self.net.vqvae.codebook.vectors)
         chosen = flat[torch.randint(len(flat), (count,), generator=random, device=flat.device)]
-        world = distributed.world_size()
-        turn = self.step % world == distributed.rank()
-        return distributed.mean(chosen if turn else torch.zeros_like(chosen)) * world
+        return distributed.total(chosen * (self.step % distributed.world_size() == distributed.rank()))
 
     def update_gpt(self, frames: Tensor, label: Tensor) -> None:
         """Make the codes of clips `[B, 3, T, H, W]` more likely."""
         gpt = self.net.transformer
-        with self.updating(gpt, self.optimizer_gpt), self._dropping(gpt):
+        seed = seed_of(self.settings.training.seed, DROPOUT, self.step, distributed.rank())
+        with self.updating(gpt, self.optimizer_gpt), seeded(seed, self.device):
+            gpt.train()
             for part in range(self.parts):
                 with self.autocast():
                     with torch.no_grad():
@@ -134,15 +113,6 @@ class VideoGptTrainer(Trainer):
                 loss = F.cross_entropy(logits.float().flatten(0, 1), codes.flatten())
                 (loss / self.parts).backward()
                 self.note(loss_gpt=loss)  # nats a code
-
-    @contextlib.contextmanager
-    def _dropping(self, gpt: nn.Module) -> Iterator[None]:
-        """Dropout, by random numbers of this step and process alone."""
-        seed = torch_random(CPU, self.settings.training.seed, DROPOUT, self.step, distributed.rank()).initial_seed()
-        with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
-            torch.manual_seed(seed)
-            gpt.train()
-            yield
         gpt.eval()
 
     def saved(self) -> VideoGpt:
@@ -153,10 +123,3 @@ class VideoGptTrainer(Trainer):
 
     def state_parts(self) -> dict[str, Any]:
         return {"net": self.net, "optimizer_vqvae": self.optimizer_vqvae, "optimizer_gpt": self.optimizer_gpt}
-
-    def state_dict(self) -> dict[str, Any]:
-        return super().state_dict() | {"stage": self.stage}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        super().load_state_dict(state)
-        self.stage = state["stage"]
