@@ -148,6 +148,27 @@ def test_a_killed_process_is_replaced_and_the_run_goes_on_as_if_nothing_had_been
     assert_same_state(tmp_path / "killed" / "checkpoint.pt", tmp_path / "whole" / "checkpoint.pt")
 
 
+LEAVE = """
+import os, torch
+from styleganv import distributed
+with distributed.processes():
+    weight = torch.nn.Parameter(torch.ones(1))
+    weight.grad = torch.ones(1)
+    torch.optim.Adam([weight]).step()  # imports more of PyTorch
+    distributed.barrier()
+print([open(f"/proc/self/task/{task}/comm").read() for task in os.listdir("/proc/self/task")])
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads can be listed on Linux only")
+def test_processes_leave_no_threads_that_could_abort_python_at_its_end(tmp_path: Path) -> None:
+    (tmp_path / "leave.py").write_text(LEAVE)
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    done = subprocess.run([*torchrun, tmp_path / "leave.py"], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0 and done.stdout.count("python") >= 2, done.stderr
+    assert "gloo" not in done.stdout
+
+
 def test_micro_batches_accumulate_to_the_whole_batch(shapes: Path, tiny: Settings) -> None:
     gradients = []
     for micro in (8, 4):

@@ -61,6 +61,10 @@ def processes() -> Iterator[torch.device]:
         torch.cuda.set_device(device)
     together = "RANK" in os.environ and not dist.is_initialized()
     if together:
+        # PyTorch imports it sooner or later, and its default arguments would keep the group alive, with threads that
+        # may abort the process when Python ends.
+        import torch.distributed.nn.functional  # noqa: F401
+
         dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
     try:
         yield device
