@@ -63,7 +63,7 @@ def processes() -> Iterator[torch.device]:
     if together:
         # PyTorch imports it sooner or later, and its default arguments would keep the group alive, with threads that
         # may abort the process when Python ends.
-        import torch.distributed.nn.functional  # noqa: F401
+        from torch.distributed.nn import functional  # noqa: F401
 
         dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
     try:

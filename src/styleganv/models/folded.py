@@ -18,6 +18,9 @@ from styleganv.ops import UNIT_GAIN, convolve, demodulation, in_phases, leaky_re
 
 #: Numbers of a product that stay in a processor's cache.
 CACHED = 2**17
+#: Bytes of activations up to which a processor's memory is fast: larger ones leave its caches, and the C library asks
+#: the system for new pages for each.
+FITS = 2**24
 #: As many as go through the network together, about; for the choice of what is folded.
 FRAMES = 8
 
@@ -141,15 +144,27 @@ class FoldedSynthesis:
     @torch.no_grad()
     def __call__(self, codes: Tensor | None) -> Tensor:
         """`codes [T, v_dim]` → frames `[T, 3, H, W]` float32, roughly in −1..1; None (a model of images): T = 1."""
-        x = self.input(codes, 1).contiguous(memory_format=torch.channels_last)
-        image = None
-        for convs, to_rgb in self.layers:
+        return self._draw(0, self.input(codes, 1).contiguous(memory_format=torch.channels_last), None)
+
+    def _draw(self, first: int, x: Tensor, image: Tensor | None) -> Tensor:
+        """The rest of the way, from block `first` on, of what is there so far."""
+        for i, (convs, to_rgb) in enumerate(self.layers[first:], start=first):
+            if (few := self._together(x, convs)) < len(x):
+                parts = zip(x.split(few), [None] * len(x) if image is None else image.split(few), strict=False)
+                return torch.cat([self._draw(i, *part) for part in parts])
             for conv in convs:
                 x = leaky_relu_(conv(x))
             colours = to_rgb(x).float()
             image = colours if image is None else upsample2d(image) + colours
         assert image is not None
         return image
+
+    def _together(self, x: Tensor, convs: list[_Plain | _Scaled]) -> int:
+        """How many of the frames `x` go through a block at a time, so that activations have `FITS` bytes at most."""
+        if x.device.type != "cpu":
+            return len(x)
+        pixels = x[0, 0].numel() * (4 if convs[0].up else 1)
+        return max(1, FITS // (pixels * len(convs[-1].bias) * self.dtype.itemsize))
 
     def _rgb(self, to_rgb: ToRGB, w: Tensor) -> _Plain:
         kernel = to_rgb.weight * (to_rgb.affine(w)[0] * to_rgb.style_gain)[:, None, None]

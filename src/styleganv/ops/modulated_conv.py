@@ -69,9 +69,9 @@ def convolve(x: Tensor, kernel: Tensor, bias: Tensor | None, up: bool) -> Tensor
 
 
 def in_phases(device: torch.device, dtype: torch.dtype) -> bool:
-    """Whether a transposed convolution is faster as an ordinary one to four phases: a processor's bfloat16
-    instructions serve ordinary convolutions only, which makes up for 16 multiplications instead of 9."""
-    return device.type == "cpu" and dtype == torch.bfloat16
+    """Whether a transposed convolution is faster as an ordinary one to four phases: a processor's matrix instructions
+    (AMX) serve ordinary convolutions only, which makes up for 16 multiplications instead of 9."""
+    return device.type == "cpu" and dtype == torch.bfloat16 and torch.cpu._is_amx_tile_supported()
 
 
 def phases(kernel: Tensor) -> Tensor:
