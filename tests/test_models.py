@@ -15,6 +15,7 @@ from torch import Tensor
 
 from styleganv.errors import StyleganvError
 from styleganv.models import Discriminator, Generator
+from styleganv.models import folded as folded_module
 from styleganv.models.folded import FoldedSynthesis, StoredWeights
 from styleganv.models.layers import resolution_levels
 from styleganv.models.mapping import W_MEAN_DECAY
@@ -331,6 +332,24 @@ def test_folded_synthesis_gives_the_frames_of_the_network(
     else:  # as far from the exact frames as half precision itself
         error = (synthesised(g, styles, codes, dtype) - expected).abs().mean()
         assert 0 < (folded - expected).abs().mean() < 1.5 * error
+
+
+@pytest.mark.parametrize("phases", [False, True])
+def test_folded_synthesis_takes_a_few_frames_at_a_time_through_wide_blocks(
+    phases: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    g = generator(32, 32)
+    styles, codes = randn(g.synthesis.num_styles, 8), randn(6, 8, seed=1)
+    expected, seen = synthesised(g, styles, codes, torch.float32), []
+    rgb = folded_module.upsample2d
+    monkeypatch.setattr(folded_module, "upsample2d", lambda image: (seen.append(image.shape[::3]), rgb(image))[1])
+    # At 16² four frames would fit: of equal parts that is three. At 32² nothing does.
+    monkeypatch.setattr(folded_module, "FITS", 4 * 16**2 * g.synthesis.blocks[2].conv1.weight.shape[0] * 4 + 1)
+    for module in (folded_module, modulated_conv):
+        monkeypatch.setattr(module, "in_phases", lambda device, dtype: phases)
+    shown = FoldedSynthesis(g.synthesis, styles, StoredWeights(g.synthesis))(codes)
+    torch.testing.assert_close(shown, expected, rtol=0, atol=1e-5 * float(expected.abs().max()))
+    assert seen == [(6, 4), (3, 8), (1, 16), (1, 16), (1, 16), (3, 8), (1, 16), (1, 16), (1, 16)]
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

@@ -160,11 +160,15 @@ class FoldedSynthesis:
         return image
 
     def _together(self, x: Tensor, convs: list[_Plain | _Scaled]) -> int:
-        """How many of the frames `x` go through a block at a time, so that activations have `FITS` bytes at most."""
+        """How many of the frames `x` go through a block at a time, so that activations have `FITS` bytes at most.
+
+        All parts are of the same size, since rounding may depend on it.
+        """
         if x.device.type != "cpu":
             return len(x)
         pixels = x[0, 0].numel() * (4 if convs[0].up else 1)
-        return max(1, FITS // (pixels * len(convs[-1].bias) * self.dtype.itemsize))
+        most = FITS // (pixels * len(convs[-1].bias) * self.dtype.itemsize)
+        return max((few for few in range(1, min(most, len(x)) + 1) if len(x) % few == 0), default=1)
 
     def _rgb(self, to_rgb: ToRGB, w: Tensor) -> _Plain:
         kernel = to_rgb.weight * (to_rgb.affine(w)[0] * to_rgb.style_gain)[:, None, None]
