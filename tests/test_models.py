@@ -20,7 +20,7 @@ from styleganv.models.folded import FoldedSynthesis, StoredWeights
 from styleganv.models.layers import resolution_levels
 from styleganv.models.mapping import W_MEAN_DECAY
 from styleganv.noise import SeededNoise
-from styleganv.ops import modulated_conv
+from styleganv.ops import convolution, modulated_conv, winograd
 from styleganv.training.losses import discriminator_loss, generator_loss
 
 SMALL_G = {
@@ -345,11 +345,30 @@ def test_folded_synthesis_takes_a_few_frames_at_a_time_through_wide_blocks(
     monkeypatch.setattr(folded_module, "upsample2d", lambda image: (seen.append(image.shape[::3]), rgb(image))[1])
     # At 16² four frames would fit: of equal parts that is three. At 32² nothing does.
     monkeypatch.setattr(folded_module, "FITS", 4 * 16**2 * g.synthesis.blocks[2].conv1.weight.shape[0] * 4 + 1)
-    for module in (folded_module, modulated_conv):
+    for module in (folded_module, convolution):
         monkeypatch.setattr(module, "in_phases", lambda device, dtype: phases)
     shown = FoldedSynthesis(g.synthesis, styles, StoredWeights(g.synthesis))(codes)
     torch.testing.assert_close(shown, expected, rtol=0, atol=1e-5 * float(expected.abs().max()))
     assert seen == [(6, 4), (3, 8), (1, 16), (1, 16), (1, 16), (3, 8), (1, 16), (1, 16), (1, 16)]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_folded_synthesis_after_winograd(dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    g = generator(24, 40)
+    styles, codes = randn(g.synthesis.num_styles, 8), randn(3, 8, seed=1)
+    expected, half = (synthesised(g, styles, codes, each) for each in (torch.float32, torch.bfloat16))
+    monkeypatch.setattr(winograd, "LEAST_CHANNELS", 1)
+    monkeypatch.setattr(winograd, "LEAST_PIXELS", 1)
+    monkeypatch.setattr(winograd, "_has_bfloat16_vectors", lambda: True)
+    folded = FoldedSynthesis(g.synthesis, styles, StoredWeights(g.synthesis, dtype))
+    kinds = [type(conv) for convs, _ in folded.layers for conv in convs]
+    # Of 3×5, 6×10, 12×20 and 24×40, those that tiles of 4 or 2 pixels fill.
+    assert kinds.count(folded_module._Transformed) == (2 if dtype == torch.float32 else 3)
+    error = (folded(codes) - expected).abs()
+    if dtype == torch.float32:
+        assert error.max() < 1e-5 * expected.abs().max()
+    else:
+        assert error.mean() < 2 * (half - expected).abs().mean()
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

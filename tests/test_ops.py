@@ -14,13 +14,14 @@ from torch.autograd import gradcheck, gradgradcheck
 from styleganv.models.discriminator import append_stddev
 from styleganv.ops import (
     bias_act,
+    convolution,
     convolve,
     demodulation,
     fir_filter2d,
-    modulated_conv,
     modulated_conv2d,
     phases,
     upsample2d,
+    winograd,
 )
 
 
@@ -169,7 +170,41 @@ def test_append_stddev_is_differentiable_twice() -> None:
 def test_a_transposed_convolution_equals_its_phases(height: int, width: int, monkeypatch: pytest.MonkeyPatch) -> None:
     x, kernel, bias = randn(2, 3, height, width), randn(5, 3, 3, 3, seed=1), randn(5, seed=2)
     transposed = convolve(x, kernel, bias, up=True)
-    monkeypatch.setattr(modulated_conv, "in_phases", lambda device, dtype: True)
+    monkeypatch.setattr(convolution, "in_phases", lambda device, dtype: True)
     torch.testing.assert_close(convolve(x, kernel, bias, up=True), transposed)
     torch.testing.assert_close(convolve(x, phases(kernel), bias, up=True), transposed)
     assert_differentiable_twice(lambda x, k, b: convolve(x, k, b, up=True), x, kernel, bias)
+
+
+@pytest.mark.parametrize("together", [1, 2**6, 2**8, 2**18])
+@pytest.mark.parametrize("height, width", [(4, 4), (12, 8)])
+def test_winograd_is_a_convolution_however_it_is_cut(
+    together: int, height: int, width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(winograd, "TOGETHER", together)
+    x, kernel, bias = randn(3, 2, height, width), randn(5, 2, 3, 3, seed=1), randn(5, seed=2)
+    for each in (None, bias):
+        torch.testing.assert_close(winograd.convolve_3x3(x, kernel, each), F.conv2d(x, kernel, each, padding=1))
+    assert_differentiable_twice(winograd.convolve_3x3, x[:2], kernel[:2], bias[:2])
+
+
+def test_winograd_rounds_a_few_times_as_much_as_a_convolution() -> None:
+    x, kernel = randn(2, 256, 16, 16), randn(256, 256, 3, 3, seed=1) / 48
+    exact = F.conv2d(x, kernel, padding=1)
+    error = winograd.convolve_3x3(x.float(), kernel.float()) - exact
+    assert error.std() < 5e-6 * exact.std()
+    for_half = winograd.transformed(kernel.float(), torch.bfloat16).bfloat16()
+    error = winograd.convolve_transformed(x.bfloat16(), for_half) - exact
+    ordinary = F.conv2d(x.bfloat16(), kernel.bfloat16(), padding=1) - exact
+    assert error.std() < 3 * ordinary.std()
+
+
+def test_winograd_takes_what_it_can_and_what_pays() -> None:
+    def taken(channels: int = 256, size: int = 32, images: int = 1, k: int = 3, kind: str = "cpu") -> bool:
+        kernel = torch.empty(channels, 512, k, k, device=kind)
+        return winograd.is_faster(kernel, torch.float32, images, size, size)
+
+    assert taken() and taken(size=16, images=4)
+    assert not any((taken(channels=255), taken(size=34), taken(size=16), taken(k=1), taken(kind="meta")))
+    kernel = torch.empty(256, 256, 3, 3)
+    assert not winograd.is_faster(kernel, torch.float64, 1, 32, 32)

@@ -32,7 +32,7 @@ from styleganv.training.gan import GanTrainer, build_networks
 from styleganv.training.loop import resume, train
 from styleganv.training.memory import OVERHEAD, _LiveBytes, step_memory_gib
 from styleganv.training.preflight import check_data
-from styleganv.training.report import read_log
+from styleganv.training.report import peak_memory_gib, read_log
 from styleganv.video_generator import load
 
 CPU = torch.device("cpu")
@@ -331,6 +331,16 @@ def larger_clips(tmp_path_factory: pytest.TempPathFactory) -> RealClips:
     path = tmp_path_factory.mktemp("larger") / "data.zip"
     make_shapes(path, num_videos=4, num_frames=40, resolution=(64, 64))
     return RealClips(VideoDataset(path), num_frames=3, max_span=32, seed=0, mirror=False, conditional=False)
+
+
+def test_memory_is_that_of_a_process_alone() -> None:
+    """Not of the large one that started it."""
+    large = np.ones(2**27)  # 1 GiB, more than a process takes that has loaded PyTorch
+    assert peak_memory_gib(CPU) > 1
+    code = "import torch; from styleganv.training import report; print(report.peak_memory_gib(torch.device('cpu')))"
+    small = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    del large
+    assert 0.05 < float(small.stdout) < 0.9
 
 
 @pytest.mark.parametrize("changes", [{}, {"micro_batch": 4}, {"batch": 6}, {"batch": 13}, {"checkpointing": True}])

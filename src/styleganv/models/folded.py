@@ -8,13 +8,23 @@ Shapes: T frames, L style layers, C channels, O output and I input channels, H h
 """
 
 from dataclasses import dataclass
-from typing import cast
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor
 
 from styleganv.models.synthesis import ModulatedConv, Synthesis, SynthesisBlock, ToRGB
-from styleganv.ops import UNIT_GAIN, convolve, demodulation, in_phases, leaky_relu_, phases, squared, upsample2d
+from styleganv.ops import (
+    UNIT_GAIN,
+    convolve,
+    demodulation,
+    in_phases,
+    leaky_relu_,
+    phases,
+    squared,
+    upsample2d,
+    winograd,
+)
 
 #: Numbers of a product that stay in a processor's cache.
 CACHED = 2**17
@@ -38,6 +48,18 @@ class _Plain:
 
 
 @dataclass(frozen=True)
+class _Transformed:
+    """The same after Winograd; kernel `[P, I, O]`."""
+
+    kernel: Tensor
+    bias: Tensor
+    up: ClassVar[bool] = False
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return winograd.convolve_transformed(x.to(self.kernel.dtype), self.kernel, self.bias)
+
+
+@dataclass(frozen=True)
 class _Scaled:
     """A convolution whose activations, in and out in float32, are scaled by w before and after; all `[C, 1, 1]`."""
 
@@ -52,6 +74,9 @@ class _Scaled:
         return torch.addcmul(self.bias, x.float(), self.after)
 
 
+_Folded = _Plain | _Transformed | _Scaled
+
+
 class StoredWeights:
     """What all contents of a network share: its weights in the order of the convolutions, and the sums of squares for
     demodulation. Folding is then one product a layer."""
@@ -61,17 +86,13 @@ class StoredWeights:
         """`dtype` of the convolutions, float32 or bfloat16."""
         self.dtype = dtype
         self._versions = self._versions_of(synthesis)
-        self._of: dict[ModulatedConv, tuple[Tensor, Tensor, bool]] = {}
-        pixels = synthesis.constant[0].numel()
+        self._of: dict[ModulatedConv, tuple[Tensor, Tensor, type[_Folded]]] = {}
+        height, width = synthesis.constant.shape[1:]
         for block in synthesis.blocks:
             for conv in cast(SynthesisBlock, block).convs():
-                folds = (
-                    conv.weight.device.type != "cpu"
-                    or FRAMES * pixels * sum(conv.weight.shape[:2]) > conv.weight.numel()
-                )
-                weight = self._in_order(conv)
-                self._of[conv] = weight if folds else weight.to(dtype), squared(conv.weight), folds
-            pixels *= 4
+                kind = self._kind(conv, height, width)
+                self._of[conv] = self._in_order(conv, kind), squared(conv.weight), kind
+            height, width = 2 * height, 2 * width
 
     def fit(self, synthesis: Synthesis) -> bool:
         """Whether the network's weights are still those that were stored."""
@@ -82,21 +103,31 @@ class StoredWeights:
         return [(weight.data_ptr(), weight._version) for weight in synthesis.parameters()]
 
     @torch.no_grad()
-    def convolution(self, conv: ModulatedConv, w: Tensor) -> _Plain | _Scaled:
+    def convolution(self, conv: ModulatedConv, w: Tensor) -> _Folded:
         """Modulated by `w [1, w_dim]` and demodulated."""
-        weight, squares, folds = self._of[conv]
+        weight, squares, kind = self._of[conv]
         style, bias = conv.affine(w), conv.bias * UNIT_GAIN
         demodulated = demodulation(conv.weight, style, squares) * UNIT_GAIN
-        if folds:
-            return _Plain(self._product(weight, demodulated.T * style), bias.to(self.dtype), conv.up)
-        before, after, shift = (each.reshape(-1, 1, 1) for each in (style, demodulated, bias))
-        return _Scaled(weight, before, after, shift, conv.up)
+        if kind is _Scaled:
+            before, after, shift = (each.reshape(-1, 1, 1) for each in (style, demodulated, bias))
+            return _Scaled(weight, before, after, shift, conv.up)
+        scale, bias = demodulated.T * style, bias.to(self.dtype)
+        if kind is _Transformed:
+            return _Transformed(self._product(weight, scale.T.expand_as(weight)), bias)
+        of_phases = scale.repeat(len(weight) // len(scale), 1)  # the same for each, if there are any
+        return _Plain(self._product(weight, of_phases[:, :, None, None]), bias, conv.up)
+
+    def _kind(self, conv: ModulatedConv, height: int, width: int) -> type[_Folded]:
+        """How a convolution with results of this size is done."""
+        weight = conv.weight
+        if weight.device.type == "cpu" and FRAMES * height * width * sum(weight.shape[:2]) <= weight.numel():
+            return _Scaled
+        if not conv.up and winograd.is_faster(weight, self.dtype, FRAMES, height, width):
+            return _Transformed
+        return _Plain
 
     def _product(self, weight: Tensor, scale: Tensor) -> Tensor:
-        """Of weights in order and a `scale [O, I]`, in the dtype of the convolutions."""
-        if len(weight) > len(scale):
-            scale = scale.repeat(4, 1)  # the same for each phase
-        scale = scale[:, :, None, None]
+        """Of stored weights and a scale for each row, in the dtype of the convolutions."""
         if weight.dtype == self.dtype:
             return weight * scale
         # A few rows at a time, so that a processor's float32 products do not leave its cache.
@@ -106,14 +137,18 @@ class StoredWeights:
             into.copy_(some * scales)
         return kernel
 
-    def _in_order(self, conv: ModulatedConv) -> Tensor:
+    def _in_order(self, conv: ModulatedConv, kind: type[_Folded]) -> Tensor:
         weight = conv.weight.detach()
+        if kind is _Transformed:
+            return winograd.transformed(weight, self.dtype)
         if conv.up and in_phases(weight.device, self.dtype):
-            weight = phases(weight)
+            weight = channels_last(phases(weight))
         elif conv.up:
             # Transposed convolutions want the input channels first, and would copy any other order at every call.
-            return channels_last(weight.transpose(0, 1)).transpose(0, 1)
-        return channels_last(weight)
+            weight = channels_last(weight.transpose(0, 1)).transpose(0, 1)
+        else:
+            weight = channels_last(weight)
+        return weight.to(self.dtype) if kind is _Scaled else weight
 
 
 def channels_last(kernel: Tensor) -> Tensor:
@@ -131,7 +166,7 @@ class FoldedSynthesis:
         """`styles [L, w_dim]`, one for each layer; `stored` of this network."""
         self.dtype = stored.dtype
         self.input = synthesis.input
-        self.layers: list[tuple[list[_Plain | _Scaled], _Plain]] = []
+        self.layers: list[tuple[list[_Folded], _Plain]] = []
         for block, style in synthesis.styled_blocks(styles[None]):
             *convs, rgb = style.unbind(dim=1)
             self.layers.append(
@@ -159,7 +194,7 @@ class FoldedSynthesis:
         assert image is not None
         return image
 
-    def _together(self, x: Tensor, convs: list[_Plain | _Scaled]) -> int:
+    def _together(self, x: Tensor, convs: list[_Folded]) -> int:
         """How many of the frames `x` go through a block at a time, so that activations have `FITS` bytes at most.
 
         All parts are of the same size, since rounding may depend on it.

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from styleganv.errors import StyleganvError
-from styleganv.ops import UNIT_GAIN, bias_act, fir_filter2d, leaky_relu
+from styleganv.ops import UNIT_GAIN, bias_act, convolve, fir_filter2d, leaky_relu
 
 MIN_BASE, MAX_BASE = 4, 16
 
@@ -68,10 +68,9 @@ class Conv2d(nn.Module):
         gain = UNIT_GAIN if self.activate else 1.0
         weight = (self.weight * (self.weight_gain * gain)).to(x.dtype)
         bias = None if self.bias is None else (self.bias * gain).to(x.dtype)
-        kernel_size = weight.shape[-1]
         if not self.down:
-            x = F.conv2d(x, weight, bias, padding=kernel_size // 2)
-        elif kernel_size == 1:
+            x = convolve(x, weight, bias)
+        elif weight.shape[-1] == 1:
             x = F.conv2d(fir_filter2d(x, padding=1, stride=2), weight, bias)
         else:
             x = F.conv2d(fir_filter2d(x, padding=2), weight, bias, stride=2)

@@ -1,16 +1,8 @@
 """The operators of StyleGAN2's image networks, as pure functions that differentiate twice."""
 
 from styleganv.ops.activation import UNIT_GAIN, bias_act, leaky_relu, leaky_relu_
-from styleganv.ops.modulated_conv import (
-    convolve,
-    demodulation,
-    fewer_elements,
-    in_phases,
-    modulated_conv2d,
-    modulated_kernel,
-    phases,
-    squared,
-)
+from styleganv.ops.convolution import convolve, in_phases, phases
+from styleganv.ops.modulated_conv import demodulation, fewer_elements, modulated_conv2d, modulated_kernel, squared
 from styleganv.ops.resample import fir_filter2d, upsample2d
 
 __all__ = [

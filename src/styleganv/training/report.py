@@ -1,6 +1,7 @@
 """What a run shows: progress bar, append-only log, TensorBoard, curves and snapshots. Rank 0 only."""
 
 import json
+import re
 import sys
 import time
 from pathlib import Path
@@ -128,6 +129,9 @@ def peak_memory_gib(device: torch.device) -> float:
     """Most memory taken so far: of the GPU, or of this process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**30
+    status = Path("/proc/self/status")  # on Linux getrusage may give that of the process that started this one
+    if status.exists() and (most := re.search(r"VmHWM:\s+(\d+) kB", status.read_text())):
+        return int(most[1]) / 2**20
     try:
         import resource
     except ImportError:  # Windows
