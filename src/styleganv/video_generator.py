@@ -168,7 +168,7 @@ class VideoGenerator(VideoModel):
         return self.generator.mapping(z, label, psi=psi)[0]
 
     @torch.inference_mode()
-    def _folded_for(self, styles: Tensor) -> Callable[[Tensor | None], Tensor]:
+    def _folded_for(self, styles: Tensor) -> Callable[[Tensor | None], Iterator[Tensor]]:
         synthesis = self.generator.synthesis
         with self._memory_suffices():
             if self._stored is None or not self._stored.fit(synthesis):
@@ -199,7 +199,7 @@ class VideoGenerator(VideoModel):
     ) -> Iterator[Frame]:
         synthesis = self._folded_for(styles) if isinstance(styles, Tensor) else None
         if code_at is None and synthesis is not None:
-            picture = self._synthesize(synthesis, None)[0]
+            picture = next(self._synthesize(synthesis, None))
             yield from (picture.copy() for _ in times)
             return
         size = self.lead or self.chunk
@@ -212,10 +212,10 @@ class VideoGenerator(VideoModel):
                 with torch.inference_mode():
                     codes = torch.stack([code_at(moment) for moment in moments])
             if synthesis is not None:
-                yield from self._synthesize(synthesis, codes)[: len(chunk)]
+                yield from islice(self._synthesize(synthesis, codes), len(chunk))
             elif not isinstance(styles, Tensor):
                 each = torch.stack([styles(time / self.fps) for time in padded]).to(self.device)
-                yield from self._synthesize(partial(self._unfolded, each), codes)[: len(chunk)]
+                yield from islice(self._synthesize(partial(self._unfolded, each), codes), len(chunk))
 
     def _tick(self, seconds: float) -> float:
         """Seconds of the motion in frames of the data, a whole number of ticks."""
@@ -225,17 +225,25 @@ class VideoGenerator(VideoModel):
             raise StyleganvError(f"Motion cannot be at {seconds:g} seconds: choose 0 to {last / self.fps:.3g}.")
         return time
 
-    def _unfolded(self, styles: Tensor, codes: Tensor | None) -> Tensor:
+    def _unfolded(self, styles: Tensor, codes: Tensor | None) -> Iterator[Tensor]:
         """Frames `[T, 3, H, W]`, each of its own `styles [T, L, w_dim]`."""
         with self.autocast():
-            return self.generator.synthesis(styles, None if codes is None else codes[:, None])[:, 0]
+            frames = self.generator.synthesis(styles, None if codes is None else codes[:, None])[:, 0]
+        yield frames
 
-    @torch.inference_mode()
-    def _synthesize(self, synthesis: Callable[[Tensor | None], Tensor], codes: Tensor | None) -> Frame:
-        """Codes `[CHUNK, v_dim]` on the CPU → uint8 `[CHUNK, H, W, 3]`; None gives an image model's one."""
-        with exactly(), self._memory_suffices():
-            frames = synthesis(None if codes is None else codes.to(self.device))
-        return levels(frames)
+    def _synthesize(
+        self, synthesis: Callable[[Tensor | None], Iterator[Tensor]], codes: Tensor | None
+    ) -> Iterator[Frame]:
+        """Codes `[CHUNK, v_dim]` on the CPU → uint8 `[H, W, 3]` of each; None gives an image model's one."""
+        with self._memory_suffices():
+            parts = synthesis(None if codes is None else codes.to(self.device))
+        while True:
+            # For each part alone, as others may compute while somebody looks at one.
+            with torch.inference_mode(), exactly(), self._memory_suffices():
+                frames = next(parts, None)
+            if frames is None:
+                return
+            yield from levels(frames)
 
     @contextmanager
     def _memory_suffices(self) -> Iterator[None]:

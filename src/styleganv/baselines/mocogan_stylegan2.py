@@ -6,7 +6,7 @@
 Shapes: B clips, T frames a clip, L style layers, V width of v, H height, W width.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -95,12 +95,13 @@ class MocoganStylegan2Videos(VideoGenerator):
         self.slot_distance = None
         self._network = generator
 
-    def _folded_for(self, styles: Tensor) -> Callable[[Tensor | None], Tensor]:
+    def _folded_for(self, styles: Tensor) -> Callable[[Tensor | None], Iterator[Tensor]]:
         styles = styles.to(self.device)
 
-        def pictures(codes: Tensor | None) -> Tensor:
+        def pictures(codes: Tensor | None) -> Iterator[Tensor]:
             assert codes is not None
             with self.autocast():
-                return self._network.frames(styles.expand(len(codes), -1, -1), codes)
+                frames = self._network.frames(styles.expand(len(codes), -1, -1), codes)
+            yield frames
 
         return pictures

@@ -7,6 +7,7 @@ which are most of a network's, so that another content is soon seen.
 Shapes: T frames, L style layers, C channels, O output and I input channels, H height, W width.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar, cast
 
@@ -177,22 +178,25 @@ class FoldedSynthesis:
             )
 
     @torch.no_grad()
-    def __call__(self, codes: Tensor | None) -> Tensor:
-        """`codes [T, v_dim]` → frames `[T, 3, H, W]` float32, roughly in −1..1; None (a model of images): T = 1."""
-        return self._draw(0, self.input(codes, 1).contiguous(memory_format=torch.channels_last), None)
+    def __call__(self, codes: Tensor | None) -> Iterator[Tensor]:
+        """`codes [T, v_dim]` → frames `[T, 3, H, W]` float32, roughly in −1..1, in parts as they are ready; None (a
+        model of images): T = 1."""
+        yield from self._draw(0, self.input(codes, 1).contiguous(memory_format=torch.channels_last), None)
 
-    def _draw(self, first: int, x: Tensor, image: Tensor | None) -> Tensor:
+    def _draw(self, first: int, x: Tensor, image: Tensor | None) -> Iterator[Tensor]:
         """The rest of the way, from block `first` on, of what is there so far."""
         for i, (convs, to_rgb) in enumerate(self.layers[first:], start=first):
             if (few := self._together(x, convs)) < len(x):
                 parts = zip(x.split(few), [None] * len(x) if image is None else image.split(few), strict=False)
-                return torch.cat([self._draw(i, *part) for part in parts])
+                for part in parts:
+                    yield from self._draw(i, *part)
+                return
             for conv in convs:
                 x = leaky_relu_(conv(x))
             colours = to_rgb(x).float()
             image = colours if image is None else upsample2d(image) + colours
         assert image is not None
-        return image
+        yield image
 
     def _together(self, x: Tensor, convs: list[_Folded]) -> int:
         """How many of the frames `x` go through a block at a time, so that activations have `FITS` bytes at most.
