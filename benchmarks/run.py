@@ -1,6 +1,6 @@
 """One table of how fast this machine generates, trains, reads and encodes, each beside what the machine can do.
 
-    python benchmarks/run.py                        everything (10 minutes on two cores)
+    python benchmarks/run.py                        everything (20 minutes on two cores)
     python benchmarks/run.py generation --sizes 64  a part of it
 
 A rate is the median of `--repeats` runs. Convolutions are compared with the fastest of a few plain ones measured in
@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -63,15 +64,16 @@ def synchronize(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
+def seconds_of(run: Callable[[], object], device: torch.device) -> float:
+    started = time.perf_counter()
+    run()
+    synchronize(device)
+    return time.perf_counter() - started
+
+
 def median_seconds(run: Callable[[], object], repeats: int, device: torch.device) -> float:
     """Of `repeats` runs after one that is not counted."""
-    seconds = []
-    for _ in range(repeats + 1):
-        started = time.perf_counter()
-        run()
-        synchronize(device)
-        seconds.append(time.perf_counter() - started)
-    return statistics.median(seconds[1:])
+    return statistics.median([seconds_of(run, device) for _ in range(repeats + 1)][1:])
 
 
 class Operations(TorchDispatchMode):
@@ -180,7 +182,6 @@ def training(device: torch.device, sizes: list[int], repeats: int) -> Iterator[R
         with tempfile.TemporaryDirectory() as folder:
             make_shapes(Path(folder) / "data.zip", num_videos=16, num_frames=40, resolution=(size, size))
             data = VideoDataset(Path(folder) / "data.zip")
-            means: dict[str, float] = {}
             plain = with_r1 = 0  # operations of float32, which takes no detour; so the least there is to do
             for name, dtype in DTYPES.items():
                 best, best_float32 = peak(dtype, device, repeats), peak(torch.float32, device, repeats)
@@ -192,15 +193,15 @@ def training(device: torch.device, sizes: list[int], repeats: int) -> Iterator[R
                 best = max(best, peak(dtype, device, repeats))
                 best_float32 = max(best_float32, peak(torch.float32, device, repeats))
                 # R1 comes every 16th step, and in float32 whatever the precision.
-                means[name] = seconds + seconds_r1 / 16
+                mean = seconds + seconds_r1 / 16
                 floor = plain / best + (with_r1 - plain) / 16 / best_float32
                 yield Row(
                     f"train {size}², {name}, 4 clips of 3 frames, {plain / 1e12:.2f} TFLOP a step",
-                    f"{4 / means[name]:.2f} clips/s ({seconds:.2f} s a step, R1 {seconds_r1:.2f} s)",
-                    f"{floor / means[name]:.0%}",
+                    f"{4 / mean:.2f} clips/s ({seconds:.2f} s a step, R1 {seconds_r1:.2f} s)",
+                    f"{floor / mean:.0%}",
                     f"{peak_memory_gib(device):.1f} GiB",
                 )
-            name = list(DTYPES)[-1]
+            usual = step  # of the last precision
             for what, other in (
                 (
                     "a discriminator that modulates, over one that does not",
@@ -208,8 +209,15 @@ def training(device: torch.device, sizes: list[int], repeats: int) -> Iterator[R
                 ),
                 ("video, over images (12 of T = 1)", Step(data, device, name, frames=1, motion="none")),
             ):
-                seconds, seconds_r1 = other.seconds(repeats)
-                yield Row(f"cost of {what}, {size}², {name}", f"{means[name] / (seconds + seconds_r1 / 16) - 1:+.1%}")
+                yield Row(f"cost of {what}, {size}², {name}", f"{_ratio(usual, other, repeats) - 1:+.1%}")
+
+
+def _ratio(step: Step, other: Step, repeats: int) -> float:
+    """Of what two take, with R1 every 16th step; in turns, since a machine's own speed changes."""
+    runs = [partial(each, r1=r1) for each in (step, other) for r1 in (False, True)]
+    rounds = [[seconds_of(run, step.trainer.device) for run in runs] for _ in range(repeats + 1)][1:]
+    plain, with_r1, other_plain, other_with_r1 = (statistics.median(each) for each in zip(*rounds, strict=True))
+    return (15 * plain + with_r1) / (15 * other_plain + other_with_r1)
 
 
 def reading(device: torch.device, sizes: list[int], repeats: int) -> Iterator[Row]:
