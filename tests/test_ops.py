@@ -208,3 +208,5 @@ def test_winograd_takes_what_it_can_and_what_pays() -> None:
     assert not any((taken(channels=255), taken(size=34), taken(size=16), taken(k=1), taken(kind="meta")))
     kernel = torch.empty(256, 256, 3, 3)
     assert not winograd.is_faster(kernel, torch.float64, 1, 32, 32)
+    with torch.autocast("cpu"):
+        assert not taken()

@@ -81,6 +81,7 @@ def is_faster(kernel: Tensor, dtype: torch.dtype, images: int, height: int, widt
         and min(kernel.shape[:2]) >= LEAST_CHANNELS
         and height % tile == width % tile == 0
         and images * height * width >= LEAST_PIXELS
+        and not torch.is_autocast_enabled("cpu")  # which would take its products in bfloat16
         and not torch.compiler.is_compiling()
     )
 
