@@ -121,7 +121,7 @@ def peak(dtype: torch.dtype, device: torch.device, repeats: int) -> float:
 
 def generation(device: torch.device, sizes: list[int], repeats: int) -> Iterator[Row]:
     """Full-size networks, end to end: seeds to pictures in memory, and to H.264 beside it."""
-    per_frame: dict[int, float] = {}  # of float32, which takes no detour; so the least there is to do
+    per_frame: dict[int, float] = {}  # ordinary convolutions of float32 take no detour
     for name, dtype in DTYPES.items():
         best = peak(dtype, device, repeats)
         yield Row(f"plain convolution, {name}", f"{best / 1e9:,.0f} GFLOP/s", "100 %")
@@ -147,7 +147,7 @@ def generation(device: torch.device, sizes: list[int], repeats: int) -> Iterator
                 yield Row(
                     f"{what} {size}², {name}, {per_frame[size] / 1e9:.1f} GFLOP a frame",
                     f"{1 / seconds:.1f} frames/s",
-                    f"{per_frame[size] / seconds / best:.0%}",
+                    f"{per_frame[size] / seconds / best:.0%} of {best / 1e9:,.0f}",
                     f"first frame {first:.2f} s",
                 )
 
@@ -182,7 +182,7 @@ def training(device: torch.device, sizes: list[int], repeats: int) -> Iterator[R
         with tempfile.TemporaryDirectory() as folder:
             make_shapes(Path(folder) / "data.zip", num_videos=16, num_frames=40, resolution=(size, size))
             data = VideoDataset(Path(folder) / "data.zip")
-            plain = with_r1 = 0  # operations of float32, which takes no detour; so the least there is to do
+            plain = with_r1 = 0  # operations: ordinary convolutions of float32 take no detour
             for name, dtype in DTYPES.items():
                 best, best_float32 = peak(dtype, device, repeats), peak(torch.float32, device, repeats)
                 step = Step(data, device, name)

@@ -210,3 +210,25 @@ def test_winograd_takes_what_it_can_and_what_pays() -> None:
     assert not winograd.is_faster(kernel, torch.float64, 1, 32, 32)
     with torch.autocast("cpu"):
         assert not taken()
+
+
+def test_winograd_leaves_exported_programs_alone() -> None:
+    """Their number of images stays open, which asking for its size would fix."""
+
+    class Convolution(torch.nn.Module):
+        def forward(self, x: Tensor, kernel: Tensor) -> Tensor:
+            return convolve(x, kernel, None)
+
+    x, kernel = randn(5, 256, 16, 16).float(), randn(256, 256, 3, 3, seed=1).float() / 48
+    shapes = ({0: torch.export.Dim("images")}, None)
+    program = torch.export.export(Convolution(), (x[:2], kernel), dynamic_shapes=shapes)
+    torch.testing.assert_close(program.module()(x, kernel), F.conv2d(x, kernel, padding=1))
+
+
+def test_winograd_is_in_float32_whatever_surrounds_it() -> None:
+    x, kernel = (each.float().requires_grad_() for each in (randn(1, 8, 8, 8), randn(8, 8, 3, 3, seed=1)))
+    y = winograd.convolve_3x3(x, kernel)
+    expected = torch.autograd.grad(y.sum(), (x, kernel), retain_graph=True)
+    with torch.autocast("cpu"):
+        torch.testing.assert_close(winograd.convolve_3x3(x, kernel), y)
+        torch.testing.assert_close(torch.autograd.grad(y.sum(), (x, kernel)), expected)

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from styleganv import distributed, render
 from styleganv.errors import StyleganvError
-from styleganv.video_generator import Frame, Precision, load
+from styleganv.video_generator import Frame, Precision, by_chunk, load
 
 Format = Literal["mp4", "gif", "webp", "frames", "grid"]
 
@@ -107,6 +107,7 @@ def _write_grid(
     out: Path, streams: list[list[Iterator[Frame]]], total: int, fps: float, *, scale: int, quality: int
 ) -> list[Path]:
     """`streams` of `total` frames, M rows of N, as `grid.mp4` and `grid.png`."""
+    streams = [[by_chunk(stream) for stream in row] for row in streams]
     kept = set(np.linspace(0, total - 1, min(total, GRID_STILLS)).round().astype(int).tolist())
     stills: list[Frame] = []
 

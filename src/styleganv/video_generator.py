@@ -4,7 +4,7 @@
     motion seed ──▶ noise of slots ──▶ codes u ──▶ v(time) ──▶ synthesis ──▶ uint8 frames
 
 Motion is computed on the CPU in float64, frame by frame from codes that each belong to one slot; synthesis always
-sees `CHUNK` frames. So a frame depends on nothing but its seeds and its time.
+starts with `CHUNK` frames. So a frame depends on nothing but its seeds and its time.
 
 Shapes: T frames, H height, W width, M motions, N contents, K classes, L style layers, U code width.
 Times are in seconds of the data's clock outside, in frames of the data inside.
@@ -38,6 +38,12 @@ Styles = Tensor | Callable[[float], Tensor]
 CHUNK = 8
 #: A recurrent motion walks through all frames before the one asked for.
 MAX_RECURRENT_FRAMES = 20_000
+
+
+def by_chunk(frames: Iterator[Frame]) -> Iterator[Frame]:
+    """The same frames, for streams that go on side by side: none keeps half-finished ones while others compute."""
+    while chunk := list(islice(frames, CHUNK)):
+        yield from chunk
 
 
 def load(path: Path | str, *, device: str | torch.device | None = None, precision: Precision = "float32") -> VideoModel:
@@ -234,7 +240,7 @@ class VideoGenerator(VideoModel):
     def _synthesize(
         self, synthesis: Callable[[Tensor | None], Iterator[Tensor]], codes: Tensor | None
     ) -> Iterator[Frame]:
-        """Codes `[CHUNK, v_dim]` on the CPU → uint8 `[H, W, 3]` of each; None gives an image model's one."""
+        """Codes `[T, v_dim]` on the CPU → uint8 `[H, W, 3]` of each; None gives an image model's one."""
         with self._memory_suffices():
             parts = synthesis(None if codes is None else codes.to(self.device))
         while True:
@@ -243,7 +249,9 @@ class VideoGenerator(VideoModel):
                 frames = next(parts, None)
             if frames is None:
                 return
-            yield from levels(frames)
+            pictures = levels(frames)
+            del frames
+            yield from pictures
 
     @contextmanager
     def _memory_suffices(self) -> Iterator[None]:

@@ -14,7 +14,7 @@ import yaml
 from tqdm import tqdm
 
 from styleganv import render
-from styleganv.video_generator import VideoGenerator, load_video_generator
+from styleganv.video_generator import VideoGenerator, by_chunk, load_video_generator
 from styleganv.video_model import Frame
 
 CARD, PREVIEW = "README.md", "preview.webp"
@@ -111,7 +111,7 @@ def _number(value: Any) -> str:
 def _preview(video: VideoGenerator, fps: float) -> Iterator[Frame]:
     """The seeds' videos side by side, reduced to at most `PREVIEW_PIXELS` a side."""
     seconds = PREVIEW_SECONDS if video.generator.motion is not None else 1 / fps
-    streams = [video.stream(seed=seed, seconds=seconds, fps=fps) for seed in PREVIEW_SEEDS]
+    streams = [by_chunk(video.stream(seed=seed, seconds=seconds, fps=fps)) for seed in PREVIEW_SEEDS]
     total = video.num_frames(seconds, fps)
     for frames in tqdm(zip(*streams, strict=True), total=total, unit="frame", desc="preview", leave=False):
         yield render.tile(np.stack([_reduced(frame) for frame in frames])[None])

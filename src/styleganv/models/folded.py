@@ -9,6 +9,7 @@ Shapes: T frames, L style layers, C channels, O output and I input channels, H h
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import repeat
 from typing import ClassVar, cast
 
 import torch
@@ -50,7 +51,7 @@ class _Plain:
 
 @dataclass(frozen=True)
 class _Transformed:
-    """The same after Winograd; kernel `[P, I, O]`."""
+    """The same after Winograd; kernel `[P, I, O]`, four times as large."""
 
     kernel: Tensor
     bias: Tensor
@@ -187,16 +188,19 @@ class FoldedSynthesis:
         """The rest of the way, from block `first` on, of what is there so far."""
         for i, (convs, to_rgb) in enumerate(self.layers[first:], start=first):
             if (few := self._together(x, convs)) < len(x):
-                parts = zip(x.split(few), [None] * len(x) if image is None else image.split(few), strict=False)
-                for part in parts:
-                    yield from self._draw(i, *part)
+                parts = list(zip(x.split(few), repeat(None) if image is None else image.split(few), strict=False))
+                del x, image  # as below
+                while parts:
+                    yield from self._draw(i, *parts.pop(0))
                 return
             for conv in convs:
                 x = leaky_relu_(conv(x))
             colours = to_rgb(x).float()
             image = colours if image is None else upsample2d(image) + colours
         assert image is not None
-        yield image
+        ready = [image]
+        del x, colours, image  # nothing is kept while somebody looks at the frames
+        yield ready.pop()
 
     def _together(self, x: Tensor, convs: list[_Folded]) -> int:
         """How many of the frames `x` go through a block at a time, so that activations have `FITS` bytes at most.

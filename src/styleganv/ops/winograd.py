@@ -75,14 +75,14 @@ def is_faster(kernel: Tensor, dtype: torch.dtype, images: int, height: int, widt
     tile = _scheme_for(dtype).tile
     return (
         enabled
+        and not torch.compiler.is_compiling()  # before the sizes, which it would fix for an exported program
         and kernel.device.type == "cpu"
         and (dtype == torch.float32 or (dtype == torch.bfloat16 and _has_bfloat16_vectors()))
         and kernel.shape[-1] == 3
         and min(kernel.shape[:2]) >= LEAST_CHANNELS
         and height % tile == width % tile == 0
         and images * height * width >= LEAST_PIXELS
-        and not torch.is_autocast_enabled("cpu")  # which would take its products in bfloat16
-        and not torch.compiler.is_compiling()
+        and not torch.is_autocast_enabled("cpu")  # an ordinary one would be in bfloat16
     )
 
 
@@ -97,6 +97,7 @@ def convolve_3x3(x: Tensor, kernel: Tensor, bias: Tensor | None = None) -> Tenso
     return _Convolution.apply(x, kernel, bias)
 
 
+@torch.autocast("cpu", enabled=False)
 def transformed(kernel: Tensor, dtype: torch.dtype) -> Tensor:
     """`[O, I, 3, 3]` → `[P, I, O]` for convolutions in `dtype`; still in its own."""
     out_channels, in_channels = kernel.shape[:2]
@@ -104,6 +105,7 @@ def transformed(kernel: Tensor, dtype: torch.dtype) -> Tensor:
     return (_scheme_for(dtype).of_kernel.to(kernel.dtype) @ taps).view(-1, in_channels, out_channels)
 
 
+@torch.autocast("cpu", enabled=False)
 def convolve_transformed(x: Tensor, kernel: Tensor, bias: Tensor | None = None) -> Tensor:
     """The same as `convolve_3x3` for a `transformed` kernel, without derivatives: `[N, O, H, W]`, channels-last."""
     scheme = _scheme_for(x.dtype)
@@ -118,6 +120,7 @@ def convolve_transformed(x: Tensor, kernel: Tensor, bias: Tensor | None = None) 
     return y.view(images, height, width, out_channels).permute(0, 3, 1, 2)
 
 
+@torch.autocast("cpu", enabled=False)
 def _kernel_gradient(x: Tensor, gradient: Tensor) -> Tensor:
     """Of the kernel `[O, I, 3, 3]`, from `x [N, I, H, W]` and the result's gradient `[N, O, H, W]`."""
     scheme = _scheme_for(x.dtype)
