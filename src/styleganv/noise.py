@@ -51,8 +51,8 @@ def torch_random(device: torch.device, *key: int) -> torch.Generator:
 
 @contextmanager
 def seeded(seed: int, device: torch.device | str = "cpu") -> Iterator[None]:
-    """Within it PyTorch's own random numbers, of initial weights and dropout, follow from a seed; after it they go on
-    as if nothing had been."""
+    """Within it PyTorch's own random numbers, of initial weights and dropout, follow from a seed; after it those of the
+    CPU and of `device` go on as if nothing had been."""
     device = torch.device(device)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
