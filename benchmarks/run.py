@@ -128,7 +128,7 @@ def generation(device: torch.device, sizes: list[int], repeats: int) -> Iterator
         for size in sizes:
             network = Generator(size, size).eval()
             if size not in per_frame:
-                clip = torch.zeros(1, 512), torch.arange(CHUNK)[None]
+                clip = torch.zeros(1, network.z_dim), torch.arange(CHUNK)[None]
                 per_frame[size] = operations(lambda network=network, clip=clip: network(*clip)) / CHUNK  # type: ignore[misc]
             videos = VideoGenerator(network, fps=25, device=device, precision=name)  # type: ignore[arg-type]
             started = time.perf_counter()

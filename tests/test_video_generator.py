@@ -17,7 +17,7 @@ from tiny import FPS, save
 from styleganv import noise
 from styleganv.errors import StyleganvError
 from styleganv.video_files import generate, parse_seeds
-from styleganv.video_generator import VideoGenerator, load
+from styleganv.video_generator import CHUNK, VideoGenerator, by_chunk, load
 
 FAR = 1e7 / FPS
 
@@ -340,3 +340,10 @@ def test_weights_that_change_are_seen_beside_a_video_that_still_plays(tmp_path: 
     fresh = VideoGenerator(video.generator, fps=video.fps, device="cpu")
     np.testing.assert_array_equal(changed, fresh.sample(seed=0, seconds=0.2))
     assert (changed[0] != before).any()
+
+
+def test_streams_side_by_side_finish_their_chunk_before_they_wait() -> None:
+    frames = iter(np.arange(CHUNK + 3))
+    shown = by_chunk(frames)
+    assert next(shown) == 0 and next(frames) == CHUNK
+    assert list(shown) == [*range(1, CHUNK), CHUNK + 1, CHUNK + 2]

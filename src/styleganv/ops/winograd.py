@@ -4,7 +4,7 @@ A square of m×m pixels ("tile") of the result comes from a patch of (m+2)×(m+2
 the patches and the kernel are transformed by small matrices, between which a convolution is one product of matrices for
 each of the (m+2)² places (Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", 2016). Larger tiles
 multiply less and round worse, so that m is 4 in float32 (a quarter of the products; errors of 3e-6 of the result's
-standard deviation, an ordinary convolution's are 1e-6) and 2 in bfloat16 (4/9 of the products).
+standard deviation, an ordinary convolution's are up to 1e-6) and 2 in bfloat16 (4/9 of the products).
 
 Shapes: N images, I and O input and output channels, P = (m+2)² places, T tiles at a time, H height, W width.
 """
