@@ -21,6 +21,8 @@ from styleganv.data.dataset import VideoDataset
 from styleganv.data.shapes import make_shapes
 from styleganv.models import Discriminator, Generator
 from styleganv.models.folded import FoldedSynthesis, StoredWeights
+from styleganv.models.motion import Motion, code_at_time
+from styleganv.noise import SeededNoise
 from styleganv.ops import convolve, modulated_conv, winograd
 from styleganv.recipes import Settings
 from styleganv.training.feed import RealClips
@@ -98,6 +100,14 @@ def test_folding_spares_what_every_call_would_do_again() -> None:
         folded = FoldedSynthesis(g.synthesis, styles, StoredWeights(g.synthesis))
         unfolded = written(lambda: g.synthesis(styles[None], codes[None]))
         assert written(lambda: list(folded(codes))) < 0.8 * unfolded
+
+
+def test_a_moment_costs_little_where_its_slot_is_known() -> None:
+    motion = Motion().double().eval()
+    at = code_at_time(motion, SeededNoise([0], motion.noise_dim), None)
+    with torch.no_grad():
+        first = written(lambda: at(17.0))
+        assert written(lambda: at(18.0)) < 0.1 * first
 
 
 def operations(run: Callable[[], object]) -> int:

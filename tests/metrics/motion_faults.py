@@ -3,6 +3,7 @@
 Shapes: T frames, H height, W width; videos are uint8 `[T, 3, H, W]`.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -100,6 +101,9 @@ class Faulty(nn.Module):
         if self.before is not None:
             left, right, times = self.before(left, right, times)
         return self.change(self.sound(left, right, times, t_left, t_right), times, t_left)
+
+    def between(self, left: Tensor, right: Tensor, t_left: Tensor, t_right: Tensor) -> Callable[[Tensor], Tensor]:
+        return lambda times: self(left, right, times, t_left, t_right)
 
 
 def network(**arguments: Any) -> Generator:

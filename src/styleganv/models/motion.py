@@ -51,7 +51,7 @@ class MotionConv1d(nn.Module):
         self.bias_gain = 0.01
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.leaky_relu(F.conv1d(x, self.weight * self.weight_gain, self.bias * self.bias_gain), 0.2)
+        return F.leaky_relu(F.conv1d(x * self.weight_gain, self.weight, self.bias * self.bias_gain), 0.2)
 
 
 class AcyclicEncoding(nn.Module):
@@ -89,6 +89,10 @@ class AcyclicEncoding(nn.Module):
 
         Phases are float64: at t = 10⁷ frames float32 would be wrong by whole radians.
         """
+        return self.between(left, right, t_left, t_right)(t)
+
+    def between(self, left: Tensor, right: Tensor, t_left: Tensor, t_right: Tensor) -> Callable[[Tensor], Tensor]:
+        """`forward` as a function of t, with all that is the same for every t done once."""
         period = self.periods(left.device)
         sigma = torch.tanh(self.period(left)) + 1
         frequency = 2 * math.pi / period * sigma.double()
@@ -98,11 +102,18 @@ class AcyclicEncoding(nn.Module):
             angle = frequency * time[..., None] + phase
             return torch.cat([angle.sin(), angle.cos()], dim=-1)
 
-        a = ((t - t_left) / (t_right - t_left))[..., None]
-        residue = (wave(t) - torch.lerp(wave(t_left), wave(t_right), a)).to(left.dtype)
-        if self.amplitude is not None:
-            residue = self.amplitude(left) * residue
-        return residue + torch.lerp(self.align(left), self.align(right), a.to(left.dtype))
+        wave_left, wave_right = wave(t_left), wave(t_right)
+        amplitude = None if self.amplitude is None else self.amplitude(left)
+        aligned_left, aligned_right = self.align(left), self.align(right)
+
+        def v(t: Tensor) -> Tensor:
+            a = ((t - t_left) / (t_right - t_left))[..., None]
+            residue = (wave(t) - torch.lerp(wave_left, wave_right, a)).to(left.dtype)
+            if amplitude is not None:
+                residue = amplitude * residue
+            return residue + torch.lerp(aligned_left, aligned_right, a.to(left.dtype))
+
+        return v
 
 
 class Motion(nn.Module):
@@ -238,16 +249,15 @@ def code_at_time(
 
     def acyclic(motion: Motion) -> Callable[[float], Tensor]:
         @lru_cache(maxsize=4)
-        def neighbours(slot: int) -> Tensor:
+        def after(slot: int) -> Callable[[Tensor], Tensor]:
             window = torch.arange(slot, slot + 2 + motion.reach)[None]
-            return motion.codes(video, window, slot_noise, label)[0] + moved
+            left, right = (motion.codes(video, window, slot_noise, label)[0] + moved)[:, None, None]
+            t_left = torch.tensor([[slot * motion.slot_distance]], dtype=torch.float64)
+            return motion.encoding.between(left, right, t_left, t_left + motion.slot_distance)
 
         def at(time: float) -> Tensor:
-            slot = math.floor(time / motion.slot_distance)
-            left, right = neighbours(slot)[:, None, None]
-            t_left = slot * motion.slot_distance
-            times = torch.tensor([time, t_left, t_left + motion.slot_distance], dtype=torch.float64)
-            return motion.encoding(left, right, *times[:, None, None])[0, 0].float()
+            v = after(math.floor(time / motion.slot_distance))
+            return v(torch.tensor([[time]], dtype=torch.float64))[0, 0].float()
 
         return at
 
