@@ -188,6 +188,18 @@ def test_winograd_is_a_convolution_however_it_is_cut(
     assert_differentiable_twice(winograd.convolve_3x3, x[:2], kernel[:2], bias[:2])
 
 
+@pytest.mark.parametrize("together", [1, 2**6, 2**18])
+@pytest.mark.parametrize("height, width", [(4, 4), (12, 8)])
+def test_winograd_with_small_tiles_likewise(
+    together: int, height: int, width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In whole numbers that bfloat16 holds exactly, at every step of the way."""
+    monkeypatch.setattr(winograd, "TOGETHER", together)
+    x, kernel, bias = (randn(*shape).sign().bfloat16() for shape in ((3, 2, height, width), (5, 2, 3, 3), (5,)))
+    y = winograd.convolve_transformed(x, winograd.transformed(4 * kernel, torch.bfloat16), bias)
+    torch.testing.assert_close(y, F.conv2d(x, 4 * kernel, bias, padding=1), rtol=0, atol=0)
+
+
 def test_winograd_rounds_a_few_times_as_much_as_a_convolution() -> None:
     x, kernel = randn(2, 256, 16, 16), randn(256, 256, 3, 3, seed=1) / 48
     exact = F.conv2d(x, kernel, padding=1)

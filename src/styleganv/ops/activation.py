@@ -36,9 +36,8 @@ def leaky_relu(x: Tensor) -> Tensor:
 
 
 def leaky_relu_(x: Tensor) -> Tensor:
-    """`leaky_relu` without gradients; in place, unless `x` is a part of something larger."""
-    x = F.leaky_relu(x, LEAKY_SLOPE, inplace=x.is_contiguous(memory_format=torch.channels_last))
-    return x.clamp_(-HALF_PRECISION_CLAMP, HALF_PRECISION_CLAMP) if x.element_size() == 2 else x
+    """`leaky_relu` without gradients or guard; in place, unless `x` is a part of something larger."""
+    return F.leaky_relu(x, LEAKY_SLOPE, inplace=x.is_contiguous(memory_format=torch.channels_last))
 
 
 def bias_act(x: Tensor, bias: Tensor | None = None, *, activate: bool = True, gain: float = UNIT_GAIN) -> Tensor:

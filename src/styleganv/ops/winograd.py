@@ -139,18 +139,42 @@ def _kernel_gradient(x: Tensor, gradient: Tensor) -> Tensor:
 
 def _patches(x: Tensor, scheme: _Scheme) -> Iterator[tuple[tuple[slice, slice], Tensor]]:
     """The transformed patches `[P, T, I]` of a few images or a few rows of tiles, with where those are."""
-    tile, of_patch = scheme.tile, scheme.of_patch.to(x.dtype)
+    tile = scheme.tile
     images, channels, height, width = x.shape
     rows, columns = height // tile, width // tile
     together = TOGETHER // (channels * x.dtype.itemsize)
     few_images, few_rows = max(1, together // (rows * columns)), min(rows, max(1, together // columns))
     padded = F.pad(x, [1, 1, 1, 1]).permute(0, 2, 3, 1)
-    views = padded.unfold(1, tile + 2, tile).unfold(2, tile + 2, tile)  # [N, rows, columns, I, m + 2, m + 2]
     for image in range(0, images, few_images):
         for row in range(0, rows, few_rows):
             some = slice(image, image + few_images), slice(row, row + few_rows)
-            places = views[some].permute(4, 5, 0, 1, 2, 3).reshape(len(of_patch), -1)
-            yield some, (of_patch @ places).view(len(of_patch), -1, channels)
+            places = _of_patches(padded[some[0], tile * row : tile * (row + few_rows) + 2], scheme)
+            yield some, places.view(len(scheme.of_patch), -1, channels)
+
+
+def _of_patches(x: Tensor, scheme: _Scheme) -> Tensor:
+    """The transformed patches of padded rows `[N, rows, columns, I]`, their P places first."""
+    if scheme.tile == 2:
+        return _sums(x)
+    tile, of_patch = scheme.tile, scheme.of_patch.to(x.dtype)
+    views = x.unfold(1, tile + 2, tile).unfold(2, tile + 2, tile)  # [N, rows, columns of tiles, I, m + 2, m + 2]
+    return of_patch @ views.permute(4, 5, 0, 1, 2, 3).reshape(len(of_patch), -1)
+
+
+def _sums(x: Tensor) -> Tensor:
+    """What `_SMALL.of_patch` would make of patches, which are never gathered: sums of shifted pixels, one dimension
+    after the other."""
+    images, height, width, channels = x.shape
+    rows, columns = height // 2 - 1, width // 2 - 1
+    first = x.new_empty(4, images, rows, width, channels)
+    both = x.new_empty(4, 4, images, rows, columns, channels)
+    for axis, of, into in ((1, x, first.unbind(0)), (3, first, both.unbind(1))):
+        a, b, c, d = of.unfold(axis, 4, 2).unbind(-1)
+        torch.sub(a, c, out=into[0])
+        torch.add(b, c, out=into[1])
+        torch.sub(c, b, out=into[2])
+        torch.sub(b, d, out=into[3])
+    return both
 
 
 class _Convolution(torch.autograd.Function):
