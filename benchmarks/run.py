@@ -3,10 +3,10 @@
     python benchmarks/run.py                        everything (20 minutes on two cores)
     python benchmarks/run.py generation --sizes 64  a part of it
 
-A rate is the median of `--repeats` runs. Convolutions are compared with the fastest of a few plain ones measured in
-the same run and precision, before and after; operations are those PyTorch's own counter finds when all convolutions are
-ordinary ones, so that Winograd's, which need fewer, can exceed 100 %. The table is printed and written to
-`benchmarks/results/`. Numbers of two runs compare only if their machines do.
+A rate is the median of `--repeats` runs. What is compared runs in turns, since a shared machine's speed changes within
+seconds: plain convolutions, of which the fastest counts, then generating or training, and again. Operations are those
+PyTorch's own counter finds when all convolutions are ordinary ones, so that Winograd's, which need fewer, can exceed
+100 %. The table is printed and written to `benchmarks/results/`. Numbers of two runs compare only if their machines do.
 """
 
 import argparse
@@ -17,7 +17,7 @@ import platform
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -49,6 +49,9 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 PLAIN_CONVOLUTIONS = ((512, 32, 8), (256, 64, 8), (128, 128, 4))
 
 
+Run = Callable[[], object]
+
+
 @dataclass(frozen=True)
 class Row:
     """A line of the table: what was measured, its rate, and how that compares with what the machine can do."""
@@ -64,16 +67,21 @@ def synchronize(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def seconds_of(run: Callable[[], object], device: torch.device) -> float:
+def seconds_of(run: Run, device: torch.device) -> float:
     started = time.perf_counter()
     run()
     synchronize(device)
     return time.perf_counter() - started
 
 
-def median_seconds(run: Callable[[], object], repeats: int, device: torch.device) -> float:
-    """Of `repeats` runs after one that is not counted."""
-    return statistics.median([seconds_of(run, device) for _ in range(repeats + 1)][1:])
+def in_turns(runs: Sequence[Run], repeats: int, device: torch.device) -> list[float]:
+    """The median seconds of each, of `repeats` rounds after one that is not counted."""
+    rounds = [[seconds_of(run, device) for run in runs] for _ in range(repeats + 1)][1:]
+    return [statistics.median(each) for each in zip(*rounds, strict=True)]
+
+
+def median_seconds(run: Run, repeats: int, device: torch.device) -> float:
+    return in_turns([run], repeats, device)[0]
 
 
 class Operations(TorchDispatchMode):
@@ -94,7 +102,7 @@ class Operations(TorchDispatchMode):
         return result
 
 
-def operations(run: Callable[[], object]) -> int:
+def operations(run: Run) -> int:
     """Multiplications and additions of matrix products and of convolutions, all done as ordinary ones."""
     winograd.enabled = False
     try:
@@ -105,49 +113,51 @@ def operations(run: Callable[[], object]) -> int:
     return counter.total
 
 
-@torch.inference_mode()
-def peak(dtype: torch.dtype, device: torch.device, repeats: int) -> float:
-    """Operations a second of the fastest plain 3×3 convolution."""
+class Plain:
+    """Plain 3×3 convolutions in one precision, each to be timed in turns with what is compared with them."""
 
-    def rate(channels: int, size: int, images: int) -> float:
-        x = torch.randn(images, channels, size, size, dtype=dtype, device=device)
-        kernel = torch.randn(channels, channels, 3, 3, dtype=dtype, device=device)
-        x, kernel = (t.contiguous(memory_format=torch.channels_last) for t in (x, kernel))
-        seconds = median_seconds(lambda: F.conv2d(x, kernel, padding=1), repeats, device)
-        return 2 * images * channels**2 * 9 * size**2 / seconds
+    @torch.inference_mode()
+    def __init__(self, dtype: torch.dtype, device: torch.device) -> None:
+        self.runs: list[Run] = []
+        self.operations = [2 * images * channels**2 * 9 * size**2 for channels, size, images in PLAIN_CONVOLUTIONS]
+        for channels, size, images in PLAIN_CONVOLUTIONS:
+            x = torch.randn(images, channels, size, size, dtype=dtype, device=device)
+            kernel = torch.randn(channels, channels, 3, 3, dtype=dtype, device=device)
+            x, kernel = (t.contiguous(memory_format=torch.channels_last) for t in (x, kernel))
+            self.runs.append(torch.inference_mode()(partial(F.conv2d, x, kernel, padding=1)))
 
-    return max(rate(*shape) for shape in PLAIN_CONVOLUTIONS)
+    def rate(self, seconds: Sequence[float]) -> float:
+        """Operations a second of the fastest."""
+        return max(each / taken for each, taken in zip(self.operations, seconds, strict=True))
 
 
 def generation(device: torch.device, sizes: list[int], repeats: int) -> Iterator[Row]:
     """Full-size networks, end to end: seeds to pictures in memory, and to H.264 beside it."""
     per_frame: dict[int, float] = {}  # ordinary convolutions of float32 take no detour
     for name, dtype in DTYPES.items():
-        best = peak(dtype, device, repeats)
-        yield Row(f"plain convolution, {name}", f"{best / 1e9:,.0f} GFLOP/s", "100 %")
+        plain = Plain(dtype, device)
         for size in sizes:
             network = Generator(size, size).eval()
             if size not in per_frame:
                 clip = torch.zeros(1, network.z_dim), torch.arange(CHUNK)[None]
                 per_frame[size] = operations(lambda network=network, clip=clip: network(*clip)) / CHUNK  # type: ignore[misc]
             videos = VideoGenerator(network, fps=25, device=device, precision=name)  # type: ignore[arg-type]
-            started = time.perf_counter()
-            next(videos.stream(seed=0))
-            first = time.perf_counter() - started
+            first = seconds_of(lambda videos=videos: next(videos.stream(seed=0)), device)  # type: ignore[misc]
             stream = videos.stream(seed=1)
-            next(stream)
-            frames = 3 * CHUNK
-            alone = median_seconds(lambda stream=stream, n=frames: list(islice(stream, n)), repeats, device) / frames  # type: ignore[misc]
+            some = partial(islice, stream, 3 * CHUNK)
             with tempfile.TemporaryDirectory() as folder:
                 path = Path(folder) / "video.mp4"
-                write = lambda stream=stream, n=frames, path=path: render.write_video(path, islice(stream, n), 25)  # type: ignore[misc]  # noqa: E731
-                encoded = median_seconds(write, repeats, device) / frames
-            best = max(best, peak(dtype, device, repeats))  # other tenants may have slowed the first one down
+                ways: list[Run] = [
+                    lambda some=some: list(some()),  # type: ignore[misc]
+                    lambda some=some, path=path: render.write_video(path, some(), 25),  # type: ignore[misc]
+                ]
+                *convolutions, alone, encoded = in_turns([*plain.runs, *ways], repeats, device)
+            rate = plain.rate(convolutions)
             for what, seconds in (("generate", alone), ("generate and encode", encoded)):
                 yield Row(
                     f"{what} {size}², {name}, {per_frame[size] / 1e9:.1f} GFLOP a frame",
-                    f"{1 / seconds:.1f} frames/s",
-                    f"{per_frame[size] / seconds / best:.0%} of {best / 1e9:,.0f}",
+                    f"{3 * CHUNK / seconds:.1f} frames/s",
+                    f"{3 * CHUNK * per_frame[size] / seconds / rate:.0%} of {rate / 1e9:,.0f} GFLOP/s",
                     f"first frame {first:.2f} s",
                 )
 
@@ -169,11 +179,10 @@ class Step:
         self.trainer.step = 0 if r1 else 1
         self.trainer.train_step(self.clips, self.real)
 
-    def seconds(self, repeats: int) -> tuple[float, float]:
-        """Of a step without R1, and of R1."""
-        device = self.trainer.device
-        plain, with_r1 = (median_seconds(lambda r1=r1: self(r1=r1), repeats, device) for r1 in (False, True))  # type: ignore[misc]
-        return plain, with_r1 - plain
+    @property
+    def runs(self) -> list[Run]:
+        """A step without R1, and one with it."""
+        return [partial(self, r1=r1) for r1 in (False, True)]
 
 
 def training(device: torch.device, sizes: list[int], repeats: int) -> Iterator[Row]:
@@ -184,21 +193,20 @@ def training(device: torch.device, sizes: list[int], repeats: int) -> Iterator[R
             data = VideoDataset(Path(folder) / "data.zip")
             plain = with_r1 = 0  # operations: ordinary convolutions of float32 take no detour
             for name, dtype in DTYPES.items():
-                best, best_float32 = peak(dtype, device, repeats), peak(torch.float32, device, repeats)
                 step = Step(data, device, name)
                 if name == "float32":
-                    plain, with_r1 = (operations(lambda r1=r1, step=step: step(r1=r1)) for r1 in (False, True))  # type: ignore[misc]
-                seconds, seconds_r1 = step.seconds(repeats)
-                # Again, as other tenants may have slowed the first ones down.
-                best = max(best, peak(dtype, device, repeats))
-                best_float32 = max(best_float32, peak(torch.float32, device, repeats))
+                    plain, with_r1 = (operations(run) for run in step.runs)
+                own, exact = Plain(dtype, device), Plain(torch.float32, device)
+                *convolutions, seconds, seconds_r1 = in_turns([*own.runs, *exact.runs, *step.runs], repeats, device)
+                seconds_r1 -= seconds
+                rate = own.rate(convolutions[: len(own.runs)])
                 # R1 comes every 16th step, and in float32 whatever the precision.
                 mean = seconds + seconds_r1 / 16
-                floor = plain / best + (with_r1 - plain) / 16 / best_float32
+                floor = plain / rate + (with_r1 - plain) / 16 / exact.rate(convolutions[len(own.runs) :])
                 yield Row(
                     f"train {size}², {name}, 4 clips of 3 frames, {plain / 1e12:.2f} TFLOP a step",
                     f"{4 / mean:.2f} clips/s ({seconds:.2f} s a step, R1 {seconds_r1:.2f} s)",
-                    f"{floor / mean:.0%}",
+                    f"{floor / mean:.0%} of {rate / 1e9:,.0f} GFLOP/s",
                     f"{peak_memory_gib(device):.1f} GiB",
                 )
             usual = step  # of the last precision
@@ -213,10 +221,8 @@ def training(device: torch.device, sizes: list[int], repeats: int) -> Iterator[R
 
 
 def _ratio(step: Step, other: Step, repeats: int) -> float:
-    """Of what two take, with R1 every 16th step; in turns, since a machine's own speed changes."""
-    runs = [partial(each, r1=r1) for each in (step, other) for r1 in (False, True)]
-    rounds = [[seconds_of(run, step.trainer.device) for run in runs] for _ in range(repeats + 1)][1:]
-    plain, with_r1, other_plain, other_with_r1 = (statistics.median(each) for each in zip(*rounds, strict=True))
+    """Of what two take, with R1 every 16th step."""
+    plain, with_r1, other_plain, other_with_r1 = in_turns([*step.runs, *other.runs], repeats, step.trainer.device)
     return (15 * plain + with_r1) / (15 * other_plain + other_with_r1)
 
 
@@ -341,7 +347,7 @@ def main() -> None:
         sizes = options.sizes or (every if part != "training" or device.type == "cuda" else [64])
         for row in PARTS[part](device, sizes, options.repeats):
             rows.append(row)
-            print(f"{row.what:62} {row.rate:40} {row.fraction:>6}  {row.memory}", flush=True)
+            print(f"{row.what:62} {row.rate:40} {row.fraction:>18}  {row.memory}", flush=True)
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{datetime.date.today()}-{'gpu' if device.type == 'cuda' else 'cpu'}.md"
     path.write_text(f"# {datetime.date.today()}\n\n{machine(device)}\n\n{table(rows)}")
