@@ -256,7 +256,7 @@ def test_the_page_holds_every_picture(kind: str, request: pytest.FixtureRequest,
     page = written[0].read_text()
     pictures = [name for name in names if name.endswith((".png", ".mp4"))]
     assert page.count("data:image/png") + page.count("data:video/mp4") == len(pictures)
-    assert "http" not in page.split("</style>")[1]  # nothing from outside
+    assert "://" not in page.split("</style>")[1]  # nothing from outside
     explore(video, tmp_path / "explored", samples=30, components=2)  # again, in its own folder
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("years of work")

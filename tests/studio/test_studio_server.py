@@ -283,11 +283,11 @@ def test_what_no_page_sends_ends_the_connection(text: str, address: str) -> None
 
 def test_viewers_take_turns(address: str) -> None:
     """One that asks for much does not keep others waiting for more than its own question."""
-    counts, stop = [0, 0], time.monotonic() + 3
+    counts = [0, 0]
 
     def look(i: int) -> None:
         with opened(address) as socket:
-            while time.monotonic() < stop:
+            while max(counts) < 20:
                 ask(socket, scene={"seed": i}, start=counts[i] / 25, count=2)
                 counts[i] += 1
 
@@ -296,7 +296,7 @@ def test_viewers_take_turns(address: str) -> None:
         viewer.start()
     for viewer in viewers:
         viewer.join()
-    assert min(counts) > 0.6 * max(counts) > 5
+    assert min(counts) > 0.6 * max(counts)
 
 
 def test_of_many_questions_the_last_is_answered(address: str) -> None:
