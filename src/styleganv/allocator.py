@@ -12,7 +12,8 @@ KEPT, FROM_SYSTEM = 2**28, 2**25
 
 @cache
 def keep_freed_memory() -> None:
-    """Let the process keep up to 256 MiB that it has freed, for blocks of up to 32 MiB, where the C library is glibc.
+    """Let the main thread keep freed blocks of up to 32 MiB each, and 256 MiB of them at the end of its memory, where
+    the C library is glibc. (Other threads have memory of their own, of which it gives more back.)
 
     A layer's result is freed by the time that the next but one needs as much again; given back to the system in
     between, each of its pages is fetched and zeroed anew, which is up to a tenth of a frame's time.

@@ -283,10 +283,11 @@ def test_what_no_page_sends_ends_the_connection(text: str, address: str) -> None
 
 def test_viewers_take_turns(address: str) -> None:
     """One that asks for much does not keep others waiting for more than its own question."""
-    counts = [0, 0]
+    counts, together = [0, 0], threading.Barrier(2, timeout=60)
 
     def look(i: int) -> None:
         with opened(address) as socket:
+            together.wait()
             while max(counts) < 20:
                 ask(socket, scene={"seed": i}, start=counts[i] / 25, count=2)
                 counts[i] += 1

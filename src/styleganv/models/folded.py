@@ -30,8 +30,7 @@ from styleganv.ops import (
 
 #: Numbers of a product that stay in a processor's cache.
 CACHED = 2**17
-#: Bytes of activations up to which a processor's memory is fast: larger ones leave its caches, and the C library asks
-#: the system for new pages for each.
+#: Bytes of activations up to which a processor's memory is fast: larger ones leave its caches.
 FITS = 2**24
 #: As many as go through the network together, about; for the choice of what is folded.
 FRAMES = 8
@@ -160,7 +159,8 @@ def channels_last(kernel: Tensor) -> Tensor:
 class FoldedSynthesis:
     """`Synthesis` for a single style: motion codes of a video's frames → frames.
 
-    Agrees with `Synthesis.forward` up to rounding, as long as the network is not trained on.
+    Agrees with `Synthesis.forward` up to rounding, as long as the network is not trained on. In bfloat16, which has the
+    range of float32, activations are not clamped as they are there.
     """
 
     @torch.no_grad()
