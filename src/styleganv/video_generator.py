@@ -28,7 +28,7 @@ from styleganv.errors import StyleganvError
 from styleganv.models import Generator
 from styleganv.models.folded import FoldedSynthesis, StoredWeights
 from styleganv.models.folder import STYLEGAN_V, load_generator, load_model
-from styleganv.models.motion import RecurrentMotion, SlotNoise, code_at_time
+from styleganv.models.motion import MotionConv1d, RecurrentMotion, SlotNoise, code_at_time
 from styleganv.video_model import MAX_FRAMES, TICKS, Frame, Precision, VideoModel, check_psi, exactly, levels
 
 #: A style for each layer `[L, w_dim]`, or a function from seconds to them.
@@ -117,6 +117,9 @@ class VideoGenerator(VideoModel):
         else:
             self._motion.cpu().double()
             self.slot_distance = float(self._motion.slot_distance)
+            for part in self._motion.modules():
+                if isinstance(part, MotionConv1d):
+                    part.absorb_gain()
         if isinstance(self._motion, RecurrentMotion):
             self.max_frames = MAX_RECURRENT_FRAMES
             self.why_max_frames = "with lstm motion walks through all earlier frames"

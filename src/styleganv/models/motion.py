@@ -51,7 +51,14 @@ class MotionConv1d(nn.Module):
         self.bias_gain = 0.01
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.leaky_relu(F.conv1d(x * self.weight_gain, self.weight, self.bias * self.bias_gain), 0.2)
+        weight = self.weight if self.weight_gain == 1.0 else self.weight * self.weight_gain
+        return F.leaky_relu(F.conv1d(x, weight, self.bias * self.bias_gain), 0.2)
+
+    @torch.no_grad()
+    def absorb_gain(self) -> None:
+        """Multiply the weights by their gain for good: for generating, where that is more than the convolution."""
+        self.weight.mul_(self.weight_gain)
+        self.weight_gain = 1.0
 
 
 class AcyclicEncoding(nn.Module):
