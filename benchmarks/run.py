@@ -33,6 +33,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from styleganv import render
+from styleganv.allocator import keep_freed_memory
 from styleganv.data.dataset import VideoDataset
 from styleganv.data.shapes import make_shapes
 from styleganv.models import Generator
@@ -146,6 +147,8 @@ class Plain:
 
 def generation(device: torch.device, sizes: list[int], repeats: int) -> Iterator[Row]:
     """Full-size networks, end to end: seeds to pictures in memory, and to H.264 beside it."""
+    if device.type == "cpu":
+        keep_freed_memory()  # as loading a model does
     per_frame: dict[int, float] = {}  # ordinary convolutions of float32 take no detour
     for name, dtype in DTYPES.items():
         plain = Plain(dtype, device)

@@ -16,13 +16,14 @@ from copy import deepcopy
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
 import torch
 from torch import Tensor
 
 from styleganv import noise
+from styleganv.allocator import keep_freed_memory
 from styleganv.baselines import BASELINES, build
 from styleganv.errors import StyleganvError
 from styleganv.models import Generator
@@ -30,6 +31,8 @@ from styleganv.models.folded import FoldedSynthesis, StoredWeights
 from styleganv.models.folder import STYLEGAN_V, load_generator, load_model
 from styleganv.models.motion import MotionConv1d, RecurrentMotion, SlotNoise, code_at_time
 from styleganv.video_model import MAX_FRAMES, TICKS, Frame, Precision, VideoModel, check_psi, exactly, levels
+
+M = TypeVar("M", bound=VideoModel)
 
 #: A style for each layer `[L, w_dim]`, or a function from seconds to them.
 Styles = Tensor | Callable[[float], Tensor]
@@ -57,7 +60,7 @@ def load(path: Path | str, *, device: str | torch.device | None = None, precisio
     make: Callable[..., VideoModel] = VideoGenerator
     if config["model"] != STYLEGAN_V:
         make = BASELINES[config["model"]]().videos
-    return make(network, **_of_config(path, config), device=device, precision=precision)
+    return _ready(make(network, **_of_config(path, config), device=device, precision=precision))
 
 
 def load_video_generator(
@@ -69,7 +72,13 @@ def load_video_generator(
         StyleganvError: also if the model is of another kind.
     """
     generator, config = load_generator(path)
-    return VideoGenerator(generator, **_of_config(path, config), device=device, precision=precision)
+    return _ready(VideoGenerator(generator, **_of_config(path, config), device=device, precision=precision))
+
+
+def _ready(model: M) -> M:
+    if model.device.type == "cpu":
+        keep_freed_memory()  # not where models are made: a training's memory would grow by its leftovers
+    return model
 
 
 def _of_config(path: Path | str, config: dict[str, Any]) -> dict[str, Any]:
@@ -117,9 +126,9 @@ class VideoGenerator(VideoModel):
         else:
             self._motion.cpu().double()
             self.slot_distance = float(self._motion.slot_distance)
-            for part in self._motion.modules():
-                if isinstance(part, MotionConv1d):
-                    part.absorb_gain()
+            for layer in self._motion.modules():
+                if isinstance(layer, MotionConv1d):
+                    layer.absorb_gain()
         if isinstance(self._motion, RecurrentMotion):
             self.max_frames = MAX_RECURRENT_FRAMES
             self.why_max_frames = "with lstm motion walks through all earlier frames"

@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from styleganv import distributed, noise
-from styleganv.allocator import keep_freed_memory
 from styleganv.errors import StyleganvError
 
 Frame = NDArray[np.uint8]
@@ -81,8 +80,6 @@ class VideoModel(ABC):
         if precision not in ("float32", "bfloat16"):
             raise StyleganvError(f"Precision {precision} is not known: choose float32 or bfloat16.")
         self.device, self.precision = chosen_device(device), precision
-        if self.device.type == "cpu":
-            keep_freed_memory()
         self.network: nn.Module = network
         self.height, self.width, self.num_classes = network.height, network.width, network.num_classes
         self.fps, self.config = fps, config or {}

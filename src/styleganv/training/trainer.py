@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 
 from styleganv import distributed
-from styleganv.allocator import keep_freed_memory
 from styleganv.clip import Clip
 from styleganv.data.dataset import VideoDataset
 from styleganv.data.sampling import draw_real_frames
@@ -47,8 +46,6 @@ class Trainer(ABC):
 
     def __init__(self, settings: Settings, device: torch.device) -> None:
         self.settings, self.device = settings, device
-        if device.type == "cpu":
-            keep_freed_memory()
         self.step = 0
         local = settings.training.batch // distributed.world_size()
         self.parts = local // min(settings.training.micro_batch or local, local)
