@@ -1,5 +1,6 @@
 import os
 import platform
+import statistics
 import subprocess
 import sys
 
@@ -25,6 +26,8 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc" or "LD_PRELOAD" in os.environ, reason="another allocator")
 def test_freed_memory_is_used_again_instead_of_being_fetched_anew() -> None:
-    """Without, most runs fetch 10,000 to 40,000 pages."""
-    run = subprocess.run([sys.executable, "-c", FAULTS], check=True, capture_output=True, text=True)
-    assert int(run.stdout) < 1000
+    """Without, most processes fetch 10,000 to 40,000 pages; with, one in 25, by where its memory happens to lie."""
+    runs = [
+        subprocess.run([sys.executable, "-c", FAULTS], check=True, capture_output=True, text=True) for _ in range(5)
+    ]
+    assert statistics.median(int(run.stdout) for run in runs) < 1000
