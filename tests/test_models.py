@@ -356,15 +356,20 @@ def test_folded_synthesis_takes_a_few_frames_at_a_time_through_wide_blocks(
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_folded_synthesis_after_winograd(dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("scaled", [False, True])
+def test_folded_synthesis_after_winograd(dtype: torch.dtype, scaled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     g = generator(24, 40)
     styles, codes = randn(g.synthesis.num_styles, 8), randn(3, 8, seed=1)
     expected, half = (synthesised(g, styles, codes, each) for each in (torch.float32, torch.bfloat16))
     monkeypatch.setattr(winograd, "LEAST_CHANNELS", 1)
-    monkeypatch.setattr(winograd, "LEAST_PIXELS", 1)
+    monkeypatch.setattr(winograd, "LEAST_PIXELS", 0)
     monkeypatch.setattr(winograd, "_has_bfloat16_vectors", lambda: True)
+    # As if all frames had no activations, or more than any kernel has weights.
+    monkeypatch.setattr(folded_module, "FRAMES", 0 if scaled else 1000)
     folded = FoldedSynthesis(g.synthesis, styles, StoredWeights(g.synthesis, dtype))
-    kinds = [type(conv) for convs, _ in folded.layers for conv in convs]
+    convs = [conv for each, _ in folded.layers for conv in each]
+    assert all(isinstance(conv, folded_module._Scaled) is scaled for conv in convs)
+    kinds = [type(getattr(conv, "convolution", conv)) for conv in convs]
     # Of 3×5, 6×10, 12×20 and 24×40, those that tiles of 4 or 2 pixels fill.
     assert kinds.count(folded_module._Transformed) == (2 if dtype == torch.float32 else 3)
     error = (torch.cat(list(folded(codes))) - expected).abs()

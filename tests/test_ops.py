@@ -212,12 +212,17 @@ def test_winograd_rounds_a_few_times_as_much_as_a_convolution() -> None:
 
 
 def test_winograd_takes_what_it_can_and_what_pays() -> None:
-    def taken(channels: int = 256, size: int = 32, images: int = 1, k: int = 3, kind: str = "cpu") -> bool:
+    def taken(
+        channels: int = 256, size: int = 32, images: int = 1, k: int = 3, kind: str = "cpu", kept: bool = False
+    ) -> bool:
         kernel = torch.empty(channels, 512, k, k, device=kind)
-        return winograd.is_faster(kernel, torch.float32, images, size, size)
+        return winograd.is_faster(kernel, torch.float32, images, size, size, kept=kept)
 
     assert taken() and taken(size=16, images=4)
     assert not any((taken(channels=255), taken(size=34), taken(size=16), taken(k=1), taken(kind="meta")))
+    # What transforming a kernel takes is worth more pixels the more channels there are, unless it is done once.
+    assert not taken(channels=512) and taken(channels=512, images=2)
+    assert taken(channels=512, size=16, kept=True) and not taken(channels=512, size=8, kept=True)
     kernel = torch.empty(256, 256, 3, 3)
     assert not winograd.is_faster(kernel, torch.float64, 1, 32, 32)
     with torch.autocast("cpu"):

@@ -1,8 +1,8 @@
 """Synthesis of one video with its style folded into plain convolutions: for generating, where every frame has the
 same w, so that modulation and demodulation are done once a video instead of once a frame.
 
-On a processor, layers of few pixels are left as they are: scaling their activations is less than scaling their weights,
-which are most of a network's, so that another content is soon seen.
+On a processor, layers of few pixels keep their weights: scaling their activations is less than scaling those, which are
+most of a network's, so that another content is soon seen.
 
 Shapes: T frames, L style layers, C channels, O output and I input channels, H height, W width.
 """
@@ -10,7 +10,7 @@ Shapes: T frames, L style layers, C channels, O output and I input channels, H h
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import repeat
-from typing import ClassVar, cast
+from typing import ClassVar, NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -38,10 +38,10 @@ FRAMES = 8
 
 @dataclass(frozen=True)
 class _Plain:
-    """A convolution that no longer depends on w."""
+    """A convolution that does not depend on w any more, or not yet."""
 
     kernel: Tensor
-    bias: Tensor
+    bias: Tensor | None
     up: bool = False
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -50,10 +50,10 @@ class _Plain:
 
 @dataclass(frozen=True)
 class _Transformed:
-    """The same after Winograd; kernel `[P, I, O]`, four times as large."""
+    """The same after Winograd; kernel `[P, I, O]`, up to four times as large."""
 
     kernel: Tensor
-    bias: Tensor
+    bias: Tensor | None
     up: ClassVar[bool] = False
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -64,18 +64,30 @@ class _Transformed:
 class _Scaled:
     """A convolution whose activations, in and out in float32, are scaled by w before and after; all `[C, 1, 1]`."""
 
-    kernel: Tensor
+    convolution: _Plain | _Transformed
     before: Tensor
     after: Tensor
     bias: Tensor
-    up: bool
+
+    @property
+    def up(self) -> bool:
+        return self.convolution.up
 
     def __call__(self, x: Tensor) -> Tensor:
-        x = convolve((x * self.before).to(self.kernel.dtype), self.kernel, None, self.up)
-        return torch.addcmul(self.bias, x.float(), self.after)
+        return torch.addcmul(self.bias, self.convolution(x * self.before).float(), self.after)
 
 
 _Folded = _Plain | _Transformed | _Scaled
+
+
+class _Stored(NamedTuple):
+    """What all contents share of a convolution: its weights in the order that it wants them, the sums of squares for
+    demodulation, and whether activations are scaled instead of weights."""
+
+    weight: Tensor
+    squares: Tensor
+    transformed: bool
+    scaled: bool
 
 
 class StoredWeights:
@@ -87,12 +99,11 @@ class StoredWeights:
         """`dtype` of the convolutions, float32 or bfloat16."""
         self.dtype = dtype
         self._versions = self._versions_of(synthesis)
-        self._of: dict[ModulatedConv, tuple[Tensor, Tensor, type[_Folded]]] = {}
+        self._of: dict[ModulatedConv, _Stored] = {}
         height, width = synthesis.constant.shape[1:]
         for block in synthesis.blocks:
             for conv in cast(SynthesisBlock, block).convs():
-                kind = self._kind(conv, height, width)
-                self._of[conv] = self._in_order(conv, kind), squared(conv.weight), kind
+                self._of[conv] = self._stored(conv, height, width)
             height, width = 2 * height, 2 * width
 
     def fit(self, synthesis: Synthesis) -> bool:
@@ -106,26 +117,18 @@ class StoredWeights:
     @torch.no_grad()
     def convolution(self, conv: ModulatedConv, w: Tensor) -> _Folded:
         """Modulated by `w [1, w_dim]` and demodulated."""
-        weight, squares, kind = self._of[conv]
+        weight, squares, transformed, scaled = self._of[conv]
         style, bias = conv.affine(w), conv.bias * UNIT_GAIN
         demodulated = demodulation(conv.weight, style, squares) * UNIT_GAIN
-        if kind is _Scaled:
+        if scaled:
+            shared = _Transformed(weight, None) if transformed else _Plain(weight, None, conv.up)
             before, after, shift = (each.reshape(-1, 1, 1) for each in (style, demodulated, bias))
-            return _Scaled(weight, before, after, shift, conv.up)
+            return _Scaled(shared, before, after, shift)
         scale, bias = demodulated.T * style, bias.to(self.dtype)
-        if kind is _Transformed:
+        if transformed:
             return _Transformed(self._product(weight, scale.T.expand_as(weight)), bias)
         of_phases = scale.repeat(len(weight) // len(scale), 1)  # the same for each, if there are any
         return _Plain(self._product(weight, of_phases[:, :, None, None]), bias, conv.up)
-
-    def _kind(self, conv: ModulatedConv, height: int, width: int) -> type[_Folded]:
-        """How a convolution with results of this size is done."""
-        weight = conv.weight
-        if weight.device.type == "cpu" and FRAMES * height * width * sum(weight.shape[:2]) <= weight.numel():
-            return _Scaled
-        if not conv.up and winograd.is_faster(weight, self.dtype, FRAMES, height, width):
-            return _Transformed
-        return _Plain
 
     def _product(self, weight: Tensor, scale: Tensor) -> Tensor:
         """Of stored weights and a scale for each row, in the dtype of the convolutions."""
@@ -138,18 +141,22 @@ class StoredWeights:
             into.copy_(some * scales)
         return kernel
 
-    def _in_order(self, conv: ModulatedConv, kind: type[_Folded]) -> Tensor:
+    def _stored(self, conv: ModulatedConv, height: int, width: int) -> _Stored:
+        """For results of this size."""
         weight = conv.weight.detach()
-        if kind is _Transformed:
-            return winograd.transformed(weight, self.dtype)
-        if conv.up and in_phases(weight.device, self.dtype):
+        transformed = not conv.up and winograd.is_faster(weight, self.dtype, FRAMES, height, width, kept=True)
+        if transformed:
+            weight = winograd.transformed(weight, self.dtype)
+        elif conv.up and in_phases(weight.device, self.dtype):
             weight = channels_last(phases(weight))
         elif conv.up:
             # Transposed convolutions want the input channels first, and would copy any other order at every call.
             weight = channels_last(weight.transpose(0, 1)).transpose(0, 1)
         else:
             weight = channels_last(weight)
-        return weight.to(self.dtype) if kind is _Scaled else weight
+        activations = FRAMES * height * width * sum(conv.weight.shape[:2])
+        scaled = weight.device.type == "cpu" and activations <= weight.numel()
+        return _Stored(weight.to(self.dtype) if scaled else weight, squared(conv.weight), transformed, scaled)
 
 
 def channels_last(kernel: Tensor) -> Tensor:
@@ -187,7 +194,7 @@ class FoldedSynthesis:
     def _draw(self, first: int, x: Tensor, image: Tensor | None) -> Iterator[Tensor]:
         """The rest of the way, from block `first` on, of what is there so far."""
         for i, (convs, to_rgb) in enumerate(self.layers[first:], start=first):
-            if (few := self._together(x, convs)) < len(x):
+            if (few := self._together(x, convs, to_rgb)) < len(x):
                 parts = list(zip(x.split(few), repeat(None) if image is None else image.split(few), strict=False))
                 del x, image  # as below
                 while parts:
@@ -202,7 +209,7 @@ class FoldedSynthesis:
         del x, colours, image  # nothing is kept while somebody looks at the frames
         yield ready.pop()
 
-    def _together(self, x: Tensor, convs: list[_Folded]) -> int:
+    def _together(self, x: Tensor, convs: list[_Folded], to_rgb: _Plain) -> int:
         """How many of the frames `x` go through a block at a time, so that activations have `FITS` bytes at most.
 
         All parts are of the same size, since rounding may depend on it.
@@ -210,7 +217,7 @@ class FoldedSynthesis:
         if x.device.type != "cpu":
             return len(x)
         pixels = x[0, 0].numel() * (4 if convs[0].up else 1)
-        most = FITS // (pixels * len(convs[-1].bias) * self.dtype.itemsize)
+        most = FITS // (pixels * to_rgb.kernel.shape[1] * self.dtype.itemsize)
         return max((few for few in range(1, min(most, len(x)) + 1) if len(x) % few == 0), default=1)
 
     def _rgb(self, to_rgb: ToRGB, w: Tensor) -> _Plain:
