@@ -6,14 +6,14 @@ from contextlib import suppress
 from functools import cache
 
 # From glibc's malloc.h. 32 MiB is the most that it takes for the second.
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8
 KEPT, FROM_SYSTEM = 2**28, 2**25
 
 
 @cache
 def keep_freed_memory() -> None:
-    """Let the main thread keep freed blocks of up to 32 MiB each, and 256 MiB of them at the end of its memory, where
-    the C library is glibc. (Other threads have memory of their own, of which it gives more back.)
+    """Keep freed blocks of up to 32 MiB each, and 256 MiB of them at the end of memory, where the C library is glibc;
+    threads that start from now on share the main one's memory, as it gives back more of what would be their own.
 
     A layer's result is freed by the time that the next but one needs as much again; given back to the system in
     between, each of its pages is fetched and zeroed anew, which is up to a tenth of a frame's time.
@@ -23,3 +23,4 @@ def keep_freed_memory() -> None:
             mallopt = ctypes.CDLL(None).mallopt
             mallopt(M_TRIM_THRESHOLD, KEPT)
             mallopt(M_MMAP_THRESHOLD, FROM_SYSTEM)
+            mallopt(M_ARENA_MAX, 1)
