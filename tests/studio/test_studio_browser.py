@@ -3,9 +3,13 @@
 import base64
 import io
 import os
+import signal
+import subprocess
+import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -400,3 +404,50 @@ def test_nothing_sticks_out_of_a_phone_or_a_screen(page: Page, width: int) -> No
     wide = page.browser.execute_script("return document.documentElement.scrollWidth - window.innerWidth")
     assert wide <= 0
     page.browser.set_window_size(1280, 1100)
+
+
+@contextmanager
+def slowed(process: "subprocess.Popen[str]") -> Iterator[None]:
+    """A process that is stopped ten elevenths of the time."""
+    ends = threading.Event()
+
+    def slow() -> None:
+        while not ends.is_set():
+            process.send_signal(signal.SIGSTOP)
+            time.sleep(0.2)
+            process.send_signal(signal.SIGCONT)
+            time.sleep(0.02)
+
+    thread = threading.Thread(target=slow)
+    thread.start()
+    try:
+        yield
+    finally:
+        ends.set()
+        thread.join()
+
+
+def test_too_slow_a_model_shows_fewer_pictures_but_evenly(models: list[Path], browser: Any) -> None:
+    with serving(models[:1]) as (process, address):
+        browser.get(address)
+        page = Page(browser)
+        page.until(lambda: page.shown() is not None)
+        browser.execute_script(
+            "const screen = document.getElementById('screen');"
+            "window.times = [];"
+            "new MutationObserver(() => window.times.push(Number(screen.dataset.time)))"
+            ".observe(screen, { attributeFilter: ['data-time'] });"
+        )
+
+        def steps() -> NDArray[np.float64]:
+            """Seconds of the video between the latest pictures."""
+            return np.diff(browser.execute_script("return window.times.slice(-13)"))
+
+        def even() -> bool:
+            taken = steps()
+            return len(taken) == 12 and float(np.ptp(taken)) < 1e-6
+
+        with slowed(process):
+            page.until(lambda: even() and steps()[0] > 0.045, 40)  # 25 a second are 0.04 apart
+        slow = steps()[-1]
+        page.until(lambda: even() and steps()[0] < slow - 0.005, 40)

@@ -1,11 +1,13 @@
 // The page's side of the studio: what the person wants to see (`wish`), and players that fetch and show it.
 // A player asks for a few frames at a time, one question after the other, ahead of its clock; when the wish changes it
-// forgets what it has and asks at once, which overtakes a question that is open. A browser or a model that is too slow
-// skips frames, and nothing queues up anywhere.
+// forgets what it has and asks at once, which overtakes a question that is open. Where a browser or a model is too slow,
+// a player asks for fewer pictures a second, and skips what is late all the same; nothing queues up anywhere.
 
 const $ = (id) => document.getElementById(id);
 const AHEAD = 0.35; // seconds of pictures that a player tries to have ready
 const MOST = 4; // frames in a question: what a slider that moves has to wait for
+const THINNED = [1, 1.25, 1.5, 2, 2.5, 3, 4, 6, 8, 12]; // how many times as far apart pictures may be as was wished
+const PATIENCE = 1; // seconds after which it is seen what a change of that did
 
 const fresh = () => ({ seed: 0, motionSeed: 0, psi: 1, label: null, mix: null, grid: [1, 1], moved: {}, found: null });
 const wish = { model: 0, beside: null, scene: fresh(), playing: true, speed: 1, rate: 25 };
@@ -22,6 +24,9 @@ class Player {
     this.drawn = 0; // the latest of which there was a picture
     this.open = false;
     this.latency = 0.05;
+    this.thin = 0; // which of THINNED
+    this.cost = 0; // seconds that a picture takes, on average
+    this.since = 0; // the time of the last change of `thin`
     this.shown = 0;
     this.after = null; // called with the canvas after a new picture
   }
@@ -48,19 +53,37 @@ class Player {
     this.still = false;
   }
 
+  // Pictures for each second of the video.
+  rate(model) { return model.anyRate ? wish.rate / wish.speed / THINNED[this.thin] : model.fps; }
+
+  // Fewer of them while they come late, as many again as there is time for once none is; a step at a time, as others
+  // may want the machine too.
+  adapt(late) {
+    const now = performance.now() / 1000;
+    const last = THINNED.length - 1;
+    const enough = THINNED.findIndex((thin) => thin >= 1.1 * this.cost * wish.rate);
+    const fits = enough < 0 ? last : enough;
+    const seen = now - this.since > PATIENCE;
+    if (late && (seen || fits > this.thin)) this.thin = Math.min(Math.max(this.thin + 1, fits), last);
+    else if (!late && seen && fits < this.thin) this.thin -= 1;
+    else return;
+    this.since = now;
+  }
+
   // Ask for what is needed next, if anything is and no question is open.
   ask() {
     const number = this.number();
     if (!this.socket || this.open || this.failed || number === null || !models[number]) return;
     const model = models[number];
-    const fps = model.anyRate ? wish.rate / wish.speed : model.fps;
+    const late = wish.playing && this.next !== null && this.next < clock.time - 1 / this.rate(model);
+    this.adapt(late);
+    const fps = this.rate(model);
     const step = 1 / fps;
     if (!wish.playing && this.still) return;
     if (wish.playing && this.ready.length * step >= Math.max(AHEAD * wish.speed, 2 * step)) return;
     let start = this.next;
-    if (start === null || start < clock.time - step) {
-      const late = wish.playing && this.next !== null ? this.latency * wish.speed : 0; // as late as the last answers
-      start = clock.time + late;
+    if (start === null || late) {
+      start = clock.time + (late ? this.latency * wish.speed : 0); // as late as the last answers
       start = model.anyRate ? start : Math.round(start * fps) / fps;
     }
     if (model.seconds !== null && start > model.seconds - step / 2) {
@@ -88,7 +111,9 @@ class Player {
       return;
     }
     this.open = false;
-    this.latency = 0.8 * this.latency + 0.2 * (performance.now() - this.asked.at) / 1000;
+    const taken = (performance.now() - this.asked.at) / 1000;
+    this.latency = 0.8 * this.latency + 0.2 * taken;
+    if (about.sizes?.length) this.cost = 0.8 * this.cost + 0.2 * taken / about.sizes.length;
     if (about.error) {
       this.failed = true;
       say(about.error, true, true);
