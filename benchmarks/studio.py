@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from run import machine
 from tqdm import tqdm
 from websockets.sync.client import connect
 
@@ -137,7 +138,7 @@ def main() -> None:
     lines = [
         f"# The studio, {date}",
         "",
-        f"{os.cpu_count()} cores, PyTorch {torch.__version__}; server and browser share them.",
+        f"{machine(torch.device('cuda' if torch.cuda.is_available() else 'cpu'))}; server and browser share them.",
         "",
     ]
     lines += ["| model | what | measured |", "|---|---|---|"]

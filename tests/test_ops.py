@@ -220,7 +220,7 @@ def test_winograd_takes_what_it_can_and_what_pays() -> None:
 
     assert taken() and taken(size=16, images=4)
     assert not any((taken(channels=255), taken(size=34), taken(size=16), taken(k=1), taken(kind="meta")))
-    # What transforming a kernel takes is worth more pixels the more channels there are, unless it is done once.
+    # Transforming a kernel needs pixels enough, unless it is done once for many calls.
     assert not taken(channels=512) and taken(channels=512, images=2)
     assert taken(channels=512, size=16, kept=True) and not taken(channels=512, size=8, kept=True)
     kernel = torch.empty(256, 256, 3, 3)

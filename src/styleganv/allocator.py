@@ -13,7 +13,7 @@ KEPT, FROM_SYSTEM = 2**28, 2**25
 @cache
 def keep_freed_memory() -> None:
     """Keep freed blocks of up to 32 MiB each, and 256 MiB of them at the end of memory, where the C library is glibc;
-    threads that start from now on share the main one's memory, as it gives back more of what would be their own.
+    threads that start from now on get no memory of their own, of which it would give more back.
 
     A layer's result is freed by the time that the next but one needs as much again; given back to the system in
     between, each of its pages is fetched and zeroed anew, which is up to a tenth of a frame's time.

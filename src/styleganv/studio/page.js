@@ -1,7 +1,8 @@
 // The page's side of the studio: what the person wants to see (`wish`), and players that fetch and show it.
 // A player asks for a few frames at a time, one question after the other, ahead of its clock; when the wish changes it
-// forgets what it has and asks at once, which overtakes a question that is open. Where a browser or a model is too slow,
-// a player asks for fewer pictures a second, and skips what is late all the same; nothing queues up anywhere.
+// forgets what it has and asks at once, which overtakes a question that is open. Where the browser or the model is too
+// slow, a player asks for fewer pictures a second (if the model has any rate) and skips what is late all the same; nothing
+// queues up anywhere.
 
 const $ = (id) => document.getElementById(id);
 const AHEAD = 0.35; // seconds of pictures that a player tries to have ready
@@ -23,9 +24,10 @@ class Player {
     this.epoch = 0; // of the wish; each question and answer has it
     this.drawn = 0; // the latest of which there was a picture
     this.open = false;
+    this.asked = { model: null, count: 0, at: 0 }; // the last question
     this.latency = 0.05;
     this.thin = 0; // which of THINNED
-    this.cost = 0; // seconds that a picture takes, on average
+    this.cost = 0; // seconds that a picture takes, on average, where some are asked for together
     this.since = 0; // the time of the last change of `thin`
     this.shown = 0;
     this.after = null; // called with the canvas after a new picture
@@ -57,14 +59,15 @@ class Player {
   rate(model) { return model.anyRate ? wish.rate / wish.speed / THINNED[this.thin] : model.fps; }
 
   // Fewer of them while they come late, as many again as there is time for once none is; a step at a time, as others
-  // may want the machine too.
+  // may want the machine too. Where something new begins there is no spacing to keep.
   adapt(late) {
     const now = performance.now() / 1000;
     const last = THINNED.length - 1;
     const enough = THINNED.findIndex((thin) => thin >= 1.1 * this.cost * wish.rate);
     const fits = enough < 0 ? last : enough;
     const seen = now - this.since > PATIENCE;
-    if (late && (seen || fits > this.thin)) this.thin = Math.min(Math.max(this.thin + 1, fits), last);
+    if (this.next === null) this.thin = fits;
+    else if (late && (seen || fits > this.thin)) this.thin = Math.min(Math.max(this.thin + 1, fits), last);
     else if (!late && seen && fits < this.thin) this.thin -= 1;
     else return;
     this.since = now;
@@ -76,7 +79,9 @@ class Player {
     if (!this.socket || this.open || this.failed || number === null || !models[number]) return;
     const model = models[number];
     const late = wish.playing && this.next !== null && this.next < clock.time - 1 / this.rate(model);
-    this.adapt(late);
+    if (number !== this.asked.model) this.cost = 0;
+    // A single picture is the first of something new: it may be late.
+    if (model.anyRate && wish.playing) this.adapt(late && this.asked.count > 1);
     const fps = this.rate(model);
     const step = 1 / fps;
     if (!wish.playing && this.still) return;
@@ -91,7 +96,7 @@ class Player {
       return;
     }
     const count = !wish.playing || this.next === null ? 1 : this.ready.length ? MOST : 2;
-    this.asked = { id: this.epoch, at: performance.now() };
+    this.asked = { model: number, count, at: performance.now() };
     this.open = true;
     this.next = start;
     // What was found in one model is not in another.
@@ -113,12 +118,12 @@ class Player {
     this.open = false;
     const taken = (performance.now() - this.asked.at) / 1000;
     this.latency = 0.8 * this.latency + 0.2 * taken;
-    if (about.sizes?.length) this.cost = 0.8 * this.cost + 0.2 * taken / about.sizes.length;
     if (about.error) {
       this.failed = true;
       say(about.error, true, true);
       return;
     }
+    if (about.sizes.length > 1) this.cost += 0.2 * (taken / about.sizes.length - this.cost);
     say("", false, true);
     this.still = true;
     this.next = about.start + about.sizes.length / about.fps;
