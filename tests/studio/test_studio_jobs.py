@@ -70,7 +70,8 @@ def jobs(clip: Path) -> Iterator[Jobs]:
     begun.close()
 
 
-def until(true: Callable[[], Any], seconds: float = 120) -> None:
+def until(true: Callable[[], Any], seconds: float = 400) -> None:
+    """Jobs give way to other work: beside four busy processes one took ten times as long."""
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline
