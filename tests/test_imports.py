@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[1] / "src" / "styleganv"
 LAYERS = [
     {"errors", "files", "clip", "noise", "ops", "recipes", "distributed", "allocator"},
     {"models", "data", "render"},
-    {"video_model", "video_generator", "video_files", "baselines", "metrics"},
+    {"video_model", "video_generator", "video_files", "baselines", "metrics", "faces"},
     {"training", "editing", "interop"},
     {"studio", "study", "demo", "cli"},
 ]
@@ -24,6 +24,7 @@ STRANGERS = {
     "training": {"editing", "interop"},
     "metrics": {"models", "baselines"},
     "models": {"data", "render"},
+    "faces": {"models", "baselines", "metrics"},
     "data": {"models", "render"},
     "render": {"models", "data"},
 }

@@ -1,0 +1,1 @@
+"""The built-in dataset: cartoon faces drawn by this package, every factor of which is known and can be recovered."""

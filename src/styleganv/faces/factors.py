@@ -1,0 +1,189 @@
+"""What a drawn face looks like, and how it moves.
+
+Content (`Face`) is constant within a video. Motion (`Pose`) is aperiodic: every channel is smooth random noise with a
+time scale of its own, apart from blinks, which are brief and come now and then. Both are functions of a seed, so a
+video can be drawn at any frame rate and from any time on.
+
+Lengths are fractions of the frame's shorter side, x to the right and y down; times are in frames at 25 fps.
+Shapes: T times.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+FPS = 25.0
+
+#: Half axes across and down, and the exponent of the outline |x/a|^n + |y/b|^n = 1.
+HEADS = {"round": (0.35, 0.35, 2), "tall": (0.305, 0.375, 2), "wide": (0.385, 0.315, 2), "square": (0.325, 0.33, 4)}
+TOPS = ("none", "hair", "beanie", "bear ears", "cat ears")
+#: Half axes of an eye.
+EYES = {"small": (0.07, 0.07), "round": (0.095, 0.095), "tall": (0.083, 0.115), "large": (0.112, 0.112)}
+#: How much of an open eye its lid covers.
+LIDS = {"wide": 0.0, "half": 0.38}
+IRISES = {"black": (24, 20, 30), "brown": (112, 62, 22), "blue": (34, 92, 208), "green": (24, 128, 70)}
+#: Half thickness.
+BROWS = {"none": 0.0, "thin": 0.011, "thick": 0.022}
+#: Degrees by which brows slope down towards the nose.
+BROW_SLOPES = {"worried": -18, "level": 0, "angry": 18}
+#: Half width.
+MOUTHS = {"narrow": 0.085, "wide": 0.135}
+NOSES = ("none", "button")
+CHEEKS = ("none", "blush")
+GLASSES = ("none", "round", "square")
+
+
+@dataclass(frozen=True)
+class Face:
+    """Content of a video.
+
+    Attributes:
+        hue, saturation, value: color of the head, each in 0..1; any hue.
+        background_hue: 0..1, of a pale color.
+        top: hair, a hat or ears, of color `top_hue` (0..1).
+    """
+
+    hue: float
+    saturation: float
+    value: float
+    background_hue: float
+    head: str
+    top: str
+    top_hue: float
+    eyes: str
+    lids: str
+    iris: str
+    brows: str
+    brow_slope: str
+    mouth: str
+    nose: str
+    cheeks: str
+    glasses: str
+
+
+def sample_face(rng: np.random.Generator) -> Face:
+    """Draw every factor independently of the others, and uniformly; most faces have no glasses."""
+
+    def pick(options: Iterable[str]) -> str:
+        choices = list(options)
+        return choices[int(rng.integers(len(choices)))]
+
+    return Face(
+        hue=float(rng.random()),
+        saturation=float(rng.uniform(0.55, 0.8)),
+        value=float(rng.uniform(0.78, 0.95)),
+        background_hue=float(rng.random()),
+        head=pick(HEADS),
+        top=pick(TOPS),
+        top_hue=float(rng.random()),
+        eyes=pick(EYES),
+        lids=pick(LIDS),
+        iris=pick(IRISES),
+        brows=pick(BROWS),
+        brow_slope=pick(BROW_SLOPES),
+        mouth=pick(MOUTHS),
+        nose=pick(NOSES),
+        cheeks=pick(CHEEKS),
+        glasses=pick(GLASSES) if rng.random() < 0.6 else "none",
+    )
+
+
+@dataclass(frozen=True)
+class Pose:
+    """A face's pose at T times, each `[T]`.
+
+    Attributes:
+        x, y: position of the head's center in the frame.
+        roll: tilt of the head in radians, clockwise.
+        turn, nod: by how much the features move across and down the head, as it turns and nods.
+        gaze_x, gaze_y: where the eyes look, −1..1.
+        blink: how far the lids are closed, 0 (as the face has them) to 1 (shut).
+        talk: how far the mouth is open, 0..1.
+        smile: −1 (corners down) to 1 (up).
+        brow: by how much the brows are raised.
+    """
+
+    x: NDArray[np.float64]
+    y: NDArray[np.float64]
+    roll: NDArray[np.float64]
+    turn: NDArray[np.float64]
+    nod: NDArray[np.float64]
+    gaze_x: NDArray[np.float64]
+    gaze_y: NDArray[np.float64]
+    blink: NDArray[np.float64]
+    talk: NDArray[np.float64]
+    smile: NDArray[np.float64]
+    brow: NDArray[np.float64]
+
+
+#: Of each channel of smooth noise: frames between two knots, and its standard deviation.
+CHANNELS = {
+    "x": (18, 0.026),
+    "y": (14, 0.018),
+    "roll": (22, 0.10),
+    "turn": (17, 0.022),
+    "nod": (13, 0.018),
+    "gaze_x": (9, 0.55),
+    "gaze_y": (11, 0.45),
+    "smile": (32, 0.55),
+    "brow": (20, 0.010),
+    "phrase": (28, 1.0),
+    "syllable": (3.5, 1.0),
+}
+CENTER = (0.5, 0.545)
+#: Frames from the end of one blink to the start of the next: at least, and on average beyond that.
+BLINK_PAUSE = (22.0, 40.0)
+#: Frames that a lid takes to close or open, and stays shut.
+BLINK_MOVE, BLINK_SHUT = 2.5, 1.5
+
+
+def motion(seed: int, t: NDArray[np.floating] | list[float]) -> Pose:
+    """The pose at times `t` (frames at 25 fps, ≥ 0); the same seed always moves alike, at any frame rate."""
+    times: NDArray[np.float64] = np.array(t, dtype=np.float64)
+    noise = {
+        name: deviation * _smooth_noise(np.random.default_rng([seed, number]), times / period)
+        for number, (name, (period, deviation)) in enumerate(CHANNELS.items())
+    }
+    speaking = 1 / (1 + np.exp(-5 * noise.pop("phrase")))
+    syllable = noise.pop("syllable")
+    return Pose(
+        x=CENTER[0] + noise.pop("x"),
+        y=CENTER[1] + noise.pop("y"),
+        blink=_blinks(np.random.default_rng([seed, len(CHANNELS)]), times),
+        talk=speaking * np.clip(0.45 + 0.5 * syllable, 0, 1),
+        smile=np.tanh(noise.pop("smile") + 0.25),
+        gaze_x=np.tanh(noise.pop("gaze_x")),
+        gaze_y=np.tanh(noise.pop("gaze_y")),
+        **noise,
+    )
+
+
+def _smooth_noise(rng: np.random.Generator, t: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Noise of unit variance on average, bounded by 4, twice differentiable in `t ≥ 0`: a cubic B-spline over knots 1
+    apart. A longer noise begins with a shorter one, since knots are drawn in order."""
+    first = np.floor(t).astype(int)
+    knots = np.clip(rng.standard_normal(int(first.max(initial=0)) + 4), -2, 2)
+    p = t - first
+    weights = [(1 - p) ** 3, 3 * p**3 - 6 * p**2 + 4, -3 * p**3 + 3 * p**2 + 3 * p + 1, p**3]
+    # The spline smooths the knots' variance to 0.48 on average.
+    return sum(weight * knots[first + i] for i, weight in enumerate(weights)) / 6 / 0.48**0.5
+
+
+def blink_times(rng: np.random.Generator, end: float) -> NDArray[np.float64]:
+    """Middles of the blinks that begin before time `end`."""
+    least, mean = BLINK_PAUSE
+    times: list[float] = []
+    now = float(rng.uniform(0, least + mean))
+    while now < end + BLINK_MOVE + BLINK_SHUT:
+        times.append(now)
+        now += least + float(rng.exponential(mean))
+    return np.array(times)
+
+
+def _blinks(rng: np.random.Generator, t: NDArray[np.float64]) -> NDArray[np.float64]:
+    middles = blink_times(rng, float(t.max(initial=0)))
+    nearest = np.abs(t[:, None] - middles).min(axis=1, initial=np.inf)
+    closed = np.clip(1 - (nearest - BLINK_SHUT) / BLINK_MOVE, 0, 1)
+    return closed**2 * (3 - 2 * closed)
