@@ -8,7 +8,14 @@ from torch import nn
 from torch.autograd import gradcheck, gradgradcheck
 
 from styleganv.models import Discriminator
-from styleganv.training.losses import discriminator_loss, generator_loss, r1_penalty, r1_penalty_clip_by_clip
+from styleganv.training.losses import (
+    discriminator_loss,
+    generator_loss,
+    r1_penalty,
+    r1_penalty_clip_by_clip,
+    relativistic_discriminator_loss,
+    relativistic_generator_loss,
+)
 
 
 def softplus(x: float) -> float:
@@ -21,6 +28,22 @@ def test_logistic_losses_number_by_number() -> None:
     assert float(discriminator_loss(torch.tensor(real), torch.tensor(fake))) == pytest.approx(expected)
     expected = sum(softplus(-x) for x in fake) / 3
     assert float(generator_loss(torch.tensor(fake))) == pytest.approx(expected)
+
+
+def test_relativistic_losses_number_by_number() -> None:
+    real, fake = [0.3, -1.2, 4.0], [0.5, 2.5, -3.0]
+    pairs = list(zip(real, fake, strict=True))
+    both = torch.tensor(real), torch.tensor(fake)
+    expected = sum(softplus(f - r) for r, f in pairs) / 3
+    assert float(relativistic_discriminator_loss(*both)) == pytest.approx(expected)
+    expected = sum(softplus(r - f) for r, f in pairs) / 3
+    assert float(relativistic_generator_loss(both[1], both[0])) == pytest.approx(expected)
+
+
+def test_relativistic_losses_ignore_what_all_logits_share() -> None:
+    real, fake = torch.randn(2, 8, generator=torch.Generator().manual_seed(0)).unbind()
+    for loss in (relativistic_discriminator_loss, relativistic_generator_loss):
+        torch.testing.assert_close(loss(real + 7, fake + 7), loss(real, fake))
 
 
 def test_losses_stay_finite_and_pull_the_right_way_at_the_extremes() -> None:
@@ -36,7 +59,8 @@ def test_losses_stay_finite_and_pull_the_right_way_at_the_extremes() -> None:
 def test_losses_are_differentiable_twice() -> None:
     a, b = torch.randn(2, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64).unbind()
     inputs = (a.requires_grad_(), b.requires_grad_())
-    for f in (discriminator_loss, lambda a, b: generator_loss(a * b)):
+    pairs = (relativistic_discriminator_loss, relativistic_generator_loss)
+    for f in (discriminator_loss, lambda a, b: generator_loss(a * b), *pairs):
         assert gradcheck(f, inputs) and gradgradcheck(f, inputs)
 
 

@@ -260,6 +260,15 @@ def test_every_parameter_receives_a_gradient(motion: str, condition: str) -> Non
     assert [n for n, p in d.named_parameters() if p.grad is None or not p.grad.abs().max() > 0] == []
 
 
+def test_without_minibatch_deviation_clips_are_judged_alone() -> None:
+    frames = torch.randn(4, 3, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    times = torch.arange(3.0).expand(4, 3)
+    for minibatch_stddev in (True, False):
+        judge = Discriminator(16, 16, **SMALL_D, minibatch_stddev=minibatch_stddev)
+        alone = torch.cat([judge(frames[[i]], times[[i]]) for i in range(4)])
+        assert torch.allclose(judge(frames, times), alone, atol=1e-5) == (not minibatch_stddev)
+
+
 def test_strided_parts_of_a_batch_are_judged_as_the_whole() -> None:
     d, frames, t = discriminator().double(), randn(8, 3, 3, 32, 32).double(), times(8)
     whole = d(frames, t)

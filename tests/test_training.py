@@ -23,7 +23,7 @@ from styleganv.data.dataset import VideoDataset
 from styleganv.data.prepare import prepare
 from styleganv.data.shapes import draw_video, make_shapes, sample_factors
 from styleganv.errors import StyleganvError
-from styleganv.recipes import Settings, load_settings, save_settings
+from styleganv.recipes import Settings, load_settings, of_kind, save_settings
 from styleganv.render import write_frames
 from styleganv.training.checkpoint import load_checkpoint
 from styleganv.training.evaluation import is_best
@@ -169,10 +169,11 @@ def test_processes_leave_no_threads_that_could_abort_python_at_its_end(tmp_path:
     assert "gloo" not in done.stdout
 
 
-def test_micro_batches_accumulate_to_the_whole_batch(shapes: Path, tiny: Settings) -> None:
+@pytest.mark.parametrize("loss", ["logistic", "relativistic"])
+def test_micro_batches_accumulate_to_the_whole_batch(loss: str, shapes: Path, tiny: Settings) -> None:
     gradients = []
     for micro in (8, 4):
-        settings = with_training(tiny, micro_batch=micro)
+        settings = with_training(tiny, micro_batch=micro, loss=loss)
         data = VideoDataset(shapes)
         trainer = GanTrainer(settings, *build_networks(settings, data))
         clips = RealClips(data, num_frames=3, max_span=32, seed=0, mirror=False, conditional=True)
@@ -387,3 +388,23 @@ def test_training_on_one_clip_lowers_its_loss(shapes: Path, tiny: Settings) -> N
         trainer.update_d(real, trainer._fakes(clips, list(range(8)), 1), list(range(8)))
         losses.append(trainer.read_statistics()["loss_d"])
     assert losses[-1] < 0.5 * losses[0]
+
+
+def test_the_relativistic_loss_penalizes_generated_clips_too(shapes: Path, tiny: Settings) -> None:
+    settings = with_training(tiny, loss="relativistic", r1_interval=2)
+    data = VideoDataset(shapes)
+    trainer = GanTrainer(settings, *build_networks(settings, data))
+    clips = RealClips(data, num_frames=3, max_span=32, seed=0, mirror=False, conditional=True)
+    batches = real_batches(clips, first=0, batch=8, rank=0, world_size=1, workers=0, device=CPU)
+    trainer.train_step(clips, next(batches))
+    first = trainer.read_statistics()
+    assert first["r1"] > 0 and first["r2"] > 0 and first["r1"] != first["r2"]
+    trainer.train_step(clips, next(batches))
+    assert not trainer.read_statistics().keys() & {"r1", "r2"}
+    assert bool(trainer.finite)
+
+
+def test_the_relativistic_loss_is_refused_where_it_is_not_defined(shapes: Path, tiny: Settings, tmp_path: Path) -> None:
+    settings = of_kind(with_training(tiny, loss="relativistic"), "mocogan-stylegan2")
+    with pytest.raises(StyleganvError, match="--loss relativistic"):
+        train(shapes, tmp_path / "run", settings)

@@ -46,6 +46,8 @@ class ModelSettings:
     """Learn the amplitudes of the time encoding (the paper); off: all 1 (the released code)."""
     condition: Literal["modulate+project", "project", "none"] = "modulate+project"
     """How the time between frames enters the discriminator."""
+    minibatch_stddev: bool = True
+    """Show the discriminator how much the clips of a batch differ."""
 
 
 @dataclass(frozen=True)
@@ -66,10 +68,13 @@ class TrainingSettings:
     """Frames a clip, T; 2 or 3."""
     max_span: int = 32
     """Longest distance from the first to the last frame of a clip, in frames."""
+    loss: Literal["logistic", "relativistic"] = "logistic"
+    """logistic: the paper's, with R1. relativistic: logits of real and generated clips in pairs, with R1 and R2."""
     lr: float = 0.0025
     """Learning rate of both networks (Adam, betas 0 and 0.99)."""
     r1_gamma: float | None = None
-    """Weight of the R1 penalty; None takes r1_scale · height · width / batch."""
+    """Weight of the gradient penalties (R1, and R2 of the relativistic loss); None takes r1_scale · height · width /
+    batch."""
     r1_scale: float = 0.0002
     """See r1_gamma, which overrides it."""
     r1_interval: int = 16

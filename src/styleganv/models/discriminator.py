@@ -93,6 +93,7 @@ class Discriminator(nn.Module):
         condition: Condition = "modulate+project",
         condition_dim: int = 512,
         max_gap: int = 1024,
+        minibatch_stddev: bool = True,
     ) -> None:
         """Plain numbers, as for `Generator`.
 
@@ -102,6 +103,7 @@ class Discriminator(nn.Module):
             condition: how gaps (and class) enter: modulating every block and projected at the end (the
                 paper), projected only (the released code), or not at all (ablation: hurts).
             max_gap: largest distance of neighbouring frames told apart, in frames.
+            minibatch_stddev: append the deviation between the clips of a batch, which counters a lack of variety.
         """
         # As in `Generator`: taken before other names appear.
         self.arguments = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
@@ -125,7 +127,8 @@ class Discriminator(nn.Module):
         self.blocks = nn.ModuleList(
             [DiscriminatorBlock(inputs[i], nominal[i], outputs[i + 1], modulation_dim) for i in range(len(levels) - 1)]
         )
-        self.conv = Conv2d(inputs[-1] + 1, nominal[-1], 3)
+        self.minibatch_stddev = minibatch_stddev
+        self.conv = Conv2d(inputs[-1] + minibatch_stddev, nominal[-1], 3)
         self.dense = Dense(nominal[-1] * math.prod(levels[-1]), nominal[-1], activate=True)
         self.out = Dense(nominal[-1], condition_dim if conditional else 1)
 
@@ -161,7 +164,8 @@ class Discriminator(nn.Module):
     def judge(self, x: Tensor, condition: Tensor | None) -> Tensor:
         """Joined features → logits `[B]`."""
         x = self._through(self.blocks[self.join :], x, condition)
-        x = self.conv(append_stddev(x.to(self.out.weight.dtype)))
+        x = x.to(self.out.weight.dtype)
+        x = self.conv(append_stddev(x) if self.minibatch_stddev else x)
         x = self.out(self.dense(x.flatten(1)))
         if condition is None:
             return x.squeeze(1)

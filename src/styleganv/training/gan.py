@@ -20,7 +20,14 @@ from styleganv.noise import seeded, torch_random
 from styleganv.recipes import Settings
 from styleganv.training.augment import NUM_UNIFORM, AdaptiveStrength, augment
 from styleganv.training.feed import FakeInputs, RealClips, fake_inputs
-from styleganv.training.losses import discriminator_loss, generator_loss, r1_penalty, r1_penalty_clip_by_clip
+from styleganv.training.losses import (
+    discriminator_loss,
+    generator_loss,
+    r1_penalty,
+    r1_penalty_clip_by_clip,
+    relativistic_discriminator_loss,
+    relativistic_generator_loss,
+)
 from styleganv.training.trainer import Trainer, sizes_of
 from styleganv.video_generator import VideoGenerator
 from styleganv.video_model import VideoModel
@@ -58,6 +65,7 @@ def build_networks(
             channel_max=model.channel_max,
             condition=model.condition,
             condition_dim=model.w_dim,
+            minibatch_stddev=model.minibatch_stddev,
         )
     for network in (generator, discriminator):
         network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -96,14 +104,17 @@ class GanTrainer(Trainer):
         """One whole step on this process's share `real` of the batch (frames uint8)."""
         real = Clip(real.frames.float() / 127.5 - 1, real.times, real.label)
         numbers = [self.clips_seen + distributed.rank() + distributed.world_size() * i for i in range(len(real.frames))]
-        self.update_g(self._fakes(clips, numbers, GENERATOR_PHASE), numbers)
-        self.update_d(real, self._fakes(clips, numbers, DISCRIMINATOR_PHASE), numbers)
+        self.update_g(real, self._fakes(clips, numbers, GENERATOR_PHASE), numbers)
+        fakes = self._fakes(clips, numbers, DISCRIMINATOR_PHASE)
+        self.update_d(real, fakes, numbers)
         if self.step % self.settings.training.r1_interval == 0:
             self.update_r1(real, numbers)
+            if self.relativistic:
+                self.update_r2(fakes, numbers)
         self.step += 1
         self.update_ema(self.generator, self.generator_ema)
 
-    def update_g(self, fakes: list[FakeInputs], numbers: list[int]) -> None:
+    def update_g(self, real: Clip, fakes: list[FakeInputs], numbers: list[int]) -> None:
         """Make fakes more real, and track the mean of w."""
         w_mean = 0.0
         with self.updating(self.generator, self.optimizer_g, frozen=self.discriminator):
@@ -113,7 +124,7 @@ class GanTrainer(Trainer):
                     frames = self.generator.synthesize(w, fake.times, fake.noise, fake.label)
                     mine = numbers[part :: self.parts]
                     frames = self._augmented(frames, mine, purpose=20)
-                    loss = self._loss_g(Clip(frames, fake.times, fake.label), mine)
+                    loss = self._loss_g(Clip(frames, fake.times, fake.label), self._part(real, part), mine)
                 (loss / self.parts).backward()
                 w_mean = w_mean + w.detach().mean(dim=0) / self.parts
                 self.note(loss_g=loss)
@@ -124,30 +135,46 @@ class GanTrainer(Trainer):
         sign = torch.zeros((), device=self.device)
         with self.updating(self.discriminator, self.optimizer_d, frozen=self.generator):
             for part, fake in enumerate(fakes):
-                mine = slice(part, None, self.parts)
-                label = None if real.label is None else real.label[mine]
+                mine, some = numbers[part :: self.parts], self._part(real, part)
                 with self.autocast():
                     with torch.no_grad():
                         frames = self.generator(fake.z, fake.times, fake.noise, fake.label)
-                        frames = self._augmented(frames, numbers[mine], purpose=21)
-                    shown = self._augmented(real.frames[mine], numbers[mine], purpose=22)
-                    loss, logits_real = self._loss_d(
-                        Clip(frames, fake.times, fake.label), Clip(shown, real.times[mine], label), numbers[mine]
+                        frames = self._augmented(frames, mine, purpose=21)
+                    shown = self._augmented(some.frames, mine, purpose=22)
+                    loss, realness = self._loss_d(
+                        Clip(frames, fake.times, fake.label), Clip(shown, some.times, some.label), mine
                     )
                 (loss / self.parts).backward()
-                sign += logits_real.sign().mean() / self.parts
+                sign += realness.sign().mean() / self.parts
                 self.note(loss_d=loss)
         if self.settings.augment.augment == "ada":
             self.strength.update(distributed.mean(sign), self.settings.training.batch)
 
-    def _loss_g(self, fake: Clip, numbers: list[int]) -> Tensor:
-        """The generator's loss on augmented clips, whose numbers are `numbers`."""
-        return generator_loss(self.discriminator(fake.frames, fake.times, fake.label))
+    def _part(self, real: Clip, part: int) -> Clip:
+        """The real clips of a micro-batch."""
+        mine = slice(part, None, self.parts)
+        return Clip(real.frames[mine], real.times[mine], None if real.label is None else real.label[mine])
+
+    @property
+    def relativistic(self) -> bool:
+        return self.settings.training.loss == "relativistic"
+
+    def _loss_g(self, fake: Clip, real: Clip, numbers: list[int]) -> Tensor:
+        """The generator's loss on augmented clips, whose numbers are `numbers`; `real` is not augmented yet."""
+        if not self.relativistic:
+            return generator_loss(self.discriminator(fake.frames, fake.times, fake.label))
+        shown = self._augmented(real.frames, numbers, purpose=24)
+        logits_fake, logits_real = self._judge(fake, Clip(shown, real.times, real.label))
+        return relativistic_generator_loss(logits_fake, logits_real)
 
     def _loss_d(self, fake: Clip, real: Clip, numbers: list[int]) -> tuple[Tensor, Tensor]:
-        """The discriminator's loss on augmented clips, and its logits of the real ones, which steer ADA."""
+        """The discriminator's loss on augmented clips, and how real it takes the real ones for, which steers ADA: their
+        logits, or for the relativistic loss those minus the generated ones'."""
         logits_fake, logits_real = self._judge(fake, real)
         self.note(logits_real=logits_real.mean(), logits_fake=logits_fake.mean())
+        if self.relativistic:
+            realness = (logits_real - logits_fake).detach()
+            return relativistic_discriminator_loss(logits_real, logits_fake), realness
         return discriminator_loss(logits_real, logits_fake), logits_real.detach()
 
     def _judge(self, fake: Clip, real: Clip) -> tuple[Tensor, Tensor]:
@@ -163,17 +190,30 @@ class GanTrainer(Trainer):
         return both[::2], both[1::2]
 
     def update_r1(self, real: Clip, numbers: list[int]) -> None:
-        """Penalise the discriminator's slope at real clips as it sees them (augmented), in float32."""
+        """Penalize the discriminator's slope at real clips."""
+        self._penalize([self._part(real, part) for part in range(self.parts)], numbers, "r1", purpose=23)
+
+    def update_r2(self, fakes: list[FakeInputs], numbers: list[int]) -> None:
+        """Penalize the discriminator's slope at generated clips."""
+        with torch.no_grad(), self.autocast():
+            frames = [self.generator(fake.z, fake.times, fake.noise, fake.label) for fake in fakes]
+        clips = [Clip(x.float(), fake.times, fake.label) for x, fake in zip(frames, fakes, strict=True)]
+        self._penalize(clips, numbers, "r2", purpose=25)
+
+    def _penalize(self, clips: list[Clip], numbers: list[int], name: str, *, purpose: int) -> None:
+        """A step against the discriminator's slope at clips as it sees them (augmented), in float32.
+
+        `clips` is a list of micro-batches.
+        """
         weight = self.gamma / 2 * self.settings.training.r1_interval
         exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
         with exact, self.updating(self.discriminator, self.optimizer_d, frozen=self.generator):
-            for part in range(self.parts):
-                mine = slice(part, None, self.parts)
-                frames = self._augmented(real.frames[mine], numbers[mine], purpose=23).detach().requires_grad_()
-                label = None if real.label is None else real.label[mine]
-                penalty = self._r1_penalty(frames, real.times[mine], label).mean()
+            for part, clip in enumerate(clips):
+                mine = numbers[part :: self.parts]
+                frames = self._augmented(clip.frames, mine, purpose=purpose).detach().requires_grad_()
+                penalty = self._r1_penalty(frames, clip.times, clip.label).mean()
                 (penalty * weight / self.parts).backward()
-                self.note(r1=penalty)
+                self.note(**{name: penalty})
 
     def _r1_penalty(self, frames: Tensor, times: Tensor, label: Tensor | None) -> Tensor:
         if self.settings.training.checkpointing:

@@ -18,6 +18,17 @@ def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
     return F.softplus(fake).mean() + F.softplus(-real).mean()
 
 
+def relativistic_generator_loss(fake: Tensor, real: Tensor) -> Tensor:
+    """Relativistic pairing (R3GAN, Huang et al. 2024): mean of `softplus(−(D(fake) − D(real)))`, logits `[B]` each."""
+    return F.softplus(real - fake).mean()
+
+
+def relativistic_discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
+    """Relativistic pairing: mean of `softplus(−(D(real) − D(fake)))`, logits `[B]` each. It converges locally only with
+    gradient penalties on real and generated clips."""
+    return F.softplus(fake - real).mean()
+
+
 def r1_penalty(logits: Tensor, frames: Tensor) -> Tensor:
     """Squared norm of the logits' gradient at real frames (Mescheder et al. 2018), summed over a frame's
     pixels and averaged over the clip's T frames: logits `[B]`, frames `[B, T, 3, H, W]` → `[B]`.

@@ -64,9 +64,9 @@ class MocoganStylegan2Trainer(GanTrainer):
         self.video = video
         self.optimizer_v = adam(video, settings.training.lr * VIDEO_LR, 0.99)
 
-    def update_g(self, fakes: list[FakeInputs], numbers: list[int]) -> None:
+    def update_g(self, real: Clip, fakes: list[FakeInputs], numbers: list[int]) -> None:
         self.video.requires_grad_(False)
-        super().update_g(fakes, numbers)
+        super().update_g(real, fakes, numbers)
         self.video.requires_grad_(True)
 
     def update_d(self, real: Clip, fakes: list[FakeInputs], numbers: list[int]) -> None:
@@ -76,9 +76,9 @@ class MocoganStylegan2Trainer(GanTrainer):
     def update_r1(self, real: Clip, numbers: list[int]) -> None:
         super().update_r1(self._stills(real, numbers), numbers)
 
-    def _loss_g(self, fake: Clip, numbers: list[int]) -> Tensor:
+    def _loss_g(self, fake: Clip, real: Clip, numbers: list[int]) -> Tensor:
         video = generator_loss(self._judge_video(fake, numbers, 0))
-        return super()._loss_g(self._stills(fake, numbers), numbers) + video
+        return super()._loss_g(self._stills(fake, numbers), real, numbers) + video
 
     def _loss_d(self, fake: Clip, real: Clip, numbers: list[int]) -> tuple[Tensor, Tensor]:
         loss, logits = super()._loss_d(self._stills(fake, numbers), self._stills(real, numbers), numbers)

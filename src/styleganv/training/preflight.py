@@ -60,6 +60,8 @@ def check_settings(settings: Settings) -> None:
         raise StyleganvError(f"--model digan compares two frames: set --frames 2 instead of {training.frames}.")
     if model.kind == "videogpt":
         _check_videogpt(settings)
+    if training.loss == "relativistic" and model.kind not in ("stylegan-v", "stylegan2"):
+        raise StyleganvError(f"--loss relativistic requires StyleGAN-V or StyleGAN2: leave it out for {model.kind}.")
     if (model.motion == "none") != (training.frames == 1):
         raise StyleganvError("--motion none and --frames 1 (a model of images) need each other: set both or neither.")
     world = distributed.world_size()

@@ -1,0 +1,196 @@
+"""Which settings learn fastest on a CPU: trains each arm for the same computing time and measures its curve.
+
+    python benchmarks/learning.py train faces.zip OUT --arms preset relativistic --minutes 20
+    python benchmarks/learning.py measure faces.zip OUT
+
+`train` runs two arms side by side, one thread each. Their time is that of the processor, not of the clock, so other
+work on the machine takes nothing away. It can be interrupted and run again. `measure` writes OUT/curves.json,
+OUT/curves.png and a contact sheet for each arm.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+THREADS = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+MARK = 5.0  # minutes of computing between two saved models
+MEASURED_VIDEOS = 256
+
+
+def model(**values: Any) -> Callable[[Any], Any]:
+    return lambda settings: replace(settings, model=replace(settings.model, **values))
+
+
+def training(**values: Any) -> Callable[[Any], Any]:
+    return lambda settings: replace(settings, training=replace(settings.training, **values))
+
+
+def augment(**values: Any) -> Callable[[Any], Any]:
+    return lambda settings: replace(settings, augment=replace(settings.augment, **values))
+
+
+def both(*changes: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def change(settings: Any) -> Any:
+        for one in changes:
+            settings = one(settings)
+        return settings
+
+    return change
+
+
+#: What each arm changes in the preset `tiny-cpu`.
+ARMS: dict[str, Callable[[Any], Any]] = {
+    "preset": lambda settings: settings,
+    "relativistic": training(loss="relativistic"),
+    "relativistic-r1x0.25": training(loss="relativistic", r1_scale=0.01),
+    "relativistic-r1x4": training(loss="relativistic", r1_scale=0.16),
+    "wide": model(channel_base=2048, channel_max=128),
+    "batch4": training(batch=4),
+    "batch16": training(batch=16),
+    "lr0.5": training(lr=0.0025),
+    "lr2": training(lr=0.01),
+    "r1x0.25": training(r1_scale=0.01),
+    "r1x4": training(r1_scale=0.16),
+    "r1every4": training(r1_interval=4),
+    "frames3": training(frames=3),
+    "no-stddev": model(minibatch_stddev=False),
+    "no-augment": augment(augment="none"),
+}
+
+
+def settings_of(arm: str, seed: int, slot_distance: float, mirror: bool) -> Any:
+    from styleganv.recipes import preset
+
+    common = both(model(slot_distance=slot_distance), training(seed=seed, mirror=mirror))
+    return ARMS[arm](common(preset("tiny-cpu")))
+
+
+def train_arm(data: Path, out: Path, arm: str, args: argparse.Namespace) -> None:
+    """Train one arm in this process until its computing time is used up."""
+    import torch
+
+    from styleganv.data.dataset import VideoDataset
+    from styleganv.models.folder import save_model
+    from styleganv.training.build import build_trainer
+    from styleganv.training.checkpoint import load_checkpoint, save_checkpoint
+    from styleganv.training.feed import RealClips, real_batches
+
+    torch.set_num_threads(1)
+    settings, dataset = settings_of(arm, args.seed, args.slot_distance, args.mirror), VideoDataset(data)
+    trainer = build_trainer(settings, dataset, torch.device("cpu"))
+    out.mkdir(parents=True, exist_ok=True)
+    if (out / "checkpoint.pt").exists():
+        trainer.load_state_dict(load_checkpoint(out / "checkpoint.pt"))
+    t = settings.training
+    clips = RealClips(
+        dataset, num_frames=t.frames, max_span=t.max_span, seed=t.seed, mirror=t.mirror, conditional=t.conditional
+    )
+    batches: Iterator[Any] = real_batches(
+        clips,
+        first=trainer.clips_seen,
+        batch=t.batch,
+        rank=0,
+        world_size=1,
+        workers=0,
+        device=trainer.device,
+    )
+    before, start = trainer.minutes, time.process_time()
+    while trainer.minutes < args.minutes:
+        mark = int(trainer.minutes / MARK)
+        trainer.train_step(clips, next(batches))
+        trainer.minutes = before + (time.process_time() - start) / 60
+        if int(trainer.minutes / MARK) > mark or trainer.minutes >= args.minutes:
+            if not bool(trainer.finite):
+                sys.exit(f"{arm}: diverged")
+            seen = {"clips_seen": trainer.clips_seen, "frames_seen": trainer.clips_seen * t.frames}
+            name = f"{round(trainer.minutes):03d}"
+            save_model(
+                out / name,
+                trainer.saved(),
+                kind=trainer.kind,
+                data={"fps": dataset.fps, "class_names": []},
+                training=seen | {"minutes": trainer.minutes} | trainer.read_statistics(),
+            )
+            save_checkpoint(out / "checkpoint.pt", trainer.state_dict())
+            print(f"{arm}: {trainer.minutes:.1f} min, {trainer.clips_seen:,} clips", flush=True)
+
+
+def train(args: argparse.Namespace) -> None:
+    """Each arm in a process of its own, two at a time."""
+    waiting, running = list(args.arms), []
+    while waiting or running:
+        running = [job for job in running if job.poll() is None]
+        if waiting and len(running) < args.jobs:
+            words = [sys.executable, __file__, *sys.argv[1:4], "--arms", waiting.pop(0), "--one"]
+            words += ["--minutes", str(args.minutes), "--seed", str(args.seed)]
+            words += ["--slot-distance", str(args.slot_distance), *(["--mirror"] if args.mirror else [])]
+            running.append(subprocess.Popen(words, env=os.environ | THREADS))
+        time.sleep(1)
+
+
+def measure(args: argparse.Namespace) -> None:
+    """The distances of every saved model that were not measured yet."""
+    from PIL import Image
+    from styleganv.metrics.patches import patch_distance
+
+    import styleganv
+    from styleganv.data.dataset import VideoDataset
+
+    data = VideoDataset(args.data)
+    length = 24
+    usable = [i for i, video in enumerate(data.videos) if video.num_frames >= length]
+    stride = max(1, len(usable) // (2 * MEASURED_VIDEOS))
+    frames = [data.read(i, range(length)).transpose(0, 2, 3, 1) for i in usable[::stride][: 2 * MEASURED_VIDEOS]]
+    real, other = np.stack(frames[::2]), np.stack(frames[1::2])
+    path = args.out / "curves.json"
+    curves = json.loads(path.read_text()) if path.exists() else {}
+    for n in (1, 3):
+        curves.setdefault("floor", {})[f"patch_{n}f"] = patch_distance(real, other[: len(real)], num_frames=n).mean
+    for config in sorted(args.out.glob("*/*/config.json")):
+        arm, minutes = config.parts[-3], config.parts[-2]
+        if minutes in curves.get(arm, {}):
+            continue
+        video = styleganv.load(config.parent, device="cpu")
+        fake = np.stack([video.sample(seed=s, seconds=length / data.fps) for s in range(MEASURED_VIDEOS)])
+        values = {f"patch_{n}f": patch_distance(real, fake, num_frames=n).mean for n in (1, 3)}
+        values["clips"] = json.loads(config.read_text())["training"]["clips_seen"]
+        curves.setdefault(arm, {})[minutes] = values
+        print(arm, minutes, values, flush=True)
+        sheet = fake[:10, ::3].transpose(0, 2, 1, 3, 4).reshape(10 * data.height, -1, 3)
+        Image.fromarray(sheet).save(args.out / f"{arm}-{minutes}.png")
+        path.write_text(json.dumps(curves, indent=1))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("train", "measure"))
+    parser.add_argument("data", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--arms", nargs="+", choices=list(ARMS), default=list(ARMS))
+    parser.add_argument("--minutes", type=float, default=20.0, help="computing time of each arm")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--jobs", type=int, default=2, help="arms side by side")
+    parser.add_argument("--slot-distance", type=float, default=8.0)
+    parser.add_argument("--mirror", action="store_true")
+    parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.what == "measure":
+        measure(args)
+    elif args.one:
+        (arm,) = args.arms
+        train_arm(args.data, args.out / f"{arm}-seed{args.seed}", arm, args)
+    else:
+        train(args)
+
+
+if __name__ == "__main__":
+    main()
