@@ -64,6 +64,8 @@ ARMS: dict[str, Callable[[Any], Any]] = {
     "frames3": training(frames=3),
     "no-stddev": model(minibatch_stddev=False),
     "no-augment": augment(augment="none"),
+    "features": lambda settings: settings,
+    "reconstruct": lambda settings: settings,
 }
 
 
@@ -77,16 +79,18 @@ def settings_of(arm: str, seed: int, slot_distance: float, mirror: bool) -> Any:
 def train_arm(data: Path, out: Path, arm: str, args: argparse.Namespace) -> None:
     """Train one arm in this process until its computing time is used up."""
     import torch
+    from learning_arms import FeatureMatching, Reconstructing
 
     from styleganv.data.dataset import VideoDataset
     from styleganv.models.folder import save_model
-    from styleganv.training.build import build_trainer
     from styleganv.training.checkpoint import load_checkpoint, save_checkpoint
     from styleganv.training.feed import RealClips, real_batches
+    from styleganv.training.gan import GanTrainer, build_networks
 
     torch.set_num_threads(1)
     settings, dataset = settings_of(arm, args.seed, args.slot_distance, args.mirror), VideoDataset(data)
-    trainer = build_trainer(settings, dataset, torch.device("cpu"))
+    kind = {"features": FeatureMatching, "reconstruct": Reconstructing}.get(arm, GanTrainer)
+    trainer = kind(settings, *build_networks(settings, dataset))
     out.mkdir(parents=True, exist_ok=True)
     if (out / "checkpoint.pt").exists():
         trainer.load_state_dict(load_checkpoint(out / "checkpoint.pt"))

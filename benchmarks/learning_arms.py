@@ -1,0 +1,82 @@
+"""Trainers that `learning.py` tries and the package does not offer: only what wins there moves into it."""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from styleganv.clip import Clip
+from styleganv.metrics.features import efficientnet, imagenet_normalized, offline_weights
+from styleganv.models import Discriminator, Generator
+from styleganv.recipes import Settings
+from styleganv.training.gan import GanTrainer, adam
+
+
+class FeatureMatching(GanTrainer):
+    """Adds to the generator's loss the distance between moments of frozen ImageNet features of real and generated
+    frames: per channel, the mean and the second moment over the batch and all pixels, at three depths."""
+
+    WEIGHT = 1.0
+    DEPTHS = (2, 4, 10)  # blocks of EfficientNet-Lite0, at 1/4, 1/8 and 1/16 of the resolution
+
+    def __init__(self, settings: Settings, generator: Generator, discriminator: Discriminator) -> None:
+        super().__init__(settings, generator, discriminator)
+        self.network = efficientnet(offline_weights(), self.device)
+
+    def _loss_g(self, fake: Clip, real: Clip, numbers: list[int]) -> Tensor:
+        with torch.no_grad():
+            targets = self._moments(real.frames)
+        distances = [
+            (mine - target).square().mean() / target.square().mean()
+            for mine, target in zip(self._moments(fake.frames), targets, strict=True)
+        ]
+        matching = torch.stack(distances).mean()
+        self.note(matching=matching)
+        return super()._loss_g(fake, real, numbers) + self.WEIGHT * matching
+
+    def _moments(self, frames: Tensor) -> list[Tensor]:
+        x = imagenet_normalized((frames.flatten(0, 1).float() + 1) / 2)
+        net, moments = self.network, []
+        x = net._swish(net._bn0(net._conv_stem(x)))
+        for depth, block in enumerate(net._blocks[: max(self.DEPTHS) + 1]):
+            x = block(x)
+            if depth in self.DEPTHS:
+                moments.append(torch.cat([x.mean(dim=(0, 2, 3)), x.square().mean(dim=(0, 2, 3))]))
+        return moments
+
+
+class Reconstructing(GanTrainer):
+    """The discriminator also decodes real frames, at 32², from the joined features that it judges (FastGAN)."""
+
+    WEIGHT = 10.0
+
+    def __init__(self, settings: Settings, generator: Generator, discriminator: Discriminator) -> None:
+        super().__init__(settings, generator, discriminator)
+        width, frames = settings.model.channel_max, settings.training.frames
+        joined = discriminator.blocks[discriminator.join].conv0.weight.shape[1]  # type: ignore[union-attr, index]
+        self.decoder = nn.Sequential(
+            nn.Conv2d(int(joined), width, 3, padding=1),
+            nn.LeakyReLU(0.2),
+            nn.Upsample(scale_factor=2),
+            nn.Conv2d(width, width // 2, 3, padding=1),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(width // 2, 3 * frames, 3, padding=1),
+        )
+        self.optimizer_decoder = adam(self.decoder, 0.001, 0.99)
+
+    def update_d(self, real: Clip, fakes: Any, numbers: list[int]) -> None:
+        with self.updating(self.decoder, self.optimizer_decoder):
+            super().update_d(real, fakes, numbers)
+
+    def _loss_d(self, fake: Clip, real: Clip, numbers: list[int]) -> tuple[Tensor, Tensor]:
+        loss, realness = super()._loss_d(fake, real, numbers)
+        d = self.discriminator
+        features = d.features(real.frames, d.embed(real.times, real.label))
+        target = F.interpolate(real.frames.flatten(1, 2), (32, 32), mode="area")
+        reconstruction = F.mse_loss(self.decoder(features), target)
+        self.note(reconstruction=reconstruction)
+        return loss + self.WEIGHT * reconstruction, realness
+
+    def state_parts(self) -> dict[str, Any]:
+        return super().state_parts() | {"decoder": self.decoder, "optimizer_decoder": self.optimizer_decoder}
