@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1] / "src" / "styleganv"
 LAYERS = [
-    {"errors", "files", "clip", "noise", "ops", "recipes", "distributed", "allocator"},
+    {"errors", "files", "clip", "noise", "ops", "recipes", "distributed", "allocator", "openmp"},
     {"models", "data", "render"},
     {"video_model", "video_generator", "video_files", "baselines", "metrics", "faces"},
     {"training", "editing", "interop"},

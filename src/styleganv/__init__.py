@@ -12,7 +12,11 @@ Generator, Discriminator, Clip, VideoDataset, VideoGenerator, Settings    the pa
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from styleganv.openmp import wait_passively
+
 __version__ = "0.1.0"
+
+wait_passively()  # before anything loads torch
 
 if TYPE_CHECKING:
     from styleganv.clip import Clip

@@ -26,13 +26,14 @@ def prepare(
     quality: int = 95,
     lossless: bool = False,
     classes: str = "auto",
+    background: str = "white",
     workers: int | None = None,
     overwrite: bool = False,
 ) -> None:
     """Turn videos into a data set: one file of frames, all of one size.
 
     Args:
-        source: A video (mp4 mov webm mkv mpg avi gif), a folder or a zip of videos or of folders of frames.
+        source: A video (mp4 mov webm mkv mpg avi gif webp), a folder or a zip of videos or of folders of frames.
         dest: The data set to write, such as data.zip.
         resolution: Pixels: 64, or HEIGHTxWIDTH such as 144x256.
         fps: Frames a second to resample to; as they are where left out.
@@ -43,6 +44,7 @@ def prepare(
         quality: Of the stored JPEG frames, 1 to 100.
         lossless: Store PNG frames instead.
         classes: auto (folders that hold videos), folders, none, or a .csv (name,label) or .json file.
+        background: Color seen through transparent pixels, such as '#cfe8ff' (in quotes) or skyblue.
         workers: Processes; one for each core where left out.
         overwrite: Replace DEST.
     """
@@ -63,6 +65,7 @@ def prepare(
         split_every=split_every,
         quality=None if lossless else quality,
         classes=classes,
+        background=background,
         workers=workers,
         overwrite=overwrite,
     )

@@ -90,6 +90,26 @@ def test_lossless_keeps_every_pixel(tmp_path, write_images):
     assert np.array_equal(data.read(0, range(12)), frames.transpose(0, 3, 1, 2))
 
 
+def test_transparency_is_composited_before_resizing(tmp_path, write_images, grey_frames):
+    """Half of each pixel of the result is red, half transparent black: the mean of red and the background."""
+    frames = np.zeros((3, 16, 16, 4), np.uint8)
+    frames[:, ::2] = (255, 0, 0, 255)
+    frames[1, ::2, :, 1] = 99  # equal frames would be stored as one
+    images = [Image.fromarray(frame) for frame in frames]
+    (tmp_path / "s").mkdir()
+    images[0].save(tmp_path / "s" / "a.webp", save_all=True, append_images=images[1:], lossless=True, duration=40)
+    write_images(tmp_path / "s" / "opaque", grey_frames(3))
+    settings = {"resolution": (8, 8), "quality": None, "workers": 1, "overwrite": True, "min_frames": 1}
+    report = prepare(tmp_path / "s", tmp_path / "d.zip", background="#cfe8ff", **settings)
+    data = VideoDataset(tmp_path / "d.zip")
+    assert np.abs(data.read(0, [0])[0, :, 2:6].astype(int) - np.array([231, 116, 128])[:, None, None]).max() <= 3
+    assert report.composited == 1 and data.extra == {"fit": "crop", "background": "#cfe8ff"}
+    assert "alpha     1 videos have transparent parts, now #cfe8ff" in str(report)
+    assert prepare(tmp_path / "s", tmp_path / "d.zip", **settings).background == "#ffffff"
+    report = prepare(tmp_path / "s" / "opaque", tmp_path / "d.zip", background="skyblue", **settings)
+    assert "alpha" not in str(report) and "background" not in VideoDataset(tmp_path / "d.zip").extra
+
+
 def test_split_every(tmp_path, write_video, grey_frames):
     source = write_video(tmp_path / "a.mp4", grey_frames(13))
     prepare(source, tmp_path / "d.zip", resolution=(16, 16), split_every=5, min_frames=3, workers=1)
@@ -181,6 +201,8 @@ BAD = {
     "no fps": ("good", {"fps": 0.0}, "fps 0"),
     "no quality": ("good", {"quality": 101}, "quality 101"),
     "no workers": ("good", {"workers": 0}, "workers 0"),
+    "no color": ("good", {"background": "cfe8ff"}, "background 'cfe8ff' .*--background .*'#cfe8ff'"),
+    "transparent background": ("good", {"background": "#cfe8ff80"}, "background '#cfe8ff80' is no opaque color"),
     "split below minimum": ("good", {"split_every": 2}, "split every 2"),
 }
 

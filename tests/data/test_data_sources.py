@@ -121,6 +121,74 @@ def test_sixteen_bit_images_are_scaled(tmp_path):
     ]
 
 
+SKY = (207, 232, 255)
+
+
+def discs(count: int = 5, size: int = 32) -> list[Image.Image]:
+    """White discs that move, with soft edges, on black that is fully transparent: composited badly, edges are dark."""
+    y, x = np.mgrid[:size, :size]
+    frames = []
+    for index in range(count):
+        frame = np.zeros((size, size, 4), np.uint8)
+        cover = np.clip(size / 4 + 0.5 - np.hypot(y - size / 2, x - size / 2 - index), 0, 1)
+        frame[..., :3] = 255 * (cover > 0)[..., None]
+        frame[..., 3] = np.round(255 * cover)
+        frames.append(Image.fromarray(frame))
+    return frames
+
+
+def write_discs(folder: Path, kind: str, duration: int = 40) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    first, *others = discs()
+    if kind in ("webp", "gif"):
+        options = {"lossless": True} if kind == "webp" else {"disposal": 2}
+        first.save(folder / f"a.{kind}", save_all=True, append_images=others, duration=duration, loop=0, **options)
+    else:
+        (folder / "a").mkdir()
+        for index, frame in enumerate(discs()):
+            if kind == "palette":
+                frame = frame.quantize()
+            frame.save(folder / "a" / f"{index}.{'webp' if kind == 'still webp' else 'png'}", lossless=True)
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["folder", "zip"])
+@pytest.mark.parametrize("kind", ["webp", "gif", "png", "palette", "still webp"])
+def test_transparent_frames_show_the_background(tmp_path, kind, packed):
+    root = tmp_path / "s"
+    write_discs(root, kind)
+    if packed:
+        with zipfile.ZipFile(tmp_path / "s.zip", "w") as archive:
+            for file in root.rglob("*.*"):
+                archive.write(file, file.relative_to(root))
+        root = tmp_path / "s.zip"
+    (video,) = find_videos(root)
+    frames = list(video.decode(background=SKY))
+    assert video.name == "a" and video.is_video_file == (kind in ("webp", "gif"))
+    assert len(frames) == 5 and all(frame.transparent for frame in frames)
+    for frame, disc in zip(frames, discs(), strict=True):
+        exact = np.asarray(Image.alpha_composite(Image.new("RGBA", disc.size, SKY), disc).convert("RGB")).astype(int)
+        inside = np.isin(np.asarray(disc)[..., 3], (0, 255)) if kind in ("gif", "palette") else ...  # coarse edges
+        assert np.abs(frame.pixels - exact)[inside].max() <= 2
+        assert frame.pixels.min() >= min(SKY) - 2  # nothing of the black that transparent pixels are stored in
+    assert next(video.frames()).min() >= 253  # white where nothing else is said
+
+
+def test_animated_webp_tells_its_rate(tmp_path):
+    for name, duration in (("even", 42), ("uneven", [10, 20, 30, 100, 40])):
+        write_discs(tmp_path / name, "webp", duration)
+    even, uneven = (find_videos(tmp_path / name / "a.webp")[0] for name in ("even", "uneven"))
+    assert even.native_fps() == pytest.approx(1000 / 42) and uneven.native_fps() == pytest.approx(25)
+    assert [round(1000 * frame.time) for frame in uneven.decode()] == [0, 10, 30, 60, 160]
+    assert len(list(even.frames(1000 / 84))) == 3
+
+
+def test_damaged_webp_is_named(tmp_path):
+    write_discs(tmp_path, "webp")
+    cut(tmp_path / "a.webp", 0.6)
+    with pytest.raises(StyleganvError, match=r"a\.webp cannot be read as a video"):
+        list(find_videos(tmp_path)[0].frames())
+
+
 def cut(path: Path, keep: float) -> None:
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * keep)])

@@ -19,11 +19,11 @@ from statistics import median
 from typing import Any, Literal, get_args
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageColor
 from tqdm import tqdm
 
 from styleganv.data.dataset import DatasetWriter, encode_frame, writing_dataset
-from styleganv.data.sources import VideoSource, find_videos, natural_key
+from styleganv.data.sources import Color, VideoSource, find_videos, natural_key
 from styleganv.errors import StyleganvError
 
 Fit = Literal["crop", "pad", "stretch"]
@@ -39,6 +39,8 @@ class PrepareReport:
         found_fps: how many source videos had which rate.
         skipped: `(name, reason)` of each video left out.
         class_counts: videos of each class.
+        composited: how many videos have transparent parts, which now show the background.
+        background: its color, as `#rrggbb`.
         notes: what the user may want to change, each with its remedy.
     """
 
@@ -51,6 +53,8 @@ class PrepareReport:
     found_fps: dict[float, int] = field(default_factory=dict)
     skipped: list[tuple[str, str]] = field(default_factory=list)
     class_counts: dict[str, int] = field(default_factory=dict)
+    composited: int = 0
+    background: str = "#ffffff"
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -66,6 +70,11 @@ class PrepareReport:
             return f"{len(self.found_fps)} rates from {min(self.found_fps):g} to {max(self.found_fps):g}"
         return ", ".join(f"{fps:g} ({count} videos)" for fps, count in sorted(self.found_fps.items()))
 
+    def _transparency(self) -> list[str]:
+        if not self.composited:
+            return []
+        return [f"alpha     {self.composited} videos have transparent parts, now {self.background} (--background)"]
+
     def __str__(self) -> str:
         shortest, middle, longest = min(self.lengths), median(self.lengths), max(self.lengths)
         lines = [
@@ -74,6 +83,7 @@ class PrepareReport:
             f"lengths   {shortest} to {longest} frames, median {middle:g} ({middle / self.fps:.1f} s)",
             f"fps       {self.fps:g}; the sources have " + self._rates(),
             "classes   " + (", ".join(f"{k} ({n})" for k, n in self.class_counts.items()) or "none"),
+            *self._transparency(),
             f"skipped   {len(self.skipped) or 'none'}",
             *(f"  {name}: {reason}" for name, reason in self.skipped),
             *(f"note      {note}" for note in self.notes),
@@ -91,6 +101,7 @@ class _Job:
     fps: float | None
     source_fps: float
     quality: int | None
+    background: Color
     spool: Path
 
 
@@ -102,6 +113,7 @@ class _Encoded:
     sizes: tuple[int, ...] = ()
     fps: float = 0.0
     enlarged: bool = False
+    transparent: bool = False
     reason: str | None = None
 
 
@@ -117,6 +129,7 @@ def prepare(
     split_every: int | None = None,
     quality: int | None = 95,
     classes: str = "auto",
+    background: str = "white",
     workers: int | None = None,
     overwrite: bool = False,
 ) -> PrepareReport:
@@ -134,6 +147,7 @@ def prepare(
         quality: of the JPEGs, 1 to 100; None stores lossless PNGs.
         classes: "folders" takes the first folders as classes, "auto" does so where they look like classes,
             "none" does not; or a file of labels, .csv (name,label) or .json ({name: label}).
+        background: the color seen through transparent pixels: `#rrggbb`, or a name that CSS knows.
         workers: processes; None takes one for each core, 1 stays in this process.
         overwrite: replace `dest` if it exists.
 
@@ -145,16 +159,18 @@ def prepare(
     """
     source, dest = Path(source), Path(dest)
     height, width = resolution
+    color = parse_color(background)
     _check(height, width, fps, source_fps, fit, min_frames, split_every, quality, workers)
     if dest.exists() and not overwrite:
         raise StyleganvError(f"{dest} exists already: give another destination, or --overwrite to replace it.")
     videos = find_videos(source)
     class_of = _classes(videos, classes)
     report = PrepareReport(dest, height, width, "lossless PNG" if quality is None else f"JPEG quality {quality}")
+    report.background = "#{:02x}{:02x}{:02x}".format(*color)
     with ExitStack() as stack:
         writer = stack.enter_context(writing_dataset(dest, height=height, width=width, quality=quality))
         spool = stack.enter_context(tempfile.TemporaryDirectory(prefix=f".{dest.stem}.", dir=dest.parent))
-        job = _Job(height, width, fit, fps, source_fps, quality, Path(spool))
+        job = _Job(height, width, fit, fps, source_fps, quality, color, Path(spool))
         names = sorted(set(class_of.values()), key=natural_key)
         enlarged = 0
         for video, encoded in zip(videos, _encode_all(videos, job, workers), strict=True):
@@ -166,13 +182,15 @@ def prepare(
                 _store(writer, video, encoded, label, split_every, min_frames)
                 report.found_fps[encoded.fps] = report.found_fps.get(encoded.fps, 0) + 1
                 enlarged += encoded.enlarged
+                report.composited += encoded.transparent
             encoded.path.unlink(missing_ok=True)
         if not writer.videos:
             reasons = "; ".join(f"{name}: {reason.rstrip('.')}" for name, reason in report.skipped[:3])
             raise StyleganvError(f"No video of {source} can be used ({reasons}): give other videos.")
         report.fps = fps or max(report.found_fps, key=lambda rate: (report.found_fps[rate], rate))
         names = _drop_empty_classes(writer, names)
-        writer.finish(fps=report.fps, class_names=names, extra={"fit": fit})
+        extra = {"fit": fit} | ({"background": report.background} if report.composited else {})
+        writer.finish(fps=report.fps, class_names=names, extra=extra)
     report.lengths = [video.num_frames for video in writer.videos]
     for video_record in writer.videos:
         if video_record.label is not None:
@@ -206,6 +224,20 @@ def _check(
     ):
         if not fits:
             raise StyleganvError(f"The {message}: change that setting.")
+
+
+def parse_color(text: str) -> Color:
+    """ "#cfe8ff", or a name that CSS knows, as red, green and blue."""
+    try:
+        red, green, blue, alpha = (*ImageColor.getrgb(text), 255)[:4]
+        if alpha < 255:
+            raise ValueError("a color with transparency of its own")
+    except ValueError as error:
+        raise StyleganvError(
+            f"The background {text!r} is no opaque color: give --background six hex digits such as '#cfe8ff' (with the "
+            "quotes), or a name such as white."
+        ) from error
+    return red, green, blue
 
 
 def _classes(videos: list[VideoSource], classes: str) -> dict[str, str]:
@@ -289,16 +321,18 @@ def _encode(video: VideoSource, job: _Job, index: int) -> _Encoded:
     """Decode, resize and encode one video into a file of its own, so that long videos need no memory."""
     path = job.spool / str(index)
     sizes = []
-    enlarged = False
+    enlarged = transparent = False
     try:
         native = video.native_fps() or job.source_fps
         with open(path, "wb") as file:
-            for frame in video.frames(job.fps, job.source_fps):
-                enlarged |= frame.shape[0] < job.height or frame.shape[1] < job.width
-                sizes.append(file.write(encode_frame(fit_frame(frame, job.height, job.width, job.fit), job.quality)))
+            for frame in video.decode(job.fps, job.source_fps, job.background):
+                pixels = frame.pixels
+                enlarged |= pixels.shape[0] < job.height or pixels.shape[1] < job.width
+                transparent |= frame.transparent
+                sizes.append(file.write(encode_frame(fit_frame(pixels, job.height, job.width, job.fit), job.quality)))
     except StyleganvError as error:
         return _Encoded(path, reason=str(error))
-    return _Encoded(path, tuple(sizes), round(native, 3), enlarged)
+    return _Encoded(path, tuple(sizes), round(native, 3), enlarged, transparent)
 
 
 def fit_frame(frame: np.ndarray, height: int, width: int, fit: Fit = "crop") -> np.ndarray:

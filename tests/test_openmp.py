@@ -1,0 +1,41 @@
+import os
+import subprocess
+import sys
+
+import pytest
+
+from styleganv.openmp import WAITING
+
+LOOK = """
+import os, sys
+if sys.argv[1] == "torch first":
+    import torch
+class Watch:
+    def find_spec(self, name, path=None, target=None):
+        if name == "torch":
+            print("when torch loads:", os.environ.get("OMP_WAIT_POLICY"))
+sys.meta_path.insert(0, Watch())
+import styleganv
+styleganv.Clip
+print("then:", os.environ.get("OMP_WAIT_POLICY"))
+"""
+
+
+def seen(order: str = "ours first", **settings: str) -> list[str]:
+    environment = {name: value for name, value in os.environ.items() if name not in WAITING} | settings
+    run = [sys.executable, "-c", LOOK, order]
+    return subprocess.run(run, env=environment, check=True, capture_output=True, text=True).stdout.splitlines()
+
+
+def test_threads_wait_passively_from_the_moment_that_torch_is_loaded() -> None:
+    assert seen() == ["when torch loads: PASSIVE", "then: PASSIVE"]
+
+
+@pytest.mark.parametrize("name", WAITING)
+def test_what_the_user_has_set_stays(name: str) -> None:
+    value = "ACTIVE" if name == "OMP_WAIT_POLICY" else "1000"
+    assert seen(**{name: value})[-1] == f"then: {value if name == 'OMP_WAIT_POLICY' else None}"
+
+
+def test_nothing_is_set_where_torch_is_there_already() -> None:
+    assert seen("torch first") == ["then: None"]
