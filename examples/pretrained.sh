@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# Train faces, emoji and sky at 64² on one core, in slices, one after another.
+#   bash examples/pretrained.sh SOURCE OUT ROUNDS MINUTES
+# SOURCE holds emoji/ (Fluent animated emoji, MIT, Microsoft Corporation; 256² webp) and sky/ (SKIPP'D, CC BY 4.0; mp4).
+# Each round trains each model for MINUTES more. Run it again to resume, after an interruption too.
+set -euo pipefail
+shopt -s extglob
+source=$1 out=$2 rounds=$3 minutes=$4
+export OMP_NUM_THREADS=1
+mkdir -p "$out"
+
+prepare() { # name, files to keep out of training (a pattern), prepare options
+  local name=$1 kept_out=$2
+  shift 2
+  [ ! -e "$out/$name.zip" ] || return 0
+  mkdir -p "$out/$name-train" "$out/$name-kept-out"
+  for file in "$source/$name"/*; do
+    if [[ ${file##*/} == $kept_out ]]; then cp -n "$file" "$out/$name-kept-out"; else cp -n "$file" "$out/$name-train"; fi
+  done
+  styleganv prepare "$out/$name-kept-out" "$out/$name-kept-out.zip" --overwrite "$@"
+  styleganv prepare "$out/$name-train" "$out/$name.zip" "$@"
+}
+
+train() { # name, training options
+  local name=$1
+  shift
+  styleganv train "$out/$name.zip" --out "$out/$name" --or-resume --preset tiny-cpu --minutes "$minutes" \
+    --clips 5000000 --save-every 8000 --snapshot-every 32000 "$@"
+}
+
+[ -e "$out/faces.zip" ] || python -c "
+from styleganv.faces.dataset import make_faces
+make_faces('$out/faces.zip', num_videos=4096, num_frames=64, resolution=(64, 64))"
+prepare emoji '@(1f602|1f60e|1f61c|1f622|1f634|1f642|1f63a|1f928).webp' --resolution 64 --background '#cfe8ff'
+prepare sky '@(cloudy_f_10|cloudy_n_05|sunny_f_08|sunny_n_09).mp4' --resolution 64
+
+for ((round = 1; round <= rounds; round++)); do
+  train faces --slot-distance 8 --augment none
+  train emoji --slot-distance 8 --mirror
+  train sky --slot-distance 64
+done
