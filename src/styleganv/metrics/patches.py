@@ -34,7 +34,7 @@ SCALE = 1000
 #: Clips are decomposed in batches of at most so many numbers (8 MiB of floats), and at least one clip.
 _NUMBERS_PER_BATCH = 2**21
 #: Directions that are sorted at once, which bounds memory.
-_DIRECTIONS_AT_ONCE = 16
+_DIRECTIONS_AT_ONCE = 64
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def _patches_of_all(clips: NDArray[np.uint8], num_frames: int, seed: int) -> dic
         clip_patches(torch.from_numpy(np.ascontiguousarray(batch.transpose(0, 1, 4, 2, 3))), num_frames, seed=seed)
         for batch in (clips[i : i + size] for i in range(0, len(clips), size))
     ]
-    return {side: torch.cat([batch[side] for batch in batches]) for side in batches[0]}
+    return {side: torch.cat([batch.pop(side) for batch in batches]) for side in list(batches[0])}  # never all twice
 
 
 def clip_patches(clips: Tensor, num_frames: int, *, count: int = PATCHES_PER_CLIP, seed: int = 0) -> dict[int, Tensor]:
@@ -195,7 +195,7 @@ def level_distance(real: Tensor, fake: Tensor, *, directions: int = DIRECTIONS, 
         seed: of the directions.
     """
     unit = random_directions(directions, real[0].numel(), seed=seed)
-    # (x − mean) / std · u = x · (u / std) − mean · (u / std), and the last term, which shifts both sets alike, drops out.
+    # (x − mean) / std · u = x · (u / std) − mean · (u / std); the last term shifts both sets alike and drops out.
     deviation = torch.stack([real[:, :, c].std(correction=0) for c in range(real.shape[2])])
     deviation = deviation.where(deviation > 0, 1)  # a channel of nothing but one value stays as it is
     scaled = unit.view(-1, *real.shape[1:]) / deviation[:, None, None].cpu()
