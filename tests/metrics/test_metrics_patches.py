@@ -144,18 +144,16 @@ def test_faults_show_at_their_scale(shapes_64: np.ndarray) -> None:
     assert raised[64] > 2 * raised[32] > 2 * raised[16]
 
 
-def test_shuffled_time_shows_in_three_frames_only(shapes_64: np.ndarray) -> None:
-    real, fake = shapes_64[:96], shapes_64[96:]
-    shuffled = fake[:, [0, 2, 1]]
-    first = [patch_distance(real, x[:, :1]).mean for x in (fake, shuffled)]
-    assert first[0] == first[1]
-    all_frames = [patch_distance(real, x).mean for x in (fake, shuffled)]
-    assert all_frames[1] == pytest.approx(all_frames[0], rel=0.2)
-    motion = [patch_distance(real, x, num_frames=3) for x in (fake, shuffled)]
-    assert motion[1].levels[16] > 1.2 * motion[0].levels[16]
-    assert motion[1].mean > 1.1 * motion[0].mean
-    still = patch_distance(real, fake[:, [0, 0, 0]], num_frames=3)
-    assert still.mean > 1.5 * motion[0].mean
+def test_shuffled_time_shows_in_three_frames_only() -> None:
+    """Clips of 16 frames: the same pictures in another order are far from real motion, and no worse as pictures."""
+    clips = drawn(0, 160, 16).transpose(0, 1, 3, 4, 2)
+    real, fake = clips[:80], clips[80:]
+    random = np.random.default_rng(0)
+    shuffled = np.stack([clip[random.permutation(16)] for clip in fake])
+    pictures = [patch_distance(real, x).mean for x in (fake, shuffled)]
+    assert pictures[1] == pytest.approx(pictures[0], rel=0.2)
+    motion = [patch_distance(real, x, num_frames=3).mean for x in (fake, shuffled)]
+    assert motion[1] > 1.3 * motion[0]
 
 
 def test_features_carry_the_same_patches(shapes_64: np.ndarray) -> None:
