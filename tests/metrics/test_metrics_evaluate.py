@@ -26,7 +26,8 @@ from styleganv.metrics.videos import ModelVideos, open_videos
 from styleganv.models import Generator
 from styleganv.models.folder import save_model
 
-ALL_FILES = [name for name in PROTOCOLS if "efficientnet" not in name and "128f" not in name and "frames" not in name]
+WITHOUT_FILES = ("efficientnet", "patch", "128f", "frames")
+ALL_FILES = [name for name in PROTOCOLS if not any(word in name for word in WITHOUT_FILES)]
 
 
 def save(folder: Path, num_classes: int = 0) -> Path:

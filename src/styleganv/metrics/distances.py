@@ -10,6 +10,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from styleganv.metrics.patches import distance_of_features
 from styleganv.metrics.statistics import Moments, Statistics, count_of
 
 
@@ -179,6 +180,11 @@ def _precision_recall(real: Statistics, fake: Statistics, seed: int) -> dict[str
     return {"_precision": precision, "_recall": recall}
 
 
+def _patch_swd(real: Statistics, fake: Statistics, seed: int) -> dict[str, float]:
+    found = distance_of_features(_features(real), _features(fake), seed=seed)
+    return {"": found.mean} | {f"_{side}px": distance for side, distance in found.levels.items()}
+
+
 def _features(statistics: Statistics) -> Tensor:
     assert isinstance(statistics, Tensor)
     return statistics
@@ -191,4 +197,5 @@ METRICS: dict[str, Callable[[Statistics, Statistics, int], dict[str, float]]] = 
     "kernel_subsets": _kernel_subsets,
     "inception_score": _inception_score,
     "precision_recall": _precision_recall,
+    "patch_swd": _patch_swd,
 }

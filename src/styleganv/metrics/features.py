@@ -19,6 +19,7 @@ from torch import Tensor
 
 from styleganv.errors import StyleganvError
 from styleganv.files import written_whole
+from styleganv.metrics.patches import PATCH, PATCHES_PER_CLIP, patch_features
 from styleganv.video_model import exactly
 
 #: What each detector's weights file is called in the field; the offline detectors have none.
@@ -41,12 +42,14 @@ class Detector:
     Attributes:
         name: a key of `DETECTORS`.
         dims: d.
-        sha256: of the weights file.
+        sha256: of the weights file; empty where there are no weights.
         preprocessing: how clips are made ready, for people.
         coarse: a side in pixels above which the network itself shrinks frames without antialiasing; None if never.
         min_frames: of a clip.
-        run: clips on the device → float32 `[B, d]`, or `[B·T, d]` of a detector that judges frames.
+        run: clips on the device → float32 `[B, d]`, or `[B·T, d]` of a detector that judges frames, or several rows a
+            clip of one that takes patches.
         device: where.
+        cached: whether features are worth keeping on disk.
     """
 
     name: str
@@ -57,6 +60,7 @@ class Detector:
     min_frames: int
     run: Callable[[Tensor], Tensor]
     device: torch.device
+    cached: bool = True
 
     @torch.inference_mode()
     def __call__(self, clips: Tensor) -> Tensor:
@@ -303,6 +307,24 @@ def _efficientnet_motion(path: Path, device: torch.device) -> Detector:
     return Detector("efficientnet_lite0_motion", 2560, sha256_of(path), told, None, 2, run, device)
 
 
+def _patches(num_frames: int, device: torch.device) -> Detector:
+    """No network: random patches of a Laplacian pyramid. They are larger than the frames they come from, and quickly
+    made again, so they are not cached."""
+
+    def run(clips: Tensor) -> Tensor:
+        try:
+            return patch_features(clips, num_frames)
+        except ValueError as error:
+            raise StyleganvError(f"Frames are too small for this protocol ({error}): choose another one.") from error
+
+    dims = 1 + num_frames * 3 * PATCH * PATCH
+    told = (
+        f"{PATCHES_PER_CLIP} random patches of {num_frames} frames of {PATCH}x{PATCH} pixels of each clip and level of "
+        "its Laplacian pyramid; the level's shorter side in front of each"
+    )
+    return Detector(f"patches_{num_frames}f", dims, "", told, None, num_frames, run, device, cached=False)
+
+
 def resized(clips: Tensor, height: int, width: int) -> Tensor:
     """Clips of another size, stretched: bilinear, antialiased, rounded to whole levels."""
     if clips.shape[-2:] == (height, width):
@@ -318,4 +340,6 @@ DETECTORS: dict[str, Callable[[Path, torch.device], Detector]] = {
     "inception_v3_classes": _inception_classes,
     "efficientnet_lite0_motion": _efficientnet_motion,
     "efficientnet_lite0_frames": _efficientnet_frames,
+    "patches_1f": lambda _, device: _patches(1, device),
+    "patches_3f": lambda _, device: _patches(3, device),
 }

@@ -12,7 +12,8 @@ class Protocol:
 
     Attributes:
         stem, tail: the name is `stem` + number + `tail`; of frames, where the detector judges frames, else of clips.
-        metric: a key of `evaluate.METRICS`: frechet, kernel, kernel_subsets, inception_score or precision_recall.
+        metric: a key of `distances.METRICS`: frechet, kernel, kernel_subsets, inception_score, precision_recall or
+            patch_swd.
         detector: a key of `features.DETECTORS`.
         key: of the number in reports.
         clips: at most so many of each side.
@@ -77,6 +78,9 @@ _ALL = (
     Protocol("kernel_efficientnet", "_16f", "kernel", _VIDEO, "kernel_efficientnet", 2048),
     Protocol("precision_recall_efficientnet", "_16f", "precision_recall", _VIDEO, "efficientnet", 2048),
     Protocol("frechet_efficientnet_frames", "", "frechet", _FRAME, "frechet_efficientnet_frames", 512, per_frame=True),
+    # No network at all: patches of pixels, of single frames and of three in a row.
+    Protocol("patch_swd", "_1f", "patch_swd", "patches_1f", "patch_swd_1f", 512, 1),
+    Protocol("patch_swd", "_3f", "patch_swd", "patches_3f", "patch_swd_3f", 512, 3),
 )
 PROTOCOLS = {protocol.name: protocol for protocol in _ALL}
 

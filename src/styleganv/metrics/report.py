@@ -37,7 +37,7 @@ class Result:
     Attributes:
         protocol: its name and every number of it.
         class_name: None for all videos.
-        detector: name, number of features, SHA-256 of the weights, preprocessing.
+        detector: name, number of features, SHA-256 of the weights (empty without any), preprocessing.
         clips: how many: of `real`, of `fake`, and on either side of the real-against-real comparison.
         dropped: videos too short for a clip, of `real` and of `fake`.
         measures: by name.
@@ -150,8 +150,8 @@ def _protocol(protocol: dict[str, Any]) -> str:
 
 
 def _detector(detector: dict[str, Any]) -> str:
-    known = f"{detector['name']}: {detector['dims']} features, SHA-256 of the weights {detector['sha256']}"
-    return f"{known}; {detector['preprocessing']}"
+    weights = f"SHA-256 of the weights {detector['sha256']}" if detector["sha256"] else "no network"
+    return f"{detector['name']}: {detector['dims']} features, {weights}; {detector['preprocessing']}"
 
 
 def _rows(result: Result) -> list[tuple[str, str, str, str, str, str, str]]:

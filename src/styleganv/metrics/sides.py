@@ -61,7 +61,7 @@ class Side:
     def statistics(self, windows: Sequence[Window], protocol: Protocol, detector: Detector) -> Statistics:
         """Of some clips, from the cache or made now: moments where they suffice and features are many.
 
-        Videos without a hash, such as those of a model in training, are not kept.
+        Videos without a hash, such as those of a model in training, are not kept, nor are patches.
         """
         moments = protocol.metric == "frechet" and protocol.items(len(windows)) * detector.dims > KEPT_NUMBERS
         key = {
@@ -76,7 +76,9 @@ class Side:
         def made() -> Statistics:
             return gather_statistics(self._features(windows, protocol, detector), detector.dims, moments=moments)
 
-        return made() if self.videos.identity["sha256"] is None else cached_statistics(self.cache, key, made)
+        if self.videos.identity["sha256"] is None or not detector.cached:
+            return made()
+        return cached_statistics(self.cache, key, made)
 
     def _features(self, windows: Sequence[Window], protocol: Protocol, detector: Detector) -> Iterator[Tensor]:
         """This process's share, a batch at a time."""
