@@ -77,7 +77,7 @@ def load_video_generator(
 
 def _ready(model: M) -> M:
     if model.device.type == "cpu":
-        keep_freed_memory()  # not where models are made: a training's memory would grow by its leftovers
+        keep_freed_memory()
     return model
 
 

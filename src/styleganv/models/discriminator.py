@@ -196,8 +196,9 @@ class Discriminator(nn.Module):
 
 
 def _join_frames(x: Tensor, batch: int) -> Tensor:
-    """`[B·T, C, h, w]` → `[B, T·C, h, w]`, frame-major."""
-    return x.reshape(batch, -1, *x.shape[2:])
+    """`[B·T, C, h, w]` → `[B, T·C, h, w]`, frame-major; channels-last, as its gradient."""
+    pixels = x.permute(0, 2, 3, 1).unflatten(0, (batch, -1)).permute(0, 2, 3, 1, 4)
+    return pixels.flatten(3).permute(0, 3, 1, 2)
 
 
 def append_stddev(x: Tensor) -> Tensor:

@@ -3,6 +3,8 @@
 Shapes: N images, C channels, H height, W width.
 """
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -17,22 +19,50 @@ def _depthwise_kernel(x: Tensor, gain: float) -> Tensor:
     return kernel.expand(x.shape[1], 1, 4, 4)
 
 
+class _Filter(torch.autograd.Function):
+    """The filter at every `stride`-th pixel. Its gradient is `_Spread`, which only takes forward passes: those of
+    depthwise convolutions are fast, their backward passes are not, on a processor."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, padding: int, stride: int, gain: float) -> Tensor:
+        ctx.rest = padding, stride, gain, x.shape[2:]
+        return F.conv2d(x, _depthwise_kernel(x, gain), None, stride, padding, groups=x.shape[1])
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Any:
+        return _Spread.apply(gradients[0], *ctx.rest), None, None, None
+
+
+class _Spread(torch.autograd.Function):
+    """The adjoint of `_Filter`, and the other way around: `stride` − 1 zeros between the pixels, then the filter."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, padding: int, stride: int, gain: float, size: torch.Size) -> Tensor:
+        ctx.rest = padding, stride, gain
+        kernel = _depthwise_kernel(x, gain)
+        if stride == 1:
+            return F.conv2d(x, kernel, padding=3 - padding, groups=x.shape[1])
+        missing = [wanted - (stride * (n - 1) + 4 - 2 * padding) for wanted, n in zip(size, x.shape[2:], strict=True)]
+        return F.conv_transpose2d(x, kernel, None, stride, padding, missing, groups=x.shape[1])
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Any:
+        return _Filter.apply(gradients[0], *ctx.rest), None, None, None, None
+
+
 def fir_filter2d(x: Tensor, *, padding: int, stride: int = 1, gain: float = 1.0, bias: Tensor | None = None) -> Tensor:
-    """Low-pass filter `[N, C, H, W]` with zero padding on every side, keeping every `stride`-th pixel; plus
+    """Low-pass filter `[N, C, H, W]` with zero padding on every side (up to 3), keeping every `stride`-th pixel; plus
     `bias [C]`.
 
     A depthwise convolution: on channels-last memory it is faster than sums of shifted copies, forwards and
-    backwards. (The backward pass of a strided one is ten times slower than dropping pixels afterwards, and that of
-    one with a bias that learns twenty times slower than adding it.)
-    The output has `ceil((H + 2·padding − 3) / stride)` rows.
+    backwards. The output has `ceil((H + 2·padding − 3) / stride)` rows.
     """
-    learns = bias is not None and bias.requires_grad
-    x = F.conv2d(x, _depthwise_kernel(x, gain), None if learns else bias, padding=padding, groups=x.shape[1])
-    if learns and bias is not None:
-        x = x + bias[:, None, None]
-    return x if stride == 1 else x[:, :, ::stride, ::stride]
+    if not (torch.is_grad_enabled() and (x.requires_grad or (bias is not None and bias.requires_grad))):
+        return F.conv2d(x, _depthwise_kernel(x, gain), bias, stride, padding, groups=x.shape[1])
+    x = _Filter.apply(x, padding, stride, gain)
+    return x if bias is None else x + bias[:, None, None]
 
 
 def upsample2d(x: Tensor) -> Tensor:
     """`[N, C, H, W]` → `[N, C, 2H, 2W]`: zeros between the pixels, then the low-pass filter with gain 4."""
-    return F.conv_transpose2d(x, _depthwise_kernel(x, 4.0), stride=2, padding=1, groups=x.shape[1])
+    return _Spread.apply(x, 1, 2, 4.0, torch.Size([2 * x.shape[2], 2 * x.shape[3]]))
