@@ -30,6 +30,7 @@ from websockets.sync.client import connect
 
 from styleganv.models import Generator
 from styleganv.models.folder import save_model
+from styleganv.video_model import chosen_device
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "studio"))
 from serving import browser, serving
@@ -138,7 +139,7 @@ def main() -> None:
     lines = [
         f"# The studio, {date}",
         "",
-        f"{machine(torch.device('cuda' if torch.cuda.is_available() else 'cpu'))}; server and browser share them.",
+        f"{machine(chosen_device(None))}; server and browser share them.",
         "",
     ]
     lines += ["| model | what | measured |", "|---|---|---|"]

@@ -121,11 +121,13 @@ class Page:
         url = self.browser.execute_script("return arguments[0].toDataURL('image/png')", self.get(canvas))
         return np.asarray(Image.open(io.BytesIO(base64.b64decode(url.split(",")[1]))).convert("RGB"))
 
-    def until(self, true: Callable[[], Any], seconds: float = 20) -> None:
+    def until(self, true: Callable[[], Any], seconds: float = 20) -> Any:
+        """What `true` gives once that is something."""
         deadline = time.monotonic() + seconds
-        while not true():
+        while not (found := true()):
             assert time.monotonic() < deadline, self.get("message").text
             time.sleep(0.02)
+        return found
 
     def shows(self, expected: NDArray[np.uint8], canvas: str = "screen") -> None:
         """Within what JPEG changes."""
@@ -439,19 +441,12 @@ def test_too_slow_a_model_shows_fewer_pictures_but_evenly(models: list[Path], br
             ".observe(screen, { attributeFilter: ['data-time'] });"
         )
 
-        def step() -> float | None:
-            """Seconds of the video between the latest pictures, if those are as far apart as each other."""
+        def step(least: float, most: float) -> float | None:
+            """Seconds of the video between the latest pictures, if those are evenly apart, and within the bounds."""
             steps = np.diff(browser.execute_script("return window.times.slice(-13)"))
-            return float(steps[0]) if len(steps) == 12 and np.ptp(steps) < 1e-6 else None
-
-        steps: list[float] = []
-
-        def settles(least: float, most: float) -> bool:
-            found = step()
-            steps.extend([] if found is None or not least < found < most else [found])
-            return bool(steps)
+            even = len(steps) == 12 and np.ptp(steps) < 1e-6 and least < steps[0] < most
+            return float(steps[0]) if even else None
 
         with slowed(process):
-            page.until(lambda: settles(0.045, np.inf), 40)  # 25 a second are 0.04 apart
-        slow = steps.pop()
-        page.until(lambda: settles(0, slow - 0.005), 40)
+            slow = page.until(lambda: step(0.045, 1), 40)  # 25 a second are 0.04 apart
+        page.until(lambda: step(0, slow - 0.005), 40)

@@ -8,7 +8,7 @@ const $ = (id) => document.getElementById(id);
 const AHEAD = 0.35; // seconds of pictures that a player tries to have ready
 const MOST = 4; // frames in a question: what a slider that moves has to wait for
 const THINNED = [1, 1.25, 1.5, 2, 2.5, 3, 4, 6, 8, 12]; // how many times as far apart pictures may be as was wished
-const PATIENCE = 1; // seconds after which it is seen what a change of that did
+const PATIENCE = [1, 8]; // seconds at least and at most before it is tried whether they can be closer together
 
 const fresh = () => ({ seed: 0, motionSeed: 0, psi: 1, label: null, mix: null, grid: [1, 1], moved: {}, found: null });
 const wish = { model: 0, beside: null, scene: fresh(), playing: true, speed: 1, rate: 25 };
@@ -29,6 +29,7 @@ class Player {
     this.thin = 0; // which of THINNED
     this.cost = 0; // seconds that a picture takes, on average, where some are asked for together
     this.since = 0; // the time of the last change of `thin`
+    this.patience = PATIENCE[0];
     this.shown = 0;
     this.after = null; // called with the canvas after a new picture
   }
@@ -58,18 +59,23 @@ class Player {
   // Pictures for each second of the video.
   rate(model) { return model.anyRate ? wish.rate / wish.speed / THINNED[this.thin] : model.fps; }
 
-  // Fewer of them while they come late, as many again as there is time for once none is; a step at a time, as others
-  // may want the machine too. Where something new begins there is no spacing to keep.
+  // Fewer of them while they come late, as many again as there is time for once none is: a step at a time, and the more
+  // slowly the more often that was too many. Where something new begins there is no spacing to keep.
   adapt(late) {
     const now = performance.now() / 1000;
     const last = THINNED.length - 1;
     const enough = THINNED.findIndex((thin) => thin >= 1.1 * this.cost * wish.rate);
     const fits = enough < 0 ? last : enough;
-    const seen = now - this.since > PATIENCE;
+    const [least, most] = PATIENCE;
+    const passed = now - this.since;
     if (this.next === null) this.thin = fits;
-    else if (late && (seen || fits > this.thin)) this.thin = Math.min(Math.max(this.thin + 1, fits), last);
-    else if (!late && seen && fits < this.thin) this.thin -= 1;
-    else return;
+    else if (late && (passed > least || fits > this.thin)) {
+      this.thin = Math.min(Math.max(this.thin + 1, fits), last);
+      this.patience = Math.min(2 * this.patience, most);
+    } else if (!late && passed > this.patience && fits < this.thin) {
+      this.thin -= 1;
+      this.patience = Math.max(this.patience / 2, least);
+    } else return;
     this.since = now;
   }
 
