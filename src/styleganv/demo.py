@@ -64,7 +64,7 @@ def demo(out: Path | str = "runs/demo", *, minutes: float = 5.0) -> None:
 
 
 def demo_settings(minutes: float, *, gpu: bool) -> Settings:
-    """The preset, with motion noise twice as fine, since faces move fast, and no augmentation: drawn videos are many."""
+    """The preset with finer motion noise, since faces move fast, and without augmentation, since videos are many."""
     settings = preset("64" if gpu else "tiny-cpu")
     return replace(
         settings,
