@@ -8,10 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from styleganv.data.shapes import draw_video, sample_factors
 from styleganv.editing.perceptual import Perceptual, load_perceptual, psnr, ssim
 from styleganv.errors import StyleganvError
-from styleganv.faces.drawing import draw_video
-from styleganv.faces.factors import sample_face
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +22,7 @@ def packaged() -> Perceptual:
 def pictures() -> Tensor:
     """Two drawn pictures `[2, 3, 32, 48]`."""
     random = np.random.default_rng(0)
-    drawn = [draw_video(sample_face(random), i, num_frames=1, height=32, width=48)[0] for i in range(2)]
+    drawn = [draw_video(sample_factors(random), num_frames=1, height=32, width=48)[0] for _ in range(2)]
     return torch.from_numpy(np.stack(drawn)).permute(0, 3, 1, 2).float() / 255
 
 
