@@ -35,7 +35,7 @@ from torch.utils.flop_counter import flop_registry
 from styleganv import render
 from styleganv.allocator import keep_freed_memory
 from styleganv.data.dataset import VideoDataset
-from styleganv.data.shapes import make_shapes
+from styleganv.faces.dataset import make_faces
 from styleganv.models import Generator
 from styleganv.ops import winograd
 from styleganv.recipes import ModelSettings, Settings, TrainingSettings
@@ -205,7 +205,7 @@ def training(device: torch.device, sizes: list[int], repeats: int) -> Iterator[R
     """Steps in both precisions, and the paper's two headlines: what modulation and what video cost."""
     for size in sizes:
         with tempfile.TemporaryDirectory() as folder:
-            make_shapes(Path(folder) / "data.zip", num_videos=16, num_frames=40, resolution=(size, size))
+            make_faces(Path(folder) / "data.zip", num_videos=16, num_frames=40, resolution=(size, size))
             data = VideoDataset(Path(folder) / "data.zip")
             plain = with_r1 = 0  # operations: ordinary convolutions of float32 take no detour
             for name, dtype in DTYPES.items():
@@ -247,7 +247,7 @@ def reading(device: torch.device, sizes: list[int], repeats: int) -> Iterator[Ro
     """Random sparse clips of three frames from a prepared set, in one process."""
     for size in sizes:
         with tempfile.TemporaryDirectory() as folder:
-            make_shapes(Path(folder) / "data.zip", num_videos=32, num_frames=64, resolution=(size, size))
+            make_faces(Path(folder) / "data.zip", num_videos=32, num_frames=64, resolution=(size, size))
             clips = RealClips(
                 VideoDataset(Path(folder) / "data.zip"),
                 num_frames=3,
@@ -290,7 +290,7 @@ def _step_memory(
     training = TrainingSettings(batch=clips, frames=frames, precision=precision, checkpointing=checkpointing)  # type: ignore[arg-type]
     settings = Settings(model=wide, training=training)
     with tempfile.TemporaryDirectory() as folder:
-        make_shapes(Path(folder) / "data.zip", num_videos=4, num_frames=40, resolution=(size, size))
+        make_faces(Path(folder) / "data.zip", num_videos=4, num_frames=40, resolution=(size, size))
         data = VideoDataset(Path(folder) / "data.zip")
         real = RealClips(data, num_frames=frames, max_span=32, seed=0, mirror=False, conditional=False)
         foretold = step_memory_gib(settings, real, device)

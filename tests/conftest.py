@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from styleganv.data.shapes import make_shapes
+from styleganv.faces.dataset import make_faces
 from styleganv.recipes import AugmentSettings, ModelSettings, ReportSettings, Settings, TrainingSettings
 
 # The networks of the tests are so small that a second thread only waits.
@@ -13,10 +13,10 @@ torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
-def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A prepared data set of 16 drawn videos of 40 frames, 16×16."""
-    path = tmp_path_factory.mktemp("data") / "shapes.zip"
-    make_shapes(path, num_videos=16, num_frames=40, resolution=(16, 16))
+    path = tmp_path_factory.mktemp("data") / "faces.zip"
+    make_faces(path, num_videos=16, num_frames=40, resolution=(16, 16))
     return path
 
 

@@ -18,7 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from styleganv.data.dataset import VideoDataset
-from styleganv.data.shapes import make_shapes
+from styleganv.faces.dataset import make_faces
 from styleganv.models import Discriminator, Generator
 from styleganv.models.folded import FoldedSynthesis, StoredWeights
 from styleganv.models.motion import Motion, code_at_time
@@ -81,7 +81,7 @@ def test_video_costs_what_images_cost() -> None:
 
 
 def test_less_memory_is_foretold_where_less_is_taken(tmp_path: Path, tiny: Settings) -> None:
-    make_shapes(tmp_path / "data.zip", num_videos=4, num_frames=40, resolution=(64, 64))
+    make_faces(tmp_path / "data.zip", num_videos=4, num_frames=40, resolution=(64, 64))
     data = VideoDataset(tmp_path / "data.zip")
     clips = RealClips(data, num_frames=3, max_span=32, seed=0, mirror=False, conditional=False)
     settings = replace(tiny, model=replace(tiny.model, channel_base=512))

@@ -11,7 +11,8 @@ import pytest
 
 import styleganv
 from styleganv.cli import VERBS, main
-from styleganv.data.shapes import draw_video, sample_factors
+from styleganv.faces.drawing import draw_video
+from styleganv.faces.factors import sample_face
 from styleganv.recipes import PRESETS
 from styleganv.render import write_video
 
@@ -63,7 +64,7 @@ def folder(tmp_path: Path) -> Path:
     """Where somebody stands who has a few videos of their own."""
     random = np.random.default_rng(0)
     for i in range(8):
-        video = draw_video(sample_factors(random), num_frames=40, height=72, width=96)
+        video = draw_video(sample_face(random), i, num_frames=40, height=72, width=96)
         write_video(tmp_path / "my-videos" / f"holiday {i}.mp4", video, 25)
     return tmp_path
 

@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from styleganv.cli import main
-from styleganv.data.shapes import make_shapes
 from styleganv.errors import StyleganvError
+from styleganv.faces.dataset import make_faces
 from styleganv.recipes import ABLATIONS, KINDS, PRESETS, ablated, of_kind, preset
 from styleganv.study.comparison import _number
 from styleganv.study.entrants import ENTRANTS
@@ -32,7 +32,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> None:
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("data") / "small.zip"
-    make_shapes(path, num_videos=8, num_frames=20, resolution=(16, 16))
+    make_faces(path, num_videos=8, num_frames=20, resolution=(16, 16))
     return path
 
 
@@ -108,7 +108,7 @@ def test_an_interrupted_study_goes_on_where_it_was(data: Path, tmp_path: Path) -
 
 
 def test_what_fails_is_told_and_the_rest_is_done(tmp_path: Path) -> None:
-    make_shapes(tmp_path / "odd.zip", num_videos=4, num_frames=16, resolution=(18, 32))
+    make_faces(tmp_path / "odd.zip", num_videos=4, num_frames=16, resolution=(18, 32))
     with pytest.raises(StyleganvError, match=r"1 of 1 could not be done .*videogpt.*18x32 cannot be.*again"):
         study([tmp_path / "odd.zip"], tmp_path / "out", models=("videogpt",), minutes=0.02, clips=4)
     assert (tmp_path / "out" / "comparison.md").exists()

@@ -21,8 +21,10 @@ from torch import Tensor
 from styleganv.clip import Clip
 from styleganv.data.dataset import VideoDataset
 from styleganv.data.prepare import prepare
-from styleganv.data.shapes import draw_video, make_shapes, sample_factors
 from styleganv.errors import StyleganvError
+from styleganv.faces.dataset import make_faces
+from styleganv.faces.drawing import draw_video
+from styleganv.faces.factors import sample_face
 from styleganv.recipes import Settings, load_settings, of_kind, save_settings
 from styleganv.render import write_frames
 from styleganv.training.checkpoint import load_checkpoint
@@ -76,9 +78,9 @@ def styleganv(*words: object, processes: int = 1, restarts: int = 0, **options: 
     )
 
 
-def test_four_steps_equal_two_resumed_two_bit_for_bit(shapes: Path, tiny: Settings, tmp_path: Path) -> None:
-    train(shapes, tmp_path / "whole", with_training(tiny, clips=32))
-    train(shapes, tmp_path / "halves", with_training(tiny, clips=16))
+def test_four_steps_equal_two_resumed_two_bit_for_bit(faces: Path, tiny: Settings, tmp_path: Path) -> None:
+    train(faces, tmp_path / "whole", with_training(tiny, clips=32))
+    train(faces, tmp_path / "halves", with_training(tiny, clips=16))
     resume(tmp_path / "halves", settings=with_training(tiny, clips=32))
     assert_same_state(tmp_path / "whole" / "checkpoint.pt", tmp_path / "halves" / "checkpoint.pt")
     whole, halves = (load_file(tmp_path / run / "model" / "model.safetensors") for run in ("whole", "halves"))
@@ -88,9 +90,9 @@ def test_four_steps_equal_two_resumed_two_bit_for_bit(shapes: Path, tiny: Settin
     assert [record["frames_seen"] for record in log] == [24, 48, 72, 96]
 
 
-def test_a_run_holds_all_it_should(shapes: Path, tiny: Settings, tmp_path: Path) -> None:
+def test_a_run_holds_all_it_should(faces: Path, tiny: Settings, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    assert train(shapes, run, tiny) == run / "model"
+    assert train(faces, run, tiny) == run / "model"
     for name in ("settings.yaml", "checkpoint.pt", "curves.png", "model/config.json", "model/model.safetensors"):
         assert (run / name).stat().st_size > 0
     assert (run / "snapshots" / "000000016.png").exists() and (run / "snapshots" / "000000016.mp4").exists()
@@ -98,26 +100,26 @@ def test_a_run_holds_all_it_should(shapes: Path, tiny: Settings, tmp_path: Path)
     assert yaml.safe_load((run / "settings.yaml").read_text())["training"]["batch"] == 8
     assert json.loads((run / "model" / "config.json").read_text())["training"] == {"clips_seen": 16, "frames_seen": 48}
     with pytest.raises(StyleganvError, match="--resume"):
-        train(shapes, run, tiny)
+        train(faces, run, tiny)
 
 
-def test_resume_refuses_what_would_change_the_mathematics(shapes: Path, tiny: Settings, tmp_path: Path) -> None:
-    train(shapes, tmp_path / "run", tiny)
+def test_resume_refuses_what_would_change_the_mathematics(faces: Path, tiny: Settings, tmp_path: Path) -> None:
+    train(faces, tmp_path / "run", tiny)
     with pytest.raises(StyleganvError, match="keeps its settings"):
         resume(tmp_path / "run", settings=with_training(tiny, lr=0.001))
 
 
-def test_resume_refuses_other_data(shapes: Path, tiny: Settings, tmp_path: Path) -> None:
-    train(shapes, tmp_path / "run", tiny)
-    make_shapes(tmp_path / "other.zip", num_videos=8, num_frames=20, resolution=(16, 16), seed=1)
+def test_resume_refuses_other_data(faces: Path, tiny: Settings, tmp_path: Path) -> None:
+    train(faces, tmp_path / "run", tiny)
+    make_faces(tmp_path / "other.zip", num_videos=8, num_frames=20, resolution=(16, 16), seed=1)
     with pytest.raises(StyleganvError, match="not the data set"):
         resume(tmp_path / "run", data=tmp_path / "other.zip")
 
 
-def test_two_processes_equal_one_at_the_same_total_batch(shapes: Path, tiny: Settings, tmp_path: Path) -> None:
+def test_two_processes_equal_one_at_the_same_total_batch(faces: Path, tiny: Settings, tmp_path: Path) -> None:
     for processes in (1, 2):
         job = styleganv(
-            "train", shapes, "--out", tmp_path / str(processes), "--clips", 32, *FLAGS.split(), processes=processes
+            "train", faces, "--out", tmp_path / str(processes), "--clips", 32, *FLAGS.split(), processes=processes
         )
         _, errors = job.communicate(timeout=240)
         assert job.returncode == 0, errors
@@ -130,11 +132,11 @@ def test_two_processes_equal_one_at_the_same_total_batch(shapes: Path, tiny: Set
             assert ours.get(key, 0) == pytest.approx(theirs.get(key, 0), rel=1e-3, abs=1e-4), key
 
 
-def test_a_killed_process_is_replaced_and_the_run_goes_on_as_if_nothing_had_been(shapes: Path, tmp_path: Path) -> None:
+def test_a_killed_process_is_replaced_and_the_run_goes_on_as_if_nothing_had_been(faces: Path, tmp_path: Path) -> None:
     options = ["--clips", 480, "--save-every", 16, "--or-resume", *FLAGS.split()]
     jobs = [
-        styleganv("train", shapes, "--out", tmp_path / "killed", *options, processes=2, restarts=1),
-        styleganv("train", shapes, "--out", tmp_path / "whole", *options, processes=2),
+        styleganv("train", faces, "--out", tmp_path / "killed", *options, processes=2, restarts=1),
+        styleganv("train", faces, "--out", tmp_path / "whole", *options, processes=2),
     ]
     log = tmp_path / "killed" / "log.jsonl"
     wait_for(lambda: log.exists() and '"clips_seen": 48' in log.read_text(), jobs[0])
@@ -170,11 +172,11 @@ def test_processes_leave_no_threads_that_could_abort_python_at_its_end(tmp_path:
 
 
 @pytest.mark.parametrize("loss", ["logistic", "relativistic"])
-def test_micro_batches_accumulate_to_the_whole_batch(loss: str, shapes: Path, tiny: Settings) -> None:
+def test_micro_batches_accumulate_to_the_whole_batch(loss: str, faces: Path, tiny: Settings) -> None:
     gradients = []
     for micro in (8, 4):
         settings = with_training(tiny, micro_batch=micro, loss=loss)
-        data = VideoDataset(shapes)
+        data = VideoDataset(faces)
         trainer = GanTrainer(settings, *build_networks(settings, data))
         clips = RealClips(data, num_frames=3, max_span=32, seed=0, mirror=False, conditional=True)
         batches = real_batches(clips, first=0, batch=8, rank=0, world_size=1, workers=0, device=CPU)
@@ -185,8 +187,8 @@ def test_micro_batches_accumulate_to_the_whole_batch(loss: str, shapes: Path, ti
 
 
 @pytest.mark.parametrize("batch", [2, 4, 6, 8])
-def test_fakes_and_reals_are_judged_together_as_they_are_apart(batch: int, shapes: Path, tiny: Settings) -> None:
-    data = VideoDataset(shapes)
+def test_fakes_and_reals_are_judged_together_as_they_are_apart(batch: int, faces: Path, tiny: Settings) -> None:
+    data = VideoDataset(faces)
     trainer = GanTrainer(tiny, *build_networks(tiny, data))
     random = torch.Generator().manual_seed(0)
     frames = torch.randn(2, batch, 3, 3, 16, 16, generator=random)
@@ -197,8 +199,8 @@ def test_fakes_and_reals_are_judged_together_as_they_are_apart(batch: int, shape
         torch.testing.assert_close(logits, trainer.discriminator(clip.frames, clip.times), rtol=1e-5, atol=1e-6)
 
 
-def test_data_workers_do_not_change_what_is_read(shapes: Path) -> None:
-    clips = RealClips(VideoDataset(shapes), num_frames=3, max_span=32, seed=0, mirror=True, conditional=True)
+def test_data_workers_do_not_change_what_is_read(faces: Path) -> None:
+    clips = RealClips(VideoDataset(faces), num_frames=3, max_span=32, seed=0, mirror=True, conditional=True)
     streams = [real_batches(clips, first=40, batch=8, rank=1, world_size=2, workers=n, device=CPU) for n in (0, 2)]
     for _ in range(3):
         here, there = (next(stream) for stream in streams)
@@ -206,9 +208,9 @@ def test_data_workers_do_not_change_what_is_read(shapes: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_saves_and_ends_and_the_run_goes_on(number: int, shapes: Path, tmp_path: Path) -> None:
+def test_a_signal_saves_and_ends_and_the_run_goes_on(number: int, faces: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    job = styleganv("train", shapes, "--out", run, "--clips", 10_000_000, *FLAGS.split())
+    job = styleganv("train", faces, "--out", run, "--clips", 10_000_000, *FLAGS.split())
     wait_for(lambda: (run / "log.jsonl").exists() and '"loss_d"' in (run / "log.jsonl").read_text(), job)
     job.send_signal(number)
     _, errors = job.communicate(timeout=60)
@@ -230,25 +232,25 @@ def wait_for(condition: object, job: subprocess.Popen[str], seconds: float = 120
         time.sleep(0.1)
 
 
-def test_divergence_stops_with_the_last_good_checkpoint(shapes: Path, tiny: Settings, tmp_path: Path) -> None:
+def test_divergence_stops_with_the_last_good_checkpoint(faces: Path, tiny: Settings, tmp_path: Path) -> None:
     settings = with_training(tiny, clips=8000, lr=1e30)
     with pytest.raises(StyleganvError, match=r"diverged.*checkpoint\.pt is good"):
-        train(shapes, tmp_path / "run", settings)
+        train(faces, tmp_path / "run", settings)
     good = flatten(load_checkpoint(tmp_path / "run" / "checkpoint.pt"))
     assert all(value.isfinite().all() for value in good.values())
 
 
-def test_a_damaged_checkpoint_is_named(shapes: Path, tiny: Settings, tmp_path: Path) -> None:
-    train(shapes, tmp_path / "run", tiny)
+def test_a_damaged_checkpoint_is_named(faces: Path, tiny: Settings, tmp_path: Path) -> None:
+    train(faces, tmp_path / "run", tiny)
     path = tmp_path / "run" / "checkpoint.pt"
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(StyleganvError, match=r"checkpoint\.pt is damaged.*--finetune"):
         resume(tmp_path / "run")
 
 
-def test_a_full_disk_leaves_the_checkpoint_before(shapes: Path, tiny: Settings, tmp_path: Path) -> None:
+def test_a_full_disk_leaves_the_checkpoint_before(faces: Path, tiny: Settings, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    train(shapes, run, tiny)
+    train(faces, run, tiny)
     before = (run / "checkpoint.pt").read_bytes()
     save_settings(with_training(tiny, clips=32), run / "settings.yaml")
     limit = len(before) // 2
@@ -263,15 +265,15 @@ def test_a_full_disk_leaves_the_checkpoint_before(shapes: Path, tiny: Settings, 
     assert (run / "checkpoint.pt").read_bytes() == before
 
 
-def test_finetuning_starts_from_the_model(shapes: Path, tiny: Settings, tmp_path: Path) -> None:
-    train(shapes, tmp_path / "first", tiny)
+def test_finetuning_starts_from_the_model(faces: Path, tiny: Settings, tmp_path: Path) -> None:
+    train(faces, tmp_path / "first", tiny)
     still = with_training(tiny, lr=1e-12, clips=8)
-    train(shapes, tmp_path / "second", still, finetune=tmp_path / "first")
+    train(faces, tmp_path / "second", still, finetune=tmp_path / "first")
     first, second = (load_file(tmp_path / r / "model" / "model.safetensors") for r in ("first", "second"))
     for name in first.keys() - {"mapping.w_mean"}:  # the mean of w goes on moving
         torch.testing.assert_close(second[name], first[name], rtol=0, atol=1e-6, msg=name)
     other = replace(still, model=replace(tiny.model, channel_max=4))  # the model knows its own networks
-    train(shapes, tmp_path / "third", other, finetune=tmp_path / "first")
+    train(faces, tmp_path / "third", other, finetune=tmp_path / "first")
     assert load_settings(tmp_path / "third" / "settings.yaml").model == tiny.model
 
 
@@ -287,18 +289,18 @@ def test_finetuning_starts_from_the_model(shapes: Path, tiny: Settings, tmp_path
     ],
 )
 def test_impossible_settings(
-    changes: dict[str, int], message: str, shapes: Path, tiny: Settings, tmp_path: Path
+    changes: dict[str, int], message: str, faces: Path, tiny: Settings, tmp_path: Path
 ) -> None:
     with pytest.raises(StyleganvError, match=message):
-        train(shapes, tmp_path / "run", with_training(tiny, **changes))
+        train(faces, tmp_path / "run", with_training(tiny, **changes))
 
 
 def test_a_run_is_evaluated_and_the_best_model_kept(
-    shapes: Path, tiny: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    faces: Path, tiny: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STYLEGANV_CACHE", str(tmp_path / "cache"))
     evaluated = replace(tiny, report=replace(tiny.report, evaluate_every=8, evaluate_clips=4))
-    train(shapes, tmp_path / "run", with_training(evaluated, clips=24))
+    train(faces, tmp_path / "run", with_training(evaluated, clips=24))
     lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     values = {line["clips_seen"]: line["frechet_efficientnet"] for line in lines if "frechet_efficientnet" in line}
     assert list(values) == [8, 16, 24] and all(value > 0 for value in values.values())
@@ -313,13 +315,13 @@ def test_a_run_is_evaluated_and_the_best_model_kept(
     assert is_best(tmp_path / "run" / "best", {"frechet_efficientnet": 0.0}, clips_seen=32)
 
 
-def test_too_few_clips_for_an_evaluation_are_refused_at_once(shapes: Path, tiny: Settings, tmp_path: Path) -> None:
+def test_too_few_clips_for_an_evaluation_are_refused_at_once(faces: Path, tiny: Settings, tmp_path: Path) -> None:
     with pytest.raises(StyleganvError, match="--evaluate-clips 3 is too few"):
-        train(shapes, tmp_path / "run", replace(tiny, report=replace(tiny.report, evaluate_clips=3)))
+        train(faces, tmp_path / "run", replace(tiny, report=replace(tiny.report, evaluate_clips=3)))
 
 
 def test_videos_too_short_for_an_evaluation_are_trained_on(tiny: Settings, tmp_path: Path) -> None:
-    make_shapes(tmp_path / "short.zip", num_videos=8, num_frames=15, resolution=(16, 16))
+    make_faces(tmp_path / "short.zip", num_videos=8, num_frames=15, resolution=(16, 16))
     evaluated = replace(tiny, report=replace(tiny.report, evaluate_every=8))
     assert "not evaluated" in " ".join(check_data(evaluated, VideoDataset(tmp_path / "short.zip")))
     train(tmp_path / "short.zip", tmp_path / "run", evaluated)
@@ -330,7 +332,7 @@ def test_videos_too_short_for_an_evaluation_are_trained_on(tiny: Settings, tmp_p
 def larger_clips(tmp_path_factory: pytest.TempPathFactory) -> RealClips:
     """Of 64×64, where activations outweigh everything else."""
     path = tmp_path_factory.mktemp("larger") / "data.zip"
-    make_shapes(path, num_videos=4, num_frames=40, resolution=(64, 64))
+    make_faces(path, num_videos=4, num_frames=40, resolution=(64, 64))
     return RealClips(VideoDataset(path), num_frames=3, max_span=32, seed=0, mirror=False, conditional=False)
 
 
@@ -359,15 +361,15 @@ def test_memory_is_foretold(changes: dict[str, Any], larger_clips: RealClips, ti
 
 
 def test_an_image_model_a_recurrent_one_and_a_conditional_one_train(
-    shapes: Path, tiny: Settings, tmp_path: Path
+    faces: Path, tiny: Settings, tmp_path: Path
 ) -> None:
     image = replace(with_training(tiny, frames=1), model=replace(tiny.model, motion="none"))
-    train(shapes, tmp_path / "image", image)
+    train(faces, tmp_path / "image", image)
     lstm = replace(with_training(tiny, max_span=2), model=replace(tiny.model, motion="lstm", condition="project"))
-    train(shapes, tmp_path / "lstm", lstm)  # short spans, so that clips also start late in a video
+    train(faces, tmp_path / "lstm", lstm)  # short spans, so that clips also start late in a video
     folder = tmp_path / "classes"
     for i in range(4):
-        video = draw_video(sample_factors(np.random.default_rng(i)), 12, 16, 24)
+        video = draw_video(sample_face(np.random.default_rng(i)), i, 12, 16, 24)
         write_frames(folder / f"class{i % 2}" / f"video{i}", video)
     prepare(folder, tmp_path / "classes.zip", resolution=(16, 24), workers=1)
     train(tmp_path / "classes.zip", tmp_path / "conditional", with_training(tiny, max_span=8))
@@ -375,10 +377,10 @@ def test_an_image_model_a_recurrent_one_and_a_conditional_one_train(
     assert config["data"]["class_names"] == ["class0", "class1"] and config["generator"]["num_classes"] == 2
 
 
-def test_training_on_one_clip_lowers_its_loss(shapes: Path, tiny: Settings) -> None:
+def test_training_on_one_clip_lowers_its_loss(faces: Path, tiny: Settings) -> None:
     """The discriminator alone learns to tell the real clips from the untrained generator's."""
     settings = with_training(tiny, r1_interval=16)
-    data = VideoDataset(shapes)
+    data = VideoDataset(faces)
     trainer = GanTrainer(settings, *build_networks(settings, data))
     clips = RealClips(data, num_frames=3, max_span=32, seed=0, mirror=False, conditional=True)
     real = next(real_batches(clips, first=0, batch=8, rank=0, world_size=1, workers=0, device=CPU))
@@ -390,9 +392,9 @@ def test_training_on_one_clip_lowers_its_loss(shapes: Path, tiny: Settings) -> N
     assert losses[-1] < 0.5 * losses[0]
 
 
-def test_the_relativistic_loss_penalizes_generated_clips_too(shapes: Path, tiny: Settings) -> None:
+def test_the_relativistic_loss_penalizes_generated_clips_too(faces: Path, tiny: Settings) -> None:
     settings = with_training(tiny, loss="relativistic", r1_interval=2)
-    data = VideoDataset(shapes)
+    data = VideoDataset(faces)
     trainer = GanTrainer(settings, *build_networks(settings, data))
     clips = RealClips(data, num_frames=3, max_span=32, seed=0, mirror=False, conditional=True)
     batches = real_batches(clips, first=0, batch=8, rank=0, world_size=1, workers=0, device=CPU)
@@ -404,7 +406,7 @@ def test_the_relativistic_loss_penalizes_generated_clips_too(shapes: Path, tiny:
     assert bool(trainer.finite)
 
 
-def test_the_relativistic_loss_is_refused_where_it_is_not_defined(shapes: Path, tiny: Settings, tmp_path: Path) -> None:
+def test_the_relativistic_loss_is_refused_where_it_is_not_defined(faces: Path, tiny: Settings, tmp_path: Path) -> None:
     settings = of_kind(with_training(tiny, loss="relativistic"), "mocogan-stylegan2")
     with pytest.raises(StyleganvError, match="--loss relativistic"):
-        train(shapes, tmp_path / "run", settings)
+        train(faces, tmp_path / "run", settings)

@@ -15,8 +15,10 @@ from torch import Tensor
 
 from styleganv.data.dataset import VideoDataset
 from styleganv.data.prepare import prepare
-from styleganv.data.shapes import draw_video, make_shapes, sample_factors
 from styleganv.errors import StyleganvError
+from styleganv.faces.dataset import make_faces
+from styleganv.faces.drawing import draw_video
+from styleganv.faces.factors import sample_face
 from styleganv.models import Discriminator, Generator
 from styleganv.models.folder import save_model
 from styleganv.models.transfer import summarize, take_discriminator, take_generator
@@ -139,21 +141,21 @@ def clips_of(path: Path) -> RealClips:
 
 @pytest.fixture(scope="module")
 def larger(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("larger") / "shapes.zip"
-    make_shapes(path, num_videos=8, num_frames=40, resolution=(32, 32))
+    path = tmp_path_factory.mktemp("larger") / "faces.zip"
+    make_faces(path, num_videos=8, num_frames=40, resolution=(32, 32))
     return path
 
 
 @pytest.fixture(scope="module")
-def first(shapes: Path, tiny: Settings, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def first(faces: Path, tiny: Settings, tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = tmp_path_factory.mktemp("first") / "run"
-    train(shapes, run, with_training(tiny, clips=8))
+    train(faces, run, with_training(tiny, clips=8))
     return run
 
 
-def test_a_run_gives_both_networks(first: Path, shapes: Path, tiny: Settings, tmp_path: Path) -> None:
+def test_a_run_gives_both_networks(first: Path, faces: Path, tiny: Settings, tmp_path: Path) -> None:
     other = replace(with_training(tiny, clips=8, lr=1e-12), model=replace(tiny.model, condition="project"))
-    train(shapes, tmp_path / "second", other, finetune=first)
+    train(faces, tmp_path / "second", other, finetune=first)
     assert load_settings(tmp_path / "second" / "settings.yaml").model == tiny.model
     before, after = (load_checkpoint(run / "checkpoint.pt")["discriminator"] for run in (first, tmp_path / "second"))
     for name, value in before.items():
@@ -161,12 +163,12 @@ def test_a_run_gives_both_networks(first: Path, shapes: Path, tiny: Settings, tm
 
 
 def test_from_an_image_run_to_larger_videos_with_classes(
-    shapes: Path, tiny: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    faces: Path, tiny: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     image = replace(with_training(tiny, frames=1, clips=8), model=replace(tiny.model, motion="none"))
-    train(shapes, tmp_path / "image", image)
+    train(faces, tmp_path / "image", image)
     for i in range(4):
-        video = draw_video(sample_factors(np.random.default_rng(i)), 12, 32, 32)
+        video = draw_video(sample_face(np.random.default_rng(i)), i, 12, 32, 32)
         write_frames(tmp_path / "classes" / f"class{i % 2}" / f"video{i}", video)
     prepare(tmp_path / "classes", tmp_path / "classes.zip", resolution=(32, 32), workers=1)
     still = with_training(tiny, max_span=8, clips=8, lr=1e-12)
@@ -179,11 +181,11 @@ def test_from_an_image_run_to_larger_videos_with_classes(
     assert load_settings(tmp_path / "videos" / "settings.yaml").model.motion == "conv"
 
 
-def test_an_imported_folder_gives_its_discriminator(shapes: Path, tiny: Settings, tmp_path: Path) -> None:
+def test_an_imported_folder_gives_its_discriminator(faces: Path, tiny: Settings, tmp_path: Path) -> None:
     made = generator(16, 16, channel_max=8, channel_base=128)
     judge = discriminator(16, 16, channel_max=8, channel_base=128, condition="project")
     save_model(tmp_path / "model", made, data={"fps": 25, "class_names": []}, training={}, discriminator=judge)
-    train(shapes, tmp_path / "run", with_training(tiny, clips=8, lr=1e-12), finetune=tmp_path / "model")
+    train(faces, tmp_path / "run", with_training(tiny, clips=8, lr=1e-12), finetune=tmp_path / "model")
     settings = load_settings(tmp_path / "run" / "settings.yaml")
     assert settings.model.condition == "project" and settings.model.channel_max == 8
     found = load_checkpoint(tmp_path / "run" / "checkpoint.pt")["discriminator"]
@@ -191,22 +193,22 @@ def test_an_imported_folder_gives_its_discriminator(shapes: Path, tiny: Settings
         torch.testing.assert_close(found[name], value, rtol=0, atol=1e-9, msg=name)
 
 
-def test_a_model_of_which_nothing_fits_is_refused(shapes: Path, tiny: Settings, tmp_path: Path) -> None:
+def test_a_model_of_which_nothing_fits_is_refused(faces: Path, tiny: Settings, tmp_path: Path) -> None:
     made = generator(8, 8, channel_max=8)
     save_model(tmp_path / "model", made, data={"fps": 25, "class_names": []}, training={})
     wide = tmp_path / "wide.zip"
-    make_shapes(wide, num_videos=8, num_frames=40, resolution=(16, 26))
+    make_faces(wide, num_videos=8, num_frames=40, resolution=(16, 26))
     with pytest.raises(StyleganvError, match="No layer of the model"):
         train(wide, tmp_path / "run", tiny, finetune=tmp_path / "model")
     assert not (tmp_path / "run").exists()
 
 
 def test_a_resumed_frozen_run_is_the_one_never_stopped(
-    first: Path, shapes: Path, tiny: Settings, tmp_path: Path
+    first: Path, faces: Path, tiny: Settings, tmp_path: Path
 ) -> None:
     frozen = with_training(tiny, freeze_d=1)
-    train(shapes, tmp_path / "whole", with_training(frozen, clips=16), finetune=first)
-    train(shapes, tmp_path / "halves", with_training(frozen, clips=8), finetune=first)
+    train(faces, tmp_path / "whole", with_training(frozen, clips=16), finetune=first)
+    train(faces, tmp_path / "halves", with_training(frozen, clips=8), finetune=first)
     halves = load_settings(tmp_path / "halves" / "settings.yaml")
     resume(tmp_path / "halves", settings=with_training(halves, clips=16))
     assert_same_state(tmp_path / "whole" / "checkpoint.pt", tmp_path / "halves" / "checkpoint.pt")
@@ -256,20 +258,20 @@ def test_a_step_with_frozen_blocks(options: dict[str, Any], larger: Path, tiny: 
     "blocks, message", [(-1, "--freeze-d is -1"), (3, "more than the 2 blocks of a discriminator of 16x16")]
 )
 def test_impossible_numbers_of_frozen_blocks(
-    blocks: int, message: str, first: Path, shapes: Path, tiny: Settings, tmp_path: Path
+    blocks: int, message: str, first: Path, faces: Path, tiny: Settings, tmp_path: Path
 ) -> None:
     with pytest.raises(StyleganvError, match=message):
-        train(shapes, tmp_path / "run", with_training(tiny, freeze_d=blocks), finetune=first)
+        train(faces, tmp_path / "run", with_training(tiny, freeze_d=blocks), finetune=first)
 
 
 def test_what_has_learned_nothing_is_not_frozen(
-    first: Path, larger: Path, shapes: Path, tiny: Settings, tmp_path: Path
+    first: Path, larger: Path, faces: Path, tiny: Settings, tmp_path: Path
 ) -> None:
     frozen = with_training(tiny, freeze_d=1)
     with pytest.raises(StyleganvError, match="give --finetune"):
-        train(shapes, tmp_path / "run", frozen)
+        train(faces, tmp_path / "run", frozen)
     with pytest.raises(StyleganvError, match="has learned nothing"):
         train(larger, tmp_path / "run", frozen, finetune=first)
     with pytest.raises(StyleganvError, match="has learned nothing"):
-        train(shapes, tmp_path / "run", frozen, finetune=first / "model")
+        train(faces, tmp_path / "run", frozen, finetune=first / "model")
     assert not (tmp_path / "run").exists()

@@ -172,7 +172,7 @@ def evaluate(
         clips: Clips of each side instead of the protocol's number; the name then says so.
         seeds: Draws of clips, for a standard error.
         per_class: Measure each class by itself as well.
-        factors: Also find again what videos of the embedded shapes show, and compare that.
+        factors: Also recover what videos of the built-in faces show, and compare that.
         json: A file to write everything to.
         split: A note for the report on which part of the data REAL is, such as train.
         resolution: Size to resize both to (64 or HEIGHTxWIDTH); needed only where they differ.
@@ -556,7 +556,7 @@ def project(
 
 
 def demo(out: Path = Path("runs/demo"), minutes: float = 5.0) -> None:
-    """The whole way once: draw videos of shapes, train on them, generate new ones.
+    """The whole way once: draw videos of cartoon faces, train on them, generate new ones.
 
     Args:
         out: The folder to write to.
@@ -614,7 +614,7 @@ def study(
     The same command goes on where an interrupted one ended, and with more data, models or seeds adds them.
 
     Args:
-        data: Data sets written by `styleganv prepare`; the embedded one where left out.
+        data: Data sets written by `styleganv prepare`; the built-in faces where left out.
         out: The folder to write to: models, numbers, and comparison.md with pictures.
         models: Such as stylegan-v,digan; all where left out.
         minutes: Of training, for each.

@@ -109,8 +109,8 @@ def test_one_discriminator_sees_pair_and_gap_the_other_one_frame() -> None:
         assert (moved[:3].abs() > 1e-6).all() and not moved[3:].any()
 
 
-def test_r1_is_that_of_each_discriminator(shapes: Path, small: Settings) -> None:
-    trainer = build_trainer(small, VideoDataset(shapes), CPU)
+def test_r1_is_that_of_each_discriminator(faces: Path, small: Settings) -> None:
+    trainer = build_trainer(small, VideoDataset(faces), CPU)
     assert isinstance(trainer, DiganTrainer)
     frames, times = torch.randn(1, 2, 3, 16, 16, requires_grad=True), torch.tensor([[0.0, 3.0]])
     judges = trainer.discriminator
@@ -140,12 +140,12 @@ def test_parts_of_a_batch_learn_what_the_whole_does_with_classes_too(tmp_path: P
             torch.testing.assert_close(other[name], value, rtol=1e-3, atol=1e-4 * float(value.abs().max()), msg=name)
 
 
-def test_a_resumed_run_is_the_unstopped_one(shapes: Path, small: Settings, tmp_path: Path) -> None:
+def test_a_resumed_run_is_the_unstopped_one(faces: Path, small: Settings, tmp_path: Path) -> None:
     def until(clips: int) -> Settings:
         return replace(small, training=replace(small.training, clips=clips))
 
-    train(shapes, tmp_path / "whole", until(32))
-    train(shapes, tmp_path / "halves", until(16))
+    train(faces, tmp_path / "whole", until(32))
+    train(faces, tmp_path / "halves", until(16))
     resume(tmp_path / "halves", settings=until(32))
     whole, halves = (load_checkpoint(tmp_path / run / "checkpoint.pt") for run in ("whole", "halves"))
     for part in ("generator", "discriminator", "generator_ema"):
@@ -185,22 +185,22 @@ def test_contents_truncate_to_one_and_half_precision_is_near(videos: DiganVideos
     assert 0 < np.abs(a - b).mean() < 0.05 * a.std()
 
 
-def test_more_than_two_frames_are_refused(shapes: Path, small: Settings, tmp_path: Path) -> None:
+def test_more_than_two_frames_are_refused(faces: Path, small: Settings, tmp_path: Path) -> None:
     with pytest.raises(StyleganvError, match="--frames 2"):
-        train(shapes, tmp_path / "run", replace(small, training=replace(small.training, frames=3)))
+        train(faces, tmp_path / "run", replace(small, training=replace(small.training, frames=3)))
 
 
-def test_the_whole_way_by_commands(shapes: Path, tmp_path: Path) -> None:
+def test_the_whole_way_by_commands(faces: Path, tmp_path: Path) -> None:
     run, flags = tmp_path / "run", "--channel-base 128 --channel-max 8 --z-dim 16 --w-dim 16 --motion-dim 16"
 
     def command(*words: object) -> None:
         main([str(word) for word in words])
 
-    command("train", shapes, "--out", run, "--model", "digan", "--clips", 16, "--batch", 8, *flags.split())
+    command("train", faces, "--out", run, "--model", "digan", "--clips", 16, "--batch", 8, *flags.split())
     command("generate", run, "--out", tmp_path / "grid", "--seeds", "0-1", "--seconds", 0.4, "--format", "grid")
     assert list((tmp_path / "grid").iterdir())
     told = tmp_path / "evaluation.json"
-    command("evaluate", "--real", shapes, "--fake", run, "--clips", 4, "--json", told)
+    command("evaluate", "--real", faces, "--fake", run, "--clips", 4, "--json", told)
     assert "frechet_efficientnet" in told.read_text()
     command("diagnose", run, "--videos", 2, "--frames", 16, "--out", tmp_path / "page.html", "--json", tmp_path / "n")
     found = {one["key"]: one["value"] for one in json.loads((tmp_path / "n").read_text())["diagnostics"]}

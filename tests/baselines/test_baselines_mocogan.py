@@ -18,8 +18,9 @@ from styleganv.cli import main
 from styleganv.clip import Clip
 from styleganv.data.dataset import VideoDataset
 from styleganv.data.prepare import prepare
-from styleganv.data.shapes import draw_video, sample_factors
 from styleganv.errors import StyleganvError
+from styleganv.faces.drawing import draw_video
+from styleganv.faces.factors import sample_face
 from styleganv.models.folder import save_model
 from styleganv.recipes import Settings, of_kind
 from styleganv.render import write_frames
@@ -107,8 +108,8 @@ def test_stills_are_frames_of_their_clips() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_two_steps_resumed_equal_four_bit_for_bit(kind: str, shapes: Path, tiny: Settings, tmp_path: Path) -> None:
-    settings, data = tiny_of(kind, tiny), VideoDataset(shapes)
+def test_two_steps_resumed_equal_four_bit_for_bit(kind: str, faces: Path, tiny: Settings, tmp_path: Path) -> None:
+    settings, data = tiny_of(kind, tiny), VideoDataset(faces)
     clips = RealClips(data, num_frames=16, max_span=15, seed=0, mirror=False, conditional=False)
     trainers = []
     for name, parts in (("whole", [4]), ("halves", [2, 2])):
@@ -130,7 +131,7 @@ def test_two_steps_resumed_equal_four_bit_for_bit(kind: str, shapes: Path, tiny:
 
 def test_classes_condition_training(tiny: Settings, tmp_path: Path) -> None:
     for i in range(4):
-        video = draw_video(sample_factors(np.random.default_rng(i)), 16, 16, 16)
+        video = draw_video(sample_face(np.random.default_rng(i)), i, 16, 16, 16)
         write_frames(tmp_path / "classes" / f"class{i % 2}" / f"video{i}", video)
     prepare(tmp_path / "classes", tmp_path / "classes.zip", resolution=(16, 16), workers=1)
     data = VideoDataset(tmp_path / "classes.zip")
@@ -194,35 +195,33 @@ def test_what_it_cannot_do_is_refused(model: VideoModel) -> None:
     ],
 )
 def test_impossible_settings(
-    kind: str, group: str, changes: dict[str, object], message: str, shapes: Path, tiny: Settings, tmp_path: Path
+    kind: str, group: str, changes: dict[str, object], message: str, faces: Path, tiny: Settings, tmp_path: Path
 ) -> None:
     settings = tiny_of(kind, tiny)
     changed = replace(settings, **{group: replace(getattr(settings, group), **changes)})
     with pytest.raises(StyleganvError, match=message):
-        train(shapes, tmp_path / "run", changed)
+        train(faces, tmp_path / "run", changed)
 
 
 # Commands
 
 
-def test_a_baseline_does_not_start_from_another_model(shapes: Path, tiny: Settings, tmp_path: Path) -> None:
+def test_a_baseline_does_not_start_from_another_model(faces: Path, tiny: Settings, tmp_path: Path) -> None:
     with pytest.raises(StyleganvError, match="leave it out for mocogan"):
-        train(shapes, tmp_path / "run", tiny_of("mocogan", tiny), finetune=tmp_path)
+        train(faces, tmp_path / "run", tiny_of("mocogan", tiny), finetune=tmp_path)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_whole_way_by_commands(
-    kind: str, shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    kind: str, faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("STYLEGANV_CACHE", str(tmp_path / "cache"))
     run = tmp_path / "run"
     flags = "--channel-base 128 --channel-max 8 --batch 4 --clips 8 --precision float32 --report-every 4"
-    main(["train", str(shapes), "--out", str(run), "--model", kind, *flags.split()])
+    main(["train", str(faces), "--out", str(run), "--model", kind, *flags.split()])
     assert (run / "curves.png").exists() and (run / "snapshots" / "000000008.png").exists()
     main(["generate", str(run), "--out", str(tmp_path / "videos"), "--seeds", "0-1", "--seconds", "0.4"])
-    main(
-        ["evaluate", "--real", str(shapes), "--fake", str(run), "--clips", "4", "--json", str(tmp_path / "found.json")]
-    )
+    main(["evaluate", "--real", str(faces), "--fake", str(run), "--clips", "4", "--json", str(tmp_path / "found.json")])
     files = ["--out", str(tmp_path / "report.html"), "--json", str(tmp_path / "motion.json")]
     main(["diagnose", str(run), "--videos", "2", "--frames", "16", *files])
     assert len(list((tmp_path / "videos").iterdir())) == 2

@@ -29,6 +29,7 @@ from styleganv.clip import Clip
 from styleganv.data.dataset import VideoDataset, write_dataset
 from styleganv.data.shapes import make_shapes
 from styleganv.errors import StyleganvError
+from styleganv.faces.dataset import make_faces
 from styleganv.metrics.evaluate import evaluate
 from styleganv.metrics.factors import known_factors
 from styleganv.metrics.videos import DatasetVideos, ModelVideos
@@ -292,10 +293,10 @@ def same_state(a: Any, b: Any) -> bool:
 
 @pytest.mark.parametrize("at", [2, 5])
 def test_a_run_that_was_interrupted_in_either_stage_goes_on_bit_for_bit(
-    at: int, shapes: Path, small: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    at: int, faces: Path, small: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = with_training(small, clips=64)
-    train(shapes, tmp_path / "whole", settings)
+    train(faces, tmp_path / "whole", settings)
     whole = VideoGptTrainer.train_step
 
     def step(self: VideoGptTrainer, clips: RealClips, real: Clip) -> None:
@@ -307,7 +308,7 @@ def test_a_run_that_was_interrupted_in_either_stage_goes_on_bit_for_bit(
         patched.setattr("styleganv.training.loop.rehearse", lambda *_: "")  # no signals there
         patched.setattr(VideoGptTrainer, "train_step", step)
         with pytest.raises(InterruptedTraining):
-            train(shapes, tmp_path / "parts", settings)
+            train(faces, tmp_path / "parts", settings)
     begun = load_checkpoint(tmp_path / "parts" / "checkpoint.pt")["optimizer_gpt"]["state"]
     assert bool(begun) == (at > 4)
     resume(tmp_path / "parts")
@@ -321,7 +322,7 @@ def test_a_run_that_was_interrupted_in_either_stage_goes_on_bit_for_bit(
 
 
 def test_by_time_each_stage_has_half_and_the_second_stays(
-    shapes: Path, small: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    faces: Path, small: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A clock that each step moves by a minute."""
     now = [0.0]
@@ -341,7 +342,7 @@ def test_by_time_each_stage_has_half_and_the_second_stays(
     monkeypatch.setattr("styleganv.training.loop.rehearse", lambda *_: "")
     settings = with_training(small, clips=10_000, minutes=6.0)
     with pytest.raises(InterruptedTraining):
-        train(shapes, tmp_path / "run", settings)
+        train(faces, tmp_path / "run", settings)
     resume(tmp_path / "run")  # six more minutes, so eight in all
     assert [stage for stage, _ in stages] == [1, 1, 1, 1, 2, 2, 2, 2]
     assert stages[4][1] == 1 and stages[7][1] == pytest.approx((1 + math.cos(math.pi * 0.75)) / 2)
@@ -359,18 +360,18 @@ def test_by_time_each_stage_has_half_and_the_second_stays(
     ],
 )
 def test_settings_that_cannot_work(
-    changes: dict[str, Any], told: str, shapes: Path, small: Settings, tmp_path: Path
+    changes: dict[str, Any], told: str, faces: Path, small: Settings, tmp_path: Path
 ) -> None:
     with pytest.raises(StyleganvError, match=told):
-        train(shapes, tmp_path / "run", with_training(small, **changes))
+        train(faces, tmp_path / "run", with_training(small, **changes))
 
 
-def test_other_things_that_cannot_work(shapes: Path, small: Settings, tmp_path: Path) -> None:
+def test_other_things_that_cannot_work(faces: Path, small: Settings, tmp_path: Path) -> None:
     with pytest.raises(StyleganvError, match="set --augment none"):
-        train(shapes, tmp_path / "run", replace(small, augment=replace(small.augment, augment="ada")))
+        train(faces, tmp_path / "run", replace(small, augment=replace(small.augment, augment="ada")))
     with pytest.raises(StyleganvError, match="leave it out for videogpt"):
-        train(shapes, tmp_path / "run", small, finetune=tmp_path)
-    make_shapes(tmp_path / "odd.zip", num_videos=2, num_frames=16, resolution=(18, 32))
+        train(faces, tmp_path / "run", small, finetune=tmp_path)
+    make_faces(tmp_path / "odd.zip", num_videos=2, num_frames=16, resolution=(18, 32))
     with pytest.raises(StyleganvError, match="18x32 cannot be: prepare"):
         train(tmp_path / "odd.zip", tmp_path / "run", small)
 
@@ -379,7 +380,7 @@ def test_other_things_that_cannot_work(shapes: Path, small: Settings, tmp_path: 
 
 
 def test_from_training_to_the_report_by_commands(
-    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("STYLEGANV_CACHE", str(tmp_path / "cache"))
     run, words = tmp_path / "run", "--channel-max 8 --batch 8 --precision float32 --clips 48 --report-every 8"
@@ -392,7 +393,7 @@ def test_from_training_to_the_report_by_commands(
         assert refused in capsys.readouterr().err.splitlines()[-1]
         return None
 
-    styleganv(f"train {shapes} --out {run} --model videogpt --evaluate-every 48 --evaluate-clips 4 {words}")
+    styleganv(f"train {faces} --out {run} --model videogpt --evaluate-every 48 --evaluate-clips 4 {words}")
     assert {line.get("stage") for line in read_log(run / "log.jsonl")} == {1, 2}
     assert (run / "best" / "config.json").exists() and (run / "curves.png").exists()
     assert len(list((run / "snapshots").iterdir())) == 2
@@ -402,7 +403,7 @@ def test_from_training_to_the_report_by_commands(
     styleganv(f"generate {run} --out {tmp_path / 'videos'} --seconds 5", "makes clips of 16 frames")
     styleganv(f"generate {run} --out {tmp_path / 'videos'} --format grid", "no grid of the two")
     protocol = "--protocol frechet_efficientnet256_16f --clips 4"
-    styleganv(f"evaluate --real {shapes} --fake {run} {protocol} --json {tmp_path / 'values.json'} --device cpu")
+    styleganv(f"evaluate --real {faces} --fake {run} {protocol} --json {tmp_path / 'values.json'} --device cpu")
     assert json.loads((tmp_path / "values.json").read_text())["results"][0]["clips"]["fake"] == 4
     page, numbers = tmp_path / "report.html", tmp_path / "report.json"
     styleganv(f"diagnose {run} --videos 2 --out {page} --json {numbers} --device cpu")
@@ -413,15 +414,17 @@ def test_from_training_to_the_report_by_commands(
     assert "no frames between" in told["between"] and "no motion slots" in told["slot_jump"]
 
 
-def test_longer_protocols_say_what_is_missing(videos: VideoGptVideos, shapes: Path, tmp_path: Path) -> None:
+def test_longer_protocols_say_what_is_missing(videos: VideoGptVideos, faces: Path, tmp_path: Path) -> None:
     from styleganv.metrics.protocols import named_protocol
 
     long = replace(named_protocol("frechet_efficientnet256_16f"), frames=16, stride=2, tail="_32f", clips=2)
     with pytest.raises(StyleganvError, match=r"_32f finds 0 clips of 31 frames in model .*a protocol with fewer"):
         evaluate(
-            shapes, ModelVideos(videos), protocols=[long], resolution=(16, 16), device="cpu", cache=tmp_path / "cache"
+            faces, ModelVideos(videos), protocols=[long], resolution=(16, 16), device="cpu", cache=tmp_path / "cache"
         )
 
 
-def test_known_factors_of_sixteen_frames(videos: VideoGptVideos, shapes: Path) -> None:
-    assert known_factors(ModelVideos(videos), DatasetVideos(VideoDataset(shapes)), clips=2).frames == 16
+def test_known_factors_of_sixteen_frames(videos: VideoGptVideos, tmp_path: Path) -> None:
+    make_shapes(tmp_path / "shapes.zip", num_videos=2, num_frames=16, resolution=(16, 16))
+    real = DatasetVideos(VideoDataset(tmp_path / "shapes.zip"))
+    assert known_factors(ModelVideos(videos), real, clips=2).frames == 16

@@ -111,12 +111,12 @@ def test_an_image_network_becomes_an_image_model(tmp_path: Path) -> None:
     assert torch.equal(discriminator(frames, torch.zeros(4, 1)), judge(frames, torch.zeros(4, 1)))
 
 
-def test_an_image_pickle_is_a_start_for_video(shapes: Path, tiny: Settings, tmp_path: Path) -> None:
+def test_an_image_pickle_is_a_start_for_video(faces: Path, tiny: Settings, tmp_path: Path) -> None:
     torch.manual_seed(0)
     theirs = Generator(16, 16, mapping_layers=8, motion="none", **SIZES)
     judge = Discriminator(16, 16, num_frames=1, channel_base=256, channel_max=16)
     import_pickle(write(tmp_path / "images.pkl", theirs, judge), tmp_path / "model")
-    train(shapes, tmp_path / "run", with_training(tiny, clips=8, lr=1e-12), finetune=tmp_path / "model")
+    train(faces, tmp_path / "run", with_training(tiny, clips=8, lr=1e-12), finetune=tmp_path / "model")
     generator, _ = load_generator(tmp_path / "run" / "model")
     z, times = torch.randn(2, 12), torch.tensor([[0.0, 9.5]] * 2)
     with torch.inference_mode():

@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from styleganv.data.shapes import draw_video, sample_factors
+from styleganv.faces.drawing import draw_video
+from styleganv.faces.factors import sample_face
 
 
 class I3D(nn.Module):
@@ -88,9 +89,9 @@ class ArrayVideos:
 
 
 def drawn(first: int, count: int, num_frames: int, side: int = 32) -> np.ndarray:
-    """Shapes number `first`, … as `[count, T, 3, side, side]`."""
+    """Faces number `first`, … as `[count, T, 3, side, side]`."""
     videos = [
-        draw_video(sample_factors(np.random.default_rng([0, i])), num_frames, side, side)
+        draw_video(sample_face(np.random.default_rng([0, i])), i, num_frames, side, side)
         for i in range(first, first + count)
     ]
     return np.stack(videos).transpose(0, 1, 4, 2, 3)

@@ -98,8 +98,8 @@ def test_data_alone_has_its_numbers_and_no_verdict(sound: Videos) -> None:
     assert report["turns"].value == 0 and "no data" in report["turns"].verdict
 
 
-def test_a_model_is_asked_what_only_a_model_knows(model: Path, shapes: Path, tmp_path: Path) -> None:
-    report = diagnose(open_videos(model, device="cpu"), open_videos(shapes), count=4, frames=24).report
+def test_a_model_is_asked_what_only_a_model_knows(model: Path, faces: Path, tmp_path: Path) -> None:
+    report = diagnose(open_videos(model, device="cpu"), open_videos(faces), count=4, frames=24).report
     assert [found.key for found in report.diagnostics] == [kind.key for kind in KINDS]
     assert report.frames == 24 and report.videos == report.data_videos == 4
     for key in ("diversity", "transfer", "hold", "same_frames", "between", "even", "slot_jump"):
@@ -160,9 +160,9 @@ def test_mean_and_error() -> None:
     assert mean_and_error(np.array([math.nan])) == (None, None)
 
 
-def test_mistakes_are_named(sound: Videos, shapes: Path, tmp_path: Path) -> None:
+def test_mistakes_are_named(sound: Videos, faces: Path, tmp_path: Path) -> None:
     with pytest.raises(StyleganvError, match="--resolution 48x48"):
-        diagnose(sound, open_videos(shapes))
+        diagnose(sound, open_videos(faces))
     with pytest.raises(StyleganvError, match="--videos 2 or more"):
         diagnose(sound, count=1)
     with pytest.raises(StyleganvError, match="--frames 16 or more"):
@@ -172,24 +172,24 @@ def test_mistakes_are_named(sound: Videos, shapes: Path, tmp_path: Path) -> None
         diagnose(short)
 
 
-def test_the_data_of_a_run_is_found(tmp_path: Path, shapes: Path) -> None:
+def test_the_data_of_a_run_is_found(tmp_path: Path, faces: Path) -> None:
     run = tmp_path / "run"
     (run / "model").mkdir(parents=True)
     assert training_data(run) is None
-    (run / "data.txt").write_text(f"{shapes}\nhash\n")
-    assert training_data(run) == training_data(run / "model") == shapes
+    (run / "data.txt").write_text(f"{faces}\nhash\n")
+    assert training_data(run) == training_data(run / "model") == faces
     (run / "data.txt").write_text(f"{tmp_path / 'moved.zip'}\nhash\n")
     assert training_data(run) is None
 
 
-def test_the_command(model: Path, shapes: Path, tmp_path: Path) -> None:
-    (model.parent / "data.txt").write_text(f"{shapes}\nhash\n")
+def test_the_command(model: Path, faces: Path, tmp_path: Path) -> None:
+    (model.parent / "data.txt").write_text(f"{faces}\nhash\n")
     words = f"diagnose {model.parent} --out {tmp_path}/r.html --json {tmp_path}/r.json --videos 2 --frames 16"
     job = subprocess.run([sys.executable, "-m", "styleganv.cli", *words.split()], capture_output=True, text=True)
     assert job.returncode == 0, job.stderr
     assert "Turning back" in job.stdout and f"Report: {tmp_path}/r.html" in job.stdout
     told = json.loads((tmp_path / "r.json").read_text())
-    assert told["data_name"] == str(shapes) and told["videos"] == 2
+    assert told["data_name"] == str(faces) and told["videos"] == 2
     assert (tmp_path / "r.html").read_text().startswith("<!doctype html>")
 
 

@@ -73,11 +73,11 @@ def test_planted_differences_are_found(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def full(shapes: Path, weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Report:
+def full(faces: Path, weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Report:
     """All protocols with files, of a model, two seeds."""
     folder = tmp_path_factory.mktemp("full")
     return evaluate(
-        shapes,
+        faces,
         save(folder / "model"),
         protocols=ALL_FILES,
         clips=12,
@@ -130,11 +130,11 @@ def test_the_report_is_complete(full: Report, tmp_path: Path) -> None:
         assert word in table
 
 
-def test_seeds_are_reproducible_and_differ(shapes: Path, weights: Path, tmp_path: Path) -> None:
+def test_seeds_are_reproducible_and_differ(faces: Path, weights: Path, tmp_path: Path) -> None:
     model = save(tmp_path / "model")
     arguments: dict[str, Any] = {"protocols": ["fvd2048_16f"], "clips": 6, "weights": weights}
     three, again, one = (
-        evaluate(shapes, model, seeds=n, cache=tmp_path / str(i), **arguments) for i, n in enumerate((3, 3, 1))
+        evaluate(faces, model, seeds=n, cache=tmp_path / str(i), **arguments) for i, n in enumerate((3, 3, 1))
     )
     values = three.results[0].measures["fvd"].values
     assert values == again.results[0].measures["fvd"].values and len(set(values)) == 3
@@ -142,20 +142,20 @@ def test_seeds_are_reproducible_and_differ(shapes: Path, weights: Path, tmp_path
     assert one.results[0].measures["fvd"].standard_error is None
 
 
-def test_the_model_is_read_from_its_first_frame_on(shapes: Path, weights: Path, tmp_path: Path) -> None:
+def test_the_model_is_read_from_its_first_frame_on(faces: Path, weights: Path, tmp_path: Path) -> None:
     """Videos seed·N … seed·N + N − 1, from t = 0: the same clips handed over as arrays give the same number."""
     videos = open_videos(save(tmp_path / "model"))
     assert isinstance(videos, ModelVideos)
     frames = np.stack([videos.read(i, range(16)) for i in range(5)])
     arguments: dict[str, Any] = {"protocols": ["fvd2048_16f"], "clips": 5, "weights": weights, "cache": tmp_path}
-    from_model = value(evaluate(shapes, videos, **arguments))
-    assert value(evaluate(shapes, ArrayVideos(frames), **arguments)) == pytest.approx(from_model, rel=1e-6)
+    from_model = value(evaluate(faces, videos, **arguments))
+    assert value(evaluate(faces, ArrayVideos(frames), **arguments)) == pytest.approx(from_model, rel=1e-6)
 
 
-def test_video_files_of_any_program(shapes: Path, weights: Path, tmp_path: Path) -> None:
+def test_video_files_of_any_program(faces: Path, weights: Path, tmp_path: Path) -> None:
     for i, video in enumerate(drawn(50, 6, 20, side=16)):
         render.write_video(tmp_path / "videos" / f"{i}.mp4", video.transpose(0, 2, 3, 1), 25, quality=0)
-    report = evaluate(shapes, tmp_path / "videos", protocols=["fvd2048_16f"], weights=weights, cache=tmp_path / "c")
+    report = evaluate(faces, tmp_path / "videos", protocols=["fvd2048_16f"], weights=weights, cache=tmp_path / "c")
     result = report.results[0]
     assert result.clips == {"real": 16, "fake": 6, "real_against_real": [8, 8]}
     text = " ".join(result.warnings)
@@ -206,13 +206,13 @@ def test_cached_statistics_spare_decoding_and_do_not_collide(weights: Path, tmp_
 
 
 def test_streaming_moments_give_what_kept_features_give(
-    shapes: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    faces: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arguments: dict[str, Any] = {"protocols": ["fvd2048_16f"], "clips": 14, "weights": weights}
     model = save(tmp_path / "model")
-    kept = evaluate(shapes, model, cache=tmp_path / "a", **arguments)
+    kept = evaluate(faces, model, cache=tmp_path / "a", **arguments)
     monkeypatch.setattr(sides, "KEPT_NUMBERS", 0)
-    streamed = evaluate(shapes, model, cache=tmp_path / "b", **arguments)
+    streamed = evaluate(faces, model, cache=tmp_path / "b", **arguments)
     for one, other in zip(kept.results, streamed.results, strict=True):
         for found in ("measures", "real_against_real"):
             for name, estimate in getattr(one, found).items():
@@ -220,11 +220,11 @@ def test_streaming_moments_give_what_kept_features_give(
 
 
 def test_an_unwritable_cache_costs_only_itself(
-    shapes: Path, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    faces: Path, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "file").write_text("")
     report = evaluate(
-        shapes, shapes, protocols=["fvd2048_16f"], clips=4, weights=weights, cache=tmp_path / "file" / "cache"
+        faces, faces, protocols=["fvd2048_16f"], clips=4, weights=weights, cache=tmp_path / "file" / "cache"
     )
     assert value(report) >= 0 and "cache was not written" in capsys.readouterr().err
 
@@ -323,16 +323,16 @@ def test_two_processes_find_what_one_finds(classes: Path, weights: Path, tmp_pat
     torch.testing.assert_close(scatter / 99, torch.cov(x.T), rtol=1e-12, atol=1e-14)
 
 
-def test_in_python_by_its_public_name(shapes: Path, weights: Path, tmp_path: Path) -> None:
-    report = styleganv.evaluate(shapes, shapes, protocols=["fvd2048_16f"], weights=weights, cache=tmp_path)
+def test_in_python_by_its_public_name(faces: Path, weights: Path, tmp_path: Path) -> None:
+    report = styleganv.evaluate(faces, faces, protocols=["fvd2048_16f"], weights=weights, cache=tmp_path)
     assert report.results[0].measures["fvd"].mean >= 0
 
 
 def test_as_a_command(
-    shapes: Path, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    faces: Path, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STYLEGANV_CACHE", str(tmp_path / "cache"))
-    words = f"evaluate --real {shapes} --fake {shapes} --protocol fvd2048_16f,kvd2048_16f --clips 8"
+    words = f"evaluate --real {faces} --fake {faces} --protocol fvd2048_16f,kvd2048_16f --clips 8"
     words += f" --weights {weights} --split train --json {tmp_path / 'out' / 'report.json'}"
     cli.main(words.split())
     shown = capsys.readouterr().out
@@ -375,7 +375,7 @@ def test_known_factors_beside_the_distances(weights: Path, tmp_path: Path, capsy
 def test_mistakes_are_told_in_one_sentence(
     more: str,
     told: str,
-    shapes: Path,
+    faces: Path,
     weights: Path,
     narrow_i3d: Path,
     tmp_path: Path,
@@ -386,7 +386,7 @@ def test_mistakes_are_told_in_one_sentence(
     save(tmp_path / "model")
     given = more.format(p=tmp_path, w=weights, n=narrow_i3d).split()
     for name in ("--real", "--fake"):
-        given += [] if name in given else [name, str(shapes)]
+        given += [] if name in given else [name, str(faces)]
     with pytest.raises(SystemExit) as end:
         cli.main(["evaluate", *given, "--cache", str(tmp_path / "cache"), "--json", str(tmp_path / "out.json")])
     assert end.value.code == 1

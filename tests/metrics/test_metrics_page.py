@@ -19,9 +19,9 @@ BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "
 
 
 @pytest.fixture(scope="module")
-def diagnosis(shapes: Path) -> Diagnosis:
+def diagnosis(faces: Path) -> Diagnosis:
     model = ModelVideos(VideoGenerator(network(height=16, width=16), fps=FPS, device="cpu"), name="a <model> & more")
-    return diagnose(model, open_videos(shapes), count=4, frames=24)
+    return diagnose(model, open_videos(faces), count=4, frames=24)
 
 
 @pytest.fixture(scope="module")
@@ -111,8 +111,8 @@ def test_every_number_stands_beside_its_reference(diagnosis: Diagnosis, read: Re
                 assert f"{number:.3g}" in read.text
 
 
-def test_data_alone_makes_a_page_too(shapes: Path, tmp_path: Path) -> None:
-    write_page(tmp_path / "r.html", diagnose(open_videos(shapes), count=4, frames=24))
+def test_data_alone_makes_a_page_too(faces: Path, tmp_path: Path) -> None:
+    write_page(tmp_path / "r.html", diagnose(open_videos(faces), count=4, frames=24))
     read = Reader((tmp_path / "r.html").read_text())
     assert "nothing is beside them" in read.text and "Slot boundaries" not in read.text
     assert "differs" not in read.text.split("±")[0] and "Beside it" not in read.text

@@ -23,8 +23,9 @@ from serving import browser as opened
 
 from styleganv import render
 from styleganv.data.dataset import VideoDataset
-from styleganv.data.shapes import draw_video, sample_factors
 from styleganv.editing.latents import open_latents
+from styleganv.faces.drawing import draw_video
+from styleganv.faces.factors import sample_face
 from styleganv.recipes import Settings
 from styleganv.studio.scene import Scene
 from styleganv.studio.stage import Find, Stage
@@ -290,7 +291,7 @@ def test_the_command_makes_the_same_video(page: Page) -> None:
 def test_a_clip_is_found_kept_early_and_changed_by_text(
     page: Page, models: list[Path], words: list[str], tmp_path: Path
 ) -> None:
-    drawn = draw_video(sample_factors(np.random.default_rng(5)), num_frames=25, height=48, width=64)
+    drawn = draw_video(sample_face(np.random.default_rng(5)), 5, num_frames=25, height=48, width=64)
     render.write_video(tmp_path / "my clip.mp4", iter(drawn), 25)
     page.press("in-clip")
     assert page.get("message").text == "Choose a video file first."
@@ -380,19 +381,17 @@ def test_every_control_has_a_name_and_nothing_comes_from_outside(page: Page) -> 
     assert [line for line in page.browser.get_log("browser") if line["level"] == "SEVERE"] == []
 
 
-def test_a_run_shows_its_training_beside_real_videos(
-    browser: Any, shapes: Path, tiny: Settings, tmp_path: Path
-) -> None:
-    train(shapes, tmp_path / "run", tiny)
+def test_a_run_shows_its_training_beside_real_videos(browser: Any, faces: Path, tiny: Settings, tmp_path: Path) -> None:
+    train(faces, tmp_path / "run", tiny)
     with running([tmp_path / "run"]) as address:
         browser.get(address)
         page = Page(browser)
         page.until(lambda: "16 clips" in page.get("training").text)
         page.press("play")
         page.set("time", 0)
-        Select(page.get("beside")).select_by_visible_text(f"real: {shapes.name}")
+        Select(page.get("beside")).select_by_visible_text(f"real: {faces.name}")
         page.set("seed", 3)
-        page.shows(VideoDataset(shapes).read(3, [0])[0].transpose(1, 2, 0), "beside-screen")
+        page.shows(VideoDataset(faces).read(3, [0])[0].transpose(1, 2, 0), "beside-screen")
         page.press("show-training")
         for picture in ("curves", "snapshot-picture"):
             page.until(lambda one=picture: page.get(one).get_property("naturalWidth") > 100)

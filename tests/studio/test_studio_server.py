@@ -126,13 +126,13 @@ def test_the_command_makes_the_video_that_is_seen(
             assert np.abs(a - b).mean() < 2
 
 
-def test_a_run_is_followed_and_its_videos_play_beside_it(shapes: Path, tiny_run: Settings, tmp_path: Path) -> None:
+def test_a_run_is_followed_and_its_videos_play_beside_it(faces: Path, tiny_run: Settings, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    train(shapes, run, tiny_run)
+    train(faces, run, tiny_run)
     stage, footage = stages_of([run])
     assert isinstance(stage, Stage) and isinstance(footage, Footage)
     assert stage.described()["training"] and len(stage.snapshots()) == 1
-    real = VideoDataset(shapes).read(3, [5, 6]).transpose(0, 2, 3, 1)
+    real = VideoDataset(faces).read(3, [5, 6]).transpose(0, 2, 3, 1)
     np.testing.assert_array_equal(list(islice(footage.frames(Scene(seed=3), start=5 / 25, fps=25), 2)), real)
     viewer = Viewer(stage)
     (before,) = viewer.next(Scene(), start=1, fps=25, count=1)

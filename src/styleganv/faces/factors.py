@@ -133,7 +133,7 @@ CHANNELS = {
     "syllable": (3.5, 1.0),
 }
 CENTER = (0.5, 0.545)
-#: Frames from the end of one blink to the start of the next: at least, and on average beyond that.
+#: Frames from the middle of one blink to that of the next: at least, and on average beyond that.
 BLINK_PAUSE = (22.0, 40.0)
 #: Frames that a lid takes to close or open, and stays shut.
 BLINK_MOVE, BLINK_SHUT = 2.5, 1.5

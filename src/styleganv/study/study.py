@@ -23,16 +23,16 @@ from typing import Any
 from tqdm import tqdm
 
 from styleganv.data.dataset import VideoDataset
-from styleganv.data.shapes import make_shapes
 from styleganv.errors import StyleganvError
+from styleganv.faces.dataset import make_faces
 from styleganv.metrics.protocols import named_protocol
 from styleganv.study.cell import STEPS, Cell, write_json
 from styleganv.study.comparison import write_comparison
 from styleganv.study.entrants import ENTRANTS
 
 DONE = {"train": "training.json", "measure": "measures.json"}
-#: Of the embedded data set, where no data is given.
-EMBEDDED_VIDEOS, EMBEDDED_SIDE = 1024, 32
+#: Of the built-in dataset of faces, used where no data is given.
+FACES_VIDEOS, FACES_SIDE = 1024, 32
 
 
 def study(
@@ -52,7 +52,7 @@ def study(
     """Train and measure all that is not done yet, then write the comparison.
 
     Args:
-        data: prepared data sets of different names; the embedded one, at 32², where there are none.
+        data: prepared data sets of different names; the built-in faces, at 32², where there are none.
         out: the folder of the study. More data, models or seeds can be added to it later; the rest must stay.
         models: keys of `ENTRANTS`.
         minutes: of training, for each.
@@ -80,7 +80,7 @@ def study(
         ENTRANTS[name].settings(preset, minutes=minutes, seed=0)
     for name in protocols:
         named_protocol(name)
-    sets = {path.stem: path for path in map(Path, data)} or {"embedded": _embedded(out)}
+    sets = {path.stem: path for path in map(Path, data)} or {"faces": _faces(out)}
     if len(sets) < len(data):
         raise StyleganvError("Two data sets have the same name: rename a file.")
     for path in sets.values():
@@ -110,11 +110,11 @@ def study(
     return page
 
 
-def _embedded(out: Path) -> Path:
-    path = out / "embedded.zip"
+def _faces(out: Path) -> Path:
+    path = out / "faces.zip"
     if not path.exists():
         out.mkdir(parents=True, exist_ok=True)
-        make_shapes(path, num_videos=EMBEDDED_VIDEOS, resolution=(EMBEDDED_SIDE, EMBEDDED_SIDE))
+        make_faces(path, num_videos=FACES_VIDEOS, resolution=(FACES_SIDE, FACES_SIDE))
     return path
 
 
