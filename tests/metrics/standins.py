@@ -8,8 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from styleganv.faces.drawing import draw_video
-from styleganv.faces.factors import sample_face
+from styleganv.data.shapes import draw_video, sample_factors
 
 
 class I3D(nn.Module):
@@ -89,9 +88,9 @@ class ArrayVideos:
 
 
 def drawn(first: int, count: int, num_frames: int, side: int = 32) -> np.ndarray:
-    """Faces number `first`, … as `[count, T, 3, side, side]`."""
+    """Shapes number `first`, … as `[count, T, 3, side, side]`."""
     videos = [
-        draw_video(sample_face(np.random.default_rng([0, i])), i, num_frames, side, side)
+        draw_video(sample_factors(np.random.default_rng([0, i])), num_frames, side, side)
         for i in range(first, first + count)
     ]
     return np.stack(videos).transpose(0, 1, 4, 2, 3)

@@ -369,7 +369,7 @@ def test_known_factors_beside_the_distances(weights: Path, tmp_path: Path, capsy
         ("--fake {p}/larger.zip", "--resolution"),
         ("--real {p}/model", "is a model"),
         ("--device gpu9", "gpu9"),
-        ("--factors --protocol fvd2048_16f --weights {w}", "64 frames"),
+        ("--real {p}/shapes.zip --factors --protocol fvd2048_16f --weights {w}", "64 frames"),
     ],
 )
 def test_mistakes_are_told_in_one_sentence(
@@ -383,6 +383,7 @@ def test_mistakes_are_told_in_one_sentence(
 ) -> None:
     larger = [("a", np.zeros((20, 24, 24, 3), np.uint8), None, {})]
     write_dataset(tmp_path / "larger.zip", larger, height=24, width=24, fps=25)
+    make_shapes(tmp_path / "shapes.zip", num_videos=4, num_frames=40, resolution=(16, 16))
     save(tmp_path / "model")
     given = more.format(p=tmp_path, w=weights, n=narrow_i3d).split()
     for name in ("--real", "--fake"):
