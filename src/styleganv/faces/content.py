@@ -7,11 +7,10 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from styleganv.faces.drawing import EYE_Y, draw_pose, head_color
+from styleganv.faces.drawing import MOUTH_Y, draw_pose, head_color
 from styleganv.faces.factors import (
     BROW_SLOPES,
     BROWS,
-    CENTER,
     CHEEKS,
     EYES,
     GLASSES,
@@ -24,8 +23,8 @@ from styleganv.faces.factors import (
     Face,
     Pose,
 )
-from styleganv.faces.finding import Found, border_color, find, foreground_of, pixel_positions
-from styleganv.faces.fitting import CHANNELS, choose, fit_pose, select, variants
+from styleganv.faces.finding import Found, Mouth, border_color, find, pixel_positions
+from styleganv.faces.fitting import CHANNELS, choose, error, fit_pose, variants
 
 Array = NDArray[np.float64]
 Frames = NDArray[np.uint8]
@@ -49,8 +48,12 @@ DEFAULT = Face(
     cheeks="none",
     glasses="none",
 )
+#: Channels to fit where eyes are open.
+OPEN = tuple(name for name in CHANNELS if name != "blink")
 #: Light on the part of a head below its center, on average.
 CHIN_LIGHT = 0.95
+#: Bend of a full smile, and how far the white of eyes that look aside moves the other way.
+SMILE, GAZE = 0.055, 0.016
 
 
 def first_guess(video: Frames, found: Found) -> tuple[Face, Array]:
@@ -63,53 +66,71 @@ def first_guess(video: Frames, found: Found) -> tuple[Face, Array]:
     return face, found.white / max(float(np.quantile(found.white, 0.85)), 1e-6)
 
 
-def first_pose(face: Face, found: Found, open_share: Array) -> Pose:
+def first_pose(face: Face, found: Found, mouth: Mouth, open_share: Array) -> Pose:
     """The pose that what was found suggests, for a head and a top."""
     roll, eye_x, eye_y = (_filled(values) for values in (found.roll, found.eye_x, found.eye_y))
     offset = _offset(face.head, face.top)
     x, y = found.x + np.sin(roll) * offset, found.y - np.cos(roll) * offset
     across, down = eye_x - x, eye_y - y
-    zero = np.zeros(len(x))
+    eyes_u, eyes_v = np.cos(roll) * across + np.sin(roll) * down, np.cos(roll) * down - np.sin(roll) * across
+    smile = np.clip(mouth.bend / SMILE, -0.9, 0.9)
+    gaze = np.clip(np.nan_to_num(mouth.u / GAZE), -0.8, 0.8)
     known = {
         "x": x,
         "y": y,
         "roll": roll,
-        "turn": np.nan_to_num(np.cos(roll) * across + np.sin(roll) * down).clip(-0.06, 0.06),
-        "nod": np.nan_to_num(np.cos(roll) * down - np.sin(roll) * across - EYE_Y - 0.01).clip(-0.05, 0.05),
-        "blink": np.clip(1.1 - 1.2 * open_share, 0, 1),
+        "turn": eyes_u + _filled(mouth.u),
+        "nod": eyes_v + _filled(mouth.v - 0.75 * SMILE * smile) - MOUTH_Y,
+        "gaze_x": gaze,
+        "blink": 1.1 - 1.2 * open_share,
+        "talk": (_filled(mouth.area) / (np.pi * MOUTHS["wide"]) - 0.017) / 0.075,
+        "smile": _filled(smile),
     }
-    return Pose(**{name: known.get(name, zero + channel.mean) for name, channel in CHANNELS.items()})
+    zero = np.zeros(len(x))
+    return Pose(**{name: np.clip(known.get(name, zero + c.mean), c.low, c.high) for name, c in CHANNELS.items()})
 
 
-def recover_face(small: Frames, frames: Frames, face: Face, found: Found, open_share: Array) -> Face:
+def recover_face(small: Frames, frames: Frames, face: Face, found: Found, mouth: Mouth, open_share: Array) -> Face:
     """The content that frames show.
 
     Args:
         small, frames: the same K frames, coarse and finer.
         face: of `first_guess`.
-        found, open_share: of these frames.
+        found, mouth, open_share: of these frames.
     """
-    face, pose = _choose_head(small, face, found, open_share)
+    face, pose = _choose_head(small, face, found, mouth, open_share)
+    pose = replace(pose, blink=np.zeros(len(frames)))
     pose = fit_pose(small, face, pose, names=("x", "y", "roll", "turn", "nod", "talk", "smile"))
     face = choose(small, pose, variants(face, mouth=MOUTHS))
     face = choose(small, pose, variants(face, eyes=EYES, lids=LIDS, glasses=GLASSES))
     face = with_colors(small, face, pose)
-    pose = fit_pose(small, face, pose)
+    pose = fit_pose(small, face, pose, names=OPEN)
     face = choose(small, pose, variants(face, brows=BROWS, brow_slope=BROW_SLOPES))
     face = choose(small, pose, variants(face, iris=IRISES))
     face = choose(small, pose, variants(face, nose=NOSES, cheeks=CHEEKS))
-    for _ in range(2):
-        pose = fit_pose(frames, face, pose)
-        face = with_colors(frames, face, pose)
-        face = _choose_each(frames, face, pose)
+    face, pose = _choose_eyes(small, face, pose)
+    pose = fit_pose(frames, face, pose, names=OPEN)
+    face = with_colors(frames, face, pose)
+    face = _choose_each(frames, face, pose)
+    face, pose = _choose_eyes(small, face, pose)
+    face = _choose_each(frames, face, pose)
+    face = with_colors(frames, face, pose)
     if face.brows == "none":
         face = replace(face, brow_slope="level")
     return face
 
 
+def _choose_eyes(frames: Frames, face: Face, pose: Pose) -> tuple[Face, Pose]:
+    """Eyes and lids, each candidate looking where it fits best."""
+    fits = []
+    for candidate in variants(face, eyes=EYES, lids=LIDS):
+        fitted = fit_pose(frames, candidate, pose, steps=2, names=("nod", "gaze_x", "gaze_y", "brow"))
+        fits.append((float(error(frames, candidate, fitted).sum()), candidate, fitted))
+    return min(fits, key=lambda fit: fit[0])[1:]
+
+
 def _choose_each(frames: Frames, face: Face, pose: Pose) -> Face:
     """Each factor anew, given the others."""
-    face = choose(frames, pose, variants(face, eyes=EYES, lids=LIDS))
     face = choose(frames, pose, variants(face, brows=BROWS, brow_slope=BROW_SLOPES))
     others = {"glasses": GLASSES, "mouth": MOUTHS, "iris": IRISES, "nose": NOSES, "cheeks": CHEEKS, "head": HEADS}
     for name, options in others.items():
@@ -130,11 +151,11 @@ def with_colors(frames: Frames, face: Face, pose: Pose) -> Face:
     return replace(face, background_hue=_hsv(np.median(border_color(frames), axis=0))[0])
 
 
-def _choose_head(frames: Frames, face: Face, found: Found, open_share: Array) -> tuple[Face, Pose]:
+def _choose_head(frames: Frames, face: Face, found: Found, mouth: Mouth, open_share: Array) -> tuple[Face, Pose]:
     """Head and top, each candidate in the pose that it suggests and with the color that its top would have."""
     best: tuple[float, Face, Pose] | None = None
     for candidate in variants(face, head=HEADS, top=TOPS):
-        pose = first_pose(candidate, found, open_share)
+        pose = first_pose(candidate, found, mouth, open_share)
         if candidate.top != "none":
             candidate = replace(candidate, top_hue=_top_hue(frames, candidate, pose))
         rest = draw_pose(candidate, pose, *frames.shape[1:3]).astype(np.float32) - frames
@@ -148,8 +169,10 @@ def _choose_head(frames: Frames, face: Face, found: Found, open_share: Array) ->
 def _top_hue(frames: Frames, face: Face, pose: Pose) -> float:
     size = frames.shape[1:3]
     drawn, other = draw_pose(face, pose, *size), draw_pose(_turned(face, "top_hue"), pose, *size)
-    where = _differ(drawn, other, 60)
-    return _hsv(np.median(frames[where], axis=0))[0] if where.any() else 0.0
+    where = next((pixels for least in (78, 60, 40) if (pixels := _differ(drawn, other, least)).sum() > 20), None)
+    if where is None:
+        return face.top_hue
+    return _hsv(frames[where].mean(axis=0))[0]
 
 
 def _differ(drawn: Frames, other: Frames, least: int) -> NDArray[np.bool_]:
@@ -184,6 +207,3 @@ def _filled(values: Array) -> Array:
     if not len(known):
         return np.zeros(len(values))
     return np.interp(np.arange(len(values)), known, values[known])
-
-
-__all__ = ["first_guess", "first_pose", "foreground_of", "recover_face", "select", "with_colors", "CENTER"]

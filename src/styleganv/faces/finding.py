@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from styleganv.faces.drawing import MOUTH
+
 Mask = NDArray[np.bool_]
 Array = NDArray[np.float64]
 
@@ -67,6 +69,47 @@ def find(video: NDArray[np.uint8]) -> Found:
     square = _square(head)
     beside = (foreground & ~head).sum(axis=(1, 2)) / square
     return Found(background, head, beside, x, y, white.sum(axis=(1, 2)) / square, roll, eye_x, eye_y)
+
+
+@dataclass(frozen=True)
+class Mouth:
+    """A mouth in the head's upright coordinates, each `[T]`; NaN where there is none.
+
+    Attributes:
+        u, v: its middle, from the point between the eyes.
+        area: a share of the frame's.
+        bend: how far its corners are above its middle.
+    """
+
+    u: Array
+    v: Array
+    area: Array
+    bend: Array
+
+
+def find_mouth(video: NDArray[np.uint8], head: Array, found: Found) -> Mouth:
+    """Find what is more like a mouth than like the head's color, below the eyes."""
+    across, down = pixel_positions(*video.shape[1:3])
+    cos, sin = np.cos(found.roll)[:, None, None], np.sin(found.roll)[:, None, None]
+    across, down = across - found.eye_x[:, None, None], down - found.eye_y[:, None, None]
+    u, v = cos * across + sin * down, cos * down - sin * across
+    toward = np.array(MOUTH) - head
+    pixels = video - head
+    share = pixels @ toward / (toward @ toward)
+    off = np.square(pixels - share[..., None] * toward).sum(axis=-1)
+    place = (np.abs(u) < 0.16) & (v > 0.1) & (v < 0.4)
+    weight = np.clip((share - 0.45) / 0.4, 0, 1) * place * (off < 50**2)
+    total = weight.sum(axis=(1, 2))
+    total = np.where(total < 0.0005 * _square(weight), np.nan, total)
+
+    def mean(values: Array) -> Array:
+        return (weight * values).sum(axis=(1, 2)) / total
+
+    middle, low = mean(u), mean(v)
+    squares = np.square(u - middle[:, None, None])
+    squares = squares / (4 * mean(squares))[:, None, None]  # 1 at the ends of an ellipse
+    spread = mean(np.square(squares)) - mean(squares) ** 2
+    return Mouth(middle, low, total / _square(weight), (mean(v) * mean(squares) - mean(v * squares)) / spread)
 
 
 def border_color(video: NDArray[np.uint8]) -> Array:

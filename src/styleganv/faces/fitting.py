@@ -4,7 +4,7 @@ Shapes: T frames, P pose channels, N values of a frame's pixels.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -47,9 +47,8 @@ CHANNELS = {
     "smile": Channel(0.25, 0.7, 0.15, -1, 1),
     "brow": Channel(0, 0.015, 0.008, -0.06, 0.06),
 }
-assert list(CHANNELS) != [] and set(CHANNELS) == {field.name for field in fields(Pose)}
 #: Levels of a pixel's value by which a frame may differ from a drawing; larger differences count less and less.
-NOISE, OUTLIER = 8.0, 50.0
+NOISE, OUTLIER = 8.0, 100.0
 
 
 def fit_pose(frames: Frames, face: Face, pose: Pose, steps: int = 3, names: Iterable[str] = CHANNELS) -> Pose:
@@ -84,6 +83,23 @@ def fit_pose(frames: Frames, face: Face, pose: Pose, steps: int = 3, names: Iter
         cost = _cost(rest)
         damping = np.where(better, damping / 4, damping * 30 + 0.1)
     return _with(pose, names, values)
+
+
+def track(frames: Frames, face: Face, pose: Pose, rounds: int = 3) -> Pose:
+    """Improve the pose in frames that follow each other; where the next frame's pose fits better, start from there."""
+    index = np.arange(len(frames))
+    for _ in range(rounds - 1):
+        pose = fit_pose(frames, face, pose, steps=2)
+        for neighbor in (np.maximum(index - 1, 0), np.minimum(index + 1, len(index) - 1)):
+            other = select(pose, neighbor)
+            better = error(frames, face, other) < error(frames, face, pose)
+            pose = Pose(**{name: np.where(better, getattr(other, name), values) for name, values in vars(pose).items()})
+    return fit_pose(frames, face, pose, steps=3)
+
+
+def error(frames: Frames, face: Face, pose: Pose) -> NDArray[np.float32]:
+    """How far each frame is from the drawing, `[T]`."""
+    return _cost(_flat(frames) - _render(face, pose, frames))
 
 
 def choose(frames: Frames, pose: Pose, candidates: Iterable[Face]) -> Face:

@@ -1,0 +1,136 @@
+"""Recovers from the pixels of a video the face that it shows and how that moves, and says what is wrong with it.
+
+A head and its eyes are found roughly (`finding`), the face's factors are chosen by drawing them (`content`), its pose
+is fitted in every frame (`fitting`), and what is left between the frames and the drawing tells whether a face is there.
+
+Shapes: T frames, H height, W width. Videos are uint8 `[T, H, W, 3]`.
+"""
+
+from dataclasses import dataclass, fields
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from styleganv.faces.content import first_guess, first_pose, recover_face
+from styleganv.faces.drawing import MOUTH, draw_pose, head_color
+from styleganv.faces.factors import FPS, Face, Pose
+from styleganv.faces.finding import SPECK, Found, Mouth, find, find_mouth
+from styleganv.faces.fitting import CHANNELS, fit_pose, select, track
+
+Array = NDArray[np.float64]
+Frames = NDArray[np.uint8]
+
+#: What can be wrong with a video, each with its meaning.
+PROBLEMS = {
+    "no head": "nothing of a head's size stands out",
+    "several heads": "something else stands out beside the head",
+    "not two eyes": "an eye is missing, or there is another one",
+    "no mouth": "there is no mouth where it should be",
+    "head color changes": "the head has another color in some frames",
+    "content changes": "one face explains some frames but not others",
+    "no drawn face": "no face that this package draws looks like it",
+}
+#: Share of the frames from which a problem counts: single slips are none.
+SLIPS = 0.05
+#: Frames from which content is recovered.
+KEY_FRAMES = 6
+
+
+@dataclass(frozen=True)
+class RecoveredFace:
+    """What a video shows.
+
+    Attributes:
+        problems: keys of `PROBLEMS`; none if the video is valid and constant.
+        face: None if there is no head. `brow_slope` is "level" where there are no brows, `top_hue` means nothing where
+            there is no top.
+        pose: in each frame; NaN where there is no head.
+        blink_rate: blinks per second.
+        speed: of the head, on average, in frame sides per second; NaN if there is no head.
+        reversals: turning points of the head's motion across and down, per second.
+        residual: root mean square difference of each frame's head from the drawing, in levels 0..255, `[T]`.
+    """
+
+    problems: tuple[str, ...]
+    face: Face | None
+    pose: Pose
+    blink_rate: float
+    speed: float
+    reversals: float
+    residual: Array
+
+    @property
+    def valid(self) -> bool:
+        return not self.problems
+
+
+def recover(video: Frames, fps: float = FPS) -> RecoveredFace:
+    """Recover the face and the motion of a video `[T, H, W, 3]` of at least 32² pixels and `fps` frames per second."""
+    coarse, fine = _reduced(video, 32), _reduced(video, 64)
+    found = find(fine)
+    seen = np.flatnonzero(found.present)
+    wrong = {"no head": ~found.present, "several heads": found.beside > SPECK}
+    if len(seen) <= (1 - 2 * SLIPS) * len(video):
+        nothing = np.full(len(video), np.nan)
+        return RecoveredFace(
+            _problems(wrong), None, Pose(**dict.fromkeys(CHANNELS, nothing)), 0.0, np.nan, 0.0, nothing
+        )
+    face, pose = _fit(coarse[seen], fine[seen], _at(found, seen))
+    for name, frames in _compare(fine[seen], draw_pose(face, pose, *fine.shape[1:3]), face, _at(found, seen)).items():
+        wrong[name] = np.zeros(len(video), bool)
+        wrong[name][seen] = frames
+    residual = _spread(_residual(fine[seen], face, pose), seen, len(video))
+    pose = Pose(**{name: _spread(values, seen, len(video)) for name, values in vars(pose).items()})
+    return RecoveredFace(
+        problems=_problems(wrong),
+        face=face,
+        pose=pose,
+        blink_rate=blink_rate(pose, fps),
+        speed=speed(pose, fps),
+        reversals=reversals(pose, fps),
+        residual=residual,
+    )
+
+
+def _fit(coarse: Frames, fine: Frames, found: Found) -> tuple[Face, Pose]:
+    face, open_share = first_guess(fine, found)
+    mouth = find_mouth(fine, np.array(head_color(face)), found)
+    clear = np.flatnonzero((open_share > 0.85) & ~np.isnan(found.roll))
+    if len(clear) < KEY_FRAMES:
+        clear = np.arange(len(fine))
+    keys = clear[np.linspace(0, len(clear) - 1, KEY_FRAMES).round().astype(int)]
+    face = recover_face(coarse[keys], fine[keys], face, _at(found, keys), _at(mouth, keys), open_share[keys])
+    pose = track(coarse, face, first_pose(face, found, mouth, open_share))
+    return face, _closing(fine, face, pose)
+
+
+def _closing(fine: Frames, face: Face, pose: Pose) -> Pose:
+    """Lids on their way are fast: fit those frames once more, from finer pixels."""
+    moving = np.flatnonzero((pose.blink > 0.15) & (pose.blink < 0.85))
+    if not len(moving):
+        return pose
+    fitted = fit_pose(fine[moving], face, select(pose, moving), names=("nod", "blink", "gaze_x", "gaze_y"))
+    values = {name: channel.copy() for name, channel in vars(pose).items()}
+    for name in values:
+        values[name][moving] = getattr(fitted, name)
+    return Pose(**values)
+
+
+def _reduced(video: Frames, side: int) -> Frames:
+    """Averages of blocks, as large as leave at least `side` pixels and divide the frame."""
+    count, height, width, _ = video.shape
+    factors = [f for f in range(1, min(height, width) // side + 1) if height % f == 0 and width % f == 0]
+    factor = max(factors, default=1)
+    if factor == 1:
+        return video
+    blocks = video.reshape(count, height // factor, factor, width // factor, factor, 3)
+    return (blocks.mean(axis=(2, 4), dtype=np.float32) + 0.5).astype(np.uint8)
+
+
+Record = TypeVar("Record", Found, Mouth)
+
+
+def _at(record: Record, index: Any) -> Record:
+    """What was found in some frames."""
+    return type(record)(**{field.name: getattr(record, field.name)[index] for field in fields(record)})
