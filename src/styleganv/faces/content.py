@@ -68,7 +68,8 @@ def first_guess(video: Frames, found: Found) -> tuple[Face, Array]:
 
 def first_pose(face: Face, found: Found, mouth: Mouth, open_share: Array) -> Pose:
     """The pose that what was found suggests, for a head and a top."""
-    roll, eye_x, eye_y = (_filled(values) for values in (found.roll, found.eye_x, found.eye_y))
+    roll = _filled(found.roll)
+    eye_x, eye_y = _filled(found.eye_x, found.x), _filled(found.eye_y, found.y + EYE_Y)
     offset = _offset(face.head, face.top)
     x, y = found.x + np.sin(roll) * offset, found.y - np.cos(roll) * offset
     across, down = eye_x - x, eye_y - y
@@ -80,7 +81,7 @@ def first_pose(face: Face, found: Found, mouth: Mouth, open_share: Array) -> Pos
         "y": y,
         "roll": roll,
         "turn": eyes_u + _filled(mouth.u),
-        "nod": eyes_v + _filled(mouth.v - 0.75 * SMILE * smile) - MOUTH_Y,
+        "nod": eyes_v + _filled(mouth.v - 0.75 * SMILE * smile, found.x * 0 + MOUTH_Y - EYE_Y) - MOUTH_Y,
         "gaze_x": gaze,
         "blink": 1.1 - 1.2 * open_share,
         "talk": (_filled(mouth.area) / (np.pi * MOUTHS["wide"]) - 0.017) / 0.075,
@@ -113,8 +114,9 @@ def recover_face(small: Frames, frames: Frames, face: Face, found: Found, mouth:
     face = with_colors(frames, face, pose)
     face = _choose_each(frames, face, pose)
     face, pose = _choose_eyes(small, face, pose)
-    face = _choose_each(frames, face, pose)
-    face = with_colors(frames, face, pose)
+    if face.top != "none":
+        hues = [(face.top_hue + turn) % 1 for turn in (-0.045, -0.03, -0.015, 0, 0.015, 0.03, 0.045)]
+        face = choose(small, pose, variants(face, top_hue=hues))
     if face.brows == "none":
         face = replace(face, brow_slope="level")
     return face
@@ -201,9 +203,9 @@ def _hsv(rgb: Array) -> tuple[float, float, float]:
     return colorsys.rgb_to_hsv(float(red), float(green), float(blue))
 
 
-def _filled(values: Array) -> Array:
-    """Gaps filled between their neighbors; 0 if there is nothing (NaN stays for positions, which are never 0)."""
+def _filled(values: Array, otherwise: Array | None = None) -> Array:
+    """Gaps filled between their neighbors; `otherwise` (zero) where there are none."""
     known = np.flatnonzero(~np.isnan(values))
     if not len(known):
-        return np.zeros(len(values))
+        return np.zeros(len(values)) if otherwise is None else otherwise
     return np.interp(np.arange(len(values)), known, values[known])

@@ -13,24 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from styleganv.faces.content import first_guess, first_pose, recover_face
-from styleganv.faces.drawing import MOUTH, draw_pose, head_color
+from styleganv.faces.drawing import head_color
 from styleganv.faces.factors import FPS, Face, Pose
 from styleganv.faces.finding import SPECK, Found, Mouth, find, find_mouth
 from styleganv.faces.fitting import CHANNELS, fit_pose, select, track
+from styleganv.faces.judging import PROBLEMS, judge
+from styleganv.faces.movement import blink_rate, reversals, speed
 
 Array = NDArray[np.float64]
 Frames = NDArray[np.uint8]
 
-#: What can be wrong with a video, each with its meaning.
-PROBLEMS = {
-    "no head": "nothing of a head's size stands out",
-    "several heads": "something else stands out beside the head",
-    "not two eyes": "an eye is missing, or there is another one",
-    "no mouth": "there is no mouth where it should be",
-    "head color changes": "the head has another color in some frames",
-    "content changes": "one face explains some frames but not others",
-    "no drawn face": "no face that this package draws looks like it",
-}
 #: Share of the frames from which a problem counts: single slips are none.
 SLIPS = 0.05
 #: Frames from which content is recovered.
@@ -77,10 +69,9 @@ def recover(video: Frames, fps: float = FPS) -> RecoveredFace:
             _problems(wrong), None, Pose(**dict.fromkeys(CHANNELS, nothing)), 0.0, np.nan, 0.0, nothing
         )
     face, pose = _fit(coarse[seen], fine[seen], _at(found, seen))
-    for name, frames in _compare(fine[seen], draw_pose(face, pose, *fine.shape[1:3]), face, _at(found, seen)).items():
-        wrong[name] = np.zeros(len(video), bool)
-        wrong[name][seen] = frames
-    residual = _spread(_residual(fine[seen], face, pose), seen, len(video))
+    judged = judge(fine[seen], face, pose, _at(found, seen))
+    wrong |= {name: _spread(frames, seen, len(video)) == 1 for name, frames in judged.wrong.items()}
+    residual = _spread(judged.residual, seen, len(video))
     pose = Pose(**{name: _spread(values, seen, len(video)) for name, values in vars(pose).items()})
     return RecoveredFace(
         problems=_problems(wrong),
@@ -115,6 +106,17 @@ def _closing(fine: Frames, face: Face, pose: Pose) -> Pose:
     for name in values:
         values[name][moving] = getattr(fitted, name)
     return Pose(**values)
+
+
+def _problems(wrong: dict[str, NDArray[np.bool_]]) -> tuple[str, ...]:
+    return tuple(name for name in PROBLEMS if name in wrong and wrong[name].mean() > SLIPS)
+
+
+def _spread(values: NDArray, seen: NDArray[np.intp], count: int) -> Array:
+    """Values of the frames `seen` among all; NaN in the others."""
+    spread = np.full(count, np.nan)
+    spread[seen] = values
+    return spread
 
 
 def _reduced(video: Frames, side: int) -> Frames:

@@ -1,0 +1,111 @@
+"""Says what is wrong in frames that a drawn face was fitted to.
+
+Shapes: T frames, H height, W width. Frames are uint8 `[T, H, W, 3]`.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from styleganv.faces.drawing import MOUTH, draw_pose, head_color
+from styleganv.faces.factors import Face, Pose
+from styleganv.faces.finding import Found, pixel_positions
+
+Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+Frames = NDArray[np.uint8]
+
+#: What can be wrong with a video, each with its meaning.
+PROBLEMS = {
+    "no head": "nothing of a head's size stands out",
+    "several heads": "something else stands out beside the head",
+    "not two eyes": "an eye is missing, or there is another one",
+    "no mouth": "there is no mouth where it should be",
+    "head color changes": "the head has another color in some frames",
+    "content changes": "one face explains some frames but not others",
+    "no drawn face": "no face that this package draws looks like it",
+}
+#: Largest root mean square difference from the drawing of an eighth by an eighth of the frame, levels 0..255.
+RESIDUAL = 45.0
+#: By how many levels a frame's head color or background may differ from the video's.
+COLOR = 14.0
+#: Least share of an eye's white, and of the mouth, that must be white and mouth.
+SHARE = 0.4
+#: White where there should be none, a share of the frame's area.
+EXTRA = 0.004
+#: Darkest channel of white.
+WHITE = 170
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What is wrong, by name in `PROBLEMS` `[T]`, and the largest difference of a part of the frame `[T]`."""
+
+    wrong: dict[str, Mask]
+    residual: Array
+
+
+def judge(frames: Frames, face: Face, pose: Pose, found: Found) -> Judged:
+    """Compare frames with `face` drawn in `pose`."""
+    drawn = draw_pose(face, pose, *frames.shape[1:3])
+    residual = _residual(frames, drawn)
+    unlike = residual > RESIDUAL
+    background = np.abs(found.background - np.median(found.background, axis=0)).max(axis=1) > COLOR
+    most = unlike.mean() > 0.8
+    wrong = {
+        "not two eyes": _wrong_eyes(frames, drawn, pose, found),
+        "no mouth": _no_mouth(frames, drawn, face),
+        "head color changes": _color_changes(frames, drawn, face),
+        "content changes": background | (unlike & ~most),
+        "no drawn face": unlike & most,
+    }
+    return Judged(wrong, residual)
+
+
+def _residual(frames: Frames, drawn: Frames) -> Array:
+    """Root mean square difference `[T]` in that part of an 8 × 8 grid where it is largest."""
+    squares = np.square(frames.astype(np.float32) - drawn).mean(axis=-1)
+    count, height, width = squares.shape
+    size = min(height, width) // 8
+    squares = squares[:, : height // size * size, : width // size * size]
+    cells = squares.reshape(count, height // size, size, width // size, size).mean(axis=(2, 4))
+    return np.sqrt(cells.max(axis=(1, 2))).astype(np.float64)
+
+
+def _wrong_eyes(frames: Frames, drawn: Frames, pose: Pose, found: Found) -> Mask:
+    """Where an open eye of the drawing is not white, or white is elsewhere on the head."""
+    across, down = pixel_positions(*frames.shape[1:3])
+    cos, sin = np.cos(pose.roll)[:, None, None], np.sin(pose.roll)[:, None, None]
+    right = cos * (across - pose.x[:, None, None]) + sin * (down - pose.y[:, None, None]) > pose.turn[:, None, None]
+    is_white, white = frames.min(axis=-1) > WHITE, drawn.min(axis=-1) > 200
+    wrong = np.zeros(len(frames), bool)
+    for side in (right, ~right):
+        eye = white & side
+        area = eye.sum(axis=(1, 2))
+        wrong |= (area > 4) & ((eye & is_white).sum(axis=(1, 2)) < SHARE * area)
+    extra = (is_white & (drawn.min(axis=-1) < 110)).sum(axis=(1, 2)) / min(frames.shape[1:3]) ** 2
+    unseen = np.isnan(found.roll) if np.isnan(found.roll).mean() > 0.6 else np.zeros(len(frames), bool)
+    return wrong | unseen | (extra > EXTRA)
+
+
+def _no_mouth(frames: Frames, drawn: Frames, face: Face) -> Mask:
+    """Where the mouth of the drawing has the head's color rather than a mouth's."""
+    mouth = np.abs(drawn - np.array(MOUTH)).max(axis=-1) < 60
+    head = np.array(head_color(face))
+    toward = np.array(MOUTH) - head
+    share = (frames - head) @ toward / (toward @ toward)
+    area = mouth.sum(axis=(1, 2))
+    return (share * mouth).sum(axis=(1, 2)) < SHARE * area
+
+
+def _color_changes(frames: Frames, drawn: Frames, face: Face) -> Mask:
+    """Where the head's pixels differ from the drawing by more than in the video's other frames."""
+    head = np.array(head_color(face), np.float32)
+    length = np.linalg.norm(drawn.astype(np.float32), axis=-1)
+    alike = drawn @ (head / np.linalg.norm(head)) > 0.9985 * length
+    skin = (alike & (length > 0.7 * np.linalg.norm(head))).astype(np.float32)
+    area = np.maximum(skin.sum(axis=(1, 2)), 1)
+    rest = (frames.astype(np.float32) - drawn) * skin[..., None]
+    shift = rest.sum(axis=(1, 2)) / area[:, None]
+    return np.abs(shift - np.median(shift, axis=0)).max(axis=1) > COLOR
