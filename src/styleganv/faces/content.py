@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from styleganv.faces.drawing import MOUTH_Y, draw_pose, head_color
+from styleganv.faces.drawing import EYE_Y, MOUTH_Y, draw_pose, head_color
 from styleganv.faces.factors import (
     BROW_SLOPES,
     BROWS,
