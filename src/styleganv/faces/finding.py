@@ -67,7 +67,7 @@ def find(video: NDArray[np.uint8]) -> Found:
     white = np.maximum(white, inside * np.clip((darkest - 130) / 60, 0, 1))
     roll, eye_x, eye_y = _eyes(white)
     square = _square(head)
-    beside = (foreground & ~head).sum(axis=(1, 2)) / square
+    beside = (foreground & ~head & ~inside).sum(axis=(1, 2)) / square
     return Found(background, head, beside, x, y, white.sum(axis=(1, 2)) / square, roll, eye_x, eye_y)
 
 
@@ -97,7 +97,7 @@ def find_mouth(video: NDArray[np.uint8], head: Array, found: Found) -> Mouth:
     pixels = video - head
     share = pixels @ toward / (toward @ toward)
     off = np.square(pixels - share[..., None] * toward).sum(axis=-1)
-    place = (np.abs(u) < 0.16) & (v > 0.1) & (v < 0.4)
+    place = (np.abs(u) < 0.16) & (v > 0.155) & (v < 0.4)
     weight = np.clip((share - 0.45) / 0.4, 0, 1) * place * (off < 50**2)
     total = weight.sum(axis=(1, 2))
     total = np.where(total < 0.0005 * _square(weight), np.nan, total)
@@ -114,10 +114,8 @@ def find_mouth(video: NDArray[np.uint8], head: Array, found: Found) -> Mouth:
 
 def border_color(video: NDArray[np.uint8]) -> Array:
     """Median color `[T, 3]` of each frame's upper border and upper corners: hats seldom reach them, heads never."""
-    height, width = video.shape[1:3]
-    half = height // 2
+    half = video.shape[1] // 2
     rim = [video[:, 0], video[:, :half, 0], video[:, :half, -1]]
-    del width
     return np.median(np.concatenate(rim, axis=1), axis=1).astype(np.float64)
 
 

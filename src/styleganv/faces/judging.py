@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from styleganv.faces.drawing import MOUTH, draw_pose, head_color
-from styleganv.faces.factors import Face, Pose
+from styleganv.faces.factors import CHEEKS, IRISES, NOSES, Face, Pose
 from styleganv.faces.finding import Found, pixel_positions
+from styleganv.faces.fitting import error, select, softened, variants
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -31,11 +32,13 @@ RESIDUAL = 45.0
 #: By how many levels a frame's head color or background may differ from the video's.
 COLOR = 14.0
 #: Least share of an eye's white, and of the mouth, that must be white and mouth.
-SHARE = 0.4
+SHARE = 0.35
 #: White where there should be none, a share of the frame's area.
 EXTRA = 0.004
+#: In how many frames, and in which share of them, another choice of a small factor must not be nearer.
+DETAIL_FRAMES, MOSTLY = 12, 0.25
 #: Darkest channel of white.
-WHITE = 170
+WHITE = 150
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ def judge(frames: Frames, face: Face, pose: Pose, found: Found) -> Judged:
         "not two eyes": _wrong_eyes(frames, drawn, pose, found),
         "no mouth": _no_mouth(frames, drawn, face),
         "head color changes": _color_changes(frames, drawn, face),
-        "content changes": background | (unlike & ~most),
+        "content changes": background | (unlike & ~most) | _detail_changes(frames, face, pose),
         "no drawn face": unlike & most,
     }
     return Judged(wrong, residual)
@@ -65,12 +68,24 @@ def judge(frames: Frames, face: Face, pose: Pose, found: Found) -> Judged:
 
 def _residual(frames: Frames, drawn: Frames) -> Array:
     """Root mean square difference `[T]` in that part of an 8 × 8 grid where it is largest."""
-    squares = np.square(frames.astype(np.float32) - drawn).mean(axis=-1)
+    squares = np.square(softened(frames.astype(np.float32) - drawn)).mean(axis=-1)
     count, height, width = squares.shape
     size = min(height, width) // 8
     squares = squares[:, : height // size * size, : width // size * size]
     cells = squares.reshape(count, height // size, size, width // size, size).mean(axis=(2, 4))
     return np.sqrt(cells.max(axis=(1, 2))).astype(np.float64)
+
+
+def _detail_changes(frames: Frames, face: Face, pose: Pose) -> Mask:
+    """All frames, if another choice of one of the small factors is nearer in many of those where eyes are open."""
+    clear = np.flatnonzero(pose.blink < 0.3)
+    some = clear[np.linspace(0, len(clear) - 1, min(DETAIL_FRAMES, len(clear))).astype(int)]
+    shown, at = frames[some], select(pose, some)
+    usual = error(shown, face, at)
+    details = {"nose": NOSES, "cheeks": CHEEKS, "iris": IRISES}
+    others = [one for name, options in details.items() for one in variants(face, **{name: options}) if one != face]
+    changed = any((error(shown, other, at) < usual).mean() > MOSTLY for other in others) if len(some) else False
+    return np.full(len(frames), changed)
 
 
 def _wrong_eyes(frames: Frames, drawn: Frames, pose: Pose, found: Found) -> Mask:
@@ -84,7 +99,7 @@ def _wrong_eyes(frames: Frames, drawn: Frames, pose: Pose, found: Found) -> Mask
         eye = white & side
         area = eye.sum(axis=(1, 2))
         wrong |= (area > 4) & ((eye & is_white).sum(axis=(1, 2)) < SHARE * area)
-    extra = (is_white & (drawn.min(axis=-1) < 110)).sum(axis=(1, 2)) / min(frames.shape[1:3]) ** 2
+    extra = ((frames.min(axis=-1) > 190) & (drawn.min(axis=-1) < 110)).sum(axis=(1, 2)) / min(frames.shape[1:3]) ** 2
     unseen = np.isnan(found.roll) if np.isnan(found.roll).mean() > 0.6 else np.zeros(len(frames), bool)
     return wrong | unseen | (extra > EXTRA)
 

@@ -16,7 +16,7 @@ from styleganv.faces.content import first_guess, first_pose, recover_face
 from styleganv.faces.drawing import head_color
 from styleganv.faces.factors import FPS, Face, Pose
 from styleganv.faces.finding import SPECK, Found, Mouth, find, find_mouth
-from styleganv.faces.fitting import CHANNELS, fit_pose, select, track
+from styleganv.faces.fitting import CHANNELS, error, fit_pose, select, track
 from styleganv.faces.judging import PROBLEMS, judge
 from styleganv.faces.movement import blink_rate, reversals, speed
 
@@ -24,7 +24,7 @@ Array = NDArray[np.float64]
 Frames = NDArray[np.uint8]
 
 #: Share of the frames from which a problem counts: single slips are none.
-SLIPS = 0.05
+SLIPS = 0.1
 #: Frames from which content is recovered.
 KEY_FRAMES = 6
 
@@ -63,7 +63,7 @@ def recover(video: Frames, fps: float = FPS) -> RecoveredFace:
     found = find(fine)
     seen = np.flatnonzero(found.present)
     wrong = {"no head": ~found.present, "several heads": found.beside > SPECK}
-    if len(seen) <= (1 - 2 * SLIPS) * len(video):
+    if len(seen) <= (1 - SLIPS) * len(video):
         nothing = np.full(len(video), np.nan)
         return RecoveredFace(
             _problems(wrong), None, Pose(**dict.fromkeys(CHANNELS, nothing)), 0.0, np.nan, 0.0, nothing
@@ -93,18 +93,17 @@ def _fit(coarse: Frames, fine: Frames, found: Found) -> tuple[Face, Pose]:
     keys = clear[np.linspace(0, len(clear) - 1, KEY_FRAMES).round().astype(int)]
     face = recover_face(coarse[keys], fine[keys], face, _at(found, keys), _at(mouth, keys), open_share[keys])
     pose = track(coarse, face, first_pose(face, found, mouth, open_share))
-    return face, _closing(fine, face, pose)
+    return face, _refined(coarse, fine, face, pose)
 
 
-def _closing(fine: Frames, face: Face, pose: Pose) -> Pose:
-    """Lids on their way are fast: fit those frames once more, from finer pixels."""
-    moving = np.flatnonzero((pose.blink > 0.15) & (pose.blink < 0.85))
-    if not len(moving):
-        return pose
-    fitted = fit_pose(fine[moving], face, select(pose, moving), names=("nod", "blink", "gaze_x", "gaze_y"))
+def _refined(coarse: Frames, fine: Frames, face: Face, pose: Pose) -> Pose:
+    """Lids on their way are fast, and some frames fit badly: fit those once more, from finer pixels."""
+    apart = error(coarse, face, pose)
+    again = np.flatnonzero(((pose.blink > 0.15) & (pose.blink < 0.85)) | (apart > np.quantile(apart, 0.85)))
+    fitted = fit_pose(fine[again], face, select(pose, again))
     values = {name: channel.copy() for name, channel in vars(pose).items()}
     for name in values:
-        values[name][moving] = getattr(fitted, name)
+        values[name][again] = getattr(fitted, name)
     return Pose(**values)
 
 
