@@ -169,7 +169,7 @@ def evaluate(
         clips: Clips of each side instead of the protocol's number; the name then says so.
         seeds: Draws of clips, for a standard error.
         per_class: Measure each class by itself as well.
-        factors: Also find again what videos of the embedded shapes show, and compare that.
+        factors: Also recover what videos of drawn faces show, and compare that.
         json: A file to write everything to.
         split: A note for the report on which part of the data REAL is, such as train.
         resolution: Size to resize both to (64 or HEIGHTxWIDTH); needed only where they differ.

@@ -16,8 +16,8 @@ from standins import ArrayVideos, drawn
 import styleganv
 from styleganv import cli, render
 from styleganv.data.dataset import write_dataset
-from styleganv.data.shapes import make_shapes
 from styleganv.errors import StyleganvError
+from styleganv.faces.dataset import make_faces
 from styleganv.metrics import sides
 from styleganv.metrics.evaluate import evaluate
 from styleganv.metrics.protocols import PROTOCOLS, named_protocol
@@ -341,12 +341,12 @@ def test_as_a_command(
 
 
 def test_known_factors_beside_the_distances(weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    make_shapes(tmp_path / "drawn.zip", num_videos=6, num_frames=64)
+    make_faces(tmp_path / "drawn.zip", num_videos=3, num_frames=64)
     words = f"evaluate --real {tmp_path}/drawn.zip --fake {tmp_path}/drawn.zip --protocol fvd2048_16f --factors"
     cli.main([*words.split(), "--weights", str(weights), "--json", str(tmp_path / "r.json"), "--cache", str(tmp_path)])
-    assert "Known factors: 6 videos of 64 frames" in capsys.readouterr().out
+    assert "Known factors: 3 videos of 64 frames" in capsys.readouterr().out
     known = json.loads((tmp_path / "r.json").read_text())["known_factors"]
-    assert known["generated"]["valid"] == 1 and known["factors"]["shape"]["distance"] == 0
+    assert known["generated"]["valid"] == 1 and known["factors"]["head"]["distance"] == 0
 
 
 @pytest.mark.parametrize(

@@ -31,14 +31,14 @@ PROBLEMS = {
 RESIDUAL = 45.0
 #: By how many levels a frame's head color or background may differ from the video's.
 COLOR = 14.0
-#: Least share of an eye's white, and of the mouth, that must be white and mouth.
-SHARE = 0.35
+#: Least share of an eye's white that must be white, and of the mouth's color that the mouth must have.
+EYE_SHARE, MOUTH_SHARE = 0.2, 0.35
 #: White where there should be none, a share of the frame's area.
-EXTRA = 0.004
+EXTRA = 0.006
 #: In how many frames, and in which share of them, another choice of a small factor must not be nearer.
 DETAIL_FRAMES, MOSTLY = 12, 0.25
 #: Darkest channel of white.
-WHITE = 150
+WHITE = 130
 
 
 @dataclass(frozen=True)
@@ -98,9 +98,9 @@ def _wrong_eyes(frames: Frames, drawn: Frames, pose: Pose, found: Found) -> Mask
     for side in (right, ~right):
         eye = white & side
         area = eye.sum(axis=(1, 2))
-        wrong |= (area > 4) & ((eye & is_white).sum(axis=(1, 2)) < SHARE * area)
+        wrong |= (area > 4) & ((eye & is_white).sum(axis=(1, 2)) < EYE_SHARE * area)
     extra = ((frames.min(axis=-1) > 190) & (drawn.min(axis=-1) < 110)).sum(axis=(1, 2)) / min(frames.shape[1:3]) ** 2
-    unseen = np.isnan(found.roll) if np.isnan(found.roll).mean() > 0.6 else np.zeros(len(frames), bool)
+    unseen = np.isnan(found.roll) if np.isnan(found.roll).mean() > 0.8 else np.zeros(len(frames), bool)
     return wrong | unseen | (extra > EXTRA)
 
 
@@ -111,7 +111,7 @@ def _no_mouth(frames: Frames, drawn: Frames, face: Face) -> Mask:
     toward = np.array(MOUTH) - head
     share = (frames - head) @ toward / (toward @ toward)
     area = mouth.sum(axis=(1, 2))
-    return (share * mouth).sum(axis=(1, 2)) < SHARE * area
+    return (share * mouth).sum(axis=(1, 2)) < MOUTH_SHARE * area
 
 
 def _color_changes(frames: Frames, drawn: Frames, face: Face) -> Mask:

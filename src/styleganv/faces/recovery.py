@@ -6,7 +6,7 @@ is fitted in every frame (`fitting`), and what is left between the frames and th
 Shapes: T frames, H height, W width. Videos are uint8 `[T, H, W, 3]`.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -100,10 +100,13 @@ def _refined(coarse: Frames, fine: Frames, face: Face, pose: Pose) -> Pose:
     """Lids on their way are fast, and some frames fit badly: fit those once more, from finer pixels."""
     apart = error(coarse, face, pose)
     again = np.flatnonzero(((pose.blink > 0.15) & (pose.blink < 0.85)) | (apart > np.quantile(apart, 0.85)))
-    fitted = fit_pose(fine[again], face, select(pose, again))
+    frames, start = fine[again], select(pose, again)
+    zero = np.zeros(len(again))
+    fits = [fit_pose(frames, face, begin) for begin in (start, replace(start, blink=zero, gaze_x=zero, gaze_y=zero))]
+    opened = error(frames, face, fits[1]) < error(frames, face, fits[0])
     values = {name: channel.copy() for name, channel in vars(pose).items()}
     for name in values:
-        values[name][again] = getattr(fitted, name)
+        values[name][again] = np.where(opened, getattr(fits[1], name), getattr(fits[0], name))
     return Pose(**values)
 
 
