@@ -1,4 +1,4 @@
-"""The known-factor check of faces: the data against itself, planted distributions and damage, data that are no faces."""
+"""The known-factor check of faces: the data against themselves, planted damage, and data that are no faces."""
 
 import dataclasses
 import json

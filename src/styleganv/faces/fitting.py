@@ -107,9 +107,10 @@ def softened(difference: NDArray[np.float32]) -> NDArray[np.float32]:
     """Means `[T, H, W, 3]` of 3 × 3 pixels: an edge that is only less sharp then differs little."""
     if min(difference.shape[1:3]) < 48:  # at a coarse scale that is much of an eye
         return difference
-    padded = np.pad(difference, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
+    padded: Any = np.pad(difference, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
     rows = padded[:, :-2] + padded[:, 1:-1] + padded[:, 2:]
-    return (rows[:, :, :-2] + rows[:, :, 1:-1] + rows[:, :, 2:]) / np.float32(9)
+    total: NDArray[np.float32] = rows[:, :, :-2] + rows[:, :, 1:-1] + rows[:, :, 2:]
+    return total * np.float32(1 / 9)
 
 
 def choose(frames: Frames, pose: Pose, candidates: Iterable[Face]) -> Face:
