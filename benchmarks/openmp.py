@@ -70,10 +70,10 @@ def main() -> None:
     options = parser.parse_args()
     found: dict[tuple[str, bool], list[float]] = {(name, busy): [] for busy in (False, True) for name in SETTINGS}
     with tempfile.TemporaryDirectory() as folder:
-        from styleganv.data.shapes import make_shapes
+        from styleganv.faces.dataset import make_faces
 
         data = Path(folder) / "shapes.zip"
-        make_shapes(data, num_videos=8)
+        make_faces(data, num_videos=8)
         for _ in range(options.rounds):
             for name, busy in found:
                 found[name, busy].append(step_seconds(data, options.steps, options.threads, SETTINGS[name], busy))

@@ -19,7 +19,7 @@ from run import Plain, Run, operations
 from torch.profiler import ProfilerActivity, profile
 
 from styleganv.data.dataset import VideoDataset
-from styleganv.data.shapes import make_shapes
+from styleganv.faces.dataset import make_faces
 from styleganv.recipes import preset
 from styleganv.training.feed import RealClips, real_batches
 from styleganv.training.gan import GanTrainer, build_networks
@@ -67,7 +67,7 @@ def main() -> None:
     plain = Plain(torch.float32, CPU)
     for size in options.sizes:
         with tempfile.TemporaryDirectory() as folder:
-            make_shapes(Path(folder) / "data.zip", num_videos=16, num_frames=40, resolution=(size, size))
+            make_faces(Path(folder) / "data.zip", num_videos=16, num_frames=40, resolution=(size, size))
             cycle = Cycle(VideoDataset(Path(folder) / "data.zip"))
             per_step = operations(cycle) / cycle.steps
             rounds = [[cpu_seconds(run) for run in (*plain.runs, cycle)] for _ in range(options.repeats)]

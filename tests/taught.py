@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from shapes import Factors, draw_video, sample_factors
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import CLIPConfig, CLIPModel, PreTrainedTokenizerFast
 
 from styleganv import noise
-from styleganv.data.shapes import Factors, draw_video, sample_factors
 from styleganv.editing.clip_model import MEAN, STD
 from styleganv.models import Generator
 from styleganv.models.folder import save_model

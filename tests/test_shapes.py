@@ -6,9 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from styleganv.data.dataset import VideoDataset
-from styleganv.data.shapes import (
+from shapes import (
     ANGLES,
     COLOURS,
     PATHS,
@@ -26,6 +24,8 @@ from styleganv.data.shapes import (
     position,
     sample_factors,
 )
+
+from styleganv.data.dataset import VideoDataset
 
 
 def some_factors(**changes: object) -> Factors:

@@ -13,6 +13,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from settings import with_training
+from shapes import make_shapes
 from torch import Tensor
 
 from styleganv import noise
@@ -27,7 +28,6 @@ from styleganv.baselines.videogpt import (
 from styleganv.cli import main
 from styleganv.clip import Clip
 from styleganv.data.dataset import VideoDataset, write_dataset
-from styleganv.data.shapes import make_shapes
 from styleganv.errors import StyleganvError
 from styleganv.faces.dataset import make_faces
 from styleganv.metrics.evaluate import evaluate
@@ -425,6 +425,6 @@ def test_longer_protocols_say_what_is_missing(videos: VideoGptVideos, faces: Pat
 
 
 def test_known_factors_of_sixteen_frames(videos: VideoGptVideos, tmp_path: Path) -> None:
-    make_shapes(tmp_path / "shapes.zip", num_videos=2, num_frames=16, resolution=(16, 16))
-    real = DatasetVideos(VideoDataset(tmp_path / "shapes.zip"))
+    make_faces(tmp_path / "faces.zip", num_videos=2, num_frames=16, resolution=(16, 16))
+    real = DatasetVideos(VideoDataset(tmp_path / "faces.zip"))
     assert known_factors(ModelVideos(videos), real, clips=2).frames == 16

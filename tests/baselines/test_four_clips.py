@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from shapes import make_shapes
 
 from styleganv.data.dataset import VideoDataset
-from styleganv.data.shapes import make_shapes
 from styleganv.recipes import AugmentSettings, ModelSettings, Settings, TrainingSettings, of_kind
 from styleganv.training.build import build_trainer
 from styleganv.training.feed import RealClips, real_batches

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from shapes import draw_video, sample_factors
 from torch import Tensor, nn
 
-from styleganv.data.shapes import draw_video, sample_factors
 from styleganv.editing.perceptual import Perceptual, load_perceptual, psnr, ssim
 from styleganv.errors import StyleganvError
 

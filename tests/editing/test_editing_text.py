@@ -13,10 +13,10 @@ from safetensors.torch import load_file, save_file
 
 pytest.importorskip("transformers", reason="pip install styleganv[clip]")
 
+from shapes import COLOURS, hue_distances, measure
 from taught import CONTENTS, MOTIONS, caption, factors_of, taught_clip, taught_generator, video_of
 
 from styleganv.cli import main
-from styleganv.data.shapes import COLOURS, hue_distances, measure
 from styleganv.editing.clip_model import ClipModel, load_clip
 from styleganv.editing.latents import Latents, latents_of, open_latents, play
 from styleganv.editing.perceptual import load_perceptual

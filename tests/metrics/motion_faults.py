@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
+from shapes import Factors, draw_video, position, sample_factors
 from torch import Tensor, nn
 
-from styleganv.data.shapes import Factors, draw_video, position, sample_factors
 from styleganv.models import Generator
 from styleganv.video_generator import VideoGenerator
 

@@ -6,9 +6,8 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from shapes import draw_video, sample_factors
 from torch import Tensor, nn
-
-from styleganv.data.shapes import draw_video, sample_factors
 
 
 class I3D(nn.Module):

@@ -16,8 +16,8 @@ from standins import ArrayVideos, drawn
 import styleganv
 from styleganv import cli, render
 from styleganv.data.dataset import write_dataset
-from styleganv.data.shapes import make_shapes
 from styleganv.errors import StyleganvError
+from styleganv.faces.dataset import make_faces
 from styleganv.metrics import sides
 from styleganv.metrics.evaluate import evaluate
 from styleganv.metrics.protocols import PROTOCOLS, named_protocol
@@ -342,12 +342,12 @@ def test_as_a_command(
 
 
 def test_known_factors_beside_the_distances(weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    make_shapes(tmp_path / "drawn.zip", num_videos=6, num_frames=64)
+    make_faces(tmp_path / "drawn.zip", num_videos=3, num_frames=64)
     words = f"evaluate --real {tmp_path}/drawn.zip --fake {tmp_path}/drawn.zip --protocol fvd2048_16f --factors"
     cli.main([*words.split(), "--weights", str(weights), "--json", str(tmp_path / "r.json"), "--cache", str(tmp_path)])
-    assert "Known factors: 6 videos of 64 frames" in capsys.readouterr().out
+    assert "Known factors: 3 videos of 64 frames" in capsys.readouterr().out
     known = json.loads((tmp_path / "r.json").read_text())["known_factors"]
-    assert known["generated"]["valid"] == 1 and known["factors"]["shape"]["distance"] == 0
+    assert known["generated"]["valid"] == 1 and known["factors"]["head"]["distance"] == 0
 
 
 @pytest.mark.parametrize(
@@ -369,7 +369,7 @@ def test_known_factors_beside_the_distances(weights: Path, tmp_path: Path, capsy
         ("--fake {p}/larger.zip", "--resolution"),
         ("--real {p}/model", "is a model"),
         ("--device gpu9", "gpu9"),
-        ("--real {p}/shapes.zip --factors --protocol fvd2048_16f --weights {w}", "64 frames"),
+        ("--real {p}/short.zip --factors --protocol fvd2048_16f --weights {w}", "64 frames"),
     ],
 )
 def test_mistakes_are_told_in_one_sentence(
@@ -383,7 +383,7 @@ def test_mistakes_are_told_in_one_sentence(
 ) -> None:
     larger = [("a", np.zeros((20, 24, 24, 3), np.uint8), None, {})]
     write_dataset(tmp_path / "larger.zip", larger, height=24, width=24, fps=25)
-    make_shapes(tmp_path / "shapes.zip", num_videos=4, num_frames=40, resolution=(16, 16))
+    make_faces(tmp_path / "short.zip", num_videos=4, num_frames=40, resolution=(16, 16))
     save(tmp_path / "model")
     given = more.format(p=tmp_path, w=weights, n=narrow_i3d).split()
     for name in ("--real", "--fake"):

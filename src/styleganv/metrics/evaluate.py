@@ -53,7 +53,7 @@ def evaluate(
         clips: instead of the protocols' own number; it changes their names.
         seeds: how many draws of clips (seeds 0, 1, …), for a mean and its standard error.
         per_class: each class that both sides have by itself as well.
-        factors: of the embedded data set: find again what the videos show as well (`known_factors`).
+        factors: of drawn faces: recover what the videos show as well (`known_factors`).
         resolution: height and width to resize both to, where they differ.
         weights, sha256: see `load_detector`.
         split: a note on which part of the data `real` is; printed.

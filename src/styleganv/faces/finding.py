@@ -1,0 +1,197 @@
+"""Finds a head and its eyes roughly, without drawing anything: where a fit of the drawn face begins.
+
+Every color of a drawn face but the white of its eyes has a darker darkest channel than the pale background, whatever
+the hues, and white has a lighter one. Shapes: T frames, H height, W width; videos are uint8 `[T, H, W, 3]`.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from styleganv.faces.drawing import MOUTH
+
+Mask = NDArray[np.bool_]
+Array = NDArray[np.float64]
+
+#: By how much the darkest channel of a foreground pixel is below the background's.
+CONTRAST = 35
+#: Least and largest head, as a share of the frame's area (its shorter side squared), hats and ears included.
+AREAS = (0.12, 0.75)
+#: Share of the frame's area from which something beside the head counts.
+SPECK = 0.012
+#: Distances between two eyes, fractions of the frame's shorter side; the drawn ones are 0.284 apart.
+APART = (0.2, 0.37)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What is where in a video.
+
+    Attributes:
+        background: median color of each frame's border, `[T, 3]`.
+        head: pixels of the head, `[T, H, W]`; holes for eyes.
+        beside: area of the foreground that is not connected to the head, a share of the frame's, `[T]`.
+        x, y: center of the head's pixels, fractions of the shorter side as in `Pose`, `[T]`.
+        white: area of the white of both eyes, a share of the frame's, `[T]`.
+        roll: of the line between the eyes, radians, `[T]`; NaN where there are no two.
+        eye_x, eye_y: the point between the eyes, `[T]`; NaN where there are no two.
+    """
+
+    background: Array
+    head: Mask
+    beside: Array
+    x: Array
+    y: Array
+    white: Array
+    roll: Array
+    eye_x: Array
+    eye_y: Array
+
+    @property
+    def present(self) -> Mask:
+        """`[T]`: whether there is something of a head's size."""
+        area = self.head.sum(axis=(1, 2)) / _square(self.head)
+        return (area > AREAS[0]) & (area < AREAS[1])
+
+
+def find(video: NDArray[np.uint8]) -> Found:
+    """Find the head and the eyes in each frame."""
+    background = border_color(video)
+    foreground, darkest = foreground_of(video, background)
+    head = _connected(foreground)
+    x, y = _center(head)
+    level = background.min(axis=1)[:, None, None]
+    inside = _between(head) & _between(head.swapaxes(1, 2)).swapaxes(1, 2)
+    white = np.clip((darkest - level - 10) / 40, 0, 1)
+    white = np.maximum(white, inside * np.clip((darkest - 130) / 60, 0, 1))
+    roll, eye_x, eye_y = _eyes(white)
+    square = _square(head)
+    beside = (foreground & ~head & ~inside).sum(axis=(1, 2)) / square
+    return Found(background, head, beside, x, y, white.sum(axis=(1, 2)) / square, roll, eye_x, eye_y)
+
+
+@dataclass(frozen=True)
+class Mouth:
+    """A mouth in the head's upright coordinates, each `[T]`; NaN where there is none.
+
+    Attributes:
+        u, v: its middle, from the point between the eyes.
+        area: a share of the frame's.
+        bend: how far its corners are above its middle.
+    """
+
+    u: Array
+    v: Array
+    area: Array
+    bend: Array
+
+
+def find_mouth(video: NDArray[np.uint8], head: Array, found: Found) -> Mouth:
+    """Find what is more like a mouth than like the head's color, below the eyes."""
+    across, down = pixel_positions(*video.shape[1:3])
+    cos, sin = np.cos(found.roll)[:, None, None], np.sin(found.roll)[:, None, None]
+    across, down = across - found.eye_x[:, None, None], down - found.eye_y[:, None, None]
+    u, v = cos * across + sin * down, cos * down - sin * across
+    toward = np.array(MOUTH) - head
+    pixels = video - head
+    share = pixels @ toward / (toward @ toward)
+    off = np.square(pixels - share[..., None] * toward).sum(axis=-1)
+    place = (np.abs(u) < 0.16) & (v > 0.155) & (v < 0.4)
+    weight = np.clip((share - 0.45) / 0.4, 0, 1) * place * (off < 50**2)
+    total = weight.sum(axis=(1, 2))
+    total = np.where(total < 0.0005 * _square(weight), np.nan, total)
+
+    def mean(values: Array) -> Array:
+        return (weight * values).sum(axis=(1, 2)) / total
+
+    middle, low = mean(u), mean(v)
+    squares = np.square(u - middle[:, None, None])
+    squares = squares / (4 * mean(squares))[:, None, None]  # 1 at the ends of an ellipse
+    spread = mean(np.square(squares)) - mean(squares) ** 2
+    return Mouth(middle, low, total / _square(weight), (mean(v) * mean(squares) - mean(v * squares)) / spread)
+
+
+def border_color(video: NDArray[np.uint8]) -> Array:
+    """Median color `[T, 3]` of each frame's upper border and upper corners: hats seldom reach them, heads never."""
+    half = video.shape[1] // 2
+    rim = [video[:, 0], video[:, :half, 0], video[:, :half, -1]]
+    return np.median(np.concatenate(rim, axis=1), axis=1).astype(np.float64)
+
+
+def foreground_of(video: NDArray[np.uint8], background: Array) -> tuple[Mask, Array]:
+    """Pixels darker than the background in their darkest channel, and that channel, both `[T, H, W]`."""
+    darkest = video.min(axis=-1).astype(np.float64)
+    return darkest < background.min(axis=1)[:, None, None] - CONTRAST, darkest
+
+
+def pixel_positions(height: int, width: int) -> tuple[Array, Array]:
+    """x `[1, W]` and y `[H, 1]` of pixels, as positions in `Pose`: fractions of the shorter side."""
+    side = min(height, width)
+    across = (np.arange(width) + 0.5 - width / 2) / side + 0.5
+    return across[None], ((np.arange(height) + 0.5 - height / 2) / side + 0.5)[:, None]
+
+
+def _square(mask: NDArray) -> float:
+    return float(min(mask.shape[1:3])) ** 2
+
+
+def _center(weight: NDArray) -> tuple[Array, Array]:
+    """Center of mass `[T]` twice; the frame's middle where there is nothing."""
+    across, down = pixel_positions(*weight.shape[1:])
+    total = weight.sum(axis=(1, 2))
+    safe = np.maximum(total, 1e-9)
+    x, y = (weight * across).sum(axis=(1, 2)) / safe, (weight * down).sum(axis=(1, 2)) / safe
+    return np.where(total > 0, x, 0.5), np.where(total > 0, y, 0.5)
+
+
+def _connected(mask: Mask) -> Mask:
+    """The pixels of each frame connected with the middle of the largest blob; diagonals connect."""
+    reached = mask & _seed(mask)
+    while True:
+        grown = reached.copy()
+        grown[:, 1:] |= reached[:, :-1]
+        grown[:, :-1] |= reached[:, 1:]
+        rows = grown.copy()
+        grown[:, :, 1:] |= rows[:, :, :-1]
+        grown[:, :, :-1] |= rows[:, :, 1:]
+        grown &= mask
+        if np.array_equal(grown, reached):
+            return reached
+        reached = grown
+
+
+def _seed(mask: Mask) -> Mask:
+    """A square of a quarter of the frame's side, where the mask fills most of such a square."""
+    count, height, width = mask.shape
+    size = max(2, min(height, width) // 4)
+    sums = np.zeros((count, height + 1, width + 1))
+    sums[:, 1:, 1:] = mask.cumsum(axis=1).cumsum(axis=2)
+    filled = sums[:, size:, size:] - sums[:, :-size, size:] - sums[:, size:, :-size] + sums[:, :-size, :-size]
+    best = filled.reshape(count, -1).argmax(axis=1)
+    row, column = np.divmod(best, width - size + 1)
+    rows, columns = np.arange(height)[:, None] - row[:, None, None], np.arange(width) - column[:, None, None]
+    return (rows >= 0) & (rows < size) & (columns >= 0) & (columns < size)
+
+
+def _between(mask: Mask) -> Mask:
+    """Pixels that have one of the mask on their left and one on their right."""
+    return np.maximum.accumulate(mask, axis=2) & np.maximum.accumulate(mask[:, :, ::-1], axis=2)[:, :, ::-1]
+
+
+def _eyes(white: Array) -> tuple[Array, Array, Array]:
+    """Roll and midpoint of the two halves of the white, split across the line between them."""
+    across, down = pixel_positions(*white.shape[1:])
+    x, y = _center(white)
+    roll = np.zeros(len(white))
+    for _ in range(3):
+        cos, sin = np.cos(roll)[:, None, None], np.sin(roll)[:, None, None]
+        right = (across - x[:, None, None]) * cos + (down - y[:, None, None]) * sin > 0
+        (x0, y0), (x1, y1) = _center(white * ~right), _center(white * right)
+        x, y = (x0 + x1) / 2, (y0 + y1) / 2
+        roll = np.clip(np.arctan2(y1 - y0, x1 - x0), -0.6, 0.6)
+    apart = np.hypot(x1 - x0, y1 - y0)
+    area = white.sum(axis=(1, 2))
+    enough = area > 0.35 * np.quantile(area, 0.8)
+    two = (apart > APART[0]) & (apart < APART[1]) & enough
+    return np.where(two, roll, np.nan), np.where(two, x, np.nan), np.where(two, y, np.nan)
