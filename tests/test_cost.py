@@ -87,7 +87,7 @@ def test_less_memory_is_foretold_where_less_is_taken(tmp_path: Path, tiny: Setti
     settings = replace(tiny, model=replace(tiny.model, channel_base=512))
 
     def need(**changes: Any) -> float:
-        return step_memory_gib(with_training(settings, batch=16, **changes), clips, torch.device("cpu"))
+        return step_memory_gib(with_training(settings, batch=32, **changes), clips, torch.device("cpu"))
 
     assert need(micro_batch=4) < 0.4 * need()
     assert need(checkpointing=True) < 0.6 * need()

@@ -32,7 +32,7 @@ def nearest(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
         ("stylegan-v", 700, 24, 0.01, 4),
         ("stylegan2", 500, 24, 0.01, 4),
         ("mocogan", 400, 32, 0.002, 8),
-        ("mocogan-stylegan2", 300, 16, 0.01, 4),
+        ("mocogan-stylegan2", 400, 16, 0.01, 4),
         ("digan", 400, 24, 0.01, 4),
     ],
 )

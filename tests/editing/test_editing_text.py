@@ -33,7 +33,7 @@ STAYS = 0.08
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("taught")
-    return taught_generator(folder / "model", 1000), taught_clip(folder / "clip", 200)
+    return taught_generator(folder / "model", 1000), taught_clip(folder / "clip", 400)
 
 
 @pytest.fixture(scope="module")
