@@ -110,7 +110,7 @@ def softened(difference: NDArray[np.float32]) -> NDArray[np.float32]:
     padded: Any = np.pad(difference, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
     rows = padded[:, :-2] + padded[:, 1:-1] + padded[:, 2:]
     total: NDArray[np.float32] = rows[:, :, :-2] + rows[:, :, 1:-1] + rows[:, :, 2:]
-    return total * np.float32(1 / 9)
+    return (total / 9).astype(np.float32)
 
 
 def choose(frames: Frames, pose: Pose, candidates: Iterable[Face]) -> Face:
@@ -137,7 +137,8 @@ def _slope(face: Face, pose: Pose, name: str, frames: Frames, drawn: NDArray[np.
     values = getattr(pose, name)
     step = np.where(values + CHANNELS[name].step > CHANNELS[name].high, -1, 1) * CHANNELS[name].step
     moved = replace(pose, **{name: values + step})
-    return (_render(face, moved, frames) - drawn) / np.asarray(step, np.float32)[:, None]
+    change = _render(face, moved, frames) - drawn
+    return np.asarray(change / step[:, None], np.float32)
 
 
 def _render(face: Face, pose: Pose, like: Frames) -> NDArray[np.float32]:
