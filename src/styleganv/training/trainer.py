@@ -48,7 +48,7 @@ class Trainer(ABC):
     def __init__(self, settings: Settings, device: torch.device) -> None:
         self.settings, self.device = settings, device
         if device.type == "cpu":
-            keep_freed_memory()  # or a step of tiny networks fetches 20,000 pages anew, a tenth of its time
+            keep_freed_memory()  # or a step of tiny networks fetches 20,000 pages anew
         self.step = 0
         local = settings.training.batch // distributed.world_size()
         self.parts = local // min(settings.training.micro_batch or local, local)
