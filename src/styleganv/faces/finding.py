@@ -107,9 +107,12 @@ def find_mouth(video: NDArray[np.uint8], head: Array, found: Found) -> Mouth:
 
     middle, low = mean(u), mean(v)
     squares = np.square(u - middle[:, None, None])
-    squares = squares / (4 * mean(squares))[:, None, None]  # 1 at the ends of an ellipse
+    width = 4 * mean(squares)
+    # A mouth of a single column of pixels has no width, and so no bend.
+    squares = squares / np.where(width > 1e-9, width, np.nan)[:, None, None]  # 1 at the ends of an ellipse
     spread = mean(np.square(squares)) - mean(squares) ** 2
-    return Mouth(middle, low, total / _square(weight), (mean(v) * mean(squares) - mean(v * squares)) / spread)
+    bend = (mean(v) * mean(squares) - mean(v * squares)) / np.where(spread > 1e-9, spread, np.nan)
+    return Mouth(middle, low, total / _square(weight), bend)
 
 
 def border_color(video: NDArray[np.uint8]) -> Array:
