@@ -14,7 +14,7 @@ test: .venv/dev
 # Formatting, lint and types; the import directions are a test of their own (tests/test_imports.py).
 check: .venv/dev
 	$(BIN)/ruff format --check
-	$(BIN)/ruff check
+	$(BIN)/ruff check --no-cache
 	$(BIN)/mypy
 
 .venv/ready: pyproject.toml constraints.txt

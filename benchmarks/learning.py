@@ -144,10 +144,10 @@ def train(args: argparse.Namespace) -> None:
 def measure(args: argparse.Namespace) -> None:
     """The distances of every saved model that were not measured yet."""
     from PIL import Image
-    from styleganv.metrics.patches import patch_distance
 
     import styleganv
     from styleganv.data.dataset import VideoDataset
+    from styleganv.metrics.patches import patch_distance
 
     data = VideoDataset(args.data)
     length = 24
