@@ -17,9 +17,12 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 
 THREADS = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
 MARK = 5.0  # minutes of computing between two saved models
@@ -66,7 +69,11 @@ ARMS: dict[str, Callable[[Any], Any]] = {
     "no-augment": augment(augment="none"),
     "features": lambda settings: settings,
     "reconstruct": lambda settings: settings,
+    "growing": lambda settings: settings,
+    "growing32": lambda settings: settings,
 }
+#: Of arms that grow: the shares of the computing time at which each resolution ends, as parts of the full one.
+STAGES: dict[str, dict[int, float]] = {"growing": {4: 0.125, 2: 0.5}, "growing32": {2: 0.5}}
 
 
 def settings_of(arm: str, seed: int, slot_distance: float, mirror: bool) -> Any:
@@ -76,56 +83,110 @@ def settings_of(arm: str, seed: int, slot_distance: float, mirror: bool) -> Any:
     return ARMS[arm](common(preset("tiny-cpu")))
 
 
-def train_arm(data: Path, out: Path, arm: str, args: argparse.Namespace) -> None:
-    """Train one arm in this process until its computing time is used up."""
-    import torch
-    from learning_arms import FeatureMatching, Reconstructing
+class Arm:
+    """One training: its trainer at the present resolution, and how much of its computing time is used."""
 
-    from styleganv.data.dataset import VideoDataset
-    from styleganv.models.folder import save_model
-    from styleganv.training.checkpoint import load_checkpoint, save_checkpoint
-    from styleganv.training.feed import RealClips, real_batches
-    from styleganv.training.gan import GanTrainer, build_networks
+    def __init__(self, data: Path, out: Path, arm: str, args: argparse.Namespace) -> None:
+        from styleganv.data.dataset import VideoDataset
+        from styleganv.training.checkpoint import load_checkpoint
+        from styleganv.training.feed import RealClips
+
+        self.out, self.arm, self.total = out, arm, args.minutes
+        self.settings, self.dataset = settings_of(arm, args.seed, args.slot_distance, args.mirror), VideoDataset(data)
+        t = self.settings.training
+        self.clips = RealClips(
+            self.dataset, num_frames=t.frames, max_span=t.max_span, seed=t.seed, mirror=t.mirror, conditional=False
+        )
+        out.mkdir(parents=True, exist_ok=True)
+        state = load_checkpoint(out / "checkpoint.pt") if (out / "checkpoint.pt").exists() else None
+        self.shrink = self.shrink_at(state["minutes"] if state else 0.0)
+        self.trainer = self.build()
+        if state:
+            self.trainer.load_state_dict(state)
+
+    def shrink_at(self, minutes: float) -> int:
+        """By how much frames are smaller then."""
+        stages = STAGES.get(self.arm, {})
+        return next((shrink for shrink, end in stages.items() if minutes < end * self.total), 1)
+
+    def build(self) -> Any:
+        from learning_arms import FeatureMatching, Reconstructing
+
+        from styleganv.training.gan import GanTrainer, build_networks
+
+        sizes: Any = SimpleNamespace(
+            height=self.dataset.height // self.shrink, width=self.dataset.width // self.shrink, num_classes=0
+        )
+        kind = {"features": FeatureMatching, "reconstruct": Reconstructing}.get(self.arm, GanTrainer)
+        return kind(self.settings, *build_networks(self.settings, sizes))
+
+    def grow(self, shrink: int) -> None:
+        """Go on at the next resolution, whose to-RGB starts at zero."""
+        from styleganv.models.transfer import take_discriminator, take_generator
+
+        before, self.shrink = self.trainer, shrink
+        now = self.trainer = self.build()
+        sizes = [(trainer.generator.height, trainer.generator.width) for trainer in (now, before)]
+        take_generator(now.generator, before.generator)
+        take_generator(now.generator_ema, now.generator)  # what is new is new in both
+        take_generator(now.generator_ema, before.generator_ema)
+        take_discriminator(now.discriminator, sizes[0], before.discriminator.state_dict(), sizes[1])
+        now.step, now.minutes, now.strength = before.step, before.minutes, before.strength
+
+    def step(self, real: Any) -> None:
+        from styleganv.clip import Clip
+
+        frames = real.frames
+        if self.shrink > 1:
+            flat = F.avg_pool2d(frames.flatten(0, 1).float(), self.shrink).round().to(torch.uint8)
+            frames = flat.unflatten(0, frames.shape[:2])
+        self.trainer.train_step(self.clips, Clip(frames, real.times, real.label))
+
+    def save(self, *, model: bool = True) -> None:
+        from styleganv.models.folder import save_model
+        from styleganv.training.checkpoint import save_checkpoint
+
+        trainer = self.trainer
+        if not bool(trainer.finite):
+            sys.exit(f"{self.arm}: diverged")
+        if model:
+            seen = {"clips_seen": trainer.clips_seen, "minutes": trainer.minutes}
+            save_model(
+                self.out / f"{round(trainer.minutes):03d}",
+                trainer.saved(),
+                kind=trainer.kind,
+                data={"fps": self.dataset.fps, "class_names": []},
+                training=seen | trainer.read_statistics(),
+            )
+        save_checkpoint(self.out / "checkpoint.pt", trainer.state_dict())
+        print(f"{self.arm}: {trainer.minutes:.1f} min, {trainer.clips_seen:,} clips", flush=True)
+
+
+def train_arm(data: Path, out: Path, name: str, args: argparse.Namespace) -> None:
+    """Train one arm in this process until its computing time is used up."""
+    from styleganv.training.feed import real_batches
 
     torch.set_num_threads(1)
-    settings, dataset = settings_of(arm, args.seed, args.slot_distance, args.mirror), VideoDataset(data)
-    kind = {"features": FeatureMatching, "reconstruct": Reconstructing}.get(arm, GanTrainer)
-    trainer = kind(settings, *build_networks(settings, dataset))
-    out.mkdir(parents=True, exist_ok=True)
-    if (out / "checkpoint.pt").exists():
-        trainer.load_state_dict(load_checkpoint(out / "checkpoint.pt"))
-    t = settings.training
-    clips = RealClips(
-        dataset, num_frames=t.frames, max_span=t.max_span, seed=t.seed, mirror=t.mirror, conditional=t.conditional
-    )
+    arm = Arm(data, out, name, args)
     batches: Iterator[Any] = real_batches(
-        clips,
-        first=trainer.clips_seen,
-        batch=t.batch,
+        arm.clips,
+        first=arm.trainer.clips_seen,
+        batch=arm.settings.training.batch,
         rank=0,
         world_size=1,
         workers=0,
-        device=trainer.device,
+        device=arm.trainer.device,
     )
-    before, start = trainer.minutes, time.process_time()
-    while trainer.minutes < args.minutes:
-        mark = int(trainer.minutes / MARK)
-        trainer.train_step(clips, next(batches))
-        trainer.minutes = before + (time.process_time() - start) / 60
-        if int(trainer.minutes / MARK) > mark or trainer.minutes >= args.minutes:
-            if not bool(trainer.finite):
-                sys.exit(f"{arm}: diverged")
-            seen = {"clips_seen": trainer.clips_seen, "frames_seen": trainer.clips_seen * t.frames}
-            name = f"{round(trainer.minutes):03d}"
-            save_model(
-                out / name,
-                trainer.saved(),
-                kind=trainer.kind,
-                data={"fps": dataset.fps, "class_names": []},
-                training=seen | {"minutes": trainer.minutes} | trainer.read_statistics(),
-            )
-            save_checkpoint(out / "checkpoint.pt", trainer.state_dict())
-            print(f"{arm}: {trainer.minutes:.1f} min, {trainer.clips_seen:,} clips", flush=True)
+    before, start = arm.trainer.minutes, time.process_time()
+    while arm.trainer.minutes < args.minutes:
+        mark = int(arm.trainer.minutes / MARK)
+        arm.step(next(batches))
+        minutes = arm.trainer.minutes = before + (time.process_time() - start) / 60
+        if int(minutes / MARK) > mark or minutes >= args.minutes:
+            arm.save()
+        if (shrink := arm.shrink_at(minutes)) != arm.shrink:
+            arm.grow(shrink)
+            arm.save(model=False)
 
 
 def train(args: argparse.Namespace) -> None:
@@ -139,6 +200,15 @@ def train(args: argparse.Namespace) -> None:
             words += ["--slot-distance", str(args.slot_distance), *(["--mirror"] if args.mirror else [])]
             running.append(subprocess.Popen(words, env=os.environ | THREADS))
         time.sleep(1)
+
+
+def enlarged(frames: np.ndarray, factor: int) -> np.ndarray:
+    """Videos `[V, T, H, W, 3]` of an arm that still grows, at the full resolution."""
+    if factor == 1:
+        return frames
+    flat = torch.from_numpy(frames).flatten(0, 1).permute(0, 3, 1, 2).float()
+    flat = F.interpolate(flat, scale_factor=factor, mode="bilinear", align_corners=False)
+    return flat.permute(0, 2, 3, 1).unflatten(0, frames.shape[:2]).round().to(torch.uint8).numpy()
 
 
 def measure(args: argparse.Namespace) -> None:
@@ -165,6 +235,7 @@ def measure(args: argparse.Namespace) -> None:
             continue
         video = styleganv.load(config.parent, device="cpu")
         fake = np.stack([video.sample(seed=s, seconds=length / data.fps) for s in range(MEASURED_VIDEOS)])
+        fake = enlarged(fake, data.height // fake.shape[2])
         values = {f"patch_{n}f": patch_distance(real, fake, num_frames=n).mean for n in (1, 3)}
         values["clips"] = json.loads(config.read_text())["training"]["clips_seen"]
         curves.setdefault(arm, {})[minutes] = values
