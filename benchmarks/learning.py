@@ -1,6 +1,6 @@
 """Which settings learn fastest on a CPU: trains each arm for the same computing time and measures its curve.
 
-    python benchmarks/learning.py train faces.zip OUT --arms preset relativistic --minutes 20
+    python benchmarks/learning.py train faces.zip OUT --arms preset relativistic growing+relativistic --minutes 20
     python benchmarks/learning.py measure faces.zip OUT
 
 `train` runs two arms side by side, one thread each. Their time is that of the processor, not of the clock, so other
@@ -80,7 +80,14 @@ def settings_of(arm: str, seed: int, slot_distance: float, mirror: bool) -> Any:
     from styleganv.recipes import preset
 
     common = both(model(slot_distance=slot_distance), training(seed=seed, mirror=mirror))
-    return ARMS[arm](common(preset("tiny-cpu")))
+    return both(*(ARMS[part] for part in arm.split("+")))(common(preset("tiny-cpu")))
+
+
+def arm_name(text: str) -> str:
+    """An arm, or several joined by `+`."""
+    if unknown := set(text.split("+")) - set(ARMS):
+        raise argparse.ArgumentTypeError(f"{', '.join(unknown)}: choose from {', '.join(ARMS)}")
+    return text
 
 
 class Arm:
@@ -106,7 +113,7 @@ class Arm:
 
     def shrink_at(self, minutes: float) -> int:
         """By how much frames are smaller then."""
-        stages = STAGES.get(self.arm, {})
+        stages = next((STAGES[part] for part in self.arm.split("+") if part in STAGES), {})
         return next((shrink for shrink, end in stages.items() if minutes < end * self.total), 1)
 
     def build(self) -> Any:
@@ -117,7 +124,8 @@ class Arm:
         sizes: Any = SimpleNamespace(
             height=self.dataset.height // self.shrink, width=self.dataset.width // self.shrink, num_classes=0
         )
-        kind = {"features": FeatureMatching, "reconstruct": Reconstructing}.get(self.arm, GanTrainer)
+        kinds = {"features": FeatureMatching, "reconstruct": Reconstructing}
+        kind = next((kinds[part] for part in self.arm.split("+") if part in kinds), GanTrainer)
         return kind(self.settings, *build_networks(self.settings, sizes))
 
     def grow(self, shrink: int) -> None:
@@ -250,7 +258,7 @@ def main() -> None:
     parser.add_argument("what", choices=("train", "measure"))
     parser.add_argument("data", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--arms", nargs="+", choices=list(ARMS), default=list(ARMS))
+    parser.add_argument("--arms", nargs="+", type=arm_name, default=list(ARMS), help="some joined by +")
     parser.add_argument("--minutes", type=float, default=20.0, help="computing time of each arm")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=2, help="arms side by side")
