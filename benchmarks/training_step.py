@@ -2,16 +2,20 @@
 
     python benchmarks/training_step.py [--threads 1] [--sizes 32 64] [--profile]
 
-A step is the mean over a cycle of 16, one of which has R1. Times are of the processor, since others may use the machine
-too; plain convolutions run in turns with the steps, as in `run.py`. Copies are what PyTorch's profiler counts of
-`aten::copy_`.
+A step is the mean over a cycle of 16, one of which has R1. One thread is timed by the processor, since others may use
+the machine too; several by the clock, which needs an idle machine. Plain convolutions run in turns with the
+steps, as in `run.py`. Copies are what PyTorch's profiler counts of `aten::copy_`.
 """
 
 import argparse
+import multiprocessing
 import statistics
 import tempfile
 import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from itertools import repeat
 from pathlib import Path
 
 import torch
@@ -50,10 +54,10 @@ class Cycle:
             self.trainer.train_step(self.clips, next(self.batches))
 
 
-def cpu_seconds(run: Run) -> float:
-    started = time.process_time()
+def seconds_of(run: Run, clock: Callable[[], float]) -> float:
+    started = clock()
     run()
-    return time.process_time() - started
+    return clock() - started
 
 
 def main() -> None:
@@ -63,30 +67,37 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5, help="cycles, of which the median counts")
     parser.add_argument("--profile", action="store_true", help="also list what takes longest")
     options = parser.parse_args()
+    # Each in a process of its own: what the profiler leaves in memory slows large tensors after it several times.
+    alone = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"), max_tasks_per_child=1)
+    for text in alone.map(measured, options.sizes, repeat(options)):
+        print(text, flush=True)
+
+
+def measured(size: int, options: argparse.Namespace) -> str:
+    """One line about steps at `size`², and with `--profile` a table."""
     torch.set_num_threads(options.threads)
     plain = Plain(torch.float32, CPU)
-    for size in options.sizes:
-        with tempfile.TemporaryDirectory() as folder:
-            make_faces(Path(folder) / "data.zip", num_videos=16, num_frames=40, resolution=(size, size))
-            cycle = Cycle(VideoDataset(Path(folder) / "data.zip"))
-            per_step = operations(cycle) / cycle.steps
-            rounds = [[cpu_seconds(run) for run in (*plain.runs, cycle)] for _ in range(options.repeats)]
-            *convolutions, seconds = (statistics.median(each) for each in zip(*rounds, strict=True))
-            with profile(activities=[ProfilerActivity.CPU]) as profiler:
-                cycle()
-        seconds /= cycle.steps
-        rate = plain.rate(convolutions)
-        events = profiler.key_averages()
-        copies = sum(event.count for event in events if event.key == "aten::copy_")
-        calls = sum(event.count for event in events)
-        print(
-            f"{size}²: {1000 * seconds:.1f} ms and {per_step / 1e9:.2f} GFLOP a step, "
-            f"{per_step / seconds / rate:.1%} of {rate / 1e9:.0f} GFLOP/s; {calls:,} calls and {copies:,} copies in "
-            f"{cycle.steps} steps",
-            flush=True,
-        )
-        if options.profile:
-            print(events.table(sort_by="self_cpu_time_total", row_limit=45, max_name_column_width=60))
+    with tempfile.TemporaryDirectory() as folder:
+        make_faces(Path(folder) / "data.zip", num_videos=16, num_frames=40, resolution=(size, size))
+        cycle = Cycle(VideoDataset(Path(folder) / "data.zip"))
+        clock = time.process_time if options.threads == 1 else time.perf_counter
+        rounds = [[seconds_of(run, clock) for run in (*plain.runs, cycle)] for _ in range(options.repeats)]
+        per_step = operations(cycle) / cycle.steps
+        with profile(activities=[ProfilerActivity.CPU]) as profiler:
+            cycle()
+    *convolutions, seconds = (statistics.median(each) for each in zip(*rounds, strict=True))
+    seconds /= cycle.steps
+    rate = plain.rate(convolutions)
+    events = profiler.key_averages()
+    copies = sum(event.count for event in events if event.key == "aten::copy_")
+    calls = sum(event.count for event in events)
+    text = (
+        f"{size}²: {1000 * seconds:.1f} ms and {per_step / 1e9:.2f} GFLOP per step, "
+        f"{per_step / seconds / rate:.1%} of {rate / 1e9:.0f} GFLOP/s; {calls:,} calls and {copies:,} copies in "
+        f"{cycle.steps} steps"
+    )
+    table = events.table(sort_by="self_cpu_time_total", row_limit=45, max_name_column_width=60)
+    return f"{text}\n{table}" if options.profile else text
 
 
 if __name__ == "__main__":

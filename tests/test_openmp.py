@@ -3,8 +3,10 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
-from styleganv.openmp import WAITING
+from styleganv.openmp import WAITING, working_threads
+from styleganv.recipes import preset
 
 LOOK = """
 import os, sys
@@ -39,3 +41,14 @@ def test_what_the_user_has_set_stays(name: str) -> None:
 
 def test_nothing_is_set_where_torch_is_there_already() -> None:
     assert seen("torch first") == ["then: None"]
+
+
+def test_a_tiny_training_works_on_one_thread_and_leaves_the_number_as_it_was() -> None:
+    seen = []
+    before = torch.get_num_threads()
+    with working_threads(1):
+        seen.append(torch.get_num_threads())
+        with working_threads(None):
+            seen.append(torch.get_num_threads())
+    assert seen == [1, 1] and torch.get_num_threads() == before
+    assert preset("tiny-cpu").training.threads == 1

@@ -103,6 +103,20 @@ def test_a_run_holds_all_it_should(faces: Path, tiny: Settings, tmp_path: Path) 
         train(faces, run, tiny)
 
 
+def test_a_run_works_on_its_own_number_of_threads(
+    faces: Path, tiny: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ordinary, threads, before = GanTrainer.train_step, [], torch.get_num_threads()
+
+    def watched(*arguments: Any) -> None:
+        threads.append(torch.get_num_threads())
+        ordinary(*arguments)
+
+    monkeypatch.setattr(GanTrainer, "train_step", watched)
+    train(faces, tmp_path / "run", with_training(tiny, threads=before + 1))
+    assert set(threads) == {before + 1} and torch.get_num_threads() == before
+
+
 def test_resume_refuses_what_would_change_the_mathematics(faces: Path, tiny: Settings, tmp_path: Path) -> None:
     train(faces, tmp_path / "run", tiny)
     with pytest.raises(StyleganvError, match="keeps its settings"):

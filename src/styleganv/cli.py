@@ -685,7 +685,7 @@ def train_command(defaults: Settings, preset_name: str) -> Callable[..., None]:
         preset: Where the settings start: {", ".join(PRESETS)}; by machine and resolution where left out.
         ablation: StyleGAN-V as the paper takes it apart: {", ".join(ABLATIONS)}.
         resume: A run to continue exactly where it was saved.
-            Only --clips, --minutes, --workers and the report settings may change.
+            Only --clips, --minutes, --workers, --threads and the report settings may change.
         finetune: A model or run to start from: what fits of it is taken.
         or_resume: If --out holds a run already, continue it: one command for jobs that are started again.
     """

@@ -95,6 +95,8 @@ class TrainingSettings:
     """Start of all random numbers."""
     workers: int | None = None
     """Processes that read data; None chooses, 0 reads in the training process."""
+    threads: int | None = None
+    """Threads of a step on a processor; None takes one for each core."""
 
 
 @dataclass(frozen=True)
@@ -147,12 +149,15 @@ def tiny_cpu() -> Settings:
     """Small networks and steps for 32² to 64² in minutes on a processor without a GPU.
 
     What a short training needs: a narrow w, which leaves motion to the motion code; twice the learning rate, as
-    Adam moves a layer in proportion to the root of its inputs; a strong R1 against a discriminator that wins; and an
-    average over a fiftieth of the training, since the networks still change fast.
+    Adam moves a layer in proportion to the root of its inputs; a strong R1 against a discriminator that wins; an
+    average over a fiftieth of the training, since the networks still change fast; and one thread, since layers so small
+    take no longer than threads need to wake each other.
     """
     return Settings(
         model=ModelSettings(channel_base=1024, channel_max=64, z_dim=32, w_dim=32, motion_dim=128),
-        training=TrainingSettings(clips=200_000, batch=8, frames=2, lr=0.005, r1_scale=0.04, ema_rampup=0.02),
+        training=TrainingSettings(
+            clips=200_000, batch=8, frames=2, lr=0.005, r1_scale=0.04, ema_rampup=0.02, threads=1
+        ),
         report=ReportSettings(report_every=320, snapshot_every=16_000, save_every=4_000, evaluate_every=None),
     )
 

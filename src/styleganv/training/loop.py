@@ -15,6 +15,7 @@ from styleganv import distributed
 from styleganv.data.dataset import VideoDataset
 from styleganv.errors import StyleganvError
 from styleganv.models.folder import save_model
+from styleganv.openmp import working_threads
 from styleganv.recipes import Settings, load_settings, save_settings
 from styleganv.training.build import build_trainer
 from styleganv.training.checkpoint import load_checkpoint, save_checkpoint
@@ -90,18 +91,18 @@ def resume(run: Path | str, *, data: Path | str | None = None, settings: Setting
     Args:
         data: the data set's new place, if it was moved.
         settings: the run's own with changes to what does not touch the mathematics: `clips`, `minutes`,
-            `workers` and the `report` group.
+            `workers`, `threads` (which round differently) and the `report` group.
     """
     run = Path(run)
     with distributed.processes() as device:
         state = load_checkpoint(run / "checkpoint.pt")
         saved = load_settings(run / "settings.yaml")
         settings = settings or saved
-        free = {name: getattr(settings.training, name) for name in ("clips", "minutes", "workers")}
+        free = {name: getattr(settings.training, name) for name in ("clips", "minutes", "workers", "threads")}
         if settings != replace(saved, report=settings.report, training=replace(saved.training, **free)):
             raise StyleganvError(
-                f"A resumed run keeps its settings; of training only --clips, --minutes and --workers may change: "
-                f"start a new run with --finetune {run / 'model'} instead."
+                "A resumed run keeps its settings; of training only --clips, --minutes, --workers and --threads may "
+                f"change: start a new run with --finetune {run / 'model'} instead."
             )
         check_settings(settings)
         place, content_hash = (run / "data.txt").read_text().splitlines()
@@ -156,6 +157,7 @@ def _run(trainer: Trainer, data: VideoDataset, out: Path, settings: Settings) ->
         if trainer.step == 0:
             _save(trainer, data, out)
         with contextlib.ExitStack() as stack:
+            stack.enter_context(working_threads(training.threads))
             report = None
             if first:
                 report = Report(

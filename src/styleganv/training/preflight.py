@@ -30,6 +30,7 @@ def check_settings(settings: Settings) -> None:
         "--slot-distance": model.slot_distance,
         "--channel-base": model.channel_base,
         "--channel-max": model.channel_max,
+        "--threads": 1 if training.threads is None else training.threads,
         "--report-every": settings.report.report_every,
         "--snapshot-every": settings.report.snapshot_every,
         "--save-every": settings.report.save_every,
