@@ -148,16 +148,16 @@ def _run(trainer: Trainer, data: VideoDataset, out: Path, settings: Settings) ->
     )
     first = distributed.rank() == 0
     try:
-        remarks = check_data(settings, data)
-        if trainer.step == 0:
-            remarks.append(rehearse(settings, data, clips, trainer.device))
-        if first:
-            for remark in remarks:
-                say(remark)
-        if trainer.step == 0:
-            _save(trainer, data, out)
         with contextlib.ExitStack() as stack:
             stack.enter_context(working_threads(training.threads))
+            remarks = check_data(settings, data)
+            if trainer.step == 0:
+                remarks.append(rehearse(settings, data, clips, trainer.device))
+            if first:
+                for remark in remarks:
+                    say(remark)
+            if trainer.step == 0:
+                _save(trainer, data, out)
             report = None
             if first:
                 report = Report(
