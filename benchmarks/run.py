@@ -32,12 +32,12 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from styleganv import render
 from styleganv.allocator import keep_freed_memory
 from styleganv.data.dataset import VideoDataset
 from styleganv.faces.dataset import make_faces
+from styleganv.media import writing
 from styleganv.models import Generator
-from styleganv.ops import winograd
+from styleganv.nn import winograd
 from styleganv.recipes import ModelSettings, Settings, TrainingSettings
 from styleganv.training.feed import RealClips, real_batches
 from styleganv.training.gan import GanTrainer, build_networks
@@ -165,7 +165,7 @@ def generation(device: torch.device, sizes: list[int], repeats: int) -> Iterator
                 path = Path(folder) / "video.mp4"
                 ways: list[Run] = [
                     lambda some=some: list(some()),  # type: ignore[misc]
-                    lambda some=some, path=path: render.write_video(path, some(), 25),  # type: ignore[misc]
+                    lambda some=some, path=path: writing.write_video(path, some(), 25),  # type: ignore[misc]
                 ]
                 *convolutions, alone, encoded = in_turns([*plain.runs, *ways], repeats, device)
             rate = plain.rate(convolutions)
@@ -320,7 +320,7 @@ def encoding(device: torch.device, sizes: list[int], repeats: int) -> Iterator[R
         ]
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "video.mp4"
-            seconds = median_seconds(lambda f=frames, p=path: render.write_video(p, f, 25), repeats, device)  # type: ignore[misc]
+            seconds = median_seconds(lambda f=frames, p=path: writing.write_video(p, f, 25), repeats, device)  # type: ignore[misc]
             yield Row(f"encode {size}², H.264", f"{len(frames) / seconds:,.0f} frames/s")
 
 

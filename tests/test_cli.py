@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from styleganv import cli, render
+from styleganv import cli
 from styleganv.data.dataset import write_dataset
 from styleganv.errors import StyleganvError
+from styleganv.media import writing
 from styleganv.recipes import PRESETS
 
 TINY = "--channel-base 128 --channel-max 8 --z-dim 16 --w-dim 16 --motion-dim 16 --batch 8 --clips 8"
@@ -111,7 +112,7 @@ def test_the_whole_way_as_commands(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     for i in range(3):
         frames = [np.roll(random.integers(0, 255, (48, 64, 3), np.uint8), t, axis=1) for t in range(12)]
-        render.write_video(source / f"clip{i}.mp4", frames, 25)
+        writing.write_video(source / f"clip{i}.mp4", frames, 25)
     for words in (
         f"prepare {source} {tmp_path / 'data.zip'} --resolution 24x32 --workers 2",
         f"inspect {tmp_path / 'data.zip'}",

@@ -22,8 +22,8 @@ from styleganv.faces.dataset import make_faces
 from styleganv.models import Discriminator, Generator
 from styleganv.models.folded import FoldedSynthesis, StoredWeights
 from styleganv.models.motion import Motion, code_at_time
+from styleganv.nn import convolve, modulated_conv, winograd
 from styleganv.noise import SeededNoise
-from styleganv.ops import convolve, modulated_conv, winograd
 from styleganv.recipes import Settings
 from styleganv.training.feed import RealClips
 from styleganv.training.memory import step_memory_gib

@@ -13,8 +13,8 @@ import styleganv
 from styleganv.cli import VERBS, main
 from styleganv.faces.drawing import draw_video
 from styleganv.faces.factors import sample_face
+from styleganv.media.writing import write_video
 from styleganv.recipes import PRESETS
-from styleganv.render import write_video
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])

@@ -1,7 +1,7 @@
 """Weights, losses and frames of fixed seeds stay what they were, whatever moves in the source.
 
-`tests/golden/<kind>.json` has the numbers of each kind of model; `python tests/test_golden.py DATA.zip` writes them anew,
-which only a deliberate change of the mathematics calls for.
+`tests/golden/<kind>.json` has the numbers of each kind of model. `python tests/test_golden.py DATA.zip` writes new
+ones, which only a deliberate change of the mathematics calls for.
 """
 
 import json

@@ -10,9 +10,11 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1] / "src" / "styleganv"
 LAYERS = [
-    {"errors", "files", "clip", "noise", "ops", "recipes", "distributed", "allocator", "openmp"},
-    {"models", "data", "render"},
+    {"errors", "files", "clip", "noise", "recipes", "distributed", "allocator", "openmp"},
+    {"nn", "media"},
+    {"models", "data"},
     {"video_model", "video_generator", "video_files", "baselines", "metrics", "faces"},
+    {"motion_report"},
     {"training", "editing", "interop"},
     {"studio", "study", "demo", "cli"},
 ]
@@ -23,10 +25,11 @@ STRANGERS = {
     "interop": {"training", "editing"},
     "training": {"editing", "interop"},
     "metrics": {"models", "baselines"},
-    "models": {"data", "render"},
+    "models": {"data", "media"},
+    "nn": {"media"},
     "faces": {"models", "baselines", "metrics"},
-    "data": {"models", "render"},
-    "render": {"models", "data"},
+    "data": {"models", "nn"},
+    "media": {"models", "data", "nn"},
 }
 HEAVY = {"torch", "av", "PIL", "matplotlib", "tensorboard", "scipy"}
 
@@ -74,13 +77,13 @@ def test_imports_point_down(file: Path) -> None:
     [
         ("data", "from styleganv.models import Generator"),
         ("data", "import styleganv.training.loop"),
-        ("render", "def f():\n    from styleganv import models"),
-        ("render", "from styleganv.training.report import say"),
+        ("media", "def f():\n    from styleganv import models"),
+        ("media", "from styleganv.training.report import say"),
         ("models", "from styleganv.data.dataset import VideoDataset"),
         ("video_generator", "from styleganv.training import feed"),
         ("training", "from styleganv.cli import main"),
-        ("files", "from styleganv.render import write_image"),
-        ("ops", "from styleganv.nowhere import x"),
+        ("files", "from styleganv.media.writing import write_image"),
+        ("nn", "from styleganv.nowhere import x"),
     ],
 )
 def test_wrong_imports_are_found(part: str, source: str) -> None:

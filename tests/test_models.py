@@ -17,10 +17,10 @@ from styleganv.errors import StyleganvError
 from styleganv.models import Discriminator, Generator
 from styleganv.models import folded as folded_module
 from styleganv.models.folded import FoldedSynthesis, StoredWeights
-from styleganv.models.layers import resolution_levels
 from styleganv.models.mapping import W_MEAN_DECAY
+from styleganv.nn import convolution, modulated_conv, winograd
+from styleganv.nn.layers import resolution_levels
 from styleganv.noise import SeededNoise
-from styleganv.ops import convolution, modulated_conv, winograd
 from styleganv.training.losses import discriminator_loss, generator_loss
 
 SMALL_G = {

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
 
 from styleganv.models.discriminator import append_stddev
-from styleganv.ops import (
+from styleganv.nn import (
     bias_act,
     convolution,
     convolve,

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from styleganv import render
 from styleganv.errors import StyleganvError
+from styleganv.media import sheets, writing
+from styleganv.training import curves
 
 
 def moving_square(num_frames: int = 12, height: int = 32, width: int = 48) -> np.ndarray:
@@ -41,7 +42,7 @@ def read(path: Path) -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize("suffix, tolerance", [(".mp4", 4.0), (".gif", 0.5), (".webp", 5.0)])
 def test_a_video_comes_back_frame_by_frame(tmp_path: Path, suffix: str, tolerance: float) -> None:
     video = moving_square()
-    render.write_video(tmp_path / f"new/clip{suffix}", video, 25)
+    writing.write_video(tmp_path / f"new/clip{suffix}", video, 25)
     frames, times = read(tmp_path / f"new/clip{suffix}")
     assert frames.shape == video.shape
     for shown, drawn in zip(frames.astype(float), video, strict=True):
@@ -52,7 +53,7 @@ def test_a_video_comes_back_frame_by_frame(tmp_path: Path, suffix: str, toleranc
 
 @pytest.mark.parametrize("fps", [7, 12.5, 23.976, 25, 29.97, 30000 / 1001, 50, 120])
 def test_mp4_keeps_fractional_rates(tmp_path: Path, fps: float) -> None:
-    render.write_video(tmp_path / "a.mp4", moving_square(11), fps)
+    writing.write_video(tmp_path / "a.mp4", moving_square(11), fps)
     frames, times = read(tmp_path / "a.mp4")
     assert len(frames) == 11
     assert 10 / (times[-1] - times[0]) == pytest.approx(fps, abs=1e-4)
@@ -64,13 +65,13 @@ def test_mp4_keeps_fractional_rates(tmp_path: Path, fps: float) -> None:
 def test_gif_and_webp_do_not_drift_from_a_rate_their_clocks_cannot_count(
     tmp_path: Path, suffix: str, tick: float
 ) -> None:
-    render.write_video(tmp_path / f"a{suffix}", moving_square(100, 16, 16), 29.97)
+    writing.write_video(tmp_path / f"a{suffix}", moving_square(100, 16, 16), 29.97)
     frames, times = read(tmp_path / f"a{suffix}")
     assert np.abs(times - np.arange(len(frames)) / 29.97).max() <= tick
 
 
 def test_a_gif_above_50_fps_keeps_its_speed_by_dropping_frames(tmp_path: Path) -> None:
-    render.write_video(tmp_path / "a.gif", moving_square(12, 16, 48), 100)
+    writing.write_video(tmp_path / "a.gif", moving_square(12, 16, 48), 100)
     frames, times = read(tmp_path / "a.gif")
     assert len(frames) == pytest.approx(6, abs=1)
     assert np.allclose(np.diff(times), 0.02)
@@ -78,7 +79,7 @@ def test_a_gif_above_50_fps_keeps_its_speed_by_dropping_frames(tmp_path: Path) -
 
 def test_mp4_plays_in_browsers_and_repeats_the_edge_of_odd_sizes(tmp_path: Path) -> None:
     video = moving_square(4, 31, 45)
-    render.write_video(tmp_path / "a.mp4", video, 25)
+    writing.write_video(tmp_path / "a.mp4", video, 25)
     frames, _ = read(tmp_path / "a.mp4")
     assert frames.shape == (4, 32, 46, 3)
     padded = np.pad(video, ((0, 0), (0, 1), (0, 1), (0, 0)), mode="edge").astype(float)
@@ -98,7 +99,7 @@ def test_quality_trades_size_for_likeness(tmp_path: Path, suffix: str) -> None:
     sizes, errors = [], []
     for quality in (5, 18, 45):
         path = tmp_path / f"{quality}{suffix}"
-        render.write_video(path, noise, 25, quality=quality)
+        writing.write_video(path, noise, 25, quality=quality)
         sizes.append(path.stat().st_size)
         errors.append(np.abs(read(path)[0].astype(float) - noise).mean())
     assert sizes == sorted(sizes, reverse=True) and errors == sorted(errors)
@@ -119,7 +120,7 @@ def test_frames_are_let_go_of_while_they_arrive(tmp_path: Path, suffix: str) -> 
             most = max(most, len(alive))
             yield frame
 
-    render.write_video(tmp_path / f"a{suffix}", frames(), 25)
+    writing.write_video(tmp_path / f"a{suffix}", frames(), 25)
     assert most <= 3
 
 
@@ -139,7 +140,7 @@ def test_mistakes_are_named_and_leave_nothing_behind(
     tmp_path: Path, name: str, frames: np.ndarray, fps: float, quality: int, words: list[str]
 ) -> None:
     with pytest.raises(StyleganvError) as caught:
-        render.write_video(tmp_path / name, frames, fps, quality=quality)
+        writing.write_video(tmp_path / name, frames, fps, quality=quality)
     assert all(word in str(caught.value) for word in words)
     assert not list(tmp_path.iterdir())
 
@@ -154,43 +155,43 @@ def test_a_source_that_fails_half_way_leaves_the_earlier_file(tmp_path: Path, su
         raise RuntimeError("generator broke")
 
     with pytest.raises(RuntimeError, match="generator broke"):
-        render.write_video(path, failing(), 25)
+        writing.write_video(path, failing(), 25)
     with pytest.raises(ValueError, match="one size"):
-        render.write_video(path, itertools.chain(moving_square(2), moving_square(1, 16, 16)), 25)
+        writing.write_video(path, itertools.chain(moving_square(2), moving_square(1, 16, 16)), 25)
     assert path.read_bytes() == b"earlier" and list(tmp_path.iterdir()) == [path]
 
 
 def test_write_frames_replaces_the_folder_whole(tmp_path: Path) -> None:
     video = moving_square(5)
-    render.write_frames(tmp_path / "out", video)
-    render.write_frames(tmp_path / "out", iter(video[:2]), start_index=10_000_000)
+    writing.write_frames(tmp_path / "out", video)
+    writing.write_frames(tmp_path / "out", iter(video[:2]), start_index=10_000_000)
     files = sorted((tmp_path / "out").iterdir())
     assert [f.name for f in files] == ["10000000.png", "10000001.png"]
     assert np.array_equal(np.asarray(Image.open(files[1])), video[1])
     with pytest.raises(StyleganvError, match="no frames"):
-        render.write_frames(tmp_path / "out", [])
+        writing.write_frames(tmp_path / "out", [])
     assert len(list((tmp_path / "out").iterdir())) == 2
 
 
 def test_tile_puts_each_picture_in_its_place() -> None:
     images = np.arange(6, dtype=np.uint8).reshape(2, 3, 1, 1, 1) * np.ones((1, 1, 4, 5, 3), np.uint8)
-    sheet = render.tile(images, gap=2, background=99, scale=3)
+    sheet = sheets.tile(images, gap=2, background=99, scale=3)
     assert sheet.shape == (2 * 14 - 2, 3 * 17 - 2, 3)
     for row in range(2):
         for column in range(3):
             assert (sheet[row * 14 : row * 14 + 12, column * 17 : column * 17 + 15] == 3 * row + column).all()
     assert (sheet[12:14] == 99).all() and (sheet[:, 15:17] == 99).all()
-    assert np.array_equal(render.tile(images[:1, :1], gap=0)[..., 0], images[0, 0, ..., 0])
+    assert np.array_equal(sheets.tile(images[:1, :1], gap=0)[..., 0], images[0, 0, ..., 0])
 
 
 def test_tile_videos_and_contact_sheet_show_the_right_times() -> None:
     videos = (10 * np.arange(2)[:, None] + np.arange(9)).astype(np.uint8)  # value = 10 × video + time
     videos = videos[:, :, None, None, None] * np.ones((4, 4, 3), np.uint8)
-    frames = list(render.tile_videos(videos[None], gap=1))
+    frames = list(sheets.tile_videos(videos[None], gap=1))
     assert len(frames) == 9 and frames[3][0, 0, 0] == 3 and frames[3][0, 5, 0] == 13
-    sheet = render.contact_sheet(videos, columns=5, gap=0)
+    sheet = sheets.contact_sheet(videos, columns=5, gap=0)
     assert sheet[::4, ::4, 0].tolist() == [[0, 2, 4, 6, 8], [10, 12, 14, 16, 18]]
-    assert render.contact_sheet(videos, columns=20, gap=0).shape == (8, 36, 3)
+    assert sheets.contact_sheet(videos, columns=20, gap=0).shape == (8, 36, 3)
 
 
 @pytest.mark.parametrize("height, width, shown", [(32, 48, (64, 96)), (144, 192, (96, 128)), (80, 60, (80, 60))])
@@ -200,7 +201,7 @@ def test_the_grid_has_contents_in_columns_motions_in_rows_and_times_inside(
     motions, contents, total = 2, 3, 7
     grey = 100 * np.arange(motions)[:, None, None] + 20 * np.arange(contents)[:, None] + np.arange(total)
     frames = grey.astype(np.uint8)[..., None, None, None] * np.ones((height, width, 3), np.uint8)
-    picture = render.content_motion_grid(frames)
+    picture = sheets.content_motion_grid(frames)
     expected = [[grey[m, n, t] for n in range(contents) for t in (0, 2, 4, 6)] for m in range(motions)]
     h, w = shown
     x = [84 + n * (4 * w + 3 + 10) + k * (w + 1) + w // 2 for n in range(contents) for k in range(4)]
@@ -223,7 +224,7 @@ RECORD = {"clips_seen": 64, "loss_g": 1.0, "loss_d": 1.2, "logits_real": 0.5, "l
     ],
 )
 def test_curves_are_drawn_from_whatever_the_log_has(tmp_path: Path, records: list[dict[str, float]]) -> None:
-    render.plot_curves(tmp_path / "curves.png", records)
+    curves.plot_curves(tmp_path / "curves.png", records)
     picture = np.asarray(Image.open(tmp_path / "curves.png").convert("RGB")).astype(int)
     assert picture.shape[1] > 1000
     coloured = (np.ptp(picture, axis=-1) > 60).sum()
@@ -233,16 +234,16 @@ def test_curves_are_drawn_from_whatever_the_log_has(tmp_path: Path, records: lis
 def test_write_frames_never_replaces_a_folder_of_other_things(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(StyleganvError, match="choose a new folder"):
-        render.write_frames(tmp_path, moving_square(2))
+        writing.write_frames(tmp_path, moving_square(2))
     assert (tmp_path / "notes.txt").read_text() == "mine"
 
 
 @pytest.mark.parametrize(
     "write",
     [
-        lambda path: render.write_image(path, moving_square(1)[0]),
-        lambda path: render.plot_curves(path, [RECORD]),
-        lambda path: render.write_video(path, moving_square(1), 25),
+        lambda path: writing.write_image(path, moving_square(1)[0]),
+        lambda path: curves.plot_curves(path, [RECORD]),
+        lambda path: writing.write_video(path, moving_square(1), 25),
     ],
 )
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, write: Callable[[Path], None]) -> None:

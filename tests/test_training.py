@@ -25,8 +25,8 @@ from styleganv.errors import StyleganvError
 from styleganv.faces.dataset import make_faces
 from styleganv.faces.drawing import draw_video
 from styleganv.faces.factors import sample_face
+from styleganv.media.writing import write_frames
 from styleganv.recipes import Settings, load_settings, of_kind, save_settings
-from styleganv.render import write_frames
 from styleganv.training.checkpoint import load_checkpoint
 from styleganv.training.evaluation import is_best
 from styleganv.training.feed import RealClips, real_batches

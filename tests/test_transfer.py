@@ -19,11 +19,11 @@ from styleganv.errors import StyleganvError
 from styleganv.faces.dataset import make_faces
 from styleganv.faces.drawing import draw_video
 from styleganv.faces.factors import sample_face
+from styleganv.media.writing import write_frames
 from styleganv.models import Discriminator, Generator
 from styleganv.models.folder import save_model
 from styleganv.models.transfer import summarize, take_discriminator, take_generator
 from styleganv.recipes import Settings, load_settings
-from styleganv.render import write_frames
 from styleganv.training.checkpoint import load_checkpoint
 from styleganv.training.feed import RealClips, real_batches
 from styleganv.training.gan import GanTrainer, build_networks, frozen_parameters

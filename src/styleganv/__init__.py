@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from styleganv.errors import StyleganvError
     from styleganv.interop.export import export
     from styleganv.interop.hub import pull, push
-    from styleganv.metrics.diagnose import diagnose
     from styleganv.metrics.evaluate import evaluate
     from styleganv.models import Discriminator, Generator
+    from styleganv.motion_report.diagnose import diagnose
     from styleganv.recipes import Settings
     from styleganv.training.loop import resume, train
     from styleganv.video_files import generate
@@ -47,7 +47,7 @@ _PLACES = {
     "export": "interop.export",
     "pull": "interop.hub",
     "push": "interop.hub",
-    "diagnose": "metrics.diagnose",
+    "diagnose": "motion_report.diagnose",
     "evaluate": "metrics.evaluate",
     "Discriminator": "models",
     "Generator": "models",

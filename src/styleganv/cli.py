@@ -49,7 +49,7 @@ def prepare(
         overwrite: Replace DEST.
     """
     from styleganv.data.prepare import prepare as run
-    from styleganv.models.layers import resolution_levels
+    from styleganv.nn.layers import resolution_levels
 
     size = parse_resolution(resolution)
     if min(size) > 0:
@@ -231,10 +231,10 @@ def diagnose(
         psi: Truncation of a model.
         device: Of a model, such as cpu or cuda; the GPU, if there is one, where left out.
     """
-    from styleganv.metrics.diagnose import diagnose as run
-    from styleganv.metrics.diagnose import training_data
-    from styleganv.metrics.page import write_page
     from styleganv.metrics.videos import open_videos
+    from styleganv.motion_report.diagnose import diagnose as run
+    from styleganv.motion_report.diagnose import training_data
+    from styleganv.motion_report.page import write_page
 
     beside = data or training_data(videos)
     found = run(
@@ -372,8 +372,8 @@ def directions(
         seed: The first of the seeds to look at, and the one in the picture.
         device: Such as cpu or cuda; the GPU, if there is one, where left out.
     """
-    from styleganv import render
     from styleganv.editing.directions import directions_sheet, find_directions, save_directions
+    from styleganv.media import writing
     from styleganv.video_generator import load_video_generator
 
     if out.suffix != ".safetensors":
@@ -394,7 +394,7 @@ def directions(
         found = find_directions(video, space, count=count, samples=samples, seed=seed, score=score, labels=labels)
     save_directions(out, found)
     picture = out.with_suffix(".png")
-    render.write_image(picture, directions_sheet(video, found, seed))
+    writing.write_image(picture, directions_sheet(video, found, seed))
     print(f"{out}: {', '.join(found.names)}\nPicture: {picture}")
 
 

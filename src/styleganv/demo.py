@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from styleganv import render
 from styleganv.data.dataset import VideoDataset
 from styleganv.faces.dataset import make_faces
+from styleganv.media import sheets, writing
 from styleganv.recipes import Settings, preset
 from styleganv.training.loop import resume, train
 from styleganv.training.report import say
@@ -77,4 +77,4 @@ def demo_settings(minutes: float, *, gpu: bool) -> Settings:
 def _write_real(data: VideoDataset, path: Path) -> None:
     """A contact sheet of the data, to compare the generated videos with."""
     frames = [data.read(video, range(0, 32, 4)).transpose(0, 2, 3, 1) for video in range(8)]
-    render.write_image(path, render.contact_sheet(np.stack(frames)))
+    writing.write_image(path, sheets.contact_sheet(np.stack(frames)))

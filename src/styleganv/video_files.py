@@ -12,8 +12,9 @@ from typing import Literal
 import numpy as np
 from tqdm import tqdm
 
-from styleganv import distributed, render
+from styleganv import distributed
 from styleganv.errors import StyleganvError
+from styleganv.media import sheets, writing
 from styleganv.video_generator import Frame, Precision, by_chunk, load
 
 Format = Literal["mp4", "gif", "webp", "frames", "grid"]
@@ -96,10 +97,10 @@ def generate(
             shown = (_counted(bar, frame).repeat(scale, 0).repeat(scale, 1) for frame in frames(seed, motion))
             if format == "frames":
                 paths.append(out / name)
-                render.write_frames(paths[-1], shown)
+                writing.write_frames(paths[-1], shown)
             else:
                 paths.append(out / f"{name}.{format}")
-                render.write_video(paths[-1], shown, rate, quality=quality)
+                writing.write_video(paths[-1], shown, rate, quality=quality)
     return paths
 
 
@@ -116,11 +117,11 @@ def _write_grid(
             cells = np.stack([np.stack([next(stream) for stream in row]) for row in streams])
             if t in kept:
                 stills.append(cells)
-            yield render.tile(_counted(bar, cells), scale=scale)
+            yield sheets.tile(_counted(bar, cells), scale=scale)
 
     with tqdm(total=total, unit="frame", desc="generating") as bar:
-        render.write_video(out / "grid.mp4", pictures(bar), fps, quality=quality)
-    render.write_image(out / "grid.png", render.content_motion_grid(np.stack(stills, axis=2)))
+        writing.write_video(out / "grid.mp4", pictures(bar), fps, quality=quality)
+    writing.write_image(out / "grid.png", sheets.content_motion_grid(np.stack(stills, axis=2)))
     return [out / "grid.mp4", out / "grid.png"]
 
 

@@ -21,9 +21,9 @@ from styleganv.data.prepare import prepare
 from styleganv.errors import StyleganvError
 from styleganv.faces.drawing import draw_video
 from styleganv.faces.factors import sample_face
+from styleganv.media.writing import write_frames
 from styleganv.models.folder import save_model
 from styleganv.recipes import Settings, of_kind
-from styleganv.render import write_frames
 from styleganv.training.build import build_trainer
 from styleganv.training.checkpoint import load_checkpoint, save_checkpoint
 from styleganv.training.feed import RealClips, real_batches

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from styleganv.data.sources import find_videos, natural_key
 from styleganv.errors import StyleganvError
+from styleganv.media.reading import find_videos, natural_key
 
 
 def numbers(frames):

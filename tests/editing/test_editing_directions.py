@@ -27,7 +27,7 @@ from styleganv.editing.scores import SCORES, read_labels
 from styleganv.errors import StyleganvError
 from styleganv.models.motion import Motion
 from styleganv.models.synthesis import ModulatedConv
-from styleganv.ops import modulated_conv2d
+from styleganv.nn import modulated_conv2d
 from styleganv.video_generator import VideoGenerator
 
 

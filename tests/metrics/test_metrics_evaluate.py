@@ -14,10 +14,11 @@ import torch
 from standins import ArrayVideos, drawn
 
 import styleganv
-from styleganv import cli, render
+from styleganv import cli
 from styleganv.data.dataset import write_dataset
 from styleganv.errors import StyleganvError
 from styleganv.faces.dataset import make_faces
+from styleganv.media import writing
 from styleganv.metrics import sides
 from styleganv.metrics.evaluate import evaluate
 from styleganv.metrics.protocols import PROTOCOLS, named_protocol
@@ -154,7 +155,7 @@ def test_the_model_is_read_from_its_first_frame_on(faces: Path, weights: Path, t
 
 def test_video_files_of_any_program(faces: Path, weights: Path, tmp_path: Path) -> None:
     for i, video in enumerate(drawn(50, 6, 20, side=16)):
-        render.write_video(tmp_path / "videos" / f"{i}.mp4", video.transpose(0, 2, 3, 1), 25, quality=0)
+        writing.write_video(tmp_path / "videos" / f"{i}.mp4", video.transpose(0, 2, 3, 1), 25, quality=0)
     report = evaluate(faces, tmp_path / "videos", protocols=["fvd2048_16f"], weights=weights, cache=tmp_path / "c")
     result = report.results[0]
     assert result.clips == {"real": 16, "fake": 6, "real_against_real": [8, 8]}

@@ -21,11 +21,11 @@ from PIL import Image
 from serving import CHROMIUM, DRIVER, MISSING, running, serving
 from serving import browser as opened
 
-from styleganv import render
 from styleganv.data.dataset import VideoDataset
 from styleganv.editing.latents import open_latents
 from styleganv.faces.drawing import draw_video
 from styleganv.faces.factors import sample_face
+from styleganv.media import writing
 from styleganv.recipes import Settings
 from styleganv.studio.scene import Scene
 from styleganv.studio.stage import Find, Stage
@@ -292,7 +292,7 @@ def test_a_clip_is_found_kept_early_and_changed_by_text(
     page: Page, models: list[Path], words: list[str], tmp_path: Path
 ) -> None:
     drawn = draw_video(sample_face(np.random.default_rng(5)), 5, num_frames=25, height=48, width=64)
-    render.write_video(tmp_path / "my clip.mp4", iter(drawn), 25)
+    writing.write_video(tmp_path / "my clip.mp4", iter(drawn), 25)
     page.press("in-clip")
     assert page.get("message").text == "Choose a video file first."
     page.get("clip").send_keys(str(tmp_path / "my clip.mp4"))

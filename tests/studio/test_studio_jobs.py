@@ -23,11 +23,11 @@ pytest.importorskip("uvicorn", reason="pip install styleganv[studio]")
 
 from taught import taught_clip
 
-from styleganv import render
 from styleganv.cli import main
 from styleganv.errors import StyleganvError
 from styleganv.faces.drawing import draw_video
 from styleganv.faces.factors import sample_face
+from styleganv.media import writing
 from styleganv.studio import jobs as studio_jobs
 from styleganv.studio.jobs import Job, Jobs, progress, video_suffix
 from styleganv.studio.scene import Scene, Take
@@ -55,7 +55,7 @@ def clip(folder: Path) -> Path:
 def video(folder: Path) -> Path:
     """One second of a drawn face, in a name as people have them."""
     drawn = draw_video(sample_face(np.random.default_rng(5)), 5, num_frames=25, height=48, width=64)
-    render.write_video(folder / "my holiday.mp4", iter(drawn), 25)
+    writing.write_video(folder / "my holiday.mp4", iter(drawn), 25)
     return folder / "my holiday.mp4"
 
 

@@ -22,9 +22,9 @@ import torch
 from torch import Tensor, nn
 
 from styleganv import noise
-from styleganv.models.layers import Dense, channels_at, resolution_levels, run_block, working_dtype
 from styleganv.models.mapping import Mapping
-from styleganv.ops import UNIT_GAIN, leaky_relu, upsample2d
+from styleganv.nn import UNIT_GAIN, leaky_relu, upsample2d
+from styleganv.nn.layers import Dense, channels_at, resolution_levels, run_block, working_dtype
 from styleganv.video_model import Frame, VideoModel, exactly, levels
 
 BASE_RESOLUTION = 32

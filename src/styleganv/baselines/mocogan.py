@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from styleganv import noise
 from styleganv.errors import StyleganvError
-from styleganv.models.layers import resolution_levels
+from styleganv.nn.layers import resolution_levels
 from styleganv.video_generator import CHUNK, MAX_RECURRENT_FRAMES
 from styleganv.video_model import Frame, VideoModel, exactly, levels
 

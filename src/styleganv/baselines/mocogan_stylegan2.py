@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from styleganv.models import Generator
-from styleganv.models.layers import resolution_levels
 from styleganv.models.motion import SlotNoise
 from styleganv.models.synthesis import Synthesis
+from styleganv.nn.layers import resolution_levels
 from styleganv.video_generator import VideoGenerator
 
 

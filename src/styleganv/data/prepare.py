@@ -23,8 +23,8 @@ from PIL import Image, ImageColor
 from tqdm import tqdm
 
 from styleganv.data.dataset import DatasetWriter, encode_frame, writing_dataset
-from styleganv.data.sources import Color, VideoSource, find_videos, natural_key
 from styleganv.errors import StyleganvError
+from styleganv.media.reading import Color, VideoSource, find_videos, natural_key
 
 Fit = Literal["crop", "pad", "stretch"]
 

@@ -22,15 +22,16 @@ from safetensors.torch import save_file
 from torch import Tensor
 from tqdm import tqdm
 
-from styleganv import noise, render
+from styleganv import noise
 from styleganv.editing.edits import checked_layer
 from styleganv.editing.latents import Latents, MotionLatents, latents_of, play
 from styleganv.editing.scores import SCORES, read_labels
 from styleganv.errors import StyleganvError
 from styleganv.files import written_whole
+from styleganv.media import sheets
 from styleganv.models.motion import Motion
 from styleganv.models.synthesis import SynthesisBlock
-from styleganv.ops import modulated_kernel
+from styleganv.nn import modulated_kernel
 from styleganv.video_generator import VideoGenerator
 
 Space = Literal["content", "motion"]
@@ -285,7 +286,7 @@ def directions_sheet(video: VideoGenerator, directions: Directions, seed: int) -
 
     def cell(name: str, strength: float) -> NDArray[np.uint8]:
         clip = play(video, directions.moved(base, name, strength), seconds=count / fps, fps=fps)
-        return render.film_strip(np.stack(list(clip)))
+        return sheets.film_strip(np.stack(list(clip)))
 
     names = directions.names[:10]
     rows = [
@@ -297,4 +298,4 @@ def directions_sheet(video: VideoGenerator, directions: Directions, seed: int) -
     if count > 1:
         note += "; time runs to the right inside each strip"
     columns = [f"{strength:+d}" if strength else "0" for strength in strengths]
-    return render.labelled_sheet(np.array(rows), rows=labels, columns=columns, note=note)
+    return sheets.labelled_sheet(np.array(rows), rows=labels, columns=columns, note=note)

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from styleganv import render
 from styleganv.editing.clip_model import DEFAULT_CLIP, load_clip
 from styleganv.editing.directions import load_directions
 from styleganv.editing.edits import Clock, at_speed, content_over_time, mixed, remapped
@@ -19,6 +18,7 @@ from styleganv.editing.latents import open_latents, play, save_latents
 from styleganv.editing.perceptual import load_perceptual
 from styleganv.editing.text import edit_by_text
 from styleganv.errors import StyleganvError
+from styleganv.media import sheets, writing
 from styleganv.video_files import parse_seeds
 from styleganv.video_generator import Frame, Precision, Styles, load_video_generator
 
@@ -92,7 +92,7 @@ def edit(
     clock = _clock(speed, remap, start)
     plain = play(video, original, start=start, seconds=seconds, fps=fps)
     out, total, rate = Path(out), video.num_frames(seconds, fps), fps or video.fps
-    render.check_video(out, rate, quality)
+    writing.check_video(out, rate, quality)
 
     # All that could be refused has been, before what takes long and before anything is written.
     if text is not None:
@@ -103,8 +103,8 @@ def edit(
         save_latents(save, latents)
     shown = play(video, latents, styles=styles, clock=clock, start=start, seconds=seconds, fps=fps)
     if beside:
-        shown = (render.tile(np.stack(pair)[None]) for pair in zip(plain, shown, strict=True))
-    render.write_video(out, _enlarged(shown, total, scale), rate, quality=quality)
+        shown = (sheets.tile(np.stack(pair)[None]) for pair in zip(plain, shown, strict=True))
+    writing.write_video(out, _enlarged(shown, total, scale), rate, quality=quality)
     return out
 
 

@@ -15,12 +15,12 @@ from typing import get_args
 import numpy as np
 from tqdm import tqdm
 
-from styleganv import render
 from styleganv.editing.directions import Space, directions_sheet, find_directions, save_directions
 from styleganv.editing.edits import at_speed, content_over_time, interpolated, mixed
 from styleganv.editing.latents import Latents, latents_of, play
 from styleganv.errors import StyleganvError
 from styleganv.files import written_whole
+from styleganv.media import sheets, writing
 from styleganv.video_generator import Frame, VideoGenerator
 
 SEEDS = 6
@@ -78,8 +78,8 @@ def _exhibits(video: VideoGenerator, first: int, samples: int, components: int) 
 
     def film(styles_or_latents: Sequence[Iterator[Frame]], path: Path) -> None:
         scale = max(1, FILM_HEIGHT // video.height)
-        shown = (render.tile(np.stack(row)[None], scale=scale) for row in zip(*styles_or_latents, strict=True))
-        render.write_video(path, shown, video.fps)
+        shown = (sheets.tile(np.stack(row)[None], scale=scale) for row in zip(*styles_or_latents, strict=True))
+        writing.write_video(path, shown, video.fps)
 
     def truncation(path: Path) -> None:
         rows = [[_still(video, latents_of(video, seed, psi=psi)) for psi in PSIS] for seed in seeds]
@@ -107,7 +107,7 @@ def _exhibits(video: VideoGenerator, first: int, samples: int, components: int) 
 
     def content_and_motion(path: Path) -> None:
         grid = video.grid(seeds[:4], range(first, first + 3), seconds=SECONDS / 2)
-        render.write_image(path, render.content_motion_grid(grid))
+        writing.write_image(path, sheets.content_motion_grid(grid))
 
     def over_time(path: Path) -> None:
         styles = content_over_time([*contents[:3], contents[0]], SECONDS)
@@ -121,7 +121,7 @@ def _exhibits(video: VideoGenerator, first: int, samples: int, components: int) 
         def draw(path: Path) -> None:
             found = find_directions(video, space, count=components, samples=samples)
             save_directions(path.with_name(_directions_file(space)), found)
-            render.write_image(path, directions_sheet(video, found, first))
+            writing.write_image(path, directions_sheet(video, found, first))
 
         return draw
 
@@ -172,11 +172,11 @@ def _directions_file(space: Space) -> str:
 def _still(video: VideoGenerator, latents: Latents) -> Frame:
     """The first frame, at a size that shows well."""
     plain = replace(latents, motion=replace(latents.motion, seed=0))
-    return render.film_strip(np.stack(list(play(video, plain, seconds=1 / video.fps))))
+    return sheets.film_strip(np.stack(list(play(video, plain, seconds=1 / video.fps))))
 
 
 def _sheet(path: Path, rows: list[list[Frame]], names: Sequence[str], columns: Sequence[str], note: str = "") -> None:
-    render.write_image(path, render.labelled_sheet(np.array(rows), rows=names, columns=columns, note=note))
+    writing.write_image(path, sheets.labelled_sheet(np.array(rows), rows=names, columns=columns, note=note))
 
 
 def _page(folder: Path, exhibits: Sequence[_Exhibit]) -> str:

@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from styleganv import render
 from styleganv.data.prepare import fit_frame
-from styleganv.data.sources import find_videos
 from styleganv.editing.latents import play, save_latents
 from styleganv.editing.perceptual import Perceptual, load_perceptual
 from styleganv.editing.project import MEASURES, Projection, project
 from styleganv.editing.search import Space
 from styleganv.errors import StyleganvError
 from styleganv.files import written_whole
+from styleganv.media import sheets, writing
+from styleganv.media.reading import find_videos
 from styleganv.metrics.features import sha256_of
 from styleganv.models.folder import save_model
 from styleganv.video_generator import Frame, VideoGenerator, load_video_generator
@@ -121,9 +121,9 @@ def _write(out: Path, found: Projection, real: Frame, told: dict[str, Any], judg
         longer = play(video, latents, seconds=2 * seconds)
         shown = np.stack(list(tqdm(longer, total=2 * len(real), desc="writing", unit="frame", delay=2)))
         pairs = np.stack([real, shown[: len(real)]])
-        render.write_video(part / "comparison.mp4", render.tile_videos(pairs[None], scale=scale), video.fps)
-        render.write_image(part / "comparison.png", render.contact_sheet(pairs, scale=scale))
-        render.write_video(part / "continued.mp4", (f.repeat(scale, 0).repeat(scale, 1) for f in shown), video.fps)
+        writing.write_video(part / "comparison.mp4", sheets.tile_videos(pairs[None], scale=scale), video.fps)
+        writing.write_image(part / "comparison.png", sheets.contact_sheet(pairs, scale=scale))
+        writing.write_video(part / "continued.mp4", (f.repeat(scale, 0).repeat(scale, 1) for f in shown), video.fps)
         if found.tuned:
             config = video.config
             trained = {**config.get("training", {}), "tuned_to": told["source"]}

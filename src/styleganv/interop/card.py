@@ -13,7 +13,7 @@ import numpy as np
 import yaml
 from tqdm import tqdm
 
-from styleganv import render
+from styleganv.media import sheets, writing
 from styleganv.video_generator import VideoGenerator, by_chunk, load_video_generator
 from styleganv.video_model import Frame
 
@@ -32,7 +32,7 @@ def write_card(model: Path | str, folder: Path | str, *, name: str, license: str
     """
     video, folder = load_video_generator(model), Path(folder)
     fps = min(PREVIEW_FPS, video.fps)
-    render.write_video(folder / PREVIEW, _preview(video, fps), fps)
+    writing.write_video(folder / PREVIEW, _preview(video, fps), fps)
     (folder / CARD).write_text(card(video, name=name, license=license))
 
 
@@ -114,7 +114,7 @@ def _preview(video: VideoGenerator, fps: float) -> Iterator[Frame]:
     streams = [by_chunk(video.stream(seed=seed, seconds=seconds, fps=fps)) for seed in PREVIEW_SEEDS]
     total = video.num_frames(seconds, fps)
     for frames in tqdm(zip(*streams, strict=True), total=total, unit="frame", desc="preview", leave=False):
-        yield render.tile(np.stack([_reduced(frame) for frame in frames])[None])
+        yield sheets.tile(np.stack([_reduced(frame) for frame in frames])[None])
 
 
 def _reduced(frame: Frame) -> Frame:

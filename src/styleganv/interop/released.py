@@ -13,7 +13,7 @@ from torch import Tensor
 from styleganv.errors import StyleganvError
 from styleganv.models import Discriminator, Generator
 from styleganv.models.motion import AcyclicEncoding, Motion
-from styleganv.ops.resample import FIR_TAPS
+from styleganv.nn.resample import FIR_TAPS
 
 Network = TypeVar("Network", Generator, Discriminator)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from styleganv.errors import StyleganvError
 from styleganv.models import Generator
 from styleganv.models.folder import load_generator, save_model
-from styleganv.models.layers import resolution_levels
+from styleganv.nn.layers import resolution_levels
 
 
 def swap_layers(low: Generator, high: Generator, resolution: int) -> Generator:

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from styleganv.data.dataset import VideoDataset
-from styleganv.data.sources import VideoSource, find_videos
 from styleganv.errors import StyleganvError
+from styleganv.media.reading import VideoSource, find_videos
 from styleganv.video_generator import load
 from styleganv.video_model import VideoModel
 

@@ -14,8 +14,8 @@ from typing import Literal, cast
 import torch
 from torch import Tensor, nn
 
-from styleganv.models.layers import Conv2d, Dense, channels_at, normalize, resolution_levels, run_block, working_dtype
-from styleganv.ops import UNIT_GAIN, fewer_elements, leaky_relu, modulated_conv2d, squared
+from styleganv.nn import UNIT_GAIN, fewer_elements, leaky_relu, modulated_conv2d, squared
+from styleganv.nn.layers import Conv2d, Dense, channels_at, normalize, resolution_levels, run_block, working_dtype
 
 Condition = Literal["modulate+project", "project", "none"]
 JOIN_RESOLUTION = 16

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from styleganv.models.synthesis import ModulatedConv, Synthesis, SynthesisBlock, ToRGB
-from styleganv.ops import (
+from styleganv.nn import (
     UNIT_GAIN,
     convolve,
     demodulation,

@@ -13,10 +13,10 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from styleganv.models.layers import resolution_levels
 from styleganv.models.mapping import Mapping
 from styleganv.models.motion import Motion, RecurrentMotion, SlotNoise, noise_from_tensor
 from styleganv.models.synthesis import Synthesis
+from styleganv.nn.layers import resolution_levels
 
 MotionKind = Literal["conv", "lstm", "none"]
 

@@ -8,7 +8,7 @@ import itertools
 import torch
 from torch import Tensor, nn
 
-from styleganv.models.layers import Dense, normalize
+from styleganv.nn.layers import Dense, normalize
 
 W_MEAN_DECAY = 0.995
 

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from styleganv.models.layers import Dense
+from styleganv.nn.layers import Dense
 
 # (clip [N], slots [N, S]) -> noise [N, S, noise_dim]: the noise of these slots of the clips numbered `clip`.
 # Addressing by slot number is what makes every time equally cheap.

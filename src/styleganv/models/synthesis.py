@@ -9,8 +9,8 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from styleganv.models.layers import Dense, channels_at, run_block, working_dtype
-from styleganv.ops import UNIT_GAIN, fewer_elements, leaky_relu, modulated_conv2d, squared, upsample2d
+from styleganv.nn import UNIT_GAIN, fewer_elements, leaky_relu, modulated_conv2d, squared, upsample2d
+from styleganv.nn.layers import Dense, channels_at, run_block, working_dtype
 
 
 class ModulatedConv(nn.Module):

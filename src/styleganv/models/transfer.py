@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from styleganv.models.discriminator import Discriminator
 from styleganv.models.generator import Generator
-from styleganv.models.layers import resolution_levels
+from styleganv.nn.layers import resolution_levels
 
 IN_PART = " (in part)"
 

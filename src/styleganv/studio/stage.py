@@ -17,13 +17,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from styleganv import render
 from styleganv.data.dataset import VideoDataset
 from styleganv.editing.directions import Directions, find_directions
 from styleganv.editing.edits import mixed
 from styleganv.editing.latents import Latents, MotionLatents, latents_of, play, truncated
 from styleganv.errors import StyleganvError
-from styleganv.metrics.diagnose import training_data
+from styleganv.media import sheets, writing
+from styleganv.motion_report.diagnose import training_data
 from styleganv.studio.scene import Scene, Take
 from styleganv.video_generator import VideoGenerator, load
 from styleganv.video_model import Frame, VideoModel, chosen_device, working_precision
@@ -159,7 +159,7 @@ class Stage:
             for j in range(columns)
         ]
         return (
-            render.tile(np.stack(each).reshape(rows, columns, *each[0].shape)) for each in zip(*cells, strict=False)
+            sheets.tile(np.stack(each).reshape(rows, columns, *each[0].shape)) for each in zip(*cells, strict=False)
         )
 
     def _video(self, scene: Scene, start: float, fps: float) -> Iterator[Frame]:
@@ -308,7 +308,7 @@ class Footage:
             at = int((start + i / fps) * self.data.fps + 1e-6)
             cells = [self.data.read(video, [at % self.data.videos[video].num_frames])[0] for video in videos]
             pictures = np.stack(cells).transpose(0, 2, 3, 1)
-            yield render.tile(pictures.reshape(rows, columns, *pictures.shape[1:]))
+            yield sheets.tile(pictures.reshape(rows, columns, *pictures.shape[1:]))
 
     def follow(self) -> int:
         return 0
@@ -332,7 +332,7 @@ def stages_of(places: Sequence[Path | str], *, device: str | None = None) -> lis
 
 def _write(frames: Iterator[Frame], take: Take, rate: float, path: Path, until: Callable[[], bool]) -> None:
     taken = islice(frames, max(1, round(take.seconds * rate)))
-    render.write_video(path, takewhile(lambda _: not until(), taken), rate)
+    writing.write_video(path, takewhile(lambda _: not until(), taken), rate)
 
 
 def _span(first: int, count: int) -> str:

@@ -20,10 +20,10 @@ import torch
 
 from styleganv.errors import StyleganvError
 from styleganv.files import written_whole
-from styleganv.metrics.diagnose import diagnose
 from styleganv.metrics.evaluate import evaluate
 from styleganv.metrics.protocols import DEFAULT_PROTOCOL, named_protocol
 from styleganv.metrics.videos import ModelVideos
+from styleganv.motion_report.diagnose import diagnose
 from styleganv.study.entrants import ENTRANTS
 from styleganv.training.checkpoint import load_checkpoint
 from styleganv.training.loop import InterruptedTraining, train

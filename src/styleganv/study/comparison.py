@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from styleganv import render
 from styleganv.data.dataset import VideoDataset
 from styleganv.files import written_whole
-from styleganv.metrics.kinds import KINDS
+from styleganv.media import sheets, writing
+from styleganv.motion_report.kinds import KINDS
 from styleganv.study.cell import Cell, read_cell
 from styleganv.study.entrants import ENTRANTS
 from styleganv.video_generator import load
@@ -190,7 +190,7 @@ def _picture(found: Sequence[Found], name: str, out: Path, show_real: bool) -> s
     path = out / "comparison" / f"{name}.webp"
     scale = max(1, 64 // data.height)
     sheets = (
-        render.labelled_sheet(
+        sheets.labelled_sheet(
             np.stack([[_enlarged(video, t, scale) for video in videos] for _, videos in rows]),
             rows=[title for title, _ in rows],
             columns=[""] * SHOWN,
@@ -198,7 +198,7 @@ def _picture(found: Sequence[Found], name: str, out: Path, show_real: bool) -> s
         )
         for t in range(SHOWN_FRAMES)
     )
-    render.write_video(path, sheets, fps=data.fps, quality=40)
+    writing.write_video(path, sheets, fps=data.fps, quality=40)
     return f"![Videos of {name}, a row for each model](comparison/{name}.webp)"
 
 

@@ -8,7 +8,7 @@ import torch
 from styleganv import distributed
 from styleganv.data.dataset import VideoDataset
 from styleganv.errors import StyleganvError
-from styleganv.models.layers import resolution_levels
+from styleganv.nn.layers import resolution_levels
 from styleganv.recipes import Settings
 from styleganv.training.build import build_trainer
 from styleganv.training.evaluation import FEWEST_VIDEOS, can_evaluate

@@ -12,7 +12,8 @@ import torch
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-from styleganv import render
+from styleganv.media import sheets, writing
+from styleganv.training import curves
 from styleganv.video_model import VideoModel
 
 SNAPSHOT_CONTENTS, SNAPSHOT_MOTIONS = 6, 4
@@ -69,17 +70,17 @@ class Report:
             seconds = min(seconds, videos.max_frames / videos.fps)
         if videos.motion_seeds:
             grid = videos.grid(range(SNAPSHOT_CONTENTS), range(SNAPSHOT_MOTIONS), seconds=seconds)
-            picture = render.content_motion_grid(grid)
+            picture = sheets.content_motion_grid(grid)
         else:
             seeds = range(SNAPSHOT_CONTENTS * SNAPSHOT_MOTIONS)
             each = np.stack([videos.sample(seed=seed, seconds=seconds) for seed in seeds])
             grid = each.reshape(SNAPSHOT_MOTIONS, SNAPSHOT_CONTENTS, *each.shape[1:])
-            picture = render.contact_sheet(each, scale=max(1, 64 // videos.height))
+            picture = sheets.contact_sheet(each, scale=max(1, 64 // videos.height))
         name = f"{clips_seen:09d}"
-        render.write_image(self.out / "snapshots" / f"{name}.png", picture)
+        writing.write_image(self.out / "snapshots" / f"{name}.png", picture)
         scale = max(1, 96 // videos.height)
-        render.write_video(
-            self.out / "snapshots" / f"{name}.mp4", render.tile_videos(grid, scale=scale), fps=videos.fps
+        writing.write_video(
+            self.out / "snapshots" / f"{name}.mp4", sheets.tile_videos(grid, scale=scale), fps=videos.fps
         )
         self.tensorboard.add_image("snapshot", np.asarray(picture), clips_seen, dataformats="HWC")
         self.curves()
@@ -93,7 +94,7 @@ class Report:
     def curves(self) -> None:
         records = read_log(self.out / "log.jsonl")
         if records:
-            render.plot_curves(self.out / "curves.png", records)
+            curves.plot_curves(self.out / "curves.png", records)
 
     def finish(self, clips_seen: int, reason: str) -> None:
         self.write({"event": reason, "clips_seen": clips_seen})

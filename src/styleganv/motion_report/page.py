@@ -11,8 +11,8 @@ from pathlib import Path
 from tqdm import tqdm
 
 from styleganv.files import written_whole
-from styleganv.metrics.diagnose import Diagnosis, Diagnostic
-from styleganv.metrics.pictures import PICTURES, clips
+from styleganv.motion_report.diagnose import Diagnosis, Diagnostic
+from styleganv.motion_report.pictures import PICTURES, clips
 
 #: Keys of the diagnostics of each section, its heading, and what to look for.
 SECTIONS = (

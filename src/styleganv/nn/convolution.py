@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from styleganv.ops import winograd
-from styleganv.ops.resample import fir_filter2d
+from styleganv.nn import winograd
+from styleganv.nn.resample import fir_filter2d
 
 
 def convolve(x: Tensor, kernel: Tensor, bias: Tensor | None, up: bool = False) -> Tensor:

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from styleganv.metrics.flow import optical_flow, smooth
-from styleganv.metrics.motion import FEATURE_SIDE, STILL, apart, appearance, grey, shrunk
+from styleganv.motion_report.flow import optical_flow, smooth
+from styleganv.motion_report.motion import FEATURE_SIDE, STILL, apart, appearance, grey, shrunk
 from styleganv.video_model import VideoModel
 
 Array = NDArray[np.float64]

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from styleganv.metrics.flow import optical_flow, smooth, warp
+from styleganv.motion_report.flow import optical_flow, smooth, warp
 
 Array = NDArray[np.float64]
 

@@ -14,11 +14,11 @@ from motion_faults import FPS, looped, network, pan, ping_pong
 from styleganv import cli
 from styleganv.data.dataset import write_dataset
 from styleganv.errors import StyleganvError
-from styleganv.metrics.diagnose import MotionReport, diagnose, mean_and_error, training_data
-from styleganv.metrics.kinds import KINDS
-from styleganv.metrics.observe import draw_clips
 from styleganv.metrics.videos import Videos, open_videos
 from styleganv.models.folder import save_model
+from styleganv.motion_report.diagnose import MotionReport, diagnose, mean_and_error, training_data
+from styleganv.motion_report.kinds import KINDS
+from styleganv.motion_report.observe import draw_clips
 
 COUNT = 4
 

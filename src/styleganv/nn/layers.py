@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from styleganv.errors import StyleganvError
-from styleganv.ops import UNIT_GAIN, bias_act, convolve, fir_filter2d, leaky_relu
+from styleganv.nn import UNIT_GAIN, bias_act, convolve, fir_filter2d, leaky_relu
 
 MIN_BASE, MAX_BASE = 4, 16
 

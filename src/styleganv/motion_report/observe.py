@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from styleganv.errors import StyleganvError
-from styleganv.metrics import model_motion, motion
 from styleganv.metrics.videos import ModelVideos, Videos
+from styleganv.motion_report import model_motion, motion
 
 Array = NDArray[np.float64]
 

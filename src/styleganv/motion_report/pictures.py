@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from styleganv.metrics import figures
-from styleganv.metrics.diagnose import Diagnosis
-from styleganv.metrics.figures import COLOURS, chart, dots, lines
-from styleganv.metrics.observe import Observed
+from styleganv.motion_report import figures
+from styleganv.motion_report.diagnose import Diagnosis
+from styleganv.motion_report.figures import COLOURS, chart, dots, lines
+from styleganv.motion_report.observe import Observed
 
 
 def _figure(content: str, caption: str, wide: bool = False) -> str:

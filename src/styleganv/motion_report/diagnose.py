@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from styleganv.errors import StyleganvError
 from styleganv.files import written_whole
-from styleganv.metrics.kinds import KINDS, Kind
-from styleganv.metrics.motion import distribution_distance
-from styleganv.metrics.observe import Answers, Observed, ask, clip_length, observe
 from styleganv.metrics.videos import ModelVideos, Videos, open_videos
+from styleganv.motion_report.kinds import KINDS, Kind
+from styleganv.motion_report.motion import distribution_distance
+from styleganv.motion_report.observe import Answers, Observed, ask, clip_length, observe
 
 #: Standard errors that a number must be away from the data's before they are said to differ.
 CLEAR = 3.0

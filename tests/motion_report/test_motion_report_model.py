@@ -16,7 +16,7 @@ from motion_faults import (
     stray_between,
 )
 
-from styleganv.metrics import model_motion as ask
+from styleganv.motion_report import model_motion as ask
 from styleganv.video_generator import VideoGenerator
 
 THREE = range(3)

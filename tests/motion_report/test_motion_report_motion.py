@@ -6,8 +6,8 @@ import torch
 from motion_faults import FPS, SIDE, drawn, grain_on_disc, grain_on_pan, looped, pan, ping_pong, shape
 from PIL import Image
 
-from styleganv.metrics import motion
-from styleganv.metrics.flow import optical_flow, warp
+from styleganv.motion_report import motion
+from styleganv.motion_report.flow import optical_flow, warp
 
 SEEDS = range(4)
 

@@ -19,8 +19,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
-from styleganv import render
-from styleganv.metrics import motion
+from styleganv.media import sheets, writing
+from styleganv.motion_report import motion
 
 #: What matplotlib is told, and what the page reads instead.
 COLOURS = {"a": "#aa0001", "b": "#aa0002", "soft": "#aa0003", "line": "#aa0004"}
@@ -111,7 +111,7 @@ def film(frames: Iterable[NDArray[np.uint8]], fps: float, label: str) -> str:
     """A `<video>` of frames `[H, W, 3]` that runs in a loop and can be stopped."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "film.mp4"
-        render.write_video(path, frames, fps, quality=20)
+        writing.write_video(path, frames, fps, quality=20)
         data = path.read_bytes()
     source = _uri("video/mp4", data)
     return f'<video controls autoplay loop muted playsinline aria-label="{html.escape(label)}" src="{source}"></video>'
@@ -126,20 +126,20 @@ def montage(clips: Sequence[NDArray[np.uint8]], columns: int, fps: float, label:
     rows = len(clips) // columns or 1
     used = np.stack([_reduced(clip, 128) for clip in clips[: rows * columns]])
     cells = used.reshape(rows, -1, *used.shape[1:]).transpose(2, 0, 1, 4, 5, 3)
-    return film((render.tile(cell, scale=_scale(used.shape[3], 96)) for cell in cells), fps, label)
+    return film((sheets.tile(cell, scale=_scale(used.shape[3], 96)) for cell in cells), fps, label)
 
 
 def grid_film(grid: NDArray[np.uint8], fps: float, label: str) -> str:
     """A film of `[M, N, T, 3, H, W]`: one motion a row, one content a column."""
     small = _reduced(grid, 128)
     cells = small.transpose(2, 0, 1, 4, 5, 3)
-    return film((render.tile(cell, scale=_scale(small.shape[4], 112)) for cell in cells), fps, label)
+    return film((sheets.tile(cell, scale=_scale(small.shape[4], 112)) for cell in cells), fps, label)
 
 
 def stills(frames: NDArray[np.uint8], label: str) -> str:
     """A picture of `[N, D, 3, H, W]`: one video a row, one moment a column."""
     small = _reduced(frames, 96)
-    return picture(render.tile(small.transpose(0, 1, 3, 4, 2), scale=_scale(small.shape[3], 64)), label)
+    return picture(sheets.tile(small.transpose(0, 1, 3, 4, 2), scale=_scale(small.shape[3], 64)), label)
 
 
 def slice_over_time(clip: NDArray[np.uint8], label: str) -> str:

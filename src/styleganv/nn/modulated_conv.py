@@ -10,7 +10,7 @@ Shapes: B clips, T frames a clip, N = B·T images, I input channels, O output ch
 import torch
 from torch import Tensor
 
-from styleganv.ops.convolution import convolve
+from styleganv.nn.convolution import convolve
 
 DEMODULATION_EPS = 1e-8
 #: What the calls of one more convolution cost, in elements that are read and written meanwhile.

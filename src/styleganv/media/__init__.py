@@ -1,0 +1,1 @@
+"""Video and image files, in and out: the only folder that knows PyAV."""

@@ -1,0 +1,104 @@
+"""Arrange frames on one image: contact sheets, grids of content and motion, film strips.
+
+Shapes: T frames, H height, W width, R rows and C columns of images, N videos; frames are uint8 RGB `[H, W, 3]`.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from styleganv.media.writing import Frame
+
+
+def tile(images: NDArray[np.uint8], *, gap: int = 2, background: int = 255, scale: int = 1) -> Frame:
+    """Lay `[R, C, H, W, 3]` out as one picture.
+
+    Args:
+        gap: pixels between neighbours.
+        background: grey value of the gaps, 0..255.
+        scale: each pixel becomes a square of this many pixels a side, so that small pictures can be seen.
+
+    Returns:
+        `[R (scale H + gap) − gap, C (scale W + gap) − gap, 3]`.
+    """
+    images = np.asarray(images).repeat(scale, axis=2).repeat(scale, axis=3)
+    rows, columns, height, width, _ = images.shape
+    padded = np.full((rows, columns, height + gap, width + gap, 3), background, np.uint8)
+    padded[:, :, :height, :width] = images
+    sheet = padded.transpose(0, 2, 1, 3, 4).reshape(rows * (height + gap), columns * (width + gap), 3)
+    return np.ascontiguousarray(sheet[: len(sheet) - gap, : sheet.shape[1] - gap])
+
+
+def tile_videos(videos: NDArray[np.uint8], *, gap: int = 2, background: int = 255, scale: int = 1) -> Iterator[Frame]:
+    """`[R, C, T, H, W, 3]` as the T frames of one video; see `tile`."""
+    for t in range(videos.shape[2]):
+        yield tile(videos[:, :, t], gap=gap, background=background, scale=scale)
+
+
+def contact_sheet(videos: NDArray[np.uint8], columns: int = 8, *, gap: int = 2, scale: int = 1) -> Frame:
+    """One row for each of `[N, T, H, W, 3]`, its columns evenly spaced frames from the first to the last."""
+    return tile(videos[:, _evenly_spaced(videos.shape[1], columns)], gap=gap, scale=scale)
+
+
+def _evenly_spaced(total: int, count: int) -> NDArray[np.intp]:
+    return np.linspace(0, total - 1, min(count, total)).round().astype(np.intp)
+
+
+def content_motion_grid(frames: NDArray[np.uint8], *, moments: int = 4) -> Frame:
+    """A still picture that shows content and motion apart: one content a column, one motion a row.
+
+    Args:
+        frames: `[M, N, T, H, W, 3]`, M motions of N contents.
+        moments: each cell is a film strip of so many evenly spaced frames from the first to the last.
+
+    Returns:
+        The labelled picture, frames below 64 pixels enlarged and above 96 reduced.
+    """
+    motions, contents, total = frames.shape[:3]
+    chosen = frames[:, :, _evenly_spaced(total, moments)]
+    return labelled_sheet(
+        np.stack([[film_strip(cell) for cell in row] for row in chosen]),
+        rows=[f"motion {row + 1}" for row in range(motions)],
+        columns=[f"content {column + 1}" for column in range(contents)],
+        note="Time runs to the right inside each strip.",
+    )
+
+
+def film_strip(frames: NDArray[np.uint8], count: int | None = None) -> Frame:
+    """`[T, H, W, 3]` beside each other, or `count` evenly spaced ones, at a size that shows well on a sheet."""
+    if count is not None:
+        frames = frames[_evenly_spaced(len(frames), count)]
+    return tile(_readable(frames)[None], gap=1)
+
+
+def labelled_sheet(cells: NDArray[np.uint8], *, rows: Sequence[str], columns: Sequence[str], note: str = "") -> Frame:
+    """`[R, C, H, W, 3]` as one picture with a name beside each row and above each column, and a note above all."""
+    font = ImageFont.load_default(size=15)
+    gap, top = 10, 52
+    left = 20 + max(84 - 20, *(math.ceil(font.getlength(row)) for row in rows))
+    sheet = tile(cells, gap=gap)
+    width = max(left + sheet.shape[1] + gap, left + math.ceil(font.getlength(note)) + gap)
+    picture = Image.new("RGB", (width, top + sheet.shape[0] + gap), "white")
+    picture.paste(Image.fromarray(sheet), (left, top))
+    draw = ImageDraw.Draw(picture)
+    draw.text((left, 6), note, fill=(110, 110, 110), font=font)
+    for column, name in enumerate(columns):
+        x = left + column * (cells.shape[3] + gap) + cells.shape[3] // 2
+        draw.text((x, top - 6), name, fill="black", font=font, anchor="mb")
+    for row, name in enumerate(rows):
+        y = top + row * (cells.shape[2] + gap) + cells.shape[2] // 2
+        draw.text((left - 8, y), name, fill="black", font=font, anchor="rm")
+    return np.asarray(picture)
+
+
+def _readable(images: NDArray[np.uint8], smallest: int = 64, largest: int = 96) -> NDArray[np.uint8]:
+    """`[T, H, W, 3]` brought to a height that shows well on a sheet; small pixels stay squares."""
+    height, width = images.shape[1:3]
+    if height > largest:
+        size = (max(1, round(width * largest / height)), largest)
+        return np.stack([np.asarray(Image.fromarray(i).resize(size, Image.Resampling.LANCZOS)) for i in images])
+    scale = -(-smallest // height)
+    return images.repeat(scale, axis=1).repeat(scale, axis=2)
