@@ -119,7 +119,7 @@ class Arm:
     def build(self) -> Any:
         from learning_arms import FeatureMatching, Reconstructing
 
-        from styleganv.training.gan import GanTrainer, build_networks
+        from styleganv.methods.stylegan_v.trainer import GanTrainer, build_networks
 
         sizes: Any = SimpleNamespace(
             height=self.dataset.height // self.shrink, width=self.dataset.width // self.shrink, num_classes=0
@@ -130,7 +130,7 @@ class Arm:
 
     def grow(self, shrink: int) -> None:
         """Go on at the next resolution, whose to-RGB starts at zero."""
-        from styleganv.models.transfer import take_discriminator, take_generator
+        from styleganv.methods.stylegan_v.transfer import take_discriminator, take_generator
 
         before, self.shrink = self.trainer, shrink
         now = self.trainer = self.build()
@@ -151,7 +151,7 @@ class Arm:
         self.trainer.train_step(self.clips, Clip(frames, real.times, real.label))
 
     def save(self, *, model: bool = True) -> None:
-        from styleganv.models.folder import save_model
+        from styleganv.model_folder import save_model
         from styleganv.training.checkpoint import save_checkpoint
 
         trainer = self.trainer

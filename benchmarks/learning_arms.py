@@ -7,10 +7,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from styleganv.clip import Clip
+from styleganv.methods.stylegan_v.discriminator import Discriminator
+from styleganv.methods.stylegan_v.generator import Generator
+from styleganv.methods.stylegan_v.trainer import GanTrainer, adam
 from styleganv.metrics.features import efficientnet, imagenet_normalized, offline_weights
-from styleganv.models import Discriminator, Generator
 from styleganv.recipes import Settings
-from styleganv.training.gan import GanTrainer, adam
 
 
 class FeatureMatching(GanTrainer):

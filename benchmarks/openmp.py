@@ -27,7 +27,7 @@ import torch
 from styleganv.data.dataset import VideoDataset
 from styleganv.recipes import preset
 from styleganv.training.feed import RealClips, real_batches
-from styleganv.training.gan import GanTrainer, build_networks
+from styleganv.methods.stylegan_v.trainer import GanTrainer, build_networks
 settings, data, steps = preset("tiny-cpu"), VideoDataset(sys.argv[1]), int(sys.argv[2])
 trainer = GanTrainer(settings, *build_networks(settings, data))
 batch = settings.training.batch

@@ -36,14 +36,14 @@ from styleganv.allocator import keep_freed_memory
 from styleganv.data.dataset import VideoDataset
 from styleganv.faces.dataset import make_faces
 from styleganv.media import writing
-from styleganv.models import Generator
+from styleganv.methods.stylegan_v.generator import Generator
+from styleganv.methods.stylegan_v.memory import step_memory_gib
+from styleganv.methods.stylegan_v.sampler import CHUNK, VideoGenerator
+from styleganv.methods.stylegan_v.trainer import GanTrainer, build_networks
 from styleganv.nn import winograd
 from styleganv.recipes import ModelSettings, Settings, TrainingSettings
 from styleganv.training.feed import RealClips, real_batches
-from styleganv.training.gan import GanTrainer, build_networks
-from styleganv.training.memory import step_memory_gib
 from styleganv.training.report import peak_memory_gib
-from styleganv.video_generator import CHUNK, VideoGenerator
 
 RESULTS = Path(__file__).parent / "results"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}

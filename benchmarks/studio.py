@@ -28,8 +28,8 @@ from run import machine
 from tqdm import tqdm
 from websockets.sync.client import connect
 
-from styleganv.models import Generator
-from styleganv.models.folder import save_model
+from styleganv.methods.stylegan_v.generator import Generator
+from styleganv.model_folder import save_model
 from styleganv.video_model import chosen_device
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "studio"))

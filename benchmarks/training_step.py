@@ -24,9 +24,9 @@ from torch.profiler import ProfilerActivity, profile
 
 from styleganv.data.dataset import VideoDataset
 from styleganv.faces.dataset import make_faces
+from styleganv.methods.stylegan_v.trainer import GanTrainer, build_networks
 from styleganv.recipes import preset
 from styleganv.training.feed import RealClips, real_batches
-from styleganv.training.gan import GanTrainer, build_networks
 
 CPU = torch.device("cpu")
 

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from styleganv.interop.released import our_discriminator_name, our_generator_name
-from styleganv.models import Discriminator, Generator
+from styleganv.methods.stylegan_v.discriminator import Discriminator
+from styleganv.methods.stylegan_v.generator import Generator
 
 FOLDER = Path(__file__).resolve().parents[2] / "shared" / "reference"
 NAMES = ["stylegan_v_32_k3", "stylegan_v_64_k2_c4"]

@@ -16,8 +16,8 @@ from transformers import CLIPConfig, CLIPModel, PreTrainedTokenizerFast
 
 from styleganv import noise
 from styleganv.editing.clip_model import MEAN, STD
-from styleganv.models import Generator
-from styleganv.models.folder import save_model
+from styleganv.methods.stylegan_v.generator import Generator
+from styleganv.model_folder import save_model
 
 SIDE, FRAMES, FPS = 16, 24, 25.0
 COLOURS, SHAPES = ("red", "green", "blue"), ("circle", "bar")

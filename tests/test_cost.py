@@ -19,14 +19,15 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from styleganv.data.dataset import VideoDataset
 from styleganv.faces.dataset import make_faces
-from styleganv.models import Discriminator, Generator
-from styleganv.models.folded import FoldedSynthesis, StoredWeights
-from styleganv.models.motion import Motion, code_at_time
+from styleganv.methods.stylegan_v.discriminator import Discriminator
+from styleganv.methods.stylegan_v.folded import FoldedSynthesis, StoredWeights
+from styleganv.methods.stylegan_v.generator import Generator
+from styleganv.methods.stylegan_v.memory import step_memory_gib
+from styleganv.methods.stylegan_v.motion import Motion, code_at_time
 from styleganv.nn import convolve, modulated_conv, winograd
 from styleganv.noise import SeededNoise
 from styleganv.recipes import Settings
 from styleganv.training.feed import RealClips
-from styleganv.training.memory import step_memory_gib
 
 SMALL = {"channel_base": 1024, "channel_max": 64}
 

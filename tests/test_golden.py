@@ -15,8 +15,8 @@ import torch
 
 from styleganv.data.dataset import VideoDataset
 from styleganv.faces.dataset import make_faces
-from styleganv.recipes import AugmentSettings, ModelSettings, Settings, TrainingSettings, of_kind
-from styleganv.training.build import build_trainer
+from styleganv.methods import apply_method, build_trainer
+from styleganv.recipes import AugmentSettings, ModelSettings, Settings, TrainingSettings
 from styleganv.training.feed import RealClips, real_batches
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -34,7 +34,7 @@ def settings_of(kind: str) -> Settings:
         training=TrainingSettings(batch=4, precision="float32", workers=0, r1_interval=2),
         augment=AugmentSettings(augment_p=0.3),
     )
-    return of_kind(settings, kind)
+    return apply_method(settings, kind)
 
 
 def numbers_of(kind: str, faces: Path) -> dict[str, Any]:

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 from torch.autograd import gradcheck, gradgradcheck
 
-from styleganv.models import Discriminator
-from styleganv.training.losses import (
+from styleganv.methods.stylegan_v.discriminator import Discriminator
+from styleganv.methods.stylegan_v.losses import (
     discriminator_loss,
     generator_loss,
     r1_penalty,

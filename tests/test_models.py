@@ -14,14 +14,15 @@ import torch
 from torch import Tensor
 
 from styleganv.errors import StyleganvError
-from styleganv.models import Discriminator, Generator
-from styleganv.models import folded as folded_module
-from styleganv.models.folded import FoldedSynthesis, StoredWeights
-from styleganv.models.mapping import W_MEAN_DECAY
+from styleganv.methods.stylegan_v import folded as folded_module
+from styleganv.methods.stylegan_v.discriminator import Discriminator
+from styleganv.methods.stylegan_v.folded import FoldedSynthesis, StoredWeights
+from styleganv.methods.stylegan_v.generator import Generator
+from styleganv.methods.stylegan_v.losses import discriminator_loss, generator_loss
+from styleganv.methods.stylegan_v.mapping import W_MEAN_DECAY
 from styleganv.nn import convolution, modulated_conv, winograd
 from styleganv.nn.layers import resolution_levels
 from styleganv.noise import SeededNoise
-from styleganv.training.losses import discriminator_loss, generator_loss
 
 SMALL_G = {
     "z_dim": 8,

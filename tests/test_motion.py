@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from styleganv.models.motion import Motion, RecurrentMotion, noise_from_tensor
+from styleganv.methods.stylegan_v.motion import Motion, RecurrentMotion, noise_from_tensor
 from styleganv.noise import SeededNoise
 
 DISTANCE, KERNEL = 4.0, 3

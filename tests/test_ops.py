@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
 
-from styleganv.models.discriminator import append_stddev
+from styleganv.methods.stylegan_v.discriminator import append_stddev
 from styleganv.nn import (
     bias_act,
     convolution,

@@ -10,8 +10,8 @@ import yaml
 
 from styleganv.data.dataset import VideoDataset, write_dataset
 from styleganv.errors import StyleganvError
+from styleganv.methods.stylegan_v.trainer import build_networks
 from styleganv.recipes import PRESETS, Settings, load_settings, preset, save_settings
-from styleganv.training.gan import build_networks
 
 RESOLUTIONS = {"tiny-cpu": 32, "64": 64, "128": 128, "256-faces": 256, "256-sky": 256, "512": 512, "1024": 1024}
 

@@ -5,7 +5,7 @@ import torch
 from reference import FOLDER, NAMES, Reference
 from torch import Tensor
 
-from styleganv.training.losses import discriminator_loss, generator_loss, r1_penalty
+from styleganv.methods.stylegan_v.losses import discriminator_loss, generator_loss, r1_penalty
 
 pytestmark = pytest.mark.skipif(not FOLDER.exists(), reason="the reference arrays are not here")
 

@@ -14,12 +14,15 @@ from PIL import Image
 from styleganv.cli import main
 from styleganv.errors import StyleganvError
 from styleganv.faces.dataset import make_faces
-from styleganv.recipes import ABLATIONS, KINDS, PRESETS, ablated, of_kind, preset
+from styleganv.methods import METHODS, ablation_names, apply_ablation, apply_method
+from styleganv.recipes import PRESETS, preset
 from styleganv.study.comparison import _number
-from styleganv.study.entrants import ENTRANTS
+from styleganv.study.entrants import all_entrants
 from styleganv.study.study import study
 from styleganv.training.preflight import check_settings
 from styleganv.training.report import read_log
+
+ENTRANTS = all_entrants()
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -41,24 +44,25 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_settings_of_every_entrant_fit_together(entrant: str, preset_name: str) -> None:
     settings = ENTRANTS[entrant].settings(preset_name, minutes=3, seed=7)
     check_settings(settings)
+    METHODS[settings.model.kind].check(settings)
     assert settings.training.minutes == 3 and settings.training.seed == 7
-    assert settings.model.kind == ENTRANTS[entrant].kind
+    assert settings.model.kind == ENTRANTS[entrant].method
 
 
 def test_all_models_and_ablations_take_part() -> None:
-    assert {one.kind for one in ENTRANTS.values()} == set(KINDS)
-    assert {one.ablation for one in ENTRANTS.values()} - {None} == set(ABLATIONS)
+    assert {one.method for one in ENTRANTS.values()} == set(METHODS)
+    assert {one.ablation for one in ENTRANTS.values()} - {None} == set(ablation_names())
 
 
 def test_ablations_are_of_styleganv() -> None:
     settings = preset("64")
-    assert ablated(settings, "lstm").model.motion == "lstm"
-    assert ablated(settings, "unconditioned").model.condition == "none"
-    assert ablated(settings, "more-frames").training.frames == 8
+    assert apply_ablation(settings, "lstm").model.motion == "lstm"
+    assert apply_ablation(settings, "unconditioned").model.condition == "none"
+    assert apply_ablation(settings, "more-frames").training.frames == 8
     with pytest.raises(StyleganvError, match="no ablation 'gru': choose one of lstm, "):
-        ablated(settings, "gru")
+        apply_ablation(settings, "gru")
     with pytest.raises(StyleganvError, match="leave it out for --model digan"):
-        ablated(of_kind(settings, "digan"), "lstm")
+        apply_ablation(apply_method(settings, "digan"), "lstm")
 
 
 def test_a_study_compares_and_does_nothing_twice(data: Path, tmp_path: Path) -> None:

@@ -26,16 +26,17 @@ from styleganv.faces.dataset import make_faces
 from styleganv.faces.drawing import draw_video
 from styleganv.faces.factors import sample_face
 from styleganv.media.writing import write_frames
-from styleganv.recipes import Settings, load_settings, of_kind, save_settings
+from styleganv.methods import apply_method
+from styleganv.methods.loading import load
+from styleganv.methods.stylegan_v.memory import OVERHEAD, _LiveBytes, step_memory_gib
+from styleganv.methods.stylegan_v.trainer import GanTrainer, build_networks
+from styleganv.recipes import Settings, load_settings, save_settings
+from styleganv.runs import resume, train
 from styleganv.training.checkpoint import load_checkpoint
-from styleganv.training.evaluation import is_best
 from styleganv.training.feed import RealClips, real_batches
-from styleganv.training.gan import GanTrainer, build_networks
-from styleganv.training.loop import resume, train
-from styleganv.training.memory import OVERHEAD, _LiveBytes, step_memory_gib
+from styleganv.training.loop import is_best
 from styleganv.training.preflight import check_data
 from styleganv.training.report import peak_memory_gib, read_log
-from styleganv.video_generator import load
 
 CPU = torch.device("cpu")
 FLAGS = """--channel-base 128 --channel-max 8 --z-dim 16 --w-dim 16 --motion-dim 16
@@ -421,6 +422,6 @@ def test_the_relativistic_loss_penalizes_generated_clips_too(faces: Path, tiny: 
 
 
 def test_the_relativistic_loss_is_refused_where_it_is_not_defined(faces: Path, tiny: Settings, tmp_path: Path) -> None:
-    settings = of_kind(with_training(tiny, loss="relativistic"), "mocogan-stylegan2")
+    settings = apply_method(with_training(tiny, loss="relativistic"), "mocogan-stylegan2")
     with pytest.raises(StyleganvError, match="--loss relativistic"):
         train(faces, tmp_path / "run", settings)

@@ -20,15 +20,16 @@ from styleganv.faces.dataset import make_faces
 from styleganv.faces.drawing import draw_video
 from styleganv.faces.factors import sample_face
 from styleganv.media.writing import write_frames
-from styleganv.models import Discriminator, Generator
-from styleganv.models.folder import save_model
-from styleganv.models.transfer import summarize, take_discriminator, take_generator
+from styleganv.methods.stylegan_v.discriminator import Discriminator
+from styleganv.methods.stylegan_v.generator import Generator
+from styleganv.methods.stylegan_v.losses import r1_penalty, r1_penalty_clip_by_clip
+from styleganv.methods.stylegan_v.trainer import GanTrainer, build_networks, frozen_parameters
+from styleganv.methods.stylegan_v.transfer import summarize, take_discriminator, take_generator
+from styleganv.model_folder import save_model
 from styleganv.recipes import Settings, load_settings
+from styleganv.runs import resume, train
 from styleganv.training.checkpoint import load_checkpoint
 from styleganv.training.feed import RealClips, real_batches
-from styleganv.training.gan import GanTrainer, build_networks, frozen_parameters
-from styleganv.training.loop import resume, train
-from styleganv.training.losses import r1_penalty, r1_penalty_clip_by_clip
 
 SIZES: dict[str, Any] = dict(z_dim=16, w_dim=16, channel_base=256, channel_max=16)
 MOTION: dict[str, Any] = dict(motion_noise_dim=16, motion_code_dim=16, num_frequencies=8, slot_distance=8)

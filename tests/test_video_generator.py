@@ -16,8 +16,9 @@ from tiny import FPS, save
 
 from styleganv import noise
 from styleganv.errors import StyleganvError
+from styleganv.methods.loading import load
+from styleganv.methods.stylegan_v.sampler import CHUNK, VideoGenerator, by_chunk
 from styleganv.video_files import generate, parse_seeds
-from styleganv.video_generator import CHUNK, VideoGenerator, by_chunk, load
 
 FAR = 1e7 / FPS
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import torch
 
-from styleganv.models import Generator
-from styleganv.models.folder import save_model
+from styleganv.methods.stylegan_v.generator import Generator
+from styleganv.model_folder import save_model
 
 FPS = 25.0
 

@@ -26,13 +26,15 @@ if TYPE_CHECKING:
     from styleganv.errors import StyleganvError
     from styleganv.interop.export import export
     from styleganv.interop.hub import pull, push
+    from styleganv.methods.loading import load
+    from styleganv.methods.stylegan_v.discriminator import Discriminator
+    from styleganv.methods.stylegan_v.generator import Generator
+    from styleganv.methods.stylegan_v.sampler import VideoGenerator
     from styleganv.metrics.evaluate import evaluate
-    from styleganv.models import Discriminator, Generator
     from styleganv.motion_report.diagnose import diagnose
     from styleganv.recipes import Settings
-    from styleganv.training.loop import resume, train
+    from styleganv.runs import resume, train
     from styleganv.video_files import generate
-    from styleganv.video_generator import VideoGenerator, load
 
 # Loaded when first asked for: importing the package stays quick, and `--help` does not wait for torch.
 _PLACES = {
@@ -41,19 +43,19 @@ _PLACES = {
     "inspect": "data.inspect",
     "prepare": "data.prepare",
     "StyleganvError": "errors",
-    "VideoGenerator": "video_generator",
-    "load": "video_generator",
+    "VideoGenerator": "methods.stylegan_v.sampler",
+    "load": "methods.loading",
     "generate": "video_files",
     "export": "interop.export",
     "pull": "interop.hub",
     "push": "interop.hub",
     "diagnose": "motion_report.diagnose",
     "evaluate": "metrics.evaluate",
-    "Discriminator": "models",
-    "Generator": "models",
+    "Discriminator": "methods.stylegan_v.discriminator",
+    "Generator": "methods.stylegan_v.generator",
     "Settings": "recipes",
-    "resume": "training.loop",
-    "train": "training.loop",
+    "resume": "runs",
+    "train": "runs",
 }
 
 __all__ = [

@@ -10,7 +10,8 @@ import tyro
 from tyro.conf import OmitArgPrefixes, Positional
 
 from styleganv.errors import StyleganvError
-from styleganv.recipes import ABLATIONS, PRESETS, Settings, ablated, load_settings, of_kind, preset
+from styleganv.methods import ablation_names, apply_ablation, apply_method
+from styleganv.recipes import PRESETS, Settings, load_settings, preset
 
 
 def prepare(
@@ -374,7 +375,7 @@ def directions(
     """
     from styleganv.editing.directions import directions_sheet, find_directions, save_directions
     from styleganv.media import writing
-    from styleganv.video_generator import load_video_generator
+    from styleganv.methods.stylegan_v.sampler import load_video_generator
 
     if out.suffix != ".safetensors":
         raise StyleganvError(f"{out} cannot hold directions: end its name with .safetensors.")
@@ -408,7 +409,7 @@ def explore(model: Positional[Path], /, out: Path = Path("explored"), seed: int 
         device: Such as cpu or cuda; the GPU, if there is one, where left out.
     """
     from styleganv.editing.explore import explore as run
-    from styleganv.video_generator import load_video_generator
+    from styleganv.methods.stylegan_v.sampler import load_video_generator
 
     print(f"Page: {run(load_video_generator(model, device=device), out, first_seed=seed)[0]}")
 
@@ -626,13 +627,12 @@ def study(
         jobs: Trainings at a time, which share the processor.
         show_real: Real videos too in the pictures; off where they must not be published.
     """
-    from styleganv.study.entrants import ENTRANTS
     from styleganv.study.study import study as run
 
     page = run(
         data,
         out,
-        models=tuple(ENTRANTS) if models is None else _names(models),
+        models=None if models is None else _names(models),
         minutes=minutes,
         seeds=seeds,
         preset=preset,
@@ -663,8 +663,8 @@ def train_command(defaults: Settings, preset_name: str) -> Callable[..., None]:
         or_resume: bool = False,
         settings: OmitArgPrefixes[Settings] = defaults,
     ) -> None:
-        from styleganv.training.loop import resume as run_resume
-        from styleganv.training.loop import train as run_train
+        from styleganv.runs import resume as run_resume
+        from styleganv.runs import train as run_train
 
         if resume is not None:
             if out is not None or finetune is not None:
@@ -683,7 +683,7 @@ def train_command(defaults: Settings, preset_name: str) -> Callable[..., None]:
         data: A data set written by `styleganv prepare` (with --resume, only if it was moved).
         out: The run folder to write to.
         preset: Where the settings start: {", ".join(PRESETS)}; by machine and resolution where left out.
-        ablation: StyleGAN-V as the paper takes it apart: {", ".join(ABLATIONS)}.
+        ablation: StyleGAN-V as the paper takes it apart: {", ".join(ablation_names())}.
         resume: A run to continue exactly where it was saved.
             Only --clips, --minutes, --workers, --threads and the report settings may change.
         finetune: A model or run to start from: what fits of it is taken.
@@ -702,8 +702,8 @@ def _train_defaults(words: list[str]) -> tuple[Settings, str]:
     if name is None:
         data = next((word for word in words if not word.startswith("-")), None)
         name = _fitting_preset(Path(data)) if data and Path(data).is_file() else "tiny-cpu"
-    settings = of_kind(preset(name), _value_of("--model", words) or "stylegan-v")
-    return ablated(settings, _value_of("--ablation", words)), name
+    settings = apply_method(preset(name), _value_of("--model", words) or "stylegan-v")
+    return apply_ablation(settings, _value_of("--ablation", words)), name
 
 
 def _fitting_preset(data: Path) -> str:

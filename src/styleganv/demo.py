@@ -13,7 +13,7 @@ from styleganv.data.dataset import VideoDataset
 from styleganv.faces.dataset import make_faces
 from styleganv.media import sheets, writing
 from styleganv.recipes import Settings, preset
-from styleganv.training.loop import resume, train
+from styleganv.runs import resume, train
 from styleganv.training.report import say
 from styleganv.video_files import generate
 

@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import tyro
 import yaml
@@ -15,14 +15,12 @@ import yaml
 from styleganv.errors import StyleganvError
 from styleganv.files import written_whole
 
-Kind = Literal["stylegan-v", "stylegan2", "mocogan", "mocogan-stylegan2", "digan", "videogpt"]
-
 
 @dataclass(frozen=True)
 class ModelSettings:
     """The networks."""
 
-    kind: Annotated[Kind, tyro.conf.arg(name="model")] = "stylegan-v"
+    kind: Annotated[str, tyro.conf.arg(name="model")] = "stylegan-v"
     """What to train: this project's model, or one that it is compared with."""
     channel_base: int = 16384
     """Channels at resolution r are channel_base / r, up to channel_max."""
@@ -214,109 +212,6 @@ def preset(name: str) -> Settings:
     if name not in PRESETS:
         raise StyleganvError(f"There is no preset {name!r}: choose one of {', '.join(PRESETS)}.")
     return PRESETS[name]()
-
-
-def of_kind(settings: Settings, kind: str) -> Settings:
-    """Settings for another kind of model, with what its paper says.
-
-    Raises:
-        StyleganvError: if there is no such kind; the text lists them.
-    """
-    if kind not in KINDS:
-        raise StyleganvError(f"There is no model {kind!r}: choose one of {', '.join(KINDS)}.")
-    changed = KINDS[kind](settings)
-    return replace(changed, model=replace(changed.model, kind=cast(Kind, kind)))
-
-
-def _stylegan2(settings: Settings) -> Settings:
-    """StyleGAN2: single frames, no time."""
-    return replace(
-        settings, model=replace(settings.model, motion="none"), training=replace(settings.training, frames=1)
-    )
-
-
-def _mocogan(settings: Settings) -> Settings:
-    """MoCoGAN: narrow noise, 16 consecutive frames, no augmentation."""
-    return replace(
-        settings,
-        model=replace(settings.model, motion="lstm", z_dim=50, motion_dim=10),
-        training=replace(settings.training, frames=16, max_span=15, lr=0.0002, micro_batch=None, checkpointing=False),
-        augment=replace(settings.augment, augment="none"),
-    )
-
-
-def _mocogan_stylegan2(settings: Settings) -> Settings:
-    """MoCoGAN with StyleGAN2's networks: 16 consecutive frames."""
-    return replace(
-        settings,
-        model=replace(settings.model, motion="lstm"),
-        training=replace(settings.training, frames=16, max_span=15),
-    )
-
-
-def _digan(settings: Settings) -> Settings:
-    """DIGAN: two frames of a window of 16, a fixed weight of R1."""
-    return replace(settings, training=replace(settings.training, frames=2, max_span=15, r1_gamma=1.0))
-
-
-def _videogpt(settings: Settings) -> Settings:
-    """VideoGPT: 16 consecutive frames, no augmentation, and the preset's learning rate (0.0025) brought to 0.0003."""
-    return replace(
-        settings,
-        training=replace(
-            settings.training, frames=16, max_span=15, lr=0.12 * settings.training.lr, checkpointing=False
-        ),
-        augment=replace(settings.augment, augment="none"),
-    )
-
-
-#: What each kind of model changes in a preset.
-KINDS: dict[str, Callable[[Settings], Settings]] = {
-    "stylegan-v": lambda settings: settings,
-    "stylegan2": _stylegan2,
-    "mocogan": _mocogan,
-    "mocogan-stylegan2": _mocogan_stylegan2,
-    "digan": _digan,
-    "videogpt": _videogpt,
-}
-
-
-def _lstm(settings: Settings) -> Settings:
-    """Motion codes of an LSTM that walks from frame to frame."""
-    return replace(settings, model=replace(settings.model, motion="lstm"))
-
-
-def _unconditioned(settings: Settings) -> Settings:
-    """A discriminator that is not told the times of what it sees."""
-    return replace(settings, model=replace(settings.model, condition="none"))
-
-
-def _more_frames(settings: Settings) -> Settings:
-    """8 frames a clip."""
-    return replace(settings, training=replace(settings.training, frames=8))
-
-
-#: What the paper leaves out of, or adds to, its model to see what it is good for.
-ABLATIONS: dict[str, Callable[[Settings], Settings]] = {
-    "lstm": _lstm,
-    "unconditioned": _unconditioned,
-    "more-frames": _more_frames,
-}
-
-
-def ablated(settings: Settings, ablation: str | None) -> Settings:
-    """Settings with an ablation of StyleGAN-V; as they are for None.
-
-    Raises:
-        StyleganvError: if there is no such ablation, or the settings are those of another kind of model.
-    """
-    if ablation is None:
-        return settings
-    if ablation not in ABLATIONS:
-        raise StyleganvError(f"There is no ablation {ablation!r}: choose one of {', '.join(ABLATIONS)}.")
-    if settings.model.kind != "stylegan-v":
-        raise StyleganvError(f"--ablation is of StyleGAN-V: leave it out for --model {settings.model.kind}.")
-    return ABLATIONS[ablation](settings)
 
 
 def save_settings(settings: Settings, path: Path) -> None:

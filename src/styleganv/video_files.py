@@ -15,7 +15,8 @@ from tqdm import tqdm
 from styleganv import distributed
 from styleganv.errors import StyleganvError
 from styleganv.media import sheets, writing
-from styleganv.video_generator import Frame, Precision, by_chunk, load
+from styleganv.methods.loading import load
+from styleganv.methods.stylegan_v.sampler import Frame, Precision, by_chunk
 
 Format = Literal["mp4", "gif", "webp", "frames", "grid"]
 

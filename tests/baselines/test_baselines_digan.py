@@ -13,19 +13,19 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 
 from styleganv import noise
-from styleganv.baselines.digan import RANK, DiganGenerator, DiganVideos, LowRankLayer
 from styleganv.cli import main
 from styleganv.data.dataset import VideoDataset, write_dataset
 from styleganv.data.sampling import draw_pair_offsets, draw_real_pair
 from styleganv.errors import StyleganvError
-from styleganv.models.folder import save_model
-from styleganv.recipes import Settings, of_kind
-from styleganv.training.build import build_trainer
+from styleganv.methods import apply_method, build_trainer
+from styleganv.methods.digan.networks import RANK, DiganGenerator, DiganVideos, LowRankLayer
+from styleganv.methods.digan.trainer import DiganTrainer, PairDiscriminator
+from styleganv.methods.loading import load
+from styleganv.model_folder import save_model
+from styleganv.recipes import Settings
+from styleganv.runs import resume, train
 from styleganv.training.checkpoint import load_checkpoint
-from styleganv.training.digan import DiganTrainer, PairDiscriminator
 from styleganv.training.feed import RealClips, real_batches
-from styleganv.training.loop import resume, train
-from styleganv.video_generator import load
 
 CPU = torch.device("cpu")
 SMALL = dict(z_dim=16, w_dim=16, channel_base=128, channel_max=8, motion_dim=16)
@@ -33,7 +33,7 @@ SMALL = dict(z_dim=16, w_dim=16, channel_base=128, channel_max=8, motion_dim=16)
 
 @pytest.fixture
 def small(tiny: Settings) -> Settings:
-    return of_kind(tiny, "digan")
+    return apply_method(tiny, "digan")
 
 
 @pytest.fixture(scope="module")

@@ -11,9 +11,6 @@ import pytest
 import torch
 from test_training import assert_same_state
 
-from styleganv.baselines import build
-from styleganv.baselines.mocogan import ClipDiscriminator, Mocogan
-from styleganv.baselines.mocogan_stylegan2 import MocoganStylegan2
 from styleganv.cli import main
 from styleganv.clip import Clip
 from styleganv.data.dataset import VideoDataset
@@ -22,14 +19,16 @@ from styleganv.errors import StyleganvError
 from styleganv.faces.drawing import draw_video
 from styleganv.faces.factors import sample_face
 from styleganv.media.writing import write_frames
-from styleganv.models.folder import save_model
-from styleganv.recipes import Settings, of_kind
-from styleganv.training.build import build_trainer
+from styleganv.methods import apply_method, build_trainer, get_method
+from styleganv.methods.loading import load
+from styleganv.methods.mocogan.networks import ClipDiscriminator, Mocogan
+from styleganv.methods.mocogan.trainer import stills
+from styleganv.methods.mocogan_stylegan2.networks import MocoganStylegan2
+from styleganv.model_folder import save_model
+from styleganv.recipes import Settings
+from styleganv.runs import train
 from styleganv.training.checkpoint import load_checkpoint, save_checkpoint
 from styleganv.training.feed import RealClips, real_batches
-from styleganv.training.loop import train
-from styleganv.training.mocogan import stills
-from styleganv.video_generator import load
 from styleganv.video_model import VideoModel
 
 CPU = torch.device("cpu")
@@ -38,7 +37,7 @@ SIZES = {"z_dim": 8, "motion_dim": 6, "channel_max": 8}
 
 
 def tiny_of(kind: str, tiny: Settings) -> Settings:
-    settings = of_kind(tiny, kind)
+    settings = apply_method(tiny, kind)
     return replace(settings, training=replace(settings.training, batch=4, clips=8))
 
 
@@ -46,7 +45,7 @@ def tiny_of(kind: str, tiny: Settings) -> Settings:
 def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> VideoModel:
     """Of random weights, through a model folder."""
     torch.manual_seed(0)
-    network = build(request.param, height=16, width=24, num_classes=2, **SIZES)
+    network = get_method(request.param).implementation().network(height=16, width=24, num_classes=2, **SIZES)
     folder = tmp_path_factory.mktemp(request.param)
     save_model(folder / "model", network, kind=request.param, data={"fps": 10, "class_names": ["a", "b"]}, training={})
     return load(folder / "model")

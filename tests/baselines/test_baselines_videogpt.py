@@ -17,7 +17,14 @@ from shapes import make_shapes
 from torch import Tensor
 
 from styleganv import noise
-from styleganv.baselines.videogpt import (
+from styleganv.cli import main
+from styleganv.clip import Clip
+from styleganv.data.dataset import VideoDataset, write_dataset
+from styleganv.errors import StyleganvError
+from styleganv.faces.dataset import make_faces
+from styleganv.methods import apply_method, build_trainer
+from styleganv.methods.loading import load
+from styleganv.methods.videogpt.networks import (
     AxialAttention,
     Codebook,
     Transformer,
@@ -25,23 +32,17 @@ from styleganv.baselines.videogpt import (
     VideoGptVideos,
     drawn,
 )
-from styleganv.cli import main
-from styleganv.clip import Clip
-from styleganv.data.dataset import VideoDataset, write_dataset
-from styleganv.errors import StyleganvError
-from styleganv.faces.dataset import make_faces
+from styleganv.methods.videogpt.trainer import VideoGptTrainer
 from styleganv.metrics.evaluate import evaluate
 from styleganv.metrics.factors import known_factors
 from styleganv.metrics.videos import DatasetVideos, ModelVideos
-from styleganv.models.folder import save_model
-from styleganv.recipes import Settings, of_kind
-from styleganv.training.build import build_trainer
+from styleganv.model_folder import save_model
+from styleganv.recipes import Settings
+from styleganv.runs import resume, train
 from styleganv.training.checkpoint import load_checkpoint
 from styleganv.training.feed import RealClips, real_batches
-from styleganv.training.loop import InterruptedTraining, resume, train
+from styleganv.training.loop import InterruptedTraining
 from styleganv.training.report import read_log
-from styleganv.training.videogpt import VideoGptTrainer
-from styleganv.video_generator import load
 from styleganv.video_model import Precision
 
 CPU = torch.device("cpu")
@@ -50,7 +51,7 @@ CLIP = 16 / 25  # seconds
 
 @pytest.fixture
 def small(tiny: Settings) -> Settings:
-    return of_kind(tiny, "videogpt")
+    return apply_method(tiny, "videogpt")
 
 
 @pytest.fixture(scope="module")
@@ -305,7 +306,7 @@ def test_a_run_that_was_interrupted_in_either_stage_goes_on_bit_for_bit(
             signal.raise_signal(signal.SIGTERM)
 
     with monkeypatch.context() as patched:
-        patched.setattr("styleganv.training.loop.rehearse", lambda *_: "")  # no signals there
+        patched.setattr("styleganv.runs.rehearse", lambda *_: "")  # no signals there
         patched.setattr(VideoGptTrainer, "train_step", step)
         with pytest.raises(InterruptedTraining):
             train(faces, tmp_path / "parts", settings)
@@ -339,7 +340,7 @@ def test_by_time_each_stage_has_half_and_the_second_stays(
             signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr(VideoGptTrainer, "train_step", step)
-    monkeypatch.setattr("styleganv.training.loop.rehearse", lambda *_: "")
+    monkeypatch.setattr("styleganv.runs.rehearse", lambda *_: "")
     settings = with_training(small, clips=10_000, minutes=6.0)
     with pytest.raises(InterruptedTraining):
         train(faces, tmp_path / "run", settings)

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from shapes import make_shapes
 
 from styleganv.data.dataset import VideoDataset
-from styleganv.recipes import AugmentSettings, ModelSettings, Settings, TrainingSettings, of_kind
-from styleganv.training.build import build_trainer
+from styleganv.methods import apply_method, build_trainer
+from styleganv.recipes import AugmentSettings, ModelSettings, Settings, TrainingSettings
 from styleganv.training.feed import RealClips, real_batches
 
 CPU = torch.device("cpu")
@@ -42,7 +42,7 @@ def test_four_clips_are_learned_by_heart(
     """Frames are nearer to real ones, and real ones to them, than to the mean of all, by a tenth."""
     make_shapes(tmp_path / "four.zip", num_videos=4, num_frames=16, resolution=(16, 16))
     data = VideoDataset(tmp_path / "four.zip")
-    recipe = of_kind(
+    recipe = apply_method(
         Settings(
             model=ModelSettings(z_dim=16, w_dim=16, channel_base=512, channel_max=channels, motion_dim=32),
             training=TrainingSettings(frames=2, max_span=15, precision="float32", workers=0, ema_half_life=80),

@@ -3,7 +3,7 @@
 import pytest
 from tiny import save
 
-from styleganv.video_generator import VideoGenerator, load_video_generator
+from styleganv.methods.stylegan_v.sampler import VideoGenerator, load_video_generator
 
 
 @pytest.fixture(scope="session")

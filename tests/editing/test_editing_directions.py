@@ -25,10 +25,10 @@ from styleganv.editing.explore import explore
 from styleganv.editing.latents import latents_of, play
 from styleganv.editing.scores import SCORES, read_labels
 from styleganv.errors import StyleganvError
-from styleganv.models.motion import Motion
-from styleganv.models.synthesis import ModulatedConv
+from styleganv.methods.stylegan_v.motion import Motion
+from styleganv.methods.stylegan_v.sampler import VideoGenerator
+from styleganv.methods.stylegan_v.synthesis import ModulatedConv
 from styleganv.nn import modulated_conv2d
-from styleganv.video_generator import VideoGenerator
 
 
 def spread(scales: list[float], count: int = 4000) -> tuple[torch.Tensor, torch.Tensor]:

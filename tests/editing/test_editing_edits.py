@@ -14,7 +14,7 @@ from styleganv.editing.edit import edit
 from styleganv.editing.edits import at_speed, content_over_time, interpolated, mixed, remapped
 from styleganv.editing.latents import Latents, latents_of, open_latents, play
 from styleganv.errors import StyleganvError
-from styleganv.video_generator import VideoGenerator
+from styleganv.methods.stylegan_v.sampler import VideoGenerator
 
 
 def frames_of(video: VideoGenerator, latents: Latents, **more: object) -> np.ndarray:

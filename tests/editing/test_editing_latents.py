@@ -17,8 +17,8 @@ from styleganv.editing.latents import (
     save_latents,
 )
 from styleganv.errors import StyleganvError
+from styleganv.methods.stylegan_v.sampler import VideoGenerator, load_video_generator
 from styleganv.noise import MOTION, normal
-from styleganv.video_generator import VideoGenerator, load_video_generator
 
 
 @pytest.fixture(scope="module", params=[{}, {"num_classes": 3, "width": 24}, {"motion": "lstm"}, {"motion": "none"}])

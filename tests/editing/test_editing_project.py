@@ -18,7 +18,7 @@ from styleganv.editing.project import Projection, project
 from styleganv.editing.project_video import read_clip
 from styleganv.errors import StyleganvError
 from styleganv.media.writing import write_video
-from styleganv.video_generator import Frame, VideoGenerator, load_video_generator
+from styleganv.methods.stylegan_v.sampler import Frame, VideoGenerator, load_video_generator
 
 FRAMES, FPS = 12, 25.0
 

@@ -22,7 +22,7 @@ from styleganv.editing.latents import Latents, latents_of, open_latents, play
 from styleganv.editing.perceptual import load_perceptual
 from styleganv.editing.text import edit_by_text, text_direction
 from styleganv.errors import StyleganvError
-from styleganv.video_generator import VideoGenerator, load_video_generator
+from styleganv.methods.stylegan_v.sampler import VideoGenerator, load_video_generator
 
 NEXT = {"red": "green", "green": "blue", "blue": "red"}
 #: Largest mean distance of the shape's centre from where it was, a fraction of the frame; under another motion seed it

@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from styleganv.models import Discriminator, Generator
+from styleganv.methods.stylegan_v.discriminator import Discriminator
+from styleganv.methods.stylegan_v.generator import Generator
 
 BUFFERS = re.compile(r"(resample_filter|w_avg|freqs|phase_scales|fourier_coefs|noise_const)$")
 FILTER = torch.tensor([1.0, 3.0, 3.0, 1.0])

@@ -19,8 +19,9 @@ from tiny import FPS, save
 from styleganv import noise
 from styleganv.errors import StyleganvError
 from styleganv.interop.export import export
-from styleganv.models.folder import load_generator, save_model
-from styleganv.video_generator import load_video_generator
+from styleganv.methods.stylegan_v.pretrained import load_generator
+from styleganv.methods.stylegan_v.sampler import load_video_generator
+from styleganv.model_folder import save_model
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "export.md").read_text()
 # A slot distance that float32 cannot hold.

@@ -15,8 +15,9 @@ from tiny import save
 from styleganv.errors import StyleganvError
 from styleganv.interop.card import card
 from styleganv.interop.hub import LAYOUT, pull, push
-from styleganv.models.folder import load_generator, save_model
-from styleganv.video_generator import load_video_generator
+from styleganv.methods.stylegan_v.pretrained import load_generator
+from styleganv.methods.stylegan_v.sampler import load_video_generator
+from styleganv.model_folder import save_model
 
 
 @pytest.fixture

@@ -18,12 +18,13 @@ from torch import Tensor
 from styleganv import cli
 from styleganv.errors import StyleganvError
 from styleganv.interop.import_pickle import import_pickle
-from styleganv.models import Discriminator, Generator
-from styleganv.models.folder import load_discriminator, load_generator
+from styleganv.methods.stylegan_v.discriminator import Discriminator
+from styleganv.methods.stylegan_v.generator import Generator
+from styleganv.methods.stylegan_v.pretrained import load_discriminator, load_generator
+from styleganv.methods.stylegan_v.sampler import load_video_generator
 from styleganv.recipes import Settings
+from styleganv.runs import train
 from styleganv.training.checkpoint import load_checkpoint
-from styleganv.training.loop import train
-from styleganv.video_generator import load_video_generator
 
 SIZES: dict[str, Any] = dict(z_dim=12, w_dim=16, channel_base=256, channel_max=16)
 MOTION: dict[str, Any] = dict(

@@ -9,8 +9,9 @@ from tiny import save
 from styleganv import cli
 from styleganv.errors import StyleganvError
 from styleganv.interop.swap import swap, swap_layers
-from styleganv.models.folder import load_generator, save_model
-from styleganv.video_generator import load_video_generator
+from styleganv.methods.stylegan_v.pretrained import load_generator
+from styleganv.methods.stylegan_v.sampler import load_video_generator
+from styleganv.model_folder import save_model
 
 
 def models(tmp_path: Path, **changes: int) -> tuple[Path, Path]:

@@ -18,7 +18,8 @@ from styleganv.errors import StyleganvError
 from styleganv.interop import pickle_machine
 from styleganv.interop.pickle_machine import Node
 from styleganv.interop.unpickle import read_pickle
-from styleganv.models import Discriminator, Generator
+from styleganv.methods.stylegan_v.discriminator import Discriminator
+from styleganv.methods.stylegan_v.generator import Generator
 
 REBUILD = b"ctorch._utils\n_rebuild_tensor_v2\n"
 PERSISTENT = b"ctorch_utils.persistence\n_reconstruct_persistent_obj\n"

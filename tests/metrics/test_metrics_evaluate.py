@@ -19,13 +19,13 @@ from styleganv.data.dataset import write_dataset
 from styleganv.errors import StyleganvError
 from styleganv.faces.dataset import make_faces
 from styleganv.media import writing
+from styleganv.methods.stylegan_v.generator import Generator
 from styleganv.metrics import sides
 from styleganv.metrics.evaluate import evaluate
 from styleganv.metrics.protocols import PROTOCOLS, named_protocol
 from styleganv.metrics.report import Report
 from styleganv.metrics.videos import ModelVideos, open_videos
-from styleganv.models import Generator
-from styleganv.models.folder import save_model
+from styleganv.model_folder import save_model
 
 WITHOUT_FILES = ("efficientnet", "patch", "128f", "frames")
 ALL_FILES = [name for name in PROTOCOLS if not any(word in name for word in WITHOUT_FILES)]

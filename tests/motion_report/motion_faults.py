@@ -13,8 +13,8 @@ from PIL import Image
 from shapes import Factors, draw_video, position, sample_factors
 from torch import Tensor, nn
 
-from styleganv.models import Generator
-from styleganv.video_generator import VideoGenerator
+from styleganv.methods.stylegan_v.generator import Generator
+from styleganv.methods.stylegan_v.sampler import VideoGenerator
 
 FPS = 25.0
 SIDE = 48

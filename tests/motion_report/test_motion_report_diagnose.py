@@ -15,7 +15,7 @@ from styleganv import cli
 from styleganv.data.dataset import write_dataset
 from styleganv.errors import StyleganvError
 from styleganv.metrics.videos import Videos, open_videos
-from styleganv.models.folder import save_model
+from styleganv.model_folder import save_model
 from styleganv.motion_report.diagnose import MotionReport, diagnose, mean_and_error, training_data
 from styleganv.motion_report.kinds import KINDS
 from styleganv.motion_report.observe import draw_clips

@@ -16,8 +16,8 @@ from motion_faults import (
     stray_between,
 )
 
+from styleganv.methods.stylegan_v.sampler import VideoGenerator
 from styleganv.motion_report import model_motion as ask
-from styleganv.video_generator import VideoGenerator
 
 THREE = range(3)
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from motion_faults import FPS, network
 
+from styleganv.methods.stylegan_v.sampler import VideoGenerator
 from styleganv.metrics.videos import ModelVideos, open_videos
 from styleganv.motion_report.diagnose import Diagnosis, diagnose
 from styleganv.motion_report.page import write_page
-from styleganv.video_generator import VideoGenerator
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 

@@ -27,9 +27,9 @@ from styleganv.faces.drawing import draw_video
 from styleganv.faces.factors import sample_face
 from styleganv.media import writing
 from styleganv.recipes import Settings
+from styleganv.runs import train
 from styleganv.studio.scene import Scene
 from styleganv.studio.stage import Find, Stage
-from styleganv.training.loop import train
 
 pytest.importorskip("selenium", reason="pip install styleganv[dev]")
 from selenium.webdriver.common.by import By

@@ -26,10 +26,10 @@ from styleganv.data.dataset import VideoDataset, decode_frame
 from styleganv.editing.latents import latents_of, play
 from styleganv.errors import StyleganvError
 from styleganv.recipes import Settings
+from styleganv.runs import resume, train
 from styleganv.studio.scene import Scene, Take
 from styleganv.studio.server import is_loopback, studio
 from styleganv.studio.stage import Footage, Stage, Viewer, stages_of
-from styleganv.training.loop import resume, train
 
 websockets = pytest.importorskip("websockets")
 from websockets.sync.client import connect  # noqa: E402

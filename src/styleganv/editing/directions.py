@@ -29,10 +29,10 @@ from styleganv.editing.scores import SCORES, read_labels
 from styleganv.errors import StyleganvError
 from styleganv.files import written_whole
 from styleganv.media import sheets
-from styleganv.models.motion import Motion
-from styleganv.models.synthesis import SynthesisBlock
+from styleganv.methods.stylegan_v.motion import Motion
+from styleganv.methods.stylegan_v.sampler import VideoGenerator
+from styleganv.methods.stylegan_v.synthesis import SynthesisBlock
 from styleganv.nn import modulated_kernel
-from styleganv.video_generator import VideoGenerator
 
 Space = Literal["content", "motion"]
 FORMAT = "styleganv-directions-1"

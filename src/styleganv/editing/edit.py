@@ -19,8 +19,8 @@ from styleganv.editing.perceptual import load_perceptual
 from styleganv.editing.text import edit_by_text
 from styleganv.errors import StyleganvError
 from styleganv.media import sheets, writing
+from styleganv.methods.stylegan_v.sampler import Frame, Precision, Styles, load_video_generator
 from styleganv.video_files import parse_seeds
-from styleganv.video_generator import Frame, Precision, Styles, load_video_generator
 
 
 def edit(

@@ -21,7 +21,7 @@ from styleganv.editing.latents import Latents, latents_of, play
 from styleganv.errors import StyleganvError
 from styleganv.files import written_whole
 from styleganv.media import sheets, writing
-from styleganv.video_generator import Frame, VideoGenerator
+from styleganv.methods.stylegan_v.sampler import Frame, VideoGenerator
 
 SEEDS = 6
 PSIS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5)

@@ -20,8 +20,8 @@ from torch import Tensor
 
 from styleganv.errors import StyleganvError
 from styleganv.files import written_whole
+from styleganv.methods.stylegan_v.sampler import Frame, Styles, VideoGenerator
 from styleganv.noise import CONTENT, SeededNoise, normal
-from styleganv.video_generator import Frame, Styles, VideoGenerator
 
 FORMAT = "styleganv-latents-1"
 

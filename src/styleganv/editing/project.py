@@ -23,7 +23,7 @@ from styleganv.editing.latents import Latents, latents_of, play
 from styleganv.editing.perceptual import WINDOW, Perceptual, load_perceptual, psnr, ssim
 from styleganv.editing.search import Clip, Space, clip_of, nearest, search, tune
 from styleganv.errors import StyleganvError
-from styleganv.video_generator import VideoGenerator
+from styleganv.methods.stylegan_v.sampler import VideoGenerator
 
 MEASURES = ("psnr", "ssim", "perceptual")
 #: Seeds that are tried before the search.

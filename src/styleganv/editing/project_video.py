@@ -21,9 +21,9 @@ from styleganv.errors import StyleganvError
 from styleganv.files import written_whole
 from styleganv.media import sheets, writing
 from styleganv.media.reading import find_videos
+from styleganv.methods.stylegan_v.sampler import Frame, VideoGenerator, load_video_generator
 from styleganv.metrics.features import sha256_of
-from styleganv.models.folder import save_model
-from styleganv.video_generator import Frame, VideoGenerator, load_video_generator
+from styleganv.model_folder import save_model
 
 #: What a folder of a projection holds; one with anything else in it is never replaced.
 NAMES = frozenset({"latents.safetensors", "comparison.mp4", "comparison.png", "continued.mp4", "report.json", "model"})

@@ -21,7 +21,7 @@ from tqdm import tqdm
 from styleganv import noise
 from styleganv.editing.latents import Latents, MotionLatents, differentiable_frames, spread_of_w
 from styleganv.editing.perceptual import Perceptual, apart, psnr
-from styleganv.video_generator import VideoGenerator
+from styleganv.methods.stylegan_v.sampler import VideoGenerator
 
 Space = Literal["w", "w+"]
 

@@ -22,7 +22,7 @@ from styleganv.editing.edits import checked_layer
 from styleganv.editing.latents import Latents, differentiable_frames, spread_of_w
 from styleganv.editing.scores import NAMELESS
 from styleganv.errors import StyleganvError
-from styleganv.video_generator import VideoGenerator
+from styleganv.methods.stylegan_v.sampler import VideoGenerator
 
 #: Moments are drawn from the first so many slots of the video; all later ones are alike.
 SLOTS = 16

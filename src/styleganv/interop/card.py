@@ -14,7 +14,7 @@ import yaml
 from tqdm import tqdm
 
 from styleganv.media import sheets, writing
-from styleganv.video_generator import VideoGenerator, by_chunk, load_video_generator
+from styleganv.methods.stylegan_v.sampler import VideoGenerator, by_chunk, load_video_generator
 from styleganv.video_model import Frame
 
 CARD, PREVIEW = "README.md", "preview.webp"

@@ -25,9 +25,9 @@ from tqdm import tqdm
 from styleganv.errors import StyleganvError
 from styleganv.files import written_whole
 from styleganv.interop.program import PictureProgram, programs
-from styleganv.models import Generator
-from styleganv.models.folder import load_generator
-from styleganv.models.motion import Motion
+from styleganv.methods.stylegan_v.generator import Generator
+from styleganv.methods.stylegan_v.motion import Motion
+from styleganv.methods.stylegan_v.pretrained import load_generator
 
 #: Of frames (−1..1): a file that differs by more from the model is not kept.
 LARGEST_ERROR = 1e-3

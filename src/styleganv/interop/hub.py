@@ -17,8 +17,8 @@ from typing import Any
 from styleganv.errors import StyleganvError
 from styleganv.files import written_whole
 from styleganv.interop.card import CARD, PREVIEW, write_card
-from styleganv.models.folder import model_folder
-from styleganv.video_generator import load
+from styleganv.methods.loading import load
+from styleganv.model_folder import model_folder
 
 WEIGHTS = ("config.json", "model.safetensors")
 LAYOUT = (*WEIGHTS, CARD, PREVIEW)

@@ -14,8 +14,9 @@ from styleganv.errors import StyleganvError
 from styleganv.interop.pickle_machine import Node
 from styleganv.interop.released import NotReleased, discriminator_from, generator_from
 from styleganv.interop.unpickle import read_pickle
-from styleganv.models import Discriminator, Generator
-from styleganv.models.folder import save_model
+from styleganv.methods.stylegan_v.discriminator import Discriminator
+from styleganv.methods.stylegan_v.generator import Generator
+from styleganv.model_folder import save_model
 
 MAX_TENSORS = 10_000
 

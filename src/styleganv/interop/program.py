@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from styleganv.errors import StyleganvError
-from styleganv.models import Generator
-from styleganv.models.mapping import Mapping
-from styleganv.models.motion import Motion, MotionConv1d
-from styleganv.models.synthesis import Synthesis
+from styleganv.methods.stylegan_v.generator import Generator
+from styleganv.methods.stylegan_v.mapping import Mapping
+from styleganv.methods.stylegan_v.motion import Motion, MotionConv1d
+from styleganv.methods.stylegan_v.synthesis import Synthesis
 
 
 class MappingProgram(nn.Module):

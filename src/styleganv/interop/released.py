@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from styleganv.errors import StyleganvError
-from styleganv.models import Discriminator, Generator
-from styleganv.models.motion import AcyclicEncoding, Motion
+from styleganv.methods.stylegan_v.discriminator import Discriminator
+from styleganv.methods.stylegan_v.generator import Generator
+from styleganv.methods.stylegan_v.motion import AcyclicEncoding, Motion
 from styleganv.nn.resample import FIR_TAPS
 
 Network = TypeVar("Network", Generator, Discriminator)

@@ -4,8 +4,9 @@ import copy
 from pathlib import Path
 
 from styleganv.errors import StyleganvError
-from styleganv.models import Generator
-from styleganv.models.folder import load_generator, save_model
+from styleganv.methods.stylegan_v.generator import Generator
+from styleganv.methods.stylegan_v.pretrained import load_generator
+from styleganv.model_folder import save_model
 from styleganv.nn.layers import resolution_levels
 
 

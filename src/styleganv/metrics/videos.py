@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from styleganv.data.dataset import VideoDataset
 from styleganv.errors import StyleganvError
 from styleganv.media.reading import VideoSource, find_videos
-from styleganv.video_generator import load
+from styleganv.methods.loading import load
 from styleganv.video_model import VideoModel
 
 Frames = NDArray[np.uint8]

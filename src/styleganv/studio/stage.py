@@ -23,9 +23,10 @@ from styleganv.editing.edits import mixed
 from styleganv.editing.latents import Latents, MotionLatents, latents_of, play, truncated
 from styleganv.errors import StyleganvError
 from styleganv.media import sheets, writing
+from styleganv.methods.loading import load
+from styleganv.methods.stylegan_v.sampler import VideoGenerator
 from styleganv.motion_report.diagnose import training_data
 from styleganv.studio.scene import Scene, Take
-from styleganv.video_generator import VideoGenerator, load
 from styleganv.video_model import Frame, VideoModel, chosen_device, working_precision
 
 #: Directions of content and of motion that get a slider, and the samples they are found in.

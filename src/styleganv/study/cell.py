@@ -20,15 +20,16 @@ import torch
 
 from styleganv.errors import StyleganvError
 from styleganv.files import written_whole
+from styleganv.methods.loading import load
 from styleganv.metrics.evaluate import evaluate
 from styleganv.metrics.protocols import DEFAULT_PROTOCOL, named_protocol
 from styleganv.metrics.videos import ModelVideos
 from styleganv.motion_report.diagnose import diagnose
-from styleganv.study.entrants import ENTRANTS
+from styleganv.runs import train
+from styleganv.study.entrants import all_entrants
 from styleganv.training.checkpoint import load_checkpoint
-from styleganv.training.loop import InterruptedTraining, train
+from styleganv.training.loop import InterruptedTraining
 from styleganv.training.report import peak_memory_gib
-from styleganv.video_generator import load
 from styleganv.video_model import VideoModel
 
 #: Frames of a video whose making is timed, and how many such videos.
@@ -43,7 +44,7 @@ class Cell:
 
     Attributes:
         data: path of the data set.
-        entrant: a key of `ENTRANTS`.
+        entrant: a key of `all_entrants()`.
         minutes: of training.
         clips: of each side in an evaluation.
         protocols, weights: more of them, with files that the offline ones do not need; see `evaluate`.
@@ -70,7 +71,7 @@ def train_cell(folder: Path) -> None:
     run = folder / "run"
     done = float(load_checkpoint(run / "checkpoint.pt")["minutes"]) if (run / "checkpoint.pt").exists() else 0.0
     left = max(0.0, cell.minutes - done)
-    settings = ENTRANTS[cell.entrant].settings(cell.preset, minutes=left, seed=cell.seed)
+    settings = all_entrants()[cell.entrant].settings(cell.preset, minutes=left, seed=cell.seed)
     train(cell.data, run, settings, or_resume=True)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     seen = json.loads((run / "model" / "config.json").read_text())["training"]

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from styleganv.data.dataset import VideoDataset
 from styleganv.files import written_whole
 from styleganv.media import sheets, writing
+from styleganv.methods.loading import load
 from styleganv.motion_report.kinds import KINDS
 from styleganv.study.cell import Cell, read_cell
-from styleganv.study.entrants import ENTRANTS
-from styleganv.video_generator import load
+from styleganv.study.entrants import all_entrants
 
 #: Of the moving pictures: videos of each entrant, and their frames; shorter videos begin again.
 SHOWN, SHOWN_FRAMES = 6, 48
@@ -56,8 +56,8 @@ def _read(folder: Path) -> Found:
 
 
 def _by_entrant(found: Sequence[Found]) -> dict[str, list[Found]]:
-    """In the order of `ENTRANTS`."""
-    return {name: here for name in ENTRANTS if (here := [one for one in found if one.cell.entrant == name])}
+    """In the order of `all_entrants()`."""
+    return {name: here for name in all_entrants() if (here := [one for one in found if one.cell.entrant == name])}
 
 
 def _of_data(found: Sequence[Found], name: str) -> list[str]:
@@ -87,7 +87,7 @@ def _quality(found: Sequence[Found]) -> list[list[str]]:
     for entrant, here in entrants.items():
         rows.append(
             [
-                ENTRANTS[entrant].title,
+                all_entrants()[entrant].title,
                 _number([one.training["clips"] for one in here]),
                 _number([one.training["milliseconds_a_clip"] for one in here]),
                 *(_number([_measured(one, p, "value") for one in here]) for p in protocols),
@@ -104,7 +104,7 @@ def _measured(one: Found, protocol: str, what: str) -> float | None:
 def _motion(found: Sequence[Found]) -> list[list[str]]:
     """A row for each number of the motion report, a column for each entrant."""
     entrants = _by_entrant(found)
-    rows = [["", "real", *(ENTRANTS[entrant].title for entrant in entrants)]]
+    rows = [["", "real", *(all_entrants()[entrant].title for entrant in entrants)]]
     for kind in KINDS:
         if kind.key not in found[0].measures["motion"]:
             continue
@@ -130,7 +130,7 @@ def _costs(found: Sequence[Found], name: str) -> list[str]:
         speeds = [[one.measures["frames_a_second"][frames] for one in here] for frames in ("16", "128", "1024")]
         rows.append(
             [
-                ENTRANTS[entrant].title,
+                all_entrants()[entrant].title,
                 f"{here[0].measures['parameters'] / 1e6:.2f} M",
                 _number([one.training["memory_gib"] for one in here]),
                 *(_number([x for x in speed if not isinstance(x, str)]) for speed in speeds),
@@ -147,7 +147,7 @@ def _costs(found: Sequence[Found], name: str) -> list[str]:
 
 def _published() -> list[str]:
     rows = [["", "FaceForensics", "SkyTimelapse", "UCF101"]]
-    rows += [[one.title, *one.published] for one in ENTRANTS.values() if one.published]
+    rows += [[one.title, *one.published] for one in all_entrants().values() if one.published]
     return [
         "## As published",
         "FVD over 16 and over 128 frames at 256², of full-size models trained for days: another measure on other data; "
@@ -186,10 +186,10 @@ def _picture(found: Sequence[Found], name: str, out: Path, show_real: bool) -> s
         model = load(here[0].folder / "run" / "model")
         frames = min(SHOWN_FRAMES, model.max_frames or SHOWN_FRAMES)
         videos = [model.sample(seed=seed, seconds=frames / model.fps) for seed in range(SHOWN)]
-        rows.append((ENTRANTS[entrant].title, [video.transpose(0, 3, 1, 2) for video in videos]))
+        rows.append((all_entrants()[entrant].title, [video.transpose(0, 3, 1, 2) for video in videos]))
     path = out / "comparison" / f"{name}.webp"
     scale = max(1, 64 // data.height)
-    sheets = (
+    pictures = (
         sheets.labelled_sheet(
             np.stack([[_enlarged(video, t, scale) for video in videos] for _, videos in rows]),
             rows=[title for title, _ in rows],
@@ -198,7 +198,7 @@ def _picture(found: Sequence[Found], name: str, out: Path, show_real: bool) -> s
         )
         for t in range(SHOWN_FRAMES)
     )
-    writing.write_video(path, sheets, fps=data.fps, quality=40)
+    writing.write_video(path, pictures, fps=data.fps, quality=40)
     return f"![Videos of {name}, a row for each model](comparison/{name}.webp)"
 
 

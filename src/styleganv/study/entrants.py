@@ -1,30 +1,23 @@
-"""Who takes part in a study."""
+"""Who takes part in a study: every method, and every ablation of one."""
 
 from dataclasses import dataclass, replace
 
-from styleganv.recipes import Settings, ablated, of_kind, preset
+from styleganv.methods import METHODS, apply_ablation, apply_method
+from styleganv.recipes import Settings, preset
 
 
 @dataclass(frozen=True)
 class Entrant:
-    """A kind of model, perhaps without something.
-
-    Attributes:
-        title: for tables.
-        kind: of `recipes.KINDS`.
-        ablation: of `recipes.ABLATIONS`, or None.
-        published: FVD over 16 frames and over 128 ("–": none) on FaceForensics, SkyTimelapse and UCF101 at 256², as
-            the StyleGAN-V paper and those after it print them.
-    """
+    """A method, perhaps without something; `published` as in its record."""
 
     title: str
-    kind: str
+    method: str
     ablation: str | None = None
     published: tuple[str, str, str] | None = None
 
     def settings(self, preset_name: str, *, minutes: float, seed: int) -> Settings:
-        """Those of the preset for this kind, without pictures and evaluations, which would take of the time."""
-        settings = ablated(of_kind(preset(preset_name), self.kind), self.ablation)
+        """Those of the preset for this method, without pictures and evaluations, which would take of the time."""
+        settings = apply_ablation(apply_method(preset(preset_name), self.method), self.ablation)
         never = settings.training.clips + 1
         return replace(
             settings,
@@ -33,15 +26,11 @@ class Entrant:
         )
 
 
-#: By the name that `--models` takes.
-ENTRANTS = {
-    "stylegan-v": Entrant("StyleGAN-V", "stylegan-v", published=("47.4 / –", "79.5 / 197.0", "1431.0 / 1773.4")),
-    "lstm": Entrant("StyleGAN-V, LSTM motion", "stylegan-v", "lstm"),
-    "unconditioned": Entrant("StyleGAN-V, times not told", "stylegan-v", "unconditioned"),
-    "more-frames": Entrant("StyleGAN-V, 8 frames a clip", "stylegan-v", "more-frames"),
-    "stylegan2": Entrant("StyleGAN2 (images)", "stylegan2"),
-    "mocogan": Entrant("MoCoGAN", "mocogan", published=("124.7 / 257.3", "206.6 / 575.9", "2886.9 / 3679.0")),
-    "mocogan-stylegan2": Entrant("MoCoGAN + StyleGAN2", "mocogan-stylegan2"),
-    "digan": Entrant("DIGAN", "digan", published=("62.5 / 1824.7", "83.1 / 196.7", "1630.2 / 2293.7")),
-    "videogpt": Entrant("VideoGPT", "videogpt", published=("185.9 / –", "222.7 / –", "2880.6 / –")),
-}
+def all_entrants() -> dict[str, Entrant]:
+    """By the name that `--models` takes: methods, each followed by its ablations."""
+    found = {}
+    for name, method in METHODS.items():
+        found[name] = Entrant(method.title, name, published=method.published)
+        for ablation, variant in method.ablations.items():
+            found[ablation] = Entrant(variant.title, name, ablation)
+    return found

@@ -28,7 +28,7 @@ from styleganv.faces.dataset import make_faces
 from styleganv.metrics.protocols import named_protocol
 from styleganv.study.cell import STEPS, Cell, write_json
 from styleganv.study.comparison import write_comparison
-from styleganv.study.entrants import ENTRANTS
+from styleganv.study.entrants import all_entrants
 
 DONE = {"train": "training.json", "measure": "measures.json"}
 #: Of the built-in dataset of faces, used where no data is given.
@@ -39,7 +39,7 @@ def study(
     data: Sequence[Path | str] = (),
     out: Path | str = "runs/study",
     *,
-    models: Sequence[str] = tuple(ENTRANTS),
+    models: Sequence[str] | None = None,
     minutes: float = 5.0,
     seeds: int = 1,
     preset: str = "tiny-cpu",
@@ -54,7 +54,7 @@ def study(
     Args:
         data: prepared data sets of different names; the built-in faces, at 32², where there are none.
         out: the folder of the study. More data, models or seeds can be added to it later; the rest must stay.
-        models: keys of `ENTRANTS`.
+        models: keys of `all_entrants()`; None takes all of them.
         minutes: of training, for each.
         seeds: 0 to this many − 1.
         preset: of `recipes.PRESETS`.
@@ -71,13 +71,14 @@ def study(
             done, if cells failed.
     """
     out = Path(out)
-    unknown = [name for name in models if name not in ENTRANTS]
+    models = list(all_entrants()) if models is None else list(models)
+    unknown = [name for name in models if name not in all_entrants()]
     if unknown:
-        raise StyleganvError(f"{', '.join(unknown)} cannot take part: choose of {', '.join(ENTRANTS)}.")
+        raise StyleganvError(f"{', '.join(unknown)} cannot take part: choose of {', '.join(all_entrants())}.")
     if minutes <= 0 or seeds < 1 or jobs < 1:
         raise StyleganvError("A study needs minutes, seeds and jobs of more than 0.")
     for name in models:
-        ENTRANTS[name].settings(preset, minutes=minutes, seed=0)
+        all_entrants()[name].settings(preset, minutes=minutes, seed=0)
     for name in protocols:
         named_protocol(name)
     sets = {path.stem: path for path in map(Path, data)} or {"faces": _faces(out)}

@@ -1,11 +1,10 @@
-"""What a training step eats: real clips from the data set, and the inputs of fake ones.
+"""What a training step eats: real clips from the data set.
 
 Everything is a function of the seed and the clip's number, never of what was drawn before, so a resumed run
 or another number of processes sees the same. Shapes: B clips, T frames a clip, S slots, K classes.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -15,8 +14,6 @@ from torch.utils.data import DataLoader, Dataset
 from styleganv.clip import Clip
 from styleganv.data.dataset import VideoDataset
 from styleganv.data.sampling import FAKE, REAL, VideoOrder, clip_random, draw_fake_times, draw_real_frames
-from styleganv.models.motion import Motion, RecurrentMotion
-from styleganv.noise import torch_random
 
 
 class RealClips(Dataset[tuple[Tensor, Tensor, Tensor]]):
@@ -95,61 +92,3 @@ def real_batches(
     for frames, times, label in loader:
         frames, times, label = (x.to(device, non_blocking=True) for x in (frames, times, label))
         yield Clip(frames, times, label if label.shape[1] else None)
-
-
-@dataclass(frozen=True)
-class FakeInputs:
-    """Inputs of B fake clips: z `[B, Z]`, times `[B, T]` float64, motion noise (slot noise, or as the model takes it),
-    label `[B, K]` or None."""
-
-    z: Tensor
-    times: Tensor
-    noise: "ClipNoise | Tensor"
-    label: Tensor | None
-
-
-@dataclass(frozen=True)
-class ClipNoise:
-    """A `SlotNoise` of the only slots that B clips see: `slots [B, S, noise_dim]`, from slot `first [B]` of each on."""
-
-    slots: Tensor
-    first: Tensor
-
-    @property
-    def num_slots(self) -> int:
-        return self.slots.shape[1]
-
-    def __call__(self, clip: Tensor, slot: Tensor) -> Tensor:
-        return self.slots[clip[:, None], slot - self.first[clip, None]]
-
-
-def fake_inputs(
-    clips: RealClips,
-    numbers: list[int],
-    *,
-    phase: int,
-    z_dim: int,
-    motion: Motion | RecurrentMotion | None,
-    longest: int,
-    device: torch.device,
-) -> FakeInputs:
-    """Draw inputs for the fake clips `numbers`; `phase` tells the two networks' draws apart.
-
-    Only the noise slots that a clip can see are drawn: those from its start on, or all from the first for a
-    recurrent motion.
-    """
-    times, labels = zip(*[clips.fake_inputs(2 * n + phase, longest=longest) for n in numbers], strict=True)
-    t = torch.from_numpy(np.stack(times)).to(device)
-    first = torch.zeros(len(numbers), dtype=torch.long, device=device)
-    num_slots, noise_dim = 0, 0
-    if isinstance(motion, Motion):
-        first = torch.floor(t[:, 0] / motion.slot_distance).long()
-        num_slots, noise_dim = motion.window(clips.max_span), motion.noise_dim
-    elif motion is not None:
-        num_slots, noise_dim = longest + 1, motion.noise_dim
-    random = [torch_random(device, clips.seed, 10 + phase, n) for n in numbers]
-    z = torch.stack([torch.randn(z_dim, generator=g, device=device) for g in random])
-    slots = torch.stack([torch.randn(num_slots, noise_dim, generator=g, device=device) for g in random])
-
-    label = torch.stack(labels).to(device)
-    return FakeInputs(z, t, ClipNoise(slots, first), label if label.shape[1] else None)

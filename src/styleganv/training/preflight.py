@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Callable
 
 import torch
 
@@ -10,11 +11,12 @@ from styleganv.data.dataset import VideoDataset
 from styleganv.errors import StyleganvError
 from styleganv.nn.layers import resolution_levels
 from styleganv.recipes import Settings
-from styleganv.training.build import build_trainer
-from styleganv.training.evaluation import FEWEST_VIDEOS, can_evaluate
 from styleganv.training.feed import RealClips, real_batches
-from styleganv.training.memory import step_memory_gib
 from styleganv.training.report import peak_memory_gib
+from styleganv.training.trainer import Trainer
+
+#: Of an evaluation: two halves, each with a covariance.
+FEWEST_VIDEOS = 4
 
 
 def check_settings(settings: Settings) -> None:
@@ -53,16 +55,6 @@ def check_settings(settings: Settings) -> None:
         )
     if model.motion_dim % 2:
         raise StyleganvError(f"--motion-dim {model.motion_dim} is odd: give an even number (sines and cosines).")
-    if model.kind == "stylegan2" and model.motion != "none":
-        raise StyleganvError("--model stylegan2 makes images: set --motion none and --frames 1.")
-    if model.kind in ("mocogan", "mocogan-stylegan2"):
-        _check_mocogan(settings)
-    if model.kind == "digan" and training.frames != 2:
-        raise StyleganvError(f"--model digan compares two frames: set --frames 2 instead of {training.frames}.")
-    if model.kind == "videogpt":
-        _check_videogpt(settings)
-    if training.loss == "relativistic" and model.kind not in ("stylegan-v", "stylegan2"):
-        raise StyleganvError(f"--loss relativistic requires StyleGAN-V or StyleGAN2: leave it out for {model.kind}.")
     if (model.motion == "none") != (training.frames == 1):
         raise StyleganvError("--motion none and --frames 1 (a model of images) need each other: set both or neither.")
     world = distributed.world_size()
@@ -76,39 +68,6 @@ def check_settings(settings: Settings) -> None:
         raise StyleganvError(
             f"--micro-batch {micro} does not divide the {local} clips of a process: choose a divisor of {local}."
         )
-
-
-def _check_mocogan(settings: Settings) -> None:
-    training, model = settings.training, settings.model
-    if model.motion != "lstm":
-        raise StyleganvError(f"--model {model.kind} has a recurrent motion of its own: leave --motion at lstm.")
-    if training.max_span != training.frames - 1:
-        raise StyleganvError(
-            f"--model {model.kind} learns from consecutive frames: set --max-span {training.frames - 1} for "
-            f"--frames {training.frames}."
-        )
-    if model.kind == "mocogan" and settings.augment.augment != "none":
-        raise StyleganvError("--model mocogan has no augmentation: set --augment none.")
-    if model.kind == "mocogan" and (training.micro_batch or training.checkpointing):
-        raise StyleganvError("--model mocogan takes a batch at once: leave out --micro-batch and --checkpointing.")
-
-
-def _check_videogpt(settings: Settings) -> None:
-    training = settings.training
-    if training.frames % 4 or training.frames < 16:
-        raise StyleganvError(
-            f"--model videogpt needs clips of 16 frames or more, a multiple of 4: set --frames 16 instead of "
-            f"{training.frames}."
-        )
-    if training.max_span != training.frames - 1:
-        raise StyleganvError(
-            f"--model videogpt learns from consecutive frames: set --max-span {training.frames - 1} for "
-            f"--frames {training.frames}."
-        )
-    if settings.augment.augment != "none":
-        raise StyleganvError("--model videogpt has no augmentation: set --augment none.")
-    if training.checkpointing:
-        raise StyleganvError("--model videogpt has no --checkpointing: leave it out, and lower --micro-batch instead.")
 
 
 def check_data(settings: Settings, data: VideoDataset) -> list[str]:
@@ -137,8 +96,6 @@ def check_data(settings: Settings, data: VideoDataset) -> list[str]:
     below = sum(frames <= length <= span for length in lengths)
     if below:
         remarks.append(f"{below} videos are shorter than --max-span {span}; their clips span what fits.")
-    if settings.report.evaluate_every is not None and not can_evaluate(data):
-        remarks.append("Too few videos are long enough for an evaluation, so the run is not evaluated.")
     if len(lengths) < 100 and settings.augment.augment == "none":
         remarks.append(f"Only {len(lengths)} videos and no augmentation: expect overfitting (--augment ada).")
     return remarks
@@ -162,8 +119,19 @@ def ample_memory_gib(settings: Settings, data: VideoDataset) -> float:
     return 2 + 64 * clips * training.frames * channels * data.height * data.width * 4 / 2**30
 
 
-def rehearse(settings: Settings, data: VideoDataset, clips: RealClips, device: torch.device) -> str:
+def rehearse(
+    settings: Settings,
+    data: VideoDataset,
+    clips: RealClips,
+    build: Callable[[], Trainer],
+    estimate_memory: Callable[..., float] | None,
+    device: torch.device,
+) -> str:
     """Three steps on throw-away networks: finds shortages before the run does, and measures its time and memory.
+
+    Args:
+        build: makes the trainer of such networks.
+        estimate_memory: estimates the GiB that a step takes without running it, if the method can.
 
     Returns a sentence with the estimate.
 
@@ -171,12 +139,11 @@ def rehearse(settings: Settings, data: VideoDataset, clips: RealClips, device: t
         StyleganvError: if the memory does not suffice.
     """
     free = available_memory_gib(device)
-    gan = settings.model.kind in ("stylegan-v", "stylegan2")
-    if gan and ample_memory_gib(settings, data) > free:  # to know better takes seconds
-        need = step_memory_gib(settings, clips, device)
+    if estimate_memory and ample_memory_gib(settings, data) > free:  # to know better takes seconds
+        need = estimate_memory(settings, clips, device)
         if need > free:
             raise out_of_memory(f"about {need:.1f} GiB are needed, {free:.1f} are free")
-    trainer = build_trainer(settings, data, device)
+    trainer = build()
     world, rank, batch = distributed.world_size(), distributed.rank(), settings.training.batch
     real = next(real_batches(clips, first=0, batch=batch, rank=rank, world_size=world, workers=0, device=device))
     seconds = []

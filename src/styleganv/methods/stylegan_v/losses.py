@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from styleganv.models import Discriminator
+from styleganv.methods.stylegan_v.discriminator import Discriminator
 
 
 def generator_loss(fake: Tensor) -> Tensor:

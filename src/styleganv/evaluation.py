@@ -1,7 +1,5 @@
-"""While training: how far the averaged generator's videos are from real ones, and the best model so far, kept."""
+"""While training: how far the averaged generator's videos are from real ones."""
 
-import json
-from pathlib import Path
 from typing import Any
 
 from styleganv.data.dataset import VideoDataset
@@ -9,13 +7,11 @@ from styleganv.metrics.evaluate import evaluate
 from styleganv.metrics.protocols import DEFAULT_PROTOCOL, named_protocol
 from styleganv.metrics.videos import DatasetVideos, ModelVideos
 from styleganv.recipes import Settings
+from styleganv.training.preflight import FEWEST_VIDEOS
 from styleganv.video_model import VideoModel
 
 #: The offline protocol: it needs no file, and is compared with earlier values of the same run.
 PROTOCOL = named_protocol(DEFAULT_PROTOCOL)
-
-#: Two halves, each with a covariance.
-FEWEST_VIDEOS = 4
 
 
 class _Changing(ModelVideos):
@@ -40,12 +36,3 @@ def distance(videos: VideoModel, data: VideoDataset, settings: Settings) -> dict
         protocol.key: result.measures[protocol.key].mean,
         f"{protocol.key}_floor": result.real_against_real[protocol.key].mean,
     }
-
-
-def is_best(folder: Path, values: dict[str, float], clips_seen: int) -> bool:
-    """Whether these values are better than those of the model in `folder`, if it is of before."""
-    try:
-        kept = json.loads((folder / "config.json").read_text())["training"]
-        return clips_seen <= kept["clips_seen"] or values[PROTOCOL.key] < kept[PROTOCOL.key]
-    except (OSError, KeyError, ValueError):
-        return True

@@ -17,10 +17,10 @@ from torch.utils._pytree import tree_leaves
 
 from styleganv import distributed
 from styleganv.clip import Clip
-from styleganv.models.discriminator import STDDEV_GROUP
+from styleganv.methods.stylegan_v.discriminator import STDDEV_GROUP
+from styleganv.methods.stylegan_v.trainer import GanTrainer, build_networks
 from styleganv.recipes import Settings
 from styleganv.training.feed import RealClips
-from styleganv.training.gan import GanTrainer, build_networks
 
 #: Memory a process takes over the bytes of its tensors: what convolutions need to work in, and what the allocator
 #: cannot give back at once. On a CPU as measured (benchmarks/results); on GPUs not measured yet.

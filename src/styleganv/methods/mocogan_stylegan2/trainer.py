@@ -10,17 +10,18 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from styleganv.baselines.mocogan import ClipDiscriminator
-from styleganv.baselines.mocogan_stylegan2 import MocoganStylegan2, MocoganStylegan2Videos
 from styleganv.clip import Clip
 from styleganv.data.dataset import VideoDataset
-from styleganv.models import Discriminator
+from styleganv.methods.mocogan.networks import ClipDiscriminator
+from styleganv.methods.mocogan.trainer import NOISE, stills, walked_inputs
+from styleganv.methods.mocogan_stylegan2.networks import MocoganStylegan2, MocoganStylegan2Videos
+from styleganv.methods.stylegan_v.discriminator import Discriminator
+from styleganv.methods.stylegan_v.inputs import FakeInputs
+from styleganv.methods.stylegan_v.losses import discriminator_loss, generator_loss
+from styleganv.methods.stylegan_v.trainer import GanTrainer, adam
 from styleganv.noise import seeded, torch_random
 from styleganv.recipes import Settings
-from styleganv.training.feed import FakeInputs, RealClips
-from styleganv.training.gan import GanTrainer, adam
-from styleganv.training.losses import discriminator_loss, generator_loss
-from styleganv.training.mocogan import NOISE, stills, walked_inputs
+from styleganv.training.feed import RealClips
 from styleganv.training.trainer import sizes_of
 
 NOISE_STD, VIDEO_LR = 0.1, 0.1

@@ -21,8 +21,8 @@ from torch import Tensor, nn
 
 from styleganv import noise
 from styleganv.errors import StyleganvError
+from styleganv.methods.stylegan_v.sampler import CHUNK, MAX_RECURRENT_FRAMES
 from styleganv.nn.layers import resolution_levels
-from styleganv.video_generator import CHUNK, MAX_RECURRENT_FRAMES
 from styleganv.video_model import Frame, VideoModel, exactly, levels
 
 WIDTH, MAX_WIDTH = 64, 512

@@ -13,14 +13,10 @@ from torch import Tensor, nn
 from styleganv import distributed
 from styleganv.clip import Clip
 from styleganv.data.dataset import VideoDataset
-from styleganv.models import Discriminator, Generator
-from styleganv.models.discriminator import STDDEV_GROUP
-from styleganv.models.folder import STYLEGAN_V
-from styleganv.noise import seeded, torch_random
-from styleganv.recipes import Settings
-from styleganv.training.augment import NUM_UNIFORM, AdaptiveStrength, augment
-from styleganv.training.feed import FakeInputs, RealClips, fake_inputs
-from styleganv.training.losses import (
+from styleganv.methods.stylegan_v.discriminator import STDDEV_GROUP, Discriminator
+from styleganv.methods.stylegan_v.generator import Generator
+from styleganv.methods.stylegan_v.inputs import FakeInputs, fake_inputs
+from styleganv.methods.stylegan_v.losses import (
     discriminator_loss,
     generator_loss,
     r1_penalty,
@@ -28,8 +24,13 @@ from styleganv.training.losses import (
     relativistic_discriminator_loss,
     relativistic_generator_loss,
 )
+from styleganv.methods.stylegan_v.sampler import VideoGenerator
+from styleganv.model_folder import STYLEGAN_V
+from styleganv.noise import seeded, torch_random
+from styleganv.recipes import Settings
+from styleganv.training.augment import NUM_UNIFORM, AdaptiveStrength, augment
+from styleganv.training.feed import RealClips
 from styleganv.training.trainer import Trainer, sizes_of
-from styleganv.video_generator import VideoGenerator
 from styleganv.video_model import VideoModel
 
 CPU = torch.device("cpu")

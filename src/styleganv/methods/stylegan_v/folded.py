@@ -15,7 +15,7 @@ from typing import ClassVar, NamedTuple, cast
 import torch
 from torch import Tensor
 
-from styleganv.models.synthesis import ModulatedConv, Synthesis, SynthesisBlock, ToRGB
+from styleganv.methods.stylegan_v.synthesis import ModulatedConv, Synthesis, SynthesisBlock, ToRGB
 from styleganv.nn import (
     UNIT_GAIN,
     convolve,

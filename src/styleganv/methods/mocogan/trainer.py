@@ -13,14 +13,15 @@ import torch
 from torch import Tensor, nn
 
 from styleganv import distributed
-from styleganv.baselines.mocogan import ClipDiscriminator, Mocogan, MocoganVideos
 from styleganv.clip import Clip
 from styleganv.data.dataset import VideoDataset
 from styleganv.data.sampling import clip_random
+from styleganv.methods.mocogan.networks import ClipDiscriminator, Mocogan, MocoganVideos
+from styleganv.methods.stylegan_v.inputs import ClipNoise, FakeInputs
+from styleganv.methods.stylegan_v.losses import discriminator_loss, generator_loss
 from styleganv.noise import seeded, torch_random
 from styleganv.recipes import Settings
-from styleganv.training.feed import ClipNoise, FakeInputs, RealClips
-from styleganv.training.losses import discriminator_loss, generator_loss
+from styleganv.training.feed import RealClips
 from styleganv.training.trainer import Trainer, sizes_of
 
 BETAS, WEIGHT_DECAY = (0.5, 0.999), 1e-5

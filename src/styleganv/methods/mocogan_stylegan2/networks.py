@@ -12,11 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from styleganv.models import Generator
-from styleganv.models.motion import SlotNoise
-from styleganv.models.synthesis import Synthesis
+from styleganv.methods.stylegan_v.generator import Generator
+from styleganv.methods.stylegan_v.motion import SlotNoise
+from styleganv.methods.stylegan_v.sampler import VideoGenerator
+from styleganv.methods.stylegan_v.synthesis import Synthesis
 from styleganv.nn.layers import resolution_levels
-from styleganv.video_generator import VideoGenerator
 
 
 class MocoganStylegan2(Generator):

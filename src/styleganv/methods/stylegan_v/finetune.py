@@ -7,12 +7,13 @@ from pathlib import Path
 from torch import Tensor
 
 from styleganv.errors import StyleganvError
-from styleganv.models import Discriminator, Generator
-from styleganv.models.folder import load_discriminator, load_generator
-from styleganv.models.transfer import IN_PART, summarize, take_discriminator, take_generator
+from styleganv.methods.stylegan_v.discriminator import Discriminator
+from styleganv.methods.stylegan_v.generator import Generator
+from styleganv.methods.stylegan_v.pretrained import load_discriminator, load_generator
+from styleganv.methods.stylegan_v.trainer import frozen_parameters
+from styleganv.methods.stylegan_v.transfer import IN_PART, summarize, take_discriminator, take_generator
 from styleganv.recipes import Settings, load_settings
 from styleganv.training.checkpoint import load_checkpoint
-from styleganv.training.gan import frozen_parameters
 
 
 @dataclass(frozen=True)

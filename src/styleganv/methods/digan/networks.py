@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from styleganv import noise
-from styleganv.models.mapping import Mapping
+from styleganv.methods.stylegan_v.mapping import Mapping
 from styleganv.nn import UNIT_GAIN, leaky_relu, upsample2d
 from styleganv.nn.layers import Dense, channels_at, resolution_levels, run_block, working_dtype
 from styleganv.video_model import Frame, VideoModel, exactly, levels

@@ -13,9 +13,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from styleganv.models.mapping import Mapping
-from styleganv.models.motion import Motion, RecurrentMotion, SlotNoise, noise_from_tensor
-from styleganv.models.synthesis import Synthesis
+from styleganv.methods.stylegan_v.mapping import Mapping
+from styleganv.methods.stylegan_v.motion import Motion, RecurrentMotion, SlotNoise, noise_from_tensor
+from styleganv.methods.stylegan_v.synthesis import Synthesis
 from styleganv.nn.layers import resolution_levels
 
 MotionKind = Literal["conv", "lstm", "none"]

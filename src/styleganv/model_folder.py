@@ -6,17 +6,19 @@ An imported one may have `discriminator.safetensors` too, to train on from.
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from styleganv.allocator import keep_freed_memory
 from styleganv.errors import StyleganvError
 from styleganv.files import written_whole
-from styleganv.models.discriminator import Discriminator
-from styleganv.models.generator import Generator
+from styleganv.video_model import VideoModel
+
+M = TypeVar("M", bound=VideoModel)
 
 FORMAT = 1
 #: The kind of a model whose config.json does not say.
@@ -30,7 +32,7 @@ def save_model(
     kind: str = STYLEGAN_V,
     data: dict[str, Any],
     training: dict[str, Any],
-    discriminator: Discriminator | None = None,
+    discriminator: nn.Module | None = None,
 ) -> None:
     """Write the folder whole.
 
@@ -58,17 +60,6 @@ def model_folder(place: Path | str) -> Path:
     place = Path(place)
     run = not (place / "config.json").exists() and (place / "model" / "config.json").exists()
     return place / "model" if run else place
-
-
-def load_generator(folder: Path | str) -> tuple[Generator, dict[str, Any]]:
-    """A StyleGAN-V generator and its config; see `load_model`.
-
-    Raises:
-        StyleganvError: also if the folder holds another kind of model.
-    """
-    generator, config = load_model(folder, {STYLEGAN_V: Generator})
-    assert isinstance(generator, Generator)
-    return generator, config
 
 
 def load_model(
@@ -105,21 +96,20 @@ def load_model(
     return network.eval().requires_grad_(False), config
 
 
-def load_discriminator(folder: Path | str) -> Discriminator | None:
-    """The discriminator of a model folder, if it has one.
+def ready(model: M) -> M:
+    """The same; on a CPU, the process keeps a layer's memory for the next."""
+    if model.device.type == "cpu":
+        keep_freed_memory()
+    return model
 
-    Raises:
-        StyleganvError: if it is damaged.
-    """
-    folder = Path(folder)
-    if not (folder / "discriminator.safetensors").exists():
-        return None
+
+def sampler_arguments(path: Path | str, config: dict[str, Any]) -> dict[str, Any]:
+    """What a `VideoModel` takes from a model folder's `config.json`."""
     try:
-        arguments = json.loads((folder / "config.json").read_text())["discriminator"]
-        with torch.random.fork_rng(devices=[]):
-            discriminator = Discriminator(**arguments)
-        discriminator.load_state_dict(load_file(folder / "discriminator.safetensors"))
-    except (SafetensorError, RuntimeError, KeyError, TypeError, ValueError, OSError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise StyleganvError(f"The discriminator in {folder} is damaged ({reason}): import it again.") from error
-    return discriminator
+        fps, class_names = float(config["data"]["fps"]), list(config["data"]["class_names"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise StyleganvError(
+            f"The config.json of the model in {path} lacks a valid fps or class_names under data: "
+            "copy or train it again."
+        ) from error
+    return {"fps": fps, "class_names": class_names, "config": config}

@@ -14,8 +14,8 @@ from itertools import chain
 import torch
 from torch import Tensor, nn
 
-from styleganv.models.discriminator import Discriminator
-from styleganv.models.generator import Generator
+from styleganv.methods.stylegan_v.discriminator import Discriminator
+from styleganv.methods.stylegan_v.generator import Generator
 from styleganv.nn.layers import resolution_levels
 
 IN_PART = " (in part)"

@@ -12,9 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from styleganv import distributed
-from styleganv.baselines.videogpt import VideoGpt, VideoGptVideos
 from styleganv.clip import Clip
 from styleganv.data.dataset import VideoDataset
+from styleganv.methods.videogpt.networks import VideoGpt, VideoGptVideos
 from styleganv.noise import seed_of, seeded, torch_random
 from styleganv.recipes import Settings
 from styleganv.training.feed import RealClips

@@ -16,23 +16,20 @@ from copy import deepcopy
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from weakref import WeakValueDictionary
 
 import torch
 from torch import Tensor
 
 from styleganv import noise
-from styleganv.allocator import keep_freed_memory
-from styleganv.baselines import BASELINES, build
 from styleganv.errors import StyleganvError
-from styleganv.models import Generator
-from styleganv.models.folded import FoldedSynthesis, StoredWeights
-from styleganv.models.folder import STYLEGAN_V, load_generator, load_model
-from styleganv.models.motion import MotionConv1d, RecurrentMotion, SlotNoise, code_at_time
+from styleganv.methods.stylegan_v.folded import FoldedSynthesis, StoredWeights
+from styleganv.methods.stylegan_v.generator import Generator
+from styleganv.methods.stylegan_v.motion import MotionConv1d, RecurrentMotion, SlotNoise, code_at_time
+from styleganv.methods.stylegan_v.pretrained import load_generator
+from styleganv.model_folder import ready, sampler_arguments
 from styleganv.video_model import MAX_FRAMES, TICKS, Frame, Precision, VideoModel, check_psi, exactly, levels
-
-M = TypeVar("M", bound=VideoModel)
 
 #: A style for each layer `[L, w_dim]`, or a function from seconds to them.
 Styles = Tensor | Callable[[float], Tensor]
@@ -49,20 +46,6 @@ def by_chunk(frames: Iterator[Frame]) -> Iterator[Frame]:
         yield from chunk
 
 
-def load(path: Path | str, *, device: str | torch.device | None = None, precision: Precision = "float32") -> VideoModel:
-    """The model in a model folder or a training run, of any kind, ready to sample; on a GPU if there is one and none
-    is named.
-
-    Raises:
-        StyleganvError: if `path` holds no model, or a damaged one, or the device or precision is unknown.
-    """
-    network, config = load_model(path, {STYLEGAN_V: Generator} | {kind: partial(build, kind) for kind in BASELINES})
-    make: Callable[..., VideoModel] = VideoGenerator
-    if config["model"] != STYLEGAN_V:
-        make = BASELINES[config["model"]]().videos
-    return _ready(make(network, **_of_config(path, config), device=device, precision=precision))
-
-
 def load_video_generator(
     path: Path | str, *, device: str | torch.device | None = None, precision: Precision = "float32"
 ) -> "VideoGenerator":
@@ -72,25 +55,7 @@ def load_video_generator(
         StyleganvError: also if the model is of another kind.
     """
     generator, config = load_generator(path)
-    return _ready(VideoGenerator(generator, **_of_config(path, config), device=device, precision=precision))
-
-
-def _ready(model: M) -> M:
-    if model.device.type == "cpu":
-        keep_freed_memory()
-    return model
-
-
-def _of_config(path: Path | str, config: dict[str, Any]) -> dict[str, Any]:
-    """What a `VideoModel` takes from a model folder's `config.json`."""
-    try:
-        fps, class_names = float(config["data"]["fps"]), list(config["data"]["class_names"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise StyleganvError(
-            f"The config.json of the model in {path} lacks a valid fps or class_names under data: "
-            "copy or train it again."
-        ) from error
-    return {"fps": fps, "class_names": class_names, "config": config}
+    return ready(VideoGenerator(generator, **sampler_arguments(path, config), device=device, precision=precision))
 
 
 class VideoGenerator(VideoModel):

@@ -14,15 +14,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from styleganv.baselines.digan import DiganGenerator, DiganVideos
 from styleganv.data.dataset import VideoDataset
 from styleganv.data.sampling import FAKE, clip_random, draw_pair_offsets, draw_real_pair
-from styleganv.models import Discriminator
+from styleganv.methods.digan.networks import DiganGenerator, DiganVideos
+from styleganv.methods.stylegan_v.discriminator import Discriminator
+from styleganv.methods.stylegan_v.inputs import FakeInputs
+from styleganv.methods.stylegan_v.losses import r1_penalty
+from styleganv.methods.stylegan_v.trainer import CPU, GanTrainer
 from styleganv.noise import seeded, torch_random
 from styleganv.recipes import Settings
-from styleganv.training.feed import FakeInputs, RealClips
-from styleganv.training.gan import CPU, GanTrainer
-from styleganv.training.losses import r1_penalty
+from styleganv.training.feed import RealClips
 from styleganv.training.trainer import sizes_of
 from styleganv.video_model import VideoModel
 

@@ -1,0 +1,95 @@
+"""All methods by name: StyleGAN-V and the methods it is compared with, one folder each.
+
+To add one, write a folder with a `METHOD` record (see `method.py`) here, or in another package that names the record
+under the entry point group `styleganv.methods`. Nothing else has to change. Read `stylegan_v/` first.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import cache
+from importlib import import_module
+from importlib.metadata import entry_points
+from pkgutil import iter_modules
+from typing import TYPE_CHECKING
+
+from styleganv.errors import StyleganvError
+from styleganv.methods.method import Method
+from styleganv.recipes import Settings
+
+if TYPE_CHECKING:
+    import torch
+
+    from styleganv.data.dataset import VideoDataset
+    from styleganv.training.trainer import Trainer
+
+FIRST = "stylegan-v"
+
+
+@cache
+def _records() -> dict[str, Method]:
+    folders = [name for _, name, is_folder in iter_modules(__path__) if is_folder]
+    found: list[Method] = [import_module(f"{__name__}.{name}").METHOD for name in folders]
+    found += [entry.load() for entry in entry_points(group=__name__)]
+    found.sort(key=lambda method: (method.name != FIRST, method.name))
+    return {method.name: method for method in found}
+
+
+class _Methods(Mapping[str, Method]):
+    """Records, imported when first asked for; StyleGAN-V first."""
+
+    def __getitem__(self, name: str) -> Method:
+        if name not in _records():
+            raise KeyError(name)
+        return _records()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_records())
+
+    def __len__(self) -> int:
+        return len(_records())
+
+
+METHODS: Mapping[str, Method] = _Methods()
+
+
+def get_method(name: str) -> Method:
+    """The method of that name; the `StyleganvError` lists all names if there is none."""
+    if name not in METHODS:
+        raise StyleganvError(f"There is no model {name!r}: choose one of {', '.join(METHODS)}.")
+    return METHODS[name]
+
+
+def apply_method(settings: Settings, name: str) -> Settings:
+    """Settings for a method, with what its paper says.
+
+    Raises:
+        StyleganvError: if there is no such method; the text lists them.
+    """
+    changed = get_method(name).adapt(settings)
+    return replace(changed, model=replace(changed.model, kind=name))
+
+
+def ablation_names() -> list[str]:
+    """Of all methods."""
+    return [name for method in METHODS.values() for name in method.ablations]
+
+
+def apply_ablation(settings: Settings, ablation: str | None) -> Settings:
+    """Settings with an ablation of their method; unchanged for None.
+
+    Raises:
+        StyleganvError: if the method has no such ablation.
+    """
+    if ablation is None:
+        return settings
+    method = get_method(settings.model.kind)
+    if ablation not in ablation_names():
+        raise StyleganvError(f"There is no ablation {ablation!r}: choose one of {', '.join(ablation_names())}.")
+    if ablation not in method.ablations:
+        raise StyleganvError(f"--ablation {ablation} is not of {method.title}: leave it out for --model {method.name}.")
+    return method.ablations[ablation].adapt(settings)
+
+
+def build_trainer(settings: Settings, data: "VideoDataset", device: "torch.device") -> "Trainer":
+    """A freshly initialized trainer for a dataset; the same seed gives the same weights."""
+    return get_method(settings.model.kind).implementation().build_trainer(settings, data, device)

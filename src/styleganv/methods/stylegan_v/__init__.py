@@ -1,0 +1,50 @@
+"""StyleGAN-V (Skorokhodov, Tulyakov and Elhoseiny, CVPR 2022). Read `generator.py` first."""
+
+from dataclasses import replace
+
+from styleganv.methods.method import Ablation, Implementation, Method, accept
+from styleganv.recipes import Settings
+
+
+def implementation() -> Implementation:
+    """StyleGAN2 has the same one."""
+    from styleganv.methods.stylegan_v.generator import Generator
+    from styleganv.methods.stylegan_v.memory import step_memory_gib
+    from styleganv.methods.stylegan_v.sampler import VideoGenerator
+    from styleganv.methods.stylegan_v.trainer import GanTrainer, build_networks
+
+    return Implementation(
+        network=Generator,
+        sampler=VideoGenerator,
+        build_trainer=lambda settings, data, device: GanTrainer(settings, *build_networks(settings, data, device)),
+        estimate_memory=step_memory_gib,
+    )
+
+
+def _lstm(settings: Settings) -> Settings:
+    """Motion codes of an LSTM that walks from frame to frame."""
+    return replace(settings, model=replace(settings.model, motion="lstm"))
+
+
+def _unconditioned(settings: Settings) -> Settings:
+    """A discriminator that is not told the times of what it sees."""
+    return replace(settings, model=replace(settings.model, condition="none"))
+
+
+def _more_frames(settings: Settings) -> Settings:
+    """8 frames a clip."""
+    return replace(settings, training=replace(settings.training, frames=8))
+
+
+METHOD = Method(
+    name="stylegan-v",
+    title="StyleGAN-V",
+    implementation=implementation,
+    check=accept,
+    ablations={
+        "lstm": Ablation("StyleGAN-V, LSTM motion", _lstm),
+        "unconditioned": Ablation("StyleGAN-V, times not told", _unconditioned),
+        "more-frames": Ablation("StyleGAN-V, 8 frames a clip", _more_frames),
+    },
+    published=("47.4 / –", "79.5 / 197.0", "1431.0 / 1773.4"),
+)

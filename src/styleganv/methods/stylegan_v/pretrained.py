@@ -1,0 +1,45 @@
+"""StyleGAN-V's networks from a model folder."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from styleganv.errors import StyleganvError
+from styleganv.methods.stylegan_v.discriminator import Discriminator
+from styleganv.methods.stylegan_v.generator import Generator
+from styleganv.model_folder import STYLEGAN_V, load_model
+
+
+def load_generator(folder: Path | str) -> tuple[Generator, dict[str, Any]]:
+    """A StyleGAN-V generator and its config; see `load_model`.
+
+    Raises:
+        StyleganvError: also if the folder holds another kind of model.
+    """
+    generator, config = load_model(folder, {STYLEGAN_V: Generator})
+    assert isinstance(generator, Generator)
+    return generator, config
+
+
+def load_discriminator(folder: Path | str) -> Discriminator | None:
+    """The discriminator of a model folder, if it has one.
+
+    Raises:
+        StyleganvError: if it is damaged.
+    """
+    folder = Path(folder)
+    if not (folder / "discriminator.safetensors").exists():
+        return None
+    try:
+        arguments = json.loads((folder / "config.json").read_text())["discriminator"]
+        with torch.random.fork_rng(devices=[]):
+            discriminator = Discriminator(**arguments)
+        discriminator.load_state_dict(load_file(folder / "discriminator.safetensors"))
+    except (SafetensorError, RuntimeError, KeyError, TypeError, ValueError, OSError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise StyleganvError(f"The discriminator in {folder} is damaged ({reason}): import it again.") from error
+    return discriminator
