@@ -1,0 +1,120 @@
+"""A method is a folder and a record: one that is not of this package is trained, sampled, evaluated and compared."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from styleganv.errors import StyleganvError
+from styleganv.faces.dataset import make_faces
+from styleganv.methods import METHODS, apply_ablation, apply_method, get_method
+from styleganv.recipes import Settings, preset
+
+TOY = '''
+"""Videos of the mean frame, in brightness that changes with the seed."""
+import math
+import torch
+from torch import nn
+from styleganv.clip import Clip
+from styleganv.methods.method import Implementation, Method
+from styleganv.training.trainer import Trainer, sizes_of
+from styleganv.video_model import VideoModel, levels
+
+class Mean(nn.Module):
+    def __init__(self, **sizes):
+        super().__init__()
+        self.arguments = sizes
+        self.height, self.width, self.num_classes = sizes["height"], sizes["width"], sizes["num_classes"]
+        self.frame = nn.Parameter(torch.zeros(3, self.height, self.width))
+
+class MeanVideos(VideoModel):
+    def _frames_at(self, seed, motion_seed, times, *, psi, label):
+        for t in times:
+            brightness = 0.2 * math.sin(seed + motion_seed + t)
+            yield levels(self.network.frame[None].detach() + brightness)[0]
+
+class MeanTrainer(Trainer):
+    kind = "toy"
+    def __init__(self, settings, data, device):
+        super().__init__(settings, device)
+        self.net = Mean(**sizes_of(settings, data)).to(device)
+        self.optimizer = torch.optim.SGD(self.net.parameters(), lr=0.5)
+    def train_step(self, clips, real: Clip):
+        with self.updating(self.net, self.optimizer):
+            loss = (real.frames.float() / 127.5 - 1 - self.net.frame).square().sum(dim=(2, 3, 4)).mean()
+            loss.backward()
+        self.note(loss_g=loss)
+        self.step += 1
+    def saved(self):
+        return self.net
+    def videos(self, data):
+        return MeanVideos(self.net, fps=data.fps, class_names=data.class_names, device=self.device)
+    def state_parts(self):
+        return {"net": self.net, "optimizer": self.optimizer}
+
+METHOD = Method("toy", "Mean frame", lambda: Implementation(Mean, MeanVideos, MeanTrainer))
+'''
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """In which a package with the method is installed."""
+    site = tmp_path_factory.mktemp("site")
+    (site / "toy_method").mkdir()
+    (site / "toy_method" / "__init__.py").write_text(TOY)
+    info = site / "toy_method-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: toy-method\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[styleganv.methods]\ntoy = toy_method:METHOD\n")
+    places = [str(site), *filter(None, [os.environ.get("PYTHONPATH")])]
+    cache = str(tmp_path_factory.mktemp("cache"))
+    return os.environ | {"PYTHONPATH": os.pathsep.join(places), "STYLEGANV_CACHE": cache, "OMP_NUM_THREADS": "1"}
+
+
+def styleganv(environment: dict[str, str], *words: object) -> None:
+    run = [sys.executable, "-m", "styleganv.cli", *map(str, words)]
+    done = subprocess.run(run, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_method_of_another_package_takes_part_in_everything(environment: dict[str, str], tmp_path: Path) -> None:
+    data, run = tmp_path / "faces.zip", tmp_path / "run"
+    make_faces(data, num_videos=8, num_frames=24, resolution=(16, 16))
+    styleganv(environment, "train", data, "--out", run, "--model", "toy", "--preset", "tiny-cpu", "--clips", 160)
+    styleganv(environment, "generate", run, "--out", tmp_path / "videos", "--seeds", "0-1", "--seconds", 1)
+    assert len(list((tmp_path / "videos").glob("*.mp4"))) == 2
+    styleganv(environment, "evaluate", "--real", data, "--fake", run, "--clips", 8, "--json", tmp_path / "report.json")
+    study = [
+        "study",
+        data,
+        "--models",
+        "toy",
+        "--minutes",
+        0.02,
+        "--clips",
+        8,
+        "--seeds",
+        1,
+        "--out",
+        tmp_path / "study",
+    ]
+    styleganv(environment, *study)
+    assert "Mean frame" in (tmp_path / "study" / "comparison.md").read_text()
+
+
+def test_records_say_what_their_papers_do() -> None:
+    assert next(iter(METHODS)) == "stylegan-v" and len(METHODS) == 6
+    settings = preset("64")
+    assert apply_method(settings, "stylegan2").training.frames == 1
+    assert np.isclose(apply_method(settings, "videogpt").training.lr, 0.0003)
+    assert apply_ablation(settings, None) is settings
+    for name in METHODS:
+        get_method(name).check(apply_method(settings, name))
+
+
+def test_an_unknown_method_is_refused_with_the_names() -> None:
+    with pytest.raises(StyleganvError, match="no model 'stylegan3': choose one of stylegan-v, "):
+        apply_method(Settings(), "stylegan3")
