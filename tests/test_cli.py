@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from styleganv import cli
+from styleganv.cli.data import parse_resolution
+from styleganv.cli.training import train_defaults
 from styleganv.data.dataset import write_dataset
 from styleganv.errors import StyleganvError
 from styleganv.media import writing
@@ -83,7 +85,7 @@ def test_a_misspelt_flag_is_refused_with_a_suggestion(capsys: pytest.CaptureFixt
     assert "--seconds" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("verb", cli.VERBS)
+@pytest.mark.parametrize("verb", cli.COMMANDS)
 def test_help_explains_every_option(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
         cli.main([verb, "--help"])
@@ -95,15 +97,15 @@ def test_help_explains_every_option(verb: str, capsys: pytest.CaptureFixture[str
 
 def test_every_preset_is_where_settings_start() -> None:
     for name, make in PRESETS.items():
-        assert cli._train_defaults(["data.zip", "--preset", name]) == (make(), name)
-    assert cli._train_defaults(["--preset=128", "data.zip"])[1] == "128"
+        assert train_defaults(["data.zip", "--preset", name]) == (make(), name)
+    assert train_defaults(["--preset=128", "data.zip"])[1] == "128"
 
 
 def test_resolutions() -> None:
-    assert cli.parse_resolution("64") == (64, 64) and cli.parse_resolution("144x256") == (144, 256)
+    assert parse_resolution("64") == (64, 64) and parse_resolution("144x256") == (144, 256)
     for text in ("x", "64x", "64x64x64", "-64", "6.5"):
         with pytest.raises(StyleganvError):
-            cli.parse_resolution(text)
+            parse_resolution(text)
 
 
 def test_the_whole_way_as_commands(tmp_path: Path) -> None:
@@ -133,3 +135,11 @@ def test_the_demo_leaves_what_it_names(tmp_path: Path, capsys: pytest.CaptureFix
     for name in ("grid.png", "grid.mp4", "real.png", "curves.png", "model/model.safetensors", "videos/seed0007.mp4"):
         assert (tmp_path / name).stat().st_size > 0
     assert "Done in" in said and "prepare FOLDER" in said
+
+
+def test_the_version_is_told_by_the_command_and_by_the_module() -> None:
+    import styleganv
+
+    for words in (["-m", "styleganv", "--version"], ["-m", "styleganv.cli", "--version"]):
+        done = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=True)
+        assert done.stdout == f"styleganv {styleganv.__version__}\n"

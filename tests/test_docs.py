@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import styleganv
-from styleganv.cli import VERBS, main
+from styleganv.cli import COMMANDS, main
 from styleganv.faces.drawing import draw_video
 from styleganv.faces.factors import sample_face
 from styleganv.media.writing import write_video
@@ -107,7 +107,7 @@ def test_links_resolve(document: Path) -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_flags_exist(document: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    unknown = flags(plain(document)) - set().union(*(flags(help_text(verb, capsys=capsys)) for verb in VERBS))
+    unknown = flags(plain(document)) - set().union(*(flags(help_text(verb, capsys=capsys)) for verb in COMMANDS))
     assert not unknown, f"{document.name} names {unknown}"
 
 

@@ -23,7 +23,7 @@ LAYERS = [
     {"motion_report", "evaluation", "video_files"},
     {"runs", "editing", "interop"},
     {"study", "studio", "demo"},
-    {"cli"},
+    {"cli", "__main__"},
 ]
 LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}
 #: Of the same layer, or further down without anything to do with each other.

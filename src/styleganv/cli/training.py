@@ -1,0 +1,156 @@
+"""Commands that train."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from tyro.conf import OmitArgPrefixes, Positional
+
+from styleganv.errors import StyleganvError
+from styleganv.methods import ablation_names, apply_ablation, apply_method
+from styleganv.recipes import PRESETS, Settings, load_settings, preset
+
+
+def train_command(defaults: Settings, preset_name: str) -> Callable[..., None]:
+    """The verb `train`, whose settings start from a preset or from the run to resume."""
+
+    def train(
+        data: Positional[Path | None] = None,
+        /,
+        out: Path | None = None,
+        preset: str = preset_name,
+        ablation: str | None = None,
+        resume: Path | None = None,
+        finetune: Path | None = None,
+        or_resume: bool = False,
+        settings: OmitArgPrefixes[Settings] = defaults,
+    ) -> None:
+        from styleganv.runs import resume as run_resume
+        from styleganv.runs import train as run_train
+
+        if resume is not None:
+            if out is not None or finetune is not None:
+                raise StyleganvError("--resume continues a run in its own folder: leave out --out and --finetune.")
+            folder = run_resume(resume, data=data, settings=settings)
+        elif data is None or out is None:
+            raise StyleganvError("train needs a data set and --out RUN, or --resume RUN.")
+        else:
+            folder = run_train(data, out, settings, finetune=finetune, or_resume=or_resume)
+        if os.environ.get("RANK", "0") == "0":
+            print(f"Model: {folder}. Next: styleganv generate {folder} --out videos --seeds 0-7")
+
+    train.__doc__ = f"""Train on a data set; Ctrl-C saves and ends, --resume continues exactly.
+
+    Args:
+        data: A data set written by `styleganv prepare` (with --resume, only if it was moved).
+        out: The run folder to write to.
+        preset: Where the settings start: {", ".join(PRESETS)}; by machine and resolution where left out.
+        ablation: StyleGAN-V as the paper takes it apart: {", ".join(ablation_names())}.
+        resume: A run to continue exactly where it was saved.
+            Only --clips, --minutes, --workers, --threads and the report settings may change.
+        finetune: A model or run to start from: what fits of it is taken.
+        or_resume: If --out holds a run already, continue it: one command for jobs that are started again.
+    """
+    return train
+
+
+def train_defaults(words: list[str]) -> tuple[Settings, str]:
+    """The settings that `train` starts from, which tyro needs before it reads the other words."""
+    resumed, name = _value_of("--resume", words), _value_of("--preset", words)
+    if resumed:
+        if not (Path(resumed) / "settings.yaml").is_file():
+            raise StyleganvError(f"There is no run in {resumed}: give the folder that --out named.")
+        return load_settings(Path(resumed) / "settings.yaml"), "as the run"
+    if name is None:
+        data = next((word for word in words if not word.startswith("-")), None)
+        name = _fitting_preset(Path(data)) if data and Path(data).is_file() else "tiny-cpu"
+    settings = apply_method(preset(name), _value_of("--model", words) or "stylegan-v")
+    return apply_ablation(settings, _value_of("--ablation", words)), name
+
+
+def _fitting_preset(data: Path) -> str:
+    import torch
+
+    from styleganv.data.dataset import VideoDataset
+
+    if not torch.cuda.is_available():
+        return "tiny-cpu"
+    side = max(VideoDataset(data).height, VideoDataset(data).width)
+    return next(
+        (name for limit, name in ((64, "64"), (128, "128"), (256, "256-faces"), (512, "512")) if side <= limit),
+        "1024",
+    )
+
+
+def _value_of(flag: str, words: list[str]) -> str | None:
+    for i, word in enumerate(words):
+        if word == flag and i + 1 < len(words):
+            return words[i + 1]
+        if word.startswith(flag + "="):
+            return word.removeprefix(flag + "=")
+    return None
+
+
+def demo(out: Path = Path("runs/demo"), minutes: float = 5.0) -> None:
+    """The whole way once: draw videos of cartoon faces, train on them, generate new ones.
+
+    Args:
+        out: The folder to write to.
+        minutes: How long to train.
+    """
+    from styleganv.demo import demo as run
+
+    run(out, minutes=minutes)
+
+
+def study(
+    data: Positional[tuple[Path, ...]] = (),
+    /,
+    out: Path = Path("runs/study"),
+    models: str | None = None,
+    minutes: float = 5.0,
+    seeds: int = 1,
+    preset: str = "tiny-cpu",
+    clips: int = 256,
+    protocols: str = "",
+    weights: str | None = None,
+    jobs: int = 1,
+    show_real: bool = True,
+) -> None:
+    """Train StyleGAN-V, its ablations and the models it is compared with on the same data in the same time; compare.
+
+    The same command goes on where an interrupted one ended, and with more data, models or seeds adds them.
+
+    Args:
+        data: Data sets written by `styleganv prepare`; the built-in faces where left out.
+        out: The folder to write to: models, numbers, and comparison.md with pictures.
+        models: Such as stylegan-v,digan; all where left out.
+        minutes: Of training, for each.
+        seeds: Trainings of each, from seeds 0, 1, …
+        preset: Where the settings of all of them start.
+        clips: Of each side in an evaluation.
+        protocols: More of `styleganv evaluate`, such as fvd2048_16f (needs weights).
+        weights: The folder, file or address of their networks.
+        jobs: Trainings at a time, which share the processor.
+        show_real: Real videos too in the pictures; off where they must not be published.
+    """
+    from styleganv.study.study import study as run
+
+    page = run(
+        data,
+        out,
+        models=None if models is None else _names(models),
+        minutes=minutes,
+        seeds=seeds,
+        preset=preset,
+        clips=clips,
+        protocols=_names(protocols),
+        weights=weights,
+        jobs=jobs,
+        show_real=show_real,
+    )
+    print(f"Comparison: {page}")
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name for name in text.split(",") if name)

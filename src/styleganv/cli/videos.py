@@ -1,0 +1,287 @@
+"""Commands that make and change videos."""
+
+from pathlib import Path
+from typing import Literal
+
+from tyro.conf import Positional
+
+from styleganv.errors import StyleganvError
+
+
+def generate(
+    model: Positional[Path],
+    /,
+    out: Path,
+    seeds: str = "0-7",
+    seconds: float | None = None,
+    fps: float | None = None,
+    start: float = 0.0,
+    psi: float = 1.0,
+    motion_seeds: str | None = None,
+    label: str | None = None,
+    format: Literal["mp4", "gif", "webp", "frames", "grid"] = "mp4",
+    scale: int = 1,
+    quality: int = 18,
+    device: str | None = None,
+    precision: Literal["float32", "bfloat16"] = "float32",
+) -> None:
+    """Write videos of a model: any length, frame rate and start; the same seed gives the same video.
+
+    Args:
+        model: A model folder, or the folder of a run.
+        out: The folder to write to.
+        seeds: Contents, such as 0-7 or 1,5,9.
+        seconds: Length; 5 where left out, or what is left of the model's videos if less.
+        fps: Frames a second; the data's where left out.
+        start: Where in the endless video to begin, in seconds.
+        psi: Truncation: 1 is all variety, towards 0 the mean content.
+        motion_seeds: Motions, one for each content (in a grid: one for each row); the contents' seeds where left out.
+        label: Class, by name or number, for a class-conditional model.
+        format: mp4 (H.264), gif, webp, frames (PNG folders), or grid (contents across, motions down).
+        scale: Enlarge every pixel this many times.
+        quality: Of mp4 (CRF): 0 is lossless, 18 looks so, 51 is worst.
+        device: Such as cpu or cuda; the GPU, if there is one, where left out.
+        precision: Of convolutions; float32 gives the same video on every machine.
+    """
+    from styleganv.video_files import generate as run
+    from styleganv.video_files import parse_seeds
+
+    paths = run(
+        model,
+        out,
+        seeds=parse_seeds(seeds),
+        seconds=seconds,
+        fps=fps,
+        start=start,
+        psi=psi,
+        label=label,
+        motion_seeds=None if motion_seeds is None else parse_seeds(motion_seeds),
+        format=format,
+        device=device,
+        precision=precision,
+        scale=scale,
+        quality=quality,
+    )
+    for path in paths:
+        print(path)
+
+
+def edit(
+    model: Positional[Path],
+    /,
+    out: Path,
+    seed: str = "0",
+    motion_seed: str | None = None,
+    label: str | None = None,
+    psi: float = 1.0,
+    mix: str | None = None,
+    direction: str | None = None,
+    text: str | None = None,
+    clip: str = "openai/clip-vit-base-patch32",
+    text_steps: int = 100,
+    towards: str | None = None,
+    speed: float = 1.0,
+    remap: str | None = None,
+    seconds: float = 5.0,
+    fps: float | None = None,
+    start: float = 0.0,
+    beside: bool = False,
+    save: Path | None = None,
+    scale: int = 1,
+    quality: int = 18,
+    device: str | None = None,
+    precision: Literal["float32", "bfloat16"] = "float32",
+) -> None:
+    """Edit a video of a model: other content or motion, style mixing, directions, slow motion; all of it endless.
+
+    Wherever a seed is asked for, a file of latents will do: what --save or `styleganv project` wrote.
+
+    Args:
+        model: A model folder, or the folder of a run.
+        out: The video to write: .mp4, .gif or .webp.
+        seed: The content, and its motion.
+        motion_seed: Motion of another seed or file.
+        label: Class, by name or number, for a class-conditional model.
+        psi: Truncation: 1 is all variety, towards 0 the mean content.
+        mix: Another content at some layers, 0 the coarsest: "7:4-9", or half of it: "7:4-9@0.5"; several with
+            ; between.
+        direction: Of `styleganv directions`: "FILE:NAME=2", in standard deviations, "…=2@0-3" at some layers; several
+            with ; between.
+        text: What the video shall show, such as "a green square"; needs styleganv[clip].
+        clip: The CLIP that understands the text: a folder, or a name on the Hugging Face hub.
+        text_steps: Of the search for it.
+        towards: Contents to go on to in the course of the video: "7" or "7,9".
+        speed: Of the motion: 0.25 is slow motion, 0 a still.
+        remap: Instead of --speed: where the motion is when, "0:0,2:1,3:0.5" (seconds of the video:of the motion).
+        seconds: Length.
+        fps: Frames a second; the data's where left out.
+        start: Where in the endless video to begin, in seconds.
+        beside: Show the original on the left.
+        save: Keep the edited latents in this file.
+        scale: Enlarge every pixel this many times.
+        quality: Of mp4 (CRF): 0 is lossless, 18 looks so, 51 is worst.
+        device: Such as cpu or cuda; the GPU, if there is one, where left out.
+        precision: Of convolutions; float32 gives the same video on every machine.
+    """
+    from styleganv.editing.edit import edit as run
+
+    print(
+        run(
+            model,
+            out,
+            seed=seed,
+            motion_seed=motion_seed,
+            label=label,
+            psi=psi,
+            mix=mix,
+            direction=direction,
+            text=text,
+            clip=clip,
+            text_steps=text_steps,
+            towards=towards,
+            speed=speed,
+            remap=remap,
+            seconds=seconds,
+            fps=fps,
+            start=start,
+            beside=beside,
+            save=save,
+            scale=scale,
+            quality=quality,
+            device=device,
+            precision=precision,
+        )
+    )
+
+
+def project(
+    model: Positional[Path],
+    video: Positional[Path],
+    /,
+    out: Path,
+    start: float = 0.0,
+    seconds: float = 2.0,
+    space: Literal["w", "w+"] = "w+",
+    steps: int = 600,
+    tune: int = 0,
+    label: str | None = None,
+    seed: int = 0,
+    first_frame: bool = False,
+    perceptual: Path | None = None,
+    device: str | None = None,
+) -> None:
+    """Find the content and the motion of a real clip, to continue, change and combine it; Ctrl-C ends the search early.
+
+    Args:
+        model: A model folder, or the folder of a run.
+        video: A video file or a folder of frames; cropped, resized and resampled as the model needs.
+        out: The folder to write to.
+        start: Of the clip in the video, in seconds.
+        seconds: Length of the clip.
+        space: w+ gives every layer a style of its own; w is less alike, more like the model's own videos.
+        steps: Of the search.
+        tune: Steps of fine-tuning a copy of the model to the clip: more alike, written to OUT/model.
+        label: Class, by name or number, for a class-conditional model; the best where left out.
+        seed: Of the search, and of the motion beyond the clip.
+        first_frame: Fit the first frame only and leave the motion to chance: what to compare with.
+        perceptual: A TorchScript network that judges likeness (docs/projection.md); the packaged one where left out.
+        device: Such as cpu or cuda; the GPU, if there is one, where left out.
+    """
+    from styleganv.editing.project_video import project_video
+
+    found = project_video(
+        model,
+        video,
+        out,
+        start=start,
+        seconds=seconds,
+        space=space,
+        steps=steps,
+        tune_steps=tune,
+        label=label,
+        seed=seed,
+        first_frame=first_frame,
+        perceptual=perceptual,
+        device=device,
+    )
+    if found.interrupted:
+        print("Interrupted: this is the best that was found until then.")
+    means = found.means()
+    print(
+        f"PSNR {means['psnr']:.2f} dB, SSIM {means['ssim']:.3f}, perceptual distance {means['perceptual']:.3f} "
+        f"(means of {len(found.psnr)} frames; the worst {min(found.psnr):.2f} dB)"
+    )
+    print(f"Look at {out / 'comparison.mp4'} (left real, right projected) and {out / 'continued.mp4'}.")
+    print(f"Next, to change it: styleganv edit {out / 'model' if found.tuned else model} --seed {out}")
+
+
+def directions(
+    model: Positional[Path],
+    /,
+    out: Path = Path("directions.safetensors"),
+    space: Literal["content", "motion"] = "content",
+    count: int = 10,
+    samples: int | None = None,
+    score: str | None = None,
+    labels: Path | None = None,
+    text: str | None = None,
+    source_text: str | None = None,
+    clip: str = "openai/clip-vit-base-patch32",
+    seed: int = 0,
+    device: str | None = None,
+) -> None:
+    """Find directions for `styleganv edit`: what varies most in a model, or what goes along with a score or labels.
+
+    Args:
+        model: A model folder, or the folder of a run.
+        out: The file to write; a picture of what each does comes beside it.
+        space: Of the content, or of the motion.
+        count: How many of those in which the model varies most.
+        samples: Seeds to look at; 2000, or 200 with --score or --text, which have to see them.
+        score: What rises along it instead: brightness, contrast, saturation, red, green, blue or motion.
+        labels: A CSV file of seed,label lines instead: numbers, or names such as round and square.
+        text: Towards a text, such as "a green square"; needs styleganv[clip].
+        source_text: Away from another one.
+        clip: The CLIP that understands the text: a folder, or a name on the Hugging Face hub.
+        seed: The first of the seeds to look at, and the one in the picture.
+        device: Such as cpu or cuda; the GPU, if there is one, where left out.
+    """
+    from styleganv.editing.directions import directions_sheet, find_directions, save_directions
+    from styleganv.media import writing
+    from styleganv.methods.stylegan_v.sampler import load_video_generator
+
+    if out.suffix != ".safetensors":
+        raise StyleganvError(f"{out} cannot hold directions: end its name with .safetensors.")
+    if text is not None and (score is not None or labels is not None or space != "content"):
+        raise StyleganvError("--text finds a direction of content by itself: leave out --score, --labels and --space.")
+    if source_text is not None and text is None:
+        raise StyleganvError("--source-text says what a text leads away from: give --text too.")
+    video = load_video_generator(model, device=device)
+    samples = samples or (2000 if score is None and text is None else 200)
+    if text is not None:
+        from styleganv.editing.clip_model import load_clip
+        from styleganv.editing.text import text_direction
+
+        judge = load_clip(clip, device=video.device)
+        found = text_direction(video, text, judge, source_text=source_text, seeds=range(seed, seed + samples))
+    else:
+        found = find_directions(video, space, count=count, samples=samples, seed=seed, score=score, labels=labels)
+    save_directions(out, found)
+    picture = out.with_suffix(".png")
+    writing.write_image(picture, directions_sheet(video, found, seed))
+    print(f"{out}: {', '.join(found.names)}\nPicture: {picture}")
+
+
+def explore(model: Positional[Path], /, out: Path = Path("explored"), seed: int = 0, device: str | None = None) -> None:
+    """Show what a model can be asked for: truncation, interpolation, mixing, motion, directions, on one page.
+
+    Args:
+        model: A model folder, or the folder of a run.
+        out: The folder to write to.
+        seed: The first of the six contents shown.
+        device: Such as cpu or cuda; the GPU, if there is one, where left out.
+    """
+    from styleganv.editing.explore import explore as run
+    from styleganv.methods.stylegan_v.sampler import load_video_generator
+
+    print(f"Page: {run(load_video_generator(model, device=device), out, first_seed=seed)[0]}")
