@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from styleganv import cli
-from styleganv.cli.data import parse_resolution
+from styleganv.cli.parsing import parse_resolution
 from styleganv.cli.training import train_defaults
 from styleganv.data.dataset import write_dataset
 from styleganv.errors import StyleganvError

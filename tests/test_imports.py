@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1] / "src" / "styleganv"
 #: What a part imports lies above it here: the one place where the order is written down.
 LAYERS = [
-    {"errors", "files", "clip", "noise", "recipes", "distributed", "allocator", "openmp"},
+    {"errors", "options", "files", "clip", "noise", "recipes", "distributed", "allocator", "openmp"},
     {"nn", "media"},
     {"data"},
     {"video_model"},

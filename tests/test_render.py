@@ -99,7 +99,7 @@ def test_quality_trades_size_for_likeness(tmp_path: Path, suffix: str) -> None:
     sizes, errors = [], []
     for quality in (5, 18, 45):
         path = tmp_path / f"{quality}{suffix}"
-        writing.write_video(path, noise, 25, quality=quality)
+        writing.write_video(path, noise, 25, crf=quality)
         sizes.append(path.stat().st_size)
         errors.append(np.abs(read(path)[0].astype(float) - noise).mean())
     assert sizes == sorted(sizes, reverse=True) and errors == sorted(errors)
@@ -133,14 +133,14 @@ def test_frames_are_let_go_of_while_they_arrive(tmp_path: Path, suffix: str) -> 
         ("a.gif", [], 25, 18, ["a.gif", "no frames"]),
         ("a.mp4", moving_square(2), 0, 18, ["a.mp4", "choose 0.01 to 1000"]),
         ("a.mp4", moving_square(2), float("nan"), 18, ["choose 0.01 to 1000"]),
-        ("a.mp4", moving_square(2), 25, 52, ["quality 52", "0 (best) to 51"]),
+        ("a.mp4", moving_square(2), 25, 52, ["CRF of 52", "0 (lossless) to 51"]),
     ],
 )
 def test_mistakes_are_named_and_leave_nothing_behind(
     tmp_path: Path, name: str, frames: np.ndarray, fps: float, quality: int, words: list[str]
 ) -> None:
     with pytest.raises(StyleganvError) as caught:
-        writing.write_video(tmp_path / name, frames, fps, quality=quality)
+        writing.write_video(tmp_path / name, frames, fps, crf=quality)
     assert all(word in str(caught.value) for word in words)
     assert not list(tmp_path.iterdir())
 

@@ -3,6 +3,7 @@
 import math
 import shutil
 import tracemalloc
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,12 @@ from PIL import Image
 from tiny import FPS, save
 
 from styleganv import noise
+from styleganv.cli.parsing import parse_seeds
 from styleganv.errors import StyleganvError
 from styleganv.methods.loading import load
 from styleganv.methods.stylegan_v.sampler import CHUNK, VideoGenerator, by_chunk
-from styleganv.video_files import generate, parse_seeds
+from styleganv.options import ComputeOptions, OutputOptions, SampleOptions
+from styleganv.video_files import generate
 
 FAR = 1e7 / FPS
 
@@ -177,7 +180,14 @@ def decoded(path: Path) -> np.ndarray:
 
 
 def test_generate_writes_videos(folder: Path, videos: VideoGenerator, tmp_path: Path) -> None:
-    paths = generate(folder, tmp_path, seeds=[3, 12], seconds=0.4, scale=4, quality=5, device="cpu")
+    paths = generate(
+        folder,
+        tmp_path,
+        seeds=[3, 12],
+        sample=SampleOptions(seconds=0.4),
+        output=OutputOptions(scale=4, crf=5),
+        compute=ComputeOptions(device="cpu"),
+    )
     assert [path.name for path in paths] == ["seed0003.mp4", "seed0012.mp4"]
     video, true = decoded(paths[1]), videos.sample(seed=12, seconds=0.4)
     assert video.shape == (10, 64, 64, 3)
@@ -187,7 +197,12 @@ def test_generate_writes_videos(folder: Path, videos: VideoGenerator, tmp_path: 
 
 def test_generate_writes_frames_and_pairs_of_seeds(folder: Path, videos: VideoGenerator, tmp_path: Path) -> None:
     paths = generate(
-        folder, tmp_path, seeds=[3, 4], motion_seeds=[7, 8], seconds=0.2, fps=50, start=1.0, psi=0.5, format="frames"
+        folder,
+        tmp_path,
+        seeds=[3, 4],
+        motion_seeds=[7, 8],
+        format="frames",
+        sample=SampleOptions(seconds=0.2, fps=50, start=1.0, psi=0.5),
     )
     assert [path.name for path in paths] == ["seed0003-motion0007", "seed0004-motion0008"]
     files = sorted(paths[1].iterdir())
@@ -198,13 +213,23 @@ def test_generate_writes_frames_and_pairs_of_seeds(folder: Path, videos: VideoGe
 
 @pytest.mark.parametrize("format", ["gif", "webp"])
 def test_generate_writes_moving_pictures(folder: Path, tmp_path: Path, format: Any) -> None:
-    [path] = generate(folder, tmp_path, seeds=[0], seconds=0.4, format=format, scale=2)
+    [path] = generate(
+        folder, tmp_path, seeds=[0], format=format, sample=SampleOptions(seconds=0.4), output=OutputOptions(scale=2)
+    )
     with Image.open(path) as picture:
         assert path.name == f"seed0000.{format}" and picture.size == (32, 32) and picture.n_frames == 10
 
 
 def test_generate_writes_a_grid(folder: Path, tmp_path: Path) -> None:
-    paths = generate(folder, tmp_path, seeds=[0, 1, 2], motion_seeds=[5, 6], seconds=0.8, format="grid", scale=2)
+    paths = generate(
+        folder,
+        tmp_path,
+        seeds=[0, 1, 2],
+        motion_seeds=[5, 6],
+        format="grid",
+        sample=SampleOptions(seconds=0.8),
+        output=OutputOptions(scale=2),
+    )
     assert [path.name for path in paths] == ["grid.mp4", "grid.png"]
     video = decoded(paths[0])
     assert video.shape == (20, 2 * 34 - 2, 3 * 34 - 2, 3)
@@ -267,7 +292,14 @@ def test_damaged_models(tmp_path: Path, folder: Path, how: str, names: str) -> N
 )
 def test_mistakes_are_named(classes: Path, tmp_path: Path, change: dict[str, Any], names: str) -> None:
     with pytest.raises(StyleganvError, match=names) as caught:
-        generate(**({"model": classes, "out": tmp_path / "out", "seeds": [0], "seconds": 0.2} | change))
+        kinds: dict[str, Any] = {"sample": SampleOptions, "compute": ComputeOptions, "output": OutputOptions}
+        options = {
+            name: kind(**{key: value for key, value in change.items() if key in kind.__annotations__})
+            for name, kind in kinds.items()
+        }
+        options["sample"] = replace(options["sample"], seconds=change.get("seconds", 0.2))
+        rest = {key: v for key, v in change.items() if not any(key in kind.__annotations__ for kind in kinds.values())}
+        generate(**({"model": classes, "out": tmp_path / "out", "seeds": [0]} | options | rest))
     assert one_sentence(caught.value)
     assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())
 
@@ -294,9 +326,9 @@ def test_processes_share_the_seeds(folder: Path, tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("WORLD_SIZE", "2")
     for rank, seeds in ((0, [0, 2, 4]), (1, [1, 3])):
         monkeypatch.setenv("RANK", str(rank))
-        paths = generate(folder, tmp_path, seeds=range(5), seconds=0.2)
+        paths = generate(folder, tmp_path, seeds=range(5), sample=SampleOptions(seconds=0.2))
         assert [path.name for path in paths] == [f"seed{seed:04d}.mp4" for seed in seeds]
-        grid = generate(folder, tmp_path, seeds=range(2), seconds=0.2, format="grid")
+        grid = generate(folder, tmp_path, seeds=range(2), format="grid", sample=SampleOptions(seconds=0.2))
         assert len(grid) == (2 if rank == 0 else 0)
 
 

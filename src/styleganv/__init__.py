@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from styleganv.methods.stylegan_v.sampler import VideoGenerator
     from styleganv.metrics.evaluate import evaluate
     from styleganv.motion_report.diagnose import diagnose
+    from styleganv.options import ComputeOptions, EditOptions, OutputOptions, SampleOptions
     from styleganv.recipes import Settings
     from styleganv.runs import resume, train
     from styleganv.video_files import generate
@@ -53,6 +54,10 @@ _PLACES = {
     "evaluate": "metrics.evaluate",
     "Discriminator": "methods.stylegan_v.discriminator",
     "Generator": "methods.stylegan_v.generator",
+    "ComputeOptions": "options",
+    "EditOptions": "options",
+    "OutputOptions": "options",
+    "SampleOptions": "options",
     "Settings": "recipes",
     "resume": "runs",
     "train": "runs",
@@ -60,8 +65,12 @@ _PLACES = {
 
 __all__ = [
     "Clip",
+    "ComputeOptions",
     "Discriminator",
+    "EditOptions",
     "Generator",
+    "OutputOptions",
+    "SampleOptions",
     "Settings",
     "StyleganvError",
     "VideoDataset",

@@ -12,6 +12,7 @@ import torch
 from styleganv.data.dataset import VideoDataset
 from styleganv.faces.dataset import make_faces
 from styleganv.media import sheets, writing
+from styleganv.options import OutputOptions, SampleOptions
 from styleganv.recipes import Settings, preset
 from styleganv.runs import resume, train
 from styleganv.training.report import say
@@ -45,8 +46,22 @@ def demo(out: Path | str = "runs/demo", *, minutes: float = 5.0) -> None:
 
     say("3/3  Generating …")
     scale = 256 // resolution
-    videos = generate(out / "model", out / "videos", seeds=range(8), seconds=4.0, scale=scale)
-    generate(out / "model", out, seeds=range(6), motion_seeds=range(4), seconds=2.0, format="grid", scale=3)
+    videos = generate(
+        out / "model",
+        out / "videos",
+        seeds=range(8),
+        sample=SampleOptions(seconds=4.0),
+        output=OutputOptions(scale=scale),
+    )
+    generate(
+        out / "model",
+        out,
+        seeds=range(6),
+        motion_seeds=range(4),
+        format="grid",
+        sample=SampleOptions(seconds=2.0),
+        output=OutputOptions(scale=3),
+    )
     # `make demo` installs into an environment that the person's shell may not have activated.
     command = "styleganv" if shutil.which("styleganv") else sys.argv[0]
     say(

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from fractions import Fraction
 from itertools import count, islice
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,9 +23,9 @@ from torch import Tensor, nn
 
 from styleganv import distributed, noise
 from styleganv.errors import StyleganvError
+from styleganv.options import Precision
 
 Frame = NDArray[np.uint8]
-Precision = Literal["float32", "bfloat16"]
 
 #: Times are whole multiples of 1/TICKS of a frame, so that rounding cannot tell two ways to an instant apart.
 TICKS = 2**20

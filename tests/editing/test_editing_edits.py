@@ -15,6 +15,7 @@ from styleganv.editing.edits import at_speed, content_over_time, interpolated, m
 from styleganv.editing.latents import Latents, latents_of, open_latents, play
 from styleganv.errors import StyleganvError
 from styleganv.methods.stylegan_v.sampler import VideoGenerator
+from styleganv.options import ComputeOptions, EditOptions, OutputOptions, SampleOptions
 
 
 def frames_of(video: VideoGenerator, latents: Latents, **more: object) -> np.ndarray:
@@ -106,20 +107,34 @@ def test_the_verb_edits_shows_beside_and_keeps(folder: Path, plain: VideoGenerat
     assert found.with_suffix(".png").is_file()
     out, kept = tmp_path / "edited.mp4", tmp_path / "kept.safetensors"
     words = f"edit {folder} --out {out} --seed 3 --motion-seed 4 --psi 0.8 --mix 5:2-3 --seconds 0.4 --device cpu"
-    main([*words.split(), "--direction", f"{found}:1=2@0-2;{found}:2=-1", "--beside", "--save", str(kept)])
+    main(
+        [*words.split(), "--direction", f"{found}:1=2@0-2;{found}:2=-1", "--side-by-side", "--save-latents", str(kept)]
+    )
     assert decoded(out).shape == (10, 16, 2 * 16 + 2, 3)
     latents = open_latents(plain, kept)
     expected = mixed(latents_of(plain, 3, psi=0.8), latents_of(plain, 5, psi=0.8), [2, 3])
     assert torch.equal(latents.styles[4:] - expected.styles[4:], (latents.styles - expected.styles)[[5, 5]])
     assert not torch.allclose(latents.styles[0] - expected.styles[0], latents.styles[5] - expected.styles[5])
     assert latents.motion.seed == 4
-    again = edit(folder, tmp_path / "again.gif", seed=kept, seconds=0.4, device="cpu")
+    again = edit(
+        folder,
+        tmp_path / "again.gif",
+        content=kept,
+        sample=SampleOptions(seconds=0.4),
+        compute=ComputeOptions(device="cpu"),
+    )
     assert again.is_file()
 
 
 def test_the_verb_changes_content_and_speed(folder: Path, plain: VideoGenerator, tmp_path: Path) -> None:
     out = edit(
-        folder, tmp_path / "a.mp4", seed=1, towards="2,1", speed=0.5, seconds=0.8, quality=0, scale=2, device="cpu"
+        folder,
+        tmp_path / "a.mp4",
+        content=1,
+        edits=EditOptions(interpolate_to=[2, 1], speed=0.5),
+        sample=SampleOptions(seconds=0.8),
+        compute=ComputeOptions(device="cpu"),
+        output=OutputOptions(scale=2, crf=0),
     )
     video = decoded(out)
     assert video.shape == (20, 32, 32, 3)
@@ -135,15 +150,15 @@ def test_the_verb_changes_content_and_speed(folder: Path, plain: VideoGenerator,
         ("--mix 7:4-2", "Layers cannot be read"),
         ("--seed nowhere", "nowhere is neither a seed nor a file"),
         ("--motion-seed nowhere", "nowhere is neither a seed nor a file"),
-        ("--towards 2,x", "x is neither a seed nor a file"),
+        ("--interpolate-to 2,x", "x is neither a seed nor a file"),
         ("--direction a.safetensors", "--direction a.safetensors cannot be read"),
         ("--direction a.safetensors:1=2", "The directions a.safetensors cannot be read"),
         ("--speed -1", "speed -1"),
-        ("--speed 2 --remap 0:0", "give one of them"),
-        ("--remap 0:0,x", "--remap 0:0,x cannot be read"),
+        ("--speed 2 --time-map 0:0", "give one of them"),
+        ("--time-map 0:0,x", "--time-map 0:0,x cannot be read"),
         ("--scale 0", "Scale cannot be 0"),
-        ("--text green --clip nowhere --quality 99", "quality 99"),
-        ("--text green --clip nowhere --start -1", "start at -1"),
+        ("--text green --clip-model nowhere --crf 99", "CRF of 99"),
+        ("--text green --clip-model nowhere --start -1", "start at -1"),
         ("--label 2", "no classes"),
     ],
 )
@@ -151,7 +166,7 @@ def test_mistakes_are_told_in_one_sentence(
     words: str, told: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """And nothing is written, nor searched for, before."""
-    places = f"--out {tmp_path / 'x.mp4'} --save {tmp_path / 'kept.safetensors'}"
+    places = f"--out {tmp_path / 'x.mp4'} --save-latents {tmp_path / 'kept.safetensors'}"
     with pytest.raises(SystemExit) as ended:
         main([*f"edit {folder} {places} --seconds 0.2 --device cpu".split(), *words.split()])
     error = capsys.readouterr().err.strip().splitlines()[-1]
@@ -167,12 +182,11 @@ def test_motion_of_another_seed_is_of_the_contents_class(classes: VideoGenerator
         edit(
             model,
             tmp_path / "a.mp4",
-            seed=2,
-            motion_seed=motion_seed,
-            label=label,
-            seconds=0.1,
-            save=kept,
-            device="cpu",
+            content=2,
+            motion=motion_seed,
+            sample=SampleOptions(seconds=0.1, label=label),
+            compute=ComputeOptions(device="cpu"),
+            latents_out=kept,
         )
         expected = latents_of(classes, 2, motion_seed=motion_seed, label=label)
         found = open_latents(classes, kept)

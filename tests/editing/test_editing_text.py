@@ -148,11 +148,12 @@ def test_one_direction_for_all_contents(video: VideoGenerator, clip: ClipModel) 
 def test_by_the_command_line(folders: tuple[Path, Path], video: VideoGenerator, tmp_path: Path) -> None:
     model, clip = folders
     out, kept = tmp_path / "green.mp4", tmp_path / "green.safetensors"
-    words = f"edit {model} --out {out} --seed 0 --seconds 0.4 --beside --clip {clip} --save {kept} --device cpu"
+    words = f"edit {model} --out {out} --seed 0 --seconds 0.4 --side-by-side --device cpu"
+    words += f" --clip-model {clip} --save-latents {kept}"
     main([*words.split(), "--text", "a green circle", "--text-steps", "4"])
     assert out.is_file()
     assert not torch.equal(open_latents(video, kept).styles, latents_of(video, 0).styles)
-    words = f"directions {model} --out {tmp_path / 'text.safetensors'} --clip {clip} --samples 8 --device cpu"
+    words = f"directions {model} --out {tmp_path / 'text.safetensors'} --clip-model {clip} --samples 8 --device cpu"
     main([*words.split(), "--text", "a green circle", "--source-text", "a red circle"])
     assert (tmp_path / "text.png").is_file()
 

@@ -155,7 +155,7 @@ def test_the_model_is_read_from_its_first_frame_on(faces: Path, weights: Path, t
 
 def test_video_files_of_any_program(faces: Path, weights: Path, tmp_path: Path) -> None:
     for i, video in enumerate(drawn(50, 6, 20, side=16)):
-        writing.write_video(tmp_path / "videos" / f"{i}.mp4", video.transpose(0, 2, 3, 1), 25, quality=0)
+        writing.write_video(tmp_path / "videos" / f"{i}.mp4", video.transpose(0, 2, 3, 1), 25, crf=0)
     report = evaluate(faces, tmp_path / "videos", protocols=["fvd2048_16f"], weights=weights, cache=tmp_path / "c")
     result = report.results[0]
     assert result.clips == {"real": 16, "fake": 6, "real_against_real": [8, 8]}

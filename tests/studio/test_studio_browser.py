@@ -60,7 +60,7 @@ def words(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
         from taught import taught_clip
     except ImportError:
         return []
-    return ["--clip", str(taught_clip(tmp_path_factory.mktemp("clip") / "clip", 1))]
+    return ["--clip-model", str(taught_clip(tmp_path_factory.mktemp("clip") / "clip", 1))]
 
 
 @pytest.fixture(scope="module")

@@ -225,7 +225,7 @@ def sent(address: str, path: str, body: bytes | None = None, **headers: str) -> 
 
 
 def test_the_server_takes_uploads_within_limits(model: Path, video: Path, clip: Path) -> None:
-    with running([model], "--clip", str(clip)) as address:
+    with running([model], "--clip-model", str(clip)) as address:
         status, _ = sent(address, "api/models/0/clip?name=a.mp4&seconds=0.5&steps=2", video.read_bytes())
         assert status == 200
         until(lambda: sent(address, "api/jobs")[1][0]["state"] == "done")

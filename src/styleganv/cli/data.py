@@ -5,7 +5,7 @@ from typing import Literal
 
 from tyro.conf import Positional
 
-from styleganv.errors import StyleganvError
+from styleganv.cli.parsing import parse_resolution
 
 
 def prepare(
@@ -65,14 +65,6 @@ def prepare(
         overwrite=overwrite,
     )
     print(report)
-
-
-def parse_resolution(text: str) -> tuple[int, int]:
-    """ "64" or "144x256" as (height, width)."""
-    sides = text.lower().split("x")
-    if len(sides) > 2 or not all(side.isdecimal() for side in sides):
-        raise StyleganvError(f"--resolution {text} is not a size: give one number, or HEIGHTxWIDTH such as 144x256.")
-    return int(sides[0]), int(sides[-1])
 
 
 def inspect(data: Positional[Path], /, sheet: Path | None = None) -> None:

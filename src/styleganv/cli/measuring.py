@@ -7,7 +7,7 @@ from typing import Annotated
 import tyro
 from tyro.conf import Positional
 
-from styleganv.cli.data import parse_resolution
+from styleganv.cli.parsing import parse_resolution
 
 
 def evaluate(

@@ -14,7 +14,7 @@ def studio(
     port: int = 8000,
     token: str | None = None,
     open: bool = True,
-    clip: str = "openai/clip-vit-base-patch32",
+    clip_model: str = "openai/clip-vit-base-patch32",
     device: str | None = None,
 ) -> None:
     """See and steer models in the browser, beside the videos they learn from; needs styleganv[studio]. Ctrl-C ends it.
@@ -25,11 +25,11 @@ def studio(
         port: 0 takes a free one.
         token: What a browser must bring.
         open: The page in the browser of this machine.
-        clip: The CLIP that understands texts: a folder, or a name on the Hugging Face hub.
+        clip_model: The CLIP that understands texts: a folder, or a name on the Hugging Face hub.
         device: Such as cpu or cuda; the GPU, if there is one, where left out.
     """
     from styleganv.studio.server import studio as run
 
     if not models:
         raise StyleganvError("The studio needs a model: give the folder of one, or of a run.")
-    run(models, host=host, port=port, token=token, open_page=open, clip=clip, device=device)
+    run(models, host=host, port=port, token=token, open_page=open, clip=clip_model, device=device)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tyro.conf import OmitArgPrefixes, Positional
 
+from styleganv.cli.parsing import parse_names
 from styleganv.errors import StyleganvError
 from styleganv.methods import ablation_names, apply_ablation, apply_method
 from styleganv.recipes import PRESETS, Settings, load_settings, preset
@@ -139,18 +140,14 @@ def study(
     page = run(
         data,
         out,
-        models=None if models is None else _names(models),
+        models=None if models is None else parse_names(models),
         minutes=minutes,
         seeds=seeds,
         preset=preset,
         clips=clips,
-        protocols=_names(protocols),
+        protocols=parse_names(protocols),
         weights=weights,
         jobs=jobs,
         show_real=show_real,
     )
     print(f"Comparison: {page}")
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name for name in text.split(",") if name)

@@ -1,11 +1,14 @@
 """Commands that make and change videos."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from tyro.conf import Positional
+from tyro.conf import OmitArgPrefixes, Positional
 
+from styleganv.cli.parsing import parse_directions, parse_mixes, parse_names, parse_seeds, parse_time_map
 from styleganv.errors import StyleganvError
+from styleganv.options import ComputeOptions, EditOptions, OutputOptions, SampleOptions
 
 
 def generate(
@@ -13,57 +16,69 @@ def generate(
     /,
     out: Path,
     seeds: str = "0-7",
-    seconds: float | None = None,
-    fps: float | None = None,
-    start: float = 0.0,
-    psi: float = 1.0,
     motion_seeds: str | None = None,
-    label: str | None = None,
     format: Literal["mp4", "gif", "webp", "frames", "grid"] = "mp4",
-    scale: int = 1,
-    quality: int = 18,
-    device: str | None = None,
-    precision: Literal["float32", "bfloat16"] = "float32",
+    sample: OmitArgPrefixes[SampleOptions] = SampleOptions(),
+    output: OmitArgPrefixes[OutputOptions] = OutputOptions(),
+    compute: OmitArgPrefixes[ComputeOptions] = ComputeOptions(),
 ) -> None:
     """Write videos of a model: any length, frame rate and start; the same seed gives the same video.
 
     Args:
-        model: A model folder, or the folder of a run.
-        out: The folder to write to.
-        seeds: Contents, such as 0-7 or 1,5,9.
-        seconds: Length; 5 where left out, or what is left of the model's videos if less.
-        fps: Frames a second; the data's where left out.
-        start: Where in the endless video to begin, in seconds.
-        psi: Truncation: 1 is all variety, towards 0 the mean content.
-        motion_seeds: Motions, one for each content (in a grid: one for each row); the contents' seeds where left out.
-        label: Class, by name or number, for a class-conditional model.
+        model: Model folder, or the folder of a run.
+        out: Folder to write to.
+        seeds: Content seeds, e.g. 0-7 or 1,5,9.
+        motion_seeds: Motion seeds, one per content seed (in a grid: one per row). Default: same as --seeds.
         format: mp4 (H.264), gif, webp, frames (PNG folders), or grid (contents across, motions down).
-        scale: Enlarge every pixel this many times.
-        quality: Of mp4 (CRF): 0 is lossless, 18 looks so, 51 is worst.
-        device: Such as cpu or cuda; the GPU, if there is one, where left out.
-        precision: Of convolutions; float32 gives the same video on every machine.
     """
     from styleganv.video_files import generate as run
-    from styleganv.video_files import parse_seeds
 
     paths = run(
         model,
         out,
         seeds=parse_seeds(seeds),
-        seconds=seconds,
-        fps=fps,
-        start=start,
-        psi=psi,
-        label=label,
         motion_seeds=None if motion_seeds is None else parse_seeds(motion_seeds),
         format=format,
-        device=device,
-        precision=precision,
-        scale=scale,
-        quality=quality,
+        sample=sample,
+        compute=compute,
+        output=output,
     )
     for path in paths:
         print(path)
+
+
+@dataclass(frozen=True)
+class EditFlags:
+    """Edits as the command line takes them."""
+
+    mix: str | None = None
+    """Content of another seed at some layers, 0 the coarsest: "7:4-9", or half of it: "7:4-9@0.5"; several with ;."""
+    direction: str | None = None
+    """Step along a direction: "FILE:NAME=2" standard deviations, "…=2@0-3" at some layers; several with ;."""
+    text: str | None = None
+    """What the video should show, e.g. "a green square"; requires styleganv[clip]."""
+    clip_model: str = "openai/clip-vit-base-patch32"
+    """CLIP that understands the text: a folder, or a name on the Hugging Face Hub."""
+    text_steps: int = 100
+    """Steps of the search for the text."""
+    interpolate_to: str = ""
+    """Content seeds to interpolate to over the video, in order, e.g. 7,9."""
+    speed: float = 1.0
+    """Speed of the motion: 0.25 is slow motion, 0 a still."""
+    time_map: str | None = None
+    """Map from video time to motion time in seconds, instead of --speed, e.g. 0:0,2:1,3:0.5."""
+
+    def options(self) -> EditOptions:
+        return EditOptions(
+            mixes=list(parse_mixes(self.mix)),
+            directions=list(parse_directions(self.direction)),
+            text=self.text,
+            clip_model=self.clip_model,
+            text_steps=self.text_steps,
+            interpolate_to=parse_names(self.interpolate_to),
+            speed=self.speed,
+            time_map=None if self.time_map is None else parse_time_map(self.time_map),
+        )
 
 
 def edit(
@@ -72,86 +87,40 @@ def edit(
     out: Path,
     seed: str = "0",
     motion_seed: str | None = None,
-    label: str | None = None,
-    psi: float = 1.0,
-    mix: str | None = None,
-    direction: str | None = None,
-    text: str | None = None,
-    clip: str = "openai/clip-vit-base-patch32",
-    text_steps: int = 100,
-    towards: str | None = None,
-    speed: float = 1.0,
-    remap: str | None = None,
-    seconds: float = 5.0,
-    fps: float | None = None,
-    start: float = 0.0,
-    beside: bool = False,
-    save: Path | None = None,
-    scale: int = 1,
-    quality: int = 18,
-    device: str | None = None,
-    precision: Literal["float32", "bfloat16"] = "float32",
+    edits: OmitArgPrefixes[EditFlags] = EditFlags(),
+    sample: OmitArgPrefixes[SampleOptions] = SampleOptions(),
+    side_by_side: bool = False,
+    save_latents: Path | None = None,
+    output: OmitArgPrefixes[OutputOptions] = OutputOptions(),
+    compute: OmitArgPrefixes[ComputeOptions] = ComputeOptions(),
 ) -> None:
     """Edit a video of a model: other content or motion, style mixing, directions, slow motion; all of it endless.
 
-    Wherever a seed is asked for, a file of latents will do: what --save or `styleganv project` wrote.
+    Any option that takes a seed also accepts a latents file: what --save-latents or `styleganv project` wrote.
 
     Args:
-        model: A model folder, or the folder of a run.
-        out: The video to write: .mp4, .gif or .webp.
-        seed: The content, and its motion.
-        motion_seed: Motion of another seed or file.
-        label: Class, by name or number, for a class-conditional model.
-        psi: Truncation: 1 is all variety, towards 0 the mean content.
-        mix: Another content at some layers, 0 the coarsest: "7:4-9", or half of it: "7:4-9@0.5"; several with
-            ; between.
-        direction: Of `styleganv directions`: "FILE:NAME=2", in standard deviations, "…=2@0-3" at some layers; several
-            with ; between.
-        text: What the video shall show, such as "a green square"; needs styleganv[clip].
-        clip: The CLIP that understands the text: a folder, or a name on the Hugging Face hub.
-        text_steps: Of the search for it.
-        towards: Contents to go on to in the course of the video: "7" or "7,9".
-        speed: Of the motion: 0.25 is slow motion, 0 a still.
-        remap: Instead of --speed: where the motion is when, "0:0,2:1,3:0.5" (seconds of the video:of the motion).
-        seconds: Length.
-        fps: Frames a second; the data's where left out.
-        start: Where in the endless video to begin, in seconds.
-        beside: Show the original on the left.
-        save: Keep the edited latents in this file.
-        scale: Enlarge every pixel this many times.
-        quality: Of mp4 (CRF): 0 is lossless, 18 looks so, 51 is worst.
-        device: Such as cpu or cuda; the GPU, if there is one, where left out.
-        precision: Of convolutions; float32 gives the same video on every machine.
+        model: Model folder, or the folder of a run.
+        out: Video to write: .mp4, .gif or .webp.
+        seed: Content seed, and its motion.
+        motion_seed: Motion seed. Default: same as --seed.
+        side_by_side: Show the original on the left.
+        save_latents: File to keep the edited latents in.
     """
     from styleganv.editing.edit import edit as run
 
-    print(
-        run(
-            model,
-            out,
-            seed=seed,
-            motion_seed=motion_seed,
-            label=label,
-            psi=psi,
-            mix=mix,
-            direction=direction,
-            text=text,
-            clip=clip,
-            text_steps=text_steps,
-            towards=towards,
-            speed=speed,
-            remap=remap,
-            seconds=seconds,
-            fps=fps,
-            start=start,
-            beside=beside,
-            save=save,
-            scale=scale,
-            quality=quality,
-            device=device,
-            precision=precision,
-        )
+    path = run(
+        model,
+        out,
+        content=seed,
+        motion=motion_seed,
+        edits=edits.options(),
+        sample=sample,
+        compute=compute,
+        output=output,
+        side_by_side=side_by_side,
+        latents_out=save_latents,
     )
+    print(path)
 
 
 def project(
@@ -226,7 +195,7 @@ def directions(
     labels: Path | None = None,
     text: str | None = None,
     source_text: str | None = None,
-    clip: str = "openai/clip-vit-base-patch32",
+    clip_model: str = "openai/clip-vit-base-patch32",
     seed: int = 0,
     device: str | None = None,
 ) -> None:
@@ -242,7 +211,7 @@ def directions(
         labels: A CSV file of seed,label lines instead: numbers, or names such as round and square.
         text: Towards a text, such as "a green square"; needs styleganv[clip].
         source_text: Away from another one.
-        clip: The CLIP that understands the text: a folder, or a name on the Hugging Face hub.
+        clip_model: The CLIP that understands the text: a folder, or a name on the Hugging Face hub.
         seed: The first of the seeds to look at, and the one in the picture.
         device: Such as cpu or cuda; the GPU, if there is one, where left out.
     """
@@ -262,7 +231,7 @@ def directions(
         from styleganv.editing.clip_model import load_clip
         from styleganv.editing.text import text_direction
 
-        judge = load_clip(clip, device=video.device)
+        judge = load_clip(clip_model, device=video.device)
         found = text_direction(video, text, judge, source_text=source_text, seeds=range(seed, seed + samples))
     else:
         found = find_directions(video, space, count=count, samples=samples, seed=seed, score=score, labels=labels)

@@ -27,7 +27,7 @@ GIF_FPS = 50
 PRESET = "veryfast"
 
 
-def write_video(path: Path | str, frames: Iterable[Frame], fps: float, *, quality: int = 18) -> None:
+def write_video(path: Path | str, frames: Iterable[Frame], fps: float, *, crf: int = 18) -> None:
     """Encode frames while they arrive, so that memory does not grow with their number.
 
     Args:
@@ -35,36 +35,36 @@ def write_video(path: Path | str, frames: Iterable[Frame], fps: float, *, qualit
             last row or column. `.gif`: a palette of its own for every frame; above 50 fps frames are dropped
             to keep the speed. `.webp`: animated; the library holds the compressed frames until the end.
         fps: frames a second, kept to 1e-4 on average (gif counts in 1/100 s, webp in 1/1000 s).
-        quality: constant rate factor of mp4, 0 (best) to 51; webp takes 100 − `quality`, gif ignores it.
+        crf: constant rate factor of mp4, 0 (lossless) to 51; webp takes a quality of 100 − `crf`, gif ignores it.
 
     Raises:
-        StyleganvError: for an unknown suffix, no frames, an fps or a quality out of range, a full disk.
+        StyleganvError: for an unknown suffix, no frames, an fps or a CRF out of range, a full disk.
         ValueError: if a frame is not uint8 `[H, W, 3]` of the first one's size.
     """
     path = Path(path)
-    check_video(path, fps, quality)
+    check_video(path, fps, crf)
     frames = iter(frames)
     first = next(frames, None)
     if first is None:
         raise StyleganvError(f"{path} was not written because there are no frames: ask for a longer video.")
     rate = Fraction(fps).limit_denominator(10_000)
     with written_whole(path) as temporary:
-        _writers()[path.suffix.lower()](temporary, _video_frames(chain([first], frames), rate), rate, quality)
+        _writers()[path.suffix.lower()](temporary, _video_frames(chain([first], frames), rate), rate, crf)
 
 
-def check_video(path: Path | str, fps: float, quality: int = 18) -> None:
+def check_video(path: Path | str, fps: float, crf: int = 18) -> None:
     """What `write_video` would refuse before it has seen a frame, for those whose frames take long to make.
 
     Raises:
-        StyleganvError: for an unknown suffix, or an fps or a quality out of range.
+        StyleganvError: for an unknown suffix, or an fps or a CRF out of range.
     """
     path = Path(path)
     if path.suffix.lower() not in _writers():
         raise StyleganvError(f"{path} cannot be written as a video: end its name with {', '.join(_writers())}.")
     if not 0.01 <= fps <= 1000:
         raise StyleganvError(f"{path} cannot have {fps:g} frames a second: choose 0.01 to 1000.")
-    if not 0 <= quality <= 51:
-        raise StyleganvError(f"{path} cannot have quality {quality}: choose 0 (best) to 51 (smallest).")
+    if not 0 <= crf <= 51:
+        raise StyleganvError(f"{path} cannot have a CRF of {crf}: choose 0 (lossless) to 51 (worst).")
 
 
 def _writers() -> dict[str, Callable[[Path, Iterator[av.VideoFrame], Fraction, int], None]]:
@@ -82,10 +82,10 @@ def _video_frames(frames: Iterable[Frame], rate: Fraction) -> Iterator[av.VideoF
         yield picture
 
 
-def _write_mp4(path: Path, frames: Iterator[av.VideoFrame], rate: Fraction, quality: int) -> None:
+def _write_mp4(path: Path, frames: Iterator[av.VideoFrame], rate: Fraction, crf: int) -> None:
     first = next(frames)
     with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as container:
-        stream = container.add_stream("libx264", rate=rate, options={"crf": str(quality), "preset": PRESET})
+        stream = container.add_stream("libx264", rate=rate, options={"crf": str(crf), "preset": PRESET})
         stream.width, stream.height = first.width + first.width % 2, first.height + first.height % 2
         stream.pix_fmt = "yuv420p"
         # Said outright, since players guess the matrix of untagged video by its size.
@@ -109,7 +109,7 @@ def _padded_to_even(frame: av.VideoFrame) -> av.VideoFrame:
     return padded
 
 
-def _write_gif(path: Path, frames: Iterator[av.VideoFrame], rate: Fraction, quality: int) -> None:
+def _write_gif(path: Path, frames: Iterator[av.VideoFrame], rate: Fraction, crf: int) -> None:
     first = next(frames)
     graph = av.filter.Graph()
     source = graph.add_buffer(width=first.width, height=first.height, format=first.format, time_base=1 / rate)
@@ -145,10 +145,10 @@ def _pulled(sink: Any) -> Iterator[av.VideoFrame]:
             return
 
 
-def _write_webp(path: Path, frames: Iterator[av.VideoFrame], rate: Fraction, quality: int) -> None:
+def _write_webp(path: Path, frames: Iterator[av.VideoFrame], rate: Fraction, crf: int) -> None:
     first = next(frames)
     with av.open(str(path), "w", format="webp", options={"loop": "0"}) as container:
-        stream = container.add_stream("libwebp_anim", rate=rate, options={"quality": str(100 - quality)})
+        stream = container.add_stream("libwebp_anim", rate=rate, options={"quality": str(100 - crf)})
         stream.width, stream.height, stream.pix_fmt = first.width, first.height, "bgra"
         for frame in chain([first], frames):
             container.mux(stream.encode(frame.reformat(format="bgra")))

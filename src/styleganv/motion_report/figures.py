@@ -111,7 +111,7 @@ def film(frames: Iterable[NDArray[np.uint8]], fps: float, label: str) -> str:
     """A `<video>` of frames `[H, W, 3]` that runs in a loop and can be stopped."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "film.mp4"
-        writing.write_video(path, frames, fps, quality=20)
+        writing.write_video(path, frames, fps, crf=20)
         data = path.read_bytes()
     source = _uri("video/mp4", data)
     return f'<video controls autoplay loop muted playsinline aria-label="{html.escape(label)}" src="{source}"></video>'

@@ -150,16 +150,16 @@ class Jobs:
         if scene.grid != (1, 1):
             raise StyleganvError("A text changes one video: show one instead of a grid.")
         (lines, video), latents = stage.edited(scene), stage.latents(scene)
-        searched = ["--text", text, "--text-steps", str(_steps(steps)), "--beside", "--seconds", f"{COMPARED:g}"]
-        searched += [] if self._clip == DEFAULT_CLIP else ["--clip", self._clip]
+        searched = ["--text", text, "--text-steps", str(_steps(steps)), "--side-by-side", "--seconds", f"{COMPARED:g}"]
+        searched += [] if self._clip == DEFAULT_CLIP else ["--clip-model", self._clip]
         with self._beginning:
             job = self._next("text", text, stage)
             start, found = job.folder / "start.safetensors", job.folder / "found"
             save_latents(start, latents)
             words = ["--seed", str(start), *searched, "--precision", stage.model.precision]
-            words += ["--out", str(found / "comparison.mp4"), "--save", str(found / "latents.safetensors")]
+            words += ["--out", str(found / "comparison.mp4"), "--save-latents", str(found / "latents.safetensors")]
             file = f"edit-{job.number}.safetensors"
-            again = [*video, *searched, "--out", f"edit-{job.number}.mp4", "--save", file]
+            again = [*video, *searched, "--out", f"edit-{job.number}.mp4", "--save-latents", file]
             line = shlex.join(["styleganv", "edit", stage.place, *again])
             return self._started(job, ["edit", stage.place, *words], file, [*lines, line])
 

@@ -198,7 +198,7 @@ def _picture(found: Sequence[Found], name: str, out: Path, show_real: bool) -> s
         )
         for t in range(SHOWN_FRAMES)
     )
-    writing.write_video(path, pictures, fps=data.fps, quality=40)
+    writing.write_video(path, pictures, fps=data.fps, crf=40)
     return f"![Videos of {name}, a row for each model](comparison/{name}.webp)"
 
 
