@@ -99,14 +99,14 @@ def track(frames: Frames, face: Face, pose: Pose, rounds: int = 3) -> Pose:
 
 def error(frames: Frames, face: Face, pose: Pose) -> NDArray[np.float32]:
     """How far each frame is from the drawing, `[T]`."""
-    rest = softened(frames.astype(np.float32) - draw_pose(face, pose, *frames.shape[1:3]))
+    rest = frames.astype(np.float32) - draw_pose(face, pose, *frames.shape[1:3])
+    if min(frames.shape[1:3]) >= 48:  # at a coarse scale three pixels are much of an eye
+        rest = softened(rest)
     return _cost(rest.reshape(len(frames), -1))
 
 
 def softened(difference: NDArray[np.float32]) -> NDArray[np.float32]:
     """Means `[T, H, W, 3]` of 3 × 3 pixels: an edge that is only less sharp then differs little."""
-    if min(difference.shape[1:3]) < 48:  # at a coarse scale that is much of an eye
-        return difference
     padded: Any = np.pad(difference, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
     rows = padded[:, :-2] + padded[:, 1:-1] + padded[:, 2:]
     total: NDArray[np.float32] = rows[:, :, :-2] + rows[:, :, 1:-1] + rows[:, :, 2:]

@@ -3,15 +3,30 @@
 Shapes: T frames, H height, W width. Frames are uint8 `[T, H, W, 3]`.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from itertools import permutations
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from styleganv.faces.drawing import MOUTH, draw_pose, head_color
-from styleganv.faces.factors import CHEEKS, IRISES, NOSES, Face, Pose
+from styleganv.faces.factors import (
+    BROW_SLOPES,
+    BROWS,
+    CHEEKS,
+    EYES,
+    GLASSES,
+    IRISES,
+    LIDS,
+    MOUTHS,
+    NOSES,
+    Face,
+    Pose,
+)
 from styleganv.faces.finding import Found, pixel_positions
-from styleganv.faces.fitting import error, select, softened, variants
+from styleganv.faces.fitting import error, fit_pose, select, softened, variants
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -29,16 +44,35 @@ PROBLEMS = {
 }
 #: Largest root mean square difference from the drawing of an eighth by an eighth of the frame, levels 0..255.
 RESIDUAL = 45.0
-#: Largest median of that over a video. Drawn videos stay below 26, after JPEG at quality 95 and a blur of 0.7 pixels.
-USUAL = 34.0
+#: Largest median of that over a video.
+USUAL = 38.0
+#: How often the drawing's pixels may be averaged with their neighbors, weighted 1 2 1, to be as soft as the video's.
+#: Each time adds a variance of half a square pixel. A video that the last of them fits best is too soft.
+SOFTNESS = (0, 1, 2, 4, 8)
 #: By how many levels a frame's head color or background may differ from the video's.
 COLOR = 14.0
 #: Least share of an eye's white that must be white, and of the mouth's color that the mouth must have.
 EYE_SHARE, MOUTH_SHARE = 0.2, 0.4
 #: White where there should be none, a share of the frame's area.
 EXTRA = 0.006
-#: In how many frames, and in which share of them, another choice of a small factor must not be nearer.
-DETAIL_FRAMES, MOSTLY = 12, 0.25
+#: In how many frames the choices of a factor compete, and the least share of them that each of two choices must win.
+DETAIL_FRAMES, EYE_FRAMES, WON = 12, 8, 0.25
+#: Lids closed by less than this show what the eyes look like. A fit closes large eyes by half to explain small ones.
+OPEN = 0.7
+#: Choices of each factor, and by how much of `fitting.error` one must win a frame of 64² pixels: less than the
+#: difference that the factor makes, more than soft edges and slightly wrong poses make where nothing changes.
+DETAILS: dict[str, tuple[Iterable[str], float]] = {
+    "nose": (NOSES, 0.8),
+    "cheeks": (CHEEKS, 2.0),
+    "iris": (IRISES, 1.0),
+    "lids": (LIDS, 8.0),
+    "brows": (BROWS, 6.0),
+    "brow_slope": (BROW_SLOPES, 6.0),
+    "mouth": (MOUTHS, 6.0),
+    "glasses": (GLASSES, 15.0),
+}
+#: The same for eyes, each choice looking where it fits best.
+EYES_MARGIN = 8.0
 #: Darkest channel of white.
 WHITE = 130
 
@@ -54,10 +88,11 @@ class Judged:
 def judge(frames: Frames, face: Face, pose: Pose, found: Found) -> Judged:
     """Compare frames with `face` drawn in `pose`."""
     drawn = draw_pose(face, pose, *frames.shape[1:3])
-    residual = _residual(frames, drawn)
+    soft, times = _as_soft(frames, drawn)
+    residual = _residual(frames, soft)
     unlike = residual > RESIDUAL
     background = np.abs(found.background - np.median(found.background, axis=0)).max(axis=1) > COLOR
-    most = unlike.mean() > 0.8 or float(np.median(residual)) > USUAL
+    most = unlike.mean() > 0.8 or float(np.median(residual)) > USUAL or times == SOFTNESS[-1]
     wrong = {
         "not two eyes": _wrong_eyes(frames, drawn, pose, found),
         "no mouth": _no_mouth(frames, drawn, face, pose),
@@ -68,7 +103,27 @@ def judge(frames: Frames, face: Face, pose: Pose, found: Found) -> Judged:
     return Judged(wrong, residual)
 
 
-def _residual(frames: Frames, drawn: Frames) -> Array:
+def _as_soft(frames: Frames, drawn: Frames) -> tuple[Any, int]:
+    """The drawing as soft as the frames, float32, and how often neighbors were averaged for that, of `SOFTNESS`."""
+    best: tuple[float, Any, int] | None = None
+    soft: Any = drawn.astype(np.float32)
+    for times in range(SOFTNESS[-1] + 1):
+        if times in SOFTNESS:
+            apart = float(np.log1p(np.square((frames - soft) / np.float32(30))).sum())
+            if best is None or apart < best[0]:
+                best = apart, soft, times
+        soft = _averaged(_averaged(soft).swapaxes(1, 2)).swapaxes(1, 2)
+    assert best is not None
+    return best[1], best[2]
+
+
+def _averaged(images: Any) -> Any:
+    """Means of each pixel and those above and below it, weighted 1 2 1."""
+    padded = np.pad(images, ((0, 0), (1, 1), (0, 0), (0, 0)), mode="edge")
+    return (padded[:, :-2] + 2 * images + padded[:, 2:]) / 4
+
+
+def _residual(frames: Frames, drawn: Any) -> Array:
     """Root mean square difference `[T]` in that part of an 8 × 8 grid where it is largest."""
     squares = np.square(softened(frames.astype(np.float32) - drawn)).mean(axis=-1)
     count, height, width = squares.shape
@@ -79,15 +134,51 @@ def _residual(frames: Frames, drawn: Frames) -> Array:
 
 
 def _detail_changes(frames: Frames, face: Face, pose: Pose) -> Mask:
-    """All frames, if another choice of one of the small factors is nearer in many of those where eyes are open."""
-    clear = np.flatnonzero(pose.blink < 0.3)
-    some = clear[np.linspace(0, len(clear) - 1, min(DETAIL_FRAMES, len(clear))).astype(int)]
+    """All frames, if some of them clearly show one choice of a factor and some another.
+
+    A choice that is wrong in all frames alike is no change: only the recovered face is wrong then.
+    """
+    seen = np.flatnonzero(pose.blink < OPEN)
+    if len(seen) < 5:  # of so few, a single slip would be a share that counts
+        return np.zeros(len(frames), bool)
+    scale = min(frames.shape[1:3]) ** 2 / 64**2
+    some = _spaced(seen, EYE_FRAMES)
+    changed = _two_win(_eye_errors(frames[some], face, select(pose, some)), EYES_MARGIN * scale)
+    some = _spaced(seen, DETAIL_FRAMES)
     shown, at = frames[some], select(pose, some)
     usual = error(shown, face, at)
-    details = {"nose": NOSES, "cheeks": CHEEKS, "iris": IRISES}
-    others = [one for name, options in details.items() for one in variants(face, **{name: options}) if one != face]
-    changed = any((error(shown, other, at) < usual).mean() > MOSTLY for other in others) if len(some) else False
+    for name, (options, margin) in DETAILS.items():
+        if not changed and not (name == "brow_slope" and face.brows == "none"):
+            faces = variants(face, **{name: options})
+            errors = [usual if one == face else error(shown, one, at) for one in faces]
+            changed = _two_win(np.stack(errors), margin * scale)
     return np.full(len(frames), changed)
+
+
+def _spaced(index: NDArray[np.intp], count: int) -> NDArray[np.intp]:
+    """At most `count` of the indices, evenly spaced."""
+    return index[np.linspace(0, len(index) - 1, min(count, len(index))).astype(int)]
+
+
+def _eye_errors(frames: Frames, face: Face, pose: Pose) -> NDArray[np.float32]:
+    """How far frames are from each choice of eyes `[choices, T]`, looking where it fits best: lids and gaze of the fit
+    make other eyes look like those of the recovered face."""
+    start = replace(pose, blink=np.zeros(len(frames)))
+    errors = []
+    for one in variants(face, eyes=EYES):
+        moved = fit_pose(frames, one, start, steps=2, names=("nod", "gaze_x", "gaze_y", "blink", "brow"))
+        errors.append(error(frames, one, moved))
+    return np.stack(errors)
+
+
+def _two_win(errors: NDArray[np.float32], margin: float) -> bool:
+    """Whether each of two choices `[choices, T]` is the nearest in enough frames, and nearer than the other by far."""
+    nearest = errors.argmin(axis=0)
+    wins = {
+        (one, other): float(((nearest == one) & (errors[other] - errors[one] > margin)).mean()) >= WON
+        for one, other in permutations(range(len(errors)), 2)
+    }
+    return any(won and wins[other, one] for (one, other), won in wins.items())
 
 
 def _wrong_eyes(frames: Frames, drawn: Frames, pose: Pose, found: Found) -> Mask:
