@@ -3,13 +3,20 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test check clean
+.PHONY: demo quick test coverage check clean
 
 demo: .venv/ready
 	$(BIN)/styleganv demo --out runs/demo
 
 test: .venv/dev
 	$(BIN)/pytest -n auto --dist loadfile
+
+# What to run while working: neither slow tests nor a browser.
+quick: .venv/dev
+	$(BIN)/pytest -n auto --dist loadfile -m "not slow and not browser and not gpu"
+
+coverage: .venv/dev
+	$(BIN)/pytest -n auto --dist loadfile --cov --cov-report term-missing:skip-covered --cov-report html:build/coverage
 
 # Formatting, lint and types; the import directions are a test of their own (tests/test_imports.py).
 check: .venv/dev

@@ -36,7 +36,10 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select
 
-pytestmark = pytest.mark.skipif(not (CHROMIUM and DRIVER) and "CI" not in os.environ, reason=MISSING)
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not (CHROMIUM and DRIVER) and "CI" not in os.environ, reason=MISSING),
+]
 
 
 @pytest.fixture(scope="module")
