@@ -4,9 +4,16 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal, TypeVar
+
+import tyro
 
 from styleganv.errors import StyleganvError
+
+T = TypeVar("T")
+
+#: An option that is None unless the user gives it. The help shows neither: its text says what happens by default.
+Unset = Annotated[T | None, tyro.conf.DisallowNone, tyro.conf.arg(help_behavior_hint="")]
 
 Precision = Literal["float32", "bfloat16"]
 
@@ -19,15 +26,15 @@ class SampleOptions:
         StyleganvError: for a value that no model can generate.
     """
 
-    seconds: float | None = None
+    seconds: Unset[float] = None
     """Duration in seconds. Default: 5, or less if the model's maximum length is reached."""
-    fps: float | None = None
+    fps: Unset[float] = None
     """Output frame rate in frames per second. Default: the dataset's."""
     start: float = 0.0
     """Start time in the endless video, in seconds."""
     psi: float = 1.0
     """Truncation psi: 1 = full variety, 0 = mean content."""
-    label: str | int | None = None
+    label: Unset[str] = None
     """Class name or number, for a class-conditional model. Default: chosen by the seed."""
 
     def __post_init__(self) -> None:
@@ -45,7 +52,7 @@ class ComputeOptions:
         StyleganvError: for an unknown precision.
     """
 
-    device: str | None = None
+    device: Unset[str] = None
     """Torch device, e.g. cpu or cuda. Default: cuda if available."""
     precision: Precision = "float32"
     """Precision of convolutions. float32 gives the same video on every machine."""

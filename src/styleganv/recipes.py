@@ -14,6 +14,7 @@ import yaml
 
 from styleganv.errors import StyleganvError
 from styleganv.files import written_whole
+from styleganv.options import Unset
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class ModelSettings:
     """The networks."""
 
     kind: Annotated[str, tyro.conf.arg(name="model")] = "stylegan-v"
-    """What to train: this project's model, or one that it is compared with."""
+    """Method to train: stylegan-v, stylegan2, mocogan, mocogan-stylegan2, digan, videogpt, or an installed one."""
     channel_base: int = 16384
     """Channels at resolution r are channel_base / r, up to channel_max."""
     channel_max: int = 512
@@ -54,31 +55,30 @@ class TrainingSettings:
 
     clips: int = 5_000_000
     """Real clips to show the discriminator before the training ends."""
-    minutes: float | None = None
-    """End after this many minutes, if that comes first."""
+    minutes: Unset[float] = None
+    """Stop after this many minutes if that comes before --clips. Default: no limit."""
     batch: int = 16
-    """Clips a step, over all processes."""
-    micro_batch: int | None = None
-    """Clips at a time in one process, to save memory (a multiple of 4); None takes them all at once."""
+    """Clips per step, over all processes."""
+    micro_batch: Unset[int] = None
+    """Micro-batch size per process (gradient accumulation); a multiple of 4. Default: the whole batch."""
     checkpointing: bool = False
     """Compute activations again in the backward pass instead of keeping them: less memory, slower steps."""
     frames: int = 3
-    """Frames a clip, T; 2 or 3."""
+    """Frames per clip, T; 2 or 3."""
     max_span: int = 32
     """Longest distance from the first to the last frame of a clip, in frames."""
     loss: Literal["logistic", "relativistic"] = "logistic"
     """logistic: the paper's, with R1. relativistic: logits of real and generated clips in pairs, with R1 and R2."""
     lr: float = 0.0025
     """Learning rate of both networks (Adam, betas 0 and 0.99)."""
-    r1_gamma: float | None = None
-    """Weight of the gradient penalties (R1, and R2 of the relativistic loss); None takes r1_scale · height · width /
-    batch."""
+    r1_gamma: Unset[float] = None
+    """Weight of the gradient penalty R1 (and R2, relativistic loss). Default: r1_scale · height · width / batch."""
     r1_scale: float = 0.0002
     """See r1_gamma, which overrides it."""
     r1_interval: int = 16
-    """Steps between two R1 penalties."""
-    ema_half_life: float | None = None
-    """Half-life of the averaged generator in clips; None takes 312 · batch."""
+    """Steps per R1 penalty."""
+    ema_half_life: Unset[float] = None
+    """Half-life of the averaged generator in clips. Default: 312 · batch."""
     ema_rampup: float | None = 0.05
     """While training from scratch, a half-life of at most this share of the clips seen; None: no ramp-up."""
     freeze_d: int = 0
@@ -88,13 +88,13 @@ class TrainingSettings:
     mirror: bool = False
     """Show mirrored clips too. It destroys the direction of motion (`styleganv inspect` advises)."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Of convolutions; auto takes bfloat16 where the machine is faster with it. R1 is always float32."""
+    """Precision of convolutions; auto uses bfloat16 where the hardware accelerates it. R1 is always float32."""
     seed: int = 0
-    """Start of all random numbers."""
-    workers: int | None = None
-    """Processes that read data; None chooses, 0 reads in the training process."""
-    threads: int | None = None
-    """Threads of a step on a processor; None takes one for each core."""
+    """Random seed."""
+    workers: Unset[int] = None
+    """Processes that read data; 0 reads in the training process. Default: by the number of cores."""
+    threads: Unset[int] = None
+    """CPU threads per step. Default: one per core."""
 
 
 @dataclass(frozen=True)

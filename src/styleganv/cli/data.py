@@ -6,6 +6,7 @@ from typing import Literal
 from tyro.conf import Positional
 
 from styleganv.cli.parsing import parse_resolution
+from styleganv.options import Unset
 
 
 def prepare(
@@ -13,16 +14,16 @@ def prepare(
     dest: Positional[Path],
     /,
     resolution: str,
-    fps: float | None = None,
+    fps: Unset[float] = None,
     source_fps: float = 25.0,
     fit: Literal["crop", "pad", "stretch"] = "crop",
     min_frames: int = 3,
-    split_every: int | None = None,
+    split_every: Unset[int] = None,
     quality: int = 95,
     lossless: bool = False,
     classes: str = "auto",
     background: str = "white",
-    workers: int | None = None,
+    workers: Unset[int] = None,
     overwrite: bool = False,
 ) -> None:
     """Turn videos into a data set: one file of frames, all of one size.
@@ -67,7 +68,7 @@ def prepare(
     print(report)
 
 
-def inspect(data: Positional[Path], /, sheet: Path | None = None) -> None:
+def inspect(data: Positional[Path], /, sheet: Unset[Path] = None) -> None:
     """Show what a data set holds and which settings fit it.
 
     Args:

@@ -8,24 +8,25 @@ import tyro
 from tyro.conf import Positional
 
 from styleganv.cli.parsing import parse_resolution
+from styleganv.options import Unset
 
 
 def evaluate(
     real: Path,
     fake: Path,
     protocol: str = "frechet_efficientnet2048_16f",
-    clips: int | None = None,
+    clips: Unset[int] = None,
     seeds: int = 1,
     per_class: bool = False,
     factors: bool = False,
-    json: Path | None = None,
-    split: str | None = None,
-    resolution: str | None = None,
-    weights: str | None = None,
-    sha256: str | None = None,
+    json: Unset[Path] = None,
+    split: Unset[str] = None,
+    resolution: Unset[str] = None,
+    weights: Unset[str] = None,
+    sha256: Unset[str] = None,
     psi: float = 1.0,
-    device: str | None = None,
-    cache: Path | None = None,
+    device: Unset[str] = None,
+    cache: Unset[Path] = None,
 ) -> None:
     """Measure how far generated videos are from real ones, whatever made them.
 
@@ -73,14 +74,14 @@ def evaluate(
 def diagnose(
     videos: Positional[Path],
     /,
-    data: Path | None = None,
+    data: Unset[Path] = None,
     out: Path = Path("report.html"),
-    json: Path | None = None,
+    json: Unset[Path] = None,
     count: Annotated[int, tyro.conf.arg(name="videos")] = 32,
     frames: int = 128,
     seed: int = 0,
     psi: float = 1.0,
-    device: str | None = None,
+    device: Unset[str] = None,
 ) -> None:
     """Judge motion: loops, turning back, speed, drift, flicker, sticking texture, and more, as one HTML page.
 

@@ -5,6 +5,8 @@ from typing import Literal
 
 from tyro.conf import Positional
 
+from styleganv.options import Unset
+
 
 def import_(
     file: Positional[Path],
@@ -57,7 +59,7 @@ def push(
     model: Positional[Path],
     dest: Positional[str],
     /,
-    license: str | None = None,
+    license: Unset[str] = None,
     private: bool = False,
 ) -> None:
     """Publish a model with its card on the Hugging Face hub, or in a folder laid out like a repository there.
@@ -73,7 +75,7 @@ def push(
     print(run(model, dest, license=license, private=private))
 
 
-def pull(source: Positional[str], dest: Positional[Path], /, revision: str | None = None) -> None:
+def pull(source: Positional[str], dest: Positional[Path], /, revision: Unset[str] = None) -> None:
     """Fetch a model from the Hugging Face hub.
 
     Args:

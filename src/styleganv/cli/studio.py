@@ -5,6 +5,7 @@ from pathlib import Path
 from tyro.conf import Positional
 
 from styleganv.errors import StyleganvError
+from styleganv.options import Unset
 
 
 def studio(
@@ -12,10 +13,10 @@ def studio(
     /,
     host: str = "127.0.0.1",
     port: int = 8000,
-    token: str | None = None,
+    token: Unset[str] = None,
     open: bool = True,
     clip_model: str = "openai/clip-vit-base-patch32",
-    device: str | None = None,
+    device: Unset[str] = None,
 ) -> None:
     """See and steer models in the browser, beside the videos they learn from; needs styleganv[studio]. Ctrl-C ends it.
 

@@ -3,12 +3,15 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Annotated
 
+import tyro
 from tyro.conf import OmitArgPrefixes, Positional
 
 from styleganv.cli.parsing import parse_names
 from styleganv.errors import StyleganvError
 from styleganv.methods import ablation_names, apply_ablation, apply_method
+from styleganv.options import Unset
 from styleganv.recipes import PRESETS, Settings, load_settings, preset
 
 
@@ -16,13 +19,13 @@ def train_command(defaults: Settings, preset_name: str) -> Callable[..., None]:
     """The verb `train`, whose settings start from a preset or from the run to resume."""
 
     def train(
-        data: Positional[Path | None] = None,
+        data: Positional[Unset[Path]] = None,
         /,
-        out: Path | None = None,
-        preset: str = preset_name,
-        ablation: str | None = None,
-        resume: Path | None = None,
-        finetune: Path | None = None,
+        out: Unset[Path] = None,
+        preset: Annotated[str, tyro.conf.arg(help_behavior_hint="")] = preset_name,
+        ablation: Unset[str] = None,
+        resume: Unset[Path] = None,
+        finetune: Unset[Path] = None,
         or_resume: bool = False,
         settings: OmitArgPrefixes[Settings] = defaults,
     ) -> None:
@@ -40,17 +43,17 @@ def train_command(defaults: Settings, preset_name: str) -> Callable[..., None]:
         if os.environ.get("RANK", "0") == "0":
             print(f"Model: {folder}. Next: styleganv generate {folder} --out videos --seeds 0-7")
 
-    train.__doc__ = f"""Train on a data set; Ctrl-C saves and ends, --resume continues exactly.
+    train.__doc__ = f"""Train on a dataset. Ctrl-C saves and ends; --resume resumes exactly where it stopped.
 
     Args:
-        data: A data set written by `styleganv prepare` (with --resume, only if it was moved).
-        out: The run folder to write to.
-        preset: Where the settings start: {", ".join(PRESETS)}; by machine and resolution where left out.
-        ablation: StyleGAN-V as the paper takes it apart: {", ".join(ablation_names())}.
-        resume: A run to continue exactly where it was saved.
-            Only --clips, --minutes, --workers, --threads and the report settings may change.
-        finetune: A model or run to start from: what fits of it is taken.
-        or_resume: If --out holds a run already, continue it: one command for jobs that are started again.
+        data: Dataset written by `styleganv prepare`. With --resume, only if it was moved.
+        out: Run folder to write to.
+        preset: Preset to start from: {", ".join(PRESETS)}. Default: chosen by device and resolution.
+        ablation: Variant of StyleGAN-V: {", ".join(ablation_names())}. Default: the method as published.
+        resume: Run to resume exactly where it was saved. Only --clips, --minutes, --workers, --threads and the report
+            settings may change.
+        finetune: Model or run to initialize from; matching weights are copied.
+        or_resume: Resume the run in --out if it exists; for requeued jobs.
     """
     return train
 
@@ -108,13 +111,13 @@ def study(
     data: Positional[tuple[Path, ...]] = (),
     /,
     out: Path = Path("runs/study"),
-    models: str | None = None,
+    models: Unset[str] = None,
     minutes: float = 5.0,
     seeds: int = 1,
     preset: str = "tiny-cpu",
     clips: int = 256,
     protocols: str = "",
-    weights: str | None = None,
+    weights: Unset[str] = None,
     jobs: int = 1,
     show_real: bool = True,
 ) -> None:

@@ -8,7 +8,7 @@ from tyro.conf import OmitArgPrefixes, Positional
 
 from styleganv.cli.parsing import parse_directions, parse_mixes, parse_names, parse_seeds, parse_time_map
 from styleganv.errors import StyleganvError
-from styleganv.options import ComputeOptions, EditOptions, OutputOptions, SampleOptions
+from styleganv.options import ComputeOptions, EditOptions, OutputOptions, SampleOptions, Unset
 
 
 def generate(
@@ -16,7 +16,7 @@ def generate(
     /,
     out: Path,
     seeds: str = "0-7",
-    motion_seeds: str | None = None,
+    motion_seeds: Unset[str] = None,
     format: Literal["mp4", "gif", "webp", "frames", "grid"] = "mp4",
     sample: OmitArgPrefixes[SampleOptions] = SampleOptions(),
     output: OmitArgPrefixes[OutputOptions] = OutputOptions(),
@@ -51,11 +51,11 @@ def generate(
 class EditFlags:
     """Edits as the command line takes them."""
 
-    mix: str | None = None
+    mix: Unset[str] = None
     """Content of another seed at some layers, 0 the coarsest: "7:4-9", or half of it: "7:4-9@0.5"; several with ;."""
-    direction: str | None = None
+    direction: Unset[str] = None
     """Step along a direction: "FILE:NAME=2" standard deviations, "…=2@0-3" at some layers; several with ;."""
-    text: str | None = None
+    text: Unset[str] = None
     """What the video should show, e.g. "a green square"; requires styleganv[clip]."""
     clip_model: str = "openai/clip-vit-base-patch32"
     """CLIP that understands the text: a folder, or a name on the Hugging Face Hub."""
@@ -65,7 +65,7 @@ class EditFlags:
     """Content seeds to interpolate to over the video, in order, e.g. 7,9."""
     speed: float = 1.0
     """Speed of the motion: 0.25 is slow motion, 0 a still."""
-    time_map: str | None = None
+    time_map: Unset[str] = None
     """Map from video time to motion time in seconds, instead of --speed, e.g. 0:0,2:1,3:0.5."""
 
     def options(self) -> EditOptions:
@@ -86,11 +86,11 @@ def edit(
     /,
     out: Path,
     seed: str = "0",
-    motion_seed: str | None = None,
+    motion_seed: Unset[str] = None,
     edits: OmitArgPrefixes[EditFlags] = EditFlags(),
     sample: OmitArgPrefixes[SampleOptions] = SampleOptions(),
     side_by_side: bool = False,
-    save_latents: Path | None = None,
+    save_latents: Unset[Path] = None,
     output: OmitArgPrefixes[OutputOptions] = OutputOptions(),
     compute: OmitArgPrefixes[ComputeOptions] = ComputeOptions(),
 ) -> None:
@@ -133,11 +133,11 @@ def project(
     space: Literal["w", "w+"] = "w+",
     steps: int = 600,
     tune: int = 0,
-    label: str | None = None,
+    label: Unset[str] = None,
     seed: int = 0,
     first_frame: bool = False,
-    perceptual: Path | None = None,
-    device: str | None = None,
+    perceptual: Unset[Path] = None,
+    device: Unset[str] = None,
 ) -> None:
     """Find the content and the motion of a real clip, to continue, change and combine it; Ctrl-C ends the search early.
 
@@ -190,14 +190,14 @@ def directions(
     out: Path = Path("directions.safetensors"),
     space: Literal["content", "motion"] = "content",
     count: int = 10,
-    samples: int | None = None,
-    score: str | None = None,
-    labels: Path | None = None,
-    text: str | None = None,
-    source_text: str | None = None,
+    samples: Unset[int] = None,
+    score: Unset[str] = None,
+    labels: Unset[Path] = None,
+    text: Unset[str] = None,
+    source_text: Unset[str] = None,
     clip_model: str = "openai/clip-vit-base-patch32",
     seed: int = 0,
-    device: str | None = None,
+    device: Unset[str] = None,
 ) -> None:
     """Find directions for `styleganv edit`: what varies most in a model, or what goes along with a score or labels.
 
@@ -241,7 +241,7 @@ def directions(
     print(f"{out}: {', '.join(found.names)}\nPicture: {picture}")
 
 
-def explore(model: Positional[Path], /, out: Path = Path("explored"), seed: int = 0, device: str | None = None) -> None:
+def explore(model: Positional[Path], /, out: Path = Path("explored"), seed: int = 0, device: Unset[str] = None) -> None:
     """Show what a model can be asked for: truncation, interpolation, mixing, motion, directions, on one page.
 
     Args:
