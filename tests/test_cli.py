@@ -116,7 +116,7 @@ def test_the_whole_way_as_commands(tmp_path: Path) -> None:
         frames = [np.roll(random.integers(0, 255, (48, 64, 3), np.uint8), t, axis=1) for t in range(12)]
         writing.write_video(source / f"clip{i}.mp4", frames, 25)
     for words in (
-        f"prepare {source} {tmp_path / 'data.zip'} --resolution 24x32 --workers 2",
+        f"prepare {source} {tmp_path / 'data.zip'} --resolution 24x32 --num-workers 2",
         f"inspect {tmp_path / 'data.zip'}",
         f"train {tmp_path / 'data.zip'} --out {tmp_path / 'run'} --max-span 8 {TINY}",
         f"generate {tmp_path / 'run'} --out {tmp_path / 'videos'} --seeds 0-1 --seconds 0.5 --fps 50",

@@ -387,7 +387,7 @@ def test_an_image_model_a_recurrent_one_and_a_conditional_one_train(
     for i in range(4):
         video = draw_video(sample_face(np.random.default_rng(i)), i, 12, 16, 24)
         write_frames(folder / f"class{i % 2}" / f"video{i}", video)
-    prepare(folder, tmp_path / "classes.zip", resolution=(16, 24), workers=1)
+    prepare(folder, tmp_path / "classes.zip", resolution=(16, 24), num_workers=1)
     train(tmp_path / "classes.zip", tmp_path / "conditional", with_training(tiny, max_span=8))
     config = json.loads((tmp_path / "conditional" / "model" / "config.json").read_text())
     assert config["data"]["class_names"] == ["class0", "class1"] and config["generator"]["num_classes"] == 2

@@ -171,7 +171,7 @@ def test_from_an_image_run_to_larger_videos_with_classes(
     for i in range(4):
         video = draw_video(sample_face(np.random.default_rng(i)), i, 12, 32, 32)
         write_frames(tmp_path / "classes" / f"class{i % 2}" / f"video{i}", video)
-    prepare(tmp_path / "classes", tmp_path / "classes.zip", resolution=(32, 32), workers=1)
+    prepare(tmp_path / "classes", tmp_path / "classes.zip", resolution=(32, 32), num_workers=1)
     still = with_training(tiny, max_span=8, clips=8, lr=1e-12)
     train(tmp_path / "classes.zip", tmp_path / "videos", still, finetune=tmp_path / "image")
     said = capsys.readouterr().err

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from styleganv.methods.stylegan_v.sampler import VideoGenerator
     from styleganv.metrics.evaluate import evaluate
     from styleganv.motion_report.diagnose import diagnose
-    from styleganv.options import ComputeOptions, EditOptions, OutputOptions, SampleOptions
+    from styleganv.options import ComputeOptions, EditOptions, OutputOptions, PrepareOptions, SampleOptions
     from styleganv.recipes import Settings
     from styleganv.runs import resume, train
     from styleganv.video_files import generate
@@ -57,6 +57,7 @@ _PLACES = {
     "ComputeOptions": "options",
     "EditOptions": "options",
     "OutputOptions": "options",
+    "PrepareOptions": "options",
     "SampleOptions": "options",
     "Settings": "recipes",
     "resume": "runs",
@@ -70,6 +71,7 @@ __all__ = [
     "EditOptions",
     "Generator",
     "OutputOptions",
+    "PrepareOptions",
     "SampleOptions",
     "Settings",
     "StyleganvError",

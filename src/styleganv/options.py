@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar, get_args
 
 import tyro
 
@@ -129,3 +129,54 @@ class EditOptions:
     def __post_init__(self) -> None:
         if self.speed != 1 and self.time_map is not None:
             raise StyleganvError("--speed and --time-map both say when the motion is where: give one of them.")
+
+
+Fit = Literal["crop", "pad", "stretch"]
+
+
+@dataclass(frozen=True)
+class PrepareOptions:
+    """How footage becomes a dataset.
+
+    Raises:
+        StyleganvError: for settings that no video could meet.
+    """
+
+    fps: Unset[float] = None
+    """Resample all videos to this rate, in frames per second. Default: keep every frame."""
+    source_fps: float = 25.0
+    """Frame rate of folders of frames, which do not state one."""
+    fit: Fit = "crop"
+    """Crop to the center, pad with black, or stretch."""
+    min_frames: int = 3
+    """Skip videos with fewer frames."""
+    split_every: Unset[int] = None
+    """Cut long videos into pieces of this many frames. Default: no cuts."""
+    jpeg_quality: int = 95
+    """Quality of the stored JPEG frames, 1 to 100 (best)."""
+    lossless: bool = False
+    """Store PNG frames instead."""
+    classes: str = "auto"
+    """auto (folders that hold videos), folders, none, or a .csv (name,label) or .json ({name: label}) file."""
+    background: str = "white"
+    """Color seen through transparent pixels, e.g. '#cfe8ff' (in quotes) or skyblue."""
+
+    def __post_init__(self) -> None:
+        for fits, message in (
+            (self.fps is None or 0 < self.fps < 1000, f"--fps must be between 0 and 1000, got {self.fps}"),
+            (0 < self.source_fps < 1000, f"--source-fps must be between 0 and 1000, got {self.source_fps}"),
+            (self.fit in get_args(Fit), f"--fit must be one of {', '.join(get_args(Fit))}, got {self.fit!r}"),
+            (self.min_frames >= 1, f"--min-frames must be at least 1, got {self.min_frames}"),
+            (
+                self.split_every is None or self.split_every >= self.min_frames,
+                f"--split-every must be at least --min-frames ({self.min_frames}), got {self.split_every}",
+            ),
+            (1 <= self.jpeg_quality <= 100, f"--jpeg-quality must be between 1 and 100, got {self.jpeg_quality}"),
+        ):
+            if not fits:
+                raise StyleganvError(f"{message}: change that option.")
+
+    @property
+    def stored_quality(self) -> int | None:
+        """Of the JPEGs; None stores PNGs."""
+        return None if self.lossless else self.jpeg_quality

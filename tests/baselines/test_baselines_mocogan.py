@@ -132,7 +132,7 @@ def test_classes_condition_training(tiny: Settings, tmp_path: Path) -> None:
     for i in range(4):
         video = draw_video(sample_face(np.random.default_rng(i)), i, 16, 16, 16)
         write_frames(tmp_path / "classes" / f"class{i % 2}" / f"video{i}", video)
-    prepare(tmp_path / "classes", tmp_path / "classes.zip", resolution=(16, 16), workers=1)
+    prepare(tmp_path / "classes", tmp_path / "classes.zip", resolution=(16, 16), num_workers=1)
     data = VideoDataset(tmp_path / "classes.zip")
     for kind in KINDS:
         trainer = build_trainer(tiny_of(kind, tiny), data, CPU)

@@ -8,11 +8,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from styleganv.data import prepare as module
 from styleganv.data.dataset import VideoDataset
-from styleganv.data.prepare import prepare
 from styleganv.errors import StyleganvError
+from styleganv.options import PrepareOptions
 
 REAL = Path(__file__).parents[3] / "shared" / "data"
+
+
+def prepare(source, dest, *, resolution, workers=1, overwrite=False, quality=95, **options):
+    """Options by name, and no quality for PNG."""
+    stored = {"lossless": True} if quality is None else {"jpeg_quality": quality}
+    chosen = PrepareOptions(**stored, **options)
+    return module.prepare(source, dest, resolution=resolution, options=chosen, num_workers=workers, overwrite=overwrite)
 
 
 @pytest.fixture
@@ -190,20 +198,20 @@ BAD = {
     "half-written zip": ("half.zip", {}, r"half\.zip is no zip"),
     "one frame of another size": ("odd", {}, r"odd can be used .*frame9\.png is 20x20"),
     "one-frame video": ("single.mp4", {}, "1 frame, fewer than the 3"),
-    "zero resolution": ("good", {"resolution": (0, 16)}, "resolution 0x16"),
-    "negative resolution": ("good", {"resolution": (16, -1)}, "resolution 16x-1"),
+    "zero resolution": ("good", {"resolution": (0, 16)}, "got 0x16"),
+    "negative resolution": ("good", {"resolution": (16, -1)}, "got 16x-1"),
     "label for a missing video": ("good", {"classes": "more.csv"}, r"more\.csv labels 'ghost'"),
     "video without label": ("good", {"classes": "less.json"}, r"less\.json has no label for .*'clip'"),
     "labels that are none": ("good", {"classes": "bad.json"}, r"bad\.json cannot be read as labels"),
     "labels with a third column": ("good", {"classes": "wide.csv"}, r"wide\.csv cannot be read as labels"),
     "missing label file": ("good", {"classes": "nowhere.csv"}, r"nowhere\.csv is no file of labels"),
-    "unknown fit": ("good", {"fit": "squash"}, "fit 'squash'"),
-    "no fps": ("good", {"fps": 0.0}, "fps 0"),
-    "no quality": ("good", {"quality": 101}, "quality 101"),
-    "no workers": ("good", {"workers": 0}, "workers 0"),
+    "unknown fit": ("good", {"fit": "squash"}, "--fit must be one of .*'squash'"),
+    "no fps": ("good", {"fps": 0.0}, "--fps .*got 0.0"),
+    "no quality": ("good", {"quality": 101}, "--jpeg-quality .*got 101"),
+    "no workers": ("good", {"workers": 0}, "--num-workers .*got 0"),
     "no color": ("good", {"background": "cfe8ff"}, "background 'cfe8ff' .*--background .*'#cfe8ff'"),
     "transparent background": ("good", {"background": "#cfe8ff80"}, "background '#cfe8ff80' is no opaque color"),
-    "split below minimum": ("good", {"split_every": 2}, "split every 2"),
+    "split below minimum": ("good", {"split_every": 2}, "--split-every .*got 2"),
 }
 
 

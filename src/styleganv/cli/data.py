@@ -1,47 +1,31 @@
 """Commands on footage and datasets."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated
 
-from tyro.conf import Positional
+import tyro
+from tyro.conf import OmitArgPrefixes, Positional
 
 from styleganv.cli.parsing import parse_resolution
-from styleganv.options import Unset
+from styleganv.options import PrepareOptions, Unset
 
 
 def prepare(
     source: Positional[Path],
-    dest: Positional[Path],
+    dest: Annotated[Positional[Path], tyro.conf.arg(metavar="DEST")],
     /,
     resolution: str,
-    fps: Unset[float] = None,
-    source_fps: float = 25.0,
-    fit: Literal["crop", "pad", "stretch"] = "crop",
-    min_frames: int = 3,
-    split_every: Unset[int] = None,
-    quality: int = 95,
-    lossless: bool = False,
-    classes: str = "auto",
-    background: str = "white",
-    workers: Unset[int] = None,
+    options: OmitArgPrefixes[PrepareOptions] = PrepareOptions(),
+    num_workers: Unset[int] = None,
     overwrite: bool = False,
 ) -> None:
-    """Turn videos into a data set: one file of frames, all of one size.
+    """Turn videos into a dataset: one file of frames, all of one size.
 
     Args:
-        source: A video (mp4 mov webm mkv mpg avi gif webp), a folder or a zip of videos or of folders of frames.
-        dest: The data set to write, such as data.zip.
-        resolution: Pixels: 64, or HEIGHTxWIDTH such as 144x256.
-        fps: Frames a second to resample to; as they are where left out.
-        source_fps: Frames a second of folders of frames, which do not say.
-        fit: Crop to the centre, pad with black, or stretch.
-        min_frames: Skip videos with fewer frames.
-        split_every: Cut long videos into pieces of this many frames.
-        quality: Of the stored JPEG frames, 1 to 100.
-        lossless: Store PNG frames instead.
-        classes: auto (folders that hold videos), folders, none, or a .csv (name,label) or .json file.
-        background: Color seen through transparent pixels, such as '#cfe8ff' (in quotes) or skyblue.
-        workers: Processes; one for each core where left out.
+        source: Video (mp4 mov webm mkv mpg avi gif webp), or a folder or zip of videos or of folders of frames.
+        dest: Dataset to write, e.g. data.zip.
+        resolution: Pixels: 64, or HEIGHTxWIDTH, e.g. 144x256.
+        num_workers: Number of processes. Default: one per core.
         overwrite: Replace DEST.
     """
     from styleganv.data.prepare import prepare as run
@@ -50,22 +34,7 @@ def prepare(
     size = parse_resolution(resolution)
     if min(size) > 0:
         resolution_levels(*size)  # refuse now what no network could learn from
-    report = run(
-        source,
-        dest,
-        resolution=size,
-        fps=fps,
-        source_fps=source_fps,
-        fit=fit,
-        min_frames=min_frames,
-        split_every=split_every,
-        quality=None if lossless else quality,
-        classes=classes,
-        background=background,
-        workers=workers,
-        overwrite=overwrite,
-    )
-    print(report)
+    print(run(source, dest, resolution=size, options=options, num_workers=num_workers, overwrite=overwrite))
 
 
 def inspect(data: Positional[Path], /, sheet: Unset[Path] = None) -> None:

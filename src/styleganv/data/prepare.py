@@ -16,7 +16,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageColor
@@ -25,8 +25,7 @@ from tqdm import tqdm
 from styleganv.data.dataset import DatasetWriter, encode_frame, writing_dataset
 from styleganv.errors import StyleganvError
 from styleganv.media.reading import Color, VideoSource, find_videos, natural_key
-
-Fit = Literal["crop", "pad", "stretch"]
+from styleganv.options import Fit, PrepareOptions
 
 
 @dataclass
@@ -122,33 +121,17 @@ def prepare(
     dest: Path | str,
     *,
     resolution: tuple[int, int],
-    fps: float | None = None,
-    source_fps: float = 25.0,
-    fit: Fit = "crop",
-    min_frames: int = 3,
-    split_every: int | None = None,
-    quality: int | None = 95,
-    classes: str = "auto",
-    background: str = "white",
-    workers: int | None = None,
+    options: PrepareOptions = PrepareOptions(),
+    num_workers: int | None = None,
     overwrite: bool = False,
 ) -> PrepareReport:
-    """Make a data set of all videos of a source. Same input, same bytes, whatever the number of workers.
+    """Make a dataset of all videos of a source. Same input, same bytes, whatever the number of workers.
 
     Args:
         source: a video file, a folder (nested at will) or a zip of video files or of folders of frames.
         dest: the zip to write.
         resolution: `(height, width)` in pixels.
-        fps: resample all videos to this rate; None keeps all frames.
-        source_fps: the rate of folders of frames, which state none.
-        fit: "crop" cuts the centre out, "pad" adds black borders, "stretch" changes the proportions.
-        min_frames: shorter videos are skipped.
-        split_every: cut longer videos into pieces of that many frames.
-        quality: of the JPEGs, 1 to 100; None stores lossless PNGs.
-        classes: "folders" takes the first folders as classes, "auto" does so where they look like classes,
-            "none" does not; or a file of labels, .csv (name,label) or .json ({name: label}).
-        background: the color seen through transparent pixels: `#rrggbb`, or a name that CSS knows.
-        workers: processes; None takes one for each core, 1 stays in this process.
+        num_workers: processes; None takes one for each core, 1 stays in this process.
         overwrite: replace `dest` if it exists.
 
     Returns:
@@ -159,27 +142,31 @@ def prepare(
     """
     source, dest = Path(source), Path(dest)
     height, width = resolution
-    color = parse_color(background)
-    _check(height, width, fps, source_fps, fit, min_frames, split_every, quality, workers)
+    quality, min_frames = options.stored_quality, options.min_frames
+    color = parse_color(options.background)
+    if min(resolution) < 4:
+        raise StyleganvError(f"--resolution must be at least 4 pixels each way, got {height}x{width}: give more.")
+    if num_workers is not None and num_workers < 1:
+        raise StyleganvError(f"--num-workers must be at least 1, got {num_workers}: give a larger number.")
     if dest.exists() and not overwrite:
         raise StyleganvError(f"{dest} exists already: give another destination, or --overwrite to replace it.")
     videos = find_videos(source)
-    class_of = _classes(videos, classes)
+    class_of = _classes(videos, options.classes)
     report = PrepareReport(dest, height, width, "lossless PNG" if quality is None else f"JPEG quality {quality}")
     report.background = "#{:02x}{:02x}{:02x}".format(*color)
     with ExitStack() as stack:
         writer = stack.enter_context(writing_dataset(dest, height=height, width=width, quality=quality))
         spool = stack.enter_context(tempfile.TemporaryDirectory(prefix=f".{dest.stem}.", dir=dest.parent))
-        job = _Job(height, width, fit, fps, source_fps, quality, color, Path(spool))
+        job = _Job(height, width, options.fit, options.fps, options.source_fps, quality, color, Path(spool))
         names = sorted(set(class_of.values()), key=natural_key)
         enlarged = 0
-        for video, encoded in zip(videos, _encode_all(videos, job, workers), strict=True):
+        for video, encoded in zip(videos, _encode_all(videos, job, num_workers), strict=True):
             label = names.index(class_of[video.name]) if class_of else None
             reason = encoded.reason or _too_short(len(encoded.sizes), min_frames)
             if reason:
                 report.skipped.append((video.name, reason))
             else:
-                _store(writer, video, encoded, label, split_every, min_frames)
+                _store(writer, video, encoded, label, options.split_every, min_frames)
                 report.found_fps[encoded.fps] = report.found_fps.get(encoded.fps, 0) + 1
                 enlarged += encoded.enlarged
                 report.composited += encoded.transparent
@@ -187,43 +174,17 @@ def prepare(
         if not writer.videos:
             reasons = "; ".join(f"{name}: {reason.rstrip('.')}" for name, reason in report.skipped[:3])
             raise StyleganvError(f"No video of {source} can be used ({reasons}): give other videos.")
-        report.fps = fps or max(report.found_fps, key=lambda rate: (report.found_fps[rate], rate))
+        report.fps = options.fps or max(report.found_fps, key=lambda rate: (report.found_fps[rate], rate))
         names = _drop_empty_classes(writer, names)
-        extra = {"fit": fit} | ({"background": report.background} if report.composited else {})
+        extra = {"fit": options.fit} | ({"background": report.background} if report.composited else {})
         writer.finish(fps=report.fps, class_names=names, extra=extra)
     report.lengths = [video.num_frames for video in writer.videos]
     for video_record in writer.videos:
         if video_record.label is not None:
             name = names[video_record.label]
             report.class_counts[name] = report.class_counts.get(name, 0) + 1
-    report.notes = _notes(report, fps, enlarged)
+    report.notes = _notes(report, options.fps, enlarged)
     return report
-
-
-def _check(
-    height: int,
-    width: int,
-    fps: float | None,
-    source_fps: float,
-    fit: str,
-    min_frames: int,
-    split_every: int | None,
-    quality: int | None,
-    workers: int | None,
-) -> None:
-    """Refuse settings that no video could meet."""
-    for fits, message in (
-        (height >= 4 and width >= 4, f"resolution {height}x{width} must be at least 4 pixels each way"),
-        (fps is None or 0 < fps < 1000, f"fps {fps} must lie between 0 and 1000"),
-        (0 < source_fps < 1000, f"source fps {source_fps} must lie between 0 and 1000"),
-        (fit in get_args(Fit), f"fit {fit!r} must be one of {', '.join(get_args(Fit))}"),
-        (min_frames >= 1, f"min frames {min_frames} must be at least 1"),
-        (split_every is None or split_every >= min_frames, f"split every {split_every} is below min frames"),
-        (quality is None or 1 <= quality <= 100, f"quality {quality} must lie in 1..100, or be none for PNG"),
-        (workers is None or workers >= 1, f"workers {workers} must be at least 1"),
-    ):
-        if not fits:
-            raise StyleganvError(f"The {message}: change that setting.")
 
 
 def parse_color(text: str) -> Color:
@@ -313,7 +274,7 @@ def _encode_all(videos: list[VideoSource], job: _Job, workers: int | None) -> It
                 bar.update()
         except BrokenProcessPool as error:
             raise StyleganvError(
-                "A worker process of prepare died, perhaps for lack of memory: use --workers 1."
+                "A worker process of prepare died, perhaps for lack of memory: use --num-workers 1."
             ) from error
 
 
