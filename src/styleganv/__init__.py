@@ -32,7 +32,14 @@ if TYPE_CHECKING:
     from styleganv.methods.stylegan_v.sampler import VideoGenerator
     from styleganv.metrics.evaluate import evaluate
     from styleganv.motion_report.diagnose import diagnose
-    from styleganv.options import ComputeOptions, EditOptions, OutputOptions, PrepareOptions, SampleOptions
+    from styleganv.options import (
+        ComputeOptions,
+        EditOptions,
+        OutputOptions,
+        PrepareOptions,
+        ProjectOptions,
+        SampleOptions,
+    )
     from styleganv.recipes import Settings
     from styleganv.runs import resume, train
     from styleganv.video_files import generate
@@ -58,6 +65,7 @@ _PLACES = {
     "EditOptions": "options",
     "OutputOptions": "options",
     "PrepareOptions": "options",
+    "ProjectOptions": "options",
     "SampleOptions": "options",
     "Settings": "recipes",
     "resume": "runs",
@@ -72,6 +80,7 @@ __all__ = [
     "Generator",
     "OutputOptions",
     "PrepareOptions",
+    "ProjectOptions",
     "SampleOptions",
     "Settings",
     "StyleganvError",

@@ -180,3 +180,19 @@ class PrepareOptions:
     def stored_quality(self) -> int | None:
         """Of the JPEGs; None stores PNGs."""
         return None if self.lossless else self.jpeg_quality
+
+
+@dataclass(frozen=True)
+class ProjectOptions:
+    """How to search for a clip's latents."""
+
+    space: Literal["w", "w+"] = "w+"
+    """w+: every layer has a style of its own. w: less similar, closer to the model's own videos."""
+    num_steps: int = 600
+    """Steps of the search."""
+    finetune_steps: int = 0
+    """Steps of fine-tuning a copy of the model to the clip, for a closer match; the copy is written to OUT/model."""
+    seed: int = 0
+    """Random seed of the search, and motion seed beyond the clip."""
+    first_frame: bool = False
+    """Fit the first frame only and leave the motion to chance, as a baseline."""

@@ -161,7 +161,8 @@ def test_the_verb_leaves_a_folder_to_go_on_from(
     wide = np.pad(clip.repeat(2, 1).repeat(2, 2), [(0, 0), (0, 0), (8, 8), (0, 0)]).repeat(2, axis=0)
     write_video(tmp_path / "clip.mp4", wide, 50)
     out = tmp_path / "out"
-    words = f"project {folder} {tmp_path / 'clip.mp4'} --out {out} --steps 20 --tune 5 --seconds 0.4 --device cpu"
+    words = f"project {folder} {tmp_path / 'clip.mp4'} --out {out} --num-steps 20 --finetune-steps 5"
+    words += " --seconds 0.4 --device cpu"
     cli.main(words.split())
     said = capsys.readouterr().out
     assert "PSNR" in said and str(out / "model") in said
@@ -175,7 +176,7 @@ def test_the_verb_leaves_a_folder_to_go_on_from(
     errors = (played.astype(float) - real) ** 2
     assert np.allclose(10 * np.log10(255**2 / errors.mean(axis=(1, 2, 3))), report["frames"]["psnr"], atol=1e-3)
     assert read_clip(tuned, tmp_path / "clip.mp4", start=0.2, seconds=9).shape == (7, 16, 16, 3)
-    cli.main(f"{words} --steps 0 --tune 0".split())  # a projection may be replaced
+    cli.main(f"{words} --num-steps 0 --finetune-steps 0".split())  # a projection may be replaced
     assert not (out / "model").exists()
 
 

@@ -334,7 +334,7 @@ def test_a_clip_is_found_kept_early_and_changed_by_text(
     page.shows(frame(stage, 0.4, found=1, motion_seed=None, psi=0.5))
     page.press("show-command")
     page.until(lambda: "styleganv project" in page.get("command").text)
-    assert "'my clip.mp4' --start 0 --seconds 1 --steps 600 --out projection-1" in page.get("command").text
+    assert "'my clip.mp4' --start 0 --seconds 1 --num-steps 600 --out projection-1" in page.get("command").text
     card("compare").click()
     page.until(lambda: page.get("comparison").get_property("currentTime") > 0.2)
     page.browser.find_element(By.CSS_SELECTOR, "#comparison-dialog button").click()

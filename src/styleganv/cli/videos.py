@@ -8,7 +8,7 @@ from tyro.conf import OmitArgPrefixes, Positional
 
 from styleganv.cli.parsing import parse_directions, parse_mixes, parse_names, parse_seeds, parse_time_map
 from styleganv.errors import StyleganvError
-from styleganv.options import ComputeOptions, EditOptions, OutputOptions, SampleOptions, Unset
+from styleganv.options import ComputeOptions, EditOptions, OutputOptions, ProjectOptions, SampleOptions, Unset
 
 
 def generate(
@@ -130,31 +130,22 @@ def project(
     out: Path,
     start: float = 0.0,
     seconds: float = 2.0,
-    space: Literal["w", "w+"] = "w+",
-    steps: int = 600,
-    tune: int = 0,
     label: Unset[str] = None,
-    seed: int = 0,
-    first_frame: bool = False,
+    options: OmitArgPrefixes[ProjectOptions] = ProjectOptions(),
     perceptual: Unset[Path] = None,
     device: Unset[str] = None,
 ) -> None:
     """Find the content and the motion of a real clip, to continue, change and combine it; Ctrl-C ends the search early.
 
     Args:
-        model: A model folder, or the folder of a run.
-        video: A video file or a folder of frames; cropped, resized and resampled as the model needs.
-        out: The folder to write to.
-        start: Of the clip in the video, in seconds.
-        seconds: Length of the clip.
-        space: w+ gives every layer a style of its own; w is less alike, more like the model's own videos.
-        steps: Of the search.
-        tune: Steps of fine-tuning a copy of the model to the clip: more alike, written to OUT/model.
-        label: Class, by name or number, for a class-conditional model; the best where left out.
-        seed: Of the search, and of the motion beyond the clip.
-        first_frame: Fit the first frame only and leave the motion to chance: what to compare with.
-        perceptual: A TorchScript network that judges likeness (docs/projection.md); the packaged one where left out.
-        device: Such as cpu or cuda; the GPU, if there is one, where left out.
+        model: Model folder, or the folder of a run.
+        video: Video file or folder of frames; cropped, resized and resampled as the model needs.
+        out: Folder to write to.
+        start: Start of the clip in the video, in seconds.
+        seconds: Duration of the clip in seconds.
+        label: Class name or number, for a class-conditional model. Default: the best.
+        perceptual: TorchScript network that measures likeness (docs/projection.md). Default: the packaged one.
+        device: Torch device, e.g. cpu or cuda. Default: cuda if available.
     """
     from styleganv.editing.project_video import project_video
 
@@ -164,12 +155,8 @@ def project(
         out,
         start=start,
         seconds=seconds,
-        space=space,
-        steps=steps,
-        tune_steps=tune,
         label=label,
-        seed=seed,
-        first_frame=first_frame,
+        options=options,
         perceptual=perceptual,
         device=device,
     )

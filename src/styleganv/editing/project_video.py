@@ -5,6 +5,7 @@ Shapes: T frames, H height, W width; frames are uint8 RGB.
 
 import json
 import math
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,6 @@ from styleganv.data.prepare import fit_frame
 from styleganv.editing.latents import play, save_latents
 from styleganv.editing.perceptual import Perceptual, load_perceptual
 from styleganv.editing.project import MEASURES, Projection, project
-from styleganv.editing.search import Space
 from styleganv.errors import StyleganvError
 from styleganv.files import written_whole
 from styleganv.media import sheets, writing
@@ -24,6 +24,7 @@ from styleganv.media.reading import find_videos
 from styleganv.methods.stylegan_v.sampler import Frame, VideoGenerator, load_video_generator
 from styleganv.metrics.features import sha256_of
 from styleganv.model_folder import save_model
+from styleganv.options import ProjectOptions
 
 #: What a folder of a projection holds; one with anything else in it is never replaced.
 NAMES = frozenset({"latents.safetensors", "comparison.mp4", "comparison.png", "continued.mp4", "report.json", "model"})
@@ -38,12 +39,8 @@ def project_video(
     *,
     start: float = 0.0,
     seconds: float = 2.0,
-    space: Space = "w+",
-    steps: int = 600,
-    tune_steps: int = 0,
     label: str | int | None = None,
-    seed: int = 0,
-    first_frame: bool = False,
+    options: ProjectOptions = ProjectOptions(),
     perceptual: Path | str | None = None,
     device: str | None = None,
 ) -> Projection:
@@ -53,7 +50,7 @@ def project_video(
         source: a video file, or a folder of frames; cropped to the centre, resized and resampled to the model's.
         start, seconds: of the clip in the video; a shorter video is taken to its end.
         perceptual: a network's file, as `load_perceptual` takes it.
-        others: as for `project`.
+        label: as for `project`.
 
     Raises:
         StyleganvError: for an unreadable or too short video, a value out of range, or a folder with other things in it.
@@ -68,24 +65,18 @@ def project_video(
         video,
         frames,
         video.fps,
-        space=space,
-        steps=steps,
-        seed=seed,
+        space=options.space,
+        steps=options.num_steps,
+        seed=options.seed,
         label=label,
         perceptual=judge,
-        tune_steps=tune_steps,
-        first_frame=first_frame,
+        tune_steps=options.finetune_steps,
+        first_frame=options.first_frame,
     )
     told = {
         "model": {"path": str(model), "sha256": _model_hash(Path(model))},
         "source": {"path": str(source), "start": start, "frames": len(frames), "fps": video.fps},
-        "settings": {
-            "space": space,
-            "steps": steps,
-            "tune_steps": tune_steps,
-            "seed": seed,
-            "first_frame": first_frame,
-        },
+        "settings": asdict(options),
     }
     _write(out, found, frames, told, judge)
     return found

@@ -174,7 +174,7 @@ class Jobs:
             StyleganvError: for a time, steps or a model that cannot be, or if another job is running.
         """
         self._check_clip(stage, start, seconds, steps)
-        searched = ["--start", f"{start:.12g}", "--seconds", f"{seconds:.12g}", "--steps", str(steps)]
+        searched = ["--start", f"{start:.12g}", "--seconds", f"{seconds:.12g}", "--num-steps", str(steps)]
         with self._beginning:
             job = self._next("clip", name, stage)
             source = upload.rename(job.folder / upload.name)
