@@ -4,8 +4,8 @@
     python benchmarks/learning.py measure faces.zip OUT
 
 `train` runs two arms side by side, one thread each. Their time is that of the processor, not of the clock, so other
-work on the machine takes nothing away. It can be interrupted and run again. `measure` writes OUT/curves.json,
-OUT/curves.png and a contact sheet for each arm.
+work on the machine takes nothing away. It can be interrupted and run again. `measure` writes OUT/curves.json and a
+contact sheet for each model.
 """
 
 import argparse

@@ -4,7 +4,8 @@
 
 A step is the mean over a cycle of 16, one of which has R1. One thread is timed by the processor, since others may use
 the machine too; several by the clock, which needs an idle machine. Plain convolutions run in turns with the
-steps, as in `run.py`. Copies are what PyTorch's profiler counts of `aten::copy_`.
+steps, as in `run.py`. Threads wait as PyTorch lets them, since it is imported first: they spin. Copies are what
+PyTorch's profiler counts of `aten::copy_`.
 """
 
 import argparse

@@ -95,4 +95,4 @@ if __name__ == "__main__":
     data = Path(sys.argv[1])
     make_faces(data, num_videos=16, num_frames=40, resolution=(16, 16))
     for kind in KINDS:
-        (GOLDEN / f"{kind}.json").write_text(json.dumps(numbers_of(kind, data), indent=0))
+        (GOLDEN / f"{kind}.json").write_text(json.dumps(numbers_of(kind, data), indent=0) + "\n")

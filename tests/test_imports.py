@@ -44,7 +44,7 @@ HEAVY = {"torch", "av", "PIL", "matplotlib", "tensorboard", "scipy"}
 
 
 def part_of(file: Path) -> str:
-    """The first name below the package: `models` of `models/motion.py`, `clip` of `clip.py`."""
+    """The first name below the package: `nn` of `nn/layers.py`, `clip` of `clip.py`."""
     return file.relative_to(ROOT).parts[0].removesuffix(".py")
 
 

@@ -118,3 +118,26 @@ def test_records_say_what_their_papers_do() -> None:
 def test_an_unknown_method_is_refused_with_the_names() -> None:
     with pytest.raises(StyleganvError, match="no model 'stylegan3': choose one of stylegan-v, "):
         apply_method(Settings(), "stylegan3")
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("import no_such_module", "cannot be loaded (No module named 'no_such_module')"),
+        ("from dataclasses import replace\nfrom styleganv.methods.digan import METHOD", "are called digan"),
+        ("METHOD = 3", "is not a styleganv.methods.method.Method"),
+    ],
+)
+def test_a_broken_package_is_named_and_stops_only_what_needs_methods(code: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "broken.py").write_text(code)
+    info = tmp_path / "broken-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[styleganv.methods]\nbroken = broken:METHOD\n")
+    places = [str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(places)}
+    run = [sys.executable, "-m", "styleganv"]
+    assert subprocess.run([*run, "--version"], env=environment, capture_output=True).returncode == 0
+    words = ["train", "data.zip", "--out", "run"]
+    failed = subprocess.run([*run, *words], env=environment, capture_output=True, text=True)
+    assert failed.returncode == 1 and message in failed.stderr and "Traceback" not in failed.stderr

@@ -12,10 +12,21 @@ from styleganv.errors import StyleganvError
 
 T = TypeVar("T")
 
-#: An option that is None unless the user gives it. The help shows neither: its text says what happens by default.
-Unset = Annotated[T | None, tyro.conf.DisallowNone, tyro.conf.arg(help_behavior_hint="")]
+
+def _default(label: str) -> str:
+    return "" if label == "None" else f"(default: {label})"
+
+
+#: An option that is None unless the user gives it. The help shows no None: its text says what happens by default.
+Unset = Annotated[T | None, tyro.conf.DisallowNone, tyro.conf.arg(help_behavior_hint=_default)]
+
+#: The same, where a preset or a run may have set it and None takes that back.
+Unsettable = Annotated[T | None, tyro.conf.arg(help_behavior_hint=_default)]
 
 Precision = Literal["float32", "bfloat16"]
+
+
+DEFAULT_CLIP = "openai/clip-vit-base-patch32"
 
 
 @dataclass(frozen=True)
@@ -34,7 +45,7 @@ class SampleOptions:
     """Start time in the endless video, in seconds."""
     psi: float = 1.0
     """Truncation psi: 1 = full variety, 0 = mean content."""
-    label: Unset[str] = None
+    label: Annotated[str | int | None, tyro.conf.arg(metavar="STR", help_behavior_hint=_default)] = None
     """Class name or number, for a class-conditional model. Default: chosen by the seed."""
 
     def __post_init__(self) -> None:
@@ -120,7 +131,7 @@ class EditOptions:
     mixes: Sequence[StyleMix] = ()
     directions: Sequence[DirectionStep] = ()
     text: str | None = None
-    clip_model: str | Path = "openai/clip-vit-base-patch32"
+    clip_model: str | Path = DEFAULT_CLIP
     text_steps: int = 100
     interpolate_to: Sequence[str | int | Path] = ()
     speed: float = 1.0
@@ -171,7 +182,10 @@ class PrepareOptions:
                 self.split_every is None or self.split_every >= self.min_frames,
                 f"--split-every must be at least --min-frames ({self.min_frames}), got {self.split_every}",
             ),
-            (1 <= self.jpeg_quality <= 100, f"--jpeg-quality must be between 1 and 100, got {self.jpeg_quality}"),
+            (
+                self.lossless or 1 <= self.jpeg_quality <= 100,
+                f"--jpeg-quality must be between 1 and 100, got {self.jpeg_quality}",
+            ),
         ):
             if not fits:
                 raise StyleganvError(f"{message}: change that option.")

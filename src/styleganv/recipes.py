@@ -14,7 +14,7 @@ import yaml
 
 from styleganv.errors import StyleganvError
 from styleganv.files import written_whole
-from styleganv.options import Unset
+from styleganv.options import Unsettable
 
 
 @dataclass(frozen=True)
@@ -55,11 +55,11 @@ class TrainingSettings:
 
     clips: int = 5_000_000
     """Real clips to show the discriminator before the training ends."""
-    minutes: Unset[float] = None
+    minutes: Unsettable[float] = None
     """Stop after this many minutes if that comes before --clips. Default: no limit."""
     batch: int = 16
     """Clips per step, over all processes."""
-    micro_batch: Unset[int] = None
+    micro_batch: Unsettable[int] = None
     """Micro-batch size per process (gradient accumulation); a multiple of 4. Default: the whole batch."""
     checkpointing: bool = False
     """Compute activations again in the backward pass instead of keeping them: less memory, slower steps."""
@@ -71,13 +71,13 @@ class TrainingSettings:
     """logistic: the paper's, with R1. relativistic: logits of real and generated clips in pairs, with R1 and R2."""
     lr: float = 0.0025
     """Learning rate of both networks (Adam, betas 0 and 0.99)."""
-    r1_gamma: Unset[float] = None
+    r1_gamma: Unsettable[float] = None
     """Weight of the gradient penalty R1 (and R2, relativistic loss). Default: r1_scale · height · width / batch."""
     r1_scale: float = 0.0002
     """See r1_gamma, which overrides it."""
     r1_interval: int = 16
     """Steps per R1 penalty."""
-    ema_half_life: Unset[float] = None
+    ema_half_life: Unsettable[float] = None
     """Half-life of the averaged generator in clips. Default: 312 · batch."""
     ema_rampup: float | None = 0.05
     """While training from scratch, a half-life of at most this share of the clips seen; None: no ramp-up."""
@@ -91,9 +91,9 @@ class TrainingSettings:
     """Precision of convolutions; auto uses bfloat16 where the hardware accelerates it. R1 is always float32."""
     seed: int = 0
     """Random seed."""
-    workers: Unset[int] = None
+    workers: Unsettable[int] = None
     """Processes that read data; 0 reads in the training process. Default: by the number of cores."""
-    threads: Unset[int] = None
+    threads: Unsettable[int] = None
     """CPU threads per step. Default: one per core."""
 
 

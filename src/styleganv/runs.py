@@ -4,6 +4,8 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import torch
+
 from styleganv import distributed
 from styleganv.data.dataset import VideoDataset
 from styleganv.errors import StyleganvError
@@ -19,6 +21,7 @@ from styleganv.training.feed import RealClips
 from styleganv.training.preflight import check_data, check_settings, rehearse
 from styleganv.training.report import say
 from styleganv.training.trainer import Trainer
+from styleganv.video_model import VideoModel
 
 
 def train(
@@ -90,6 +93,7 @@ def resume(run: Path | str, *, data: Path | str | None = None, settings: Setting
     with distributed.processes() as device:
         state = load_checkpoint(run / "checkpoint.pt")
         saved = load_settings(run / "settings.yaml")
+        get_method(saved.model.kind)
         settings = settings or saved
         free = {name: getattr(settings.training, name) for name in ("clips", "minutes", "workers", "threads")}
         if settings != replace(saved, report=settings.report, training=replace(saved.training, **free)):
@@ -122,8 +126,8 @@ def resume(run: Path | str, *, data: Path | str | None = None, settings: Setting
 def _check(settings: Settings) -> None:
     """Raise a `StyleganvError` that names the first setting that cannot work."""
     method = get_method(settings.model.kind)
+    method.check(settings)  # first, as its text says what this method needs
     check_settings(settings)
-    method.check(settings)
 
 
 def _run(trainer: Trainer, data: VideoDataset, out: Path, settings: Settings) -> Path:
@@ -138,10 +142,16 @@ def _run(trainer: Trainer, data: VideoDataset, out: Path, settings: Settings) ->
         conditional=training.conditional,
         draw=trainer.draw,
     )
-    evaluate = partial(distance, data=data, settings=settings) if can_evaluate(data) else None
+    ordinary = torch.get_num_threads()
+
+    def evaluate(videos: VideoModel) -> dict[str, float]:
+        with working_threads(ordinary):  # those of the run are for its small steps
+            return distance(videos, data, settings)
+
+    evaluated = can_evaluate(data)
     with working_threads(training.threads):
         remarks = check_data(settings, data)
-        if evaluate is None and settings.report.evaluate_every is not None:
+        if not evaluated and settings.report.evaluate_every is not None:
             remarks.append("Too few videos are long enough for an evaluation, so the run is not evaluated.")
         if trainer.step == 0:
             build = partial(build_trainer, settings, data, trainer.device)
@@ -151,5 +161,5 @@ def _run(trainer: Trainer, data: VideoDataset, out: Path, settings: Settings) ->
         if distributed.rank() == 0:
             for remark in remarks:
                 say(remark)
-        loop.run(trainer, clips, data, out, settings, evaluate)
+        loop.run(trainer, clips, data, out, settings, evaluate if evaluated else None)
     return out / "model"

@@ -5,7 +5,7 @@ from pathlib import Path
 from tyro.conf import Positional
 
 from styleganv.errors import StyleganvError
-from styleganv.options import Unset
+from styleganv.options import DEFAULT_CLIP, Unset
 
 
 def studio(
@@ -15,7 +15,7 @@ def studio(
     port: int = 8000,
     token: Unset[str] = None,
     open: bool = True,
-    clip_model: str = "openai/clip-vit-base-patch32",
+    clip_model: str = DEFAULT_CLIP,
     device: Unset[str] = None,
 ) -> None:
     """See and steer models in the browser, beside the videos they learn from; needs styleganv[studio]. Ctrl-C ends it.

@@ -1,7 +1,7 @@
 """Commands that train."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -10,12 +10,12 @@ from tyro.conf import OmitArgPrefixes, Positional
 
 from styleganv.cli.parsing import parse_names
 from styleganv.errors import StyleganvError
-from styleganv.methods import ablation_names, apply_ablation, apply_method
+from styleganv.methods import ablation_names, apply_ablation, apply_method, get_method
 from styleganv.options import Unset
 from styleganv.recipes import PRESETS, Settings, load_settings, preset
 
 
-def train_command(defaults: Settings, preset_name: str) -> Callable[..., None]:
+def train_command(defaults: Settings, preset_name: str, ablations: Sequence[str] = ()) -> Callable[..., None]:
     """The verb `train`, whose settings start from a preset or from the run to resume."""
 
     def train(
@@ -49,7 +49,7 @@ def train_command(defaults: Settings, preset_name: str) -> Callable[..., None]:
         data: Dataset written by `styleganv prepare`. With --resume, only if it was moved.
         out: Run folder to write to.
         preset: Preset to start from: {", ".join(PRESETS)}. Default: chosen by device and resolution.
-        ablation: Variant of StyleGAN-V: {", ".join(ablation_names())}. Default: the method as published.
+        ablation: Variant of the method: {", ".join(ablations)}. Default: the method as published.
         resume: Run to resume exactly where it was saved. Only --clips, --minutes, --workers, --threads and the report
             settings may change.
         finetune: Model or run to initialize from; matching weights are copied.
@@ -58,18 +58,20 @@ def train_command(defaults: Settings, preset_name: str) -> Callable[..., None]:
     return train
 
 
-def train_defaults(words: list[str]) -> tuple[Settings, str]:
+def train_defaults(words: list[str]) -> tuple[Settings, str, list[str]]:
     """The settings that `train` starts from, which tyro needs before it reads the other words."""
     resumed, name = _value_of("--resume", words), _value_of("--preset", words)
     if resumed:
         if not (Path(resumed) / "settings.yaml").is_file():
             raise StyleganvError(f"There is no run in {resumed}: give the folder that --out named.")
-        return load_settings(Path(resumed) / "settings.yaml"), "as the run"
+        settings = load_settings(Path(resumed) / "settings.yaml")
+        get_method(settings.model.kind)
+        return settings, "as the run", ablation_names()
     if name is None:
         data = next((word for word in words if not word.startswith("-")), None)
         name = _fitting_preset(Path(data)) if data and Path(data).is_file() else "tiny-cpu"
     settings = apply_method(preset(name), _value_of("--model", words) or "stylegan-v")
-    return apply_ablation(settings, _value_of("--ablation", words)), name
+    return apply_ablation(settings, _value_of("--ablation", words)), name, ablation_names()
 
 
 def _fitting_preset(data: Path) -> str:

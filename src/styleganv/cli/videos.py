@@ -8,7 +8,15 @@ from tyro.conf import OmitArgPrefixes, Positional
 
 from styleganv.cli.parsing import parse_directions, parse_mixes, parse_names, parse_seeds, parse_time_map
 from styleganv.errors import StyleganvError
-from styleganv.options import ComputeOptions, EditOptions, OutputOptions, ProjectOptions, SampleOptions, Unset
+from styleganv.options import (
+    DEFAULT_CLIP,
+    ComputeOptions,
+    EditOptions,
+    OutputOptions,
+    ProjectOptions,
+    SampleOptions,
+    Unset,
+)
 
 
 def generate(
@@ -57,7 +65,7 @@ class EditFlags:
     """Step along a direction: "FILE:NAME=2" standard deviations, "…=2@0-3" at some layers; several with ;."""
     text: Unset[str] = None
     """What the video should show, e.g. "a green square"; requires styleganv[clip]."""
-    clip_model: str = "openai/clip-vit-base-patch32"
+    clip_model: str = DEFAULT_CLIP
     """CLIP that understands the text: a folder, or a name on the Hugging Face Hub."""
     text_steps: int = 100
     """Steps of the search for the text."""
@@ -182,7 +190,7 @@ def directions(
     labels: Unset[Path] = None,
     text: Unset[str] = None,
     source_text: Unset[str] = None,
-    clip_model: str = "openai/clip-vit-base-patch32",
+    clip_model: str = DEFAULT_CLIP,
     seed: int = 0,
     device: Unset[str] = None,
 ) -> None:

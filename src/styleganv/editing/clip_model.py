@@ -16,8 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from styleganv.errors import StyleganvError
+from styleganv.options import DEFAULT_CLIP
 
-DEFAULT_CLIP = "openai/clip-vit-base-patch32"
 #: What CLIP's pictures are normalised with where the model's folder does not say.
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 

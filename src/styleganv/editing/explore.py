@@ -202,7 +202,7 @@ def _page(folder: Path, exhibits: Sequence[_Exhibit]) -> str:
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <title>What the model can be asked for</title>
-<style>{files("styleganv.metrics").joinpath("page.css").read_text()}</style>
+<style>{files("styleganv.motion_report").joinpath("page.css").read_text()}</style>
 </head>
 <body>
 <header><p class="kind">Latent space</p><h1>What the model can be asked for</h1></header>

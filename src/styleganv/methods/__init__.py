@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cache
 from importlib import import_module
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING
 
@@ -29,9 +29,26 @@ FIRST = "stylegan-v"
 def _records() -> dict[str, Method]:
     folders = [name for _, name, is_folder in iter_modules(__path__) if is_folder]
     found: list[Method] = [import_module(f"{__name__}.{name}").METHOD for name in folders]
-    found += [entry.load() for entry in entry_points(group=__name__)]
+    found += [_of_package(entry) for entry in entry_points(group=__name__)]
     found.sort(key=lambda method: (method.name != FIRST, method.name))
+    names = [name for method in found for name in (method.name, *method.ablations)]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise StyleganvError(f"Two installed methods are called {', '.join(twice)}: uninstall one of their packages.")
     return {method.name: method for method in found}
+
+
+def _of_package(entry: EntryPoint) -> Method:
+    """The record that an installed package names."""
+    try:
+        method = entry.load()
+    except Exception as error:
+        package = entry.dist.name if entry.dist else entry.value
+        raise StyleganvError(
+            f"The method {entry.name} of the package {package} cannot be loaded ({error}): repair or uninstall it."
+        ) from error
+    if not isinstance(method, Method):
+        raise StyleganvError(f"{entry.value} is not a styleganv.methods.method.Method: correct its entry point.")
+    return method
 
 
 class _Methods(Mapping[str, Method]):

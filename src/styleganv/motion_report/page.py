@@ -59,7 +59,7 @@ def write_page(path: Path | str, diagnosis: Diagnosis) -> None:
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <title>Motion report: {html.escape(report.name)}</title>
-<style>{files("styleganv.metrics").joinpath("page.css").read_text()}</style>
+<style>{files("styleganv.motion_report").joinpath("page.css").read_text()}</style>
 </head>
 <body>
 <header>

@@ -21,10 +21,10 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any, Literal
 
-from styleganv.editing.clip_model import DEFAULT_CLIP
 from styleganv.editing.latents import open_latents, save_latents
 from styleganv.errors import StyleganvError
 from styleganv.media.reading import VIDEO_SUFFIXES, known_suffixes
+from styleganv.options import DEFAULT_CLIP
 from styleganv.studio.scene import Scene
 from styleganv.studio.stage import Find, Stage
 

@@ -24,8 +24,8 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from styleganv.data.dataset import encode_frame
-from styleganv.editing.clip_model import DEFAULT_CLIP
 from styleganv.errors import StyleganvError
+from styleganv.options import DEFAULT_CLIP
 from styleganv.studio.jobs import Job, Jobs
 from styleganv.studio.scene import Scene, Take
 from styleganv.studio.stage import Footage, Stage, Viewer, stages_of

@@ -86,7 +86,7 @@ def train_cell(folder: Path) -> None:
             "memory_gib": peak_memory_gib(device),
             "batch": settings.training.batch,
             "device": torch.cuda.get_device_name() if device.type == "cuda" else "CPU",
-            "threads": torch.get_num_threads(),
+            "threads": settings.training.threads or torch.get_num_threads(),
             "torch": torch.__version__,
             "machine": platform.machine(),
         },

@@ -2,8 +2,9 @@
 
 One discriminator sees two frames and the time between them as 7 channels of one picture, the other sees one of the
 two frames; losses and penalties are means over the verdicts of both. Motion, R1 and augmentation (one strength, for
-both) are otherwise as in `gan.py`. Two choices where the description is open: the frame that is judged by itself is
-the first where the gap is even and the second where it is odd; generated times are whole, as real ones are.
+both) are otherwise as in `stylegan_v/trainer.py`. Two choices where the description is open: the frame that is judged
+by itself is the first where the gap is even and the second where it is odd; generated times are whole, as real ones
+are.
 
 Shapes: B clips of two frames, K classes.
 """

@@ -1,6 +1,6 @@
 """Training of VideoGPT in two stages: the VQ-VAE for the first half of the run, then the transformer over its codes.
 
-Half of the clips or, in a run that ends by time, of the minutes. Shapes as in `baselines.videogpt`, and M codes of a
+Half of the clips or, in a run that ends by time, of the minutes. Shapes as in `networks.py`, and M codes of a
 step in all.
 """
 
