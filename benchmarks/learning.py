@@ -106,7 +106,7 @@ class Arm:
         )
         out.mkdir(parents=True, exist_ok=True)
         state = load_checkpoint(out / "checkpoint.pt") if (out / "checkpoint.pt").exists() else None
-        self.shrink = self.shrink_at(state["minutes"] if state else 0.0)
+        self.shrink = state.get("shrink", 1) if state else self.shrink_at(0.0)
         self.trainer = self.build()
         if state:
             self.trainer.load_state_dict(state)
@@ -166,7 +166,7 @@ class Arm:
                 data={"fps": self.dataset.fps, "class_names": []},
                 training=seen | trainer.read_statistics(),
             )
-        save_checkpoint(self.out / "checkpoint.pt", trainer.state_dict())
+        save_checkpoint(self.out / "checkpoint.pt", trainer.state_dict() | {"shrink": self.shrink})
         print(f"{self.arm}: {trainer.minutes:.1f} min, {trainer.clips_seen:,} clips", flush=True)
 
 
@@ -199,8 +199,9 @@ def train_arm(data: Path, out: Path, name: str, args: argparse.Namespace) -> Non
 
 def train(args: argparse.Namespace) -> None:
     """Each arm in a process of its own, two at a time."""
-    waiting, running = list(args.arms), []
+    waiting, running, failed = list(args.arms), [], 0
     while waiting or running:
+        failed += sum(bool(job.poll()) for job in running)
         running = [job for job in running if job.poll() is None]
         if waiting and len(running) < args.jobs:
             words = [sys.executable, __file__, *sys.argv[1:4], "--arms", waiting.pop(0), "--one"]
@@ -208,6 +209,8 @@ def train(args: argparse.Namespace) -> None:
             words += ["--slot-distance", str(args.slot_distance), *(["--mirror"] if args.mirror else [])]
             running.append(subprocess.Popen(words, env=os.environ | THREADS))
         time.sleep(1)
+    if failed:
+        sys.exit(f"{failed} arms failed; their messages are above.")
 
 
 def enlarged(frames: np.ndarray, factor: int) -> np.ndarray:

@@ -46,9 +46,9 @@ def test_nothing_is_set_where_torch_is_there_already() -> None:
 def test_a_tiny_training_works_on_one_thread_and_leaves_the_number_as_it_was() -> None:
     seen = []
     before = torch.get_num_threads()
-    with working_threads(1):
+    with working_threads(before + 1):
         seen.append(torch.get_num_threads())
         with working_threads(None):
             seen.append(torch.get_num_threads())
-    assert seen == [1, 1] and torch.get_num_threads() == before
+    assert seen == [before + 1] * 2 and torch.get_num_threads() == before
     assert preset("tiny-cpu").training.threads == 1

@@ -15,7 +15,7 @@ def wait_passively() -> None:
     By default GNU's OpenMP, which torch brings along for CPUs, spins: waiting threads keep their cores busy. If
     anything else runs on the machine, a thread that has work may then get no core because others wait for it there,
     and a training step takes several times as long. The price: on an idle machine, sleeping threads of tiny networks
-    take half as long again (`benchmarks/openmp.py`), so those train on one (`working_threads`).
+    take 1.5 to 1.9 times as long (docs/learning.md), so those train on one (`working_threads`).
     """
     if "torch" not in sys.modules and not any(name in os.environ for name in WAITING):
         os.environ["OMP_WAIT_POLICY"] = "PASSIVE"

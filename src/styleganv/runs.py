@@ -93,7 +93,6 @@ def resume(run: Path | str, *, data: Path | str | None = None, settings: Setting
     with distributed.processes() as device:
         state = load_checkpoint(run / "checkpoint.pt")
         saved = load_settings(run / "settings.yaml")
-        get_method(saved.model.kind)
         settings = settings or saved
         free = {name: getattr(settings.training, name) for name in ("clips", "minutes", "workers", "threads")}
         if settings != replace(saved, report=settings.report, training=replace(saved.training, **free)):

@@ -10,7 +10,7 @@ from tyro.conf import OmitArgPrefixes, Positional
 
 from styleganv.cli.parsing import parse_names
 from styleganv.errors import StyleganvError
-from styleganv.methods import ablation_names, apply_ablation, apply_method, get_method
+from styleganv.methods import ablation_names, apply_ablation, apply_method
 from styleganv.options import Unset
 from styleganv.recipes import PRESETS, Settings, load_settings, preset
 
@@ -65,7 +65,6 @@ def train_defaults(words: list[str]) -> tuple[Settings, str, list[str]]:
         if not (Path(resumed) / "settings.yaml").is_file():
             raise StyleganvError(f"There is no run in {resumed}: give the folder that --out named.")
         settings = load_settings(Path(resumed) / "settings.yaml")
-        get_method(settings.model.kind)
         return settings, "as the run", ablation_names()
     if name is None:
         data = next((word for word in words if not word.startswith("-")), None)

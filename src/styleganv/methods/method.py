@@ -60,6 +60,16 @@ def check_loss(settings: Settings) -> None:
         )
 
 
+def check_consecutive(settings: Settings) -> None:
+    """Of methods whose clips are consecutive frames."""
+    training = settings.training
+    if training.max_span != training.frames - 1:
+        raise StyleganvError(
+            f"--model {settings.model.kind} learns from consecutive frames: set --max-span {training.frames - 1} for "
+            f"--frames {training.frames}."
+        )
+
+
 @dataclass(frozen=True)
 class Method:
     """Architecture, losses and sampler, under the name that `--model` takes.

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from styleganv.errors import StyleganvError
-from styleganv.methods.method import Implementation, Method, check_loss
+from styleganv.methods.method import Implementation, Method, check_consecutive, check_loss
 from styleganv.recipes import Settings
 
 
@@ -26,14 +26,11 @@ def _adapt(settings: Settings) -> Settings:
 
 def check_clips(settings: Settings) -> None:
     """A recurrent motion of its own, and consecutive frames."""
-    training, model = settings.training, settings.model
-    if model.motion != "lstm":
-        raise StyleganvError(f"--model {model.kind} has a recurrent motion of its own: leave --motion at lstm.")
-    if training.max_span != training.frames - 1:
+    if settings.model.motion != "lstm":
         raise StyleganvError(
-            f"--model {model.kind} learns from consecutive frames: set --max-span {training.frames - 1} for "
-            f"--frames {training.frames}."
+            f"--model {settings.model.kind} has a recurrent motion of its own: leave --motion at lstm."
         )
+    check_consecutive(settings)
     check_loss(settings)
 
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from styleganv.errors import StyleganvError
-from styleganv.methods.method import Implementation, Method, check_loss
+from styleganv.methods.method import Implementation, Method, check_consecutive, check_loss
 from styleganv.recipes import Settings
 
 
@@ -32,11 +32,7 @@ def _check(settings: Settings) -> None:
             f"--model videogpt needs clips of 16 frames or more, a multiple of 4: set --frames 16 instead of "
             f"{training.frames}."
         )
-    if training.max_span != training.frames - 1:
-        raise StyleganvError(
-            f"--model videogpt learns from consecutive frames: set --max-span {training.frames - 1} for "
-            f"--frames {training.frames}."
-        )
+    check_consecutive(settings)
     if settings.augment.augment != "none":
         raise StyleganvError("--model videogpt has no augmentation: set --augment none.")
     if training.checkpointing:
