@@ -36,6 +36,7 @@ from styleganv.allocator import keep_freed_memory
 from styleganv.data.dataset import VideoDataset
 from styleganv.faces.dataset import make_faces
 from styleganv.media import writing
+from styleganv.methods.stylegan_v.config import GeneratorConfig
 from styleganv.methods.stylegan_v.generator import Generator
 from styleganv.methods.stylegan_v.memory import step_memory_gib
 from styleganv.methods.stylegan_v.sampler import CHUNK, VideoGenerator
@@ -153,7 +154,7 @@ def generation(device: torch.device, sizes: list[int], repeats: int) -> Iterator
     for name, dtype in DTYPES.items():
         plain = Plain(dtype, device)
         for size in sizes:
-            network = Generator(size, size).eval()
+            network = Generator(GeneratorConfig(size, size)).eval()
             if size not in per_frame:
                 clip = torch.zeros(1, network.z_dim), torch.arange(CHUNK)[None]
                 per_frame[size] = operations(lambda network=network, clip=clip: network(*clip)) / CHUNK  # type: ignore[misc]

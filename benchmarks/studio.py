@@ -28,6 +28,7 @@ from run import machine
 from tqdm import tqdm
 from websockets.sync.client import connect
 
+from styleganv.methods.stylegan_v.config import GeneratorConfig
 from styleganv.methods.stylegan_v.generator import Generator
 from styleganv.model_folder import save_model
 from styleganv.video_model import chosen_device
@@ -96,7 +97,7 @@ def measured(name: str, side: int, channel_base: int, minutes: float) -> list[st
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder) / "model"
-        generator = Generator(side, side, channel_base=channel_base)
+        generator = Generator(GeneratorConfig(side, side, channel_base=channel_base))
         save_model(place, generator, data={"fps": 25.0, "class_names": []}, training={})
         os.sync()  # else it is written back while the first numbers are taken
         with serving([place]) as (process, address):

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from styleganv.interop.released import our_discriminator_name, our_generator_name
+from styleganv.methods.stylegan_v.config import DiscriminatorConfig, GeneratorConfig
 from styleganv.methods.stylegan_v.discriminator import Discriminator
 from styleganv.methods.stylegan_v.generator import Generator
 
@@ -33,36 +34,40 @@ class Reference:
     def generator(self) -> Generator:
         layers = sum(bool(re.fullmatch(r"G\.mapping\.fc\d+\.weight", key)) for key in self.arrays)
         network = Generator(
-            self.resolution,
-            self.resolution,
-            num_classes=self.num_classes,
-            z_dim=32,
-            w_dim=32,
-            mapping_layers=layers,
-            channel_base=16 * self.resolution,
-            channel_max=32,
-            motion_noise_dim=16,
-            motion_code_dim=24,
-            num_frequencies=12,
-            motion_kernel=5,
-            slot_distance=8,
-            longest_period=64,
-            amplitude=False,
+            GeneratorConfig(
+                self.resolution,
+                self.resolution,
+                num_classes=self.num_classes,
+                z_dim=32,
+                w_dim=32,
+                mapping_layers=layers,
+                channel_base=16 * self.resolution,
+                channel_max=32,
+                motion_noise_dim=16,
+                motion_code_dim=24,
+                num_frequencies=12,
+                motion_kernel=5,
+                slot_distance=8,
+                longest_period=64,
+                amplitude=False,
+            )
         )
         network.load_state_dict(self.weights("G", network))
         return network
 
     def discriminator(self) -> Discriminator:
         network = Discriminator(
-            self.resolution,
-            self.resolution,
-            num_frames=self.num_frames,
-            num_classes=self.num_classes,
-            channel_base=16 * self.resolution,
-            channel_max=32,
-            condition="project",
-            condition_dim=32,
-            max_gap=64,
+            DiscriminatorConfig(
+                self.resolution,
+                self.resolution,
+                num_frames=self.num_frames,
+                num_classes=self.num_classes,
+                channel_base=16 * self.resolution,
+                channel_max=32,
+                condition="project",
+                condition_dim=32,
+                max_gap=64,
+            )
         )
         network.load_state_dict(self.weights("D", network))
         return network

@@ -16,6 +16,7 @@ from transformers import CLIPConfig, CLIPModel, PreTrainedTokenizerFast
 
 from styleganv import noise
 from styleganv.editing.clip_model import MEAN, STD
+from styleganv.methods.stylegan_v.config import GeneratorConfig
 from styleganv.methods.stylegan_v.generator import Generator
 from styleganv.model_folder import save_model
 
@@ -52,16 +53,18 @@ def taught_generator(folder: Path, steps: int) -> Path:
     """The model folder of a generator of `CONTENTS` contents under `MOTIONS` motions."""
     torch.manual_seed(0)
     generator = Generator(
-        SIDE,
-        SIDE,
-        z_dim=16,
-        w_dim=16,
-        channel_base=512,
-        channel_max=32,
-        motion_noise_dim=16,
-        motion_code_dim=32,
-        num_frequencies=16,
-        slot_distance=8,
+        GeneratorConfig(
+            SIDE,
+            SIDE,
+            z_dim=16,
+            w_dim=16,
+            channel_base=512,
+            channel_max=32,
+            motion_noise_dim=16,
+            motion_code_dim=32,
+            num_frequencies=16,
+            slot_distance=8,
+        )
     )
     videos = torch.stack([torch.stack([video_of(c, m) for m in range(MOTIONS)]) for c in range(CONTENTS)])
     z = torch.from_numpy(np.stack([noise.normal(c, noise.CONTENT, 0, 16) for c in range(CONTENTS)]))

@@ -19,6 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from styleganv.data.dataset import VideoDataset
 from styleganv.faces.dataset import make_faces
+from styleganv.methods.stylegan_v.config import DiscriminatorConfig, GeneratorConfig
 from styleganv.methods.stylegan_v.discriminator import Discriminator
 from styleganv.methods.stylegan_v.folded import FoldedSynthesis, StoredWeights
 from styleganv.methods.stylegan_v.generator import Generator
@@ -58,7 +59,7 @@ def clip_by_clip(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def discriminator_cost(condition: str) -> int:
-    d = Discriminator(64, 64, condition=condition, **SMALL)  # type: ignore[arg-type]
+    d = Discriminator(DiscriminatorConfig(64, 64, condition=condition, **SMALL))  # type: ignore[arg-type]
     frames, times = torch.randn(4, 3, 3, 64, 64), torch.tensor([[0.0, 3.0, 8.0]]).expand(4, -1)
     return written(lambda: F.softplus(d(frames, times)).sum().backward())
 
@@ -71,7 +72,7 @@ def test_modulation_of_the_discriminator_is_nearly_free() -> None:
 def generator_cost(clips: int, frames: int, motion: str) -> int:
     # The motion network as much narrower than usual as the rest, or it would weigh eight times too much.
     narrow = {"motion_noise_dim": 64, "motion_code_dim": 64, "num_frequencies": 32}
-    g = Generator(64, 64, motion=motion, **SMALL, **narrow)  # type: ignore[arg-type]
+    g = Generator(GeneratorConfig(64, 64, motion=motion, **SMALL, **narrow))  # type: ignore[arg-type]
     times = 5.0 * torch.arange(frames).expand(clips, -1)
     return written(lambda: g(torch.randn(clips, 512), times).sum().backward())
 
@@ -95,7 +96,7 @@ def test_less_memory_is_foretold_where_less_is_taken(tmp_path: Path, tiny: Setti
 
 
 def test_folding_spares_what_every_call_would_do_again() -> None:
-    g = Generator(64, 64, **SMALL).eval()  # type: ignore[arg-type]
+    g = Generator(GeneratorConfig(64, 64, **SMALL)).eval()  # type: ignore[arg-type]
     styles, codes = torch.randn(g.synthesis.num_styles, 512), torch.randn(8, 512)
     with torch.no_grad():
         folded = FoldedSynthesis(g.synthesis, styles, StoredWeights(g.synthesis))
@@ -146,7 +147,7 @@ def kept(run: Callable[[], Tensor]) -> tuple[int, Tensor]:
 
 
 def test_checkpointing_keeps_less_than_half_and_gives_the_same_gradients() -> None:
-    g, d = Generator(64, 64, **SMALL), Discriminator(64, 64, **SMALL)  # type: ignore[arg-type]
+    g, d = Generator(GeneratorConfig(64, 64, **SMALL)), Discriminator(DiscriminatorConfig(64, 64, **SMALL))  # type: ignore[arg-type]
     z, times = torch.randn(4, 512), torch.tensor([[0.0, 3.0, 8.0]]).expand(4, -1)
     noise = torch.randn(4, g.num_slots(8.0), 512)
     results = []

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.autograd import gradcheck, gradgradcheck
 
+from styleganv.methods.stylegan_v.config import DiscriminatorConfig
 from styleganv.methods.stylegan_v.discriminator import Discriminator
 from styleganv.methods.stylegan_v.losses import (
     discriminator_loss,
@@ -93,7 +94,8 @@ def test_r1_of_a_curved_judge_against_differences() -> None:
 
 @pytest.mark.parametrize("condition", ["modulate+project", "project", "none"])
 def test_r1_clip_by_clip_is_the_same(condition: str) -> None:
-    judge = Discriminator(32, 32, condition=condition, channel_base=256, channel_max=8, condition_dim=16).double()  # type: ignore[arg-type]
+    config = DiscriminatorConfig(32, 32, condition=condition, channel_base=256, channel_max=8, condition_dim=16)  # type: ignore[arg-type]
+    judge = Discriminator(config).double()
     frames = torch.randn(8, 3, 3, 32, 32, generator=torch.Generator().manual_seed(1)).double().requires_grad_()
     times = torch.arange(8)[:, None] * torch.tensor([0, 1, 3])
     whole = r1_penalty(judge(frames, times), frames)

@@ -16,6 +16,7 @@ from styleganv.recipes import Settings, preset
 TOY = '''
 """Videos of the mean frame, in brightness that changes with the seed."""
 import math
+from dataclasses import dataclass
 import torch
 from torch import nn
 from styleganv.clip import Clip
@@ -23,11 +24,17 @@ from styleganv.methods.method import Implementation, Method
 from styleganv.training.trainer import Trainer, sizes_of
 from styleganv.video_model import VideoModel, levels
 
+@dataclass(frozen=True)
+class MeanConfig:
+    height: int
+    width: int
+    num_classes: int
+
 class Mean(nn.Module):
-    def __init__(self, **sizes):
+    def __init__(self, config):
         super().__init__()
-        self.arguments = sizes
-        self.height, self.width, self.num_classes = sizes["height"], sizes["width"], sizes["num_classes"]
+        self.config = config
+        self.height, self.width, self.num_classes = config.height, config.width, config.num_classes
         self.frame = nn.Parameter(torch.zeros(3, self.height, self.width))
 
 class MeanVideos(VideoModel):
@@ -40,7 +47,7 @@ class MeanTrainer(Trainer):
     kind = "toy"
     def __init__(self, settings, data, device):
         super().__init__(settings, device)
-        self.net = Mean(**sizes_of(settings, data)).to(device)
+        self.net = Mean(MeanConfig(**sizes_of(settings, data))).to(device)
         self.optimizer = torch.optim.SGD(self.net.parameters(), lr=0.5)
     def train_step(self, clips, real: Clip):
         with self.updating(self.net, self.optimizer):
@@ -55,7 +62,7 @@ class MeanTrainer(Trainer):
     def state_parts(self):
         return {"net": self.net, "optimizer": self.optimizer}
 
-METHOD = Method("toy", "Mean frame", lambda: Implementation(Mean, MeanVideos, MeanTrainer))
+METHOD = Method("toy", "Mean frame", lambda: Implementation(MeanConfig, Mean, MeanVideos, MeanTrainer))
 '''
 
 

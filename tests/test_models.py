@@ -7,6 +7,7 @@ import copy
 import itertools
 import json
 import math
+from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from styleganv.errors import StyleganvError
 from styleganv.methods.stylegan_v import folded as folded_module
+from styleganv.methods.stylegan_v.config import DiscriminatorConfig, GeneratorConfig
 from styleganv.methods.stylegan_v.discriminator import Discriminator
 from styleganv.methods.stylegan_v.folded import FoldedSynthesis, StoredWeights
 from styleganv.methods.stylegan_v.generator import Generator
@@ -42,13 +44,13 @@ SMALL_D = {"channel_base": 128, "channel_max": 8, "condition_dim": 8, "max_gap":
 def generator(height: int = 32, width: int = 32, **options: Any) -> Generator:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return Generator(height, width, **(SMALL_G | options))
+        return Generator(GeneratorConfig(height, width, **(SMALL_G | options)))
 
 
 def discriminator(height: int = 32, width: int = 32, **options: Any) -> Discriminator:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
-        return Discriminator(height, width, **(SMALL_D | options))
+        return Discriminator(DiscriminatorConfig(height, width, **(SMALL_D | options)))
 
 
 def randn(*shape: int, seed: int = 0) -> Tensor:
@@ -265,7 +267,7 @@ def test_without_minibatch_deviation_clips_are_judged_alone() -> None:
     frames = torch.randn(4, 3, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     times = torch.arange(3.0).expand(4, 3)
     for minibatch_stddev in (True, False):
-        judge = Discriminator(16, 16, **SMALL_D, minibatch_stddev=minibatch_stddev)
+        judge = Discriminator(DiscriminatorConfig(16, 16, **SMALL_D, minibatch_stddev=minibatch_stddev))
         alone = torch.cat([judge(frames[[i]], times[[i]]) for i in range(4)])
         assert torch.allclose(judge(frames, times), alone, atol=1e-5) == (not minibatch_stddev)
 
@@ -301,14 +303,14 @@ def test_bfloat16_is_close_to_float32_and_comes_out_as_float32() -> None:
         {"motion": "none"},
     ],
 )
-def test_arguments_build_the_same_network_again(options: dict[str, Any]) -> None:
+def test_config_builds_the_same_network_again(options: dict[str, Any]) -> None:
     g = generator(24, 40, **options)
-    again = Generator(**json.loads(json.dumps(g.arguments)))
+    again = Generator(GeneratorConfig(**json.loads(json.dumps(asdict(g.config)))))
     again.load_state_dict(g.state_dict())
     label = torch.eye(3)[:2] if g.num_classes else None
     t = times(2, 1 if g.motion is None else 3)
     assert torch.equal(again(randn(2, 8), t, noise(), label), g(randn(2, 8), t, noise(), label))
-    assert again.arguments == g.arguments
+    assert again.config == g.config
 
 
 def test_a_copy_is_independent_and_equal() -> None:

@@ -20,6 +20,7 @@ from styleganv.faces.dataset import make_faces
 from styleganv.faces.drawing import draw_video
 from styleganv.faces.factors import sample_face
 from styleganv.media.writing import write_frames
+from styleganv.methods.stylegan_v.config import DiscriminatorConfig, GeneratorConfig
 from styleganv.methods.stylegan_v.discriminator import Discriminator
 from styleganv.methods.stylegan_v.generator import Generator
 from styleganv.methods.stylegan_v.losses import r1_penalty, r1_penalty_clip_by_clip
@@ -37,14 +38,16 @@ MOTION: dict[str, Any] = dict(motion_noise_dim=16, motion_code_dim=16, num_frequ
 
 def generator(height: int = 32, width: int = 32, seed: int = 0, **changes: Any) -> Generator:
     torch.manual_seed(seed)
-    made = Generator(height, width, **(SIZES | MOTION | changes)).requires_grad_(False)
+    made = Generator(GeneratorConfig(height, width, **(SIZES | MOTION | changes))).requires_grad_(False)
     made.mapping.w_mean.normal_()
     return made
 
 
 def discriminator(height: int = 64, width: int = 64, seed: int = 0, **changes: Any) -> Discriminator:
     torch.manual_seed(seed)
-    return Discriminator(height, width, **(dict(channel_base=512, channel_max=16, condition_dim=16) | changes))
+    return Discriminator(
+        DiscriminatorConfig(height, width, **(dict(channel_base=512, channel_max=16, condition_dim=16) | changes))
+    )
 
 
 def taken(ours: torch.nn.Module, theirs: torch.nn.Module) -> set[str]:

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from styleganv.methods.stylegan_v.config import GeneratorConfig
 from styleganv.methods.stylegan_v.generator import Generator
 from styleganv.model_folder import save_model
 
@@ -15,7 +16,7 @@ def save(folder: Path, **arguments: Any) -> Path:
     """The folder of a tiny random network."""
     torch.manual_seed(0)
     sizes = dict(z_dim=16, w_dim=16, channel_max=8, motion_noise_dim=16, motion_code_dim=16, num_frequencies=8)
-    generator = Generator(**({"height": 16, "width": 16, "slot_distance": 8} | sizes | arguments))
+    generator = Generator(GeneratorConfig(**({"height": 16, "width": 16, "slot_distance": 8} | sizes | arguments)))
     names = [f"class{k}" for k in range(generator.num_classes)]
     save_model(folder, generator, data={"fps": FPS, "class_names": names}, training={})
     return folder

@@ -5,8 +5,9 @@ An imported one may have `discriminator.safetensors` too, to train on from.
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 from safetensors import SafetensorError
@@ -37,15 +38,15 @@ def save_model(
     """Write the folder whole.
 
     Args:
-        generator: the network that makes videos; its `arguments` build it again.
+        generator: the network that makes videos; its `config` builds it again.
         kind: of model.
         data: of the training set: at least `fps` and `class_names`.
         training: how far the weights were trained: `clips_seen`, `frames_seen`, … (for people).
         discriminator: to train on from.
     """
-    config = {"format": FORMAT, "model": kind, "generator": generator.arguments, "data": data, "training": training}
+    config = {"format": FORMAT, "model": kind, "generator": stored(generator), "data": data, "training": training}
     if discriminator is not None:
-        config["discriminator"] = discriminator.arguments
+        config["discriminator"] = stored(discriminator)
     with written_whole(folder) as part:
         part.mkdir()
         for name, network in (("model", generator), ("discriminator", discriminator)):
@@ -53,6 +54,11 @@ def save_model(
                 weights = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
                 save_file(weights, part / f"{name}.safetensors")
         (part / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+
+
+def stored(network: nn.Module) -> dict[str, Any]:
+    """Return the fields of a network's config."""
+    return asdict(cast(Any, network).config)
 
 
 def model_folder(place: Path | str) -> Path:

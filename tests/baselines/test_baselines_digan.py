@@ -18,9 +18,10 @@ from styleganv.data.dataset import VideoDataset, write_dataset
 from styleganv.data.sampling import draw_pair_offsets, draw_real_pair
 from styleganv.errors import StyleganvError
 from styleganv.methods import apply_method, build_trainer
-from styleganv.methods.digan.networks import RANK, DiganGenerator, DiganVideos, LowRankLayer
+from styleganv.methods.digan.networks import RANK, DiganConfig, DiganGenerator, DiganVideos, LowRankLayer
 from styleganv.methods.digan.trainer import DiganTrainer, PairDiscriminator
 from styleganv.methods.loading import load
+from styleganv.methods.stylegan_v.config import DiscriminatorConfig
 from styleganv.model_folder import save_model
 from styleganv.recipes import Settings
 from styleganv.runs import resume, train
@@ -40,7 +41,7 @@ def small(tiny: Settings) -> Settings:
 def videos(tmp_path_factory: pytest.TempPathFactory) -> DiganVideos:
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("digan") / "model"
-    generator = DiganGenerator(64, 64, num_classes=3, **SMALL)
+    generator = DiganGenerator(DiganConfig(64, 64, num_classes=3, **SMALL))
     data = {"fps": 25.0, "class_names": ["a", "b", "c"]}
     save_model(folder, generator, kind="digan", data=data, training={})
     loaded = load(folder, device="cpu")
@@ -82,7 +83,7 @@ def test_kernels_are_modulated_by_a_matrix_of_low_rank() -> None:
 
 def test_frames_are_of_a_function_of_place_and_time() -> None:
     torch.manual_seed(0)
-    net = DiganGenerator(36, 64, **SMALL).double()
+    net = DiganGenerator(DiganConfig(36, 64, **SMALL)).double()
     z, motion = torch.randn(2, 16).double(), torch.randn(2, 16).double()
     times = torch.tensor([[0.0, 1.0, 1.001, 15.0]] * 2).double()
     frames = net(z, times, motion)
@@ -96,7 +97,8 @@ def test_frames_are_of_a_function_of_place_and_time() -> None:
 
 def test_one_discriminator_sees_pair_and_gap_the_other_one_frame() -> None:
     torch.manual_seed(0)
-    judges = PairDiscriminator(16, 16, window=15, channel_base=128, channel_max=8, condition_dim=16)
+    config = DiscriminatorConfig(16, 16, channel_base=128, channel_max=8, condition_dim=16)
+    judges = PairDiscriminator(config, window=15)
     frames = torch.randn(3, 2, 3, 16, 16, requires_grad=True)
     for gap, seen in ((3, 1), (4, 0)):
         times = torch.tensor([[5.0, 5.0 + gap]]).expand(3, 2)

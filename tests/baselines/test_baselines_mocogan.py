@@ -21,9 +21,9 @@ from styleganv.faces.factors import sample_face
 from styleganv.media.writing import write_frames
 from styleganv.methods import apply_method, build_trainer, get_method
 from styleganv.methods.loading import load
-from styleganv.methods.mocogan.networks import ClipDiscriminator, Mocogan
+from styleganv.methods.mocogan.networks import ClipDiscriminator, Mocogan, MocoganConfig
 from styleganv.methods.mocogan.trainer import stills
-from styleganv.methods.mocogan_stylegan2.networks import MocoganStylegan2
+from styleganv.methods.mocogan_stylegan2.networks import MocoganStylegan2, MocoganStylegan2Config
 from styleganv.model_folder import save_model
 from styleganv.recipes import Settings
 from styleganv.runs import train
@@ -56,7 +56,7 @@ def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 def test_the_published_layout() -> None:
     with torch.device("meta"):
-        generator = Mocogan(64, 64)
+        generator = Mocogan(MocoganConfig(64, 64))
         image, video = (ClipDiscriminator(64, 64, num_frames=n) for n in (1, 16))
     widths = [layer.weight.shape[:2] for layer in generator.layers if isinstance(layer, torch.nn.ConvTranspose2d)]
     assert widths == [(60, 512), (512, 256), (256, 128), (128, 64), (64, 3)]
@@ -70,7 +70,9 @@ def test_the_published_layout() -> None:
 def test_shapes_at_any_size(height: int, width: int) -> None:
     random = torch.Generator().manual_seed(0)
     label = torch.eye(2)
-    frames = Mocogan(height, width, num_classes=2, **SIZES)(torch.randn(2, 8), torch.randn(2, 16, 6), label)
+    frames = Mocogan(MocoganConfig(height, width, num_classes=2, **SIZES))(
+        torch.randn(2, 8), torch.randn(2, 16, 6), label
+    )
     assert frames.shape == (2, 16, 3, height, width) and frames.abs().max() <= 1
     for num_frames, noise_std in ((1, 0.0), (16, 0.1)):
         network = ClipDiscriminator(
@@ -83,7 +85,7 @@ def test_shapes_at_any_size(height: int, width: int) -> None:
 
 def test_style_and_motion_modulate_every_layer() -> None:
     torch.manual_seed(0)
-    network = MocoganStylegan2(16, 16, w_dim=8, channel_base=64, **SIZES)
+    network = MocoganStylegan2(MocoganStylegan2Config(16, 16, w_dim=8, channel_base=64, **SIZES))
     noise, times = torch.randn(2, 5, 6), torch.arange(4.0).expand(2, -1)
     frames = network(torch.randn(2, 8), times, noise)
     assert frames.shape == (2, 4, 3, 16, 16)

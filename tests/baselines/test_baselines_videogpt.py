@@ -29,6 +29,7 @@ from styleganv.methods.videogpt.networks import (
     Codebook,
     Transformer,
     VideoGpt,
+    VideoGptConfig,
     VideoGptVideos,
     drawn,
 )
@@ -58,7 +59,7 @@ def small(tiny: Settings) -> Settings:
 def videos(tmp_path_factory: pytest.TempPathFactory) -> VideoGptVideos:
     """An untrained network of three classes whose logits differ enough to matter."""
     torch.manual_seed(0)
-    net = VideoGpt(16, 24, num_classes=3, channel_max=8)
+    net = VideoGpt(VideoGptConfig(16, 24, num_classes=3, channel_max=8))
     torch.nn.init.normal_(net.transformer.start.weight)
     torch.nn.init.normal_(net.transformer.logits.weight)
     torch.nn.init.normal_(net.vqvae.codebook.vectors)
@@ -158,12 +159,12 @@ def test_uniform_numbers_become_codes_as_likely_as_they_should_be() -> None:
 
 def test_published_widths() -> None:
     with torch.device("meta"):
-        net = VideoGpt(128, 128)
+        net = VideoGpt(VideoGptConfig(128, 128))
     assert net.vqvae.encoder[0].weight.shape == (240, 3, 4, 4, 4) and net.vqvae.codebook.vectors.shape == (2048, 256)
     assert len(net.transformer.layers) == 8 and net.transformer.logits.weight.shape == (2048, 576)
     assert net.shape == (4, 32, 32) and net.num_places == 4096
     with pytest.raises(StyleganvError, match="16 frames of 18x32 cannot be"):
-        VideoGpt(18, 32)
+        VideoGpt(VideoGptConfig(18, 32))
 
 
 # Sampling

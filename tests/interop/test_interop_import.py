@@ -18,6 +18,7 @@ from torch import Tensor
 from styleganv import cli
 from styleganv.errors import StyleganvError
 from styleganv.interop.import_pickle import import_pickle
+from styleganv.methods.stylegan_v.config import DiscriminatorConfig, GeneratorConfig
 from styleganv.methods.stylegan_v.discriminator import Discriminator
 from styleganv.methods.stylegan_v.generator import Generator
 from styleganv.methods.stylegan_v.pretrained import load_discriminator, load_generator
@@ -35,19 +36,23 @@ MOTION: dict[str, Any] = dict(
 def video_networks(num_classes: int = 0) -> tuple[Generator, Discriminator]:
     torch.manual_seed(0)
     generator = Generator(
-        32, 32, num_classes=num_classes, mapping_layers=3, slot_distance=8, longest_period=100, **SIZES, **MOTION
+        GeneratorConfig(
+            32, 32, num_classes=num_classes, mapping_layers=3, slot_distance=8, longest_period=100, **SIZES, **MOTION
+        )
     )
     generator.mapping.w_mean.normal_()
     discriminator = Discriminator(
-        32, 32, num_classes=num_classes, channel_base=256, channel_max=16, condition="project", condition_dim=20
+        DiscriminatorConfig(
+            32, 32, num_classes=num_classes, channel_base=256, channel_max=16, condition="project", condition_dim=20
+        )
     )
     return generator, discriminator
 
 
 def image_networks() -> tuple[Generator, Discriminator]:
     torch.manual_seed(0)
-    generator = Generator(32, 32, mapping_layers=8, motion="none", **SIZES)
-    return generator, Discriminator(32, 32, num_frames=1, channel_base=256, channel_max=16)
+    generator = Generator(GeneratorConfig(32, 32, mapping_layers=8, motion="none", **SIZES))
+    return generator, Discriminator(DiscriminatorConfig(32, 32, num_frames=1, channel_base=256, channel_max=16))
 
 
 def write(path: Path, generator: Generator, discriminator: Discriminator | None = None, **options: Any) -> Path:
@@ -86,8 +91,8 @@ def test_networks_of_videos_arrive_bit_for_bit(num_classes: int, protocol: int, 
     assert not path.with_suffix(".run").exists() and set(sys.modules) <= modules
     generator, config = load_generator(tmp_path / "model")
     discriminator = load_discriminator(tmp_path / "model")
-    assert generator.arguments == networks[0].arguments
-    assert discriminator is not None and discriminator.arguments == networks[1].arguments
+    assert generator.config == networks[0].config
+    assert discriminator is not None and discriminator.config == networks[1].config
     for ours, theirs in zip((generator, discriminator), networks, strict=True):
         state = theirs.state_dict()
         assert ours.state_dict().keys() == state.keys()
@@ -102,7 +107,7 @@ def test_an_image_network_becomes_an_image_model(tmp_path: Path) -> None:
     imported = import_pickle(write(tmp_path / "images.pkl", theirs, judge), tmp_path / "model")
     assert "Pixel noise" in str(imported) and "images of 32×32" in str(imported)
     generator, _ = load_generator(tmp_path / "model")
-    assert generator.arguments == theirs.arguments and generator.motion is None
+    assert generator.config == theirs.config and generator.motion is None
     z = torch.randn(2, 12)
     assert torch.equal(generator(z, torch.zeros(2, 1)), theirs(z, torch.zeros(2, 1)))
     discriminator = load_discriminator(tmp_path / "model")
@@ -114,8 +119,8 @@ def test_an_image_network_becomes_an_image_model(tmp_path: Path) -> None:
 
 def test_an_image_pickle_is_a_start_for_video(faces: Path, tiny: Settings, tmp_path: Path) -> None:
     torch.manual_seed(0)
-    theirs = Generator(16, 16, mapping_layers=8, motion="none", **SIZES)
-    judge = Discriminator(16, 16, num_frames=1, channel_base=256, channel_max=16)
+    theirs = Generator(GeneratorConfig(16, 16, mapping_layers=8, motion="none", **SIZES))
+    judge = Discriminator(DiscriminatorConfig(16, 16, num_frames=1, channel_base=256, channel_max=16))
     import_pickle(write(tmp_path / "images.pkl", theirs, judge), tmp_path / "model")
     train(faces, tmp_path / "run", with_training(tiny, clips=8, lr=1e-12), finetune=tmp_path / "model")
     generator, _ = load_generator(tmp_path / "run" / "model")

@@ -18,6 +18,7 @@ from styleganv.errors import StyleganvError
 from styleganv.interop import pickle_machine
 from styleganv.interop.pickle_machine import Node
 from styleganv.interop.unpickle import read_pickle
+from styleganv.methods.stylegan_v.config import DiscriminatorConfig, GeneratorConfig
 from styleganv.methods.stylegan_v.discriminator import Discriminator
 from styleganv.methods.stylegan_v.generator import Generator
 
@@ -212,8 +213,10 @@ def test_mutated_pickles_do_nothing(tmp_path: Path) -> None:
     """Hundreds of valid pickles with bytes changed: read, or refused; the interpreter itself watches what they do."""
     torch.manual_seed(0)
     sizes = dict.fromkeys(("z_dim", "w_dim", "channel_max", "motion_noise_dim", "motion_code_dim"), 2)
-    generator = Generator(8, 8, **sizes, num_frequencies=2, motion_kernel=2, amplitude=False)
-    discriminator = Discriminator(8, 8, channel_max=2, condition="project", condition_dim=2, max_gap=4)
+    generator = Generator(GeneratorConfig(8, 8, **sizes, num_frequencies=2, motion_kernel=2, amplitude=False))
+    discriminator = Discriminator(
+        DiscriminatorConfig(8, 8, channel_max=2, condition="project", condition_dim=2, max_gap=4)
+    )
     path = write_pickle(
         tmp_path / "valid.pkl", released_generator(generator), released_discriminator(discriminator), protocol=4
     )

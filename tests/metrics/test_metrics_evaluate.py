@@ -19,6 +19,7 @@ from styleganv.data.dataset import write_dataset
 from styleganv.errors import StyleganvError
 from styleganv.faces.dataset import make_faces
 from styleganv.media import writing
+from styleganv.methods.stylegan_v.config import GeneratorConfig
 from styleganv.methods.stylegan_v.generator import Generator
 from styleganv.metrics import sides
 from styleganv.metrics.evaluate import evaluate
@@ -35,7 +36,7 @@ def save(folder: Path, num_classes: int = 0) -> Path:
     """A tiny random network's folder."""
     torch.manual_seed(0)
     sizes = dict(z_dim=16, w_dim=16, channel_max=8, motion_noise_dim=16, motion_code_dim=16, num_frequencies=8)
-    generator = Generator(height=16, width=16, slot_distance=8, num_classes=num_classes, **sizes)
+    generator = Generator(GeneratorConfig(height=16, width=16, slot_distance=8, num_classes=num_classes, **sizes))
     names = ["even", "odd", "third"][:num_classes]
     save_model(folder, generator, data={"fps": 25.0, "class_names": names}, training={})
     return folder

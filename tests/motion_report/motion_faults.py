@@ -13,6 +13,7 @@ from PIL import Image
 from shapes import Factors, draw_video, position, sample_factors
 from torch import Tensor, nn
 
+from styleganv.methods.stylegan_v.config import GeneratorConfig
 from styleganv.methods.stylegan_v.generator import Generator
 from styleganv.methods.stylegan_v.sampler import VideoGenerator
 
@@ -110,7 +111,7 @@ def network(**arguments: Any) -> Generator:
     """A small random network, whose motion is as strong as training makes it, and smooth."""
     torch.manual_seed(0)
     sizes = dict(z_dim=16, w_dim=16, channel_max=16, motion_noise_dim=16, motion_code_dim=16, num_frequencies=8)
-    return Generator(**({"height": 32, "width": 32, "slot_distance": 8} | sizes | arguments))
+    return Generator(GeneratorConfig(**({"height": 32, "width": 32, "slot_distance": 8} | sizes | arguments)))
 
 
 def model(change: Any = None, before: Any = None, **arguments: Any) -> VideoGenerator:

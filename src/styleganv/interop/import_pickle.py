@@ -4,7 +4,7 @@ pickle ──read_pickle──▶ Node ──tensors_of──▶ name → tensor
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -33,7 +33,7 @@ class Imported:
     remarks: list[str]
 
     def __str__(self) -> str:
-        found = self.generator.arguments
+        found = asdict(self.generator.config)
         names = ["z_dim", "w_dim", "mapping_layers", "num_classes", "channel_base", "channel_max"]
         kind = "images"
         if self.generator.motion is not None:

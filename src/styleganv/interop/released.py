@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from styleganv.errors import StyleganvError
+from styleganv.methods.stylegan_v.config import DiscriminatorConfig, GeneratorConfig
 from styleganv.methods.stylegan_v.discriminator import Discriminator
 from styleganv.methods.stylegan_v.generator import Generator
 from styleganv.methods.stylegan_v.motion import AcyclicEncoding, Motion
@@ -76,7 +77,7 @@ def generator_from(tensors: dict[str, Tensor]) -> tuple[Generator, list[str]]:
         **motion,
     )
     _assert_sizes(arguments)
-    generator = _filled(partial(Generator, resolution, resolution, **arguments), ours)
+    generator = _filled(partial(Generator, GeneratorConfig(resolution, resolution, **arguments)), ours)
     if isinstance(generator.motion, Motion):
         _assert_times(generator.motion.encoding, tensors)
     return generator.eval().requires_grad_(False), remarks
@@ -107,13 +108,15 @@ def discriminator_from(tensors: dict[str, Tensor], *, num_classes: int) -> Discr
     discriminator = _filled(
         partial(
             Discriminator,
-            resolution,
-            resolution,
-            num_classes=num_classes,
-            channel_base=base,
-            channel_max=most,
-            condition="project",
-            **sizes,
+            DiscriminatorConfig(
+                resolution,
+                resolution,
+                num_classes=num_classes,
+                channel_base=base,
+                channel_max=most,
+                condition="project",
+                **sizes,
+            ),
         ),
         {our_discriminator_name(name, resolution): value for name, value in _without_derived(tensors).items()},
     )

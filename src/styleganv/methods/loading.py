@@ -27,4 +27,5 @@ def load(path: Path | str, *, device: str | torch.device | None = None, precisio
 
 
 def _network(method: str, **arguments: Any) -> nn.Module:
-    return get_method(method).implementation().network(**arguments)
+    implementation = get_method(method).implementation()
+    return implementation.network(implementation.config(**arguments))

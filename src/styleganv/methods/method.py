@@ -5,7 +5,7 @@ A record is cheap to import: what needs torch is imported when `implementation` 
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from styleganv.errors import StyleganvError
 from styleganv.recipes import Settings
@@ -24,13 +24,15 @@ class Implementation:
     """The code of a method.
 
     Attributes:
-        network: builds the network that makes videos, from its arguments in `config.json`.
+        config: frozen dataclass that `network` is built from; `config.json` stores its fields.
+        network: `network(config)` builds the network that makes videos.
         sampler: `sampler(network, fps=…, …)` samples videos from it.
         build_trainer: a freshly initialized trainer; the same seed gives the same weights.
         estimate_memory: estimates the peak memory of a step in GiB without running it, where a method can.
     """
 
-    network: "Callable[..., nn.Module]"
+    config: "Callable[..., Any]"
+    network: "Callable[[Any], nn.Module]"
     sampler: "Callable[..., VideoModel]"
     build_trainer: "Callable[[Settings, VideoDataset, torch.device], Trainer]"
     estimate_memory: "Callable[..., float] | None" = None

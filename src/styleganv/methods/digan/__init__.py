@@ -8,10 +8,11 @@ from styleganv.recipes import Settings
 
 
 def _implementation() -> Implementation:
-    from styleganv.methods.digan.networks import DiganGenerator, DiganVideos
+    from styleganv.methods.digan.networks import DiganConfig, DiganGenerator, DiganVideos
     from styleganv.methods.digan.trainer import DiganTrainer, build_networks
 
     return Implementation(
+        config=DiganConfig,
         network=DiganGenerator,
         sampler=DiganVideos,
         build_trainer=lambda settings, data, device: DiganTrainer(settings, *build_networks(settings, data, device)),

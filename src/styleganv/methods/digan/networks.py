@@ -15,6 +15,7 @@ Shapes: B clips, T frames a clip, P pixels, C channels, F waves of a grid, G gri
 import math
 from collections.abc import Iterator
 from copy import deepcopy
+from dataclasses import KW_ONLY, dataclass
 from itertools import islice
 from typing import Any, cast
 
@@ -171,40 +172,54 @@ class Motion(nn.Module):
         return self.shift(code[:, None] * (TIME_SCALE * t)[..., None])
 
 
+@dataclass(frozen=True)
+class DiganConfig:
+    """Architecture of a `DiganGenerator`."""
+
+    height: int
+    """Frame height in pixels; `resolutions` says which are possible."""
+    width: int
+    """Frame width in pixels."""
+    _: KW_ONLY
+    num_classes: int = 0
+    """Classes K of the dataset; 0 for an unconditional model."""
+    z_dim: int = 512
+    """Width of the content noise z."""
+    w_dim: int = 512
+    """Width of the content style w."""
+    mapping_layers: int = 2
+    """Layers from z to w."""
+    channel_base: int = 16384
+    """Layers of a grid of resolution r above 32² have `min(channel_base / r, channel_max)` channels."""
+    channel_max: int = 512
+    """Channels of the layers up to 32²."""
+    motion_dim: int = 512
+    """Width of motion noise, motion code and motion network."""
+    window: float = 15
+    """Frames from the first to the last of a training clip, which are times 0 to 1."""
+
+
 class DiganGenerator(nn.Module):
     """Content z, motion noise and times → frames; called as `models.Generator` is."""
 
-    def __init__(
-        self,
-        height: int,
-        width: int,
-        *,
-        num_classes: int = 0,
-        z_dim: int = 512,
-        w_dim: int = 512,
-        mapping_layers: int = 2,
-        channel_base: int = 16384,
-        channel_max: int = 512,
-        motion_dim: int = 512,
-        window: float = 15,
-    ) -> None:
-        """Plain numbers, all of which a model folder's `config.json` records.
-
-        Args:
-            height, width: of a frame, in pixels; see `resolution_levels` for what is possible.
-            channel_base, channel_max: the layers up to 32² have `channel_max` channels, those of a finer grid of
-                resolution r `min(channel_base / r, channel_max)`.
-            motion_dim: width of motion noise, code and network.
-            window: frames from the first to the last of a clip in training, which are time 0 to 1.
-        """
-        # What a model folder records to build the same network again; taken before other names appear.
-        self.arguments = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
+    def __init__(self, config: DiganConfig) -> None:
         super().__init__()
-        self.height, self.width, self.num_classes = height, width, num_classes
-        self.z_dim, self.motion_dim = z_dim, motion_dim
-        self.mapping = Mapping(z_dim, w_dim, num_layers=mapping_layers, num_classes=num_classes)
-        self.synthesis = Synthesis(height, width, w_dim=w_dim, channel_base=channel_base, channel_max=channel_max)
-        self.motion = Motion(motion_dim, self.synthesis.num_waves, window=window, num_classes=num_classes)
+        self.config = config
+        self.height, self.width, self.num_classes = config.height, config.width, config.num_classes
+        self.z_dim, self.motion_dim = config.z_dim, config.motion_dim
+        self.mapping = Mapping(
+            config.z_dim, config.w_dim, num_layers=config.mapping_layers, num_classes=config.num_classes
+        )
+        self.synthesis = Synthesis(
+            config.height,
+            config.width,
+            w_dim=config.w_dim,
+            channel_base=config.channel_base,
+            channel_max=config.channel_max,
+        )
+        self.motion = Motion(
+            config.motion_dim, self.synthesis.num_waves, window=config.window, num_classes=config.num_classes
+        )
 
     def forward(self, z: Tensor, times: Tensor, motion_noise: Tensor, label: Tensor | None = None) -> Tensor:
         """Normal `z [B, z_dim]` and `motion_noise [B, motion_dim]`, `times [B, T]` in frames (any), one-hot

@@ -9,6 +9,7 @@ are.
 Shapes: B clips of two frames, K classes.
 """
 
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
@@ -17,7 +18,8 @@ from torch import Tensor, nn
 
 from styleganv.data.dataset import VideoDataset
 from styleganv.data.sampling import FAKE, clip_random, draw_pair_offsets, draw_real_pair
-from styleganv.methods.digan.networks import DiganGenerator, DiganVideos
+from styleganv.methods.digan.networks import DiganConfig, DiganGenerator, DiganVideos
+from styleganv.methods.stylegan_v.config import DiscriminatorConfig
 from styleganv.methods.stylegan_v.discriminator import Discriminator
 from styleganv.methods.stylegan_v.inputs import FakeInputs
 from styleganv.methods.stylegan_v.losses import r1_penalty
@@ -32,11 +34,11 @@ from styleganv.video_model import VideoModel
 class PairDiscriminator(nn.Module):
     """Two of StyleGAN2's discriminators: of both frames with their distance in time, and of one frame."""
 
-    def __init__(self, height: int, width: int, *, window: float, **arguments: Any) -> None:
+    def __init__(self, config: DiscriminatorConfig, *, window: float) -> None:
         super().__init__()
         self.window = window
-        self.video = Discriminator(height, width, num_frames=1, in_channels=7, **arguments)
-        self.image = Discriminator(height, width, num_frames=1, **arguments)
+        self.video = Discriminator(replace(config, num_frames=1, in_channels=7))
+        self.image = Discriminator(replace(config, num_frames=1))
 
     def forward(self, frames: Tensor, times: Tensor, label: Tensor | None = None) -> Tensor:
         """`frames [B, 2, 3, H, W]`, `times [B, 2]` in frames → logits `[2·B]`, those of pairs first."""
@@ -59,17 +61,22 @@ def build_networks(
 ) -> tuple[DiganGenerator, PairDiscriminator]:
     """Freshly initialised networks for a data set, on a device; the same seed gives the same weights."""
     model, training = settings.model, settings.training
-    sizes: dict[str, Any] = dict(channel_base=model.channel_base, channel_max=model.channel_max)
-    sizes |= sizes_of(settings, data) | dict(window=training.max_span)
+    sizes: dict[str, Any] = sizes_of(settings, data)
+    sizes |= {"channel_base": model.channel_base, "channel_max": model.channel_max}
     with seeded(training.seed):
         generator = DiganGenerator(
-            z_dim=model.z_dim,
-            w_dim=model.w_dim,
-            mapping_layers=model.mapping_layers,
-            motion_dim=model.motion_dim,
-            **sizes,
+            DiganConfig(
+                z_dim=model.z_dim,
+                w_dim=model.w_dim,
+                mapping_layers=model.mapping_layers,
+                motion_dim=model.motion_dim,
+                window=training.max_span,
+                **sizes,
+            )
         )
-        discriminator = PairDiscriminator(condition=model.condition, condition_dim=model.w_dim, **sizes)
+        discriminator = PairDiscriminator(
+            DiscriminatorConfig(condition=model.condition, condition_dim=model.w_dim, **sizes), window=training.max_span
+        )
     discriminator.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return generator.to(device), discriminator
 

@@ -8,10 +8,10 @@ from styleganv.recipes import Settings
 
 
 def _implementation() -> Implementation:
-    from styleganv.methods.mocogan.networks import Mocogan, MocoganVideos
+    from styleganv.methods.mocogan.networks import Mocogan, MocoganConfig, MocoganVideos
     from styleganv.methods.mocogan.trainer import build
 
-    return Implementation(network=Mocogan, sampler=MocoganVideos, build_trainer=build)
+    return Implementation(config=MocoganConfig, network=Mocogan, sampler=MocoganVideos, build_trainer=build)
 
 
 def _adapt(settings: Settings) -> Settings:

@@ -12,6 +12,7 @@ Shapes: B clips, T frames a clip, M motion width, K classes, P patches, H height
 import itertools
 from collections.abc import Iterator
 from copy import deepcopy
+from dataclasses import KW_ONLY, dataclass
 from itertools import islice
 from typing import Any, cast
 
@@ -38,31 +39,36 @@ def _widths(height: int, width: int, channel_max: int) -> list[int]:
     return [min(WIDTH * 2**i, MAX_WIDTH, channel_max) for i in range(len(levels) - 1)]
 
 
+@dataclass(frozen=True)
+class MocoganConfig:
+    """Architecture of a `Mocogan`."""
+
+    height: int
+    """Frame height in pixels; `resolutions` says which are possible."""
+    width: int
+    """Frame width in pixels."""
+    _: KW_ONLY
+    num_classes: int = 0
+    """Classes K of the dataset; 0 for an unconditional model."""
+    z_dim: int = 50
+    """Width of the content noise."""
+    motion_dim: int = 10
+    """Width of a frame's motion noise and motion code."""
+    channel_max: int = 512
+    """Maximum number of channels of any layer, if fewer than the paper's."""
+
+
 class Mocogan(nn.Module):
     """MoCoGAN's generator of clips."""
 
-    def __init__(
-        self,
-        height: int,
-        width: int,
-        *,
-        num_classes: int = 0,
-        z_dim: int = 50,
-        motion_dim: int = 10,
-        channel_max: int = 512,
-    ) -> None:
-        """Plain numbers, all of which a model folder's `config.json` records.
-
-        Args:
-            height, width: of a frame, in pixels; see `resolution_levels` for what is possible.
-            z_dim, motion_dim: of the content noise, and of a frame's motion noise and code.
-            channel_max: most channels of any layer, if fewer than the paper's.
-        """
-        self.arguments = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
+    def __init__(self, config: MocoganConfig) -> None:
         super().__init__()
+        self.config = config
+        height, width, num_classes = config.height, config.width, config.num_classes
         self.height, self.width, self.num_classes = height, width, num_classes
+        z_dim, motion_dim = config.z_dim, config.motion_dim
         self.z_dim, self.motion_dim = z_dim, motion_dim
-        widths = _widths(height, width, channel_max)[::-1]
+        widths = _widths(height, width, config.channel_max)[::-1]
         self.motion = nn.GRU(motion_dim, motion_dim, batch_first=True)
         inputs = z_dim + num_classes + motion_dim
         layers: list[nn.Module] = [nn.ConvTranspose2d(inputs, widths[0], resolution_levels(height, width)[0])]

@@ -16,7 +16,7 @@ from styleganv import distributed
 from styleganv.clip import Clip
 from styleganv.data.dataset import VideoDataset
 from styleganv.data.sampling import clip_random
-from styleganv.methods.mocogan.networks import ClipDiscriminator, Mocogan, MocoganVideos
+from styleganv.methods.mocogan.networks import ClipDiscriminator, Mocogan, MocoganConfig, MocoganVideos
 from styleganv.methods.stylegan_v.inputs import ClipNoise, FakeInputs
 from styleganv.methods.stylegan_v.losses import discriminator_loss, generator_loss
 from styleganv.noise import seeded, torch_random
@@ -65,7 +65,7 @@ def build(settings: Settings, data: VideoDataset, device: torch.device) -> "Moco
     model, training = settings.model, settings.training
     sizes: dict[str, Any] = sizes_of(settings, data) | {"channel_max": model.channel_max}
     with seeded(training.seed):
-        generator = Mocogan(z_dim=model.z_dim, motion_dim=model.motion_dim, **sizes)
+        generator = Mocogan(MocoganConfig(z_dim=model.z_dim, motion_dim=model.motion_dim, **sizes))
         image, video = (ClipDiscriminator(num_frames=frames, **sizes) for frames in (1, training.frames))
     return MocoganTrainer(settings, generator.to(device), image.to(device), video.to(device))
 

@@ -8,10 +8,19 @@ from styleganv.recipes import Settings
 
 
 def _implementation() -> Implementation:
-    from styleganv.methods.mocogan_stylegan2.networks import MocoganStylegan2, MocoganStylegan2Videos
+    from styleganv.methods.mocogan_stylegan2.networks import (
+        MocoganStylegan2,
+        MocoganStylegan2Config,
+        MocoganStylegan2Videos,
+    )
     from styleganv.methods.mocogan_stylegan2.trainer import build
 
-    return Implementation(network=MocoganStylegan2, sampler=MocoganStylegan2Videos, build_trainer=build)
+    return Implementation(
+        config=MocoganStylegan2Config,
+        network=MocoganStylegan2,
+        sampler=MocoganStylegan2Videos,
+        build_trainer=build,
+    )
 
 
 def _adapt(settings: Settings) -> Settings:

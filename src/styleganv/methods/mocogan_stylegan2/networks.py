@@ -7,11 +7,13 @@ Shapes: B clips, T frames a clip, L style layers, V width of v, H height, W widt
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import KW_ONLY, asdict, dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from styleganv.methods.stylegan_v.config import GeneratorConfig
 from styleganv.methods.stylegan_v.generator import Generator
 from styleganv.methods.stylegan_v.motion import SlotNoise
 from styleganv.methods.stylegan_v.sampler import VideoGenerator
@@ -19,44 +21,49 @@ from styleganv.methods.stylegan_v.synthesis import Synthesis
 from styleganv.nn.layers import resolution_levels
 
 
+@dataclass(frozen=True)
+class MocoganStylegan2Config:
+    """Architecture of a `MocoganStylegan2`."""
+
+    height: int
+    """Frame height in pixels; `resolutions` says which are possible."""
+    width: int
+    """Frame width in pixels."""
+    _: KW_ONLY
+    num_classes: int = 0
+    """Classes K of the dataset; 0 for an unconditional model."""
+    z_dim: int = 512
+    """Width of the content noise z."""
+    w_dim: int = 512
+    """Width of the content style w."""
+    mapping_layers: int = 2
+    """Layers from z to w."""
+    channel_base: int = 16384
+    """Channels at resolution r are `min(channel_base / r, channel_max)`."""
+    channel_max: int = 512
+    """Maximum number of channels of any layer."""
+    motion_dim: int = 512
+    """Width V of a frame's motion noise and motion code."""
+
+    def generator(self) -> GeneratorConfig:
+        """Return the config of StyleGAN-V's generator with an LSTM of these sizes."""
+        sizes: dict[str, Any] = asdict(self)
+        motion_dim = sizes.pop("motion_dim")
+        return GeneratorConfig(motion="lstm", motion_noise_dim=motion_dim, motion_code_dim=motion_dim, **sizes)
+
+
 class MocoganStylegan2(Generator):
     """Generator of clips whose every layer is modulated by `[w; v]`; times must be whole frames."""
 
-    def __init__(
-        self,
-        height: int,
-        width: int,
-        *,
-        num_classes: int = 0,
-        z_dim: int = 512,
-        w_dim: int = 512,
-        mapping_layers: int = 2,
-        channel_base: int = 16384,
-        channel_max: int = 512,
-        motion_dim: int = 512,
-    ) -> None:
-        """As for `Generator`; `motion_dim` is V, and the width of a frame's motion noise."""
-        arguments = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
-        super().__init__(
-            height,
-            width,
-            num_classes=num_classes,
-            z_dim=z_dim,
-            w_dim=w_dim,
-            mapping_layers=mapping_layers,
-            channel_base=channel_base,
-            channel_max=channel_max,
-            motion="lstm",
-            motion_noise_dim=motion_dim,
-            motion_code_dim=motion_dim,
-        )
-        self.arguments = arguments
+    def __init__(self, config: MocoganStylegan2Config) -> None:
+        super().__init__(config.generator())
+        self.config: Any = config
         self.synthesis = Synthesis(
-            resolution_levels(height, width),
-            w_dim=w_dim + motion_dim,
+            resolution_levels(config.height, config.width),
+            w_dim=config.w_dim + config.motion_dim,
             motion_dim=0,
-            channel_base=channel_base,
-            channel_max=channel_max,
+            channel_base=config.channel_base,
+            channel_max=config.channel_max,
         )
 
     def synthesize(

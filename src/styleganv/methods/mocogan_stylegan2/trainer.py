@@ -14,7 +14,12 @@ from styleganv.clip import Clip
 from styleganv.data.dataset import VideoDataset
 from styleganv.methods.mocogan.networks import ClipDiscriminator
 from styleganv.methods.mocogan.trainer import NOISE, stills, walked_inputs
-from styleganv.methods.mocogan_stylegan2.networks import MocoganStylegan2, MocoganStylegan2Videos
+from styleganv.methods.mocogan_stylegan2.networks import (
+    MocoganStylegan2,
+    MocoganStylegan2Config,
+    MocoganStylegan2Videos,
+)
+from styleganv.methods.stylegan_v.config import DiscriminatorConfig
 from styleganv.methods.stylegan_v.discriminator import Discriminator
 from styleganv.methods.stylegan_v.inputs import FakeInputs
 from styleganv.methods.stylegan_v.losses import discriminator_loss, generator_loss
@@ -33,19 +38,23 @@ def build(settings: Settings, data: VideoDataset, device: torch.device) -> "Moco
     sizes: dict[str, Any] = sizes_of(settings, data) | {"channel_max": model.channel_max}
     with seeded(training.seed):
         generator = MocoganStylegan2(
-            z_dim=model.z_dim,
-            w_dim=model.w_dim,
-            mapping_layers=model.mapping_layers,
-            channel_base=model.channel_base,
-            motion_dim=model.motion_dim,
-            **sizes,
+            MocoganStylegan2Config(
+                z_dim=model.z_dim,
+                w_dim=model.w_dim,
+                mapping_layers=model.mapping_layers,
+                channel_base=model.channel_base,
+                motion_dim=model.motion_dim,
+                **sizes,
+            )
         )
         image = Discriminator(
-            num_frames=1,
-            channel_base=model.channel_base,
-            condition=model.condition,
-            condition_dim=model.w_dim,
-            **sizes,
+            DiscriminatorConfig(
+                num_frames=1,
+                channel_base=model.channel_base,
+                condition=model.condition,
+                condition_dim=model.w_dim,
+                **sizes,
+            )
         )
         video = ClipDiscriminator(num_frames=training.frames, noise_std=NOISE_STD, **sizes)
     for network in (generator, image):

@@ -8,12 +8,14 @@ from styleganv.recipes import Settings
 
 def implementation() -> Implementation:
     """StyleGAN2 has the same one."""
+    from styleganv.methods.stylegan_v.config import GeneratorConfig
     from styleganv.methods.stylegan_v.generator import Generator
     from styleganv.methods.stylegan_v.memory import step_memory_gib
     from styleganv.methods.stylegan_v.sampler import VideoGenerator
     from styleganv.methods.stylegan_v.trainer import GanTrainer, build_networks
 
     return Implementation(
+        config=GeneratorConfig,
         network=Generator,
         sampler=VideoGenerator,
         build_trainer=lambda settings, data, device: GanTrainer(settings, *build_networks(settings, data, device)),

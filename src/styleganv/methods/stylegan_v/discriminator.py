@@ -9,15 +9,15 @@ Shapes: B clips, T frames a clip, N images (B·T above 16², B below), K classes
 import math
 from collections.abc import Iterable
 from itertools import repeat
-from typing import Literal, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
+from styleganv.methods.stylegan_v.config import DiscriminatorConfig
 from styleganv.nn import UNIT_GAIN, fewer_elements, leaky_relu, modulated_conv2d, squared
 from styleganv.nn.layers import Conv2d, Dense, channels_at, normalize, resolution_levels, run_block, working_dtype
 
-Condition = Literal["modulate+project", "project", "none"]
 JOIN_RESOLUTION = 16
 STDDEV_GROUP = 4
 
@@ -80,42 +80,20 @@ class Discriminator(nn.Module):
 
     checkpointing = False
 
-    def __init__(
-        self,
-        height: int,
-        width: int,
-        *,
-        num_frames: int = 3,
-        num_classes: int = 0,
-        in_channels: int = 3,
-        channel_base: int = 16384,
-        channel_max: int = 512,
-        condition: Condition = "modulate+project",
-        condition_dim: int = 512,
-        max_gap: int = 1024,
-        minibatch_stddev: bool = True,
-    ) -> None:
-        """Plain numbers, as for `Generator`.
-
-        Args:
-            num_frames: T, frames a clip; 2 or 3 are enough, 1 judges images.
-            in_channels: of a frame; more than colours where a frame carries other things too.
-            condition: how gaps (and class) enter: modulating every block and projected at the end (the
-                paper), projected only (the released code), or not at all (ablation: hurts).
-            max_gap: largest distance of neighbouring frames told apart, in frames.
-            minibatch_stddev: append the deviation between the clips of a batch, which counters a lack of variety.
-        """
-        # As in `Generator`: taken before other names appear.
-        self.arguments = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
+    def __init__(self, config: DiscriminatorConfig) -> None:
         super().__init__()
+        self.config = config
+        num_frames, num_classes = config.num_frames, config.num_classes
         self.num_frames, self.num_classes = num_frames, num_classes
-        conditional = condition != "none" and (num_frames > 1 or num_classes > 0)
+        conditional = config.condition != "none" and (num_frames > 1 or num_classes > 0)
         self.condition = (
-            TimeDistances(num_frames, condition_dim, num_classes=num_classes, max_gap=max_gap) if conditional else None
+            TimeDistances(num_frames, config.condition_dim, num_classes=num_classes, max_gap=config.max_gap)
+            if conditional
+            else None
         )
-        modulation_dim = condition_dim if conditional and condition == "modulate+project" else 0
-        levels = resolution_levels(height, width)[::-1]
-        nominal = [channels_at(level, channel_base, channel_max) for level in levels]
+        modulation_dim = config.condition_dim if conditional and config.condition == "modulate+project" else 0
+        levels = resolution_levels(config.height, config.width)[::-1]
+        nominal = [channels_at(level, config.channel_base, config.channel_max) for level in levels]
         # Frames are joined where a block first ends at 16² or less; that block emits half of its channels, unless
         # there is a single frame, where StyleGAN2's emits them all.
         self.join = next((i for i, level in enumerate(levels) if i and max(level) <= JOIN_RESOLUTION), len(levels) - 1)
@@ -123,14 +101,14 @@ class Discriminator(nn.Module):
         inputs = list(nominal)
         outputs[self.join] = max(1, nominal[self.join] // 2) if num_frames > 1 else nominal[self.join]
         inputs[self.join] = outputs[self.join] * num_frames
-        self.from_rgb = Conv2d(in_channels, nominal[0], 1)
+        self.from_rgb = Conv2d(config.in_channels, nominal[0], 1)
         self.blocks = nn.ModuleList(
             [DiscriminatorBlock(inputs[i], nominal[i], outputs[i + 1], modulation_dim) for i in range(len(levels) - 1)]
         )
-        self.minibatch_stddev = minibatch_stddev
-        self.conv = Conv2d(inputs[-1] + minibatch_stddev, nominal[-1], 3)
+        self.minibatch_stddev = config.minibatch_stddev
+        self.conv = Conv2d(inputs[-1] + config.minibatch_stddev, nominal[-1], 3)
         self.dense = Dense(nominal[-1] * math.prod(levels[-1]), nominal[-1], activate=True)
-        self.out = Dense(nominal[-1], condition_dim if conditional else 1)
+        self.out = Dense(nominal[-1], config.condition_dim if conditional else 1)
 
     def forward(self, frames: Tensor, times: Tensor, label: Tensor | None = None) -> Tensor:
         """Realness of clips.

@@ -42,7 +42,7 @@ def open_source(place: Path | str) -> Source:
     judge = load_discriminator(place)
     if judge is None:
         return Source(place, generator)
-    return Source(place, generator, judge.state_dict(), judge.arguments["condition"] if judge.num_frames > 1 else None)
+    return Source(place, generator, judge.state_dict(), judge.config.condition if judge.num_frames > 1 else None)
 
 
 def as_trained(settings: Settings, source: Source) -> Settings:
@@ -50,7 +50,7 @@ def as_trained(settings: Settings, source: Source) -> Settings:
 
     An image model has no motion, so that is as set; and so is the motion of a video model for images.
     """
-    theirs = source.generator.arguments
+    theirs = asdict(source.generator.config)
     same = {name: theirs[name] for name in asdict(settings.model) if name in theirs}
     if "none" in (settings.model.motion, theirs["motion"]):
         for name in ("motion", "slot_distance", "longest_period", "amplitude"):

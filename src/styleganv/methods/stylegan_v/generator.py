@@ -8,78 +8,34 @@ One w serves all frames of a video, so content never changes; only v depends on 
 Shapes: B clips, T frames a clip, S slots, K classes, L style layers, H height, W width.
 """
 
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
 
+from styleganv.methods.stylegan_v.config import GeneratorConfig
 from styleganv.methods.stylegan_v.mapping import Mapping
 from styleganv.methods.stylegan_v.motion import Motion, RecurrentMotion, SlotNoise, noise_from_tensor
 from styleganv.methods.stylegan_v.synthesis import Synthesis
 from styleganv.nn.layers import resolution_levels
 
-MotionKind = Literal["conv", "lstm", "none"]
-
 
 class Generator(nn.Module):
     """StyleGAN-V's generator of clips; with `motion="none"`, StyleGAN2's generator of images."""
 
-    def __init__(
-        self,
-        height: int,
-        width: int,
-        *,
-        num_classes: int = 0,
-        z_dim: int = 512,
-        w_dim: int = 512,
-        mapping_layers: int = 2,
-        channel_base: int = 16384,
-        channel_max: int = 512,
-        motion: MotionKind = "conv",
-        motion_noise_dim: int = 512,
-        motion_code_dim: int = 512,
-        num_frequencies: int = 256,
-        motion_kernel: int = 11,
-        slot_distance: float = 16,
-        longest_period: float = 1024,
-        amplitude: bool = True,
-    ) -> None:
-        """Plain numbers, all of which a model folder's `config.json` records.
-
-        Args:
-            height, width: of a frame, in pixels; see `resolution_levels` for what is possible.
-            channel_base, channel_max: channels at resolution r are `min(channel_base / r, channel_max)`.
-            motion: "conv" (acyclic encoding, any time ≥ 0), "lstm" (ablation), "none" (images, T = 1).
-            slot_distance: frames between two motion noise vectors; it must match the speed of the data.
-            longest_period: of the time encoding, in frames.
-            amplitude: learn the waves' amplitudes (the paper) rather than fix them at 1 (the released code).
-        """
-        # What a model folder records to build the same network again; taken before other names appear.
-        self.arguments = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
+    def __init__(self, config: GeneratorConfig) -> None:
         super().__init__()
-        self.height, self.width, self.num_classes, self.z_dim = height, width, num_classes, z_dim
-        levels = resolution_levels(height, width)
-        self.mapping = Mapping(z_dim, w_dim, num_layers=mapping_layers, num_classes=num_classes)
-        self.motion: Motion | RecurrentMotion | None = None
-        if motion == "conv":
-            self.motion = Motion(
-                noise_dim=motion_noise_dim,
-                code_dim=motion_code_dim,
-                num_frequencies=num_frequencies,
-                kernel_size=motion_kernel,
-                slot_distance=slot_distance,
-                longest_period=longest_period,
-                amplitude=amplitude,
-                num_classes=num_classes,
-            )
-        elif motion == "lstm":
-            self.motion = RecurrentMotion(noise_dim=motion_noise_dim, code_dim=motion_code_dim, num_classes=num_classes)
+        self.config = config
+        self.height, self.width = config.height, config.width
+        self.num_classes, self.z_dim = config.num_classes, config.z_dim
+        self.mapping = Mapping(
+            config.z_dim, config.w_dim, num_layers=config.mapping_layers, num_classes=config.num_classes
+        )
+        self.motion = _build_motion(config)
         self.synthesis = Synthesis(
-            levels,
-            w_dim=w_dim,
+            resolution_levels(config.height, config.width),
+            w_dim=config.w_dim,
             motion_dim=0 if self.motion is None else self.motion.out_dim,
-            channel_base=channel_base,
-            channel_max=channel_max,
+            channel_base=config.channel_base,
+            channel_max=config.channel_max,
         )
 
     def forward(
@@ -137,3 +93,24 @@ class Generator(nn.Module):
             return 0
         reach = self.motion.reach if isinstance(self.motion, Motion) else 0
         return int(last_time // self.motion.slot_distance) + 2 + reach
+
+
+def _build_motion(config: GeneratorConfig) -> Motion | RecurrentMotion | None:
+    """Return the motion network; None for images."""
+    if config.motion == "none":
+        return None
+    sizes = {
+        "noise_dim": config.motion_noise_dim,
+        "code_dim": config.motion_code_dim,
+        "num_classes": config.num_classes,
+    }
+    if config.motion == "lstm":
+        return RecurrentMotion(**sizes)
+    return Motion(
+        num_frequencies=config.num_frequencies,
+        kernel_size=config.motion_kernel,
+        slot_distance=config.slot_distance,
+        longest_period=config.longest_period,
+        amplitude=config.amplitude,
+        **sizes,
+    )

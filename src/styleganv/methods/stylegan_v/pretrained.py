@@ -9,6 +9,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from styleganv.errors import StyleganvError
+from styleganv.methods.stylegan_v.config import DiscriminatorConfig, GeneratorConfig
 from styleganv.methods.stylegan_v.discriminator import Discriminator
 from styleganv.methods.stylegan_v.generator import Generator
 from styleganv.model_folder import STYLEGAN_V, load_model
@@ -20,7 +21,7 @@ def load_generator(folder: Path | str) -> tuple[Generator, dict[str, Any]]:
     Raises:
         StyleganvError: also if the folder holds another kind of model.
     """
-    generator, config = load_model(folder, {STYLEGAN_V: Generator})
+    generator, config = load_model(folder, {STYLEGAN_V: lambda **stored: Generator(GeneratorConfig(**stored))})
     assert isinstance(generator, Generator)
     return generator, config
 
@@ -35,9 +36,9 @@ def load_discriminator(folder: Path | str) -> Discriminator | None:
     if not (folder / "discriminator.safetensors").exists():
         return None
     try:
-        arguments = json.loads((folder / "config.json").read_text())["discriminator"]
+        stored = json.loads((folder / "config.json").read_text())["discriminator"]
         with torch.random.fork_rng(devices=[]):
-            discriminator = Discriminator(**arguments)
+            discriminator = Discriminator(DiscriminatorConfig(**stored))
         discriminator.load_state_dict(load_file(folder / "discriminator.safetensors"))
     except (SafetensorError, RuntimeError, KeyError, TypeError, ValueError, OSError) as error:
         reason = str(error).strip().splitlines()[0]

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from styleganv import distributed
 from styleganv.clip import Clip
 from styleganv.data.dataset import VideoDataset
+from styleganv.methods.stylegan_v.config import DiscriminatorConfig, GeneratorConfig
 from styleganv.methods.stylegan_v.discriminator import STDDEV_GROUP, Discriminator
 from styleganv.methods.stylegan_v.generator import Generator
 from styleganv.methods.stylegan_v.inputs import FakeInputs, fake_inputs
@@ -45,28 +46,32 @@ def build_networks(
     sizes = sizes_of(settings, data)
     with seeded(training.seed):
         generator = Generator(
-            **sizes,
-            z_dim=model.z_dim,
-            w_dim=model.w_dim,
-            mapping_layers=model.mapping_layers,
-            channel_base=model.channel_base,
-            channel_max=model.channel_max,
-            motion=model.motion,
-            motion_noise_dim=model.motion_dim,
-            motion_code_dim=model.motion_dim,
-            num_frequencies=model.motion_dim // 2,
-            slot_distance=model.slot_distance,
-            longest_period=model.longest_period,
-            amplitude=model.amplitude,
+            GeneratorConfig(
+                **sizes,
+                z_dim=model.z_dim,
+                w_dim=model.w_dim,
+                mapping_layers=model.mapping_layers,
+                channel_base=model.channel_base,
+                channel_max=model.channel_max,
+                motion=model.motion,
+                motion_noise_dim=model.motion_dim,
+                motion_code_dim=model.motion_dim,
+                num_frequencies=model.motion_dim // 2,
+                slot_distance=model.slot_distance,
+                longest_period=model.longest_period,
+                amplitude=model.amplitude,
+            )
         )
         discriminator = Discriminator(
-            **sizes,
-            num_frames=training.frames,
-            channel_base=model.channel_base,
-            channel_max=model.channel_max,
-            condition=model.condition,
-            condition_dim=model.w_dim,
-            minibatch_stddev=model.minibatch_stddev,
+            DiscriminatorConfig(
+                **sizes,
+                num_frames=training.frames,
+                channel_base=model.channel_base,
+                channel_max=model.channel_max,
+                condition=model.condition,
+                condition_dim=model.w_dim,
+                minibatch_stddev=model.minibatch_stddev,
+            )
         )
     for network in (generator, discriminator):
         network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]

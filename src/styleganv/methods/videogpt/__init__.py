@@ -8,10 +8,12 @@ from styleganv.recipes import Settings
 
 
 def _implementation() -> Implementation:
-    from styleganv.methods.videogpt.networks import VideoGpt, VideoGptVideos
+    from styleganv.methods.videogpt.networks import VideoGpt, VideoGptConfig, VideoGptVideos
     from styleganv.methods.videogpt.trainer import VideoGptTrainer
 
-    return Implementation(network=VideoGpt, sampler=VideoGptVideos, build_trainer=VideoGptTrainer)
+    return Implementation(
+        config=VideoGptConfig, network=VideoGpt, sampler=VideoGptVideos, build_trainer=VideoGptTrainer
+    )
 
 
 def _adapt(settings: Settings) -> Settings:

@@ -11,6 +11,7 @@ K codes in the book, E width and L layers of the transformer. Clips are `[B, 3, 
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import torch
@@ -197,16 +198,31 @@ class Transformer(nn.Module):
         return torch.stack(codes, dim=1)
 
 
+@dataclass(frozen=True)
+class VideoGptConfig:
+    """Architecture of a `VideoGpt`."""
+
+    height: int
+    """Frame height in pixels; `resolutions` says which are possible."""
+    width: int
+    """Frame width in pixels."""
+    _: KW_ONLY
+    num_frames: int = 16
+    """Frames per clip; a multiple of 4, as height and width."""
+    num_classes: int = 0
+    """Classes K of the dataset; 0 for an unconditional model."""
+    channel_max: int = 512
+    """Width of the networks: the paper's from 288 on, smaller below."""
+
+
 class VideoGpt(nn.Module):
     """Both networks. Widths are the paper's (240, 576; 2048 codes of 256) from `channel_max` 288 on, smaller below.
     Raises StyleganvError if the clip's sides cannot be divided by 4."""
 
-    def __init__(
-        self, height: int, width: int, *, num_frames: int = 16, num_classes: int = 0, channel_max: int = 512
-    ) -> None:
-        # What a model folder records to build the same network again; taken before other names appear.
-        self.arguments = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
+    def __init__(self, config: VideoGptConfig) -> None:
         super().__init__()
+        self.config = config
+        height, width, num_frames, num_classes = config.height, config.width, config.num_frames, config.num_classes
         if any(side % DOWN for side in (num_frames, height, width)):
             raise StyleganvError(
                 f"VideoGPT divides clips by {DOWN}, and {num_frames} frames of {height}x{width} cannot be: prepare "
@@ -215,7 +231,7 @@ class VideoGpt(nn.Module):
         self.height, self.width, self.num_frames, self.num_classes = height, width, num_frames, num_classes
         self.shape = (num_frames // DOWN, height // DOWN, width // DOWN)
         self.num_places = math.prod(self.shape)  # N
-        whole = max(8, channel_max // 8 * 8)
+        whole = max(8, config.channel_max // 8 * 8)
         num_codes = min(2048, 8 * whole)
         self.vqvae = VqVae(min(240, whole), num_codes, min(256, whole))
         self.transformer = Transformer(self.shape, num_codes, min(576, 2 * whole), num_classes)

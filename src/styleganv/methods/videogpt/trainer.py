@@ -14,7 +14,7 @@ from torch import Tensor
 from styleganv import distributed
 from styleganv.clip import Clip
 from styleganv.data.dataset import VideoDataset
-from styleganv.methods.videogpt.networks import VideoGpt, VideoGptVideos
+from styleganv.methods.videogpt.networks import VideoGpt, VideoGptConfig, VideoGptVideos
 from styleganv.noise import seed_of, seeded, torch_random
 from styleganv.recipes import Settings
 from styleganv.training.feed import RealClips
@@ -35,7 +35,7 @@ class VideoGptTrainer(Trainer):
         super().__init__(settings, device)
         training, sizes = settings.training, sizes_of(settings, data)
         with seeded(training.seed):
-            net = VideoGpt(num_frames=training.frames, channel_max=settings.model.channel_max, **sizes)
+            net = VideoGpt(VideoGptConfig(num_frames=training.frames, channel_max=settings.model.channel_max, **sizes))
         self.net = net.to(device).eval()
         self.optimizer_vqvae, self.optimizer_gpt = (
             torch.optim.Adam(part.parameters(), lr=training.lr, fused=True) for part in (net.vqvae, net.transformer)
