@@ -30,29 +30,29 @@ MEASURED_VIDEOS = 256
 
 
 def model(**values: Any) -> Callable[[Any], Any]:
-    return lambda settings: replace(settings, model=replace(settings.model, **values))
+    return lambda config: replace(config, model=replace(config.model, **values))
 
 
 def training(**values: Any) -> Callable[[Any], Any]:
-    return lambda settings: replace(settings, training=replace(settings.training, **values))
+    return lambda config: replace(config, training=replace(config.training, **values))
 
 
 def augment(**values: Any) -> Callable[[Any], Any]:
-    return lambda settings: replace(settings, augment=replace(settings.augment, **values))
+    return lambda config: replace(config, augment=replace(config.augment, **values))
 
 
 def both(*changes: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    def change(settings: Any) -> Any:
+    def change(config: Any) -> Any:
         for one in changes:
-            settings = one(settings)
-        return settings
+            config = one(config)
+        return config
 
     return change
 
 
 #: What each arm changes in the preset `tiny-cpu`.
 ARMS: dict[str, Callable[[Any], Any]] = {
-    "preset": lambda settings: settings,
+    "preset": lambda config: config,
     "relativistic": training(loss="relativistic"),
     "relativistic-r1x0.25": training(loss="relativistic", r1_scale=0.01),
     "relativistic-r1x4": training(loss="relativistic", r1_scale=0.16),
@@ -67,17 +67,17 @@ ARMS: dict[str, Callable[[Any], Any]] = {
     "frames3": training(frames=3),
     "no-stddev": model(minibatch_stddev=False),
     "no-augment": augment(augment="none"),
-    "features": lambda settings: settings,
-    "reconstruct": lambda settings: settings,
-    "growing": lambda settings: settings,
-    "growing32": lambda settings: settings,
+    "features": lambda config: config,
+    "reconstruct": lambda config: config,
+    "growing": lambda config: config,
+    "growing32": lambda config: config,
 }
 #: Of arms that grow: the shares of the computing time at which each resolution ends, as parts of the full one.
 STAGES: dict[str, dict[int, float]] = {"growing": {4: 0.125, 2: 0.5}, "growing32": {2: 0.5}}
 
 
 def settings_of(arm: str, seed: int, slot_distance: float, mirror: bool) -> Any:
-    from styleganv.recipes import preset
+    from styleganv.config import preset
 
     common = both(model(slot_distance=slot_distance), training(seed=seed, mirror=mirror))
     return both(*(ARMS[part] for part in arm.split("+")))(common(preset("tiny-cpu")))
@@ -99,8 +99,8 @@ class Arm:
         from styleganv.training.feed import RealClips
 
         self.out, self.arm, self.total = out, arm, args.minutes
-        self.settings, self.dataset = settings_of(arm, args.seed, args.slot_distance, args.mirror), VideoDataset(data)
-        t = self.settings.training
+        self.config, self.dataset = settings_of(arm, args.seed, args.slot_distance, args.mirror), VideoDataset(data)
+        t = self.config.training
         self.clips = RealClips(
             self.dataset, num_frames=t.frames, max_span=t.max_span, seed=t.seed, mirror=t.mirror, conditional=False
         )
@@ -126,7 +126,7 @@ class Arm:
         )
         kinds = {"features": FeatureMatching, "reconstruct": Reconstructing}
         kind = next((kinds[part] for part in self.arm.split("+") if part in kinds), GanTrainer)
-        return kind(self.settings, *build_networks(self.settings, sizes))
+        return kind(self.config, *build_networks(self.config, sizes))
 
     def grow(self, shrink: int) -> None:
         """Go on at the next resolution, whose to-RGB starts at zero."""
@@ -179,7 +179,7 @@ def train_arm(data: Path, out: Path, name: str, args: argparse.Namespace) -> Non
     batches: Iterator[Any] = real_batches(
         arm.clips,
         first=arm.trainer.clips_seen,
-        batch=arm.settings.training.batch,
+        batch=arm.config.training.batch_size,
         rank=0,
         world_size=1,
         workers=0,

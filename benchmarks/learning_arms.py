@@ -7,11 +7,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from styleganv.clip import Clip
+from styleganv.config import RunConfig
 from styleganv.methods.stylegan_v.discriminator import Discriminator
 from styleganv.methods.stylegan_v.generator import Generator
 from styleganv.methods.stylegan_v.trainer import GanTrainer, adam
 from styleganv.metrics.features import efficientnet, imagenet_normalized, offline_weights
-from styleganv.recipes import Settings
 
 
 class FeatureMatching(GanTrainer):
@@ -21,8 +21,8 @@ class FeatureMatching(GanTrainer):
     WEIGHT = 1.0
     DEPTHS = (2, 4, 10)  # blocks of EfficientNet-Lite0, at 1/4, 1/8 and 1/16 of the resolution
 
-    def __init__(self, settings: Settings, generator: Generator, discriminator: Discriminator) -> None:
-        super().__init__(settings, generator, discriminator)
+    def __init__(self, config: RunConfig, generator: Generator, discriminator: Discriminator) -> None:
+        super().__init__(config, generator, discriminator)
         self.network = efficientnet(offline_weights(), self.device)
 
     def _loss_g(self, fake: Clip, real: Clip, numbers: list[int]) -> Tensor:
@@ -52,9 +52,9 @@ class Reconstructing(GanTrainer):
 
     WEIGHT = 10.0
 
-    def __init__(self, settings: Settings, generator: Generator, discriminator: Discriminator) -> None:
-        super().__init__(settings, generator, discriminator)
-        width, frames = settings.model.channel_max, settings.training.frames
+    def __init__(self, config: RunConfig, generator: Generator, discriminator: Discriminator) -> None:
+        super().__init__(config, generator, discriminator)
+        width, frames = config.model.channel_max, config.training.num_frames
         joined = discriminator.blocks[discriminator.join].conv0.weight.shape[1]  # type: ignore[union-attr, index]
         self.decoder = nn.Sequential(
             nn.Conv2d(int(joined), width, 3, padding=1),

@@ -25,14 +25,14 @@ STEPS = """
 import statistics, sys, time
 import torch
 from styleganv.data.dataset import VideoDataset
-from styleganv.recipes import preset
+from styleganv.config import preset
 from styleganv.training.feed import RealClips, real_batches
 from styleganv.methods.stylegan_v.trainer import GanTrainer, build_networks
 settings, data, steps = preset("tiny-cpu"), VideoDataset(sys.argv[1]), int(sys.argv[2])
 trainer = GanTrainer(settings, *build_networks(settings, data))
-batch = settings.training.batch
+batch = settings.training.batch_size
 clips = RealClips(
-    data, num_frames=settings.training.frames, max_span=32, seed=0, mirror=False, conditional=False
+    data, num_frames=settings.training.num_frames, max_span=32, seed=0, mirror=False, conditional=False
 )
 batches = real_batches(
     clips, first=0, batch=batch, rank=0, world_size=1, workers=0, device=torch.device("cpu")
@@ -66,7 +66,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--num-threads", type=int, default=2)
     options = parser.parse_args()
     found: dict[tuple[str, bool], list[float]] = {(name, busy): [] for busy in (False, True) for name in SETTINGS}
     with tempfile.TemporaryDirectory() as folder:

@@ -33,6 +33,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from styleganv.allocator import keep_freed_memory
+from styleganv.config import ModelConfig, RunConfig, TrainingConfig
 from styleganv.data.dataset import VideoDataset
 from styleganv.faces.dataset import make_faces
 from styleganv.media import writing
@@ -42,7 +43,6 @@ from styleganv.methods.stylegan_v.memory import step_memory_gib
 from styleganv.methods.stylegan_v.sampler import CHUNK, VideoGenerator
 from styleganv.methods.stylegan_v.trainer import GanTrainer, build_networks
 from styleganv.nn import winograd
-from styleganv.recipes import ModelSettings, Settings, TrainingSettings
 from styleganv.training.feed import RealClips, real_batches
 from styleganv.training.report import peak_memory_gib
 
@@ -184,11 +184,11 @@ class Step:
 
     def __init__(self, data: VideoDataset, device: torch.device, precision: str, *, frames: int = 3, **model: str):
         self.batch = 12 // frames
-        training = TrainingSettings(batch=self.batch, frames=frames, precision=precision)  # type: ignore[arg-type]
-        settings = Settings(model=ModelSettings(**model), training=training)  # type: ignore[arg-type]
-        settings = replace(settings, augment=replace(settings.augment, augment_p=0.5))
+        training = TrainingConfig(batch_size=self.batch, num_frames=frames, precision=precision)  # type: ignore[arg-type]
+        config = RunConfig(model=ModelConfig(**model), training=training)  # type: ignore[arg-type]
+        config = replace(config, augment=replace(config.augment, augment_p=0.5))
         self.clips = RealClips(data, num_frames=frames, max_span=32, seed=0, mirror=False, conditional=False)
-        self.trainer = GanTrainer(settings, *build_networks(settings, data, device))
+        self.trainer = GanTrainer(config, *build_networks(config, data, device))
         batches = real_batches(self.clips, first=0, batch=self.batch, rank=0, world_size=1, workers=0, device=device)
         self.real = next(batches)
 
@@ -287,17 +287,19 @@ def memory(device: torch.device, sizes: list[int], repeats: int) -> Iterator[Row
 def _step_memory(
     device: torch.device, size: int, frames: int, clips: int, checkpointing: bool, precision: str
 ) -> tuple[float, float]:
-    wide = ModelSettings(channel_base=32768 if size > 256 else 16384)
-    training = TrainingSettings(batch=clips, frames=frames, precision=precision, checkpointing=checkpointing)  # type: ignore[arg-type]
-    settings = Settings(model=wide, training=training)
+    wide = ModelConfig(channel_base=32768 if size > 256 else 16384)
+    training = TrainingConfig(
+        batch_size=clips, num_frames=frames, precision=precision, gradient_checkpointing=checkpointing
+    )  # type: ignore[arg-type]
+    config = RunConfig(model=wide, training=training)
     with tempfile.TemporaryDirectory() as folder:
         make_faces(Path(folder) / "data.zip", num_videos=4, num_frames=40, resolution=(size, size))
         data = VideoDataset(Path(folder) / "data.zip")
         real = RealClips(data, num_frames=frames, max_span=32, seed=0, mirror=False, conditional=False)
-        foretold = step_memory_gib(settings, real, device)
+        foretold = step_memory_gib(config, real, device)
         batch = next(real_batches(real, first=0, batch=clips, rank=0, world_size=1, workers=0, device=device))
         before = memory_gib(device)
-        trainer = GanTrainer(settings, *build_networks(settings, data, device))
+        trainer = GanTrainer(config, *build_networks(config, data, device))
         for _ in range(2):  # the second with what the optimisers keep
             trainer.step = 0
             trainer.train_step(real, batch)

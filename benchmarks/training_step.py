@@ -1,6 +1,6 @@
 """A training step of the tiny networks beside what the machine can do.
 
-    python benchmarks/training_step.py [--threads 1] [--sizes 32 64] [--profile]
+    python benchmarks/training_step.py [--num-threads 1] [--sizes 32 64] [--profile]
 
 A step is the mean over a cycle of 16, one of which has R1. One thread is timed by the processor, since others may use
 the machine too; several by the clock, which needs an idle machine. Plain convolutions run in turns with the
@@ -23,10 +23,10 @@ import torch
 from run import Plain, Run, operations
 from torch.profiler import ProfilerActivity, profile
 
+from styleganv.config import preset
 from styleganv.data.dataset import VideoDataset
 from styleganv.faces.dataset import make_faces
 from styleganv.methods.stylegan_v.trainer import GanTrainer, build_networks
-from styleganv.recipes import preset
 from styleganv.training.feed import RealClips, real_batches
 
 CPU = torch.device("cpu")
@@ -36,17 +36,17 @@ class Cycle:
     """16 steps, the first with R1, augmentation half on."""
 
     def __init__(self, data: VideoDataset) -> None:
-        settings = preset("tiny-cpu")
-        settings = replace(settings, training=replace(settings.training, precision="float32"))
-        settings = replace(settings, augment=replace(settings.augment, augment_p=0.5))
-        training = settings.training
+        config = preset("tiny-cpu")
+        config = replace(config, training=replace(config.training, precision="float32"))
+        config = replace(config, augment=replace(config.augment, augment_p=0.5))
+        training = config.training
         self.steps = training.r1_interval
         self.clips = RealClips(
-            data, num_frames=training.frames, max_span=training.max_span, seed=0, mirror=False, conditional=False
+            data, num_frames=training.num_frames, max_span=training.max_span, seed=0, mirror=False, conditional=False
         )
-        self.trainer = GanTrainer(settings, *build_networks(settings, data))
+        self.trainer = GanTrainer(config, *build_networks(config, data))
         self.batches = real_batches(
-            self.clips, first=0, batch=training.batch, rank=0, world_size=1, workers=0, device=CPU
+            self.clips, first=0, batch=training.batch_size, rank=0, world_size=1, workers=0, device=CPU
         )
         self()  # allocates what optimizers keep
 
@@ -64,7 +64,7 @@ def seconds_of(run: Run, clock: Callable[[], float]) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", type=int, nargs="+", default=[32, 64])
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--num-threads", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=5, help="cycles, of which the median counts")
     parser.add_argument("--profile", action="store_true", help="also list what takes longest")
     options = parser.parse_args()

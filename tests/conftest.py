@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from styleganv.config import AugmentConfig, LoggingConfig, ModelConfig, RunConfig, TrainingConfig
 from styleganv.faces.dataset import make_faces
-from styleganv.recipes import AugmentSettings, ModelSettings, ReportSettings, Settings, TrainingSettings
 
 # The networks of the tests are so small that a second thread only waits.
 torch.set_num_threads(1)
@@ -21,11 +21,11 @@ def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def tiny() -> Settings:
+def tiny() -> RunConfig:
     """Networks of a few channels, two steps of eight clips, float32."""
-    return Settings(
-        model=ModelSettings(channel_base=128, channel_max=8, z_dim=16, w_dim=16, motion_dim=16),
-        training=TrainingSettings(clips=16, batch=8, precision="float32", workers=0, r1_interval=2),
-        augment=AugmentSettings(augment_p=0.3),
-        report=ReportSettings(report_every=8, snapshot_every=1000, save_every=16),
+    return RunConfig(
+        model=ModelConfig(channel_base=128, channel_max=8, z_dim=16, w_dim=16, motion_dim=16),
+        training=TrainingConfig(total_clips=16, batch_size=8, precision="float32", num_workers=0, r1_interval=2),
+        augment=AugmentConfig(augment_p=0.3),
+        logging=LoggingConfig(log_every=8, snapshot_every=1000, save_every=16),
     )

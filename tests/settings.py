@@ -1,10 +1,10 @@
-"""Settings with a few changes."""
+"""RunConfig with a few changes."""
 
 from dataclasses import replace
 from typing import Any
 
-from styleganv.recipes import Settings
+from styleganv.config import RunConfig
 
 
-def with_training(settings: Settings, **changes: Any) -> Settings:
+def with_training(settings: RunConfig, **changes: Any) -> RunConfig:
     return replace(settings, training=replace(settings.training, **changes))

@@ -10,12 +10,12 @@ import pytest
 from styleganv import cli
 from styleganv.cli.parsing import parse_resolution
 from styleganv.cli.training import train_defaults
+from styleganv.config import PRESETS
 from styleganv.data.dataset import write_dataset
 from styleganv.errors import StyleganvError
 from styleganv.media import writing
-from styleganv.recipes import PRESETS
 
-TINY = "--channel-base 128 --channel-max 8 --z-dim 16 --w-dim 16 --motion-dim 16 --batch 8 --clips 8"
+TINY = "--channel-base 128 --channel-max 8 --z-dim 16 --w-dim 16 --motion-dim 16 --batch-size 8 --clips 8"
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
+from styleganv.config import RunConfig
 from styleganv.data.dataset import VideoDataset
 from styleganv.faces.dataset import make_faces
 from styleganv.methods.stylegan_v.config import DiscriminatorConfig, GeneratorConfig
@@ -27,7 +28,6 @@ from styleganv.methods.stylegan_v.memory import step_memory_gib
 from styleganv.methods.stylegan_v.motion import Motion, code_at_time
 from styleganv.nn import convolve, modulated_conv, winograd
 from styleganv.noise import SeededNoise
-from styleganv.recipes import Settings
 from styleganv.training.feed import RealClips
 
 SMALL = {"channel_base": 1024, "channel_max": 64}
@@ -82,14 +82,14 @@ def test_video_costs_what_images_cost() -> None:
     assert generator_cost(4, 3, "conv") < 0.75 * generator_cost(12, 1, "none")
 
 
-def test_less_memory_is_foretold_where_less_is_taken(tmp_path: Path, tiny: Settings) -> None:
+def test_less_memory_is_foretold_where_less_is_taken(tmp_path: Path, tiny: RunConfig) -> None:
     make_faces(tmp_path / "data.zip", num_videos=4, num_frames=40, resolution=(64, 64))
     data = VideoDataset(tmp_path / "data.zip")
     clips = RealClips(data, num_frames=3, max_span=32, seed=0, mirror=False, conditional=False)
-    settings = replace(tiny, model=replace(tiny.model, channel_base=512))
+    config = replace(tiny, model=replace(tiny.model, channel_base=512))
 
     def need(**changes: Any) -> float:
-        return step_memory_gib(with_training(settings, batch=32, **changes), clips, torch.device("cpu"))
+        return step_memory_gib(with_training(config, batch_size=32, **changes), clips, torch.device("cpu"))
 
     assert need(micro_batch=4) < 0.4 * need()
     assert need(checkpointing=True) < 0.6 * need()

@@ -11,10 +11,10 @@ import pytest
 
 import styleganv
 from styleganv.cli import COMMANDS, main
+from styleganv.config import PRESETS
 from styleganv.faces.drawing import draw_video
 from styleganv.faces.factors import sample_face
 from styleganv.media.writing import write_video
-from styleganv.recipes import PRESETS
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -86,11 +86,11 @@ def test_own_videos_in_python(folder: Path) -> None:
     code, used = block("python"), ('preset("tiny-cpu")', "range(8)")
     assert all(code.count(text) == 1 for text in used)
     model = {name: value for name, value in TINY.items() if name not in ("clips", "batch")}
-    tiny = f"""Settings(
-        model=ModelSettings(**{model}), training=TrainingSettings(clips={TINY["clips"]}, batch={TINY["batch"]})
+    tiny = f"""RunConfig(
+        model=ModelConfig(**{model}), training=TrainingConfig(total_clips={TINY["clips"]}, batch_size={TINY["batch"]})
     )"""
     (folder / "mine.py").write_text(
-        "from styleganv.recipes import ModelSettings, Settings, TrainingSettings\n"
+        "from styleganv.config import ModelConfig, RunConfig, TrainingConfig\n"
         + code.replace(used[0], tiny).replace(used[1], "range(2)")
         + "\n    assert frames.shape == (50, 64, 64, 3) and frame.shape == (64, 64, 3)\n"
     )

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 import torch
 
+from styleganv.config import AugmentConfig, ModelConfig, RunConfig, TrainingConfig
 from styleganv.data.dataset import VideoDataset
 from styleganv.faces.dataset import make_faces
 from styleganv.methods import apply_method, build_trainer
-from styleganv.recipes import AugmentSettings, ModelSettings, Settings, TrainingSettings
 from styleganv.training.feed import RealClips, real_batches
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -27,25 +27,25 @@ STEPS = 3
 EXACT, TRAINED = 1e-4, 2e-3
 
 
-def settings_of(kind: str) -> Settings:
+def settings_of(kind: str) -> RunConfig:
     """Four channels, four clips, R1 in the first of two steps."""
-    settings = Settings(
-        model=ModelSettings(channel_base=64, channel_max=4, z_dim=8, w_dim=8, motion_dim=8, slot_distance=4),
-        training=TrainingSettings(batch=4, precision="float32", workers=0, r1_interval=2),
-        augment=AugmentSettings(augment_p=0.3),
+    config = RunConfig(
+        model=ModelConfig(channel_base=64, channel_max=4, z_dim=8, w_dim=8, motion_dim=8, slot_distance=4),
+        training=TrainingConfig(batch_size=4, precision="float32", num_workers=0, r1_interval=2),
+        augment=AugmentConfig(augment_p=0.3),
     )
-    return apply_method(settings, kind)
+    return apply_method(config, kind)
 
 
 def numbers_of(kind: str, faces: Path) -> dict[str, Any]:
     """Of a training of a few steps: means and deviations of the weights before and after it, the losses of each step,
     and a video."""
-    settings, data = settings_of(kind), VideoDataset(faces)
-    training = settings.training
-    trainer = build_trainer(settings, data, torch.device("cpu"))
+    config, data = settings_of(kind), VideoDataset(faces)
+    training = config.training
+    trainer = build_trainer(config, data, torch.device("cpu"))
     clips = RealClips(
         data,
-        num_frames=training.frames,
+        num_frames=training.num_frames,
         max_span=training.max_span,
         seed=0,
         mirror=False,
@@ -53,7 +53,7 @@ def numbers_of(kind: str, faces: Path) -> dict[str, Any]:
         draw=trainer.draw,
     )
     batches = real_batches(
-        clips, first=0, batch=training.batch, rank=0, world_size=1, workers=0, device=torch.device("cpu")
+        clips, first=0, batch=training.batch_size, rank=0, world_size=1, workers=0, device=torch.device("cpu")
     )
     found: dict[str, Any] = {"before": weights_of(trainer.saved()), "losses": []}
     for _ in range(STEPS):

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from styleganv.config import RunConfig, get_preset
 from styleganv.errors import StyleganvError
 from styleganv.faces.dataset import make_faces
 from styleganv.methods import METHODS, apply_ablation, apply_method, get_method
-from styleganv.recipes import Settings, preset
 
 TOY = '''
 """Videos of the mean frame, in brightness that changes with the seed."""
@@ -114,17 +114,17 @@ def test_a_method_of_another_package_takes_part_in_everything(environment: dict[
 
 def test_records_say_what_their_papers_do() -> None:
     assert next(iter(METHODS)) == "stylegan-v" and len(METHODS) == 6
-    settings = preset("64")
-    assert apply_method(settings, "stylegan2").training.frames == 1
-    assert np.isclose(apply_method(settings, "videogpt").training.lr, 0.0003)
-    assert apply_ablation(settings, None) is settings
+    config = get_preset("64")
+    assert apply_method(config, "stylegan2").training.num_frames == 1
+    assert np.isclose(apply_method(config, "videogpt").training.lr, 0.0003)
+    assert apply_ablation(config, None) is config
     for name in METHODS:
-        get_method(name).check(apply_method(settings, name))
+        get_method(name).check(apply_method(config, name))
 
 
 def test_an_unknown_method_is_refused_with_the_names() -> None:
     with pytest.raises(StyleganvError, match="no model 'stylegan3': choose one of stylegan-v, "):
-        apply_method(Settings(), "stylegan3")
+        apply_method(RunConfig(), "stylegan3")
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ import sys
 import pytest
 import torch
 
+from styleganv.config import get_preset
 from styleganv.openmp import WAITING, working_threads
-from styleganv.recipes import preset
 
 LOOK = """
 import os, sys
@@ -23,8 +23,8 @@ print("then:", os.environ.get("OMP_WAIT_POLICY"))
 """
 
 
-def seen(order: str = "ours first", **settings: str) -> list[str]:
-    environment = {name: value for name, value in os.environ.items() if name not in WAITING} | settings
+def seen(order: str = "ours first", **config: str) -> list[str]:
+    environment = {name: value for name, value in os.environ.items() if name not in WAITING} | config
     run = [sys.executable, "-c", LOOK, order]
     return subprocess.run(run, env=environment, check=True, capture_output=True, text=True).stdout.splitlines()
 
@@ -51,4 +51,4 @@ def test_a_tiny_training_works_on_one_thread_and_leaves_the_number_as_it_was() -
         with working_threads(None):
             seen.append(torch.get_num_threads())
     assert seen == [before + 1] * 2 and torch.get_num_threads() == before
-    assert preset("tiny-cpu").training.threads == 1
+    assert get_preset("tiny-cpu").training.num_threads == 1

@@ -8,61 +8,61 @@ import pytest
 import torch
 import yaml
 
+from styleganv.config import PRESETS, RunConfig, get_preset, load_settings, save_settings
 from styleganv.data.dataset import VideoDataset, write_dataset
 from styleganv.errors import StyleganvError
 from styleganv.methods.stylegan_v.trainer import build_networks
-from styleganv.recipes import PRESETS, Settings, load_settings, preset, save_settings
 
 RESOLUTIONS = {"tiny-cpu": 32, "64": 64, "128": 128, "256-faces": 256, "256-sky": 256, "512": 512, "1024": 1024}
 
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_builds_its_networks(name: str, tmp_path: Path) -> None:
-    settings, resolution = preset(name), RESOLUTIONS[name]
+    config, resolution = get_preset(name), RESOLUTIONS[name]
     frame = np.zeros((resolution, resolution, 3), np.uint8)
     videos = [("still", [frame] * 3, None, {})]
     write_dataset(tmp_path / "data.zip", videos, height=resolution, width=resolution, fps=25)
     nowhere = torch.device("meta")  # shapes without numbers: the large networks cost nothing
     with nowhere:
-        generator, discriminator = build_networks(settings, VideoDataset(tmp_path / "data.zip"), nowhere)
-    assert discriminator.num_frames == settings.training.frames
+        generator, discriminator = build_networks(config, VideoDataset(tmp_path / "data.zip"), nowhere)
+    assert discriminator.num_frames == config.training.num_frames
     assert len(discriminator.blocks) == int(np.log2(resolution)) - 2
     assert generator.synthesis.num_styles == 2 * int(np.log2(resolution)) - 2
-    channels = min(settings.model.channel_base // resolution, settings.model.channel_max)
+    channels = min(config.model.channel_base // resolution, config.model.channel_max)
     assert generator.synthesis.blocks[-1].conv1.weight.shape[0] == channels
     assert discriminator.from_rgb.weight.shape[0] == channels
-    assert generator.motion is not None and generator.motion.slot_distance == settings.model.slot_distance
+    assert generator.motion is not None and generator.motion.slot_distance == config.model.slot_distance
 
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_batches_divide_into_micro_batches_and_groups_of_four(name: str) -> None:
-    training = preset(name).training
-    micro = training.micro_batch or training.batch
-    assert training.batch % micro == 0 and micro % 4 == 0
-    assert training.frames in (2, 3) and training.frames - 1 <= training.max_span
+    training = get_preset(name).training
+    micro = training.micro_batch_size or training.batch_size
+    assert training.batch_size % micro == 0 and micro % 4 == 0
+    assert training.num_frames in (2, 3) and training.num_frames - 1 <= training.max_span
 
 
 def test_presets_carry_the_published_numbers() -> None:
-    faces, sky = preset("256-faces"), preset("256-sky")
+    faces, sky = get_preset("256-faces"), get_preset("256-sky")
     assert (faces.model.slot_distance, sky.model.slot_distance) == (16, 256)
     assert dataclasses.replace(sky, model=faces.model) == faces  # they differ in nothing else
-    assert (faces.training.batch, faces.training.lr, faces.training.r1_interval) == (64, 0.0025, 16)
-    assert preset("1024").training.lr == 0.002 and preset("1024").model.channel_base == 32768
+    assert (faces.training.batch_size, faces.training.lr, faces.training.r1_interval) == (64, 0.0025, 16)
+    assert get_preset("1024").training.lr == 0.002 and get_preset("1024").model.channel_base == 32768
 
 
 def test_an_unknown_preset_lists_the_names() -> None:
     with pytest.raises(StyleganvError) as refusal:
-        preset("faces")
+        get_preset("faces")
     assert "'faces'" in str(refusal.value) and all(name in str(refusal.value) for name in PRESETS)
 
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_settings_survive_yaml(name: str, tmp_path: Path) -> None:
-    settings = preset(name)
-    training = dataclasses.replace(settings.training, lr=1e-7, minutes=2.5, r1_gamma=None, clips=10**9, mirror=True)
-    settings = dataclasses.replace(settings, training=training)
-    save_settings(settings, tmp_path / "settings.yaml")
-    assert load_settings(tmp_path / "settings.yaml") == settings
+    config = get_preset(name)
+    training = dataclasses.replace(config.training, lr=1e-7, minutes=2.5, r1_gamma=None, total_clips=10**9, mirror=True)
+    config = dataclasses.replace(config, training=training)
+    save_settings(config, tmp_path / "settings.yaml")
+    assert load_settings(tmp_path / "settings.yaml") == config
     tree = yaml.safe_load((tmp_path / "settings.yaml").read_text())
     assert list(tree) == ["model", "training", "augment", "report"] and tree["training"]["minutes"] == 2.5
 
@@ -70,11 +70,11 @@ def test_settings_survive_yaml(name: str, tmp_path: Path) -> None:
 def test_missing_settings_take_their_defaults(tmp_path: Path) -> None:
     path = tmp_path / "settings.yaml"
     path.write_text("training:\n  batch: 8\n")
-    settings = load_settings(path)
-    expected = dataclasses.replace(Settings().training, batch=8)
-    assert settings == dataclasses.replace(Settings(), training=expected)
+    config = load_settings(path)
+    expected = dataclasses.replace(RunConfig().training, batch=8)
+    assert config == dataclasses.replace(RunConfig(), training=expected)
     path.write_text("")
-    assert load_settings(path) == Settings()
+    assert load_settings(path) == RunConfig()
 
 
 @pytest.mark.parametrize(
@@ -103,12 +103,12 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 def test_settings_cannot_be_changed_in_place() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
-        Settings().training.batch = 3  # type: ignore[misc]
+        RunConfig().training.batch_size = 3  # type: ignore[misc]
 
 
 def test_every_setting_says_what_it_is() -> None:
     source = Path(__import__("styleganv.recipes").recipes.__file__).read_text()
-    for group in dataclasses.fields(Settings):
+    for group in dataclasses.fields(RunConfig):
         for field in dataclasses.fields(group.default_factory):  # type: ignore[arg-type]
             line = next(i for i, text in enumerate(source.splitlines()) if text.startswith(f"    {field.name}: "))
             assert source.splitlines()[line + 1].startswith('    """'), field.name
@@ -118,7 +118,7 @@ def test_every_setting_says_what_it_is() -> None:
     "text, told",
     [
         ("training:\n  lr: 2e-3\n", "training.lr: '2e-3', which is not a number"),
-        ("training:\n  batch: 8.5\n", "training.batch: 8.5, which is not a whole number"),
+        ("training:\n  batch: 8.5\n", "training.batch_size: 8.5, which is not a whole number"),
         ("training:\n  minutes: soon\n", "training.minutes: 'soon', which is not a number or null"),
         ("training:\n  mirror: 1\n", "training.mirror: 1, which is not true or false"),
         ("model:\n  motion: gru\n", "model.motion: 'gru', which is not one of conv, lstm, none"),

@@ -12,10 +12,10 @@ import pytest
 from PIL import Image
 
 from styleganv.cli import main
+from styleganv.config import PRESETS, get_preset
 from styleganv.errors import StyleganvError
 from styleganv.faces.dataset import make_faces
 from styleganv.methods import METHODS, ablation_names, apply_ablation, apply_method
-from styleganv.recipes import PRESETS, preset
 from styleganv.study.comparison import _number
 from styleganv.study.entrants import all_entrants
 from styleganv.study.study import study
@@ -42,11 +42,11 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("entrant", ENTRANTS)
 @pytest.mark.parametrize("preset_name", PRESETS)
 def test_settings_of_every_entrant_fit_together(entrant: str, preset_name: str) -> None:
-    settings = ENTRANTS[entrant].settings(preset_name, minutes=3, seed=7)
-    check_settings(settings)
-    METHODS[settings.model.kind].check(settings)
-    assert settings.training.minutes == 3 and settings.training.seed == 7
-    assert settings.model.kind == ENTRANTS[entrant].method
+    config = ENTRANTS[entrant].config(preset_name, minutes=3, seed=7)
+    check_settings(config)
+    METHODS[config.model.method].check(config)
+    assert config.training.minutes == 3 and config.training.seed == 7
+    assert config.model.method == ENTRANTS[entrant].method
 
 
 def test_all_models_and_ablations_take_part() -> None:
@@ -55,14 +55,14 @@ def test_all_models_and_ablations_take_part() -> None:
 
 
 def test_ablations_are_of_styleganv() -> None:
-    settings = preset("64")
-    assert apply_ablation(settings, "lstm").model.motion == "lstm"
-    assert apply_ablation(settings, "unconditioned").model.condition == "none"
-    assert apply_ablation(settings, "more-frames").training.frames == 8
+    config = get_preset("64")
+    assert apply_ablation(config, "lstm").model.motion == "lstm"
+    assert apply_ablation(config, "unconditioned").model.condition == "none"
+    assert apply_ablation(config, "more-frames").training.num_frames == 8
     with pytest.raises(StyleganvError, match="no ablation 'gru': choose one of lstm, "):
-        apply_ablation(settings, "gru")
+        apply_ablation(config, "gru")
     with pytest.raises(StyleganvError, match="leave it out for --model digan"):
-        apply_ablation(apply_method(settings, "digan"), "lstm")
+        apply_ablation(apply_method(config, "digan"), "lstm")
 
 
 def test_a_study_compares_and_does_nothing_twice(data: Path, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from settings import with_training
 from torch import Tensor
 
 from styleganv.clip import Clip
+from styleganv.config import RunConfig, load_settings, save_settings
 from styleganv.data.dataset import VideoDataset
 from styleganv.data.prepare import prepare
 from styleganv.errors import StyleganvError
@@ -30,7 +31,6 @@ from styleganv.methods import apply_method
 from styleganv.methods.loading import load
 from styleganv.methods.stylegan_v.memory import OVERHEAD, _LiveBytes, step_memory_gib
 from styleganv.methods.stylegan_v.trainer import GanTrainer, build_networks
-from styleganv.recipes import Settings, load_settings, save_settings
 from styleganv.runs import resume, train
 from styleganv.training.checkpoint import load_checkpoint
 from styleganv.training.feed import RealClips, real_batches
@@ -39,7 +39,7 @@ from styleganv.training.report import peak_memory_gib, read_log
 
 CPU = torch.device("cpu")
 FLAGS = """--channel-base 128 --channel-max 8 --z-dim 16 --w-dim 16 --motion-dim 16
---batch 8 --precision float32 --r1-interval 2 --report-every 8 --augment-p 0.3"""
+--batch-size 8 --precision float32 --r1-interval 2 --log-every 8 --augment-p 0.3"""
 
 
 def flatten(state: object, prefix: str = "") -> dict[str, Tensor]:
@@ -78,10 +78,10 @@ def styleganv(*words: object, processes: int = 1, restarts: int = 0, **options: 
     )
 
 
-def test_four_steps_equal_two_resumed_two_bit_for_bit(faces: Path, tiny: Settings, tmp_path: Path) -> None:
-    train(faces, tmp_path / "whole", with_training(tiny, clips=32))
-    train(faces, tmp_path / "halves", with_training(tiny, clips=16))
-    resume(tmp_path / "halves", settings=with_training(tiny, clips=32))
+def test_four_steps_equal_two_resumed_two_bit_for_bit(faces: Path, tiny: RunConfig, tmp_path: Path) -> None:
+    train(faces, tmp_path / "whole", with_training(tiny, total_clips=32))
+    train(faces, tmp_path / "halves", with_training(tiny, total_clips=16))
+    resume(tmp_path / "halves", config=with_training(tiny, total_clips=32))
     assert_same_state(tmp_path / "whole" / "checkpoint.pt", tmp_path / "halves" / "checkpoint.pt")
     whole, halves = (load_file(tmp_path / run / "model" / "model.safetensors") for run in ("whole", "halves"))
     assert all(torch.equal(whole[name], halves[name]) for name in whole)
@@ -90,7 +90,7 @@ def test_four_steps_equal_two_resumed_two_bit_for_bit(faces: Path, tiny: Setting
     assert [record["frames_seen"] for record in log] == [24, 48, 72, 96]
 
 
-def test_a_run_holds_all_it_should(faces: Path, tiny: Settings, tmp_path: Path) -> None:
+def test_a_run_holds_all_it_should(faces: Path, tiny: RunConfig, tmp_path: Path) -> None:
     run = tmp_path / "run"
     assert train(faces, run, tiny) == run / "model"
     for name in ("settings.yaml", "checkpoint.pt", "curves.png", "model/config.json", "model/model.safetensors"):
@@ -104,7 +104,7 @@ def test_a_run_holds_all_it_should(faces: Path, tiny: Settings, tmp_path: Path) 
 
 
 def test_a_run_works_on_its_own_number_of_threads(
-    faces: Path, tiny: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    faces: Path, tiny: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ordinary, threads, before = GanTrainer.train_step, [], torch.get_num_threads()
 
@@ -113,24 +113,24 @@ def test_a_run_works_on_its_own_number_of_threads(
         ordinary(*arguments)
 
     monkeypatch.setattr(GanTrainer, "train_step", watched)
-    train(faces, tmp_path / "run", with_training(tiny, threads=before + 1))
+    train(faces, tmp_path / "run", with_training(tiny, num_threads=before + 1))
     assert set(threads) == {before + 1} and torch.get_num_threads() == before
 
 
-def test_resume_refuses_what_would_change_the_mathematics(faces: Path, tiny: Settings, tmp_path: Path) -> None:
+def test_resume_refuses_what_would_change_the_mathematics(faces: Path, tiny: RunConfig, tmp_path: Path) -> None:
     train(faces, tmp_path / "run", tiny)
     with pytest.raises(StyleganvError, match="keeps its settings"):
-        resume(tmp_path / "run", settings=with_training(tiny, lr=0.001))
+        resume(tmp_path / "run", config=with_training(tiny, lr=0.001))
 
 
-def test_resume_refuses_other_data(faces: Path, tiny: Settings, tmp_path: Path) -> None:
+def test_resume_refuses_other_data(faces: Path, tiny: RunConfig, tmp_path: Path) -> None:
     train(faces, tmp_path / "run", tiny)
     make_faces(tmp_path / "other.zip", num_videos=8, num_frames=20, resolution=(16, 16), seed=1)
     with pytest.raises(StyleganvError, match="not the data set"):
         resume(tmp_path / "run", data=tmp_path / "other.zip")
 
 
-def test_two_processes_equal_one_at_the_same_total_batch(faces: Path, tiny: Settings, tmp_path: Path) -> None:
+def test_two_processes_equal_one_at_the_same_total_batch(faces: Path, tiny: RunConfig, tmp_path: Path) -> None:
     for processes in (1, 2):
         job = styleganv(
             "train", faces, "--out", tmp_path / str(processes), "--clips", 32, *FLAGS.split(), processes=processes
@@ -186,12 +186,12 @@ def test_processes_leave_no_threads_that_could_abort_python_at_its_end(tmp_path:
 
 
 @pytest.mark.parametrize("loss", ["logistic", "relativistic"])
-def test_micro_batches_accumulate_to_the_whole_batch(loss: str, faces: Path, tiny: Settings) -> None:
+def test_micro_batches_accumulate_to_the_whole_batch(loss: str, faces: Path, tiny: RunConfig) -> None:
     gradients = []
     for micro in (8, 4):
-        settings = with_training(tiny, micro_batch=micro, loss=loss)
+        config = with_training(tiny, micro_batch_size=micro, loss=loss)
         data = VideoDataset(faces)
-        trainer = GanTrainer(settings, *build_networks(settings, data))
+        trainer = GanTrainer(config, *build_networks(config, data))
         clips = RealClips(data, num_frames=3, max_span=32, seed=0, mirror=False, conditional=True)
         batches = real_batches(clips, first=0, batch=8, rank=0, world_size=1, workers=0, device=CPU)
         trainer.train_step(clips, next(batches))
@@ -201,7 +201,7 @@ def test_micro_batches_accumulate_to_the_whole_batch(loss: str, faces: Path, tin
 
 
 @pytest.mark.parametrize("batch", [2, 4, 6, 8])
-def test_fakes_and_reals_are_judged_together_as_they_are_apart(batch: int, faces: Path, tiny: Settings) -> None:
+def test_fakes_and_reals_are_judged_together_as_they_are_apart(batch: int, faces: Path, tiny: RunConfig) -> None:
     data = VideoDataset(faces)
     trainer = GanTrainer(tiny, *build_networks(tiny, data))
     random = torch.Generator().manual_seed(0)
@@ -246,15 +246,15 @@ def wait_for(condition: object, job: subprocess.Popen[str], seconds: float = 120
         time.sleep(0.1)
 
 
-def test_divergence_stops_with_the_last_good_checkpoint(faces: Path, tiny: Settings, tmp_path: Path) -> None:
-    settings = with_training(tiny, clips=8000, lr=1e30)
+def test_divergence_stops_with_the_last_good_checkpoint(faces: Path, tiny: RunConfig, tmp_path: Path) -> None:
+    config = with_training(tiny, total_clips=8000, lr=1e30)
     with pytest.raises(StyleganvError, match=r"diverged.*checkpoint\.pt is good"):
-        train(faces, tmp_path / "run", settings)
+        train(faces, tmp_path / "run", config)
     good = flatten(load_checkpoint(tmp_path / "run" / "checkpoint.pt"))
     assert all(value.isfinite().all() for value in good.values())
 
 
-def test_a_damaged_checkpoint_is_named(faces: Path, tiny: Settings, tmp_path: Path) -> None:
+def test_a_damaged_checkpoint_is_named(faces: Path, tiny: RunConfig, tmp_path: Path) -> None:
     train(faces, tmp_path / "run", tiny)
     path = tmp_path / "run" / "checkpoint.pt"
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
@@ -262,11 +262,11 @@ def test_a_damaged_checkpoint_is_named(faces: Path, tiny: Settings, tmp_path: Pa
         resume(tmp_path / "run")
 
 
-def test_a_full_disk_leaves_the_checkpoint_before(faces: Path, tiny: Settings, tmp_path: Path) -> None:
+def test_a_full_disk_leaves_the_checkpoint_before(faces: Path, tiny: RunConfig, tmp_path: Path) -> None:
     run = tmp_path / "run"
     train(faces, run, tiny)
     before = (run / "checkpoint.pt").read_bytes()
-    save_settings(with_training(tiny, clips=32), run / "settings.yaml")
+    save_settings(with_training(tiny, total_clips=32), run / "settings.yaml")
     limit = len(before) // 2
     code = (
         f"import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
@@ -279,9 +279,9 @@ def test_a_full_disk_leaves_the_checkpoint_before(faces: Path, tiny: Settings, t
     assert (run / "checkpoint.pt").read_bytes() == before
 
 
-def test_finetuning_starts_from_the_model(faces: Path, tiny: Settings, tmp_path: Path) -> None:
+def test_finetuning_starts_from_the_model(faces: Path, tiny: RunConfig, tmp_path: Path) -> None:
     train(faces, tmp_path / "first", tiny)
-    still = with_training(tiny, lr=1e-12, clips=8)
+    still = with_training(tiny, lr=1e-12, total_clips=8)
     train(faces, tmp_path / "second", still, finetune=tmp_path / "first")
     first, second = (load_file(tmp_path / r / "model" / "model.safetensors") for r in ("first", "second"))
     for name in first.keys() - {"mapping.w_mean"}:  # the mean of w goes on moving
@@ -294,27 +294,27 @@ def test_finetuning_starts_from_the_model(faces: Path, tiny: Settings, tmp_path:
 @pytest.mark.parametrize(
     "changes, message",
     [
-        ({"batch": 0}, "--batch is 0"),
+        ({"batch": 0}, "--batch-size is 0"),
         ({"frames": 1}, "--motion none"),
         ({"frames": 40, "max_span": 32}, "--max-span 32 is too short"),
         ({"frames": 41, "max_span": 50}, "fewer than the 41 frames"),
-        ({"micro_batch": 3}, "--micro-batch 3 does not divide"),
+        ({"micro_batch": 3}, "--micro-batch-size 3 does not divide"),
         ({"batch": 2**20}, "memory does not suffice"),
     ],
 )
 def test_impossible_settings(
-    changes: dict[str, int], message: str, faces: Path, tiny: Settings, tmp_path: Path
+    changes: dict[str, int], message: str, faces: Path, tiny: RunConfig, tmp_path: Path
 ) -> None:
     with pytest.raises(StyleganvError, match=message):
         train(faces, tmp_path / "run", with_training(tiny, **changes))
 
 
 def test_a_run_is_evaluated_and_the_best_model_kept(
-    faces: Path, tiny: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    faces: Path, tiny: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STYLEGANV_CACHE", str(tmp_path / "cache"))
-    evaluated = replace(tiny, report=replace(tiny.report, evaluate_every=8, evaluate_clips=4))
-    train(faces, tmp_path / "run", with_training(evaluated, clips=24))
+    evaluated = replace(tiny, logging=replace(tiny.report, eval_every=8, eval_clips=4))
+    train(faces, tmp_path / "run", with_training(evaluated, total_clips=24))
     lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     values = {line["clips_seen"]: line["frechet_efficientnet"] for line in lines if "frechet_efficientnet" in line}
     assert list(values) == [8, 16, 24] and all(value > 0 for value in values.values())
@@ -329,16 +329,16 @@ def test_a_run_is_evaluated_and_the_best_model_kept(
     assert is_best(tmp_path / "run" / "best", {"frechet_efficientnet": 0.0}, clips_seen=32)
 
 
-def test_too_few_clips_for_an_evaluation_are_refused_at_once(faces: Path, tiny: Settings, tmp_path: Path) -> None:
-    with pytest.raises(StyleganvError, match="--evaluate-clips 3 is too few"):
-        train(faces, tmp_path / "run", replace(tiny, report=replace(tiny.report, evaluate_clips=3)))
+def test_too_few_clips_for_an_evaluation_are_refused_at_once(faces: Path, tiny: RunConfig, tmp_path: Path) -> None:
+    with pytest.raises(StyleganvError, match="--eval-clips 3 is too few"):
+        train(faces, tmp_path / "run", replace(tiny, logging=replace(tiny.report, eval_clips=3)))
 
 
 def test_videos_too_short_for_an_evaluation_are_trained_on(
-    tiny: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tiny: RunConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     make_faces(tmp_path / "short.zip", num_videos=8, num_frames=15, resolution=(16, 16))
-    evaluated = replace(tiny, report=replace(tiny.report, evaluate_every=8))
+    evaluated = replace(tiny, logging=replace(tiny.report, eval_every=8))
     train(tmp_path / "short.zip", tmp_path / "run", evaluated)
     assert "so the run is not evaluated" in capsys.readouterr().err
     assert not (tmp_path / "run" / "best").exists()
@@ -363,23 +363,23 @@ def test_memory_is_that_of_a_process_alone() -> None:
 
 
 @pytest.mark.parametrize("changes", [{}, {"micro_batch": 4}, {"batch": 6}, {"batch": 13}, {"checkpointing": True}])
-def test_memory_is_foretold(changes: dict[str, Any], larger_clips: RealClips, tiny: Settings) -> None:
+def test_memory_is_foretold(changes: dict[str, Any], larger_clips: RealClips, tiny: RunConfig) -> None:
     """Bytes of tensors without contents against those of real ones, in a step like the ones after the first."""
-    settings, clips = with_training(replace(tiny, model=replace(tiny.model, channel_base=512)), **changes), larger_clips
-    batch = settings.training.batch
+    config, clips = with_training(replace(tiny, model=replace(tiny.model, channel_base=512)), **changes), larger_clips
+    batch = config.training.batch_size
     real = next(real_batches(clips, first=0, batch=batch, rank=0, world_size=1, workers=0, device=CPU))
     with _LiveBytes() as live:
-        trainer = GanTrainer(settings, *build_networks(settings, clips.data))
+        trainer = GanTrainer(config, *build_networks(config, clips.data))
         trainer.train_step(clips, real)
         live.most, trainer.step = 0, 0
         trainer.train_step(clips, real)
-    assert step_memory_gib(settings, clips, CPU) == pytest.approx(OVERHEAD["cpu"] * live.most / 2**30, rel=0.1)
+    assert step_memory_gib(config, clips, CPU) == pytest.approx(OVERHEAD["cpu"] * live.most / 2**30, rel=0.1)
 
 
 def test_an_image_model_a_recurrent_one_and_a_conditional_one_train(
-    faces: Path, tiny: Settings, tmp_path: Path
+    faces: Path, tiny: RunConfig, tmp_path: Path
 ) -> None:
-    image = replace(with_training(tiny, frames=1), model=replace(tiny.model, motion="none"))
+    image = replace(with_training(tiny, num_frames=1), model=replace(tiny.model, motion="none"))
     train(faces, tmp_path / "image", image)
     lstm = replace(with_training(tiny, max_span=2), model=replace(tiny.model, motion="lstm", condition="project"))
     train(faces, tmp_path / "lstm", lstm)  # short spans, so that clips also start late in a video
@@ -393,11 +393,11 @@ def test_an_image_model_a_recurrent_one_and_a_conditional_one_train(
     assert config["data"]["class_names"] == ["class0", "class1"] and config["generator"]["num_classes"] == 2
 
 
-def test_training_on_one_clip_lowers_its_loss(faces: Path, tiny: Settings) -> None:
+def test_training_on_one_clip_lowers_its_loss(faces: Path, tiny: RunConfig) -> None:
     """The discriminator alone learns to tell the real clips from the untrained generator's."""
-    settings = with_training(tiny, r1_interval=16)
+    config = with_training(tiny, r1_interval=16)
     data = VideoDataset(faces)
-    trainer = GanTrainer(settings, *build_networks(settings, data))
+    trainer = GanTrainer(config, *build_networks(config, data))
     clips = RealClips(data, num_frames=3, max_span=32, seed=0, mirror=False, conditional=True)
     real = next(real_batches(clips, first=0, batch=8, rank=0, world_size=1, workers=0, device=CPU))
     real = replace(real, frames=real.frames.float() / 127.5 - 1)
@@ -408,10 +408,10 @@ def test_training_on_one_clip_lowers_its_loss(faces: Path, tiny: Settings) -> No
     assert losses[-1] < 0.5 * losses[0]
 
 
-def test_the_relativistic_loss_penalizes_generated_clips_too(faces: Path, tiny: Settings) -> None:
-    settings = with_training(tiny, loss="relativistic", r1_interval=2)
+def test_the_relativistic_loss_penalizes_generated_clips_too(faces: Path, tiny: RunConfig) -> None:
+    config = with_training(tiny, loss="relativistic", r1_interval=2)
     data = VideoDataset(faces)
-    trainer = GanTrainer(settings, *build_networks(settings, data))
+    trainer = GanTrainer(config, *build_networks(config, data))
     clips = RealClips(data, num_frames=3, max_span=32, seed=0, mirror=False, conditional=True)
     batches = real_batches(clips, first=0, batch=8, rank=0, world_size=1, workers=0, device=CPU)
     trainer.train_step(clips, next(batches))
@@ -422,7 +422,7 @@ def test_the_relativistic_loss_penalizes_generated_clips_too(faces: Path, tiny: 
     assert bool(trainer.finite)
 
 
-def test_the_relativistic_loss_is_refused_where_it_is_not_defined(faces: Path, tiny: Settings, tmp_path: Path) -> None:
-    settings = apply_method(with_training(tiny, loss="relativistic"), "mocogan-stylegan2")
+def test_the_relativistic_loss_is_refused_where_it_is_not_defined(faces: Path, tiny: RunConfig, tmp_path: Path) -> None:
+    config = apply_method(with_training(tiny, loss="relativistic"), "mocogan-stylegan2")
     with pytest.raises(StyleganvError, match="--loss relativistic"):
-        train(faces, tmp_path / "run", settings)
+        train(faces, tmp_path / "run", config)

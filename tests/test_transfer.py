@@ -13,6 +13,7 @@ from settings import with_training
 from test_training import assert_same_state
 from torch import Tensor
 
+from styleganv.config import RunConfig, load_settings
 from styleganv.data.dataset import VideoDataset
 from styleganv.data.prepare import prepare
 from styleganv.errors import StyleganvError
@@ -27,7 +28,6 @@ from styleganv.methods.stylegan_v.losses import r1_penalty, r1_penalty_clip_by_c
 from styleganv.methods.stylegan_v.trainer import GanTrainer, build_networks, frozen_parameters
 from styleganv.methods.stylegan_v.transfer import summarize, take_discriminator, take_generator
 from styleganv.model_folder import save_model
-from styleganv.recipes import Settings, load_settings
 from styleganv.runs import resume, train
 from styleganv.training.checkpoint import load_checkpoint
 from styleganv.training.feed import RealClips, real_batches
@@ -151,14 +151,14 @@ def larger(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def first(faces: Path, tiny: Settings, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def first(faces: Path, tiny: RunConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = tmp_path_factory.mktemp("first") / "run"
-    train(faces, run, with_training(tiny, clips=8))
+    train(faces, run, with_training(tiny, total_clips=8))
     return run
 
 
-def test_a_run_gives_both_networks(first: Path, faces: Path, tiny: Settings, tmp_path: Path) -> None:
-    other = replace(with_training(tiny, clips=8, lr=1e-12), model=replace(tiny.model, condition="project"))
+def test_a_run_gives_both_networks(first: Path, faces: Path, tiny: RunConfig, tmp_path: Path) -> None:
+    other = replace(with_training(tiny, total_clips=8, lr=1e-12), model=replace(tiny.model, condition="project"))
     train(faces, tmp_path / "second", other, finetune=first)
     assert load_settings(tmp_path / "second" / "settings.yaml").model == tiny.model
     before, after = (load_checkpoint(run / "checkpoint.pt")["discriminator"] for run in (first, tmp_path / "second"))
@@ -167,15 +167,15 @@ def test_a_run_gives_both_networks(first: Path, faces: Path, tiny: Settings, tmp
 
 
 def test_from_an_image_run_to_larger_videos_with_classes(
-    faces: Path, tiny: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    faces: Path, tiny: RunConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    image = replace(with_training(tiny, frames=1, clips=8), model=replace(tiny.model, motion="none"))
+    image = replace(with_training(tiny, num_frames=1, total_clips=8), model=replace(tiny.model, motion="none"))
     train(faces, tmp_path / "image", image)
     for i in range(4):
         video = draw_video(sample_face(np.random.default_rng(i)), i, 12, 32, 32)
         write_frames(tmp_path / "classes" / f"class{i % 2}" / f"video{i}", video)
     prepare(tmp_path / "classes", tmp_path / "classes.zip", resolution=(32, 32), num_workers=1)
-    still = with_training(tiny, max_span=8, clips=8, lr=1e-12)
+    still = with_training(tiny, max_span=8, total_clips=8, lr=1e-12)
     train(tmp_path / "classes.zip", tmp_path / "videos", still, finetune=tmp_path / "image")
     said = capsys.readouterr().err
     assert "New in the generator" in said and "motion" in said and "New in the discriminator" in said
@@ -185,19 +185,19 @@ def test_from_an_image_run_to_larger_videos_with_classes(
     assert load_settings(tmp_path / "videos" / "settings.yaml").model.motion == "conv"
 
 
-def test_an_imported_folder_gives_its_discriminator(faces: Path, tiny: Settings, tmp_path: Path) -> None:
+def test_an_imported_folder_gives_its_discriminator(faces: Path, tiny: RunConfig, tmp_path: Path) -> None:
     made = generator(16, 16, channel_max=8, channel_base=128)
     judge = discriminator(16, 16, channel_max=8, channel_base=128, condition="project")
     save_model(tmp_path / "model", made, data={"fps": 25, "class_names": []}, training={}, discriminator=judge)
-    train(faces, tmp_path / "run", with_training(tiny, clips=8, lr=1e-12), finetune=tmp_path / "model")
-    settings = load_settings(tmp_path / "run" / "settings.yaml")
-    assert settings.model.condition == "project" and settings.model.channel_max == 8
+    train(faces, tmp_path / "run", with_training(tiny, total_clips=8, lr=1e-12), finetune=tmp_path / "model")
+    config = load_settings(tmp_path / "run" / "settings.yaml")
+    assert config.model.condition == "project" and config.model.channel_max == 8
     found = load_checkpoint(tmp_path / "run" / "checkpoint.pt")["discriminator"]
     for name, value in judge.state_dict().items():
         torch.testing.assert_close(found[name], value, rtol=0, atol=1e-9, msg=name)
 
 
-def test_a_model_of_which_nothing_fits_is_refused(faces: Path, tiny: Settings, tmp_path: Path) -> None:
+def test_a_model_of_which_nothing_fits_is_refused(faces: Path, tiny: RunConfig, tmp_path: Path) -> None:
     made = generator(8, 8, channel_max=8)
     save_model(tmp_path / "model", made, data={"fps": 25, "class_names": []}, training={})
     wide = tmp_path / "wide.zip"
@@ -208,13 +208,13 @@ def test_a_model_of_which_nothing_fits_is_refused(faces: Path, tiny: Settings, t
 
 
 def test_a_resumed_frozen_run_is_the_one_never_stopped(
-    first: Path, faces: Path, tiny: Settings, tmp_path: Path
+    first: Path, faces: Path, tiny: RunConfig, tmp_path: Path
 ) -> None:
     frozen = with_training(tiny, freeze_d=1)
-    train(faces, tmp_path / "whole", with_training(frozen, clips=16), finetune=first)
-    train(faces, tmp_path / "halves", with_training(frozen, clips=8), finetune=first)
+    train(faces, tmp_path / "whole", with_training(frozen, total_clips=16), finetune=first)
+    train(faces, tmp_path / "halves", with_training(frozen, total_clips=8), finetune=first)
     halves = load_settings(tmp_path / "halves" / "settings.yaml")
-    resume(tmp_path / "halves", settings=with_training(halves, clips=16))
+    resume(tmp_path / "halves", config=with_training(halves, total_clips=16))
     assert_same_state(tmp_path / "whole" / "checkpoint.pt", tmp_path / "halves" / "checkpoint.pt")
     before, after = (load_checkpoint(run / "checkpoint.pt")["discriminator"] for run in (first, tmp_path / "whole"))
     same = {name for name, value in before.items() if torch.equal(after[name], value)}
@@ -222,7 +222,7 @@ def test_a_resumed_frozen_run_is_the_one_never_stopped(
 
 
 @pytest.mark.parametrize("blocks", [1, 2])
-def test_freezing_all_that_sees_single_frames_leaves_r1_as_it_was(blocks: int, tiny: Settings) -> None:
+def test_freezing_all_that_sees_single_frames_leaves_r1_as_it_was(blocks: int, tiny: RunConfig) -> None:
     judge = discriminator(32, 32, channel_base=256)
     for parameter in frozen_parameters(judge, blocks):
         parameter.requires_grad_(False)
@@ -243,9 +243,9 @@ def test_freezing_all_that_sees_single_frames_leaves_r1_as_it_was(blocks: int, t
 
 
 @pytest.mark.parametrize("options", [{"checkpointing": True}, {"micro_batch": 4}])
-def test_a_step_with_frozen_blocks(options: dict[str, Any], larger: Path, tiny: Settings) -> None:
-    settings = with_training(tiny, freeze_d=3, **options)
-    trainer = GanTrainer(settings, *build_networks(settings, VideoDataset(larger)))
+def test_a_step_with_frozen_blocks(options: dict[str, Any], larger: Path, tiny: RunConfig) -> None:
+    config = with_training(tiny, freeze_d=3, **options)
+    trainer = GanTrainer(config, *build_networks(config, VideoDataset(larger)))
     before = {name: value.clone() for name, value in trainer.discriminator.state_dict().items()}
     clips = clips_of(larger)
     device = torch.device("cpu")
@@ -262,14 +262,14 @@ def test_a_step_with_frozen_blocks(options: dict[str, Any], larger: Path, tiny: 
     "blocks, message", [(-1, "--freeze-d is -1"), (3, "more than the 2 blocks of a discriminator of 16x16")]
 )
 def test_impossible_numbers_of_frozen_blocks(
-    blocks: int, message: str, first: Path, faces: Path, tiny: Settings, tmp_path: Path
+    blocks: int, message: str, first: Path, faces: Path, tiny: RunConfig, tmp_path: Path
 ) -> None:
     with pytest.raises(StyleganvError, match=message):
         train(faces, tmp_path / "run", with_training(tiny, freeze_d=blocks), finetune=first)
 
 
 def test_what_has_learned_nothing_is_not_frozen(
-    first: Path, larger: Path, faces: Path, tiny: Settings, tmp_path: Path
+    first: Path, larger: Path, faces: Path, tiny: RunConfig, tmp_path: Path
 ) -> None:
     frozen = with_training(tiny, freeze_d=1)
     with pytest.raises(StyleganvError, match="give --finetune"):

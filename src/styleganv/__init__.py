@@ -6,7 +6,7 @@ load, generate      model → videos
 evaluate            real videos, generated videos → distances
 diagnose            videos, real videos → motion report
 export, push, pull  model → ONNX or torch.export; model ↔ the hub
-Generator, Discriminator, Clip, VideoDataset, VideoGenerator, Settings    the parts
+Generator, Discriminator, Clip, VideoDataset, VideoGenerator, RunConfig    the parts
 """
 
 from importlib import import_module
@@ -20,6 +20,7 @@ wait_passively()  # before anything loads torch
 
 if TYPE_CHECKING:
     from styleganv.clip import Clip
+    from styleganv.config import RunConfig
     from styleganv.data.dataset import VideoDataset
     from styleganv.data.inspect import inspect
     from styleganv.data.prepare import prepare
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
         ProjectOptions,
         SampleOptions,
     )
-    from styleganv.recipes import Settings
     from styleganv.runs import resume, train
     from styleganv.video_files import generate
 
@@ -67,7 +67,7 @@ _PLACES = {
     "PrepareOptions": "options",
     "ProjectOptions": "options",
     "SampleOptions": "options",
-    "Settings": "recipes",
+    "RunConfig": "recipes",
     "resume": "runs",
     "train": "runs",
 }
@@ -81,8 +81,8 @@ __all__ = [
     "OutputOptions",
     "PrepareOptions",
     "ProjectOptions",
+    "RunConfig",
     "SampleOptions",
-    "Settings",
     "StyleganvError",
     "VideoDataset",
     "VideoGenerator",

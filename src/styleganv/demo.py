@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from styleganv.config import RunConfig, get_preset
 from styleganv.data.dataset import VideoDataset
 from styleganv.faces.dataset import make_faces
 from styleganv.media import sheets, writing
 from styleganv.options import OutputOptions, SampleOptions
-from styleganv.recipes import Settings, preset
 from styleganv.runs import resume, train
 from styleganv.training.report import say
 from styleganv.video_files import generate
@@ -38,11 +38,11 @@ def demo(out: Path | str = "runs/demo", *, minutes: float = 5.0) -> None:
     _write_real(VideoDataset(data), out / "real.png")
 
     say(f"2/3  Training for {minutes:g} minutes on {'the GPU' if gpu else 'the CPU'} …")
-    settings = demo_settings(minutes, gpu=gpu)
+    config = demo_settings(minutes, gpu=gpu)
     if (out / "checkpoint.pt").exists():
-        resume(out, settings=settings)
+        resume(out, config=config)
     else:
-        train(data, out, settings)
+        train(data, out, config)
 
     say("3/3  Generating …")
     scale = 256 // resolution
@@ -78,14 +78,14 @@ def demo(out: Path | str = "runs/demo", *, minutes: float = 5.0) -> None:
     )
 
 
-def demo_settings(minutes: float, *, gpu: bool) -> Settings:
+def demo_settings(minutes: float, *, gpu: bool) -> RunConfig:
     """The preset with finer motion noise, since faces move fast, and without augmentation, since videos are many."""
-    settings = preset("64" if gpu else "tiny-cpu")
+    config = get_preset("64" if gpu else "tiny-cpu")
     return replace(
-        settings,
-        model=replace(settings.model, slot_distance=8.0),
-        training=replace(settings.training, minutes=minutes),
-        augment=replace(settings.augment, augment="none"),
+        config,
+        model=replace(config.model, slot_distance=8.0),
+        training=replace(config.training, minutes=minutes),
+        augment=replace(config.augment, augment="none"),
     )
 
 

@@ -2,11 +2,11 @@
 
 from typing import Any
 
+from styleganv.config import RunConfig
 from styleganv.data.dataset import VideoDataset
 from styleganv.metrics.evaluate import evaluate
 from styleganv.metrics.protocols import DEFAULT_PROTOCOL, named_protocol
 from styleganv.metrics.videos import DatasetVideos, ModelVideos
-from styleganv.recipes import Settings
 from styleganv.training.preflight import FEWEST_VIDEOS
 from styleganv.video_model import VideoModel
 
@@ -27,9 +27,9 @@ def can_evaluate(data: VideoDataset) -> bool:
     return sum(video.num_frames >= PROTOCOL.span for video in data.videos) >= FEWEST_VIDEOS
 
 
-def distance(videos: VideoModel, data: VideoDataset, settings: Settings) -> dict[str, float]:
+def distance(videos: VideoModel, data: VideoDataset, config: RunConfig) -> dict[str, float]:
     """`frechet_efficientnet` of the same contents and motions every time, and of real videos against each other."""
-    protocol = PROTOCOL.with_clips(settings.report.evaluate_clips)
+    protocol = PROTOCOL.with_clips(config.logging.eval_clips)
     report = evaluate(DatasetVideos(data), _Changing(videos), protocols=[protocol], device=str(videos.device))
     (result,) = report.results
     return {

@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import config, given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 
 from styleganv import noise
 from styleganv.cli import main
+from styleganv.config import RunConfig
 from styleganv.data.dataset import VideoDataset, write_dataset
 from styleganv.data.sampling import draw_pair_offsets, draw_real_pair
 from styleganv.errors import StyleganvError
@@ -23,7 +24,6 @@ from styleganv.methods.digan.trainer import DiganTrainer, PairDiscriminator
 from styleganv.methods.loading import load
 from styleganv.methods.stylegan_v.config import DiscriminatorConfig
 from styleganv.model_folder import save_model
-from styleganv.recipes import Settings
 from styleganv.runs import resume, train
 from styleganv.training.checkpoint import load_checkpoint
 from styleganv.training.feed import RealClips, real_batches
@@ -33,7 +33,7 @@ SMALL = dict(z_dim=16, w_dim=16, channel_base=128, channel_max=8, motion_dim=16)
 
 
 @pytest.fixture
-def small(tiny: Settings) -> Settings:
+def small(tiny: RunConfig) -> RunConfig:
     return apply_method(tiny, "digan")
 
 
@@ -49,7 +49,7 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> DiganVideos:
     return loaded
 
 
-@settings(max_examples=200, deadline=None)
+@config(max_examples=200, deadline=None)
 @given(seed=st.integers(0, 2**32), length=st.integers(2, 100), max_span=st.integers(1, 64))
 def test_every_pair_lies_in_its_window(seed: int, length: int, max_span: int) -> None:
     early, late = draw_pair_offsets(np.random.default_rng(seed), length, max_span)
@@ -111,7 +111,7 @@ def test_one_discriminator_sees_pair_and_gap_the_other_one_frame() -> None:
         assert (moved[:3].abs() > 1e-6).all() and not moved[3:].any()
 
 
-def test_r1_is_that_of_each_discriminator(faces: Path, small: Settings) -> None:
+def test_r1_is_that_of_each_discriminator(faces: Path, small: RunConfig) -> None:
     trainer = build_trainer(small, VideoDataset(faces), CPU)
     assert isinstance(trainer, DiganTrainer)
     frames, times = torch.randn(1, 2, 3, 16, 16, requires_grad=True), torch.tensor([[0.0, 3.0]])
@@ -123,7 +123,7 @@ def test_r1_is_that_of_each_discriminator(faces: Path, small: Settings) -> None:
     torch.testing.assert_close(trainer._r1_penalty(frames, times, None), torch.stack(expected))
 
 
-def test_parts_of_a_batch_learn_what_the_whole_does_with_classes_too(tmp_path: Path, small: Settings) -> None:
+def test_parts_of_a_batch_learn_what_the_whole_does_with_classes_too(tmp_path: Path, small: RunConfig) -> None:
     frames = np.random.default_rng(0).integers(0, 256, (4, 20, 64, 64, 3), dtype=np.uint8)
     videos = [(f"video{i}", frames[i], i % 2, {}) for i in range(4)]
     write_dataset(tmp_path / "two.zip", videos, height=64, width=64, fps=25, class_names=["a", "b"])
@@ -142,13 +142,13 @@ def test_parts_of_a_batch_learn_what_the_whole_does_with_classes_too(tmp_path: P
             torch.testing.assert_close(other[name], value, rtol=1e-3, atol=1e-4 * float(value.abs().max()), msg=name)
 
 
-def test_a_resumed_run_is_the_unstopped_one(faces: Path, small: Settings, tmp_path: Path) -> None:
-    def until(clips: int) -> Settings:
-        return replace(small, training=replace(small.training, clips=clips))
+def test_a_resumed_run_is_the_unstopped_one(faces: Path, small: RunConfig, tmp_path: Path) -> None:
+    def until(clips: int) -> RunConfig:
+        return replace(small, training=replace(small.training, total_clips=clips))
 
     train(faces, tmp_path / "whole", until(32))
     train(faces, tmp_path / "halves", until(16))
-    resume(tmp_path / "halves", settings=until(32))
+    resume(tmp_path / "halves", config=until(32))
     whole, halves = (load_checkpoint(tmp_path / run / "checkpoint.pt") for run in ("whole", "halves"))
     for part in ("generator", "discriminator", "generator_ema"):
         for name, value in whole[part].items():
@@ -187,9 +187,9 @@ def test_contents_truncate_to_one_and_half_precision_is_near(videos: DiganVideos
     assert 0 < np.abs(a - b).mean() < 0.05 * a.std()
 
 
-def test_more_than_two_frames_are_refused(faces: Path, small: Settings, tmp_path: Path) -> None:
+def test_more_than_two_frames_are_refused(faces: Path, small: RunConfig, tmp_path: Path) -> None:
     with pytest.raises(StyleganvError, match="--frames 2"):
-        train(faces, tmp_path / "run", replace(small, training=replace(small.training, frames=3)))
+        train(faces, tmp_path / "run", replace(small, training=replace(small.training, num_frames=3)))
 
 
 def test_the_whole_way_by_commands(faces: Path, tmp_path: Path) -> None:
@@ -198,7 +198,7 @@ def test_the_whole_way_by_commands(faces: Path, tmp_path: Path) -> None:
     def command(*words: object) -> None:
         main([str(word) for word in words])
 
-    command("train", faces, "--out", run, "--model", "digan", "--clips", 16, "--batch", 8, *flags.split())
+    command("train", faces, "--out", run, "--model", "digan", "--clips", 16, "--batch-size", 8, *flags.split())
     command("generate", run, "--out", tmp_path / "grid", "--seeds", "0-1", "--seconds", 0.4, "--format", "grid")
     assert list((tmp_path / "grid").iterdir())
     told = tmp_path / "evaluation.json"

@@ -13,6 +13,7 @@ from test_training import assert_same_state
 
 from styleganv.cli import main
 from styleganv.clip import Clip
+from styleganv.config import RunConfig
 from styleganv.data.dataset import VideoDataset
 from styleganv.data.prepare import prepare
 from styleganv.errors import StyleganvError
@@ -25,7 +26,6 @@ from styleganv.methods.mocogan.networks import ClipDiscriminator, Mocogan, Mocog
 from styleganv.methods.mocogan.trainer import stills
 from styleganv.methods.mocogan_stylegan2.networks import MocoganStylegan2, MocoganStylegan2Config
 from styleganv.model_folder import save_model
-from styleganv.recipes import Settings
 from styleganv.runs import train
 from styleganv.training.checkpoint import load_checkpoint, save_checkpoint
 from styleganv.training.feed import RealClips, real_batches
@@ -36,16 +36,16 @@ KINDS = ["mocogan", "mocogan-stylegan2"]
 SIZES = {"z_dim": 8, "motion_dim": 6, "channel_max": 8}
 
 
-def tiny_of(kind: str, tiny: Settings) -> Settings:
-    settings = apply_method(tiny, kind)
-    return replace(settings, training=replace(settings.training, batch=4, clips=8))
+def tiny_of(kind: str, tiny: RunConfig) -> RunConfig:
+    config = apply_method(tiny, kind)
+    return replace(config, training=replace(config.training, batch_size=4, total_clips=8))
 
 
 @pytest.fixture(scope="module", params=KINDS)
 def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> VideoModel:
     """Of random weights, through a model folder."""
     torch.manual_seed(0)
-    network = get_method(request.param).implementation().network(height=16, width=24, num_classes=2, **SIZES)
+    network = get_method(request.param).implementation()
     folder = tmp_path_factory.mktemp(request.param)
     save_model(folder / "model", network, kind=request.param, data={"fps": 10, "class_names": ["a", "b"]}, training={})
     return load(folder / "model")
@@ -109,14 +109,14 @@ def test_stills_are_frames_of_their_clips() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_two_steps_resumed_equal_four_bit_for_bit(kind: str, faces: Path, tiny: Settings, tmp_path: Path) -> None:
-    settings, data = tiny_of(kind, tiny), VideoDataset(faces)
+def test_two_steps_resumed_equal_four_bit_for_bit(kind: str, faces: Path, tiny: RunConfig, tmp_path: Path) -> None:
+    config, data = tiny_of(kind, tiny), VideoDataset(faces)
     clips = RealClips(data, num_frames=16, max_span=15, seed=0, mirror=False, conditional=False)
     trainers = []
     for name, parts in (("whole", [4]), ("halves", [2, 2])):
         path = tmp_path / f"{name}.pt"
         for steps in parts:
-            trainer = build_trainer(settings, data, CPU)
+            trainer = build_trainer(config, data, CPU)
             if path.exists():
                 trainer.load_state_dict(load_checkpoint(path))
             batches = real_batches(
@@ -130,7 +130,7 @@ def test_two_steps_resumed_equal_four_bit_for_bit(kind: str, faces: Path, tiny: 
     assert np.array_equal(*[trainer.videos(data).sample(seed=0, seconds=0.4) for trainer in trainers])
 
 
-def test_classes_condition_training(tiny: Settings, tmp_path: Path) -> None:
+def test_classes_condition_training(tiny: RunConfig, tmp_path: Path) -> None:
     for i in range(4):
         video = draw_video(sample_face(np.random.default_rng(i)), i, 16, 16, 16)
         write_frames(tmp_path / "classes" / f"class{i % 2}" / f"video{i}", video)
@@ -192,14 +192,14 @@ def test_what_it_cannot_do_is_refused(model: VideoModel) -> None:
         ("mocogan", "training", {"max_span": 32}, "--max-span 15"),
         ("mocogan-stylegan2", "model", {"motion": "conv"}, "leave --motion at lstm"),
         ("mocogan", "augment", {"augment": "ada"}, "--augment none"),
-        ("mocogan", "training", {"micro_batch": 2}, "leave out --micro-batch"),
+        ("mocogan", "training", {"micro_batch": 2}, "leave out --micro-batch-size"),
     ],
 )
 def test_impossible_settings(
-    kind: str, group: str, changes: dict[str, object], message: str, faces: Path, tiny: Settings, tmp_path: Path
+    kind: str, group: str, changes: dict[str, object], message: str, faces: Path, tiny: RunConfig, tmp_path: Path
 ) -> None:
-    settings = tiny_of(kind, tiny)
-    changed = replace(settings, **{group: replace(getattr(settings, group), **changes)})
+    config = tiny_of(kind, tiny)
+    changed = replace(config, **{group: replace(getattr(config, group), **changes)})
     with pytest.raises(StyleganvError, match=message):
         train(faces, tmp_path / "run", changed)
 
@@ -207,7 +207,7 @@ def test_impossible_settings(
 # Commands
 
 
-def test_a_baseline_does_not_start_from_another_model(faces: Path, tiny: Settings, tmp_path: Path) -> None:
+def test_a_baseline_does_not_start_from_another_model(faces: Path, tiny: RunConfig, tmp_path: Path) -> None:
     with pytest.raises(StyleganvError, match="leave it out for mocogan"):
         train(faces, tmp_path / "run", tiny_of("mocogan", tiny), finetune=tmp_path)
 
@@ -218,7 +218,7 @@ def test_the_whole_way_by_commands(
 ) -> None:
     monkeypatch.setenv("STYLEGANV_CACHE", str(tmp_path / "cache"))
     run = tmp_path / "run"
-    flags = "--channel-base 128 --channel-max 8 --batch 4 --clips 8 --precision float32 --report-every 4"
+    flags = "--channel-base 128 --channel-max 8 --batch-size 4 --clips 8 --precision float32 --log-every 4"
     main(["train", str(faces), "--out", str(run), "--model", kind, *flags.split()])
     assert (run / "curves.png").exists() and (run / "snapshots" / "000000008.png").exists()
     main(["generate", str(run), "--out", str(tmp_path / "videos"), "--seeds", "0-1", "--seconds", "0.4"])

@@ -19,6 +19,7 @@ from torch import Tensor
 from styleganv import noise
 from styleganv.cli import main
 from styleganv.clip import Clip
+from styleganv.config import RunConfig
 from styleganv.data.dataset import VideoDataset, write_dataset
 from styleganv.errors import StyleganvError
 from styleganv.faces.dataset import make_faces
@@ -38,7 +39,6 @@ from styleganv.metrics.evaluate import evaluate
 from styleganv.metrics.factors import known_factors
 from styleganv.metrics.videos import DatasetVideos, ModelVideos
 from styleganv.model_folder import save_model
-from styleganv.recipes import Settings
 from styleganv.runs import resume, train
 from styleganv.training.checkpoint import load_checkpoint
 from styleganv.training.feed import RealClips, real_batches
@@ -51,7 +51,7 @@ CLIP = 16 / 25  # seconds
 
 
 @pytest.fixture
-def small(tiny: Settings) -> Settings:
+def small(tiny: RunConfig) -> RunConfig:
     return apply_method(tiny, "videogpt")
 
 
@@ -70,15 +70,15 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> VideoGptVideos:
     return loaded
 
 
-def built(settings: Settings, data: Path) -> tuple[VideoGptTrainer, Callable[[int], Clip]]:
+def built(config: RunConfig, data: Path) -> tuple[VideoGptTrainer, Callable[[int], Clip]]:
     """A trainer, and the clips of each of its steps."""
-    dataset, training = VideoDataset(data), settings.training
-    trainer = build_trainer(settings, dataset, CPU)
+    dataset, training = VideoDataset(data), config.training
+    trainer = build_trainer(config, dataset, CPU)
     assert isinstance(trainer, VideoGptTrainer)
     clips = RealClips(dataset, num_frames=16, max_span=15, seed=0, mirror=False, conditional=True)
 
     def batch(step: int) -> Clip:
-        n, first = training.batch, step * training.batch
+        n, first = training.batch_size, step * training.batch_size
         return next(real_batches(clips, first=first, batch=n, rank=0, world_size=1, workers=0, device=CPU))
 
     return trainer, batch
@@ -230,12 +230,12 @@ def test_what_it_cannot_do_is_refused(asked: dict[str, Any], told: str, videos: 
 # Training
 
 
-def test_four_clips_are_learned_by_heart(tmp_path: Path, small: Settings) -> None:
+def test_four_clips_are_learned_by_heart(tmp_path: Path, small: RunConfig) -> None:
     """Reconstructed within 17 grey levels (the mean picture is 35 away, another clip 39), each code almost certain,
     and three of four samples are one of the clips again (within 22), three or four clips in all."""
     make_shapes(tmp_path / "four.zip", num_videos=4, num_frames=16, resolution=(16, 16), seed=3)
-    settings = replace(with_training(small, batch=4, lr=0.004), model=replace(small.model, channel_max=32))
-    trainer, batch = built(settings, tmp_path / "four.zip")
+    config = replace(with_training(small, batch_size=4, lr=0.004), model=replace(small.model, channel_max=32))
+    trainer, batch = built(config, tmp_path / "four.zip")
     real, steps = batch(0), 500
     for step in range(steps):
         trainer.progress = step / steps
@@ -262,7 +262,7 @@ def nearest(video: NDArray, clips: NDArray) -> tuple[float, int]:
     return float(apart.min()), int(apart.argmin())
 
 
-def test_parts_of_a_batch_learn_what_the_whole_does(tmp_path: Path, small: Settings) -> None:
+def test_parts_of_a_batch_learn_what_the_whole_does(tmp_path: Path, small: RunConfig) -> None:
     frames = np.random.default_rng(0).integers(0, 256, (8, 16, 16, 16, 3), dtype=np.uint8)
     records = [(f"video{i}", frames[i], i % 2, {}) for i in range(8)]
     write_dataset(tmp_path / "two.zip", records, height=16, width=16, fps=25, class_names=["a", "b"])
@@ -295,10 +295,10 @@ def same_state(a: Any, b: Any) -> bool:
 
 @pytest.mark.parametrize("at", [2, 5])
 def test_a_run_that_was_interrupted_in_either_stage_goes_on_bit_for_bit(
-    at: int, faces: Path, small: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    at: int, faces: Path, small: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = with_training(small, clips=64)
-    train(faces, tmp_path / "whole", settings)
+    config = with_training(small, total_clips=64)
+    train(faces, tmp_path / "whole", config)
     whole = VideoGptTrainer.train_step
 
     def step(self: VideoGptTrainer, clips: RealClips, real: Clip) -> None:
@@ -310,7 +310,7 @@ def test_a_run_that_was_interrupted_in_either_stage_goes_on_bit_for_bit(
         patched.setattr("styleganv.runs.rehearse", lambda *_: "")  # no signals there
         patched.setattr(VideoGptTrainer, "train_step", step)
         with pytest.raises(InterruptedTraining):
-            train(faces, tmp_path / "parts", settings)
+            train(faces, tmp_path / "parts", config)
     begun = load_checkpoint(tmp_path / "parts" / "checkpoint.pt")["optimizer_gpt"]["state"]
     assert bool(begun) == (at > 4)
     resume(tmp_path / "parts")
@@ -324,7 +324,7 @@ def test_a_run_that_was_interrupted_in_either_stage_goes_on_bit_for_bit(
 
 
 def test_by_time_each_stage_has_half_and_the_second_stays(
-    faces: Path, small: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    faces: Path, small: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A clock that each step moves by a minute."""
     now = [0.0]
@@ -342,13 +342,13 @@ def test_by_time_each_stage_has_half_and_the_second_stays(
 
     monkeypatch.setattr(VideoGptTrainer, "train_step", step)
     monkeypatch.setattr("styleganv.runs.rehearse", lambda *_: "")
-    settings = with_training(small, clips=10_000, minutes=6.0)
+    config = with_training(small, total_clips=10_000, minutes=6.0)
     with pytest.raises(InterruptedTraining):
-        train(faces, tmp_path / "run", settings)
+        train(faces, tmp_path / "run", config)
     resume(tmp_path / "run")  # six more minutes, so eight in all
     assert [stage for stage, _ in stages] == [1, 1, 1, 1, 2, 2, 2, 2]
     assert stages[4][1] == 1 and stages[7][1] == pytest.approx((1 + math.cos(math.pi * 0.75)) / 2)
-    resume(tmp_path / "run", settings=with_training(settings, minutes=24.0))
+    resume(tmp_path / "run", config=with_training(config, minutes=24.0))
     assert len(stages) == 32 and {stage for stage, _ in stages[8:]} == {2} and stages[8][1] == 1
 
 
@@ -358,17 +358,17 @@ def test_by_time_each_stage_has_half_and_the_second_stays(
         ({"frames": 18, "max_span": 17}, "a multiple of 4: set --frames 16"),
         ({"frames": 8, "max_span": 7}, "16 frames or more"),
         ({"max_span": 32}, "consecutive frames: set --max-span 15"),
-        ({"checkpointing": True}, "no --checkpointing"),
+        ({"checkpointing": True}, "no --gradient-checkpointing"),
     ],
 )
 def test_settings_that_cannot_work(
-    changes: dict[str, Any], told: str, faces: Path, small: Settings, tmp_path: Path
+    changes: dict[str, Any], told: str, faces: Path, small: RunConfig, tmp_path: Path
 ) -> None:
     with pytest.raises(StyleganvError, match=told):
         train(faces, tmp_path / "run", with_training(small, **changes))
 
 
-def test_other_things_that_cannot_work(faces: Path, small: Settings, tmp_path: Path) -> None:
+def test_other_things_that_cannot_work(faces: Path, small: RunConfig, tmp_path: Path) -> None:
     with pytest.raises(StyleganvError, match="set --augment none"):
         train(faces, tmp_path / "run", replace(small, augment=replace(small.augment, augment="ada")))
     with pytest.raises(StyleganvError, match="leave it out for videogpt"):
@@ -385,7 +385,7 @@ def test_from_training_to_the_report_by_commands(
     faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("STYLEGANV_CACHE", str(tmp_path / "cache"))
-    run, words = tmp_path / "run", "--channel-max 8 --batch 8 --precision float32 --clips 48 --report-every 8"
+    run, words = tmp_path / "run", "--channel-max 8 --batch-size 8 --precision float32 --clips 48 --log-every 8"
 
     def styleganv(text: str, refused: str | None = None) -> None:
         if refused is None:
@@ -395,7 +395,7 @@ def test_from_training_to_the_report_by_commands(
         assert refused in capsys.readouterr().err.splitlines()[-1]
         return None
 
-    styleganv(f"train {faces} --out {run} --model videogpt --evaluate-every 48 --evaluate-clips 4 {words}")
+    styleganv(f"train {faces} --out {run} --model videogpt --eval-every 48 --eval-clips 4 {words}")
     assert {line.get("stage") for line in read_log(run / "log.jsonl")} == {1, 2}
     assert (run / "best" / "config.json").exists() and (run / "curves.png").exists()
     assert len(list((run / "snapshots").iterdir())) == 2

@@ -12,9 +12,9 @@ import torch
 from numpy.typing import NDArray
 from shapes import make_shapes
 
+from styleganv.config import AugmentConfig, ModelConfig, RunConfig, TrainingConfig
 from styleganv.data.dataset import VideoDataset
 from styleganv.methods import apply_method, build_trainer
-from styleganv.recipes import AugmentSettings, ModelSettings, Settings, TrainingSettings
 from styleganv.training.feed import RealClips, real_batches
 
 CPU = torch.device("cpu")
@@ -43,18 +43,18 @@ def test_four_clips_are_learned_by_heart(
     make_shapes(tmp_path / "four.zip", num_videos=4, num_frames=16, resolution=(16, 16))
     data = VideoDataset(tmp_path / "four.zip")
     recipe = apply_method(
-        Settings(
-            model=ModelSettings(z_dim=16, w_dim=16, channel_base=512, channel_max=channels, motion_dim=32),
-            training=TrainingSettings(frames=2, max_span=15, precision="float32", workers=0, ema_half_life=80),
-            augment=AugmentSettings(augment="none"),
+        RunConfig(
+            model=ModelConfig(z_dim=16, w_dim=16, channel_base=512, channel_max=channels, motion_dim=32),
+            training=TrainingConfig(num_frames=2, max_span=15, precision="float32", num_workers=0, ema_half_life=80),
+            augment=AugmentConfig(augment="none"),
         ),
         kind,
     )
-    training = replace(recipe.training, lr=lr, batch=batch, r1_gamma=1.0, r1_interval=4)
+    training = replace(recipe.training, lr=lr, batch_size=batch, r1_gamma=1.0, r1_interval=4)
     trainer = build_trainer(replace(recipe, training=training), data, CPU)
     clips = RealClips(
         data,
-        num_frames=training.frames,
+        num_frames=training.num_frames,
         max_span=training.max_span,
         seed=0,
         mirror=False,

@@ -16,6 +16,7 @@ from settings import with_training
 from torch import Tensor
 
 from styleganv import cli
+from styleganv.config import RunConfig
 from styleganv.errors import StyleganvError
 from styleganv.interop.import_pickle import import_pickle
 from styleganv.methods.stylegan_v.config import DiscriminatorConfig, GeneratorConfig
@@ -23,7 +24,6 @@ from styleganv.methods.stylegan_v.discriminator import Discriminator
 from styleganv.methods.stylegan_v.generator import Generator
 from styleganv.methods.stylegan_v.pretrained import load_discriminator, load_generator
 from styleganv.methods.stylegan_v.sampler import load_video_generator
-from styleganv.recipes import Settings
 from styleganv.runs import train
 from styleganv.training.checkpoint import load_checkpoint
 
@@ -117,12 +117,12 @@ def test_an_image_network_becomes_an_image_model(tmp_path: Path) -> None:
     assert torch.equal(discriminator(frames, torch.zeros(4, 1)), judge(frames, torch.zeros(4, 1)))
 
 
-def test_an_image_pickle_is_a_start_for_video(faces: Path, tiny: Settings, tmp_path: Path) -> None:
+def test_an_image_pickle_is_a_start_for_video(faces: Path, tiny: RunConfig, tmp_path: Path) -> None:
     torch.manual_seed(0)
     theirs = Generator(GeneratorConfig(16, 16, mapping_layers=8, motion="none", **SIZES))
     judge = Discriminator(DiscriminatorConfig(16, 16, num_frames=1, channel_base=256, channel_max=16))
     import_pickle(write(tmp_path / "images.pkl", theirs, judge), tmp_path / "model")
-    train(faces, tmp_path / "run", with_training(tiny, clips=8, lr=1e-12), finetune=tmp_path / "model")
+    train(faces, tmp_path / "run", with_training(tiny, total_clips=8, lr=1e-12), finetune=tmp_path / "model")
     generator, _ = load_generator(tmp_path / "run" / "model")
     z, times = torch.randn(2, 12), torch.tensor([[0.0, 9.5]] * 2)
     with torch.inference_mode():

@@ -21,12 +21,12 @@ from PIL import Image
 from serving import CHROMIUM, DRIVER, MISSING, running, serving
 from serving import browser as opened
 
+from styleganv.config import RunConfig
 from styleganv.data.dataset import VideoDataset
 from styleganv.editing.latents import open_latents
 from styleganv.faces.drawing import draw_video
 from styleganv.faces.factors import sample_face
 from styleganv.media import writing
-from styleganv.recipes import Settings
 from styleganv.runs import train
 from styleganv.studio.scene import Scene
 from styleganv.studio.stage import Find, Stage
@@ -384,7 +384,9 @@ def test_every_control_has_a_name_and_nothing_comes_from_outside(page: Page) -> 
     assert [line for line in page.browser.get_log("browser") if line["level"] == "SEVERE"] == []
 
 
-def test_a_run_shows_its_training_beside_real_videos(browser: Any, faces: Path, tiny: Settings, tmp_path: Path) -> None:
+def test_a_run_shows_its_training_beside_real_videos(
+    browser: Any, faces: Path, tiny: RunConfig, tmp_path: Path
+) -> None:
     train(faces, tmp_path / "run", tiny)
     with running([tmp_path / "run"]) as address:
         browser.get(address)

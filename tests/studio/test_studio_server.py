@@ -22,10 +22,10 @@ import tiny
 from serving import running, serving
 
 from styleganv.cli import main
+from styleganv.config import RunConfig
 from styleganv.data.dataset import VideoDataset, decode_frame
 from styleganv.editing.latents import latents_of, play
 from styleganv.errors import StyleganvError
-from styleganv.recipes import Settings
 from styleganv.runs import resume, train
 from styleganv.studio.scene import Scene, Take
 from styleganv.studio.server import is_loopback, studio
@@ -52,9 +52,9 @@ def address(model: Path) -> Any:
 
 
 @pytest.fixture
-def tiny_run(request: pytest.FixtureRequest) -> Settings:
-    settings: Settings = request.getfixturevalue("tiny")
-    return settings
+def tiny_run(request: pytest.FixtureRequest) -> RunConfig:
+    config: RunConfig = request.getfixturevalue("tiny")
+    return config
 
 
 # Scenes
@@ -126,7 +126,7 @@ def test_the_command_makes_the_video_that_is_seen(
             assert np.abs(a - b).mean() < 2
 
 
-def test_a_run_is_followed_and_its_videos_play_beside_it(faces: Path, tiny_run: Settings, tmp_path: Path) -> None:
+def test_a_run_is_followed_and_its_videos_play_beside_it(faces: Path, tiny_run: RunConfig, tmp_path: Path) -> None:
     run = tmp_path / "run"
     train(faces, run, tiny_run)
     stage, footage = stages_of([run])
@@ -136,7 +136,7 @@ def test_a_run_is_followed_and_its_videos_play_beside_it(faces: Path, tiny_run: 
     np.testing.assert_array_equal(list(islice(footage.frames(Scene(seed=3), start=5 / 25, fps=25), 2)), real)
     viewer = Viewer(stage)
     (before,) = viewer.next(Scene(), start=1, fps=25, count=1)
-    resume(run, settings=replace(tiny_run, training=replace(tiny_run.training, clips=64)))
+    resume(run, config=replace(tiny_run, training=replace(tiny_run.training, total_clips=64)))
     stage._looked -= 10
     (after,) = viewer.next(Scene(), start=1 + 1 / 25, fps=25, count=1)
     fresh = next(Stage(run).frames(Scene(), start=1 + 1 / 25, fps=25))

@@ -12,13 +12,13 @@ from styleganv.cli.models import export, import_, pull, push, swap
 from styleganv.cli.studio import studio
 from styleganv.cli.training import demo, study, train_command, train_defaults
 from styleganv.cli.videos import directions, edit, explore, generate, project
+from styleganv.config import RunConfig
 from styleganv.errors import StyleganvError
-from styleganv.recipes import Settings
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "prepare": prepare,
     "inspect": inspect,
-    "train": train_command(Settings(), "tiny-cpu"),
+    "train": train_command(RunConfig(), "tiny-cpu"),
     "generate": generate,
     "evaluate": evaluate,
     "diagnose": diagnose,

@@ -9,13 +9,13 @@ import tyro
 from tyro.conf import OmitArgPrefixes, Positional
 
 from styleganv.cli.parsing import parse_names
+from styleganv.config import PRESETS, RunConfig, get_preset, load_settings
 from styleganv.errors import StyleganvError
 from styleganv.methods import ablation_names, apply_ablation, apply_method
 from styleganv.options import Unset
-from styleganv.recipes import PRESETS, Settings, load_settings, preset
 
 
-def train_command(defaults: Settings, preset_name: str, ablations: Sequence[str] = ()) -> Callable[..., None]:
+def train_command(defaults: RunConfig, preset_name: str, ablations: Sequence[str] = ()) -> Callable[..., None]:
     """The verb `train`, whose settings start from a preset or from the run to resume."""
 
     def train(
@@ -27,7 +27,7 @@ def train_command(defaults: Settings, preset_name: str, ablations: Sequence[str]
         resume: Unset[Path] = None,
         finetune: Unset[Path] = None,
         or_resume: bool = False,
-        settings: OmitArgPrefixes[Settings] = defaults,
+        config: OmitArgPrefixes[RunConfig] = defaults,
     ) -> None:
         from styleganv.runs import resume as run_resume
         from styleganv.runs import train as run_train
@@ -35,11 +35,11 @@ def train_command(defaults: Settings, preset_name: str, ablations: Sequence[str]
         if resume is not None:
             if out is not None or finetune is not None:
                 raise StyleganvError("--resume continues a run in its own folder: leave out --out and --finetune.")
-            folder = run_resume(resume, data=data, settings=settings)
+            folder = run_resume(resume, data=data, config=config)
         elif data is None or out is None:
             raise StyleganvError("train needs a data set and --out RUN, or --resume RUN.")
         else:
-            folder = run_train(data, out, settings, finetune=finetune, or_resume=or_resume)
+            folder = run_train(data, out, config, finetune=finetune, or_resume=or_resume)
         if os.environ.get("RANK", "0") == "0":
             print(f"Model: {folder}. Next: styleganv generate {folder} --out videos --seeds 0-7")
 
@@ -50,27 +50,27 @@ def train_command(defaults: Settings, preset_name: str, ablations: Sequence[str]
         out: Run folder to write to.
         preset: Preset to start from: {", ".join(PRESETS)}. Default: chosen by device and resolution.
         ablation: Variant of the method: {", ".join(ablations)}. Default: the method as published.
-        resume: Run to resume exactly where it was saved. Only --clips, --minutes, --workers, --threads and the report
-            settings may change.
+        resume: Run to resume exactly where it stopped. Only --total-clips, --minutes, --num-workers, --num-threads and
+            the logging options may change.
         finetune: Model or run to initialize from; matching weights are copied.
         or_resume: Resume the run in --out if it exists; for requeued jobs.
     """
     return train
 
 
-def train_defaults(words: list[str]) -> tuple[Settings, str, list[str]]:
+def train_defaults(words: list[str]) -> tuple[RunConfig, str, list[str]]:
     """The settings that `train` starts from, which tyro needs before it reads the other words."""
     resumed, name = _value_of("--resume", words), _value_of("--preset", words)
     if resumed:
         if not (Path(resumed) / "settings.yaml").is_file():
             raise StyleganvError(f"There is no run in {resumed}: give the folder that --out named.")
-        settings = load_settings(Path(resumed) / "settings.yaml")
-        return settings, "as the run", ablation_names()
+        config = load_settings(Path(resumed) / "settings.yaml")
+        return config, "as the run", ablation_names()
     if name is None:
         data = next((word for word in words if not word.startswith("-")), None)
         name = _fitting_preset(Path(data)) if data and Path(data).is_file() else "tiny-cpu"
-    settings = apply_method(preset(name), _value_of("--model", words) or "stylegan-v")
-    return apply_ablation(settings, _value_of("--ablation", words)), name, ablation_names()
+    config = apply_method(get_preset(name), _value_of("--method", words) or "stylegan-v")
+    return apply_ablation(config, _value_of("--ablation", words)), name, ablation_names()
 
 
 def _fitting_preset(data: Path) -> str:

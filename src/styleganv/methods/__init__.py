@@ -1,7 +1,7 @@
 """All methods by name: StyleGAN-V and the methods it is compared with, one folder each.
 
-To add one, write a folder with a `METHOD` record (see `method.py`) here, or in another package that names the record
-under the entry point group `styleganv.methods`. Nothing else has to change. Read `stylegan_v/` first.
+To add one, write a folder with a `METHOD` record (see `method.py`) here, or in another package that declares the
+record under the entry point group `styleganv.methods`. Nothing else has to change. Read `stylegan_v/` first.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,9 +12,9 @@ from importlib.metadata import EntryPoint, entry_points
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING
 
+from styleganv.config import RunConfig
 from styleganv.errors import StyleganvError
 from styleganv.methods.method import Method
-from styleganv.recipes import Settings
 
 if TYPE_CHECKING:
     import torch
@@ -29,16 +29,18 @@ FIRST = "stylegan-v"
 def _records() -> dict[str, Method]:
     folders = [name for _, name, is_folder in iter_modules(__path__) if is_folder]
     found: list[Method] = [import_module(f"{__name__}.{name}").METHOD for name in folders]
-    found += [_of_package(entry) for entry in entry_points(group=__name__)]
+    found += [_load_entry_point(entry) for entry in entry_points(group=__name__)]
     found.sort(key=lambda method: (method.name != FIRST, method.name))
     names = [name for method in found for name in (method.name, *method.ablations)]
     if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise StyleganvError(f"Two installed methods are called {', '.join(twice)}: uninstall one of their packages.")
+        raise StyleganvError(
+            f"Several installed methods are called {', '.join(twice)}: uninstall one of their packages."
+        )
     return {method.name: method for method in found}
 
 
-def _of_package(entry: EntryPoint) -> Method:
-    """The record that an installed package names."""
+def _load_entry_point(entry: EntryPoint) -> Method:
+    """Return the record that an installed package declares."""
     try:
         method = entry.load()
     except Exception as error:
@@ -70,43 +72,43 @@ METHODS: Mapping[str, Method] = _Methods()
 
 
 def get_method(name: str) -> Method:
-    """The method of that name; the `StyleganvError` lists all names if there is none."""
+    """Return the method with this name; the `StyleganvError` lists all names if there is none."""
     if name not in METHODS:
-        raise StyleganvError(f"There is no model {name!r}: choose one of {', '.join(METHODS)}.")
+        raise StyleganvError(f"Unknown method {name!r}: choose one of {', '.join(METHODS)}.")
     return METHODS[name]
 
 
-def apply_method(settings: Settings, name: str) -> Settings:
-    """Settings for a method, with what its paper says.
+def apply_method(config: RunConfig, name: str) -> RunConfig:
+    """RunConfig for a method, with what its paper says.
 
     Raises:
         StyleganvError: if there is no such method; the text lists them.
     """
-    changed = get_method(name).adapt(settings)
-    return replace(changed, model=replace(changed.model, kind=name))
+    changed = get_method(name).adapt(config)
+    return replace(changed, model=replace(changed.model, method=name))
 
 
 def ablation_names() -> list[str]:
-    """Of all methods."""
+    """Return the names of the ablations of all methods."""
     return [name for method in METHODS.values() for name in method.ablations]
 
 
-def apply_ablation(settings: Settings, ablation: str | None) -> Settings:
-    """Settings with an ablation of their method; unchanged for None.
+def apply_ablation(config: RunConfig, ablation: str | None) -> RunConfig:
+    """RunConfig with an ablation of their method; unchanged for None.
 
     Raises:
         StyleganvError: if the method has no such ablation.
     """
     if ablation is None:
-        return settings
-    method = get_method(settings.model.kind)
+        return config
+    method = get_method(config.model.method)
     if ablation not in ablation_names():
-        raise StyleganvError(f"There is no ablation {ablation!r}: choose one of {', '.join(ablation_names())}.")
+        raise StyleganvError(f"Unknown ablation {ablation!r}: choose one of {', '.join(ablation_names())}.")
     if ablation not in method.ablations:
-        raise StyleganvError(f"--ablation {ablation} is not of {method.title}: leave it out for --model {method.name}.")
-    return method.ablations[ablation].adapt(settings)
+        raise StyleganvError(f"--ablation {ablation} is not available for --method {method.name}: leave it out.")
+    return method.ablations[ablation].adapt(config)
 
 
-def build_trainer(settings: Settings, data: "VideoDataset", device: "torch.device") -> "Trainer":
-    """A freshly initialized trainer for a dataset; the same seed gives the same weights."""
-    return get_method(settings.model.kind).implementation().build_trainer(settings, data, device)
+def build_trainer(config: RunConfig, data: "VideoDataset", device: "torch.device") -> "Trainer":
+    """Return a freshly initialized trainer for a dataset; the same seed gives the same weights."""
+    return get_method(config.model.method).implementation().build_trainer(config, data, device)

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from styleganv.config import RunConfig
 from styleganv.errors import StyleganvError
-from styleganv.recipes import Settings
 
 if TYPE_CHECKING:
     import torch
@@ -34,7 +34,7 @@ class Implementation:
     config: "Callable[..., Any]"
     network: "Callable[[Any], nn.Module]"
     sampler: "Callable[..., VideoModel]"
-    build_trainer: "Callable[[Settings, VideoDataset, torch.device], Trainer]"
+    build_trainer: "Callable[[RunConfig, VideoDataset, torch.device], Trainer]"
     estimate_memory: "Callable[..., float] | None" = None
 
 
@@ -43,32 +43,32 @@ class Ablation:
     """A method without one of its parts, or with more of something: its title and what it changes in the settings."""
 
     title: str
-    adapt: Callable[[Settings], Settings]
+    adapt: Callable[[RunConfig], RunConfig]
 
 
-def unchanged(settings: Settings) -> Settings:
-    return settings
+def unchanged(config: RunConfig) -> RunConfig:
+    return config
 
 
-def accept(settings: Settings) -> None:
+def accept(config: RunConfig) -> None:
     """Every loss will do."""
 
 
-def check_loss(settings: Settings) -> None:
+def check_loss(config: RunConfig) -> None:
     """Of methods that have a loss of their own."""
-    if settings.training.loss != "logistic":
+    if config.training.loss != "logistic":
         raise StyleganvError(
-            f"--loss {settings.training.loss} requires StyleGAN-V or StyleGAN2: leave it out for {settings.model.kind}."
+            f"--loss {config.training.loss} requires --method stylegan-v or stylegan2, got {config.model.method}."
         )
 
 
-def check_consecutive(settings: Settings) -> None:
+def check_consecutive(config: RunConfig) -> None:
     """Of methods whose clips are consecutive frames."""
-    training = settings.training
-    if training.max_span != training.frames - 1:
+    training = config.training
+    if training.max_span != training.num_frames - 1:
         raise StyleganvError(
-            f"--model {settings.model.kind} learns from consecutive frames: set --max-span {training.frames - 1} for "
-            f"--frames {training.frames}."
+            f"--method {config.model.method} requires consecutive frames: set --max-span {training.num_frames - 1} "
+            f"for --num-frames {training.num_frames}."
         )
 
 
@@ -89,7 +89,7 @@ class Method:
     name: str
     title: str
     implementation: Callable[[], Implementation]
-    adapt: Callable[[Settings], Settings] = unchanged
-    check: Callable[[Settings], None] = check_loss
+    adapt: Callable[[RunConfig], RunConfig] = unchanged
+    check: Callable[[RunConfig], None] = check_loss
     ablations: Mapping[str, Ablation] = field(default_factory=dict)
     published: tuple[str, str, str] | None = None

@@ -71,8 +71,8 @@ def train_cell(folder: Path) -> None:
     run = folder / "run"
     done = float(load_checkpoint(run / "checkpoint.pt")["minutes"]) if (run / "checkpoint.pt").exists() else 0.0
     left = max(0.0, cell.minutes - done)
-    settings = all_entrants()[cell.entrant].settings(cell.preset, minutes=left, seed=cell.seed)
-    train(cell.data, run, settings, or_resume=True)
+    config = all_entrants()[cell.entrant].config(cell.preset, minutes=left, seed=cell.seed)
+    train(cell.data, run, config, or_resume=True)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     seen = json.loads((run / "model" / "config.json").read_text())["training"]
     minutes = float(load_checkpoint(run / "checkpoint.pt")["minutes"])
@@ -84,9 +84,9 @@ def train_cell(folder: Path) -> None:
             "frames": seen["frames_seen"],
             "milliseconds_a_clip": 60_000 * minutes / max(1, seen["clips_seen"]),
             "memory_gib": peak_memory_gib(device),
-            "batch": settings.training.batch,
+            "batch": config.training.batch_size,
             "device": torch.cuda.get_device_name() if device.type == "cuda" else "CPU",
-            "threads": settings.training.threads or torch.get_num_threads(),
+            "threads": config.training.num_threads or torch.get_num_threads(),
             "torch": torch.__version__,
             "machine": platform.machine(),
         },

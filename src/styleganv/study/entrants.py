@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, replace
 
+from styleganv.config import RunConfig, get_preset
 from styleganv.methods import METHODS, apply_ablation, apply_method
-from styleganv.recipes import Settings, preset
 
 
 @dataclass(frozen=True)
@@ -15,14 +15,14 @@ class Entrant:
     ablation: str | None = None
     published: tuple[str, str, str] | None = None
 
-    def settings(self, preset_name: str, *, minutes: float, seed: int) -> Settings:
+    def config(self, preset_name: str, *, minutes: float, seed: int) -> RunConfig:
         """Those of the preset for this method, without pictures and evaluations, which would take of the time."""
-        settings = apply_ablation(apply_method(preset(preset_name), self.method), self.ablation)
-        never = settings.training.clips + 1
+        config = apply_ablation(apply_method(get_preset(preset_name), self.method), self.ablation)
+        never = config.training.total_clips + 1
         return replace(
-            settings,
-            training=replace(settings.training, minutes=minutes, seed=seed),
-            report=replace(settings.report, snapshot_every=never, evaluate_every=None),
+            config,
+            training=replace(config.training, minutes=minutes, seed=seed),
+            logging=replace(config.logging, snapshot_every=never, eval_every=None),
         )
 
 

@@ -78,7 +78,7 @@ def study(
     if minutes <= 0 or seeds < 1 or jobs < 1:
         raise StyleganvError("A study needs minutes, seeds and jobs of more than 0.")
     for name in models:
-        all_entrants()[name].settings(preset, minutes=minutes, seed=0)
+        all_entrants()[name].config(preset, minutes=minutes, seed=0)
     for name in protocols:
         named_protocol(name)
     sets = {path.stem: path for path in map(Path, data)} or {"faces": _faces(out)}

@@ -12,10 +12,10 @@ from pathlib import Path
 import torch
 
 from styleganv import distributed
+from styleganv.config import RunConfig
 from styleganv.data.dataset import VideoDataset
 from styleganv.errors import StyleganvError
 from styleganv.model_folder import save_model
-from styleganv.recipes import Settings
 from styleganv.training.checkpoint import save_checkpoint
 from styleganv.training.feed import RealClips, real_batches
 from styleganv.training.preflight import out_of_memory
@@ -37,7 +37,7 @@ def run(
     clips: RealClips,
     data: VideoDataset,
     out: Path,
-    settings: Settings,
+    config: RunConfig,
     evaluate: Callable[[VideoModel], dict[str, float]] | None,
 ) -> None:
     """Train until the end, an interruption or a divergence; the folder is consistent after each.
@@ -45,15 +45,17 @@ def run(
     Args:
         evaluate: measures how far the trainer's videos are from real ones, the value that counts first.
     """
-    training = settings.training
+    training = config.training
     with memory_errors(), contextlib.ExitStack() as stack:
         if trainer.step == 0:
             _save(trainer, data, out)
         report = None
         if distributed.rank() == 0:
-            report = Report(out, clips_seen=trainer.clips_seen, total_clips=training.clips, minutes=training.minutes)
+            report = Report(
+                out, clips_seen=trainer.clips_seen, total_clips=training.total_clips, minutes=training.minutes
+            )
             stack.enter_context(report)
-        _loop(trainer, clips, data, out, settings, report, evaluate)
+        _loop(trainer, clips, data, out, config, report, evaluate)
 
 
 @contextlib.contextmanager
@@ -74,50 +76,50 @@ def _loop(
     clips: RealClips,
     data: VideoDataset,
     out: Path,
-    settings: Settings,
+    config: RunConfig,
     report: Report | None,
     evaluate: Callable[[VideoModel], dict[str, float]] | None,
 ) -> None:
-    training, every = settings.training, settings.report
+    training, every = config.training, config.logging
     batches = real_batches(
         clips,
         first=trainer.clips_seen,
-        batch=training.batch,
+        batch=training.batch_size,
         rank=distributed.rank(),
         world_size=distributed.world_size(),
-        workers=_num_workers(training.workers),
+        workers=_num_workers(training.num_workers),
         device=trainer.device,
     )
     started = time.monotonic() - 60 * trainer.minutes
     most = None if training.minutes is None else trainer.minutes + training.minutes
     saved = trainer.clips_seen
-    evaluated = every.evaluate_every if evaluate else None
+    evaluated = every.eval_every if evaluate else None
     with _signals() as received:
         while True:
             trainer.minutes = (time.monotonic() - started) / 60
-            trainer.progress = _progress(trainer, training.clips, most)
+            trainer.progress = _progress(trainer, training.total_clips, most)
             interrupted = distributed.any_process(bool(received))
             done = trainer.progress >= 1
             ending = interrupted or done
-            if ending or _crossed(trainer.clips_seen, training.batch, every.report_every):
+            if ending or _crossed(trainer.clips_seen, training.batch_size, every.log_every):
                 _assert_finite(trainer, out, saved)
                 values = trainer.read_statistics()
                 if values and report:
-                    report.statistics(trainer.clips_seen, trainer.clips_seen * training.frames, values)
-            if ending or _crossed(trainer.clips_seen, training.batch, every.save_every):
+                    report.statistics(trainer.clips_seen, trainer.clips_seen * training.num_frames, values)
+            if ending or _crossed(trainer.clips_seen, training.batch_size, every.save_every):
                 _save(trainer, data, out)
                 saved = trainer.clips_seen
-            if report and (done or _crossed(trainer.clips_seen, training.batch, every.snapshot_every)):
+            if report and (done or _crossed(trainer.clips_seen, training.batch_size, every.snapshot_every)):
                 report.snapshot(trainer.clips_seen, trainer.videos(data))
             if evaluate and evaluated and not interrupted:
                 last = done and trainer.clips_seen >= evaluated
-                if last or _crossed(trainer.clips_seen, training.batch, evaluated):
+                if last or _crossed(trainer.clips_seen, training.batch_size, evaluated):
                     _evaluate(trainer, data, out, report, evaluate)
             if ending:
                 break
             trainer.train_step(clips, next(batches))
             if report:
-                report.progress(training.batch)
+                report.progress(training.batch_size)
     if report:
         report.finish(trainer.clips_seen, "interrupted" if interrupted else "end")
     distributed.barrier()
@@ -155,7 +157,7 @@ def _save(trainer: Trainer, data: VideoDataset, out: Path) -> None:
 
 
 def _save_model(folder: Path, trainer: Trainer, data: VideoDataset, **values: float) -> None:
-    frames = trainer.settings.training.frames
+    frames = trainer.config.training.num_frames
     save_model(
         folder,
         trainer.saved(),

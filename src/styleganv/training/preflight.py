@@ -7,10 +7,10 @@ from collections.abc import Callable
 import torch
 
 from styleganv import distributed
+from styleganv.config import RunConfig
 from styleganv.data.dataset import VideoDataset
 from styleganv.errors import StyleganvError
 from styleganv.nn.layers import resolution_levels
-from styleganv.recipes import Settings
 from styleganv.training.feed import RealClips, real_batches
 from styleganv.training.report import peak_memory_gib
 from styleganv.training.trainer import Trainer
@@ -19,76 +19,78 @@ from styleganv.training.trainer import Trainer
 FEWEST_VIDEOS = 4
 
 
-def check_settings(settings: Settings) -> None:
+def check_settings(config: RunConfig) -> None:
     """Raise a `StyleganvError` that names the first setting that cannot work."""
-    training, model = settings.training, settings.model
+    training, model = config.training, config.model
     positive = {
-        "--clips": training.clips,
-        "--batch": training.batch,
-        "--frames": training.frames,
+        "--total-clips": training.total_clips,
+        "--batch-size": training.batch_size,
+        "--num-frames": training.num_frames,
         "--max-span": training.max_span,
         "--lr": training.lr,
         "--r1-interval": training.r1_interval,
         "--slot-distance": model.slot_distance,
         "--channel-base": model.channel_base,
         "--channel-max": model.channel_max,
-        "--threads": 1 if training.threads is None else training.threads,
-        "--report-every": settings.report.report_every,
-        "--snapshot-every": settings.report.snapshot_every,
-        "--save-every": settings.report.save_every,
-        "--evaluate-every": settings.report.evaluate_every or 1,
+        "--num-threads": 1 if training.num_threads is None else training.num_threads,
+        "--log-every": config.logging.log_every,
+        "--snapshot-every": config.logging.snapshot_every,
+        "--save-every": config.logging.save_every,
+        "--eval-every": config.logging.eval_every or 1,
     }
     for name, value in positive.items():
         if not value > 0:
             raise StyleganvError(f"{name} is {value}: give a number above 0.")
-    if settings.report.evaluate_clips < FEWEST_VIDEOS:
+    if config.logging.eval_clips < FEWEST_VIDEOS:
         raise StyleganvError(
-            f"--evaluate-clips {settings.report.evaluate_clips} is too few to measure a distance and its floor: "
+            f"--eval-clips {config.logging.eval_clips} is too few to measure a distance and its floor: "
             f"give at least {FEWEST_VIDEOS}."
         )
     if training.freeze_d < 0:
         raise StyleganvError(f"--freeze-d is {training.freeze_d}: give a number of blocks, or 0 for none.")
-    if training.max_span < training.frames - 1:
+    if training.max_span < training.num_frames - 1:
         raise StyleganvError(
-            f"--max-span {training.max_span} is too short for --frames {training.frames}: give at least "
-            f"{training.frames - 1}."
+            f"--max-span {training.max_span} is too short for --num-frames {training.num_frames}: give at least "
+            f"{training.num_frames - 1}."
         )
     if model.motion_dim % 2:
         raise StyleganvError(f"--motion-dim {model.motion_dim} is odd: give an even number (sines and cosines).")
-    if (model.motion == "none") != (training.frames == 1):
-        raise StyleganvError("--motion none and --frames 1 (a model of images) need each other: set both or neither.")
-    world = distributed.world_size()
-    if training.batch % world:
+    if (model.motion == "none") != (training.num_frames == 1):
         raise StyleganvError(
-            f"--batch {training.batch} cannot be shared by {world} processes: choose a multiple of {world}."
+            "--motion none and --num-frames 1 (an image model) require each other: set both or neither."
         )
-    local = training.batch // world
-    micro = training.micro_batch or local
+    world = distributed.world_size()
+    if training.batch_size % world:
+        raise StyleganvError(
+            f"--batch-size {training.batch_size} cannot be shared by {world} processes: choose a multiple of {world}."
+        )
+    local = training.batch_size // world
+    micro = training.micro_batch_size or local
     if micro < 1 or local % micro:
         raise StyleganvError(
-            f"--micro-batch {micro} does not divide the {local} clips of a process: choose a divisor of {local}."
+            f"--micro-batch-size {micro} does not divide the {local} clips of a process: choose a divisor of {local}."
         )
 
 
-def check_data(settings: Settings, data: VideoDataset) -> list[str]:
+def check_data(config: RunConfig, data: VideoDataset) -> list[str]:
     """Remarks worth a line to the person.
 
     Raises:
         StyleganvError: if no video is long enough for a clip, or if the discriminator has fewer blocks than are frozen.
     """
     blocks = len(resolution_levels(data.height, data.width)) - 1
-    if settings.training.freeze_d > blocks:
+    if config.training.freeze_d > blocks:
         raise StyleganvError(
-            f"--freeze-d {settings.training.freeze_d} is more than the {blocks} blocks of a discriminator of "
+            f"--freeze-d {config.training.freeze_d} is more than the {blocks} blocks of a discriminator of "
             f"{data.height}x{data.width}: give at most {blocks}."
         )
-    frames, span = settings.training.frames, settings.training.max_span
+    frames, span = config.training.num_frames, config.training.max_span
     lengths = [video.num_frames for video in data.videos]
     short = sum(length < frames for length in lengths)
     if short == len(lengths):
         raise StyleganvError(
             f"All {len(lengths)} videos of {data.path} have fewer than the {frames} frames of a clip: "
-            "lower --frames or prepare longer videos."
+            "lower --num-frames or prepare longer videos."
         )
     remarks = []
     if short:
@@ -96,7 +98,7 @@ def check_data(settings: Settings, data: VideoDataset) -> list[str]:
     below = sum(frames <= length <= span for length in lengths)
     if below:
         remarks.append(f"{below} videos are shorter than --max-span {span}; their clips span what fits.")
-    if len(lengths) < 100 and settings.augment.augment == "none":
+    if len(lengths) < 100 and config.augment.augment == "none":
         remarks.append(f"Only {len(lengths)} videos and no augmentation: expect overfitting (--augment ada).")
     return remarks
 
@@ -110,17 +112,17 @@ def available_memory_gib(device: torch.device) -> float:
         return float("inf")
 
 
-def ample_memory_gib(settings: Settings, data: VideoDataset) -> float:
+def ample_memory_gib(config: RunConfig, data: VideoDataset) -> float:
     """More than a step ever takes: twice the full-resolution float32 maps that R1 was seen to keep (24 to 32 a frame),
     and 2 GiB for networks, optimisers and the program."""
-    training, model = settings.training, settings.model
+    training, model = config.training, config.model
     channels = min(model.channel_base // max(data.height, data.width), model.channel_max)
-    clips = training.micro_batch or training.batch // distributed.world_size()
-    return 2 + 64 * clips * training.frames * channels * data.height * data.width * 4 / 2**30
+    clips = training.micro_batch_size or training.batch_size // distributed.world_size()
+    return 2 + 64 * clips * training.num_frames * channels * data.height * data.width * 4 / 2**30
 
 
 def rehearse(
-    settings: Settings,
+    config: RunConfig,
     data: VideoDataset,
     clips: RealClips,
     build: Callable[[], Trainer],
@@ -139,12 +141,12 @@ def rehearse(
         StyleganvError: if the memory does not suffice.
     """
     free = available_memory_gib(device)
-    if estimate_memory and ample_memory_gib(settings, data) > free:  # to know better takes seconds
-        need = estimate_memory(settings, clips, device)
+    if estimate_memory and ample_memory_gib(config, data) > free:  # to know better takes seconds
+        need = estimate_memory(config, clips, device)
         if need > free:
             raise out_of_memory(f"about {need:.1f} GiB are needed, {free:.1f} are free")
     trainer = build()
-    world, rank, batch = distributed.world_size(), distributed.rank(), settings.training.batch
+    world, rank, batch = distributed.world_size(), distributed.rank(), config.training.batch_size
     real = next(real_batches(clips, first=0, batch=batch, rank=rank, world_size=world, workers=0, device=device))
     seconds = []
     for trainer.progress in (0.0, 0.25, 1.0):  # the first, with R1, also sets the machine up; all stages are tried
@@ -153,25 +155,25 @@ def rehearse(
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         seconds.append(time.monotonic() - started)
-    step = min(seconds[1:]) * (1 + 0.5 / settings.training.r1_interval)
-    hours = settings.training.clips / batch * step / 3600
-    if settings.training.minutes is not None:
-        hours = min(hours, settings.training.minutes / 60)
+    step = min(seconds[1:]) * (1 + 0.5 / config.training.r1_interval)
+    hours = config.training.total_clips / batch * step / 3600
+    if config.training.minutes is not None:
+        hours = min(hours, config.training.minutes / 60)
     memory = peak_memory_gib(device)
     if device.type == "cuda":
         del trainer
         torch.cuda.empty_cache()
+    total = config.training.total_clips
     return (
-        f"A step of {batch} clips takes {step:.2f} s and {memory:.1f} GiB; "
-        f"{settings.training.clips:,} clips would take {_duration(settings.training.clips / batch * step / 3600)}, "
-        f"this run ends within {_duration(hours)}."
+        f"A step of {batch} clips takes {step:.2f} s and {memory:.1f} GiB. Estimated time: "
+        f"{_duration(total / batch * step / 3600)} for {total:,} clips; this run stops after at most {_duration(hours)}."
     )
 
 
 def out_of_memory(reason: str) -> StyleganvError:
     return StyleganvError(
-        f"The memory does not suffice for these settings ({reason}): lower --micro-batch (for example to 4), "
-        "add --checkpointing, or lower --batch or --channel-base."
+        f"The memory does not suffice for these settings ({reason}): lower --micro-batch-size (for example to 4), "
+        "add --gradient-checkpointing, or lower --batch-size or --channel-base."
     )
 
 

@@ -14,16 +14,16 @@ from torch import Tensor, nn
 from styleganv import distributed
 from styleganv.allocator import keep_freed_memory
 from styleganv.clip import Clip
+from styleganv.config import RunConfig
 from styleganv.data.dataset import VideoDataset
 from styleganv.data.sampling import draw_real_frames
-from styleganv.recipes import Settings
 from styleganv.training.feed import RealClips
 from styleganv.video_model import VideoModel, working_precision
 
 
-def sizes_of(settings: Settings, data: VideoDataset) -> dict[str, int]:
+def sizes_of(config: RunConfig, data: VideoDataset) -> dict[str, int]:
     """What every network is told of the data."""
-    num_classes = data.num_classes if settings.training.conditional else 0
+    num_classes = data.num_classes if config.training.conditional else 0
     return {"height": data.height, "width": data.width, "num_classes": num_classes}
 
 
@@ -45,20 +45,20 @@ class Trainer(ABC):
     progress = 0.0
     minutes = 0.0
 
-    def __init__(self, settings: Settings, device: torch.device) -> None:
-        self.settings, self.device = settings, device
+    def __init__(self, config: RunConfig, device: torch.device) -> None:
+        self.config, self.device = config, device
         if device.type == "cpu":
             keep_freed_memory()  # or a step of tiny networks fetches 20,000 pages anew
         self.step = 0
-        local = settings.training.batch // distributed.world_size()
-        self.parts = local // min(settings.training.micro_batch or local, local)
+        local = config.training.batch_size // distributed.world_size()
+        self.parts = local // min(config.training.micro_batch_size or local, local)
         self.finite = torch.ones((), dtype=torch.bool, device=device)
-        self.dtype = working_precision(settings.training.precision, device)
+        self.dtype = working_precision(config.training.precision, device)
         self._statistics: dict[str, list[Tensor]] = {}
 
     @property
     def clips_seen(self) -> int:
-        return self.step * self.settings.training.batch
+        return self.step * self.config.training.batch_size
 
     @abstractmethod
     def train_step(self, clips: RealClips, real: Clip) -> None:
@@ -124,11 +124,11 @@ class Trainer(ABC):
     @torch.no_grad()
     def update_ema(self, latest: nn.Module, average: nn.Module) -> None:
         """Let the average follow with its half-life in clips; buffers are copied."""
-        training = self.settings.training
-        half_life = training.ema_half_life or training.batch * 10_000 / 32
+        training = self.config.training
+        half_life = training.ema_half_life or training.batch_size * 10_000 / 32
         if training.ema_rampup is not None:
             half_life = min(half_life, self.clips_seen * training.ema_rampup)
-        decay = 0.5 ** (training.batch / max(half_life, 1e-8))
+        decay = 0.5 ** (training.batch_size / max(half_life, 1e-8))
         torch._foreach_lerp_(list(average.parameters()), list(latest.parameters()), 1 - decay)
         for kept, now in zip(average.buffers(), latest.buffers(), strict=True):
             kept.copy_(now)

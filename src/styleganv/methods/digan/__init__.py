@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
+from styleganv.config import RunConfig
 from styleganv.errors import StyleganvError
 from styleganv.methods.method import Implementation, Method, check_loss
-from styleganv.recipes import Settings
 
 
 def _implementation() -> Implementation:
@@ -15,21 +15,21 @@ def _implementation() -> Implementation:
         config=DiganConfig,
         network=DiganGenerator,
         sampler=DiganVideos,
-        build_trainer=lambda settings, data, device: DiganTrainer(settings, *build_networks(settings, data, device)),
+        build_trainer=lambda config, data, device: DiganTrainer(config, *build_networks(config, data, device)),
     )
 
 
-def _adapt(settings: Settings) -> Settings:
+def _adapt(config: RunConfig) -> RunConfig:
     """Two frames of a window of 16, a fixed weight of R1."""
-    return replace(settings, training=replace(settings.training, frames=2, max_span=15, r1_gamma=1.0))
+    return replace(config, training=replace(config.training, num_frames=2, max_span=15, r1_gamma=1.0))
 
 
-def _check(settings: Settings) -> None:
-    if settings.training.frames != 2:
+def _check(config: RunConfig) -> None:
+    if config.training.num_frames != 2:
         raise StyleganvError(
-            f"--model digan compares two frames: set --frames 2 instead of {settings.training.frames}."
+            f"--method digan requires clips of 2 frames, got {config.training.num_frames}: set --num-frames 2."
         )
-    check_loss(settings)
+    check_loss(config)
 
 
 METHOD = Method(

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from styleganv.config import RunConfig
 from styleganv.data.dataset import VideoDataset
 from styleganv.data.sampling import FAKE, clip_random, draw_pair_offsets, draw_real_pair
 from styleganv.methods.digan.networks import DiganConfig, DiganGenerator, DiganVideos
@@ -25,7 +26,6 @@ from styleganv.methods.stylegan_v.inputs import FakeInputs
 from styleganv.methods.stylegan_v.losses import r1_penalty
 from styleganv.methods.stylegan_v.trainer import CPU, GanTrainer
 from styleganv.noise import seeded, torch_random
-from styleganv.recipes import Settings
 from styleganv.training.feed import RealClips
 from styleganv.training.trainer import sizes_of
 from styleganv.video_model import VideoModel
@@ -57,11 +57,11 @@ class PairDiscriminator(nn.Module):
 
 
 def build_networks(
-    settings: Settings, data: VideoDataset, device: torch.device = CPU
+    config: RunConfig, data: VideoDataset, device: torch.device = CPU
 ) -> tuple[DiganGenerator, PairDiscriminator]:
     """Freshly initialised networks for a data set, on a device; the same seed gives the same weights."""
-    model, training = settings.model, settings.training
-    sizes: dict[str, Any] = sizes_of(settings, data)
+    model, training = config.model, config.training
+    sizes: dict[str, Any] = sizes_of(config, data)
     sizes |= {"channel_base": model.channel_base, "channel_max": model.channel_max}
     with seeded(training.seed):
         generator = DiganGenerator(
@@ -87,11 +87,11 @@ class DiganTrainer(GanTrainer):
     kind = "digan"
     draw = staticmethod(draw_real_pair)
 
-    def __init__(self, settings: Settings, generator: DiganGenerator, discriminator: PairDiscriminator) -> None:
+    def __init__(self, config: RunConfig, generator: DiganGenerator, discriminator: PairDiscriminator) -> None:
         # Both are called as the networks of StyleGAN-V are.
-        super().__init__(settings, cast(Any, generator), cast(Any, discriminator))
+        super().__init__(config, cast(Any, generator), cast(Any, discriminator))
         for judge in (discriminator.video, discriminator.image):
-            judge.checkpointing = settings.training.checkpointing
+            judge.checkpointing = config.training.gradient_checkpointing
 
     def videos(self, data: VideoDataset) -> VideoModel:
         generator = cast(DiganGenerator, self.generator_ema)

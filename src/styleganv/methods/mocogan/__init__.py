@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
+from styleganv.config import RunConfig
 from styleganv.errors import StyleganvError
 from styleganv.methods.method import Implementation, Method, check_consecutive, check_loss
-from styleganv.recipes import Settings
 
 
 def _implementation() -> Implementation:
@@ -14,32 +14,41 @@ def _implementation() -> Implementation:
     return Implementation(config=MocoganConfig, network=Mocogan, sampler=MocoganVideos, build_trainer=build)
 
 
-def _adapt(settings: Settings) -> Settings:
+def _adapt(config: RunConfig) -> RunConfig:
     """Narrow noise, 16 consecutive frames, no augmentation."""
     return replace(
-        settings,
-        model=replace(settings.model, motion="lstm", z_dim=50, motion_dim=10),
-        training=replace(settings.training, frames=16, max_span=15, lr=0.0002, micro_batch=None, checkpointing=False),
-        augment=replace(settings.augment, augment="none"),
+        config,
+        model=replace(config.model, motion="lstm", z_dim=50, motion_dim=10),
+        training=replace(
+            config.training,
+            num_frames=16,
+            max_span=15,
+            lr=0.0002,
+            micro_batch_size=None,
+            gradient_checkpointing=False,
+        ),
+        augment=replace(config.augment, augment="none"),
     )
 
 
-def check_clips(settings: Settings) -> None:
+def check_clips(config: RunConfig) -> None:
     """A recurrent motion of its own, and consecutive frames."""
-    if settings.model.motion != "lstm":
+    if config.model.motion != "lstm":
         raise StyleganvError(
-            f"--model {settings.model.kind} has a recurrent motion of its own: leave --motion at lstm."
+            f"--method {config.model.method} has a recurrent motion of its own: leave --motion at lstm."
         )
-    check_consecutive(settings)
-    check_loss(settings)
+    check_consecutive(config)
+    check_loss(config)
 
 
-def _check(settings: Settings) -> None:
-    check_clips(settings)
-    if settings.augment.augment != "none":
-        raise StyleganvError("--model mocogan has no augmentation: set --augment none.")
-    if settings.training.micro_batch or settings.training.checkpointing:
-        raise StyleganvError("--model mocogan takes a batch at once: leave out --micro-batch and --checkpointing.")
+def _check(config: RunConfig) -> None:
+    check_clips(config)
+    if config.augment.augment != "none":
+        raise StyleganvError("--method mocogan does not support augmentation: set --augment none.")
+    if config.training.micro_batch_size or config.training.gradient_checkpointing:
+        raise StyleganvError(
+            "--method mocogan does not support --micro-batch-size or --gradient-checkpointing: leave them out."
+        )
 
 
 METHOD = Method(

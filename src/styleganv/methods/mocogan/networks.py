@@ -123,8 +123,8 @@ class ClipDiscriminator(nn.Module):
         fewest = 1 + sum(kernel - 1 for kernel in along_time)
         if num_frames < fewest:
             raise StyleganvError(
-                f"--frames {num_frames} are too few for the video discriminator at {height}x{width}: "
-                f"give at least {fewest}."
+                f"--num-frames must be at least {fewest} for the video discriminator at {height}x{width}, got {num_frames}: "
+                "raise it."
             )
         self.convs = nn.ModuleList(
             nn.Conv3d(n_in, n_out, (kernel, KERNEL, KERNEL), (1, 2, 2), (0, 1, 1), bias=i == 0)

@@ -14,13 +14,13 @@ from torch import Tensor, nn
 
 from styleganv import distributed
 from styleganv.clip import Clip
+from styleganv.config import RunConfig
 from styleganv.data.dataset import VideoDataset
 from styleganv.data.sampling import clip_random
 from styleganv.methods.mocogan.networks import ClipDiscriminator, Mocogan, MocoganConfig, MocoganVideos
 from styleganv.methods.stylegan_v.inputs import ClipNoise, FakeInputs
 from styleganv.methods.stylegan_v.losses import discriminator_loss, generator_loss
 from styleganv.noise import seeded, torch_random
-from styleganv.recipes import Settings
 from styleganv.training.feed import RealClips
 from styleganv.training.trainer import Trainer, sizes_of
 
@@ -60,14 +60,14 @@ def stills(clip: Clip, numbers: list[int], seed: int) -> Clip:
     return Clip(clip.frames[each, at][:, None], clip.times[each, at][:, None], clip.label)
 
 
-def build(settings: Settings, data: VideoDataset, device: torch.device) -> "MocoganTrainer":
+def build(config: RunConfig, data: VideoDataset, device: torch.device) -> "MocoganTrainer":
     """Freshly initialised, for a data set, on a device; the same seed gives the same weights."""
-    model, training = settings.model, settings.training
-    sizes: dict[str, Any] = sizes_of(settings, data) | {"channel_max": model.channel_max}
+    model, training = config.model, config.training
+    sizes: dict[str, Any] = sizes_of(config, data) | {"channel_max": model.channel_max}
     with seeded(training.seed):
         generator = Mocogan(MocoganConfig(z_dim=model.z_dim, motion_dim=model.motion_dim, **sizes))
-        image, video = (ClipDiscriminator(num_frames=frames, **sizes) for frames in (1, training.frames))
-    return MocoganTrainer(settings, generator.to(device), image.to(device), video.to(device))
+        image, video = (ClipDiscriminator(num_frames=frames, **sizes) for frames in (1, training.num_frames))
+    return MocoganTrainer(config, generator.to(device), image.to(device), video.to(device))
 
 
 class MocoganTrainer(Trainer):
@@ -76,15 +76,15 @@ class MocoganTrainer(Trainer):
     kind = "mocogan"
 
     def __init__(
-        self, settings: Settings, generator: Mocogan, image: ClipDiscriminator, video: ClipDiscriminator
+        self, config: RunConfig, generator: Mocogan, image: ClipDiscriminator, video: ClipDiscriminator
     ) -> None:
-        super().__init__(settings, next(generator.parameters()).device)
+        super().__init__(config, next(generator.parameters()).device)
         self.generator = generator
         self.image, self.video = image, video
         self.discriminators = nn.ModuleList([image, video])
         self.optimizer_g, self.optimizer_d = (
             torch.optim.Adam(
-                network.parameters(), lr=settings.training.lr, betas=BETAS, weight_decay=WEIGHT_DECAY, fused=True
+                network.parameters(), lr=config.training.lr, betas=BETAS, weight_decay=WEIGHT_DECAY, fused=True
             )
             for network in (self.generator, self.discriminators)
         )
@@ -121,7 +121,7 @@ class MocoganTrainer(Trainer):
 
     def _judge(self, clip: Clip, numbers: list[int], purpose: int) -> tuple[Tensor, Tensor]:
         """Logits of a frame of each clip, and of the clips."""
-        seed = self.settings.training.seed
+        seed = self.config.training.seed
         random = torch_random(self.device, seed, NOISE + purpose, numbers[0])
         still = stills(clip, numbers, seed)
         return self.image(still.frames, clip.label, random), self.video(clip.frames, clip.label, random)

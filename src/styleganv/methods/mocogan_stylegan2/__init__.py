@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
+from styleganv.config import RunConfig
 from styleganv.methods.method import Implementation, Method
 from styleganv.methods.mocogan import check_clips
-from styleganv.recipes import Settings
 
 
 def _implementation() -> Implementation:
@@ -23,12 +23,12 @@ def _implementation() -> Implementation:
     )
 
 
-def _adapt(settings: Settings) -> Settings:
+def _adapt(config: RunConfig) -> RunConfig:
     """16 consecutive frames."""
     return replace(
-        settings,
-        model=replace(settings.model, motion="lstm"),
-        training=replace(settings.training, frames=16, max_span=15),
+        config,
+        model=replace(config.model, motion="lstm"),
+        training=replace(config.training, num_frames=16, max_span=15),
     )
 
 

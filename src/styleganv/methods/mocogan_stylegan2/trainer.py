@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from styleganv.clip import Clip
+from styleganv.config import RunConfig
 from styleganv.data.dataset import VideoDataset
 from styleganv.methods.mocogan.networks import ClipDiscriminator
 from styleganv.methods.mocogan.trainer import NOISE, stills, walked_inputs
@@ -25,17 +26,16 @@ from styleganv.methods.stylegan_v.inputs import FakeInputs
 from styleganv.methods.stylegan_v.losses import discriminator_loss, generator_loss
 from styleganv.methods.stylegan_v.trainer import GanTrainer, adam
 from styleganv.noise import seeded, torch_random
-from styleganv.recipes import Settings
 from styleganv.training.feed import RealClips
 from styleganv.training.trainer import sizes_of
 
 NOISE_STD, VIDEO_LR = 0.1, 0.1
 
 
-def build(settings: Settings, data: VideoDataset, device: torch.device) -> "MocoganStylegan2Trainer":
+def build(config: RunConfig, data: VideoDataset, device: torch.device) -> "MocoganStylegan2Trainer":
     """Freshly initialised, for a data set, on a device; the same seed gives the same weights."""
-    model, training = settings.model, settings.training
-    sizes: dict[str, Any] = sizes_of(settings, data) | {"channel_max": model.channel_max}
+    model, training = config.model, config.training
+    sizes: dict[str, Any] = sizes_of(config, data) | {"channel_max": model.channel_max}
     with seeded(training.seed):
         generator = MocoganStylegan2(
             MocoganStylegan2Config(
@@ -56,10 +56,10 @@ def build(settings: Settings, data: VideoDataset, device: torch.device) -> "Moco
                 **sizes,
             )
         )
-        video = ClipDiscriminator(num_frames=training.frames, noise_std=NOISE_STD, **sizes)
+        video = ClipDiscriminator(num_frames=training.num_frames, noise_std=NOISE_STD, **sizes)
     for network in (generator, image):
         network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return MocoganStylegan2Trainer(settings, generator, image, video.to(device))
+    return MocoganStylegan2Trainer(config, generator, image, video.to(device))
 
 
 class MocoganStylegan2Trainer(GanTrainer):
@@ -68,11 +68,11 @@ class MocoganStylegan2Trainer(GanTrainer):
     kind = "mocogan-stylegan2"
 
     def __init__(
-        self, settings: Settings, generator: MocoganStylegan2, image: Discriminator, video: ClipDiscriminator
+        self, config: RunConfig, generator: MocoganStylegan2, image: Discriminator, video: ClipDiscriminator
     ) -> None:
-        super().__init__(settings, generator, image)
+        super().__init__(config, generator, image)
         self.video = video
-        self.optimizer_v = adam(video, settings.training.lr * VIDEO_LR, 0.99)
+        self.optimizer_v = adam(video, config.training.lr * VIDEO_LR, 0.99)
 
     def update_g(self, real: Clip, fakes: list[FakeInputs], numbers: list[int]) -> None:
         self.video.requires_grad_(False)
@@ -97,16 +97,16 @@ class MocoganStylegan2Trainer(GanTrainer):
         return loss + discriminator_loss(*seen), logits
 
     def _judge_video(self, clip: Clip, numbers: list[int], purpose: int) -> Tensor:
-        random = torch_random(self.device, self.settings.training.seed, NOISE + purpose, numbers[0])
+        random = torch_random(self.device, self.config.training.seed, NOISE + purpose, numbers[0])
         logits: Tensor = self.video(clip.frames, clip.label, random)
         return logits
 
     def _stills(self, clip: Clip, numbers: list[int]) -> Clip:
-        return stills(clip, numbers, self.settings.training.seed)
+        return stills(clip, numbers, self.config.training.seed)
 
     def _fakes(self, clips: RealClips, numbers: list[int], phase: int) -> list[FakeInputs]:
         # Beside each frame the motion network looks at the next one, which whole times give no weight.
-        model, slots = self.settings.model, clips.num_frames + 1
+        model, slots = self.config.model, clips.num_frames + 1
         return [
             walked_inputs(
                 clips,

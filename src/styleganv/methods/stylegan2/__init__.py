@@ -2,22 +2,20 @@
 
 from dataclasses import replace
 
+from styleganv.config import RunConfig
 from styleganv.errors import StyleganvError
 from styleganv.methods.method import Method
 from styleganv.methods.stylegan_v import implementation
-from styleganv.recipes import Settings
 
 
-def _adapt(settings: Settings) -> Settings:
+def _adapt(config: RunConfig) -> RunConfig:
     """Single frames, no time."""
-    return replace(
-        settings, model=replace(settings.model, motion="none"), training=replace(settings.training, frames=1)
-    )
+    return replace(config, model=replace(config.model, motion="none"), training=replace(config.training, num_frames=1))
 
 
-def _check(settings: Settings) -> None:
-    if settings.model.motion != "none":
-        raise StyleganvError("--model stylegan2 makes images: set --motion none and --frames 1.")
+def _check(config: RunConfig) -> None:
+    if config.model.motion != "none":
+        raise StyleganvError("--method stylegan2 generates images: set --motion none and --num-frames 1.")
 
 
 METHOD = Method(name="stylegan2", title="StyleGAN2 (images)", implementation=implementation, adapt=_adapt, check=_check)

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
+from styleganv.config import RunConfig
 from styleganv.methods.method import Ablation, Implementation, Method, accept
-from styleganv.recipes import Settings
 
 
 def implementation() -> Implementation:
@@ -18,24 +18,24 @@ def implementation() -> Implementation:
         config=GeneratorConfig,
         network=Generator,
         sampler=VideoGenerator,
-        build_trainer=lambda settings, data, device: GanTrainer(settings, *build_networks(settings, data, device)),
+        build_trainer=lambda config, data, device: GanTrainer(config, *build_networks(config, data, device)),
         estimate_memory=step_memory_gib,
     )
 
 
-def _lstm(settings: Settings) -> Settings:
+def _lstm(config: RunConfig) -> RunConfig:
     """Motion codes of an LSTM that walks from frame to frame."""
-    return replace(settings, model=replace(settings.model, motion="lstm"))
+    return replace(config, model=replace(config.model, motion="lstm"))
 
 
-def _unconditioned(settings: Settings) -> Settings:
+def _unconditioned(config: RunConfig) -> RunConfig:
     """A discriminator that is not told the times of what it sees."""
-    return replace(settings, model=replace(settings.model, condition="none"))
+    return replace(config, model=replace(config.model, condition="none"))
 
 
-def _more_frames(settings: Settings) -> Settings:
+def _more_frames(config: RunConfig) -> RunConfig:
     """8 frames a clip."""
-    return replace(settings, training=replace(settings.training, frames=8))
+    return replace(config, training=replace(config.training, num_frames=8))
 
 
 METHOD = Method(

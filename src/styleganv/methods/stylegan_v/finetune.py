@@ -6,13 +6,13 @@ from pathlib import Path
 
 from torch import Tensor
 
+from styleganv.config import RunConfig, load_settings
 from styleganv.errors import StyleganvError
 from styleganv.methods.stylegan_v.discriminator import Discriminator
 from styleganv.methods.stylegan_v.generator import Generator
 from styleganv.methods.stylegan_v.pretrained import load_discriminator, load_generator
 from styleganv.methods.stylegan_v.trainer import frozen_parameters
 from styleganv.methods.stylegan_v.transfer import IN_PART, summarize, take_discriminator, take_generator
-from styleganv.recipes import Settings, load_settings
 from styleganv.training.checkpoint import load_checkpoint
 
 
@@ -36,34 +36,34 @@ def open_source(place: Path | str) -> Source:
     place = Path(place)
     generator, _ = load_generator(place)
     if (place / "checkpoint.pt").exists():
-        settings = load_settings(place / "settings.yaml")
+        config = load_settings(place / "settings.yaml")
         weights = load_checkpoint(place / "checkpoint.pt")["discriminator"]
-        return Source(place, generator, weights, settings.model.condition if settings.training.frames > 1 else None)
+        return Source(place, generator, weights, config.model.condition if config.training.num_frames > 1 else None)
     judge = load_discriminator(place)
     if judge is None:
         return Source(place, generator)
     return Source(place, generator, judge.state_dict(), judge.config.condition if judge.num_frames > 1 else None)
 
 
-def as_trained(settings: Settings, source: Source) -> Settings:
+def as_trained(config: RunConfig, source: Source) -> RunConfig:
     """The settings with the widths of the source's networks, whose average needs no ramp-up from nothing.
 
     An image model has no motion, so that is as set; and so is the motion of a video model for images.
     """
     theirs = asdict(source.generator.config)
-    same = {name: theirs[name] for name in asdict(settings.model) if name in theirs}
-    if "none" in (settings.model.motion, theirs["motion"]):
+    same = {name: theirs[name] for name in asdict(config.model) if name in theirs}
+    if "none" in (config.model.motion, theirs["motion"]):
         for name in ("motion", "slot_distance", "longest_period", "amplitude"):
             del same[name]
     else:
         same["motion_dim"] = theirs["motion_code_dim"]
     if source.condition is not None:
         same["condition"] = source.condition
-    training = replace(settings.training, ema_rampup=None)
-    return replace(settings, model=replace(settings.model, **same), training=training)
+    training = replace(config.training, ema_rampup=None)
+    return replace(config, model=replace(config.model, **same), training=training)
 
 
-def start_from(source: Source, settings: Settings, generator: Generator, discriminator: Discriminator) -> list[str]:
+def start_from(source: Source, config: RunConfig, generator: Generator, discriminator: Discriminator) -> list[str]:
     """Take what fits into the new networks; returns sentences about what is new.
 
     Raises:
@@ -86,11 +86,11 @@ def start_from(source: Source, settings: Settings, generator: Generator, discrim
                 f"New in the discriminator, the rest is that of {source.place}: {summarize(discriminator, new)}."
             )
     names = {id(parameter): name for name, parameter in discriminator.named_parameters()}
-    frozen = {names[id(p)] for p in frozen_parameters(discriminator, settings.training.freeze_d)}
+    frozen = {names[id(p)] for p in frozen_parameters(discriminator, config.training.freeze_d)}
     made = sorted(frozen & {name.removesuffix(IN_PART) for name in new})
     if made:
         raise StyleganvError(
-            f"--freeze-d {settings.training.freeze_d} would keep what is new and has learned nothing ({made[0]}): "
+            f"--freeze-d {config.training.freeze_d} would keep what is new and has learned nothing ({made[0]}): "
             "freeze fewer blocks, or none."
         )
     return remarks

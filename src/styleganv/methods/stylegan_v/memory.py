@@ -17,9 +17,9 @@ from torch.utils._pytree import tree_leaves
 
 from styleganv import distributed
 from styleganv.clip import Clip
+from styleganv.config import RunConfig
 from styleganv.methods.stylegan_v.discriminator import STDDEV_GROUP
 from styleganv.methods.stylegan_v.trainer import GanTrainer, build_networks
-from styleganv.recipes import Settings
 from styleganv.training.feed import RealClips
 
 #: Memory a process takes over the bytes of its tensors: what convolutions need to work in, and what the allocator
@@ -27,34 +27,34 @@ from styleganv.training.feed import RealClips
 OVERHEAD = {"cpu": 1.25, "cuda": 1.1}
 
 
-def step_memory_gib(settings: Settings, clips: RealClips, device: torch.device) -> float:
+def step_memory_gib(config: RunConfig, clips: RealClips, device: torch.device) -> float:
     """Most memory that networks, optimisers and a step with R1 take on this process's device.
 
     What a step takes grows with its clips in a straight line, so two small steps tell of a large one.
     """
-    training = settings.training
-    together = training.micro_batch or training.batch // distributed.world_size()
+    training = config.training
+    together = training.micro_batch_size or training.batch_size // distributed.world_size()
     few, more = (STDDEV_GROUP * n + together % STDDEV_GROUP for n in (1, 2))
     if together <= more:
-        most = _live_bytes(settings, clips, together, device)
+        most = _live_bytes(config, clips, together, device)
     else:
-        low, high = (_live_bytes(settings, clips, n, device) for n in (few, more))
+        low, high = (_live_bytes(config, clips, n, device) for n in (few, more))
         most = high + (high - low) / (more - few) * (together - more)
     return most * OVERHEAD.get(device.type, 1.1) / 2**30
 
 
-def _live_bytes(settings: Settings, clips: RealClips, batch: int, device: torch.device) -> float:
-    training = replace(settings.training, batch=batch, micro_batch=None)
-    settings = replace(settings, training=training)
+def _live_bytes(config: RunConfig, clips: RealClips, batch: int, device: torch.device) -> float:
+    training = replace(config.training, batch_size=batch, micro_batch_size=None)
+    config = replace(config, training=training)
     data, label = clips.data, clips.label(clips.videos[0])
-    networks = build_networks(settings, data, device)
+    networks = build_networks(config, data, device)
     with distributed.alone(), _without_contents() as empty, _LiveBytes() as live:
         for network in networks:
             _empty_parameters(network, empty)
-        trainer = GanTrainer(settings, *networks)
+        trainer = GanTrainer(config, *networks)
         for optimizer in (trainer.optimizer_g, trainer.optimizer_d):
             _fill_state(optimizer)
-        shape = [batch, training.frames, 3, data.height, data.width]
+        shape = [batch, training.num_frames, 3, data.height, data.width]
         frames = torch.empty(shape, dtype=torch.uint8, device=device)
         times = torch.empty(shape[:2], dtype=torch.long, device=device)
         labels = torch.empty(batch, len(label), device=device) if len(label) else None

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from styleganv import distributed
 from styleganv.clip import Clip
+from styleganv.config import RunConfig
 from styleganv.data.dataset import VideoDataset
 from styleganv.methods.stylegan_v.config import DiscriminatorConfig, GeneratorConfig
 from styleganv.methods.stylegan_v.discriminator import STDDEV_GROUP, Discriminator
@@ -28,7 +29,6 @@ from styleganv.methods.stylegan_v.losses import (
 from styleganv.methods.stylegan_v.sampler import VideoGenerator
 from styleganv.model_folder import STYLEGAN_V
 from styleganv.noise import seeded, torch_random
-from styleganv.recipes import Settings
 from styleganv.training.augment import NUM_UNIFORM, AdaptiveStrength, augment
 from styleganv.training.feed import RealClips
 from styleganv.training.trainer import Trainer, sizes_of
@@ -39,11 +39,11 @@ GENERATOR_PHASE, DISCRIMINATOR_PHASE = 0, 1
 
 
 def build_networks(
-    settings: Settings, data: VideoDataset, device: torch.device = CPU
+    config: RunConfig, data: VideoDataset, device: torch.device = CPU
 ) -> tuple[Generator, Discriminator]:
     """Freshly initialised networks for a data set, on a device; the same seed gives the same weights."""
-    model, training = settings.model, settings.training
-    sizes = sizes_of(settings, data)
+    model, training = config.model, config.training
+    sizes = sizes_of(config, data)
     with seeded(training.seed):
         generator = Generator(
             GeneratorConfig(
@@ -65,7 +65,7 @@ def build_networks(
         discriminator = Discriminator(
             DiscriminatorConfig(
                 **sizes,
-                num_frames=training.frames,
+                num_frames=training.num_frames,
                 channel_base=model.channel_base,
                 channel_max=model.channel_max,
                 condition=model.condition,
@@ -84,14 +84,14 @@ class GanTrainer(Trainer):
 
     kind = STYLEGAN_V
 
-    def __init__(self, settings: Settings, generator: Generator, discriminator: Discriminator) -> None:
-        super().__init__(settings, next(generator.parameters()).device)
-        training, pixels = settings.training, generator.height * generator.width
+    def __init__(self, config: RunConfig, generator: Generator, discriminator: Discriminator) -> None:
+        super().__init__(config, next(generator.parameters()).device)
+        training, pixels = config.training, generator.height * generator.width
         self.generator, self.discriminator = generator, discriminator
-        self.generator.synthesis.checkpointing = self.discriminator.checkpointing = training.checkpointing
+        self.generator.synthesis.checkpointing = self.discriminator.checkpointing = training.gradient_checkpointing
         self.generator_ema = copy.deepcopy(self.generator).eval().requires_grad_(False)
         gamma = training.r1_gamma
-        self.gamma = training.r1_scale * pixels / training.batch if gamma is None else gamma
+        self.gamma = training.r1_scale * pixels / training.batch_size if gamma is None else gamma
         # The lazy penalty acts every 16th step, so Adam's rate and memory shrink by 16/17 (StyleGAN2, appendix B).
         lazy = training.r1_interval / (training.r1_interval + 1)
         for parameter in frozen_parameters(self.discriminator, training.freeze_d):
@@ -99,10 +99,10 @@ class GanTrainer(Trainer):
         self.optimizer_g = adam(self.generator, training.lr, 0.99)
         self.optimizer_d = adam(self.discriminator, training.lr * lazy, 0.99**lazy)
         self.strength = AdaptiveStrength(
-            settings.augment.augment_p,
-            target=settings.augment.augment_target,
-            max_p=settings.augment.augment_max_p,
-            clips=settings.augment.augment_clips,
+            config.augment.augment_p,
+            target=config.augment.augment_target,
+            max_p=config.augment.augment_max_p,
+            clips=config.augment.ada_clips,
             device=self.device,
         )
 
@@ -113,7 +113,7 @@ class GanTrainer(Trainer):
         self.update_g(real, self._fakes(clips, numbers, GENERATOR_PHASE), numbers)
         fakes = self._fakes(clips, numbers, DISCRIMINATOR_PHASE)
         self.update_d(real, fakes, numbers)
-        if self.step % self.settings.training.r1_interval == 0:
+        if self.step % self.config.training.r1_interval == 0:
             self.update_r1(real, numbers)
             if self.relativistic:
                 self.update_r2(fakes, numbers)
@@ -153,8 +153,8 @@ class GanTrainer(Trainer):
                 (loss / self.parts).backward()
                 sign += realness.sign().mean() / self.parts
                 self.note(loss_d=loss)
-        if self.settings.augment.augment == "ada":
-            self.strength.update(distributed.mean(sign), self.settings.training.batch)
+        if self.config.augment.augment == "ada":
+            self.strength.update(distributed.mean(sign), self.config.training.batch_size)
 
     def _part(self, real: Clip, part: int) -> Clip:
         """The real clips of a micro-batch."""
@@ -163,7 +163,7 @@ class GanTrainer(Trainer):
 
     @property
     def relativistic(self) -> bool:
-        return self.settings.training.loss == "relativistic"
+        return self.config.training.loss == "relativistic"
 
     def _loss_g(self, fake: Clip, real: Clip, numbers: list[int]) -> Tensor:
         """The generator's loss on augmented clips, whose numbers are `numbers`; `real` is not augmented yet."""
@@ -211,7 +211,7 @@ class GanTrainer(Trainer):
 
         `clips` is a list of micro-batches.
         """
-        weight = self.gamma / 2 * self.settings.training.r1_interval
+        weight = self.gamma / 2 * self.config.training.r1_interval
         exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
         with exact, self.updating(self.discriminator, self.optimizer_d, frozen=self.generator):
             for part, clip in enumerate(clips):
@@ -222,7 +222,7 @@ class GanTrainer(Trainer):
                 self.note(**{name: penalty})
 
     def _r1_penalty(self, frames: Tensor, times: Tensor, label: Tensor | None) -> Tensor:
-        if self.settings.training.checkpointing:
+        if self.config.training.gradient_checkpointing:
             return r1_penalty_clip_by_clip(self.discriminator, frames, times, label)
         return r1_penalty(self.discriminator(frames, times, label), frames)
 
@@ -255,21 +255,21 @@ class GanTrainer(Trainer):
                 phase=phase,
                 z_dim=self.generator.z_dim,
                 motion=self.generator.motion,
-                longest=int(self.settings.model.longest_period),
+                longest=int(self.config.model.longest_period),
                 device=self.device,
             )
             for part in range(self.parts)
         ]
 
     def _augmented(self, frames: Tensor, numbers: list[int], *, purpose: int) -> Tensor:
-        options = self.settings.augment
+        options = self.config.augment
         if options.augment == "none":
             return frames
         uniform = torch.stack(
             [
                 torch.rand(
                     NUM_UNIFORM,
-                    generator=torch_random(self.device, self.settings.training.seed, purpose, n),
+                    generator=torch_random(self.device, self.config.training.seed, purpose, n),
                     device=self.device,
                 )
                 for n in numbers

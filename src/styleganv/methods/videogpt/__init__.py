@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
+from styleganv.config import RunConfig
 from styleganv.errors import StyleganvError
 from styleganv.methods.method import Implementation, Method, check_consecutive, check_loss
-from styleganv.recipes import Settings
 
 
 def _implementation() -> Implementation:
@@ -16,30 +16,32 @@ def _implementation() -> Implementation:
     )
 
 
-def _adapt(settings: Settings) -> Settings:
+def _adapt(config: RunConfig) -> RunConfig:
     """16 consecutive frames, no augmentation, and the preset's learning rate (0.0025) brought to 0.0003."""
     return replace(
-        settings,
+        config,
         training=replace(
-            settings.training, frames=16, max_span=15, lr=0.12 * settings.training.lr, checkpointing=False
+            config.training, num_frames=16, max_span=15, lr=0.12 * config.training.lr, gradient_checkpointing=False
         ),
-        augment=replace(settings.augment, augment="none"),
+        augment=replace(config.augment, augment="none"),
     )
 
 
-def _check(settings: Settings) -> None:
-    training = settings.training
-    if training.frames % 4 or training.frames < 16:
+def _check(config: RunConfig) -> None:
+    training = config.training
+    if training.num_frames % 4 or training.num_frames < 16:
         raise StyleganvError(
-            f"--model videogpt needs clips of 16 frames or more, a multiple of 4: set --frames 16 instead of "
-            f"{training.frames}."
+            f"--method videogpt requires clips of at least 16 frames, a multiple of 4, got {training.num_frames}: "
+            "set --num-frames 16."
         )
-    check_consecutive(settings)
-    if settings.augment.augment != "none":
-        raise StyleganvError("--model videogpt has no augmentation: set --augment none.")
-    if training.checkpointing:
-        raise StyleganvError("--model videogpt has no --checkpointing: leave it out, and lower --micro-batch instead.")
-    check_loss(settings)
+    check_consecutive(config)
+    if config.augment.augment != "none":
+        raise StyleganvError("--method videogpt does not support augmentation: set --augment none.")
+    if training.gradient_checkpointing:
+        raise StyleganvError(
+            "--method videogpt does not support --gradient-checkpointing: lower --micro-batch-size instead."
+        )
+    check_loss(config)
 
 
 METHOD = Method(

@@ -226,7 +226,7 @@ class VideoGpt(nn.Module):
         if any(side % DOWN for side in (num_frames, height, width)):
             raise StyleganvError(
                 f"VideoGPT divides clips by {DOWN}, and {num_frames} frames of {height}x{width} cannot be: prepare "
-                f"the data with sides, and choose --frames, that are multiples of {DOWN}."
+                f"the data with sides, and choose --num-frames, that are multiples of {DOWN}."
             )
         self.height, self.width, self.num_frames, self.num_classes = height, width, num_frames, num_classes
         self.shape = (num_frames // DOWN, height // DOWN, width // DOWN)

@@ -13,10 +13,10 @@ from torch import Tensor
 
 from styleganv import distributed
 from styleganv.clip import Clip
+from styleganv.config import RunConfig
 from styleganv.data.dataset import VideoDataset
 from styleganv.methods.videogpt.networks import VideoGpt, VideoGptConfig, VideoGptVideos
 from styleganv.noise import seed_of, seeded, torch_random
-from styleganv.recipes import Settings
 from styleganv.training.feed import RealClips
 from styleganv.training.trainer import Trainer, sizes_of
 
@@ -31,11 +31,13 @@ class VideoGptTrainer(Trainer):
 
     kind = "videogpt"
 
-    def __init__(self, settings: Settings, data: VideoDataset, device: torch.device) -> None:
-        super().__init__(settings, device)
-        training, sizes = settings.training, sizes_of(settings, data)
+    def __init__(self, config: RunConfig, data: VideoDataset, device: torch.device) -> None:
+        super().__init__(config, device)
+        training, sizes = config.training, sizes_of(config, data)
         with seeded(training.seed):
-            net = VideoGpt(VideoGptConfig(num_frames=training.frames, channel_max=settings.model.channel_max, **sizes))
+            net = VideoGpt(
+                VideoGptConfig(num_frames=training.num_frames, channel_max=config.model.channel_max, **sizes)
+            )
         self.net = net.to(device).eval()
         self.optimizer_vqvae, self.optimizer_gpt = (
             torch.optim.Adam(part.parameters(), lr=training.lr, fused=True) for part in (net.vqvae, net.transformer)
@@ -62,7 +64,7 @@ class VideoGptTrainer(Trainer):
     def _set_rate(self, optimizer: torch.optim.Optimizer, done: float) -> None:
         """Along half a cosine, to 0 where the stage is done."""
         for group in optimizer.param_groups:
-            group["lr"] = self.settings.training.lr * (1 + math.cos(math.pi * min(max(done, 0.0), 1.0))) / 2
+            group["lr"] = self.config.training.lr * (1 + math.cos(math.pi * min(max(done, 0.0), 1.0))) / 2
 
     def update_vqvae(self, frames: Tensor) -> None:
         """Reconstruct clips `[B, 3, T, H, W]` through their codes, and move the codebook."""
@@ -94,7 +96,7 @@ class VideoGptTrainer(Trainer):
 
     def _candidates(self, flat: Tensor) -> Tensor:
         """Encoded places `[K, D]`, at random, of a process that is another one at each step; for all processes."""
-        random = torch_random(flat.device, self.settings.training.seed, RESTART, self.step)
+        random = torch_random(flat.device, self.config.training.seed, RESTART, self.step)
         count = len(self.net.vqvae.codebook.vectors)
         chosen = flat[torch.randint(len(flat), (count,), generator=random, device=flat.device)]
         return distributed.total(chosen * (self.step % distributed.world_size() == distributed.rank()))
@@ -102,7 +104,7 @@ class VideoGptTrainer(Trainer):
     def update_gpt(self, frames: Tensor, label: Tensor) -> None:
         """Make the codes of clips `[B, 3, T, H, W]` more likely."""
         gpt = self.net.transformer
-        seed = seed_of(self.settings.training.seed, DROPOUT, self.step, distributed.rank())
+        seed = seed_of(self.config.training.seed, DROPOUT, self.step, distributed.rank())
         with self.updating(gpt, self.optimizer_gpt), seeded(seed, self.device):
             gpt.train()
             for part in range(self.parts):

@@ -1,0 +1,17 @@
+"""Every setting of a run as one frozen tree, presets of it, and the `settings.yaml` that stores it."""
+
+from styleganv.config.presets import PRESETS, get_preset
+from styleganv.config.run_config import AugmentConfig, LoggingConfig, ModelConfig, RunConfig, TrainingConfig
+from styleganv.config.settings_file import load_settings, save_settings
+
+__all__ = [
+    "PRESETS",
+    "AugmentConfig",
+    "LoggingConfig",
+    "ModelConfig",
+    "RunConfig",
+    "TrainingConfig",
+    "get_preset",
+    "load_settings",
+    "save_settings",
+]

@@ -1,0 +1,82 @@
+"""Presets: functions that return the settings of a kind of run."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from styleganv.config.run_config import LoggingConfig, ModelConfig, RunConfig, TrainingConfig
+from styleganv.errors import StyleganvError
+
+
+def tiny_cpu() -> RunConfig:
+    """Return small networks and steps for 32² to 64² within minutes on a CPU.
+
+    A short training needs a narrow w, which leaves motion to the motion code. The learning rate is doubled, since Adam
+    moves a layer in proportion to the root of its inputs. R1 is strong, against a discriminator that wins. The EMA
+    spans a fiftieth of the training, since the networks still change fast. One thread suffices: layers this small take
+    no longer than threads need to wake each other.
+    """
+    return RunConfig(
+        model=ModelConfig(channel_base=1024, channel_max=64, z_dim=32, w_dim=32, motion_dim=128),
+        training=TrainingConfig(
+            total_clips=200_000, batch_size=8, num_frames=2, lr=0.005, r1_scale=0.04, ema_rampup=0.02, num_threads=1
+        ),
+        logging=LoggingConfig(log_every=320, snapshot_every=16_000, save_every=4_000, eval_every=None),
+    )
+
+
+def resolution_64() -> RunConfig:
+    """Return full networks at 64²."""
+    return RunConfig(training=TrainingConfig(batch_size=32))
+
+
+def resolution_128() -> RunConfig:
+    """Return full networks at 128²."""
+    return RunConfig(training=TrainingConfig(batch_size=32))
+
+
+def faces_256() -> RunConfig:
+    """Return the paper's settings for FaceForensics: 256², fast motion."""
+    return RunConfig(training=TrainingConfig(total_clips=8_000_000, batch_size=64))
+
+
+def sky_256() -> RunConfig:
+    """Return the paper's settings for SkyTimelapse: 256², slow motion."""
+    return replace(faces_256(), model=ModelConfig(slot_distance=256))
+
+
+def resolution_512() -> RunConfig:
+    """Return settings for 512², with twice the channels at each resolution."""
+    return RunConfig(
+        model=ModelConfig(channel_base=32768),
+        training=TrainingConfig(total_clips=8_000_000, batch_size=32, micro_batch_size=8),
+    )
+
+
+def resolution_1024() -> RunConfig:
+    """Return settings for 1024², with two frames per clip."""
+    return RunConfig(
+        model=ModelConfig(channel_base=32768),
+        training=TrainingConfig(total_clips=8_000_000, batch_size=32, micro_batch_size=4, num_frames=2, lr=0.002),
+    )
+
+
+PRESETS: dict[str, Callable[[], RunConfig]] = {
+    "tiny-cpu": tiny_cpu,
+    "64": resolution_64,
+    "128": resolution_128,
+    "256-faces": faces_256,
+    "256-sky": sky_256,
+    "512": resolution_512,
+    "1024": resolution_1024,
+}
+
+
+def get_preset(name: str) -> RunConfig:
+    """Return the preset with this name.
+
+    Raises:
+        StyleganvError: if there is none; the message lists the names.
+    """
+    if name not in PRESETS:
+        raise StyleganvError(f"Unknown preset {name!r}: choose one of {', '.join(PRESETS)}.")
+    return PRESETS[name]()
