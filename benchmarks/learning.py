@@ -95,15 +95,13 @@ class Arm:
 
     def __init__(self, data: Path, out: Path, arm: str, args: argparse.Namespace) -> None:
         from styleganv.data.dataset import VideoDataset
+        from styleganv.training.batches import ClipDataset
         from styleganv.training.checkpoint import load_checkpoint
-        from styleganv.training.feed import RealClips
 
         self.out, self.arm, self.total = out, arm, args.minutes
         self.config, self.dataset = settings_of(arm, args.seed, args.slot_distance, args.mirror), VideoDataset(data)
         t = self.config.training
-        self.clips = RealClips(
-            self.dataset, num_frames=t.frames, max_span=t.max_span, seed=t.seed, mirror=t.mirror, conditional=False
-        )
+        self.clips = ClipDataset(self.dataset, self.config.training)
         out.mkdir(parents=True, exist_ok=True)
         state = load_checkpoint(out / "checkpoint.pt") if (out / "checkpoint.pt").exists() else None
         self.shrink = state.get("shrink", 1) if state else self.shrink_at(0.0)
@@ -130,15 +128,15 @@ class Arm:
 
     def grow(self, shrink: int) -> None:
         """Go on at the next resolution, whose to-RGB starts at zero."""
-        from styleganv.methods.stylegan_v.transfer import take_discriminator, take_generator
+        from styleganv.methods.stylegan_v.transfer import copy_discriminator_weights, copy_generator_weights
 
         before, self.shrink = self.trainer, shrink
         now = self.trainer = self.build()
         sizes = [(trainer.generator.height, trainer.generator.width) for trainer in (now, before)]
-        take_generator(now.generator, before.generator)
-        take_generator(now.generator_ema, now.generator)  # what is new is new in both
-        take_generator(now.generator_ema, before.generator_ema)
-        take_discriminator(now.discriminator, sizes[0], before.discriminator.state_dict(), sizes[1])
+        copy_generator_weights(now.generator, before.generator)
+        copy_generator_weights(now.generator_ema, now.generator)  # what is new is new in both
+        copy_generator_weights(now.generator_ema, before.generator_ema)
+        copy_discriminator_weights(now.discriminator, sizes[0], before.discriminator.state_dict(), sizes[1])
         now.step, now.minutes, now.strength = before.step, before.minutes, before.strength
 
     def step(self, real: Any) -> None:
@@ -161,10 +159,10 @@ class Arm:
             seen = {"clips_seen": trainer.clips_seen, "minutes": trainer.minutes}
             save_model(
                 self.out / f"{round(trainer.minutes):03d}",
-                trainer.saved(),
-                kind=trainer.kind,
+                trainer.inference_network(),
+                method=trainer.method,
                 data={"fps": self.dataset.fps, "class_names": []},
-                training=seen | trainer.read_statistics(),
+                training=seen | trainer.pop_scalars(),
             )
         save_checkpoint(self.out / "checkpoint.pt", trainer.state_dict() | {"shrink": self.shrink})
         print(f"{self.arm}: {trainer.minutes:.1f} min, {trainer.clips_seen:,} clips", flush=True)
@@ -172,17 +170,15 @@ class Arm:
 
 def train_arm(data: Path, out: Path, name: str, args: argparse.Namespace) -> None:
     """Train one arm in this process until its computing time is used up."""
-    from styleganv.training.feed import real_batches
+    from styleganv.training.batches import iterate_batches
 
     torch.set_num_threads(1)
     arm = Arm(data, out, name, args)
-    batches: Iterator[Any] = real_batches(
+    batches: Iterator[Any] = iterate_batches(
         arm.clips,
         first=arm.trainer.clips_seen,
-        batch=arm.config.training.batch_size,
-        rank=0,
-        world_size=1,
-        workers=0,
+        batch_size=arm.config.training.batch_size,
+        num_workers=0,
         device=arm.trainer.device,
     )
     before, start = arm.trainer.minutes, time.process_time()

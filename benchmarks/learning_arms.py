@@ -67,7 +67,7 @@ class Reconstructing(GanTrainer):
         self.optimizer_decoder = adam(self.decoder, 0.001, 0.99)
 
     def update_d(self, real: Clip, fakes: Any, numbers: list[int]) -> None:
-        with self.updating(self.decoder, self.optimizer_decoder):
+        with self.optimizer_step(self.decoder, self.optimizer_decoder):
             super().update_d(real, fakes, numbers)
 
     def _loss_d(self, fake: Clip, real: Clip, numbers: list[int]) -> tuple[Tensor, Tensor]:

@@ -25,18 +25,14 @@ STEPS = """
 import statistics, sys, time
 import torch
 from styleganv.data.dataset import VideoDataset
-from styleganv.config import preset
-from styleganv.training.feed import RealClips, real_batches
+from styleganv.config import preset, TrainingConfig
+from styleganv.training.batches import ClipDataset, iterate_batches
 from styleganv.methods.stylegan_v.trainer import GanTrainer, build_networks
 settings, data, steps = preset("tiny-cpu"), VideoDataset(sys.argv[1]), int(sys.argv[2])
 trainer = GanTrainer(settings, *build_networks(settings, data))
 batch = settings.training.batch_size
-clips = RealClips(
-    data, num_frames=settings.training.num_frames, max_span=32, seed=0, mirror=False, conditional=False
-)
-batches = real_batches(
-    clips, first=0, batch=batch, rank=0, world_size=1, workers=0, device=torch.device("cpu")
-)
+clips = ClipDataset(data, TrainingConfig(num_frames=settings.training.num_frames, max_span=32, conditional=False))
+batches = iterate_batches(clips, first=0, batch_size=batch, num_workers=0, device=torch.device("cpu"))
 seconds = []
 for _ in range(1 + steps):
     real = next(batches)

@@ -39,12 +39,12 @@ from styleganv.faces.dataset import make_faces
 from styleganv.media import writing
 from styleganv.methods.stylegan_v.config import GeneratorConfig
 from styleganv.methods.stylegan_v.generator import Generator
-from styleganv.methods.stylegan_v.memory import step_memory_gib
+from styleganv.methods.stylegan_v.memory import estimate_step_memory_gib
 from styleganv.methods.stylegan_v.sampler import CHUNK, VideoGenerator
 from styleganv.methods.stylegan_v.trainer import GanTrainer, build_networks
 from styleganv.nn import winograd
-from styleganv.training.feed import RealClips, real_batches
-from styleganv.training.report import peak_memory_gib
+from styleganv.training.batches import ClipDataset, iterate_batches
+from styleganv.training.run_log import peak_memory_gib
 
 RESULTS = Path(__file__).parent / "results"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -187,9 +187,9 @@ class Step:
         training = TrainingConfig(batch_size=self.batch, num_frames=frames, precision=precision)  # type: ignore[arg-type]
         config = RunConfig(model=ModelConfig(**model), training=training)  # type: ignore[arg-type]
         config = replace(config, augment=replace(config.augment, augment_p=0.5))
-        self.clips = RealClips(data, num_frames=frames, max_span=32, seed=0, mirror=False, conditional=False)
+        self.clips = ClipDataset(data, TrainingConfig(num_frames=frames, max_span=32, conditional=False))
         self.trainer = GanTrainer(config, *build_networks(config, data, device))
-        batches = real_batches(self.clips, first=0, batch=self.batch, rank=0, world_size=1, workers=0, device=device)
+        batches = iterate_batches(self.clips, first=0, batch_size=self.batch, num_workers=0, device=device)
         self.real = next(batches)
 
     def __call__(self, *, r1: bool) -> None:
@@ -249,13 +249,8 @@ def reading(device: torch.device, sizes: list[int], repeats: int) -> Iterator[Ro
     for size in sizes:
         with tempfile.TemporaryDirectory() as folder:
             make_faces(Path(folder) / "data.zip", num_videos=32, num_frames=64, resolution=(size, size))
-            clips = RealClips(
-                VideoDataset(Path(folder) / "data.zip"),
-                num_frames=3,
-                max_span=32,
-                seed=0,
-                mirror=False,
-                conditional=False,
+            clips = ClipDataset(
+                VideoDataset(Path(folder) / "data.zip"), TrainingConfig(num_frames=3, max_span=32, conditional=False)
             )
             count = 128
             seconds = median_seconds(lambda c=clips, n=count: [c[i] for i in range(n)], repeats, device)  # type: ignore[misc]
@@ -295,9 +290,9 @@ def _step_memory(
     with tempfile.TemporaryDirectory() as folder:
         make_faces(Path(folder) / "data.zip", num_videos=4, num_frames=40, resolution=(size, size))
         data = VideoDataset(Path(folder) / "data.zip")
-        real = RealClips(data, num_frames=frames, max_span=32, seed=0, mirror=False, conditional=False)
-        foretold = step_memory_gib(config, real, device)
-        batch = next(real_batches(real, first=0, batch=clips, rank=0, world_size=1, workers=0, device=device))
+        real = ClipDataset(data, TrainingConfig(num_frames=frames, max_span=32, conditional=False))
+        foretold = estimate_step_memory_gib(config, real, device)
+        batch = next(iterate_batches(real, first=0, batch_size=clips, num_workers=0, device=device))
         before = memory_gib(device)
         trainer = GanTrainer(config, *build_networks(config, data, device))
         for _ in range(2):  # the second with what the optimisers keep

@@ -23,11 +23,11 @@ import torch
 from run import Plain, Run, operations
 from torch.profiler import ProfilerActivity, profile
 
-from styleganv.config import preset
+from styleganv.config import TrainingConfig, preset
 from styleganv.data.dataset import VideoDataset
 from styleganv.faces.dataset import make_faces
 from styleganv.methods.stylegan_v.trainer import GanTrainer, build_networks
-from styleganv.training.feed import RealClips, real_batches
+from styleganv.training.batches import ClipDataset, iterate_batches
 
 CPU = torch.device("cpu")
 
@@ -41,13 +41,11 @@ class Cycle:
         config = replace(config, augment=replace(config.augment, augment_p=0.5))
         training = config.training
         self.steps = training.r1_interval
-        self.clips = RealClips(
-            data, num_frames=training.num_frames, max_span=training.max_span, seed=0, mirror=False, conditional=False
+        self.clips = ClipDataset(
+            data, TrainingConfig(num_frames=training.num_frames, max_span=training.max_span, conditional=False)
         )
         self.trainer = GanTrainer(config, *build_networks(config, data))
-        self.batches = real_batches(
-            self.clips, first=0, batch=training.batch_size, rank=0, world_size=1, workers=0, device=CPU
-        )
+        self.batches = iterate_batches(self.clips, first=0, batch_size=training.batch_size, num_workers=0, device=CPU)
         self()  # allocates what optimizers keep
 
     def __call__(self) -> None:

@@ -25,7 +25,7 @@ train() { # name, training options
   local name=$1
   shift
   styleganv train "$out/$name.zip" --out "$out/$name" --or-resume --preset tiny-cpu --minutes "$minutes" \
-    --clips 5000000 --save-every 8000 --snapshot-every 32000 "$@"
+    --total-clips 5000000 --save-every 8000 --snapshot-every 32000 "$@"
 }
 
 [ -e "$out/faces.zip" ] || python -c "

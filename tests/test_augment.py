@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
 
-from styleganv.training.augment import NUM_UNIFORM, AdaptiveStrength, augment
+from styleganv.training.augment import NUM_UNIFORM, AdaptiveAugmentation, augment
 
 SHIFT_X, SHIFT_Y, ZOOM, SQUEEZE, ROTATION, MIRROR, BRIGHTNESS, CONTRAST, SATURATION, HUE = range(10)
 
@@ -158,8 +158,8 @@ def test_differentiable_twice_in_frames() -> None:
     assert gradgradcheck(lambda x: augment(x, P_ONE, u, rotation=True).square(), x, fast_mode=True)
 
 
-def controller(p: float = 0.0, max_p: float = 0.8, clips: int = 1000) -> AdaptiveStrength:
-    return AdaptiveStrength(p, target=0.6, max_p=max_p, clips=clips, device=torch.device("cpu"))
+def controller(p: float = 0.0, max_p: float = 0.8, clips: int = 1000) -> AdaptiveAugmentation:
+    return AdaptiveAugmentation(p, target=0.6, max_p=max_p, clips=clips, device=torch.device("cpu"))
 
 
 @pytest.mark.parametrize("sign, start, end", [(0.9, 0.2, 0.6), (0.3, 0.6, 0.2), (-1.0, 0.6, 0.2)])

@@ -15,7 +15,7 @@ from styleganv.data.dataset import write_dataset
 from styleganv.errors import StyleganvError
 from styleganv.media import writing
 
-TINY = "--channel-base 128 --channel-max 8 --z-dim 16 --w-dim 16 --motion-dim 16 --batch-size 8 --clips 8"
+TINY = "--channel-base 128 --channel-max 8 --z-dim 16 --w-dim 16 --motion-dim 16 --batch-size 8 --total-clips 8"
 
 
 @pytest.fixture(scope="module")

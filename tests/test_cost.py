@@ -17,18 +17,18 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from styleganv.config import RunConfig
+from styleganv.config import RunConfig, TrainingConfig
 from styleganv.data.dataset import VideoDataset
 from styleganv.faces.dataset import make_faces
 from styleganv.methods.stylegan_v.config import DiscriminatorConfig, GeneratorConfig
 from styleganv.methods.stylegan_v.discriminator import Discriminator
 from styleganv.methods.stylegan_v.folded import FoldedSynthesis, StoredWeights
 from styleganv.methods.stylegan_v.generator import Generator
-from styleganv.methods.stylegan_v.memory import step_memory_gib
+from styleganv.methods.stylegan_v.memory import estimate_step_memory_gib
 from styleganv.methods.stylegan_v.motion import Motion, code_at_time
 from styleganv.nn import convolve, modulated_conv, winograd
 from styleganv.noise import SeededNoise
-from styleganv.training.feed import RealClips
+from styleganv.training.batches import ClipDataset
 
 SMALL = {"channel_base": 1024, "channel_max": 64}
 
@@ -85,11 +85,11 @@ def test_video_costs_what_images_cost() -> None:
 def test_less_memory_is_foretold_where_less_is_taken(tmp_path: Path, tiny: RunConfig) -> None:
     make_faces(tmp_path / "data.zip", num_videos=4, num_frames=40, resolution=(64, 64))
     data = VideoDataset(tmp_path / "data.zip")
-    clips = RealClips(data, num_frames=3, max_span=32, seed=0, mirror=False, conditional=False)
+    clips = ClipDataset(data, TrainingConfig(num_frames=3, max_span=32, conditional=False))
     config = replace(tiny, model=replace(tiny.model, channel_base=512))
 
     def need(**changes: Any) -> float:
-        return step_memory_gib(with_training(config, batch_size=32, **changes), clips, torch.device("cpu"))
+        return estimate_step_memory_gib(with_training(config, batch_size=32, **changes), clips, torch.device("cpu"))
 
     assert need(micro_batch=4) < 0.4 * need()
     assert need(checkpointing=True) < 0.6 * need()
@@ -152,7 +152,7 @@ def test_checkpointing_keeps_less_than_half_and_gives_the_same_gradients() -> No
     noise = torch.randn(4, g.num_slots(8.0), 512)
     results = []
     for checkpointing in (False, True):
-        g.synthesis.checkpointing = d.checkpointing = checkpointing
+        g.synthesis.gradient_checkpointing = d.gradient_checkpointing = checkpointing
         elements, logits = kept(lambda: d(g(z, times, noise), times))
         parameters = [p for network in (g, d) for p in network.parameters()]
         results.append((elements, torch.autograd.grad(logits.square().sum(), parameters, allow_unused=True)))

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from styleganv.errors import StyleganvError
-from styleganv.files import written_whole
+from styleganv.files import atomic_write
 
 
 def test_a_new_file_appears_only_at_the_end(tmp_path: Path) -> None:
     target = tmp_path / "new" / "folder" / "video.mp4"
-    with written_whole(target) as part:
+    with atomic_write(target) as part:
         part.write_bytes(b"half")
         assert not target.exists()
         assert part.parent == target.parent and part.suffix == ".mp4"  # one rename, and writers see the format
@@ -24,7 +24,7 @@ def test_a_new_file_appears_only_at_the_end(tmp_path: Path) -> None:
 def test_a_failing_writer_leaves_the_old_file(tmp_path: Path, error: BaseException) -> None:
     target = tmp_path / "model.bin"
     target.write_bytes(b"old")
-    with pytest.raises(type(error)) as raised, written_whole(target) as part:
+    with pytest.raises(type(error)) as raised, atomic_write(target) as part:
         part.write_bytes(b"new, but only h")
         raise error
     assert raised.value is error
@@ -32,7 +32,7 @@ def test_a_failing_writer_leaves_the_old_file(tmp_path: Path, error: BaseExcepti
 
 
 def test_a_failing_writer_leaves_nothing_where_nothing_was(tmp_path: Path) -> None:
-    with pytest.raises(ValueError), written_whole(tmp_path / "a.txt") as part:
+    with pytest.raises(ValueError), atomic_write(tmp_path / "a.txt") as part:
         part.write_text("half")
         raise ValueError
     assert list(tmp_path.iterdir()) == []
@@ -44,7 +44,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_the_old_file(tmp_path: Path) -> 
     target.write_bytes(b"old")
     with (
         pytest.raises(StyleganvError, match=r"disk is full.*data\.zip"),
-        written_whole(target) as part,
+        atomic_write(target) as part,
     ):
         part.symlink_to("/dev/full")
         part.write_bytes(b"new")
@@ -54,10 +54,10 @@ def test_a_full_disk_is_one_sentence_and_leaves_the_old_file(tmp_path: Path) -> 
 LIMITED = """
 import resource, sys
 from pathlib import Path
-from styleganv.files import written_whole
+from styleganv.files import atomic_write
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 try:
-    with written_whole(Path(sys.argv[1])) as part:
+    with atomic_write(Path(sys.argv[1])) as part:
         part.write_bytes(bytes(10_000))
 except Exception as error:
     print(type(error).__name__, error)
@@ -79,7 +79,7 @@ def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "kept").write_text("kept")
     for target in (tmp_path / "file" / "inside.txt", tmp_path / "folder"):
-        with pytest.raises(StyleganvError, match=f"{target.name}.* cannot be written"), written_whole(target) as part:
+        with pytest.raises(StyleganvError, match=f"{target.name}.* cannot be written"), atomic_write(target) as part:
             part.write_text("new")
     assert (tmp_path / "folder" / "kept").read_text() == "kept"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "folder"]
@@ -88,7 +88,7 @@ def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
 def test_a_folder_replaces_a_folder_whole(tmp_path: Path) -> None:
     target = tmp_path / "model"
     for contents in ("one", "two"):
-        with written_whole(target) as part:
+        with atomic_write(target) as part:
             part.mkdir()
             (part / contents).write_text(contents)
             (part / "deep").mkdir()
@@ -100,7 +100,7 @@ def test_a_failing_folder_leaves_the_old_one(tmp_path: Path) -> None:
     target = tmp_path / "model"
     target.mkdir()
     (target / "weights").write_text("old")
-    with pytest.raises(RuntimeError), written_whole(target) as part:
+    with pytest.raises(RuntimeError), atomic_write(target) as part:
         part.mkdir()
         (part / "weights").write_text("new")
         raise RuntimeError
@@ -109,6 +109,6 @@ def test_a_failing_folder_leaves_the_old_one(tmp_path: Path) -> None:
 
 def test_a_relative_path_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with written_whole("plain.txt") as part:
+    with atomic_write("plain.txt") as part:
         part.write_text("here")
     assert (tmp_path / "plain.txt").read_text() == "here"

@@ -17,7 +17,7 @@ from styleganv.config import AugmentConfig, ModelConfig, RunConfig, TrainingConf
 from styleganv.data.dataset import VideoDataset
 from styleganv.faces.dataset import make_faces
 from styleganv.methods import apply_method, build_trainer
-from styleganv.training.feed import RealClips, real_batches
+from styleganv.training.batches import ClipDataset, iterate_batches
 
 GOLDEN = Path(__file__).parent / "golden"
 KINDS = ("stylegan-v", "stylegan2", "mocogan", "mocogan-stylegan2", "digan", "videogpt")
@@ -43,24 +43,18 @@ def numbers_of(kind: str, faces: Path) -> dict[str, Any]:
     config, data = settings_of(kind), VideoDataset(faces)
     training = config.training
     trainer = build_trainer(config, data, torch.device("cpu"))
-    clips = RealClips(
+    clips = ClipDataset(
         data,
-        num_frames=training.num_frames,
-        max_span=training.max_span,
-        seed=0,
-        mirror=False,
-        conditional=False,
-        draw=trainer.draw,
+        TrainingConfig(num_frames=training.num_frames, max_span=training.max_span, conditional=False),
+        frame_sampler=trainer.frame_sampler,
     )
-    batches = real_batches(
-        clips, first=0, batch=training.batch_size, rank=0, world_size=1, workers=0, device=torch.device("cpu")
-    )
-    found: dict[str, Any] = {"before": weights_of(trainer.saved()), "losses": []}
+    batches = iterate_batches(clips, first=0, batch_size=training.batch_size, num_workers=0, device=torch.device("cpu"))
+    found: dict[str, Any] = {"before": weights_of(trainer.inference_network()), "losses": []}
     for _ in range(STEPS):
         trainer.train_step(clips, next(batches))
-        found["losses"].append(trainer.read_statistics())
-    found["after"] = weights_of(trainer.saved())
-    frames = trainer.videos(data).sample(seed=3, seconds=4 / data.fps)
+        found["losses"].append(trainer.pop_scalars())
+    found["after"] = weights_of(trainer.inference_network())
+    frames = trainer.video_model(data).sample(seed=3, seconds=4 / data.fps)
     found["frames"] = frames.reshape(len(frames), 4, 4, 4, 4, 3).mean(axis=(2, 4)).round(3).tolist()
     return found
 

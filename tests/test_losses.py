@@ -100,7 +100,7 @@ def test_r1_clip_by_clip_is_the_same(condition: str) -> None:
     times = torch.arange(8)[:, None] * torch.tensor([0, 1, 3])
     whole = r1_penalty(judge(frames, times), frames)
     expected = torch.autograd.grad(whole.mean(), list(judge.parameters()), allow_unused=True)
-    for judge.checkpointing in (False, True):
+    for judge.gradient_checkpointing in (False, True):
         judge.zero_grad()
         parts = r1_penalty_clip_by_clip(judge, frames.detach(), times, None)
         torch.testing.assert_close(parts, whole.detach())

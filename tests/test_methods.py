@@ -21,7 +21,7 @@ import torch
 from torch import nn
 from styleganv.clip import Clip
 from styleganv.methods.method import Implementation, Method
-from styleganv.training.trainer import Trainer, sizes_of
+from styleganv.training.trainer import Trainer, data_sizes
 from styleganv.video_model import VideoModel, levels
 
 @dataclass(frozen=True)
@@ -44,20 +44,20 @@ class MeanVideos(VideoModel):
             yield levels(self.network.frame[None].detach() + brightness)[0]
 
 class MeanTrainer(Trainer):
-    kind = "toy"
+    method = "toy"
     def __init__(self, settings, data, device):
         super().__init__(settings, device)
-        self.net = Mean(MeanConfig(**sizes_of(settings, data))).to(device)
+        self.net = Mean(MeanConfig(**data_sizes(settings, data))).to(device)
         self.optimizer = torch.optim.SGD(self.net.parameters(), lr=0.5)
     def train_step(self, clips, real: Clip):
-        with self.updating(self.net, self.optimizer):
+        with self.optimizer_step(self.net, self.optimizer):
             loss = (real.frames.float() / 127.5 - 1 - self.net.frame).square().sum(dim=(2, 3, 4)).mean()
             loss.backward()
-        self.note(loss_g=loss)
+        self.log_scalars(loss_g=loss)
         self.step += 1
-    def saved(self):
+    def inference_network(self):
         return self.net
-    def videos(self, data):
+    def video_model(self, data):
         return MeanVideos(self.net, fps=data.fps, class_names=data.class_names, device=self.device)
     def state_parts(self):
         return {"net": self.net, "optimizer": self.optimizer}
@@ -90,7 +90,7 @@ def styleganv(environment: dict[str, str], *words: object) -> None:
 def test_a_method_of_another_package_takes_part_in_everything(environment: dict[str, str], tmp_path: Path) -> None:
     data, run = tmp_path / "faces.zip", tmp_path / "run"
     make_faces(data, num_videos=8, num_frames=24, resolution=(16, 16))
-    styleganv(environment, "train", data, "--out", run, "--model", "toy", "--preset", "tiny-cpu", "--clips", 160)
+    styleganv(environment, "train", data, "--out", run, "--method", "toy", "--preset", "tiny-cpu", "--total-clips", 160)
     styleganv(environment, "generate", run, "--out", tmp_path / "videos", "--seeds", "0-1", "--seconds", 1)
     assert len(list((tmp_path / "videos").glob("*.mp4"))) == 2
     styleganv(environment, "evaluate", "--real", data, "--fake", run, "--clips", 8, "--json", tmp_path / "report.json")

@@ -23,7 +23,7 @@ from styleganv.methods.stylegan_v.generator import Generator
 from styleganv.methods.stylegan_v.losses import discriminator_loss, generator_loss
 from styleganv.methods.stylegan_v.mapping import W_MEAN_DECAY
 from styleganv.nn import convolution, modulated_conv, winograd
-from styleganv.nn.layers import resolution_levels
+from styleganv.nn.layers import resolutions
 from styleganv.noise import SeededNoise
 
 SMALL_G = {
@@ -79,7 +79,7 @@ def noise(batch: int = 2) -> SeededNoise:
     ],
 )
 def test_levels_by_hand(size: tuple[int, int], smallest: tuple[int, int], count: int) -> None:
-    levels = resolution_levels(*size)
+    levels = resolutions(*size)
     assert levels[0] == smallest and levels[-1] == size and len(levels) == count
     assert all(b == (2 * a[0], 2 * a[1]) for a, b in itertools.pairwise(levels))
 
@@ -89,9 +89,9 @@ def test_levels_by_hand(size: tuple[int, int], smallest: tuple[int, int], count:
 )
 def test_impossible_resolutions_name_a_possible_one(size: tuple[int, int]) -> None:
     with pytest.raises(StyleganvError, match=f"{size[0]}x{size[1]} cannot be halved") as refusal:
-        resolution_levels(*size)
+        resolutions(*size)
     suggestion = str(refusal.value).rstrip(".").split()[-1]
-    resolution_levels(*map(int, suggestion.split("x")))
+    resolutions(*map(int, suggestion.split("x")))
 
 
 @pytest.mark.parametrize("height, width", [(32, 32), (24, 40), (72, 96), (8, 16)])

@@ -20,7 +20,7 @@ from styleganv.study.comparison import _number
 from styleganv.study.entrants import all_entrants
 from styleganv.study.study import study
 from styleganv.training.preflight import check_settings
-from styleganv.training.report import read_log
+from styleganv.training.run_log import read_log
 
 ENTRANTS = all_entrants()
 
@@ -61,7 +61,7 @@ def test_ablations_are_of_styleganv() -> None:
     assert apply_ablation(config, "more-frames").training.num_frames == 8
     with pytest.raises(StyleganvError, match="no ablation 'gru': choose one of lstm, "):
         apply_ablation(config, "gru")
-    with pytest.raises(StyleganvError, match="leave it out for --model digan"):
+    with pytest.raises(StyleganvError, match="not available for --method digan"):
         apply_ablation(apply_method(config, "digan"), "lstm")
 
 

@@ -19,7 +19,7 @@ from settings import with_training
 from torch import Tensor
 
 from styleganv.clip import Clip
-from styleganv.config import RunConfig, load_settings, save_settings
+from styleganv.config import RunConfig, TrainingConfig, load_settings, save_settings
 from styleganv.data.dataset import VideoDataset
 from styleganv.data.prepare import prepare
 from styleganv.errors import StyleganvError
@@ -29,13 +29,13 @@ from styleganv.faces.factors import sample_face
 from styleganv.media.writing import write_frames
 from styleganv.methods import apply_method
 from styleganv.methods.loading import load
-from styleganv.methods.stylegan_v.memory import OVERHEAD, _LiveBytes, step_memory_gib
+from styleganv.methods.stylegan_v.memory import OVERHEAD, _LiveBytes, estimate_step_memory_gib
 from styleganv.methods.stylegan_v.trainer import GanTrainer, build_networks
 from styleganv.runs import resume, train
+from styleganv.training.batches import ClipDataset, iterate_batches
 from styleganv.training.checkpoint import load_checkpoint
-from styleganv.training.feed import RealClips, real_batches
 from styleganv.training.loop import is_best
-from styleganv.training.report import peak_memory_gib, read_log
+from styleganv.training.run_log import peak_memory_gib, read_log
 
 CPU = torch.device("cpu")
 FLAGS = """--channel-base 128 --channel-max 8 --z-dim 16 --w-dim 16 --motion-dim 16
@@ -97,7 +97,7 @@ def test_a_run_holds_all_it_should(faces: Path, tiny: RunConfig, tmp_path: Path)
         assert (run / name).stat().st_size > 0
     assert (run / "snapshots" / "000000016.png").exists() and (run / "snapshots" / "000000016.mp4").exists()
     assert list((run / "tensorboard").iterdir())
-    assert yaml.safe_load((run / "settings.yaml").read_text())["training"]["batch"] == 8
+    assert yaml.safe_load((run / "settings.yaml").read_text())["training"]["batch_size"] == 8
     assert json.loads((run / "model" / "config.json").read_text())["training"] == {"clips_seen": 16, "frames_seen": 48}
     with pytest.raises(StyleganvError, match="--resume"):
         train(faces, run, tiny)
@@ -126,14 +126,14 @@ def test_resume_refuses_what_would_change_the_mathematics(faces: Path, tiny: Run
 def test_resume_refuses_other_data(faces: Path, tiny: RunConfig, tmp_path: Path) -> None:
     train(faces, tmp_path / "run", tiny)
     make_faces(tmp_path / "other.zip", num_videos=8, num_frames=20, resolution=(16, 16), seed=1)
-    with pytest.raises(StyleganvError, match="not the data set"):
+    with pytest.raises(StyleganvError, match="not the dataset"):
         resume(tmp_path / "run", data=tmp_path / "other.zip")
 
 
 def test_two_processes_equal_one_at_the_same_total_batch(faces: Path, tiny: RunConfig, tmp_path: Path) -> None:
     for processes in (1, 2):
         job = styleganv(
-            "train", faces, "--out", tmp_path / str(processes), "--clips", 32, *FLAGS.split(), processes=processes
+            "train", faces, "--out", tmp_path / str(processes), "--total-clips", 32, *FLAGS.split(), processes=processes
         )
         _, errors = job.communicate(timeout=240)
         assert job.returncode == 0, errors
@@ -147,7 +147,7 @@ def test_two_processes_equal_one_at_the_same_total_batch(faces: Path, tiny: RunC
 
 
 def test_a_killed_process_is_replaced_and_the_run_goes_on_as_if_nothing_had_been(faces: Path, tmp_path: Path) -> None:
-    options = ["--clips", 480, "--save-every", 16, "--or-resume", *FLAGS.split()]
+    options = ["--total-clips", 480, "--save-every", 16, "--or-resume", *FLAGS.split()]
     jobs = [
         styleganv("train", faces, "--out", tmp_path / "killed", *options, processes=2, restarts=1),
         styleganv("train", faces, "--out", tmp_path / "whole", *options, processes=2),
@@ -192,8 +192,8 @@ def test_micro_batches_accumulate_to_the_whole_batch(loss: str, faces: Path, tin
         config = with_training(tiny, micro_batch_size=micro, loss=loss)
         data = VideoDataset(faces)
         trainer = GanTrainer(config, *build_networks(config, data))
-        clips = RealClips(data, num_frames=3, max_span=32, seed=0, mirror=False, conditional=True)
-        batches = real_batches(clips, first=0, batch=8, rank=0, world_size=1, workers=0, device=CPU)
+        clips = ClipDataset(data, TrainingConfig(num_frames=3, max_span=32))
+        batches = iterate_batches(clips, first=0, batch_size=8, num_workers=0, device=CPU)
         trainer.train_step(clips, next(batches))
         gradients.append([p.grad.clone() for p in trainer.discriminator.parameters() if p.grad is not None])
     for whole, parts in zip(*gradients, strict=True):
@@ -214,8 +214,8 @@ def test_fakes_and_reals_are_judged_together_as_they_are_apart(batch: int, faces
 
 
 def test_data_workers_do_not_change_what_is_read(faces: Path) -> None:
-    clips = RealClips(VideoDataset(faces), num_frames=3, max_span=32, seed=0, mirror=True, conditional=True)
-    streams = [real_batches(clips, first=40, batch=8, rank=1, world_size=2, workers=n, device=CPU) for n in (0, 2)]
+    clips = ClipDataset(VideoDataset(faces), TrainingConfig(num_frames=3, max_span=32, seed=0, mirror=True))
+    streams = [iterate_batches(clips, first=40, batch_size=8, num_workers=n, device=CPU) for n in (0, 2)]
     for _ in range(3):
         here, there = (next(stream) for stream in streams)
         assert torch.equal(here.frames, there.frames) and torch.equal(here.times, there.times)
@@ -224,7 +224,7 @@ def test_data_workers_do_not_change_what_is_read(faces: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_saves_and_ends_and_the_run_goes_on(number: int, faces: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    job = styleganv("train", faces, "--out", run, "--clips", 10_000_000, *FLAGS.split())
+    job = styleganv("train", faces, "--out", run, "--total-clips", 10_000_000, *FLAGS.split())
     wait_for(lambda: (run / "log.jsonl").exists() and '"loss_d"' in (run / "log.jsonl").read_text(), job)
     job.send_signal(number)
     _, errors = job.communicate(timeout=60)
@@ -232,7 +232,7 @@ def test_a_signal_saves_and_ends_and_the_run_goes_on(number: int, faces: Path, t
     assert "--resume" in errors.splitlines()[-1] and "Traceback" not in errors
     clips = load_checkpoint(run / "checkpoint.pt")["step"] * 8
     assert clips > 0
-    job = styleganv("train", "--resume", run, "--clips", clips + 16)
+    job = styleganv("train", "--resume", run, "--total-clips", clips + 16)
     _, errors = job.communicate(timeout=120)
     assert job.returncode == 0, errors
     assert load_checkpoint(run / "checkpoint.pt")["step"] * 8 == clips + 16
@@ -248,7 +248,7 @@ def wait_for(condition: object, job: subprocess.Popen[str], seconds: float = 120
 
 def test_divergence_stops_with_the_last_good_checkpoint(faces: Path, tiny: RunConfig, tmp_path: Path) -> None:
     config = with_training(tiny, total_clips=8000, lr=1e30)
-    with pytest.raises(StyleganvError, match=r"diverged.*checkpoint\.pt is good"):
+    with pytest.raises(StyleganvError, match=r"diverged.*last good checkpoint is .*checkpoint\.pt"):
         train(faces, tmp_path / "run", config)
     good = flatten(load_checkpoint(tmp_path / "run" / "checkpoint.pt"))
     assert all(value.isfinite().all() for value in good.values())
@@ -275,7 +275,7 @@ def test_a_full_disk_leaves_the_checkpoint_before(faces: Path, tiny: RunConfig, 
     )
     job = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert job.returncode == 1
-    assert "could not be written" in job.stderr.splitlines()[-1] and "Traceback" not in job.stderr
+    assert "Cannot write the checkpoint" in job.stderr.splitlines()[-1] and "Traceback" not in job.stderr
     assert (run / "checkpoint.pt").read_bytes() == before
 
 
@@ -294,12 +294,12 @@ def test_finetuning_starts_from_the_model(faces: Path, tiny: RunConfig, tmp_path
 @pytest.mark.parametrize(
     "changes, message",
     [
-        ({"batch": 0}, "--batch-size is 0"),
-        ({"frames": 1}, "--motion none"),
-        ({"frames": 40, "max_span": 32}, "--max-span 32 is too short"),
-        ({"frames": 41, "max_span": 50}, "fewer than the 41 frames"),
-        ({"micro_batch": 3}, "--micro-batch-size 3 does not divide"),
-        ({"batch": 2**20}, "memory does not suffice"),
+        ({"batch_size": 0}, "--batch-size must be positive, got 0"),
+        ({"num_frames": 1}, "--motion none"),
+        ({"num_frames": 40, "max_span": 32}, "--max-span 32 is too short"),
+        ({"num_frames": 41, "max_span": 50}, "fewer frames than a clip \\(41\\)"),
+        ({"micro_batch_size": 3}, "--micro-batch-size 3 does not divide"),
+        ({"batch_size": 2**20}, "Not enough memory"),
     ],
 )
 def test_impossible_settings(
@@ -313,7 +313,7 @@ def test_a_run_is_evaluated_and_the_best_model_kept(
     faces: Path, tiny: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STYLEGANV_CACHE", str(tmp_path / "cache"))
-    evaluated = replace(tiny, logging=replace(tiny.report, eval_every=8, eval_clips=4))
+    evaluated = replace(tiny, logging=replace(tiny.logging, eval_every=8, eval_clips=4))
     train(faces, tmp_path / "run", with_training(evaluated, total_clips=24))
     lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     values = {line["clips_seen"]: line["frechet_efficientnet"] for line in lines if "frechet_efficientnet" in line}
@@ -331,49 +331,51 @@ def test_a_run_is_evaluated_and_the_best_model_kept(
 
 def test_too_few_clips_for_an_evaluation_are_refused_at_once(faces: Path, tiny: RunConfig, tmp_path: Path) -> None:
     with pytest.raises(StyleganvError, match="--eval-clips 3 is too few"):
-        train(faces, tmp_path / "run", replace(tiny, logging=replace(tiny.report, eval_clips=3)))
+        train(faces, tmp_path / "run", replace(tiny, logging=replace(tiny.logging, eval_clips=3)))
 
 
 def test_videos_too_short_for_an_evaluation_are_trained_on(
     tiny: RunConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     make_faces(tmp_path / "short.zip", num_videos=8, num_frames=15, resolution=(16, 16))
-    evaluated = replace(tiny, logging=replace(tiny.report, eval_every=8))
+    evaluated = replace(tiny, logging=replace(tiny.logging, eval_every=8))
     train(tmp_path / "short.zip", tmp_path / "run", evaluated)
     assert "so the run is not evaluated" in capsys.readouterr().err
     assert not (tmp_path / "run" / "best").exists()
 
 
 @pytest.fixture(scope="module")
-def larger_clips(tmp_path_factory: pytest.TempPathFactory) -> RealClips:
+def larger_clips(tmp_path_factory: pytest.TempPathFactory) -> ClipDataset:
     """Of 64×64, where activations outweigh everything else."""
     path = tmp_path_factory.mktemp("larger") / "data.zip"
     make_faces(path, num_videos=4, num_frames=40, resolution=(64, 64))
-    return RealClips(VideoDataset(path), num_frames=3, max_span=32, seed=0, mirror=False, conditional=False)
+    return ClipDataset(VideoDataset(path), TrainingConfig(num_frames=3, max_span=32, conditional=False))
 
 
 def test_memory_is_that_of_a_process_alone() -> None:
     """Not of the large one that started it."""
     large = np.ones(2**27)  # 1 GiB, more than a process takes that has loaded PyTorch
     assert peak_memory_gib(CPU) > 1
-    code = "import torch; from styleganv.training import report; print(report.peak_memory_gib(torch.device('cpu')))"
+    code = "import torch; from styleganv.training import run_log; print(run_log.peak_memory_gib(torch.device('cpu')))"
     small = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     del large
     assert 0.05 < float(small.stdout) < 0.9
 
 
-@pytest.mark.parametrize("changes", [{}, {"micro_batch": 4}, {"batch": 6}, {"batch": 13}, {"checkpointing": True}])
-def test_memory_is_foretold(changes: dict[str, Any], larger_clips: RealClips, tiny: RunConfig) -> None:
+@pytest.mark.parametrize(
+    "changes", [{}, {"micro_batch_size": 4}, {"batch_size": 6}, {"batch_size": 13}, {"gradient_checkpointing": True}]
+)
+def test_memory_is_foretold(changes: dict[str, Any], larger_clips: ClipDataset, tiny: RunConfig) -> None:
     """Bytes of tensors without contents against those of real ones, in a step like the ones after the first."""
     config, clips = with_training(replace(tiny, model=replace(tiny.model, channel_base=512)), **changes), larger_clips
     batch = config.training.batch_size
-    real = next(real_batches(clips, first=0, batch=batch, rank=0, world_size=1, workers=0, device=CPU))
+    real = next(iterate_batches(clips, first=0, batch_size=batch, num_workers=0, device=CPU))
     with _LiveBytes() as live:
         trainer = GanTrainer(config, *build_networks(config, clips.data))
         trainer.train_step(clips, real)
         live.most, trainer.step = 0, 0
         trainer.train_step(clips, real)
-    assert step_memory_gib(config, clips, CPU) == pytest.approx(OVERHEAD["cpu"] * live.most / 2**30, rel=0.1)
+    assert estimate_step_memory_gib(config, clips, CPU) == pytest.approx(OVERHEAD["cpu"] * live.most / 2**30, rel=0.1)
 
 
 def test_an_image_model_a_recurrent_one_and_a_conditional_one_train(
@@ -398,13 +400,13 @@ def test_training_on_one_clip_lowers_its_loss(faces: Path, tiny: RunConfig) -> N
     config = with_training(tiny, r1_interval=16)
     data = VideoDataset(faces)
     trainer = GanTrainer(config, *build_networks(config, data))
-    clips = RealClips(data, num_frames=3, max_span=32, seed=0, mirror=False, conditional=True)
-    real = next(real_batches(clips, first=0, batch=8, rank=0, world_size=1, workers=0, device=CPU))
+    clips = ClipDataset(data, TrainingConfig(num_frames=3, max_span=32))
+    real = next(iterate_batches(clips, first=0, batch_size=8, num_workers=0, device=CPU))
     real = replace(real, frames=real.frames.float() / 127.5 - 1)
     losses = []
     for _step in range(20):
         trainer.update_d(real, trainer._fakes(clips, list(range(8)), 1), list(range(8)))
-        losses.append(trainer.read_statistics()["loss_d"])
+        losses.append(trainer.pop_scalars()["loss_d"])
     assert losses[-1] < 0.5 * losses[0]
 
 
@@ -412,13 +414,13 @@ def test_the_relativistic_loss_penalizes_generated_clips_too(faces: Path, tiny: 
     config = with_training(tiny, loss="relativistic", r1_interval=2)
     data = VideoDataset(faces)
     trainer = GanTrainer(config, *build_networks(config, data))
-    clips = RealClips(data, num_frames=3, max_span=32, seed=0, mirror=False, conditional=True)
-    batches = real_batches(clips, first=0, batch=8, rank=0, world_size=1, workers=0, device=CPU)
+    clips = ClipDataset(data, TrainingConfig(num_frames=3, max_span=32))
+    batches = iterate_batches(clips, first=0, batch_size=8, num_workers=0, device=CPU)
     trainer.train_step(clips, next(batches))
-    first = trainer.read_statistics()
+    first = trainer.pop_scalars()
     assert first["r1"] > 0 and first["r2"] > 0 and first["r1"] != first["r2"]
     trainer.train_step(clips, next(batches))
-    assert not trainer.read_statistics().keys() & {"r1", "r2"}
+    assert not trainer.pop_scalars().keys() & {"r1", "r2"}
     assert bool(trainer.finite)
 
 

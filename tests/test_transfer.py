@@ -13,7 +13,7 @@ from settings import with_training
 from test_training import assert_same_state
 from torch import Tensor
 
-from styleganv.config import RunConfig, load_settings
+from styleganv.config import RunConfig, TrainingConfig, load_settings
 from styleganv.data.dataset import VideoDataset
 from styleganv.data.prepare import prepare
 from styleganv.errors import StyleganvError
@@ -26,11 +26,11 @@ from styleganv.methods.stylegan_v.discriminator import Discriminator
 from styleganv.methods.stylegan_v.generator import Generator
 from styleganv.methods.stylegan_v.losses import r1_penalty, r1_penalty_clip_by_clip
 from styleganv.methods.stylegan_v.trainer import GanTrainer, build_networks, frozen_parameters
-from styleganv.methods.stylegan_v.transfer import summarize, take_discriminator, take_generator
+from styleganv.methods.stylegan_v.transfer import copy_discriminator_weights, copy_generator_weights, summarize
 from styleganv.model_folder import save_model
 from styleganv.runs import resume, train
+from styleganv.training.batches import ClipDataset, iterate_batches
 from styleganv.training.checkpoint import load_checkpoint
-from styleganv.training.feed import RealClips, real_batches
 
 SIZES: dict[str, Any] = dict(z_dim=16, w_dim=16, channel_base=256, channel_max=16)
 MOTION: dict[str, Any] = dict(motion_noise_dim=16, motion_code_dim=16, num_frequencies=8, slot_distance=8)
@@ -64,7 +64,7 @@ def inputs(num_classes: int = 0) -> tuple[Tensor, Tensor]:
 def test_from_images_to_videos_starts_with_the_pictures() -> None:
     """The new motion channels begin at weight zero, so v changes nothing at first, but its weights have a slope."""
     image, video = generator(motion="none"), generator(seed=1)
-    new = take_generator(video, image)
+    new = copy_generator_weights(video, image)
     assert summarize(video, new) == (
         "motion, synthesis.blocks.0.conv1.weight (in part), synthesis.blocks.0.conv1.affine.weight (in part), "
         "synthesis.blocks.0.conv1.affine.bias (in part)"
@@ -79,7 +79,7 @@ def test_from_images_to_videos_starts_with_the_pictures() -> None:
 
 def test_from_videos_to_images_keeps_the_constant() -> None:
     image, video = generator(motion="none"), generator(seed=1)
-    assert take_generator(image, video) == []
+    assert copy_generator_weights(image, video) == []
     assert torch.equal(image.synthesis.blocks[0].conv1.weight, video.synthesis.blocks[0].conv1.weight[:, :16])  # type: ignore[union-attr,index]
 
 
@@ -87,7 +87,7 @@ def test_from_videos_to_images_keeps_the_constant() -> None:
 def test_other_classes(before: int, after: int) -> None:
     """From none, classes begin without a difference; otherwise z, motion noise and all later layers are taken."""
     source, target = generator(num_classes=before), generator(seed=1, num_classes=after)
-    take_generator(target, source)
+    copy_generator_weights(target, source)
     for name in ("mapping.layers.0", "motion.convs.0"):
         ours, theirs = (network.get_submodule(name) for network in (target, source))
         torch.testing.assert_close(
@@ -101,20 +101,20 @@ def test_other_classes(before: int, after: int) -> None:
 
 def test_a_larger_resolution_starts_with_the_picture_enlarged() -> None:
     small, large = generator(16, 16), generator(64, 64, seed=1)
-    new = take_generator(large, small)
+    new = copy_generator_weights(large, small)
     assert summarize(large, new) == "synthesis.blocks.3, synthesis.blocks.4"
     (z, _), noise = inputs(), torch.randn(2, 60, 16)
     times = torch.tensor([[0.0, 30.0]] * 2)
     picture = small(z, times, noise).flatten(0, 1)
     pooled = torch.nn.functional.avg_pool2d(large(z, times, noise).flatten(0, 1), 4)
     assert (pooled - picture)[..., 2:-2, 2:-2].abs().mean() < 0.25 * picture.abs().mean()
-    assert take_generator(generator(16, 16, seed=2), large) == []
+    assert copy_generator_weights(generator(16, 16, seed=2), large) == []
 
 
 def test_blocks_are_matched_by_resolution() -> None:
     """A square model into a wide one: 4² and 8² have no place, 16² to 32² have."""
     square, wide = generator(64, 64, channel_base=512), generator(36, 64, channel_base=512, seed=1)
-    take_generator(wide, square)
+    copy_generator_weights(wide, square)
     for ours, theirs in ((1, 3), (2, 4)):
         a, b = wide.synthesis.blocks[ours].state_dict(), square.synthesis.blocks[theirs].state_dict()
         assert all(torch.equal(value, b[name]) for name, value in a.items())
@@ -122,7 +122,7 @@ def test_blocks_are_matched_by_resolution() -> None:
 
 def test_a_discriminator_of_images_gives_its_upper_blocks() -> None:
     image, video = discriminator(num_frames=1), discriminator(num_frames=3, seed=1)
-    new = take_discriminator(video, (64, 64), image.state_dict(), (64, 64))
+    new = copy_discriminator_weights(video, (64, 64), image.state_dict(), (64, 64))
     equal = taken(video, image)
     assert {n for n in equal if n.startswith(("from_rgb", "blocks.0", "blocks.3"))} == {
         n for n in video.state_dict() if n.startswith(("from_rgb", "blocks.0", "blocks.3")) and "affine" not in n
@@ -135,12 +135,12 @@ def test_a_discriminator_of_images_gives_its_upper_blocks() -> None:
 
 def test_a_discriminator_of_another_resolution() -> None:
     small, large = discriminator(32, 32), discriminator(64, 64, seed=1)
-    new = take_discriminator(large, (64, 64), small.state_dict(), (32, 32))
+    new = copy_discriminator_weights(large, (64, 64), small.state_dict(), (32, 32))
     assert summarize(large, new) == "from_rgb, blocks.0"
 
 
-def clips_of(path: Path) -> RealClips:
-    return RealClips(VideoDataset(path), num_frames=3, max_span=32, seed=0, mirror=False, conditional=False)
+def clips_of(path: Path) -> ClipDataset:
+    return ClipDataset(VideoDataset(path), TrainingConfig(num_frames=3, max_span=32, conditional=False))
 
 
 @pytest.fixture(scope="module")
@@ -249,9 +249,7 @@ def test_a_step_with_frozen_blocks(options: dict[str, Any], larger: Path, tiny: 
     before = {name: value.clone() for name, value in trainer.discriminator.state_dict().items()}
     clips = clips_of(larger)
     device = torch.device("cpu")
-    trainer.train_step(
-        clips, next(real_batches(clips, first=0, batch=8, rank=0, world_size=1, workers=0, device=device))
-    )
+    trainer.train_step(clips, next(iterate_batches(clips, first=0, batch_size=8, num_workers=0, device=device)))
     after = trainer.discriminator.state_dict()
     assert all(torch.equal(after[n], before[n]) for n in before if n.startswith(("from_rgb.", "blocks.")))
     assert not torch.equal(after["dense.weight"], before["dense.weight"])

@@ -67,7 +67,7 @@ _PLACES = {
     "PrepareOptions": "options",
     "ProjectOptions": "options",
     "SampleOptions": "options",
-    "RunConfig": "recipes",
+    "RunConfig": "config",
     "resume": "runs",
     "train": "runs",
 }

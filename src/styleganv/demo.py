@@ -1,5 +1,6 @@
-"""The whole way once, on the built-in dataset: draw videos of faces, train on them, generate new ones."""
+"""The full pipeline once, on the built-in dataset: draw videos of faces, train on them, generate new ones."""
 
+import logging
 import shutil
 import sys
 import time
@@ -14,16 +15,18 @@ from styleganv.data.dataset import VideoDataset
 from styleganv.faces.dataset import make_faces
 from styleganv.media import sheets, writing
 from styleganv.options import OutputOptions, SampleOptions
+from styleganv.progress import Progress
 from styleganv.runs import resume, train
-from styleganv.training.report import say
 from styleganv.video_files import generate
 
-#: Of the drawn dataset, 24,576 frames: 10 seconds of one core at 32×32, 30 at 64×64.
+logger = logging.getLogger(__name__)
+
+#: Size of the drawn dataset: 24,576 frames, which take 10 seconds of one core at 32×32 and 30 at 64×64.
 NUM_VIDEOS, NUM_FRAMES = 512, 48
 
 
-def demo(out: Path | str = "runs/demo", *, minutes: float = 5.0) -> None:
-    """Draw faces, train for `minutes`, and write videos, a grid and curves to `out`; continues what it finds there.
+def demo(out: Path | str = "runs/demo", *, minutes: float = 5.0, progress: Progress | None = None) -> None:
+    """Draw faces, train for `minutes`, and write videos, a grid and curves to `out`; a run found there is resumed.
 
     A CPU trains at 32×32 with the preset tiny-cpu, a GPU at 64×64 with the preset 64.
     """
@@ -33,18 +36,18 @@ def demo(out: Path | str = "runs/demo", *, minutes: float = 5.0) -> None:
     resolution = 64 if gpu else 32
     data = out / "data.zip"
     if not data.exists():
-        say(f"1/3  Drawing {NUM_VIDEOS} videos of cartoon faces (about {'30' if gpu else '10'} seconds) …")
+        logger.info(f"1/3  Drawing {NUM_VIDEOS} videos of cartoon faces (about {'30' if gpu else '10'} seconds) …")
         make_faces(data, num_videos=NUM_VIDEOS, num_frames=NUM_FRAMES, resolution=(resolution, resolution))
     _write_real(VideoDataset(data), out / "real.png")
 
-    say(f"2/3  Training for {minutes:g} minutes on {'the GPU' if gpu else 'the CPU'} …")
+    logger.info(f"2/3  Training for {minutes:g} minutes on {'the GPU' if gpu else 'the CPU'} …")
     config = demo_settings(minutes, gpu=gpu)
     if (out / "checkpoint.pt").exists():
-        resume(out, config=config)
+        resume(out, config=config, progress=progress)
     else:
-        train(data, out, config)
+        train(data, out, config, progress=progress)
 
-    say("3/3  Generating …")
+    logger.info("3/3  Generating …")
     scale = 256 // resolution
     videos = generate(
         out / "model",
@@ -62,9 +65,9 @@ def demo(out: Path | str = "runs/demo", *, minutes: float = 5.0) -> None:
         sample=SampleOptions(seconds=2.0),
         output=OutputOptions(scale=3),
     )
-    # `make demo` installs into an environment that the person's shell may not have activated.
+    # `make demo` installs into an environment that the user's shell may not have activated.
     command = "styleganv" if shutil.which("styleganv") else sys.argv[0]
-    say(
+    logger.info(
         f"\nDone in {(time.monotonic() - started) / 60:.1f} minutes. Look at\n"
         f"  {out / 'grid.png'}    one face per column, one motion per row (grid.mp4 moves)\n"
         f"  {out / 'videos'}/    {len(videos)} generated videos\n"
@@ -79,7 +82,7 @@ def demo(out: Path | str = "runs/demo", *, minutes: float = 5.0) -> None:
 
 
 def demo_settings(minutes: float, *, gpu: bool) -> RunConfig:
-    """The preset with finer motion noise, since faces move fast, and without augmentation, since videos are many."""
+    """Return a preset with finer motion noise, as faces move fast, and no augmentation, as there are many videos."""
     config = get_preset("64" if gpu else "tiny-cpu")
     return replace(
         config,
@@ -90,6 +93,6 @@ def demo_settings(minutes: float, *, gpu: bool) -> RunConfig:
 
 
 def _write_real(data: VideoDataset, path: Path) -> None:
-    """A contact sheet of the data, to compare the generated videos with."""
+    """Write a contact sheet of the dataset, for comparison."""
     frames = [data.read(video, range(0, 32, 4)).transpose(0, 2, 3, 1) for video in range(8)]
     writing.write_image(path, sheets.contact_sheet(np.stack(frames)))

@@ -1,7 +1,7 @@
-"""Several processes under `torchrun`; every function does the obvious thing in a single process.
+"""Several processes under `torchrun`; in a single process every function does the obvious thing.
 
-Processes take strided parts of a batch (clip numbers rank, rank + world size, …), so that the groups of the
-minibatch standard deviation are those of the whole batch, and one process or many train alike.
+Each process takes a strided part of a batch (clips rank, rank + world size, …). The groups of the minibatch standard
+deviation are then those of the whole batch, and any number of processes trains alike.
 """
 
 import os
@@ -16,80 +16,104 @@ from torch import Tensor, nn
 
 T = TypeVar("T")
 
+_single: ContextVar[bool] = ContextVar("single", default=False)
 
-_alone: ContextVar[bool] = ContextVar("alone", default=False)
 
-
-def _together() -> bool:
-    return dist.is_initialized() and not _alone.get()
+def _is_distributed() -> bool:
+    return dist.is_initialized() and not _single.get()
 
 
 def rank() -> int:
-    return dist.get_rank() if _together() else 0
+    """Return this process's number, 0 to world size − 1."""
+    return dist.get_rank() if _is_distributed() else 0
 
 
 def world_size() -> int:
-    return dist.get_world_size() if _together() else 1
+    """Return the number of processes."""
+    return dist.get_world_size() if _is_distributed() else 1
 
 
 @contextmanager
-def alone() -> Iterator[None]:
-    """Within it this process acts as if it were the only one."""
-    token = _alone.set(True)
+def single_process() -> Iterator[None]:
+    """Make this process act as if it were the only one."""
+    token = _single.set(True)
     try:
         yield
     finally:
-        _alone.reset(token)
+        _single.reset(token)
 
 
-def share(items: Sequence[T]) -> Sequence[T]:
-    """This process's part of what `torchrun`'s processes do independently of each other, without talking."""
+def shard(items: Sequence[T]) -> Sequence[T]:
+    """Return this process's items of work that needs no communication."""
     return items[int(os.environ.get("RANK", "0")) :: int(os.environ.get("WORLD_SIZE", "1"))]
 
 
 def local_device() -> torch.device:
-    """The GPU of this process, or the CPU."""
+    """Return the GPU of this process, or the CPU."""
     local_rank = int(os.environ.get("LOCAL_RANK", "0"))
     return torch.device("cuda", local_rank) if torch.cuda.is_available() else torch.device("cpu")
 
 
 @contextmanager
 def processes() -> Iterator[torch.device]:
-    """Join the other processes if `torchrun` started this one; yields the device to train on."""
+    """Join the process group if `torchrun` started this process; yield the device to train on."""
     device = local_device()
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    together = "RANK" in os.environ and not dist.is_initialized()
-    if together:
-        # PyTorch imports it sooner or later, and its default arguments would keep the group alive, with threads that
-        # may abort the process when Python ends.
+    joins = "RANK" in os.environ and not dist.is_initialized()
+    if joins:
+        # PyTorch imports this sooner or later, and its default arguments would keep the group alive, with threads that
+        # may abort the process when Python exits.
         from torch.distributed.nn import functional  # noqa: F401
 
         dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
     try:
         yield device
     finally:
-        if together:
+        if joins:
             dist.destroy_process_group()
 
 
-def total(x: Tensor) -> Tensor:
-    """The sum of `x` over the processes."""
+def all_reduce_sum(x: Tensor) -> Tensor:
+    """Return the sum of `x` over the processes."""
     if world_size() > 1:
         x = x.clone()
         dist.all_reduce(x)
     return x
 
 
-def mean(x: Tensor) -> Tensor:
-    """The mean of `x` over the processes."""
-    return total(x) / world_size()
+def all_reduce_mean(x: Tensor) -> Tensor:
+    """Return the mean of `x` over the processes."""
+    return all_reduce_sum(x) / world_size()
+
+
+def all_reduce_max(value: float) -> float:
+    """Return the maximum of `value` over the processes."""
+    if world_size() == 1:
+        return value
+    maximum = torch.tensor(value, dtype=torch.float64)
+    dist.all_reduce(maximum, dist.ReduceOp.MAX)
+    return float(maximum)
+
+
+def any_process(flag: bool) -> bool:
+    """Return whether the flag is set on any process."""
+    return bool(all_reduce_max(float(flag)))
+
+
+def all_gather(item: T) -> list[T]:
+    """Return every process's item, in the order of their ranks."""
+    if world_size() == 1:
+        return [item]
+    items: list[Any] = [None] * world_size()
+    dist.all_gather_object(items, item)
+    return items
 
 
 def average_gradients(parameters: Iterable[nn.Parameter]) -> Tensor:
-    """Replace gradients by their mean over the processes, in one transfer; returns whether all are finite.
+    """Replace gradients by their mean over the processes, in one transfer; return whether all are finite.
 
-    Parameters without a gradient are left out: they are the same ones on every process.
+    Parameters without a gradient are skipped: they are the same on every process.
     """
     gradients = [p.grad for p in parameters if p.grad is not None]
     flat = torch.cat([g.flatten() for g in gradients])
@@ -101,29 +125,7 @@ def average_gradients(parameters: Iterable[nn.Parameter]) -> Tensor:
     return flat.sum().isfinite()
 
 
-def gather(item: T) -> list[T]:
-    """Every process's item, in the order of their ranks, on all of them."""
-    if world_size() == 1:
-        return [item]
-    items: list[Any] = [None] * world_size()
-    dist.all_gather_object(items, item)
-    return items
-
-
-def largest(value: float) -> float:
-    """The largest of the processes' values; all of them get the same answer."""
-    if world_size() == 1:
-        return value
-    answer = torch.tensor(value, dtype=torch.float64)
-    dist.all_reduce(answer, dist.ReduceOp.MAX)
-    return float(answer)
-
-
-def any_process(flag: bool) -> bool:
-    """Whether the flag is set on any process; all of them get the same answer."""
-    return bool(largest(float(flag)))
-
-
 def barrier() -> None:
+    """Wait for all processes."""
     if world_size() > 1:
         any_process(False)

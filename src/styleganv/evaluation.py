@@ -2,12 +2,11 @@
 
 from typing import Any
 
-from styleganv.config import RunConfig
 from styleganv.data.dataset import VideoDataset
 from styleganv.metrics.evaluate import evaluate
 from styleganv.metrics.protocols import DEFAULT_PROTOCOL, named_protocol
 from styleganv.metrics.videos import DatasetVideos, ModelVideos
-from styleganv.training.preflight import FEWEST_VIDEOS
+from styleganv.training.preflight import MIN_VIDEOS
 from styleganv.video_model import VideoModel
 
 #: The offline protocol: it needs no file, and is compared with earlier values of the same run.
@@ -24,12 +23,12 @@ class _Changing(ModelVideos):
 
 def can_evaluate(data: VideoDataset) -> bool:
     """Whether enough videos are long enough."""
-    return sum(video.num_frames >= PROTOCOL.span for video in data.videos) >= FEWEST_VIDEOS
+    return sum(video.num_frames >= PROTOCOL.span for video in data.videos) >= MIN_VIDEOS
 
 
-def distance(videos: VideoModel, data: VideoDataset, config: RunConfig) -> dict[str, float]:
+def distance(videos: VideoModel, data: VideoDataset, num_clips: int) -> dict[str, float]:
     """`frechet_efficientnet` of the same contents and motions every time, and of real videos against each other."""
-    protocol = PROTOCOL.with_clips(config.logging.eval_clips)
+    protocol = PROTOCOL.with_clips(num_clips)
     report = evaluate(DatasetVideos(data), _Changing(videos), protocols=[protocol], device=str(videos.device))
     (result,) = report.results
     return {

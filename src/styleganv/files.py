@@ -11,7 +11,7 @@ from styleganv.errors import StyleganvError
 
 
 @contextmanager
-def written_whole(path: Path | str) -> Iterator[Path]:
+def atomic_write(path: Path | str) -> Iterator[Path]:
     """Yield a temporary path to write to; on success it replaces `path`, on failure it is removed.
 
     The temporary name keeps the suffix of `path`, since writers choose their format by it. A folder made at
@@ -19,19 +19,19 @@ def written_whole(path: Path | str) -> Iterator[Path]:
     becomes a `StyleganvError` that names `path`; what stood at `path` before is then untouched.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.stem}.part-{os.getpid()}{path.suffix}")
+    tmp_path = path.with_name(f".{path.stem}.part-{os.getpid()}{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        if temporary.is_dir():
-            _replace_folder(temporary, path)
+        yield tmp_path
+        if tmp_path.is_dir():
+            _replace_folder(tmp_path, path)
         else:
-            _sync(temporary)
-            os.replace(temporary, path)
+            _sync(tmp_path)
+            os.replace(tmp_path, path)
     except OSError as error:
         raise _disk_error(error, path) from error
     finally:
-        _remove(temporary)
+        _remove(tmp_path)
 
 
 def _replace_folder(new: Path, path: Path) -> None:

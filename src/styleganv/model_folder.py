@@ -1,6 +1,6 @@
-"""A model is a folder: `model.safetensors` with the weights, `config.json` with all else; nothing pickled.
+"""A model folder: `model.safetensors` with the weights, `config.json` with everything else; nothing is pickled.
 
-An imported one may have `discriminator.safetensors` too, to train on from.
+An imported model may also have `discriminator.safetensors`, for finetuning.
 """
 
 import json
@@ -16,85 +16,85 @@ from torch import nn
 
 from styleganv.allocator import keep_freed_memory
 from styleganv.errors import StyleganvError
-from styleganv.files import written_whole
+from styleganv.files import atomic_write
 from styleganv.video_model import VideoModel
 
 M = TypeVar("M", bound=VideoModel)
 
 FORMAT = 1
-#: The kind of a model whose config.json does not say.
+#: The method of a model whose config.json does not name one.
 STYLEGAN_V = "stylegan-v"
 
 
 def save_model(
     folder: Path | str,
-    generator: nn.Module,
+    network: nn.Module,
     *,
-    kind: str = STYLEGAN_V,
+    method: str = STYLEGAN_V,
     data: dict[str, Any],
     training: dict[str, Any],
     discriminator: nn.Module | None = None,
 ) -> None:
-    """Write the folder whole.
+    """Write a model folder atomically.
 
     Args:
-        generator: the network that makes videos; its `config` builds it again.
-        kind: of model.
-        data: of the training set: at least `fps` and `class_names`.
-        training: how far the weights were trained: `clips_seen`, `frames_seen`, … (for people).
-        discriminator: to train on from.
+        network: the network that generates videos; its `config` is stored.
+        method: name of the method.
+        data: facts about the dataset, at least `fps` and `class_names`.
+        training: how long the weights were trained (`clips_seen`, `frames_seen`, …), for information.
+        discriminator: for finetuning.
     """
-    config = {"format": FORMAT, "model": kind, "generator": stored(generator), "data": data, "training": training}
+    config = {"format": FORMAT, "model": method, "generator": _fields(network), "data": data, "training": training}
     if discriminator is not None:
-        config["discriminator"] = stored(discriminator)
-    with written_whole(folder) as part:
-        part.mkdir()
-        for name, network in (("model", generator), ("discriminator", discriminator)):
-            if network is not None:
-                weights = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
-                save_file(weights, part / f"{name}.safetensors")
-        (part / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+        config["discriminator"] = _fields(discriminator)
+    with atomic_write(folder) as tmp_path:
+        tmp_path.mkdir()
+        for name, part in (("model", network), ("discriminator", discriminator)):
+            if part is not None:
+                weights = {key: value.detach().cpu().contiguous() for key, value in part.state_dict().items()}
+                save_file(weights, tmp_path / f"{name}.safetensors")
+        (tmp_path / "config.json").write_text(json.dumps(config, indent=2) + "\n")
 
 
-def stored(network: nn.Module) -> dict[str, Any]:
-    """Return the fields of a network's config."""
+def _fields(network: nn.Module) -> dict[str, Any]:
+    """Return the fields of the dataclass that a network is built from."""
     return asdict(cast(Any, network).config)
 
 
-def model_folder(place: Path | str) -> Path:
-    """The folder of a model: `place` itself, or `model/` of the run there."""
-    place = Path(place)
-    run = not (place / "config.json").exists() and (place / "model" / "config.json").exists()
-    return place / "model" if run else place
+def model_folder(path: Path | str) -> Path:
+    """Return `path`, or `path/model` if it is a run."""
+    path = Path(path)
+    is_run = not (path / "config.json").exists() and (path / "model" / "config.json").exists()
+    return path / "model" if is_run else path
 
 
 def load_model(
     folder: Path | str, networks: Mapping[str, Callable[..., nn.Module]]
 ) -> tuple[nn.Module, dict[str, Any]]:
-    """The network of a model folder (or of a run's `model/`) on the CPU in evaluation mode, and its config.
+    """Return the network of a model folder or run, on the CPU in evaluation mode, and the contents of `config.json`.
 
     Args:
-        networks: what builds each kind of model, from its arguments.
+        networks: per method, the function that builds the network from the stored fields.
 
     Raises:
-        StyleganvError: if the folder is no model, of another kind, of a newer format, or damaged.
+        StyleganvError: if the folder is not a model, or one of another method, a newer format, or damaged.
     """
     folder = model_folder(folder)
     try:
         config = json.loads((folder / "config.json").read_text())
         if config["format"] != FORMAT:
             raise StyleganvError(
-                f"{folder} has model format {config['format']}, this program reads {FORMAT}: update styleganv."
+                f"{folder} has model format {config['format']}, this version reads {FORMAT}: update styleganv."
             )
-        kind = config.setdefault("model", STYLEGAN_V)
-        if kind not in networks:
-            raise StyleganvError(f"The model in {folder} is a {kind}: give one of {', '.join(networks)}.")
+        method = config.setdefault("model", STYLEGAN_V)
+        if method not in networks:
+            raise StyleganvError(f"The model in {folder} was trained with {method}: pass one of {', '.join(networks)}.")
         with torch.random.fork_rng(devices=[]):
-            network = networks[kind](**config["generator"])
+            network = networks[method](**config["generator"])
         network.load_state_dict(load_file(folder / "model.safetensors"))
     except (FileNotFoundError, NotADirectoryError) as error:
         raise StyleganvError(
-            f"{folder} is not a model: give a folder with config.json and model.safetensors, or a training run."
+            f"{folder} is not a model: pass a folder with config.json and model.safetensors, or a training run."
         ) from error
     except (SafetensorError, RuntimeError, KeyError, TypeError, ValueError, OSError) as error:
         reason = str(error).strip().splitlines()[0]

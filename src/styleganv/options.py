@@ -21,7 +21,8 @@ def _default(label: str) -> str:
 Unset = Annotated[T | None, tyro.conf.DisallowNone, tyro.conf.arg(help_behavior_hint=_default)]
 
 #: The same, where a preset or a run may have set it and None takes that back.
-Unsettable = Annotated[T | None, tyro.conf.arg(help_behavior_hint=_default)]
+OptionalInt = Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint=_default)]
+OptionalFloat = Annotated[float | None, tyro.conf.arg(metavar="FLOAT", help_behavior_hint=_default)]
 
 Precision = Literal["float32", "bfloat16"]
 

@@ -72,12 +72,12 @@ def generate(
         )
 
     if format == "grid":
-        if not distributed.share([out]):  # the first process writes it
+        if not distributed.shard([out]):  # the first process writes it
             return []
         motions = seeds if motion_seeds is None else motion_seeds
         streams = [[frames(seed, motion) for seed in seeds] for motion in motions]
         return _write_grid(out, streams, total, rate, output)
-    pairs = distributed.share(list(zip(seeds, motion_seeds or repeat(None), strict=False)))
+    pairs = distributed.shard(list(zip(seeds, motion_seeds or repeat(None), strict=False)))
     paths = []
     with tqdm(total=len(pairs) * total, unit="frame", desc="generating") as bar:
         for seed, motion in pairs:

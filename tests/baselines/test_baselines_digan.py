@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 from styleganv import noise
 from styleganv.cli import main
-from styleganv.config import RunConfig
+from styleganv.config import RunConfig, TrainingConfig
 from styleganv.data.dataset import VideoDataset, write_dataset
 from styleganv.data.sampling import draw_pair_offsets, draw_real_pair
 from styleganv.errors import StyleganvError
@@ -25,8 +25,8 @@ from styleganv.methods.loading import load
 from styleganv.methods.stylegan_v.config import DiscriminatorConfig
 from styleganv.model_folder import save_model
 from styleganv.runs import resume, train
+from styleganv.training.batches import ClipDataset, iterate_batches
 from styleganv.training.checkpoint import load_checkpoint
-from styleganv.training.feed import RealClips, real_batches
 
 CPU = torch.device("cpu")
 SMALL = dict(z_dim=16, w_dim=16, channel_base=128, channel_max=8, motion_dim=16)
@@ -43,7 +43,7 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> DiganVideos:
     folder = tmp_path_factory.mktemp("digan") / "model"
     generator = DiganGenerator(DiganConfig(64, 64, num_classes=3, **SMALL))
     data = {"fps": 25.0, "class_names": ["a", "b", "c"]}
-    save_model(folder, generator, kind="digan", data=data, training={})
+    save_model(folder, generator, method="digan", data=data, training={})
     loaded = load(folder, device="cpu")
     assert isinstance(loaded, DiganVideos)
     return loaded
@@ -130,8 +130,8 @@ def test_parts_of_a_batch_learn_what_the_whole_does_with_classes_too(tmp_path: P
     data, after = VideoDataset(tmp_path / "two.zip"), []
     for changes in (dict(), dict(micro_batch=4), dict(micro_batch=4, checkpointing=True)):
         trainer = build_trainer(replace(small, training=replace(small.training, **changes)), data, CPU)
-        clips = RealClips(data, num_frames=2, max_span=15, seed=0, mirror=False, conditional=True, draw=trainer.draw)
-        batches = real_batches(clips, first=0, batch=8, rank=0, world_size=1, workers=0, device=CPU)
+        clips = ClipDataset(data, TrainingConfig(num_frames=2, max_span=15), frame_sampler=trainer.frame_sampler)
+        batches = iterate_batches(clips, first=0, batch_size=8, num_workers=0, device=CPU)
         trainer.train_step(clips, next(batches))
         gradients = {name: p.grad for name, p in trainer.generator.named_parameters()}  # type: ignore[attr-defined]
         assert gradients["mapping.embed.weight"].any() and gradients["motion.code.embed.weight"].any()
@@ -188,7 +188,7 @@ def test_contents_truncate_to_one_and_half_precision_is_near(videos: DiganVideos
 
 
 def test_more_than_two_frames_are_refused(faces: Path, small: RunConfig, tmp_path: Path) -> None:
-    with pytest.raises(StyleganvError, match="--frames 2"):
+    with pytest.raises(StyleganvError, match="--num-frames 2"):
         train(faces, tmp_path / "run", replace(small, training=replace(small.training, num_frames=3)))
 
 
@@ -198,7 +198,7 @@ def test_the_whole_way_by_commands(faces: Path, tmp_path: Path) -> None:
     def command(*words: object) -> None:
         main([str(word) for word in words])
 
-    command("train", faces, "--out", run, "--model", "digan", "--clips", 16, "--batch-size", 8, *flags.split())
+    command("train", faces, "--out", run, "--method", "digan", "--total-clips", 16, "--batch-size", 8, *flags.split())
     command("generate", run, "--out", tmp_path / "grid", "--seeds", "0-1", "--seconds", 0.4, "--format", "grid")
     assert list((tmp_path / "grid").iterdir())
     told = tmp_path / "evaluation.json"

@@ -13,7 +13,7 @@ from test_training import assert_same_state
 
 from styleganv.cli import main
 from styleganv.clip import Clip
-from styleganv.config import RunConfig
+from styleganv.config import RunConfig, TrainingConfig
 from styleganv.data.dataset import VideoDataset
 from styleganv.data.prepare import prepare
 from styleganv.errors import StyleganvError
@@ -23,12 +23,12 @@ from styleganv.media.writing import write_frames
 from styleganv.methods import apply_method, build_trainer, get_method
 from styleganv.methods.loading import load
 from styleganv.methods.mocogan.networks import ClipDiscriminator, Mocogan, MocoganConfig
-from styleganv.methods.mocogan.trainer import stills
+from styleganv.methods.mocogan.trainer import sample_frames
 from styleganv.methods.mocogan_stylegan2.networks import MocoganStylegan2, MocoganStylegan2Config
 from styleganv.model_folder import save_model
 from styleganv.runs import train
+from styleganv.training.batches import ClipDataset, iterate_batches
 from styleganv.training.checkpoint import load_checkpoint, save_checkpoint
-from styleganv.training.feed import RealClips, real_batches
 from styleganv.video_model import VideoModel
 
 CPU = torch.device("cpu")
@@ -45,9 +45,12 @@ def tiny_of(kind: str, tiny: RunConfig) -> RunConfig:
 def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> VideoModel:
     """Of random weights, through a model folder."""
     torch.manual_seed(0)
-    network = get_method(request.param).implementation()
+    implementation = get_method(request.param).implementation()
+    network = implementation.network(implementation.config(height=16, width=24, num_classes=2, **SIZES))
     folder = tmp_path_factory.mktemp(request.param)
-    save_model(folder / "model", network, kind=request.param, data={"fps": 10, "class_names": ["a", "b"]}, training={})
+    save_model(
+        folder / "model", network, method=request.param, data={"fps": 10, "class_names": ["a", "b"]}, training={}
+    )
     return load(folder / "model")
 
 
@@ -99,7 +102,7 @@ def test_style_and_motion_modulate_every_layer() -> None:
 
 def test_stills_are_frames_of_their_clips() -> None:
     frames = torch.arange(4 * 16.0).reshape(4, 16, 1, 1, 1).expand(-1, -1, 3, 2, 2)
-    shown = stills(Clip(frames, torch.arange(16).expand(4, -1)), [0, 1, 2, 3], seed=0)
+    shown = sample_frames(Clip(frames, torch.arange(16).expand(4, -1)), [0, 1, 2, 3], seed=0)
     assert shown.frames.shape == (4, 1, 3, 2, 2)
     assert torch.equal(shown.frames[:, 0, 0, 0, 0], torch.arange(4) * 16 + shown.times[:, 0])
     assert len(set(shown.times[:, 0].tolist())) > 1
@@ -111,7 +114,7 @@ def test_stills_are_frames_of_their_clips() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_two_steps_resumed_equal_four_bit_for_bit(kind: str, faces: Path, tiny: RunConfig, tmp_path: Path) -> None:
     config, data = tiny_of(kind, tiny), VideoDataset(faces)
-    clips = RealClips(data, num_frames=16, max_span=15, seed=0, mirror=False, conditional=False)
+    clips = ClipDataset(data, TrainingConfig(num_frames=16, max_span=15, conditional=False))
     trainers = []
     for name, parts in (("whole", [4]), ("halves", [2, 2])):
         path = tmp_path / f"{name}.pt"
@@ -119,15 +122,13 @@ def test_two_steps_resumed_equal_four_bit_for_bit(kind: str, faces: Path, tiny: 
             trainer = build_trainer(config, data, CPU)
             if path.exists():
                 trainer.load_state_dict(load_checkpoint(path))
-            batches = real_batches(
-                clips, first=trainer.clips_seen, batch=4, rank=0, world_size=1, workers=0, device=CPU
-            )
+            batches = iterate_batches(clips, first=trainer.clips_seen, batch_size=4, num_workers=0, device=CPU)
             for _ in range(steps):
                 trainer.train_step(clips, next(batches))
             save_checkpoint(path, trainer.state_dict())
         trainers.append(trainer)
     assert_same_state(tmp_path / "whole.pt", tmp_path / "halves.pt")
-    assert np.array_equal(*[trainer.videos(data).sample(seed=0, seconds=0.4) for trainer in trainers])
+    assert np.array_equal(*[trainer.video_model(data).sample(seed=0, seconds=0.4) for trainer in trainers])
 
 
 def test_classes_condition_training(tiny: RunConfig, tmp_path: Path) -> None:
@@ -138,10 +139,10 @@ def test_classes_condition_training(tiny: RunConfig, tmp_path: Path) -> None:
     data = VideoDataset(tmp_path / "classes.zip")
     for kind in KINDS:
         trainer = build_trainer(tiny_of(kind, tiny), data, CPU)
-        clips = RealClips(data, num_frames=16, max_span=15, seed=0, mirror=False, conditional=True)
-        batches = real_batches(clips, first=0, batch=4, rank=0, world_size=1, workers=0, device=CPU)
+        clips = ClipDataset(data, TrainingConfig(num_frames=16, max_span=15))
+        batches = iterate_batches(clips, first=0, batch_size=4, num_workers=0, device=CPU)
         trainer.train_step(clips, next(batches))
-        videos = trainer.videos(data)
+        videos = trainer.video_model(data)
         assert videos.class_names == ["class0", "class1"] and bool(trainer.finite)
         one, other = (videos.sample(seed=0, seconds=0.2, label=name) for name in videos.class_names)
         assert (one != other).any()
@@ -187,8 +188,8 @@ def test_what_it_cannot_do_is_refused(model: VideoModel) -> None:
 @pytest.mark.parametrize(
     "kind, group, changes, message",
     [
-        ("mocogan", "training", {"frames": 8, "max_span": 7}, "--frames 8 are too few .* give at least 10"),
-        ("mocogan-stylegan2", "training", {"frames": 3, "max_span": 2}, "give at least 10"),
+        ("mocogan", "training", {"num_frames": 8, "max_span": 7}, "--num-frames must be at least 10"),
+        ("mocogan-stylegan2", "training", {"num_frames": 3, "max_span": 2}, "give at least 10"),
         ("mocogan", "training", {"max_span": 32}, "--max-span 15"),
         ("mocogan-stylegan2", "model", {"motion": "conv"}, "leave --motion at lstm"),
         ("mocogan", "augment", {"augment": "ada"}, "--augment none"),
@@ -218,8 +219,8 @@ def test_the_whole_way_by_commands(
 ) -> None:
     monkeypatch.setenv("STYLEGANV_CACHE", str(tmp_path / "cache"))
     run = tmp_path / "run"
-    flags = "--channel-base 128 --channel-max 8 --batch-size 4 --clips 8 --precision float32 --log-every 4"
-    main(["train", str(faces), "--out", str(run), "--model", kind, *flags.split()])
+    flags = "--channel-base 128 --channel-max 8 --batch-size 4 --total-clips 8 --precision float32 --log-every 4"
+    main(["train", str(faces), "--out", str(run), "--method", kind, *flags.split()])
     assert (run / "curves.png").exists() and (run / "snapshots" / "000000008.png").exists()
     main(["generate", str(run), "--out", str(tmp_path / "videos"), "--seeds", "0-1", "--seconds", "0.4"])
     main(["evaluate", "--real", str(faces), "--fake", str(run), "--clips", "4", "--json", str(tmp_path / "found.json")])

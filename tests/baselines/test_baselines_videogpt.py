@@ -19,7 +19,7 @@ from torch import Tensor
 from styleganv import noise
 from styleganv.cli import main
 from styleganv.clip import Clip
-from styleganv.config import RunConfig
+from styleganv.config import RunConfig, TrainingConfig
 from styleganv.data.dataset import VideoDataset, write_dataset
 from styleganv.errors import StyleganvError
 from styleganv.faces.dataset import make_faces
@@ -40,10 +40,10 @@ from styleganv.metrics.factors import known_factors
 from styleganv.metrics.videos import DatasetVideos, ModelVideos
 from styleganv.model_folder import save_model
 from styleganv.runs import resume, train
+from styleganv.training.batches import ClipDataset, iterate_batches
 from styleganv.training.checkpoint import load_checkpoint
-from styleganv.training.feed import RealClips, real_batches
 from styleganv.training.loop import InterruptedTraining
-from styleganv.training.report import read_log
+from styleganv.training.run_log import read_log
 from styleganv.video_model import Precision
 
 CPU = torch.device("cpu")
@@ -64,7 +64,7 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> VideoGptVideos:
     torch.nn.init.normal_(net.transformer.logits.weight)
     torch.nn.init.normal_(net.vqvae.codebook.vectors)
     folder = tmp_path_factory.mktemp("videogpt") / "model"
-    save_model(folder, net, kind="videogpt", data={"fps": 25.0, "class_names": ["a", "b", "c"]}, training={})
+    save_model(folder, net, method="videogpt", data={"fps": 25.0, "class_names": ["a", "b", "c"]}, training={})
     loaded = load(folder, device="cpu")
     assert isinstance(loaded, VideoGptVideos)
     return loaded
@@ -75,11 +75,11 @@ def built(config: RunConfig, data: Path) -> tuple[VideoGptTrainer, Callable[[int
     dataset, training = VideoDataset(data), config.training
     trainer = build_trainer(config, dataset, CPU)
     assert isinstance(trainer, VideoGptTrainer)
-    clips = RealClips(dataset, num_frames=16, max_span=15, seed=0, mirror=False, conditional=True)
+    clips = ClipDataset(dataset, TrainingConfig(num_frames=16, max_span=15))
 
     def batch(step: int) -> Clip:
         n, first = training.batch_size, step * training.batch_size
-        return next(real_batches(clips, first=first, batch=n, rank=0, world_size=1, workers=0, device=CPU))
+        return next(iterate_batches(clips, first=first, batch_size=n, num_workers=0, device=CPU))
 
     return trainer, batch
 
@@ -250,7 +250,7 @@ def test_four_clips_are_learned_by_heart(tmp_path: Path, small: RunConfig) -> No
     assert min(nearest(clips[i], np.delete(clips, i, axis=0))[0] for i in range(4)) > 39
     assert (shown - frames).square().mean().sqrt() * 255 < 17
     assert torch.nn.functional.cross_entropy(logits.flatten(0, 1), codes.flatten()) < 0.1
-    made = trainer.videos(VideoDataset(tmp_path / "four.zip"))
+    made = trainer.video_model(VideoDataset(tmp_path / "four.zip"))
     found = [nearest(made.sample(seed=seed, seconds=CLIP), clips) for seed in range(24)]
     known = [clip for distance, clip in found if distance < 22]
     assert len(known) >= 18 and len(set(known)) >= 3, found
@@ -301,13 +301,13 @@ def test_a_run_that_was_interrupted_in_either_stage_goes_on_bit_for_bit(
     train(faces, tmp_path / "whole", config)
     whole = VideoGptTrainer.train_step
 
-    def step(self: VideoGptTrainer, clips: RealClips, real: Clip) -> None:
+    def step(self: VideoGptTrainer, clips: ClipDataset, real: Clip) -> None:
         whole(self, clips, real)
         if self.step == at:
             signal.raise_signal(signal.SIGTERM)
 
     with monkeypatch.context() as patched:
-        patched.setattr("styleganv.runs.rehearse", lambda *_: "")  # no signals there
+        patched.setattr("styleganv.runs.dry_run", lambda *_: "")  # no signals there
         patched.setattr(VideoGptTrainer, "train_step", step)
         with pytest.raises(InterruptedTraining):
             train(faces, tmp_path / "parts", config)
@@ -332,7 +332,7 @@ def test_by_time_each_stage_has_half_and_the_second_stays(
     monkeypatch.setattr("styleganv.training.loop.time.monotonic", lambda: now[0])
     whole = VideoGptTrainer.train_step
 
-    def step(self: VideoGptTrainer, clips: RealClips, real: Clip) -> None:
+    def step(self: VideoGptTrainer, clips: ClipDataset, real: Clip) -> None:
         whole(self, clips, real)
         optimizer = self.optimizer_vqvae if self.stage == 1 else self.optimizer_gpt
         stages.append((self.stage, optimizer.param_groups[0]["lr"] / 0.0003))
@@ -341,7 +341,7 @@ def test_by_time_each_stage_has_half_and_the_second_stays(
             signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr(VideoGptTrainer, "train_step", step)
-    monkeypatch.setattr("styleganv.runs.rehearse", lambda *_: "")
+    monkeypatch.setattr("styleganv.runs.dry_run", lambda *_: "")
     config = with_training(small, total_clips=10_000, minutes=6.0)
     with pytest.raises(InterruptedTraining):
         train(faces, tmp_path / "run", config)
@@ -355,8 +355,8 @@ def test_by_time_each_stage_has_half_and_the_second_stays(
 @pytest.mark.parametrize(
     "changes, told",
     [
-        ({"frames": 18, "max_span": 17}, "a multiple of 4: set --frames 16"),
-        ({"frames": 8, "max_span": 7}, "16 frames or more"),
+        ({"num_frames": 18, "max_span": 17}, "a multiple of 4: set --num-frames 16"),
+        ({"num_frames": 8, "max_span": 7}, "16 frames or more"),
         ({"max_span": 32}, "consecutive frames: set --max-span 15"),
         ({"checkpointing": True}, "no --gradient-checkpointing"),
     ],
@@ -385,7 +385,7 @@ def test_from_training_to_the_report_by_commands(
     faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("STYLEGANV_CACHE", str(tmp_path / "cache"))
-    run, words = tmp_path / "run", "--channel-max 8 --batch-size 8 --precision float32 --clips 48 --log-every 8"
+    run, words = tmp_path / "run", "--channel-max 8 --batch-size 8 --precision float32 --total-clips 48 --log-every 8"
 
     def styleganv(text: str, refused: str | None = None) -> None:
         if refused is None:
@@ -395,7 +395,7 @@ def test_from_training_to_the_report_by_commands(
         assert refused in capsys.readouterr().err.splitlines()[-1]
         return None
 
-    styleganv(f"train {faces} --out {run} --model videogpt --eval-every 48 --eval-clips 4 {words}")
+    styleganv(f"train {faces} --out {run} --method videogpt --eval-every 48 --eval-clips 4 {words}")
     assert {line.get("stage") for line in read_log(run / "log.jsonl")} == {1, 2}
     assert (run / "best" / "config.json").exists() and (run / "curves.png").exists()
     assert len(list((run / "snapshots").iterdir())) == 2

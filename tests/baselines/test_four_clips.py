@@ -15,7 +15,7 @@ from shapes import make_shapes
 from styleganv.config import AugmentConfig, ModelConfig, RunConfig, TrainingConfig
 from styleganv.data.dataset import VideoDataset
 from styleganv.methods import apply_method, build_trainer
-from styleganv.training.feed import RealClips, real_batches
+from styleganv.training.batches import ClipDataset, iterate_batches
 
 CPU = torch.device("cpu")
 
@@ -52,21 +52,17 @@ def test_four_clips_are_learned_by_heart(
     )
     training = replace(recipe.training, lr=lr, batch_size=batch, r1_gamma=1.0, r1_interval=4)
     trainer = build_trainer(replace(recipe, training=training), data, CPU)
-    clips = RealClips(
+    clips = ClipDataset(
         data,
-        num_frames=training.num_frames,
-        max_span=training.max_span,
-        seed=0,
-        mirror=False,
-        conditional=False,
-        draw=trainer.draw,
+        TrainingConfig(num_frames=training.num_frames, max_span=training.max_span, conditional=False),
+        frame_sampler=trainer.frame_sampler,
     )
-    batches = real_batches(clips, first=0, batch=batch, rank=0, world_size=1, workers=0, device=CPU)
+    batches = iterate_batches(clips, first=0, batch_size=batch, num_workers=0, device=CPU)
     real = np.concatenate([data.read(i, range(16)).transpose(0, 2, 3, 1) for i in range(4)])
     of_the_mean = nearest(real, real.mean(axis=0, keepdims=True))
 
     def apart() -> tuple[float, float]:
-        videos = trainer.videos(data)
+        videos = trainer.video_model(data)
         made = np.concatenate([videos.sample(seed=seed, seconds=16 / data.fps) for seed in range(16)])
         return nearest(made, real), nearest(real, made)
 

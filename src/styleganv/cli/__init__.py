@@ -2,10 +2,13 @@
 
 import sys
 from collections.abc import Callable
+from functools import partial, wraps
+from typing import Any
 
 import tyro
 
 from styleganv import __version__
+from styleganv.cli import console
 from styleganv.cli.data import inspect, prepare
 from styleganv.cli.measuring import diagnose, evaluate
 from styleganv.cli.models import export, import_, pull, push, swap
@@ -36,29 +39,60 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "demo": demo,
 }
 
+USAGE = """usage: styleganv COMMAND ... [--quiet] [--verbose]
+
+StyleGAN-V: train on a folder of videos, generate new ones of any length at any frame rate.
+
+{commands}
+
+Run `styleganv COMMAND --help` for the options of a command.
+  --quiet    Print errors only.
+  --verbose  Also print details, e.g. where a model was loaded from.
+  --version  Print the version."""
+
 
 def main(argv: list[str] | None = None) -> None:
-    """Run the command line; every mistake ends in one sentence and a non-zero exit status."""
-    argv = sys.argv[1:] if argv is None else argv
+    """Run the command line; every error ends in one sentence and a non-zero exit status."""
+    argv = console.set_up(sys.argv[1:] if argv is None else argv)
     if argv == ["--version"]:
         print(f"styleganv {__version__}")
         return
+    if not argv or argv[0] in ("-h", "--help"):
+        print(USAGE.format(commands="\n".join(_summarize(name) for name in COMMANDS)))
+        sys.exit(0 if argv else 2)
+    name, *options = argv
     try:
-        commands = COMMANDS | {"train": train_command(*train_defaults(argv[1:]))} if argv[:1] == ["train"] else COMMANDS
-        tyro.extras.subcommand_cli_from_dict(
-            commands,
-            args=argv,
-            prog="styleganv",
-            description="Videos as signals continuous in time: StyleGAN-V, from your own footage.",
-        )
+        _run(name, options)
     except StyleganvError as error:
-        _end(str(error), 1)
+        _exit(str(error), 1)
     except KeyboardInterrupt as interruption:
-        _end(str(interruption) or "Interrupted.", 128 + getattr(interruption, "number", 2))
+        _exit(str(interruption) or "Interrupted.", 128 + getattr(interruption, "number", 2))
+    except BrokenPipeError:  # e.g. piped into head
+        sys.stdout = None
+        sys.exit(1)
     except MemoryError:
-        _end("The memory does not suffice: give a smaller size or fewer workers.", 1)
+        _exit("Not enough memory: choose a smaller size or fewer workers.", 1)
 
 
-def _end(text: str, status: int) -> None:
+def _run(name: str, options: list[str]) -> None:
+    if name not in COMMANDS:
+        raise StyleganvError(f"Unknown command {name!r}: {console.suggest(name, COMMANDS)}")
+    command = train_command(*train_defaults(options)) if name == "train" else COMMANDS[name]
+
+    @wraps(command)
+    def parse(*args: Any, **kwargs: Any) -> Callable[[], None]:
+        return partial(command, *args, **kwargs)
+
+    with console.short_usage_errors(f"styleganv {name}"):
+        call = tyro.cli(parse, args=options, prog=f"styleganv {name}")
+    call()
+
+
+def _summarize(name: str) -> str:
+    summary = (COMMANDS[name].__doc__ or "").split("\n\n")[0]
+    return f"  {name:<11}{' '.join(summary.split())}"
+
+
+def _exit(text: str, status: int) -> None:
     print(f"styleganv: {text}", file=sys.stderr)
     sys.exit(status)

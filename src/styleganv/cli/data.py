@@ -29,11 +29,11 @@ def prepare(
         overwrite: Replace DEST.
     """
     from styleganv.data.prepare import prepare as run
-    from styleganv.nn.layers import resolution_levels
+    from styleganv.nn.layers import resolutions
 
     size = parse_resolution(resolution)
     if min(size) > 0:
-        resolution_levels(*size)  # refuse now what no network could learn from
+        resolutions(*size)  # refuse now what no network could learn from
     print(run(source, dest, resolution=size, options=options, num_workers=num_workers, overwrite=overwrite))
 
 

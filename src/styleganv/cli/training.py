@@ -11,23 +11,24 @@ from tyro.conf import OmitArgPrefixes, Positional
 from styleganv.cli.parsing import parse_names
 from styleganv.config import PRESETS, RunConfig, get_preset, load_settings
 from styleganv.errors import StyleganvError
-from styleganv.methods import ablation_names, apply_ablation, apply_method
+from styleganv.methods import METHODS, ablation_names, apply_ablation, apply_method
 from styleganv.options import Unset
 
 
 def train_command(defaults: RunConfig, preset_name: str, ablations: Sequence[str] = ()) -> Callable[..., None]:
-    """The verb `train`, whose settings start from a preset or from the run to resume."""
+    """Return the command `train` with settings that start from a preset or from the run to resume."""
 
     def train(
         data: Positional[Unset[Path]] = None,
         /,
         out: Unset[Path] = None,
         preset: Annotated[str, tyro.conf.arg(help_behavior_hint="")] = preset_name,
-        ablation: Unset[str] = None,
+        method: str = defaults.model.method,
         resume: Unset[Path] = None,
-        finetune: Unset[Path] = None,
         or_resume: bool = False,
-        config: OmitArgPrefixes[RunConfig] = defaults,
+        finetune: Unset[Path] = None,
+        ablation: Unset[str] = None,
+        config: OmitArgPrefixes[Annotated[RunConfig, tyro.conf.arg(name="")]] = defaults,
     ) -> None:
         from styleganv.runs import resume as run_resume
         from styleganv.runs import train as run_train
@@ -37,7 +38,7 @@ def train_command(defaults: RunConfig, preset_name: str, ablations: Sequence[str
                 raise StyleganvError("--resume continues a run in its own folder: leave out --out and --finetune.")
             folder = run_resume(resume, data=data, config=config)
         elif data is None or out is None:
-            raise StyleganvError("train needs a data set and --out RUN, or --resume RUN.")
+            raise StyleganvError("train requires a dataset and --out RUN, or --resume RUN: pass them.")
         else:
             folder = run_train(data, out, config, finetune=finetune, or_resume=or_resume)
         if os.environ.get("RANK", "0") == "0":
@@ -49,28 +50,29 @@ def train_command(defaults: RunConfig, preset_name: str, ablations: Sequence[str
         data: Dataset written by `styleganv prepare`. With --resume, only if it was moved.
         out: Run folder to write to.
         preset: Preset to start from: {", ".join(PRESETS)}. Default: chosen by device and resolution.
-        ablation: Variant of the method: {", ".join(ablations)}. Default: the method as published.
+        method: Method to train: {", ".join(METHODS)}.
         resume: Run to resume exactly where it stopped. Only --total-clips, --minutes, --num-workers, --num-threads and
             the logging options may change.
-        finetune: Model or run to initialize from; matching weights are copied.
         or_resume: Resume the run in --out if it exists; for requeued jobs.
+        finetune: Model or run to initialize from; matching weights are copied.
+        ablation: Variant of the method: {", ".join(ablations)}. Default: the method as published.
     """
     return train
 
 
-def train_defaults(words: list[str]) -> tuple[RunConfig, str, list[str]]:
-    """The settings that `train` starts from, which tyro needs before it reads the other words."""
-    resumed, name = _value_of("--resume", words), _value_of("--preset", words)
+def train_defaults(argv: list[str]) -> tuple[RunConfig, str, list[str]]:
+    """Return the settings that `train` starts from, which the parser needs before it reads the other arguments."""
+    resumed, name = _option("--resume", argv), _option("--preset", argv)
     if resumed:
         if not (Path(resumed) / "settings.yaml").is_file():
-            raise StyleganvError(f"There is no run in {resumed}: give the folder that --out named.")
+            raise StyleganvError(f"No run found in {resumed}: pass the folder given to --out.")
         config = load_settings(Path(resumed) / "settings.yaml")
         return config, "as the run", ablation_names()
     if name is None:
-        data = next((word for word in words if not word.startswith("-")), None)
+        data = next((word for word in argv if not word.startswith("-")), None)
         name = _fitting_preset(Path(data)) if data and Path(data).is_file() else "tiny-cpu"
-    config = apply_method(get_preset(name), _value_of("--method", words) or "stylegan-v")
-    return apply_ablation(config, _value_of("--ablation", words)), name, ablation_names()
+    config = apply_method(get_preset(name), _option("--method", argv) or "stylegan-v")
+    return apply_ablation(config, _option("--ablation", argv)), name, ablation_names()
 
 
 def _fitting_preset(data: Path) -> str:
@@ -87,10 +89,10 @@ def _fitting_preset(data: Path) -> str:
     )
 
 
-def _value_of(flag: str, words: list[str]) -> str | None:
-    for i, word in enumerate(words):
-        if word == flag and i + 1 < len(words):
-            return words[i + 1]
+def _option(flag: str, argv: list[str]) -> str | None:
+    for i, word in enumerate(argv):
+        if word == flag and i + 1 < len(argv):
+            return argv[i + 1]
         if word.startswith(flag + "="):
             return word.removeprefix(flag + "=")
     return None

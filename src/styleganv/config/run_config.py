@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from styleganv.options import Unsettable
+from styleganv.options import OptionalFloat, OptionalInt
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class ModelConfig:
 class TrainingConfig:
     """The optimization. Amounts are in clips."""
 
-    minutes: Unsettable[float] = None
+    minutes: OptionalFloat = None
     """Stop after this many minutes, if earlier than --total-clips. Default: no limit."""
     total_clips: int = 5_000_000
     """Real clips shown to the discriminator before training ends."""
@@ -60,29 +60,29 @@ class TrainingConfig:
     """Use the classes of the dataset, if it has two or more."""
     seed: int = 0
     """Random seed."""
-    micro_batch_size: Unsettable[int] = None
+    micro_batch_size: OptionalInt = None
     """Clips per gradient-accumulation step and process; a multiple of 4. Default: the whole batch."""
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass: less memory, slower steps."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Precision of convolutions; auto: bfloat16 where accelerated. R1 is always float32."""
-    num_workers: Unsettable[int] = None
+    num_workers: OptionalInt = None
     """Data-loading processes; 0 reads in the training process. Default: by number of cores."""
-    num_threads: Unsettable[int] = None
+    num_threads: OptionalInt = None
     """CPU threads per step. Default: one per core."""
     loss: Literal["logistic", "relativistic"] = "logistic"
     """logistic: the paper's, with R1; relativistic: pairs of real and fake logits, R1 and R2."""
     lr: float = 0.0025
     """Learning rate of both networks (Adam, betas 0 and 0.99)."""
-    r1_gamma: Unsettable[float] = None
+    r1_gamma: OptionalFloat = None
     """Weight of R1 (and R2). Default: --r1-scale · height · width / --batch-size."""
     r1_scale: float = 0.0002
     """Weight of R1 relative to the frame size; ignored with --r1-gamma."""
     r1_interval: int = 16
     """Steps between R1 penalties."""
-    ema_half_life: Unsettable[float] = None
+    ema_half_life: OptionalFloat = None
     """Half-life of the averaged generator, in clips. Default: 312 · --batch-size."""
-    ema_rampup: float | None = 0.05
+    ema_rampup: OptionalFloat = 0.05
     """Upper limit of the EMA half-life, as a fraction of the clips seen; None: no limit."""
     freeze_d: int = 0
     """Discriminator blocks to freeze with --finetune, from the full resolution down."""
@@ -118,7 +118,7 @@ class LoggingConfig:
     """Clips between snapshots (a grid and a video)."""
     save_every: int = 50_000
     """Clips between checkpoints."""
-    eval_every: int | None = 200_000
+    eval_every: OptionalInt = 200_000
     """Clips between evaluations, which keep the best model; None: never."""
     eval_clips: int = 256
     """Real and generated clips per evaluation."""

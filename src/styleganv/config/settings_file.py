@@ -8,7 +8,7 @@ import yaml
 
 from styleganv.config.run_config import RunConfig
 from styleganv.errors import StyleganvError
-from styleganv.files import written_whole
+from styleganv.files import atomic_write
 
 #: What settings were called in files of version 0.1.
 RENAMED = {
@@ -33,8 +33,8 @@ RENAMED = {
 
 def save_settings(config: RunConfig, path: Path) -> None:
     """Write all settings as YAML."""
-    with written_whole(path) as part:
-        part.write_text(yaml.safe_dump(dataclasses.asdict(config), sort_keys=False))
+    with atomic_write(path) as tmp_path:
+        tmp_path.write_text(yaml.safe_dump(dataclasses.asdict(config), sort_keys=False))
 
 
 def load_settings(path: Path) -> RunConfig:

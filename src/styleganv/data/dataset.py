@@ -21,7 +21,7 @@ import numpy as np
 from PIL import Image
 
 from styleganv.errors import StyleganvError
-from styleganv.files import written_whole
+from styleganv.files import atomic_write
 
 try:
     import simplejpeg
@@ -256,7 +256,7 @@ class DatasetWriter:
 @contextmanager
 def writing_dataset(dest: Path | str, *, height: int, width: int, quality: int | None = 95) -> Iterator[DatasetWriter]:
     """Write a data set whole or not at all: `add` each video, then `finish`."""
-    with written_whole(dest) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+    with atomic_write(dest) as tmp_path, zipfile.ZipFile(tmp_path, "w") as archive:
         yield DatasetWriter(archive, height, width, quality)
 
 

@@ -15,7 +15,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from styleganv.data.dataset import VideoDataset
-from styleganv.files import written_whole
+from styleganv.files import atomic_write
 
 MAX_VIDEOS = 64
 MAX_FRAMES = 64  # of each video
@@ -125,8 +125,8 @@ def contact_sheet(path: Path | str, dest_png: Path | str, rows: int = 8, columns
         for column, frame in enumerate(data.read(int(index), times)):
             image = Image.fromarray(frame.transpose(1, 2, 0)).resize((width, height), Image.Resampling.LANCZOS)
             sheet.paste(image, (column * (width + gap), row * (height + gap)))
-    with written_whole(dest_png) as temporary:
-        sheet.save(temporary)
+    with atomic_write(dest_png) as tmp_path:
+        sheet.save(tmp_path)
 
 
 def suggest_slot_distance(tau: float | None) -> int:

@@ -27,7 +27,7 @@ from styleganv.editing.edits import checked_layer
 from styleganv.editing.latents import Latents, MotionLatents, latents_of, play
 from styleganv.editing.scores import SCORES, read_labels
 from styleganv.errors import StyleganvError
-from styleganv.files import written_whole
+from styleganv.files import atomic_write
 from styleganv.media import sheets
 from styleganv.methods.stylegan_v.motion import Motion
 from styleganv.methods.stylegan_v.sampler import VideoGenerator
@@ -237,8 +237,8 @@ def save_directions(path: Path | str, directions: Directions) -> None:
     """Write the file whole."""
     about = {"format": FORMAT, "space": directions.space, "names": json.dumps(directions.names)}
     tensors = {name: getattr(directions, name).contiguous() for name in ("vectors", "scale", "share")}
-    with written_whole(path) as part:
-        save_file(tensors, part, about)
+    with atomic_write(path) as tmp_path:
+        save_file(tensors, tmp_path, about)
 
 
 def load_directions(video: VideoGenerator, path: Path | str) -> Directions:

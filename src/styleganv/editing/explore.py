@@ -19,7 +19,7 @@ from styleganv.editing.directions import Space, directions_sheet, find_direction
 from styleganv.editing.edits import at_speed, content_over_time, interpolated, mixed
 from styleganv.editing.latents import Latents, latents_of, play
 from styleganv.errors import StyleganvError
-from styleganv.files import written_whole
+from styleganv.files import atomic_write
 from styleganv.media import sheets, writing
 from styleganv.methods.stylegan_v.sampler import Frame, VideoGenerator
 
@@ -60,12 +60,12 @@ def explore(
     ours = {"index.html", *(exhibit.file for exhibit in exhibits), *map(_directions_file, get_args(Space))}
     if out.exists() and not (out.is_dir() and {path.name for path in out.iterdir()} <= ours):
         raise StyleganvError(f"{out} holds other things than such a page: choose a new folder.")
-    with written_whole(out) as part:
-        part.mkdir()
+    with atomic_write(out) as tmp_path:
+        tmp_path.mkdir()
         for exhibit in tqdm(exhibits, desc="exploring", unit="picture"):
-            exhibit.make(part / exhibit.file)
-        (part / "index.html").write_text(_page(part, exhibits), encoding="utf-8")
-        names = [path.name for path in part.iterdir()]
+            exhibit.make(tmp_path / exhibit.file)
+        (tmp_path / "index.html").write_text(_page(tmp_path, exhibits), encoding="utf-8")
+        names = [path.name for path in tmp_path.iterdir()]
     return [out / "index.html", *(out / name for name in sorted(names) if name != "index.html")]
 
 

@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from styleganv.errors import StyleganvError
-from styleganv.files import written_whole
+from styleganv.files import atomic_write
 from styleganv.methods.stylegan_v.sampler import Frame, Styles, VideoGenerator
 from styleganv.noise import CONTENT, SeededNoise, normal
 
@@ -140,9 +140,9 @@ def save_latents(path: Path | str, latents: Latents) -> None:
     about = {"format": FORMAT, "motion_seed": str(motion.seed)}
     if motion.label is not None:
         about["label"] = str(motion.label)
-    with written_whole(path) as part:
+    with atomic_write(path) as tmp_path:
         kept = {name: value.detach().cpu().float().contiguous() for name, value in tensors.items() if value is not None}
-        save_file(kept, part, about)
+        save_file(kept, tmp_path, about)
 
 
 def _check(video: VideoGenerator, latents: Latents, path: Path) -> None:

@@ -18,7 +18,7 @@ from styleganv.editing.latents import play, save_latents
 from styleganv.editing.perceptual import Perceptual, load_perceptual
 from styleganv.editing.project import MEASURES, Projection, project
 from styleganv.errors import StyleganvError
-from styleganv.files import written_whole
+from styleganv.files import atomic_write
 from styleganv.media import sheets, writing
 from styleganv.media.reading import find_videos
 from styleganv.methods.stylegan_v.sampler import Frame, VideoGenerator, load_video_generator
@@ -106,19 +106,19 @@ def _write(out: Path, found: Projection, real: Frame, told: dict[str, Any], judg
     video, latents = found.video, found.latents
     scale = max(1, round(SHOWN_HEIGHT / video.height))
     seconds = len(real) / video.fps
-    with written_whole(out) as part:
-        part.mkdir()
-        save_latents(part / "latents.safetensors", latents)
+    with atomic_write(out) as tmp_path:
+        tmp_path.mkdir()
+        save_latents(tmp_path / "latents.safetensors", latents)
         longer = play(video, latents, seconds=2 * seconds)
         shown = np.stack(list(tqdm(longer, total=2 * len(real), desc="writing", unit="frame", delay=2)))
         pairs = np.stack([real, shown[: len(real)]])
-        writing.write_video(part / "comparison.mp4", sheets.tile_videos(pairs[None], scale=scale), video.fps)
-        writing.write_image(part / "comparison.png", sheets.contact_sheet(pairs, scale=scale))
-        writing.write_video(part / "continued.mp4", (f.repeat(scale, 0).repeat(scale, 1) for f in shown), video.fps)
+        writing.write_video(tmp_path / "comparison.mp4", sheets.tile_videos(pairs[None], scale=scale), video.fps)
+        writing.write_image(tmp_path / "comparison.png", sheets.contact_sheet(pairs, scale=scale))
+        writing.write_video(tmp_path / "continued.mp4", (f.repeat(scale, 0).repeat(scale, 1) for f in shown), video.fps)
         if found.tuned:
             config = video.config
             trained = {**config.get("training", {}), "tuned_to": told["source"]}
-            save_model(part / "model", video.generator, data=config["data"], training=trained)
+            save_model(tmp_path / "model", video.generator, data=config["data"], training=trained)
         report = told | {
             "label": latents.motion.label,
             "interrupted": found.interrupted,
@@ -127,7 +127,7 @@ def _write(out: Path, found: Projection, real: Frame, told: dict[str, Any], judg
             "frames": {name: [_finite(x) for x in getattr(found, name)] for name in MEASURES},
             "history": found.history,
         }
-        (part / "report.json").write_text(json.dumps(report, indent=2) + "\n")
+        (tmp_path / "report.json").write_text(json.dumps(report, indent=2) + "\n")
 
 
 def _finite(value: float) -> float | None:

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from styleganv.errors import StyleganvError
-from styleganv.files import written_whole
+from styleganv.files import atomic_write
 from styleganv.interop.program import PictureProgram, programs
 from styleganv.methods.stylegan_v.generator import Generator
 from styleganv.methods.stylegan_v.motion import Motion
@@ -80,7 +80,7 @@ def export(model: Path | str, path: Path | str) -> list[Exported]:
     with ExitStack() as stack, torch.no_grad(), tqdm(total=4, desc="exporting", leave=False) as bar:
         for part in _parts(generator, config):
             place = places[part.output]
-            file = stack.enter_context(written_whole(place))
+            file = stack.enter_context(atomic_write(place))
             with _quiet():
                 write(part, file)
                 bar.update()

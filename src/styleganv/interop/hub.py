@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from styleganv.errors import StyleganvError
-from styleganv.files import written_whole
+from styleganv.files import atomic_write
 from styleganv.interop.card import CARD, PREVIEW, write_card
 from styleganv.methods.loading import load
 from styleganv.model_folder import model_folder
@@ -47,14 +47,14 @@ def push(
     folder = _local(dest)
     if folder is not None:
         _refuse_other_than_a_model(folder)
-        with written_whole(folder) as part:
-            part.mkdir()
+        with atomic_write(folder) as tmp_path:
+            tmp_path.mkdir()
             kept = [folder / name for name in (CARD, PREVIEW) if (folder / name).exists()]
             own = [source / name for name in LAYOUT if (source / name).exists()]
             for file in (*kept, *own):
-                shutil.copyfile(file, part / file.name)
-            if not (part / CARD).exists():
-                write_card(source, part, name=folder.name, license=license)
+                shutil.copyfile(file, tmp_path / file.name)
+            if not (tmp_path / CARD).exists():
+                write_card(source, tmp_path, name=folder.name, license=license)
         return str(folder)
     hub = _package()
     with _hub_errors(dest), tempfile.TemporaryDirectory() as made:
@@ -83,12 +83,12 @@ def pull(source: str, dest: Path | str, *, revision: str | None = None, token: s
     if dest.exists():
         raise StyleganvError(f"{dest} exists already: give a new folder for the model.")
     folder = _local(source)
-    with written_whole(dest) as part:
-        part.mkdir()
+    with atomic_write(dest) as tmp_path:
+        tmp_path.mkdir()
         if folder is not None:
             for file in (folder / name for name in LAYOUT):
                 if file.exists():
-                    shutil.copyfile(file, part / file.name)
+                    shutil.copyfile(file, tmp_path / file.name)
         else:
             hub = _package()
             with _hub_errors(source):
@@ -96,12 +96,12 @@ def pull(source: str, dest: Path | str, *, revision: str | None = None, token: s
                 # One commit for all files, whatever is pushed meanwhile.
                 info = api.model_info(source, revision=revision)
                 for name in sorted({file.rfilename for file in info.siblings} & set(LAYOUT)):
-                    api.hf_hub_download(source, name, revision=info.sha, local_dir=part)
-            shutil.rmtree(part / ".cache", ignore_errors=True)
-        missing = [name for name in WEIGHTS if not (part / name).exists()]
+                    api.hf_hub_download(source, name, revision=info.sha, local_dir=tmp_path)
+            shutil.rmtree(tmp_path / ".cache", ignore_errors=True)
+        missing = [name for name in WEIGHTS if not (tmp_path / name).exists()]
         if missing:
             raise StyleganvError(f"{source} is not a model of styleganv, as it has no {missing[0]}: give another.")
-        load(part, device="cpu")
+        load(tmp_path, device="cpu")
     return dest
 
 

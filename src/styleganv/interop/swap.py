@@ -7,7 +7,7 @@ from styleganv.errors import StyleganvError
 from styleganv.methods.stylegan_v.generator import Generator
 from styleganv.methods.stylegan_v.pretrained import load_generator
 from styleganv.model_folder import save_model
-from styleganv.nn.layers import resolution_levels
+from styleganv.nn.layers import resolutions
 
 
 def swap_layers(low: Generator, high: Generator, resolution: int) -> Generator:
@@ -28,7 +28,7 @@ def swap_layers(low: Generator, high: Generator, resolution: int) -> Generator:
             f"({low.height}x{low.width} and {high.height}x{high.width}; {', '.join(other[:3]) or 'all layers fit'}): "
             "fine-tune one from the other."
         )
-    levels = [max(level) for level in resolution_levels(low.height, low.width)]
+    levels = [max(level) for level in resolutions(low.height, low.width)]
     if resolution not in levels[1:]:
         raise StyleganvError(
             f"--resolution {resolution} is where no layers of this network begin: choose one of "

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from styleganv.errors import StyleganvError
-from styleganv.files import written_whole
+from styleganv.files import atomic_write
 
 Frame = NDArray[np.uint8]
 
@@ -48,8 +48,8 @@ def write_video(path: Path | str, frames: Iterable[Frame], fps: float, *, crf: i
     if first is None:
         raise StyleganvError(f"{path} was not written because there are no frames: ask for a longer video.")
     rate = Fraction(fps).limit_denominator(10_000)
-    with written_whole(path) as temporary:
-        _writers()[path.suffix.lower()](temporary, _video_frames(chain([first], frames), rate), rate, crf)
+    with atomic_write(path) as tmp_path:
+        _writers()[path.suffix.lower()](tmp_path, _video_frames(chain([first], frames), rate), rate, crf)
 
 
 def check_video(path: Path | str, fps: float, crf: int = 18) -> None:
@@ -164,11 +164,11 @@ def write_frames(folder: Path | str, frames: Iterable[Frame], start_index: int =
     folder = Path(folder)
     if folder.exists() and not (folder.is_dir() and all(map(_is_frame, folder.iterdir()))):
         raise StyleganvError(f"{folder} holds more than numbered PNG frames: choose a new folder for the frames.")
-    with written_whole(folder) as temporary:
-        temporary.mkdir()
+    with atomic_write(folder) as tmp_path:
+        tmp_path.mkdir()
         count = 0
         for frame in frames:
-            Image.fromarray(frame).save(temporary / f"{start_index + count:06d}.png")
+            Image.fromarray(frame).save(tmp_path / f"{start_index + count:06d}.png")
             count += 1
         if count == 0:
             raise StyleganvError(f"{folder} was not written because there are no frames: ask for a longer video.")
@@ -180,5 +180,5 @@ def _is_frame(path: Path) -> bool:
 
 def write_image(path: Path | str, image: Frame) -> None:
     """Write one uint8 `[H, W, 3]` picture as PNG."""
-    with written_whole(path) as temporary:
-        Image.fromarray(image).save(temporary, format="PNG")
+    with atomic_write(path) as tmp_path:
+        Image.fromarray(image).save(tmp_path, format="PNG")

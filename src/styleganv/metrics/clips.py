@@ -54,7 +54,7 @@ def video_lengths(videos: Videos, cache: Path) -> list[int]:
         mine = numbers[distributed.rank() :: distributed.world_size()]
         measured = [videos.length(i) or 0 for i in tqdm(mine, desc="measuring lengths", unit="video", delay=2)]
         lengths = torch.zeros(len(numbers), dtype=torch.int64)
-        for rank, part in enumerate(distributed.gather(measured)):
+        for rank, part in enumerate(distributed.all_gather(measured)):
             lengths[rank :: distributed.world_size()] = torch.tensor(part, dtype=torch.int64)
         return {"lengths": lengths}
 

@@ -103,7 +103,7 @@ def _known_factors(fake: Videos, real: Videos, clips: int | None) -> FactorRepor
     if not isinstance(real, DatasetVideos):
         raise StyleganvError(f"{real.name} is no prepared data set: known factors need one that says what it shows.")
     found = known_factors(fake, real, clips=clips or 256) if distributed.rank() == 0 else None
-    (report,) = filter(None, distributed.gather(found))
+    (report,) = filter(None, distributed.all_gather(found))
     return report
 
 

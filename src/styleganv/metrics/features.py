@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from styleganv.errors import StyleganvError
-from styleganv.files import written_whole
+from styleganv.files import atomic_write
 from styleganv.metrics.patches import PATCH, PATCHES_PER_CLIP, patch_features
 from styleganv.video_model import exactly
 
@@ -135,8 +135,8 @@ def _downloaded(url: str) -> Path:
     path = weight_folders()[0] / name
     if not path.is_file():
         try:
-            with written_whole(path) as temporary:
-                torch.hub.download_url_to_file(url, str(temporary))
+            with atomic_write(path) as tmp_path:
+                torch.hub.download_url_to_file(url, str(tmp_path))
         except (OSError, ValueError, RuntimeError) as error:
             raise StyleganvError(
                 f"{url} could not be fetched ({error}): download the file and name its place."

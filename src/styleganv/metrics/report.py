@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from styleganv.files import written_whole
+from styleganv.files import atomic_write
 from styleganv.metrics.factors import FactorReport
 
 
@@ -83,8 +83,8 @@ class Report:
 
     def write_json(self, path: Path | str) -> None:
         """Raises StyleganvError if it cannot be written."""
-        with written_whole(path) as temporary:
-            temporary.write_text(self.to_json() + "\n")
+        with atomic_write(path) as tmp_path:
+            tmp_path.write_text(self.to_json() + "\n")
 
     def __str__(self) -> str:
         lines = [f"real      {_collection(self.real)}", f"fake      {_collection(self.fake)}"]

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from styleganv import distributed
 from styleganv.errors import StyleganvError
-from styleganv.files import written_whole
+from styleganv.files import atomic_write
 
 #: Names the folder of the cache instead of ~/.cache/styleganv/statistics.
 CACHE_VARIABLE = "STYLEGANV_CACHE"
@@ -82,14 +82,14 @@ def gather_statistics(batches: Iterable[Tensor], dims: int, *, moments: bool) ->
         batches: this process's share. Features are put back in turn: a batch of process 0, one of process 1, ….
     """
     if not moments:
-        kept = distributed.gather([batch.float().cpu() for batch in batches])
+        kept = distributed.all_gather([batch.float().cpu() for batch in batches])
         longest = max(map(len, kept))
         in_turn = [part[i] for i in range(longest) for part in kept if i < len(part)]
         return torch.cat([torch.empty(0, dims), *in_turn])
     total = Moments.none(dims)
     for batch in batches:
         total = total.merged(Moments.of(batch.cpu()))
-    parts = distributed.gather(total)
+    parts = distributed.all_gather(total)
     total = parts[0]
     for part in parts[1:]:
         total = total.merged(part)
@@ -143,8 +143,8 @@ def cached(folder: Path, key: dict[str, Any], compute: Callable[[], dict[str, Te
     if distributed.rank() == 0:
         payload = safetensors.torch.save({name: tensor.contiguous() for name, tensor in made.items()})
         try:
-            with written_whole(path) as temporary:
-                temporary.write_bytes(hashlib.sha256(payload).digest() + payload)
+            with atomic_write(path) as tmp_path:
+                tmp_path.write_bytes(hashlib.sha256(payload).digest() + payload)
         except StyleganvError as error:  # the numbers are there, and may have taken an hour
             print(f"The cache was not written: {error}", file=sys.stderr)
     return made

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from styleganv.errors import StyleganvError
-from styleganv.files import written_whole
+from styleganv.files import atomic_write
 from styleganv.metrics.videos import ModelVideos, Videos, open_videos
 from styleganv.motion_report.kinds import KINDS, Kind
 from styleganv.motion_report.motion import distribution_distance
@@ -85,8 +85,8 @@ class MotionReport:
 
     def write_json(self, path: Path | str) -> None:
         """As JSON, whole or not at all; a number that there is not is null."""
-        with written_whole(path) as temporary:
-            temporary.write_text(json.dumps(asdict(self), indent=2) + "\n")
+        with atomic_write(path) as tmp_path:
+            tmp_path.write_text(json.dumps(asdict(self), indent=2) + "\n")
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from styleganv.files import written_whole
+from styleganv.files import atomic_write
 from styleganv.motion_report.diagnose import Diagnosis, Diagnostic
 from styleganv.motion_report.pictures import PICTURES, clips
 
@@ -82,8 +82,8 @@ and far enough to matter. The same command and seed give the same report.</p>
 </body>
 </html>
 """
-    with written_whole(path) as temporary:
-        temporary.write_text(page)
+    with atomic_write(path) as tmp_path:
+        tmp_path.write_text(page)
 
 
 # Words and numbers

@@ -77,10 +77,10 @@ class Conv2d(nn.Module):
         return leaky_relu(x) if self.activate else x
 
 
-def run_block(block: nn.Module, *inputs: Tensor | None, again: bool) -> Any:
+def run_block(block: nn.Module, *inputs: Tensor | None, gradient_checkpointing: bool) -> Any:
     """`block(*inputs)`; with `again`, what it computes is not kept for the backward pass but computed again there
     (differentiable twice)."""
-    if again and torch.is_grad_enabled():
+    if gradient_checkpointing and torch.is_grad_enabled():
         return checkpoint(block, *inputs, use_reentrant=False)
     return block(*inputs)
 
@@ -90,7 +90,7 @@ def normalize(x: Tensor) -> Tensor:
     return x * torch.rsqrt(x.square().mean(dim=-1, keepdim=True) + 1e-8)
 
 
-def resolution_levels(height: int, width: int) -> list[tuple[int, int]]:
+def resolutions(height: int, width: int) -> list[tuple[int, int]]:
     """The sizes (height, width) from the smallest to the full one, each twice the one before.
 
     The smallest has 4 or more pixels on each side, as small as halving goes: 64×64 gives 4, 8, 16, 32, 64;

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 from styleganv.errors import StyleganvError
-from styleganv.files import written_whole
+from styleganv.files import atomic_write
 from styleganv.methods.loading import load
 from styleganv.metrics.evaluate import evaluate
 from styleganv.metrics.protocols import DEFAULT_PROTOCOL, named_protocol
@@ -29,7 +29,7 @@ from styleganv.runs import train
 from styleganv.study.entrants import all_entrants
 from styleganv.training.checkpoint import load_checkpoint
 from styleganv.training.loop import InterruptedTraining
-from styleganv.training.report import peak_memory_gib
+from styleganv.training.run_log import peak_memory_gib
 from styleganv.video_model import VideoModel
 
 #: Frames of a video whose making is timed, and how many such videos.
@@ -61,8 +61,8 @@ class Cell:
 
 
 def write_json(path: Path, value: Any) -> None:
-    with written_whole(path) as part:
-        part.write_text(json.dumps(value, indent=2) + "\n")
+    with atomic_write(path) as tmp_path:
+        tmp_path.write_text(json.dumps(value, indent=2) + "\n")
 
 
 def train_cell(folder: Path) -> None:

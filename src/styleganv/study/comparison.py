@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from styleganv.data.dataset import VideoDataset
-from styleganv.files import written_whole
+from styleganv.files import atomic_write
 from styleganv.media import sheets, writing
 from styleganv.methods.loading import load
 from styleganv.motion_report.kinds import KINDS
@@ -45,8 +45,8 @@ def write_comparison(out: Path, *, show_real: bool = True) -> Path:
         parts += [*_of_data(here, name), _picture(here, name, out, show_real)]
     if found:
         parts += [*_costs([one for one in found if one.folder.parents[1].name == names[0]], names[0]), *_published()]
-    with written_whole(page) as part:
-        part.write_text("\n\n".join(parts) + "\n")
+    with atomic_write(page) as tmp_path:
+        tmp_path.write_text("\n\n".join(parts) + "\n")
     return page
 
 

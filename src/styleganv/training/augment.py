@@ -72,7 +72,7 @@ def _colour(value: Tensor) -> tuple[Tensor, Tensor]:
     return matrix, brightness
 
 
-class AdaptiveStrength:
+class AdaptiveAugmentation:
     """ADA's controller (Karras et al. 2020): moves p so that the discriminator does not overfit.
 
     The sign of the discriminator's logits on real clips, averaged over 4 steps, is held at a target.

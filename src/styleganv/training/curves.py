@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from styleganv.files import written_whole
+from styleganv.files import atomic_write
 
 #: Of every kind of model, those that its log has are drawn: label and colour.
 LOSSES = {
@@ -52,8 +52,8 @@ def plot_curves(path: Path | str, records: Sequence[Mapping[str, Any]]) -> None:
         named = [line for line in lines if not line.get_label().startswith("_")]
         if named:
             (beside or axes).legend(handles=named, framealpha=0.8, edgecolor="none", fontsize="small")
-    with written_whole(path) as temporary:
-        FigureCanvasAgg(figure).print_figure(temporary, format="png", dpi=110)
+    with atomic_write(path) as tmp_path:
+        FigureCanvasAgg(figure).print_figure(tmp_path, format="png", dpi=110)
 
 
 def _curves(axes: Any, records: Sequence[Mapping[str, Any]], names: Mapping[str, tuple[str, str]], title: str) -> None:

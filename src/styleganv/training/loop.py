@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import logging
 import os
 import signal
 import sys
@@ -12,55 +13,59 @@ from pathlib import Path
 import torch
 
 from styleganv import distributed
-from styleganv.config import RunConfig
 from styleganv.data.dataset import VideoDataset
 from styleganv.errors import StyleganvError
 from styleganv.model_folder import save_model
+from styleganv.progress import Progress
+from styleganv.training.batches import ClipDataset, iterate_batches
 from styleganv.training.checkpoint import save_checkpoint
-from styleganv.training.feed import RealClips, real_batches
 from styleganv.training.preflight import out_of_memory
-from styleganv.training.report import Report, say
+from styleganv.training.run_log import RunLog
 from styleganv.training.trainer import Trainer
 from styleganv.video_model import VideoModel
+
+logger = logging.getLogger(__name__)
+
+Evaluate = Callable[[VideoModel], dict[str, float]]
+"""Measures how far generated videos are from real ones; the first value selects the best model."""
 
 
 class InterruptedTraining(KeyboardInterrupt):
     """Ctrl-C or SIGTERM arrived; everything is saved."""
 
     def __init__(self, run: Path, clips_seen: int, number: int) -> None:
-        super().__init__(f"Saved after {clips_seen:,} clips. Continue with: styleganv train --resume {run}")
+        super().__init__(f"Saved at {clips_seen:,} clips. To continue: styleganv train --resume {run}")
         self.number = number
 
 
 def run(
     trainer: Trainer,
-    clips: RealClips,
-    data: VideoDataset,
+    clips: ClipDataset,
     out: Path,
-    config: RunConfig,
-    evaluate: Callable[[VideoModel], dict[str, float]] | None,
+    *,
+    evaluate: Evaluate | None = None,
+    progress: Progress | None = None,
 ) -> None:
     """Train until the end, an interruption or a divergence; the folder is consistent after each.
 
     Args:
-        evaluate: measures how far the trainer's videos are from real ones, the value that counts first.
+        progress: called after each step in thousandths of the run. An exception that it raises ends the training;
+            the last checkpoint stays.
+
+    Raises:
+        StyleganvError: if a gradient is not finite, or memory runs out.
+        InterruptedTraining: after Ctrl-C or SIGTERM.
     """
-    training = config.training
     with memory_errors(), contextlib.ExitStack() as stack:
-        if trainer.step == 0:
-            _save(trainer, data, out)
-        report = None
+        log = None
         if distributed.rank() == 0:
-            report = Report(
-                out, clips_seen=trainer.clips_seen, total_clips=training.total_clips, minutes=training.minutes
-            )
-            stack.enter_context(report)
-        _loop(trainer, clips, data, out, config, report, evaluate)
+            log = stack.enter_context(RunLog(out, clips_seen=trainer.clips_seen))
+        _Loop(trainer, clips.data, out, log, evaluate, progress).run(clips)
 
 
 @contextlib.contextmanager
 def memory_errors() -> Iterator[None]:
-    """Turn the errors of a full memory into one sentence."""
+    """Turn out-of-memory errors into one sentence."""
     try:
         yield
     except (torch.OutOfMemoryError, MemoryError) as error:
@@ -71,148 +76,156 @@ def memory_errors() -> Iterator[None]:
         raise
 
 
-def _loop(
-    trainer: Trainer,
-    clips: RealClips,
-    data: VideoDataset,
-    out: Path,
-    config: RunConfig,
-    report: Report | None,
-    evaluate: Callable[[VideoModel], dict[str, float]] | None,
-) -> None:
-    training, every = config.training, config.logging
-    batches = real_batches(
-        clips,
-        first=trainer.clips_seen,
-        batch=training.batch_size,
-        rank=distributed.rank(),
-        world_size=distributed.world_size(),
-        workers=_num_workers(training.num_workers),
-        device=trainer.device,
-    )
-    started = time.monotonic() - 60 * trainer.minutes
-    most = None if training.minutes is None else trainer.minutes + training.minutes
-    saved = trainer.clips_seen
-    evaluated = every.eval_every if evaluate else None
-    with _signals() as received:
-        while True:
-            trainer.minutes = (time.monotonic() - started) / 60
-            trainer.progress = _progress(trainer, training.total_clips, most)
-            interrupted = distributed.any_process(bool(received))
-            done = trainer.progress >= 1
-            ending = interrupted or done
-            if ending or _crossed(trainer.clips_seen, training.batch_size, every.log_every):
-                _assert_finite(trainer, out, saved)
-                values = trainer.read_statistics()
-                if values and report:
-                    report.statistics(trainer.clips_seen, trainer.clips_seen * training.num_frames, values)
-            if ending or _crossed(trainer.clips_seen, training.batch_size, every.save_every):
-                _save(trainer, data, out)
-                saved = trainer.clips_seen
-            if report and (done or _crossed(trainer.clips_seen, training.batch_size, every.snapshot_every)):
-                report.snapshot(trainer.clips_seen, trainer.videos(data))
-            if evaluate and evaluated and not interrupted:
-                last = done and trainer.clips_seen >= evaluated
-                if last or _crossed(trainer.clips_seen, training.batch_size, evaluated):
-                    _evaluate(trainer, data, out, report, evaluate)
-            if ending:
-                break
-            trainer.train_step(clips, next(batches))
-            if report:
-                report.progress(training.batch_size)
-    if report:
-        report.finish(trainer.clips_seen, "interrupted" if interrupted else "end")
-    distributed.barrier()
-    if interrupted:
-        raise InterruptedTraining(out, trainer.clips_seen, received[0] if received else signal.SIGTERM)
+class _Loop:
+    """One run: its trainer, its folder, and what is due between steps."""
 
+    def __init__(
+        self,
+        trainer: Trainer,
+        data: VideoDataset,
+        out: Path,
+        log: RunLog | None,
+        evaluate: Evaluate | None,
+        progress: Progress | None,
+    ) -> None:
+        self.trainer, self.data, self.out, self.log, self.progress = trainer, data, out, log, progress
+        training = trainer.config.training
+        self.every = trainer.config.logging
+        self.evaluate = evaluate if self.every.eval_every else None
+        self.total_clips = training.total_clips
+        self.start = time.monotonic() - 60 * trainer.minutes
+        self.max_minutes = None if training.minutes is None else trainer.minutes + training.minutes
+        self.clips_saved = trainer.clips_seen
 
-def _progress(trainer: Trainer, clips: int, minutes: float | None) -> float:
-    """How much of the clips or, if more, of the minutes is done; the same on every process. From 1 on, the run ends."""
-    done = trainer.clips_seen / clips
-    return done if minutes is None else max(done, distributed.largest(trainer.minutes / max(minutes, 1e-9)))
+    def run(self, clips: ClipDataset) -> None:
+        trainer, training = self.trainer, self.trainer.config.training
+        if trainer.step == 0:
+            self.save()
+        batches = iterate_batches(
+            clips,
+            first=trainer.clips_seen,
+            batch_size=training.batch_size,
+            num_workers=_num_workers(training.num_workers),
+            device=trainer.device,
+        )
+        with _signals() as received:
+            while True:
+                self.update_progress()
+                interrupted = distributed.any_process(bool(received))
+                ends = interrupted or trainer.progress >= 1
+                self.write_due(ends=ends, interrupted=interrupted)
+                if ends:
+                    break
+                trainer.train_step(clips, next(batches))
+        if self.log:
+            self.log.finish(trainer.clips_seen, "interrupted" if interrupted else "end")
+        distributed.barrier()
+        if interrupted:
+            raise InterruptedTraining(self.out, trainer.clips_seen, received[0] if received else signal.SIGTERM)
 
+    def update_progress(self) -> None:
+        """Set the trainer's progress to the larger of the fractions of clips and minutes, the same on every process."""
+        trainer = self.trainer
+        trainer.minutes = (time.monotonic() - self.start) / 60
+        trainer.progress = trainer.clips_seen / self.total_clips
+        if self.max_minutes is not None:
+            fraction = trainer.minutes / max(self.max_minutes, 1e-9)
+            trainer.progress = max(trainer.progress, distributed.all_reduce_max(fraction))
+        if self.progress and self.log:
+            note = ", ".join(["training", f"{trainer.clips_seen:,} clips", *self.log.notes])
+            self.progress(min(1000, round(1000 * trainer.progress)), 1000, note)
 
-def _crossed(clips_seen: int, batch: int, interval: int) -> bool:
-    """Whether the last step crossed a multiple of `interval`."""
-    return clips_seen > 0 and clips_seen // interval > (clips_seen - batch) // interval
+    def write_due(self, *, ends: bool, interrupted: bool) -> None:
+        """Write log lines, checkpoints, snapshots and evaluations whose time has come."""
+        trainer, clips_seen = self.trainer, self.trainer.clips_seen
+        if ends or self.is_due(self.every.log_every):
+            self.assert_finite()
+            scalars = trainer.pop_scalars()
+            if scalars and self.log:
+                self.log.write_scalars(clips_seen, clips_seen * trainer.config.training.num_frames, scalars)
+        if ends or self.is_due(self.every.save_every):
+            self.save()
+        if self.log and ((ends and not interrupted) or self.is_due(self.every.snapshot_every)):
+            self.log.write_snapshot(clips_seen, trainer.video_model(self.data))
+        if self.evaluate and self.every.eval_every and not interrupted:
+            last = ends and clips_seen >= self.every.eval_every
+            if last or self.is_due(self.every.eval_every):
+                self.run_evaluation(self.evaluate)
 
+    def is_due(self, interval: int) -> bool:
+        """Return whether the last step crossed a multiple of `interval` clips."""
+        seen, batch_size = self.trainer.clips_seen, self.trainer.config.training.batch_size
+        return seen > 0 and seen // interval > (seen - batch_size) // interval
 
-def _assert_finite(trainer: Trainer, out: Path, saved: int) -> None:
-    """Checked before every save, so a checkpoint never holds a diverged network."""
-    if not bool(trainer.finite):
-        raise StyleganvError(
-            f"Training diverged (a gradient is not finite) before {trainer.clips_seen:,} clips; "
-            f"{out / 'checkpoint.pt'} is good, from {saved:,} clips: "
-            f"start from {out / 'model'} with --finetune and a lower --lr or a higher --r1-gamma."
+    def assert_finite(self) -> None:
+        """Raise if training diverged. Called before every save, so a checkpoint never holds a diverged network."""
+        if not bool(self.trainer.finite):
+            raise StyleganvError(
+                f"Training diverged before {self.trainer.clips_seen:,} clips (non-finite gradient); the last good "
+                f"checkpoint is {self.out / 'checkpoint.pt'}, at {self.clips_saved:,} clips: start from "
+                f"{self.out / 'model'} with --finetune and a lower --lr or a higher --r1-gamma."
+            )
+
+    def save(self) -> None:
+        """Save model and checkpoint. The model comes first: if the disk fills up, the previous checkpoint still matches
+        its settings."""
+        if distributed.rank() == 0:
+            self.save_model(self.out / "model")
+            save_checkpoint(self.out / "checkpoint.pt", self.trainer.state_dict())
+        self.clips_saved = self.trainer.clips_seen
+        distributed.barrier()
+
+    def save_model(self, folder: Path, **scores: float) -> None:
+        trainer = self.trainer
+        frames_seen = trainer.clips_seen * trainer.config.training.num_frames
+        save_model(
+            folder,
+            trainer.inference_network(),
+            method=trainer.method,
+            data={"fps": self.data.fps, "class_names": trainer.video_model(self.data).class_names},
+            training={"clips_seen": trainer.clips_seen, "frames_seen": frames_seen, **scores},
         )
 
-
-def _save(trainer: Trainer, data: VideoDataset, out: Path) -> None:
-    """The model first: if the disk fills up, the checkpoint of before still matches its settings."""
-    if distributed.rank() == 0:
-        _save_model(out / "model", trainer, data)
-        save_checkpoint(out / "checkpoint.pt", trainer.state_dict())
-    distributed.barrier()
-
-
-def _save_model(folder: Path, trainer: Trainer, data: VideoDataset, **values: float) -> None:
-    frames = trainer.config.training.num_frames
-    save_model(
-        folder,
-        trainer.saved(),
-        kind=trainer.kind,
-        data={"fps": data.fps, "class_names": trainer.videos(data).class_names},
-        training={"clips_seen": trainer.clips_seen, "frames_seen": trainer.clips_seen * frames, **values},
-    )
+    def run_evaluation(self, evaluate: Evaluate) -> None:
+        """Evaluate on all processes; rank 0 logs the scores and keeps the model if it is the best so far."""
+        scores = evaluate(self.trainer.video_model(self.data))
+        if self.log:
+            if is_best(self.out / "best", scores, self.trainer.clips_seen):
+                self.save_model(self.out / "best", **scores)
+            self.log.write_evaluation(self.trainer.clips_seen, scores)
+        distributed.barrier()
 
 
-def _evaluate(
-    trainer: Trainer,
-    data: VideoDataset,
-    out: Path,
-    report: Report | None,
-    evaluate: Callable[[VideoModel], dict[str, float]],
-) -> None:
-    """All processes share the work; the first one notes the outcome and keeps the model if it is the best so far."""
-    values = evaluate(trainer.videos(data))
-    if report:
-        if is_best(out / "best", values, trainer.clips_seen):
-            _save_model(out / "best", trainer, data, **values)
-        report.evaluation(trainer.clips_seen, values)
-    distributed.barrier()
-
-
-def is_best(folder: Path, values: dict[str, float], clips_seen: int) -> bool:
-    """Whether the first of these values is smaller than that of the model in `folder`, if it is of before."""
-    key = next(iter(values))
+def is_best(folder: Path, scores: dict[str, float], clips_seen: int) -> bool:
+    """Return whether the first score beats the model saved in `folder` (one left from later in training is ignored)."""
+    key = next(iter(scores))
     try:
-        kept = json.loads((folder / "config.json").read_text())["training"]
-        return clips_seen <= kept["clips_seen"] or values[key] < kept[key]
+        best = json.loads((folder / "config.json").read_text())["training"]
+        return clips_seen <= best["clips_seen"] or scores[key] < best[key]
     except (OSError, KeyError, ValueError):
         return True
 
 
-def _num_workers(workers: int | None) -> int:
-    """Reading in the training process is faster than sharing a few cores with a reader."""
+def _num_workers(num_workers: int | None) -> int:
+    """Return the number of data-loading processes. With few cores, reading in the training process is faster."""
     cores = os.cpu_count() or 1
-    return workers if workers is not None else (0 if cores <= 4 else min(4, cores // 4))
+    return num_workers if num_workers is not None else (0 if cores <= 4 else min(4, cores // 4))
 
 
 @contextlib.contextmanager
 def _signals() -> Iterator[list[int]]:
-    """Note Ctrl-C and SIGTERM instead of dying in the middle of a step; a second one dies."""
+    """Collect Ctrl-C and SIGTERM, so that a step is finished first; a second signal exits immediately."""
     received: list[int] = []
 
-    def note(number: int, _frame: object) -> None:
+    def handle(number: int, _frame: object) -> None:
         if received:
             sys.exit(128 + number)
         received.append(number)
-        say("Finishing the step and saving …")
+        logger.info("Finishing the step and saving …")
 
     try:
-        before = {s: signal.signal(s, note) for s in (signal.SIGINT, signal.SIGTERM)}
-    except ValueError:  # not the main thread: whoever runs us handles signals
+        before = {s: signal.signal(s, handle) for s in (signal.SIGINT, signal.SIGTERM)}
+    except ValueError:  # not the main thread, whose owner handles signals
         yield received
         return
     try:

@@ -1,5 +1,6 @@
-"""Before training: do data, settings and machine fit together, and how long will it take?"""
+"""Checks before training: do dataset, settings and machine fit together, and how long will it take?"""
 
+import logging
 import os
 import time
 from collections.abc import Callable
@@ -10,18 +11,44 @@ from styleganv import distributed
 from styleganv.config import RunConfig
 from styleganv.data.dataset import VideoDataset
 from styleganv.errors import StyleganvError
-from styleganv.nn.layers import resolution_levels
-from styleganv.training.feed import RealClips, real_batches
-from styleganv.training.report import peak_memory_gib
+from styleganv.nn.layers import resolutions
+from styleganv.training.batches import ClipDataset, iterate_batches
+from styleganv.training.run_log import peak_memory_gib
 from styleganv.training.trainer import Trainer
 
-#: Of an evaluation: two halves, each with a covariance.
-FEWEST_VIDEOS = 4
+logger = logging.getLogger(__name__)
+
+#: An evaluation needs two halves, each with a covariance.
+MIN_VIDEOS = 4
 
 
 def check_settings(config: RunConfig) -> None:
     """Raise a `StyleganvError` that names the first setting that cannot work."""
+    _check_positive(config)
     training, model = config.training, config.model
+    if config.logging.eval_clips < MIN_VIDEOS:
+        raise StyleganvError(
+            f"--eval-clips must be at least {MIN_VIDEOS} for a distance and its noise floor, got "
+            f"{config.logging.eval_clips}: raise it."
+        )
+    if training.freeze_d < 0:
+        raise StyleganvError(f"--freeze-d must be 0 or a number of blocks, got {training.freeze_d}: correct it.")
+    if training.max_span < training.num_frames - 1:
+        raise StyleganvError(
+            f"--max-span {training.max_span} is too short for --num-frames {training.num_frames}: raise it to at least "
+            f"{training.num_frames - 1}."
+        )
+    if model.motion_dim % 2:
+        raise StyleganvError(f"--motion-dim must be even (sines and cosines), got {model.motion_dim}: correct it.")
+    if (model.motion == "none") != (training.num_frames == 1):
+        raise StyleganvError(
+            "--motion none and --num-frames 1 (an image model) require each other: set both or neither."
+        )
+    _check_batch(config)
+
+
+def _check_positive(config: RunConfig) -> None:
+    training, model, every = config.training, config.model, config.logging
     positive = {
         "--total-clips": training.total_clips,
         "--batch-size": training.batch_size,
@@ -33,77 +60,63 @@ def check_settings(config: RunConfig) -> None:
         "--channel-base": model.channel_base,
         "--channel-max": model.channel_max,
         "--num-threads": 1 if training.num_threads is None else training.num_threads,
-        "--log-every": config.logging.log_every,
-        "--snapshot-every": config.logging.snapshot_every,
-        "--save-every": config.logging.save_every,
-        "--eval-every": config.logging.eval_every or 1,
+        "--log-every": every.log_every,
+        "--snapshot-every": every.snapshot_every,
+        "--save-every": every.save_every,
+        "--eval-every": every.eval_every or 1,
     }
     for name, value in positive.items():
         if not value > 0:
-            raise StyleganvError(f"{name} is {value}: give a number above 0.")
-    if config.logging.eval_clips < FEWEST_VIDEOS:
-        raise StyleganvError(
-            f"--eval-clips {config.logging.eval_clips} is too few to measure a distance and its floor: "
-            f"give at least {FEWEST_VIDEOS}."
-        )
-    if training.freeze_d < 0:
-        raise StyleganvError(f"--freeze-d is {training.freeze_d}: give a number of blocks, or 0 for none.")
-    if training.max_span < training.num_frames - 1:
-        raise StyleganvError(
-            f"--max-span {training.max_span} is too short for --num-frames {training.num_frames}: give at least "
-            f"{training.num_frames - 1}."
-        )
-    if model.motion_dim % 2:
-        raise StyleganvError(f"--motion-dim {model.motion_dim} is odd: give an even number (sines and cosines).")
-    if (model.motion == "none") != (training.num_frames == 1):
-        raise StyleganvError(
-            "--motion none and --num-frames 1 (an image model) require each other: set both or neither."
-        )
-    world = distributed.world_size()
+            raise StyleganvError(f"{name} must be positive, got {value}: correct it.")
+
+
+def _check_batch(config: RunConfig) -> None:
+    training, world = config.training, distributed.world_size()
     if training.batch_size % world:
         raise StyleganvError(
-            f"--batch-size {training.batch_size} cannot be shared by {world} processes: choose a multiple of {world}."
+            f"--batch-size {training.batch_size} is not divisible by {world} processes: choose a multiple of {world}."
         )
     local = training.batch_size // world
     micro = training.micro_batch_size or local
     if micro < 1 or local % micro:
         raise StyleganvError(
-            f"--micro-batch-size {micro} does not divide the {local} clips of a process: choose a divisor of {local}."
+            f"--micro-batch-size {micro} does not divide the {local} clips per process: choose a divisor of {local}."
         )
 
 
 def check_data(config: RunConfig, data: VideoDataset) -> list[str]:
-    """Remarks worth a line to the person.
+    """Return warnings about a dataset with these settings.
 
     Raises:
-        StyleganvError: if no video is long enough for a clip, or if the discriminator has fewer blocks than are frozen.
+        StyleganvError: if no video is long enough for a clip, or if more blocks are frozen than there are.
     """
-    blocks = len(resolution_levels(data.height, data.width)) - 1
+    blocks = len(resolutions(data.height, data.width)) - 1
     if config.training.freeze_d > blocks:
         raise StyleganvError(
-            f"--freeze-d {config.training.freeze_d} is more than the {blocks} blocks of a discriminator of "
-            f"{data.height}x{data.width}: give at most {blocks}."
+            f"--freeze-d {config.training.freeze_d} exceeds the {blocks} discriminator blocks at "
+            f"{data.height}x{data.width}: lower it to at most {blocks}."
         )
     frames, span = config.training.num_frames, config.training.max_span
     lengths = [video.num_frames for video in data.videos]
     short = sum(length < frames for length in lengths)
     if short == len(lengths):
         raise StyleganvError(
-            f"All {len(lengths)} videos of {data.path} have fewer than the {frames} frames of a clip: "
-            "lower --num-frames or prepare longer videos."
+            f"All {len(lengths)} videos of {data.path} have fewer frames than a clip ({frames}): lower --num-frames or "
+            "prepare longer videos."
         )
-    remarks = []
+    warnings = []
     if short:
-        remarks.append(f"{short} of {len(lengths)} videos have fewer than {frames} frames and are left out.")
+        warnings.append(f"Skipping {short} of {len(lengths)} videos with fewer than {frames} frames.")
     below = sum(frames <= length <= span for length in lengths)
     if below:
-        remarks.append(f"{below} videos are shorter than --max-span {span}; their clips span what fits.")
+        warnings.append(f"{below} videos are shorter than --max-span {span}; their clips span less.")
     if len(lengths) < 100 and config.augment.augment == "none":
-        remarks.append(f"Only {len(lengths)} videos and no augmentation: expect overfitting (--augment ada).")
-    return remarks
+        warnings.append(f"Only {len(lengths)} videos and no augmentation: expect overfitting (--augment ada).")
+    return warnings
 
 
 def available_memory_gib(device: torch.device) -> float:
+    """Return the free memory of a device in GiB; infinity if the system does not report it."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0] / 2**30
     try:
@@ -113,71 +126,70 @@ def available_memory_gib(device: torch.device) -> float:
 
 
 def ample_memory_gib(config: RunConfig, data: VideoDataset) -> float:
-    """More than a step ever takes: twice the full-resolution float32 maps that R1 was seen to keep (24 to 32 a frame),
-    and 2 GiB for networks, optimisers and the program."""
+    """Return an upper bound of a step's memory in GiB.
+
+    R1 keeps 24 to 32 full-resolution float32 maps per frame; this is twice as many, plus 2 GiB for networks, optimizers
+    and the program.
+    """
     training, model = config.training, config.model
     channels = min(model.channel_base // max(data.height, data.width), model.channel_max)
     clips = training.micro_batch_size or training.batch_size // distributed.world_size()
     return 2 + 64 * clips * training.num_frames * channels * data.height * data.width * 4 / 2**30
 
 
-def rehearse(
+def dry_run(
     config: RunConfig,
-    data: VideoDataset,
-    clips: RealClips,
+    clips: ClipDataset,
     build: Callable[[], Trainer],
     estimate_memory: Callable[..., float] | None,
     device: torch.device,
-) -> str:
-    """Three steps on throw-away networks: finds shortages before the run does, and measures its time and memory.
+) -> None:
+    """Run three steps on throw-away networks, which finds shortages early, and log time and memory.
 
     Args:
-        build: makes the trainer of such networks.
-        estimate_memory: estimates the GiB that a step takes without running it, if the method can.
-
-    Returns a sentence with the estimate.
+        build: builds a trainer with such networks.
+        estimate_memory: estimates the GiB per step without running it, if the method can.
 
     Raises:
-        StyleganvError: if the memory does not suffice.
+        StyleganvError: if there is not enough memory.
     """
     free = available_memory_gib(device)
-    if estimate_memory and ample_memory_gib(config, data) > free:  # to know better takes seconds
+    if estimate_memory and ample_memory_gib(config, clips.data) > free:  # a better estimate takes seconds
         need = estimate_memory(config, clips, device)
         if need > free:
-            raise out_of_memory(f"about {need:.1f} GiB are needed, {free:.1f} are free")
-    trainer = build()
-    world, rank, batch = distributed.world_size(), distributed.rank(), config.training.batch_size
-    real = next(real_batches(clips, first=0, batch=batch, rank=rank, world_size=world, workers=0, device=device))
+            raise out_of_memory(f"about {need:.1f} GiB needed, {free:.1f} GiB free")
+    trainer, training = build(), config.training
+    real = next(iterate_batches(clips, first=0, batch_size=training.batch_size, num_workers=0, device=device))
     seconds = []
-    for trainer.progress in (0.0, 0.25, 1.0):  # the first, with R1, also sets the machine up; all stages are tried
+    for trainer.progress in (0.0, 0.25, 1.0):  # the first, with R1, also warms up; together they reach every stage
         started = time.monotonic()
         trainer.train_step(clips, real)
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         seconds.append(time.monotonic() - started)
-    step = min(seconds[1:]) * (1 + 0.5 / config.training.r1_interval)
-    hours = config.training.total_clips / batch * step / 3600
-    if config.training.minutes is not None:
-        hours = min(hours, config.training.minutes / 60)
+    step = min(seconds[1:]) * (1 + 0.5 / training.r1_interval)
     memory = peak_memory_gib(device)
     if device.type == "cuda":
         del trainer
         torch.cuda.empty_cache()
-    total = config.training.total_clips
-    return (
-        f"A step of {batch} clips takes {step:.2f} s and {memory:.1f} GiB. Estimated time: "
-        f"{_duration(total / batch * step / 3600)} for {total:,} clips; this run stops after at most {_duration(hours)}."
+    total_hours = training.total_clips / training.batch_size * step / 3600
+    limit = total_hours if training.minutes is None else min(total_hours, training.minutes / 60)
+    logger.info(f"A step of {training.batch_size} clips takes {step:.2f} s and {memory:.1f} GiB.")
+    logger.info(
+        f"Estimated time: {_format_hours(total_hours)} for {training.total_clips:,} clips; this run stops after "
+        f"at most {_format_hours(limit)}."
     )
 
 
 def out_of_memory(reason: str) -> StyleganvError:
+    """Return the error for too little memory."""
     return StyleganvError(
-        f"The memory does not suffice for these settings ({reason}): lower --micro-batch-size (for example to 4), "
-        "add --gradient-checkpointing, or lower --batch-size or --channel-base."
+        f"Not enough memory for these settings ({reason}): lower --micro-batch-size (e.g. to 4), add "
+        "--gradient-checkpointing, or lower --batch-size or --channel-base."
     )
 
 
-def _duration(hours: float) -> str:
+def _format_hours(hours: float) -> str:
     if hours < 1 / 30:
         return f"{hours * 3600:.0f} s"
     return f"{hours * 60:.0f} min" if hours < 2 else f"{hours:,.1f} h"

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from styleganv import noise
 from styleganv.methods.stylegan_v.mapping import Mapping
 from styleganv.nn import UNIT_GAIN, leaky_relu, upsample2d
-from styleganv.nn.layers import Dense, channels_at, resolution_levels, run_block, working_dtype
+from styleganv.nn.layers import Dense, channels_at, resolutions, run_block, working_dtype
 from styleganv.video_model import Frame, VideoModel, exactly, levels
 
 BASE_RESOLUTION = 32
@@ -128,11 +128,11 @@ class Synthesis(nn.Module):
         checkpointing: compute each grid again in the backward pass instead of keeping what it computed: less memory.
     """
 
-    checkpointing = False
+    gradient_checkpointing = False
 
     def __init__(self, height: int, width: int, *, w_dim: int, channel_base: int, channel_max: int) -> None:
         super().__init__()
-        sizes = resolution_levels(height, width)
+        sizes = resolutions(height, width)
         base = max((i for i, level in enumerate(sizes) if max(level) <= BASE_RESOLUTION), default=0)
         grids, before = [], 0
         for i, level in enumerate(sizes[base:]):
@@ -151,7 +151,7 @@ class Synthesis(nn.Module):
         """Phase shifts `[B, T, G·F]` in radians → frames `[B, T, 3, H, W]`."""
         state: Any = (None, None)  # features and picture
         for grid, of_grid, shift in zip(self.grids, kernels, shifts.split(NUM_WAVES, dim=2), strict=True):
-            state = run_block(grid, *state, shift, *of_grid, again=self.checkpointing)
+            state = run_block(grid, *state, shift, *of_grid, gradient_checkpointing=self.gradient_checkpointing)
         return state[1]
 
 

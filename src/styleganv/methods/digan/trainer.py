@@ -26,8 +26,8 @@ from styleganv.methods.stylegan_v.inputs import FakeInputs
 from styleganv.methods.stylegan_v.losses import r1_penalty
 from styleganv.methods.stylegan_v.trainer import CPU, GanTrainer
 from styleganv.noise import seeded, torch_random
-from styleganv.training.feed import RealClips
-from styleganv.training.trainer import sizes_of
+from styleganv.training.batches import ClipDataset
+from styleganv.training.trainer import data_sizes
 from styleganv.video_model import VideoModel
 
 
@@ -61,7 +61,7 @@ def build_networks(
 ) -> tuple[DiganGenerator, PairDiscriminator]:
     """Freshly initialised networks for a data set, on a device; the same seed gives the same weights."""
     model, training = config.model, config.training
-    sizes: dict[str, Any] = sizes_of(config, data)
+    sizes: dict[str, Any] = data_sizes(config, data)
     sizes |= {"channel_base": model.channel_base, "channel_max": model.channel_max}
     with seeded(training.seed):
         generator = DiganGenerator(
@@ -84,25 +84,25 @@ def build_networks(
 class DiganTrainer(GanTrainer):
     """Another pair of networks in `GanTrainer`'s steps."""
 
-    kind = "digan"
-    draw = staticmethod(draw_real_pair)
+    method = "digan"
+    frame_sampler = staticmethod(draw_real_pair)
 
     def __init__(self, config: RunConfig, generator: DiganGenerator, discriminator: PairDiscriminator) -> None:
         # Both are called as the networks of StyleGAN-V are.
         super().__init__(config, cast(Any, generator), cast(Any, discriminator))
         for judge in (discriminator.video, discriminator.image):
-            judge.checkpointing = config.training.gradient_checkpointing
+            judge.gradient_checkpointing = config.training.gradient_checkpointing
 
-    def videos(self, data: VideoDataset) -> VideoModel:
+    def video_model(self, data: VideoDataset) -> VideoModel:
         generator = cast(DiganGenerator, self.generator_ema)
         return DiganVideos(generator, fps=data.fps, class_names=data.class_names, device=self.device)
 
-    def _fakes(self, clips: RealClips, numbers: list[int], phase: int) -> list[FakeInputs]:
+    def _fakes(self, clips: ClipDataset, numbers: list[int], phase: int) -> list[FakeInputs]:
         """Times of the first window, as long as that of some training video, and its class."""
         generator, fakes = cast(DiganGenerator, self.generator), []
-        for part in range(self.parts):
+        for part in range(self.num_micro_batches):
             times, labels, normal = [], [], []
-            for number in numbers[part :: self.parts]:
+            for number in numbers[part :: self.num_micro_batches]:
                 random = clip_random(clips.seed, FAKE, 2 * number + phase)
                 video = clips.videos[int(random.integers(len(clips.videos)))]
                 times.append(draw_pair_offsets(random, clips.data.videos[video].num_frames, clips.max_span))

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from styleganv import noise
 from styleganv.errors import StyleganvError
 from styleganv.methods.stylegan_v.sampler import CHUNK, MAX_RECURRENT_FRAMES
-from styleganv.nn.layers import resolution_levels
+from styleganv.nn.layers import resolutions
 from styleganv.video_model import Frame, VideoModel, exactly, levels
 
 WIDTH, MAX_WIDTH = 64, 512
@@ -35,7 +35,7 @@ OVER_TIME = 4
 
 def _widths(height: int, width: int, channel_max: int) -> list[int]:
     """Channels from half the full resolution down to the smallest: 64, 128, 256, 512 at 64²."""
-    levels = resolution_levels(height, width)
+    levels = resolutions(height, width)
     return [min(WIDTH * 2**i, MAX_WIDTH, channel_max) for i in range(len(levels) - 1)]
 
 
@@ -71,7 +71,7 @@ class Mocogan(nn.Module):
         widths = _widths(height, width, config.channel_max)[::-1]
         self.motion = nn.GRU(motion_dim, motion_dim, batch_first=True)
         inputs = z_dim + num_classes + motion_dim
-        layers: list[nn.Module] = [nn.ConvTranspose2d(inputs, widths[0], resolution_levels(height, width)[0])]
+        layers: list[nn.Module] = [nn.ConvTranspose2d(inputs, widths[0], resolutions(height, width)[0])]
         for n_in, n_out in itertools.pairwise([*widths, 3]):
             layers += [nn.BatchNorm2d(n_in), nn.ReLU()]
             layers += [nn.ConvTranspose2d(n_in, n_out, KERNEL, stride=2, padding=1)]
@@ -123,8 +123,8 @@ class ClipDiscriminator(nn.Module):
         fewest = 1 + sum(kernel - 1 for kernel in along_time)
         if num_frames < fewest:
             raise StyleganvError(
-                f"--num-frames must be at least {fewest} for the video discriminator at {height}x{width}, got {num_frames}: "
-                "raise it."
+                f"--num-frames must be at least {fewest} for the video discriminator at "
+                f"{height}x{width}, got {num_frames}: raise it."
             )
         self.convs = nn.ModuleList(
             nn.Conv3d(n_in, n_out, (kernel, KERNEL, KERNEL), (1, 2, 2), (0, 1, 1), bias=i == 0)

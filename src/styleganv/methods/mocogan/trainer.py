@@ -21,8 +21,8 @@ from styleganv.methods.mocogan.networks import ClipDiscriminator, Mocogan, Mocog
 from styleganv.methods.stylegan_v.inputs import ClipNoise, FakeInputs
 from styleganv.methods.stylegan_v.losses import discriminator_loss, generator_loss
 from styleganv.noise import seeded, torch_random
-from styleganv.training.feed import RealClips
-from styleganv.training.trainer import Trainer, sizes_of
+from styleganv.training.batches import ClipDataset
+from styleganv.training.trainer import Trainer, data_sizes
 
 BETAS, WEIGHT_DECAY = (0.5, 0.999), 1e-5
 GENERATOR_PHASE, DISCRIMINATOR_PHASE = 0, 1
@@ -30,8 +30,8 @@ GENERATOR_PHASE, DISCRIMINATOR_PHASE = 0, 1
 STILL, NOISE = 4, 30
 
 
-def walked_inputs(
-    clips: RealClips,
+def sample_recurrent_inputs(
+    clips: ClipDataset,
     numbers: list[int],
     *,
     phase: int,
@@ -51,7 +51,7 @@ def walked_inputs(
     return FakeInputs(z, times, ClipNoise(slots, first), label if label.shape[1] else None)
 
 
-def stills(clip: Clip, numbers: list[int], seed: int) -> Clip:
+def sample_frames(clip: Clip, numbers: list[int], seed: int) -> Clip:
     """One random frame of each clip, as clips of T = 1."""
     num_frames = clip.frames.shape[1]
     chosen = [int(clip_random(seed, STILL, n).integers(num_frames)) for n in numbers]
@@ -63,7 +63,7 @@ def stills(clip: Clip, numbers: list[int], seed: int) -> Clip:
 def build(config: RunConfig, data: VideoDataset, device: torch.device) -> "MocoganTrainer":
     """Freshly initialised, for a data set, on a device; the same seed gives the same weights."""
     model, training = config.model, config.training
-    sizes: dict[str, Any] = sizes_of(config, data) | {"channel_max": model.channel_max}
+    sizes: dict[str, Any] = data_sizes(config, data) | {"channel_max": model.channel_max}
     with seeded(training.seed):
         generator = Mocogan(MocoganConfig(z_dim=model.z_dim, motion_dim=model.motion_dim, **sizes))
         image, video = (ClipDiscriminator(num_frames=frames, **sizes) for frames in (1, training.num_frames))
@@ -73,7 +73,7 @@ def build(config: RunConfig, data: VideoDataset, device: torch.device) -> "Mocog
 class MocoganTrainer(Trainer):
     """Networks and optimisers; the discriminators learn first, then the generator."""
 
-    kind = "mocogan"
+    method = "mocogan"
 
     def __init__(
         self, config: RunConfig, generator: Mocogan, image: ClipDiscriminator, video: ClipDiscriminator
@@ -89,25 +89,25 @@ class MocoganTrainer(Trainer):
             for network in (self.generator, self.discriminators)
         )
 
-    def train_step(self, clips: RealClips, real: Clip) -> None:
+    def train_step(self, clips: ClipDataset, real: Clip) -> None:
         real = Clip(real.frames.float() / 127.5 - 1, real.times, real.label)
         numbers = [self.clips_seen + distributed.rank() + distributed.world_size() * i for i in range(len(real.frames))]
-        with self.updating(self.discriminators, self.optimizer_d), self.autocast():
+        with self.optimizer_step(self.discriminators, self.optimizer_d), self.autocast():
             with torch.no_grad():
                 fake = self._fake(clips, numbers, DISCRIMINATOR_PHASE)
             reals, fakes = (self._judge(clip, numbers, purpose) for purpose, clip in enumerate((real, fake)))
             loss = discriminator_loss(reals[0], fakes[0]) + discriminator_loss(reals[1], fakes[1])
             loss.backward()
-        self.note(loss_d=loss, logits_real=reals[1].mean(), logits_fake=fakes[1].mean())
-        with self.updating(self.generator, self.optimizer_g, frozen=self.discriminators), self.autocast():
+        self.log_scalars(loss_d=loss, logits_real=reals[1].mean(), logits_fake=fakes[1].mean())
+        with self.optimizer_step(self.generator, self.optimizer_g, frozen=self.discriminators), self.autocast():
             fakes = self._judge(self._fake(clips, numbers, GENERATOR_PHASE), numbers, 2)
             loss = generator_loss(fakes[0]) + generator_loss(fakes[1])
             loss.backward()
-        self.note(loss_g=loss)
+        self.log_scalars(loss_g=loss)
         self.step += 1
 
-    def _fake(self, clips: RealClips, numbers: list[int], phase: int) -> Clip:
-        inputs = walked_inputs(
+    def _fake(self, clips: ClipDataset, numbers: list[int], phase: int) -> Clip:
+        inputs = sample_recurrent_inputs(
             clips,
             numbers,
             phase=phase,
@@ -123,13 +123,13 @@ class MocoganTrainer(Trainer):
         """Logits of a frame of each clip, and of the clips."""
         seed = self.config.training.seed
         random = torch_random(self.device, seed, NOISE + purpose, numbers[0])
-        still = stills(clip, numbers, seed)
+        still = sample_frames(clip, numbers, seed)
         return self.image(still.frames, clip.label, random), self.video(clip.frames, clip.label, random)
 
-    def saved(self) -> Mocogan:
+    def inference_network(self) -> Mocogan:
         return self.generator
 
-    def videos(self, data: VideoDataset) -> MocoganVideos:
+    def video_model(self, data: VideoDataset) -> MocoganVideos:
         """Of a copy: the network in training keeps its mode."""
         return MocoganVideos(deepcopy(self.generator), fps=data.fps, class_names=data.class_names, device=self.device)
 

@@ -18,7 +18,7 @@ from styleganv.methods.stylegan_v.generator import Generator
 from styleganv.methods.stylegan_v.motion import SlotNoise
 from styleganv.methods.stylegan_v.sampler import VideoGenerator
 from styleganv.methods.stylegan_v.synthesis import Synthesis
-from styleganv.nn.layers import resolution_levels
+from styleganv.nn.layers import resolutions
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class MocoganStylegan2(Generator):
         super().__init__(config.generator())
         self.config: Any = config
         self.synthesis = Synthesis(
-            resolution_levels(config.height, config.width),
+            resolutions(config.height, config.width),
             w_dim=config.w_dim + config.motion_dim,
             motion_dim=0,
             channel_base=config.channel_base,

@@ -14,7 +14,7 @@ from styleganv.clip import Clip
 from styleganv.config import RunConfig
 from styleganv.data.dataset import VideoDataset
 from styleganv.methods.mocogan.networks import ClipDiscriminator
-from styleganv.methods.mocogan.trainer import NOISE, stills, walked_inputs
+from styleganv.methods.mocogan.trainer import NOISE, sample_frames, sample_recurrent_inputs
 from styleganv.methods.mocogan_stylegan2.networks import (
     MocoganStylegan2,
     MocoganStylegan2Config,
@@ -26,8 +26,8 @@ from styleganv.methods.stylegan_v.inputs import FakeInputs
 from styleganv.methods.stylegan_v.losses import discriminator_loss, generator_loss
 from styleganv.methods.stylegan_v.trainer import GanTrainer, adam
 from styleganv.noise import seeded, torch_random
-from styleganv.training.feed import RealClips
-from styleganv.training.trainer import sizes_of
+from styleganv.training.batches import ClipDataset
+from styleganv.training.trainer import data_sizes
 
 NOISE_STD, VIDEO_LR = 0.1, 0.1
 
@@ -35,7 +35,7 @@ NOISE_STD, VIDEO_LR = 0.1, 0.1
 def build(config: RunConfig, data: VideoDataset, device: torch.device) -> "MocoganStylegan2Trainer":
     """Freshly initialised, for a data set, on a device; the same seed gives the same weights."""
     model, training = config.model, config.training
-    sizes: dict[str, Any] = sizes_of(config, data) | {"channel_max": model.channel_max}
+    sizes: dict[str, Any] = data_sizes(config, data) | {"channel_max": model.channel_max}
     with seeded(training.seed):
         generator = MocoganStylegan2(
             MocoganStylegan2Config(
@@ -63,9 +63,9 @@ def build(config: RunConfig, data: VideoDataset, device: torch.device) -> "Mocog
 
 
 class MocoganStylegan2Trainer(GanTrainer):
-    """`GanTrainer` whose discriminator sees stills, with a second one that sees the clips."""
+    """`GanTrainer` whose discriminator sees sample_frames, with a second one that sees the clips."""
 
-    kind = "mocogan-stylegan2"
+    method = "mocogan-stylegan2"
 
     def __init__(
         self, config: RunConfig, generator: MocoganStylegan2, image: Discriminator, video: ClipDiscriminator
@@ -80,7 +80,7 @@ class MocoganStylegan2Trainer(GanTrainer):
         self.video.requires_grad_(True)
 
     def update_d(self, real: Clip, fakes: list[FakeInputs], numbers: list[int]) -> None:
-        with self.updating(self.video, self.optimizer_v):
+        with self.optimizer_step(self.video, self.optimizer_v):
             super().update_d(real, fakes, numbers)
 
     def update_r1(self, real: Clip, numbers: list[int]) -> None:
@@ -93,7 +93,7 @@ class MocoganStylegan2Trainer(GanTrainer):
     def _loss_d(self, fake: Clip, real: Clip, numbers: list[int]) -> tuple[Tensor, Tensor]:
         loss, logits = super()._loss_d(self._stills(fake, numbers), self._stills(real, numbers), numbers)
         seen = [self._judge_video(clip, numbers, purpose) for purpose, clip in enumerate((real, fake), start=1)]
-        self.note(video_real=seen[0].mean(), video_fake=seen[1].mean())
+        self.log_scalars(video_real=seen[0].mean(), video_fake=seen[1].mean())
         return loss + discriminator_loss(*seen), logits
 
     def _judge_video(self, clip: Clip, numbers: list[int], purpose: int) -> Tensor:
@@ -102,25 +102,25 @@ class MocoganStylegan2Trainer(GanTrainer):
         return logits
 
     def _stills(self, clip: Clip, numbers: list[int]) -> Clip:
-        return stills(clip, numbers, self.config.training.seed)
+        return sample_frames(clip, numbers, self.config.training.seed)
 
-    def _fakes(self, clips: RealClips, numbers: list[int], phase: int) -> list[FakeInputs]:
+    def _fakes(self, clips: ClipDataset, numbers: list[int], phase: int) -> list[FakeInputs]:
         # Beside each frame the motion network looks at the next one, which whole times give no weight.
         model, slots = self.config.model, clips.num_frames + 1
         return [
-            walked_inputs(
+            sample_recurrent_inputs(
                 clips,
-                numbers[part :: self.parts],
+                numbers[part :: self.num_micro_batches],
                 phase=phase,
                 z_dim=model.z_dim,
                 noise_dim=model.motion_dim,
                 num_slots=slots,
                 device=self.device,
             )
-            for part in range(self.parts)
+            for part in range(self.num_micro_batches)
         ]
 
-    def videos(self, data: VideoDataset) -> MocoganStylegan2Videos:
+    def video_model(self, data: VideoDataset) -> MocoganStylegan2Videos:
         average = cast(MocoganStylegan2, self.generator_ema)
         return MocoganStylegan2Videos(average, fps=data.fps, class_names=data.class_names, device=self.device)
 

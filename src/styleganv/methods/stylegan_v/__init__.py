@@ -10,7 +10,7 @@ def implementation() -> Implementation:
     """StyleGAN2 has the same one."""
     from styleganv.methods.stylegan_v.config import GeneratorConfig
     from styleganv.methods.stylegan_v.generator import Generator
-    from styleganv.methods.stylegan_v.memory import step_memory_gib
+    from styleganv.methods.stylegan_v.memory import estimate_step_memory_gib
     from styleganv.methods.stylegan_v.sampler import VideoGenerator
     from styleganv.methods.stylegan_v.trainer import GanTrainer, build_networks
 
@@ -19,7 +19,7 @@ def implementation() -> Implementation:
         network=Generator,
         sampler=VideoGenerator,
         build_trainer=lambda config, data, device: GanTrainer(config, *build_networks(config, data, device)),
-        estimate_memory=step_memory_gib,
+        estimate_memory=estimate_step_memory_gib,
     )
 
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from styleganv.methods.stylegan_v.config import DiscriminatorConfig
 from styleganv.nn import UNIT_GAIN, fewer_elements, leaky_relu, modulated_conv2d, squared
-from styleganv.nn.layers import Conv2d, Dense, channels_at, normalize, resolution_levels, run_block, working_dtype
+from styleganv.nn.layers import Conv2d, Dense, channels_at, normalize, resolutions, run_block, working_dtype
 
 JOIN_RESOLUTION = 16
 STDDEV_GROUP = 4
@@ -78,7 +78,7 @@ class Discriminator(nn.Module):
         checkpointing: compute each block again in the backward pass instead of keeping what it computed: less memory.
     """
 
-    checkpointing = False
+    gradient_checkpointing = False
 
     def __init__(self, config: DiscriminatorConfig) -> None:
         super().__init__()
@@ -92,7 +92,7 @@ class Discriminator(nn.Module):
             else None
         )
         modulation_dim = config.condition_dim if conditional and config.condition == "modulate+project" else 0
-        levels = resolution_levels(config.height, config.width)[::-1]
+        levels = resolutions(config.height, config.width)[::-1]
         nominal = [channels_at(level, config.channel_base, config.channel_max) for level in levels]
         # Frames are joined where a block first ends at 16² or less; that block emits half of its channels, unless
         # there is a single frame, where StyleGAN2's emits them all.
@@ -127,7 +127,7 @@ class Discriminator(nn.Module):
         dtype = working_dtype(frames)
         with torch.autocast(frames.device.type, enabled=False):
             condition = self.embed(times, label)
-            return self.judge(self.features(frames.to(dtype), condition), condition)
+            return self.compute_logits(self.features(frames.to(dtype), condition), condition)
 
     def embed(self, times: Tensor, label: Tensor | None) -> Tensor | None:
         """The condition `[B, E]`; None for a discriminator without one."""
@@ -139,7 +139,7 @@ class Discriminator(nn.Module):
         x = self.from_rgb(frames.flatten(0, 1).contiguous(memory_format=torch.channels_last))
         return _join_frames(self._see_frames(x, condition, num_frames), batch)
 
-    def judge(self, x: Tensor, condition: Tensor | None) -> Tensor:
+    def compute_logits(self, x: Tensor, condition: Tensor | None) -> Tensor:
         """Joined features → logits `[B]`."""
         x = self._through(self.blocks[self.join :], x, condition)
         x = x.to(self.out.weight.dtype)
@@ -169,7 +169,7 @@ class Discriminator(nn.Module):
     ) -> Tensor:
         of_blocks: Iterable[Tensor | None] = squares or repeat(None)
         for block, of_block in zip(blocks, of_blocks, strict=False):
-            x = run_block(block, x, condition, of_block, again=self.checkpointing)
+            x = run_block(block, x, condition, of_block, gradient_checkpointing=self.gradient_checkpointing)
         return x
 
 

@@ -12,12 +12,12 @@ from styleganv.methods.stylegan_v.discriminator import Discriminator
 from styleganv.methods.stylegan_v.generator import Generator
 from styleganv.methods.stylegan_v.pretrained import load_discriminator, load_generator
 from styleganv.methods.stylegan_v.trainer import frozen_parameters
-from styleganv.methods.stylegan_v.transfer import IN_PART, summarize, take_discriminator, take_generator
+from styleganv.methods.stylegan_v.transfer import IN_PART, copy_discriminator_weights, copy_generator_weights, summarize
 from styleganv.training.checkpoint import load_checkpoint
 
 
 @dataclass(frozen=True)
-class Source:
+class PretrainedWeights:
     """A model to go on from.
 
     Attributes:
@@ -31,21 +31,25 @@ class Source:
     condition: str | None = None
 
 
-def open_source(place: Path | str) -> Source:
+def load_pretrained(place: Path | str) -> PretrainedWeights:
     """A model folder, or a run, whose checkpoint has the discriminator too."""
     place = Path(place)
     generator, _ = load_generator(place)
     if (place / "checkpoint.pt").exists():
         config = load_settings(place / "settings.yaml")
         weights = load_checkpoint(place / "checkpoint.pt")["discriminator"]
-        return Source(place, generator, weights, config.model.condition if config.training.num_frames > 1 else None)
+        return PretrainedWeights(
+            place, generator, weights, config.model.condition if config.training.num_frames > 1 else None
+        )
     judge = load_discriminator(place)
     if judge is None:
-        return Source(place, generator)
-    return Source(place, generator, judge.state_dict(), judge.config.condition if judge.num_frames > 1 else None)
+        return PretrainedWeights(place, generator)
+    return PretrainedWeights(
+        place, generator, judge.state_dict(), judge.config.condition if judge.num_frames > 1 else None
+    )
 
 
-def as_trained(config: RunConfig, source: Source) -> RunConfig:
+def match_pretrained(config: RunConfig, source: PretrainedWeights) -> RunConfig:
     """The settings with the widths of the source's networks, whose average needs no ramp-up from nothing.
 
     An image model has no motion, so that is as set; and so is the motion of a video model for images.
@@ -63,13 +67,15 @@ def as_trained(config: RunConfig, source: Source) -> RunConfig:
     return replace(config, model=replace(config.model, **same), training=training)
 
 
-def start_from(source: Source, config: RunConfig, generator: Generator, discriminator: Discriminator) -> list[str]:
+def copy_matching_weights(
+    source: PretrainedWeights, config: RunConfig, generator: Generator, discriminator: Discriminator
+) -> list[str]:
     """Take what fits into the new networks; returns sentences about what is new.
 
     Raises:
         StyleganvError: if hardly anything fits, or if what is to be frozen is new.
     """
-    new = take_generator(generator, source.generator)
+    new = copy_generator_weights(generator, source.generator)
     if not any(name.startswith("synthesis.blocks.") for name in generator.state_dict().keys() - set(new)):
         raise StyleganvError(f"No layer of the model {source.place} fits a network for this data: train a new one.")
     remarks = []
@@ -80,7 +86,7 @@ def start_from(source: Source, config: RunConfig, generator: Generator, discrimi
         remarks.append(f"The discriminator is new, as {source.place} has none.")
     else:
         sizes = [(network.height, network.width) for network in (generator, source.generator)]
-        new = take_discriminator(discriminator, sizes[0], source.discriminator, sizes[1])
+        new = copy_discriminator_weights(discriminator, sizes[0], source.discriminator, sizes[1])
         if new:
             remarks.append(
                 f"New in the discriminator, the rest is that of {source.place}: {summarize(discriminator, new)}."

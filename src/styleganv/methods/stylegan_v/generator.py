@@ -15,7 +15,7 @@ from styleganv.methods.stylegan_v.config import GeneratorConfig
 from styleganv.methods.stylegan_v.mapping import Mapping
 from styleganv.methods.stylegan_v.motion import Motion, RecurrentMotion, SlotNoise, noise_from_tensor
 from styleganv.methods.stylegan_v.synthesis import Synthesis
-from styleganv.nn.layers import resolution_levels
+from styleganv.nn.layers import resolutions
 
 
 class Generator(nn.Module):
@@ -31,7 +31,7 @@ class Generator(nn.Module):
         )
         self.motion = _build_motion(config)
         self.synthesis = Synthesis(
-            resolution_levels(config.height, config.width),
+            resolutions(config.height, config.width),
             w_dim=config.w_dim,
             motion_dim=0 if self.motion is None else self.motion.out_dim,
             channel_base=config.channel_base,

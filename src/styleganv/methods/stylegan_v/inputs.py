@@ -11,7 +11,7 @@ from torch import Tensor
 
 from styleganv.methods.stylegan_v.motion import Motion, RecurrentMotion
 from styleganv.noise import torch_random
-from styleganv.training.feed import RealClips
+from styleganv.training.batches import ClipDataset
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,8 @@ class ClipNoise:
         return self.slots[clip[:, None], slot - self.first[clip, None]]
 
 
-def fake_inputs(
-    clips: RealClips,
+def sample_fake_inputs(
+    clips: ClipDataset,
     numbers: list[int],
     *,
     phase: int,

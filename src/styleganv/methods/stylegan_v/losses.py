@@ -53,7 +53,7 @@ def r1_penalty_clip_by_clip(
     """
     condition = discriminator.embed(times, label)
     features = discriminator.features(frames, condition)
-    (slope,) = torch.autograd.grad(discriminator.judge(features, condition).sum(), features, create_graph=True)
+    (slope,) = torch.autograd.grad(discriminator.compute_logits(features, condition).sum(), features, create_graph=True)
 
     def penalty(clip: Tensor, condition: Tensor | None, slope: Tensor) -> Tensor:
         with torch.enable_grad():

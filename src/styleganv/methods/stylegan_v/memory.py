@@ -20,14 +20,14 @@ from styleganv.clip import Clip
 from styleganv.config import RunConfig
 from styleganv.methods.stylegan_v.discriminator import STDDEV_GROUP
 from styleganv.methods.stylegan_v.trainer import GanTrainer, build_networks
-from styleganv.training.feed import RealClips
+from styleganv.training.batches import ClipDataset
 
 #: Memory a process takes over the bytes of its tensors: what convolutions need to work in, and what the allocator
 #: cannot give back at once. On a CPU as measured (benchmarks/results); on GPUs not measured yet.
 OVERHEAD = {"cpu": 1.25, "cuda": 1.1}
 
 
-def step_memory_gib(config: RunConfig, clips: RealClips, device: torch.device) -> float:
+def estimate_step_memory_gib(config: RunConfig, clips: ClipDataset, device: torch.device) -> float:
     """Most memory that networks, optimisers and a step with R1 take on this process's device.
 
     What a step takes grows with its clips in a straight line, so two small steps tell of a large one.
@@ -43,12 +43,12 @@ def step_memory_gib(config: RunConfig, clips: RealClips, device: torch.device) -
     return most * OVERHEAD.get(device.type, 1.1) / 2**30
 
 
-def _live_bytes(config: RunConfig, clips: RealClips, batch: int, device: torch.device) -> float:
+def _live_bytes(config: RunConfig, clips: ClipDataset, batch: int, device: torch.device) -> float:
     training = replace(config.training, batch_size=batch, micro_batch_size=None)
     config = replace(config, training=training)
     data, label = clips.data, clips.label(clips.videos[0])
     networks = build_networks(config, data, device)
-    with distributed.alone(), _without_contents() as empty, _LiveBytes() as live:
+    with distributed.single_process(), _without_contents() as empty, _LiveBytes() as live:
         for network in networks:
             _empty_parameters(network, empty)
         trainer = GanTrainer(config, *networks)

@@ -79,7 +79,7 @@ class Synthesis(nn.Module):
         checkpointing: compute each block again in the backward pass instead of keeping what it computed: less memory.
     """
 
-    checkpointing = False
+    gradient_checkpointing = False
 
     def __init__(
         self,
@@ -136,7 +136,7 @@ class Synthesis(nn.Module):
                         for b, (clip_x, clip_image) in enumerate(clips)
                     ]
                 )
-            x, image = run_block(block, x, image, styles, *squares, again=self.checkpointing)
+            x, image = run_block(block, x, image, styles, *squares, gradient_checkpointing=self.gradient_checkpointing)
         assert image is not None
         return image
 

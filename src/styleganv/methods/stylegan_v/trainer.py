@@ -17,7 +17,7 @@ from styleganv.data.dataset import VideoDataset
 from styleganv.methods.stylegan_v.config import DiscriminatorConfig, GeneratorConfig
 from styleganv.methods.stylegan_v.discriminator import STDDEV_GROUP, Discriminator
 from styleganv.methods.stylegan_v.generator import Generator
-from styleganv.methods.stylegan_v.inputs import FakeInputs, fake_inputs
+from styleganv.methods.stylegan_v.inputs import FakeInputs, sample_fake_inputs
 from styleganv.methods.stylegan_v.losses import (
     discriminator_loss,
     generator_loss,
@@ -29,9 +29,9 @@ from styleganv.methods.stylegan_v.losses import (
 from styleganv.methods.stylegan_v.sampler import VideoGenerator
 from styleganv.model_folder import STYLEGAN_V
 from styleganv.noise import seeded, torch_random
-from styleganv.training.augment import NUM_UNIFORM, AdaptiveStrength, augment
-from styleganv.training.feed import RealClips
-from styleganv.training.trainer import Trainer, sizes_of
+from styleganv.training.augment import NUM_UNIFORM, AdaptiveAugmentation, augment
+from styleganv.training.batches import ClipDataset
+from styleganv.training.trainer import Trainer, data_sizes
 from styleganv.video_model import VideoModel
 
 CPU = torch.device("cpu")
@@ -43,7 +43,7 @@ def build_networks(
 ) -> tuple[Generator, Discriminator]:
     """Freshly initialised networks for a data set, on a device; the same seed gives the same weights."""
     model, training = config.model, config.training
-    sizes = sizes_of(config, data)
+    sizes = data_sizes(config, data)
     with seeded(training.seed):
         generator = Generator(
             GeneratorConfig(
@@ -82,13 +82,15 @@ class GanTrainer(Trainer):
     """StyleGAN-V and, without motion, StyleGAN2: networks, optimisers and augmentation strength; each `update_…` is a
     part of one training step."""
 
-    kind = STYLEGAN_V
+    method = STYLEGAN_V
 
     def __init__(self, config: RunConfig, generator: Generator, discriminator: Discriminator) -> None:
         super().__init__(config, next(generator.parameters()).device)
         training, pixels = config.training, generator.height * generator.width
         self.generator, self.discriminator = generator, discriminator
-        self.generator.synthesis.checkpointing = self.discriminator.checkpointing = training.gradient_checkpointing
+        self.generator.synthesis.gradient_checkpointing = self.discriminator.gradient_checkpointing = (
+            training.gradient_checkpointing
+        )
         self.generator_ema = copy.deepcopy(self.generator).eval().requires_grad_(False)
         gamma = training.r1_gamma
         self.gamma = training.r1_scale * pixels / training.batch_size if gamma is None else gamma
@@ -98,7 +100,7 @@ class GanTrainer(Trainer):
             parameter.requires_grad_(False)
         self.optimizer_g = adam(self.generator, training.lr, 0.99)
         self.optimizer_d = adam(self.discriminator, training.lr * lazy, 0.99**lazy)
-        self.strength = AdaptiveStrength(
+        self.ada = AdaptiveAugmentation(
             config.augment.augment_p,
             target=config.augment.augment_target,
             max_p=config.augment.augment_max_p,
@@ -106,7 +108,7 @@ class GanTrainer(Trainer):
             device=self.device,
         )
 
-    def train_step(self, clips: RealClips, real: Clip) -> None:
+    def train_step(self, clips: ClipDataset, real: Clip) -> None:
         """One whole step on this process's share `real` of the batch (frames uint8)."""
         real = Clip(real.frames.float() / 127.5 - 1, real.times, real.label)
         numbers = [self.clips_seen + distributed.rank() + distributed.world_size() * i for i in range(len(real.frames))]
@@ -123,25 +125,25 @@ class GanTrainer(Trainer):
     def update_g(self, real: Clip, fakes: list[FakeInputs], numbers: list[int]) -> None:
         """Make fakes more real, and track the mean of w."""
         w_mean = 0.0
-        with self.updating(self.generator, self.optimizer_g, frozen=self.discriminator):
+        with self.optimizer_step(self.generator, self.optimizer_g, frozen=self.discriminator):
             for part, fake in enumerate(fakes):
                 with self.autocast():
                     w = self.generator.mapping(fake.z, fake.label)
                     frames = self.generator.synthesize(w, fake.times, fake.noise, fake.label)
-                    mine = numbers[part :: self.parts]
+                    mine = numbers[part :: self.num_micro_batches]
                     frames = self._augmented(frames, mine, purpose=20)
                     loss = self._loss_g(Clip(frames, fake.times, fake.label), self._part(real, part), mine)
-                (loss / self.parts).backward()
-                w_mean = w_mean + w.detach().mean(dim=0) / self.parts
-                self.note(loss_g=loss)
-        self.generator.mapping.update_mean(distributed.mean(torch.as_tensor(w_mean)))
+                (loss / self.num_micro_batches).backward()
+                w_mean = w_mean + w.detach().mean(dim=0) / self.num_micro_batches
+                self.log_scalars(loss_g=loss)
+        self.generator.mapping.update_mean(distributed.all_reduce_mean(torch.as_tensor(w_mean)))
 
     def update_d(self, real: Clip, fakes: list[FakeInputs], numbers: list[int]) -> None:
         """Tell real from fake, and adapt the augmentation."""
         sign = torch.zeros((), device=self.device)
-        with self.updating(self.discriminator, self.optimizer_d, frozen=self.generator):
+        with self.optimizer_step(self.discriminator, self.optimizer_d, frozen=self.generator):
             for part, fake in enumerate(fakes):
-                mine, some = numbers[part :: self.parts], self._part(real, part)
+                mine, some = numbers[part :: self.num_micro_batches], self._part(real, part)
                 with self.autocast():
                     with torch.no_grad():
                         frames = self.generator(fake.z, fake.times, fake.noise, fake.label)
@@ -150,15 +152,15 @@ class GanTrainer(Trainer):
                     loss, realness = self._loss_d(
                         Clip(frames, fake.times, fake.label), Clip(shown, some.times, some.label), mine
                     )
-                (loss / self.parts).backward()
-                sign += realness.sign().mean() / self.parts
-                self.note(loss_d=loss)
+                (loss / self.num_micro_batches).backward()
+                sign += realness.sign().mean() / self.num_micro_batches
+                self.log_scalars(loss_d=loss)
         if self.config.augment.augment == "ada":
-            self.strength.update(distributed.mean(sign), self.config.training.batch_size)
+            self.ada.update(distributed.all_reduce_mean(sign), self.config.training.batch_size)
 
     def _part(self, real: Clip, part: int) -> Clip:
         """The real clips of a micro-batch."""
-        mine = slice(part, None, self.parts)
+        mine = slice(part, None, self.num_micro_batches)
         return Clip(real.frames[mine], real.times[mine], None if real.label is None else real.label[mine])
 
     @property
@@ -177,7 +179,7 @@ class GanTrainer(Trainer):
         """The discriminator's loss on augmented clips, and how real it takes the real ones for, which steers ADA: their
         logits, or for the relativistic loss those minus the generated ones'."""
         logits_fake, logits_real = self._judge(fake, real)
-        self.note(logits_real=logits_real.mean(), logits_fake=logits_fake.mean())
+        self.log_scalars(logits_real=logits_real.mean(), logits_fake=logits_fake.mean())
         if self.relativistic:
             realness = (logits_real - logits_fake).detach()
             return relativistic_discriminator_loss(logits_real, logits_fake), realness
@@ -197,7 +199,7 @@ class GanTrainer(Trainer):
 
     def update_r1(self, real: Clip, numbers: list[int]) -> None:
         """Penalize the discriminator's slope at real clips."""
-        self._penalize([self._part(real, part) for part in range(self.parts)], numbers, "r1", purpose=23)
+        self._penalize([self._part(real, part) for part in range(self.num_micro_batches)], numbers, "r1", purpose=23)
 
     def update_r2(self, fakes: list[FakeInputs], numbers: list[int]) -> None:
         """Penalize the discriminator's slope at generated clips."""
@@ -213,27 +215,27 @@ class GanTrainer(Trainer):
         """
         weight = self.gamma / 2 * self.config.training.r1_interval
         exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
-        with exact, self.updating(self.discriminator, self.optimizer_d, frozen=self.generator):
+        with exact, self.optimizer_step(self.discriminator, self.optimizer_d, frozen=self.generator):
             for part, clip in enumerate(clips):
-                mine = numbers[part :: self.parts]
+                mine = numbers[part :: self.num_micro_batches]
                 frames = self._augmented(clip.frames, mine, purpose=purpose).detach().requires_grad_()
                 penalty = self._r1_penalty(frames, clip.times, clip.label).mean()
-                (penalty * weight / self.parts).backward()
-                self.note(**{name: penalty})
+                (penalty * weight / self.num_micro_batches).backward()
+                self.log_scalars(**{name: penalty})
 
     def _r1_penalty(self, frames: Tensor, times: Tensor, label: Tensor | None) -> Tensor:
         if self.config.training.gradient_checkpointing:
             return r1_penalty_clip_by_clip(self.discriminator, frames, times, label)
         return r1_penalty(self.discriminator(frames, times, label), frames)
 
-    def read_statistics(self) -> dict[str, float]:
-        values = super().read_statistics()
-        return values and values | {"augment_p": float(self.strength.p)}
+    def pop_scalars(self) -> dict[str, float]:
+        values = super().pop_scalars()
+        return values and values | {"augment_p": float(self.ada.p)}
 
-    def saved(self) -> Generator:
+    def inference_network(self) -> Generator:
         return self.generator_ema
 
-    def videos(self, data: VideoDataset) -> VideoModel:
+    def video_model(self, data: VideoDataset) -> VideoModel:
         return VideoGenerator(self.generator_ema, fps=data.fps, class_names=data.class_names, device=self.device)
 
     def state_parts(self) -> dict[str, Any]:
@@ -243,22 +245,22 @@ class GanTrainer(Trainer):
             "generator_ema": self.generator_ema,
             "optimizer_g": self.optimizer_g,
             "optimizer_d": self.optimizer_d,
-            "strength": self.strength,
+            "strength": self.ada,
         }
 
-    def _fakes(self, clips: RealClips, numbers: list[int], phase: int) -> list[FakeInputs]:
+    def _fakes(self, clips: ClipDataset, numbers: list[int], phase: int) -> list[FakeInputs]:
         """Inputs of fake clips, a strided part of the batch for each micro-batch."""
         return [
-            fake_inputs(
+            sample_fake_inputs(
                 clips,
-                numbers[part :: self.parts],
+                numbers[part :: self.num_micro_batches],
                 phase=phase,
                 z_dim=self.generator.z_dim,
                 motion=self.generator.motion,
                 longest=int(self.config.model.longest_period),
                 device=self.device,
             )
-            for part in range(self.parts)
+            for part in range(self.num_micro_batches)
         ]
 
     def _augmented(self, frames: Tensor, numbers: list[int], *, purpose: int) -> Tensor:
@@ -278,7 +280,7 @@ class GanTrainer(Trainer):
         with torch.autocast(self.device.type, enabled=False):
             return augment(
                 frames,
-                self.strength.p,
+                self.ada.p,
                 uniform,
                 rotation=options.augment_rotation,
                 mirror=options.augment_mirror,

@@ -16,16 +16,16 @@ from torch import Tensor, nn
 
 from styleganv.methods.stylegan_v.discriminator import Discriminator
 from styleganv.methods.stylegan_v.generator import Generator
-from styleganv.nn.layers import resolution_levels
+from styleganv.nn.layers import resolutions
 
 IN_PART = " (in part)"
 
 
 @torch.no_grad()
-def take_generator(network: Generator, source: Generator) -> list[str]:
+def copy_generator_weights(network: Generator, source: Generator) -> list[str]:
     """Put into `network` what fits of `source`; returns the names of the weights for which there was nothing."""
-    levels = [max(level) for level in resolution_levels(network.height, network.width)]
-    theirs = {max(level): i for i, level in enumerate(resolution_levels(source.height, source.width))}
+    levels = [max(level) for level in resolutions(network.height, network.width)]
+    theirs = {max(level): i for i, level in enumerate(resolutions(source.height, source.width))}
     constant = len(network.synthesis.constant)
     # Several things come in side by side here; the first of them is taken by itself.
     first = {
@@ -45,12 +45,12 @@ def take_generator(network: Generator, source: Generator) -> list[str]:
 
 
 @torch.no_grad()
-def take_discriminator(
+def copy_discriminator_weights(
     network: Discriminator, size: tuple[int, int], weights: Mapping[str, Tensor], source: tuple[int, int]
 ) -> list[str]:
     """Likewise from the `weights` of a discriminator; `size` and `source` are (height, width) of the two."""
-    levels = [max(level) for level in resolution_levels(*size)[::-1]]
-    theirs = {max(level): i for i, level in enumerate(resolution_levels(*source)[::-1])}
+    levels = [max(level) for level in resolutions(*size)[::-1]]
+    theirs = {max(level): i for i, level in enumerate(resolutions(*source)[::-1])}
     same = {f"blocks.{i}.": f"blocks.{theirs.get(level)}." for i, level in enumerate(levels)}
     if levels[0] != max(source):  # colours enter elsewhere
         same["from_rgb."] = "-."

@@ -17,8 +17,8 @@ from styleganv.config import RunConfig
 from styleganv.data.dataset import VideoDataset
 from styleganv.methods.videogpt.networks import VideoGpt, VideoGptConfig, VideoGptVideos
 from styleganv.noise import seed_of, seeded, torch_random
-from styleganv.training.feed import RealClips
-from styleganv.training.trainer import Trainer, sizes_of
+from styleganv.training.batches import ClipDataset
+from styleganv.training.trainer import Trainer, data_sizes
 
 VQVAE_SHARE = 0.5  # of the run
 DATA_VARIANCE, COMMITMENT = 0.06, 0.25
@@ -29,11 +29,11 @@ RESTART, DROPOUT = 30, 31  # purposes of random numbers
 class VideoGptTrainer(Trainer):
     """Both networks, an optimiser each, and the stage: 1 trains the VQ-VAE, 2 the transformer."""
 
-    kind = "videogpt"
+    method = "videogpt"
 
     def __init__(self, config: RunConfig, data: VideoDataset, device: torch.device) -> None:
         super().__init__(config, device)
-        training, sizes = config.training, sizes_of(config, data)
+        training, sizes = config.training, data_sizes(config, data)
         with seeded(training.seed):
             net = VideoGpt(
                 VideoGptConfig(num_frames=training.num_frames, channel_max=config.model.channel_max, **sizes)
@@ -48,7 +48,7 @@ class VideoGptTrainer(Trainer):
         """2 from the half of the run on, and whenever that stage has begun, whatever clips or minutes are added."""
         return 2 if self.progress >= VQVAE_SHARE or self.optimizer_gpt.state else 1
 
-    def train_step(self, clips: RealClips, real: Clip) -> None:
+    def train_step(self, clips: ClipDataset, real: Clip) -> None:
         frames, stage = (real.frames.float() / 255 - 0.5).transpose(1, 2), self.stage
         if stage == 1:
             self._set_rate(self.optimizer_vqvae, self.progress / VQVAE_SHARE)
@@ -58,7 +58,7 @@ class VideoGptTrainer(Trainer):
             label = label if real.label is None else real.label.argmax(dim=1)
             self._set_rate(self.optimizer_gpt, (self.progress - VQVAE_SHARE) / (1 - VQVAE_SHARE))
             self.update_gpt(frames, label)
-        self.note(stage=torch.tensor(float(stage), device=self.device))
+        self.log_scalars(stage=torch.tensor(float(stage), device=self.device))
         self.step += 1
 
     def _set_rate(self, optimizer: torch.optim.Optimizer, done: float) -> None:
@@ -70,9 +70,9 @@ class VideoGptTrainer(Trainer):
         """Reconstruct clips `[B, 3, T, H, W]` through their codes, and move the codebook."""
         vqvae = self.net.vqvae
         counts, sums = torch.zeros_like(vqvae.codebook.counts), torch.zeros_like(vqvae.codebook.vectors)
-        with self.updating(vqvae, self.optimizer_vqvae):
-            for part in range(self.parts):
-                mine = frames[part :: self.parts]
+        with self.optimizer_step(vqvae, self.optimizer_vqvae):
+            for part in range(self.num_micro_batches):
+                mine = frames[part :: self.num_micro_batches]
                 with self.autocast():
                     z = vqvae.encoder(mine)
                 z = z.float().movedim(1, -1)
@@ -85,42 +85,42 @@ class VideoGptTrainer(Trainer):
                     shown = vqvae.decoder((z + (nearest - z).detach()).movedim(-1, 1))
                 reconstruction, commitment = F.mse_loss(shown.float(), mine), F.mse_loss(z, nearest)
                 loss = reconstruction / DATA_VARIANCE + COMMITMENT * commitment
-                (loss / self.parts).backward()
+                (loss / self.num_micro_batches).backward()
                 counts += torch.bincount(codes, minlength=len(counts))
                 sums.index_add_(0, codes, flat)
-                self.note(loss_vqvae=loss, reconstruction=reconstruction, commitment=commitment)
-        both = distributed.total(torch.cat([counts[:, None], sums], dim=1))
+                self.log_scalars(loss_vqvae=loss, reconstruction=reconstruction, commitment=commitment)
+        both = distributed.all_reduce_sum(torch.cat([counts[:, None], sums], dim=1))
         vqvae.codebook.follow(both[:, 0], both[:, 1:], DECAY)
         share = both[:, 0] / both[:, 0].sum()
-        self.note(codes_used=torch.special.entr(share).sum().exp())  # perplexity: as if so many were used alike
+        self.log_scalars(codes_used=torch.special.entr(share).sum().exp())  # perplexity: as if so many were used alike
 
     def _candidates(self, flat: Tensor) -> Tensor:
         """Encoded places `[K, D]`, at random, of a process that is another one at each step; for all processes."""
         random = torch_random(flat.device, self.config.training.seed, RESTART, self.step)
         count = len(self.net.vqvae.codebook.vectors)
         chosen = flat[torch.randint(len(flat), (count,), generator=random, device=flat.device)]
-        return distributed.total(chosen * (self.step % distributed.world_size() == distributed.rank()))
+        return distributed.all_reduce_sum(chosen * (self.step % distributed.world_size() == distributed.rank()))
 
     def update_gpt(self, frames: Tensor, label: Tensor) -> None:
         """Make the codes of clips `[B, 3, T, H, W]` more likely."""
         gpt = self.net.transformer
         seed = seed_of(self.config.training.seed, DROPOUT, self.step, distributed.rank())
-        with self.updating(gpt, self.optimizer_gpt), seeded(seed, self.device):
+        with self.optimizer_step(gpt, self.optimizer_gpt), seeded(seed, self.device):
             gpt.train()
-            for part in range(self.parts):
+            for part in range(self.num_micro_batches):
                 with self.autocast():
                     with torch.no_grad():
-                        codes = self.net.vqvae.encode(frames[part :: self.parts])
-                    logits = gpt(codes, label[part :: self.parts])
+                        codes = self.net.vqvae.encode(frames[part :: self.num_micro_batches])
+                    logits = gpt(codes, label[part :: self.num_micro_batches])
                 loss = F.cross_entropy(logits.float().flatten(0, 1), codes.flatten())
-                (loss / self.parts).backward()
-                self.note(loss_gpt=loss)  # nats a code
+                (loss / self.num_micro_batches).backward()
+                self.log_scalars(loss_gpt=loss)  # nats a code
         gpt.eval()
 
-    def saved(self) -> VideoGpt:
+    def inference_network(self) -> VideoGpt:
         return self.net
 
-    def videos(self, data: VideoDataset) -> VideoGptVideos:
+    def video_model(self, data: VideoDataset) -> VideoGptVideos:
         return VideoGptVideos(self.net, fps=data.fps, class_names=data.class_names, device=self.device)
 
     def state_parts(self) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import pytest
 import torch
 import yaml
 
-from styleganv.config import PRESETS, RunConfig, get_preset, load_settings, save_settings
+from styleganv.config import PRESETS, RunConfig, get_preset, load_settings, run_config, save_settings
 from styleganv.data.dataset import VideoDataset, write_dataset
 from styleganv.errors import StyleganvError
 from styleganv.methods.stylegan_v.trainer import build_networks
@@ -64,14 +64,14 @@ def test_settings_survive_yaml(name: str, tmp_path: Path) -> None:
     save_settings(config, tmp_path / "settings.yaml")
     assert load_settings(tmp_path / "settings.yaml") == config
     tree = yaml.safe_load((tmp_path / "settings.yaml").read_text())
-    assert list(tree) == ["model", "training", "augment", "report"] and tree["training"]["minutes"] == 2.5
+    assert list(tree) == ["training", "model", "augment", "logging"] and tree["training"]["minutes"] == 2.5
 
 
 def test_missing_settings_take_their_defaults(tmp_path: Path) -> None:
     path = tmp_path / "settings.yaml"
-    path.write_text("training:\n  batch: 8\n")
+    path.write_text("training:\n  batch_size: 8\n")
     config = load_settings(path)
-    expected = dataclasses.replace(RunConfig().training, batch=8)
+    expected = dataclasses.replace(RunConfig().training, batch_size=8)
     assert config == dataclasses.replace(RunConfig(), training=expected)
     path.write_text("")
     assert load_settings(path) == RunConfig()
@@ -79,7 +79,11 @@ def test_missing_settings_take_their_defaults(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "text, name",
-    [("training:\n  bach: 8\n", "training.bach"), ("trainig:\n  batch: 8\n", "trainig"), ("batch: 8\n", "batch")],
+    [
+        ("training:\n  bach: 8\n", "training.bach"),
+        ("trainig:\n  batch: 8\n", "trainig"),
+        ("batch:\n  size: 8\n", "batch"),
+    ],
 )
 def test_an_unknown_setting_is_named(text: str, name: str, tmp_path: Path) -> None:
     path = tmp_path / "settings.yaml"
@@ -88,7 +92,9 @@ def test_an_unknown_setting_is_named(text: str, name: str, tmp_path: Path) -> No
         load_settings(path)
 
 
-@pytest.mark.parametrize("text", ["training: [", "- 1\n- 2\n", "training:\n", "training: 3\n", "just words"])
+@pytest.mark.parametrize(
+    "text", ["training: [", "- 1\n- 2\n", "training:\n", "training: 3\n", "batch: 8\n", "just words"]
+)
 def test_a_damaged_file_is_one_sentence(text: str, tmp_path: Path) -> None:
     path = tmp_path / "settings.yaml"
     path.write_text(text)
@@ -97,7 +103,7 @@ def test_a_damaged_file_is_one_sentence(text: str, tmp_path: Path) -> None:
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(StyleganvError, match=r"none\.yaml cannot be read"):
+    with pytest.raises(StyleganvError, match=r"Cannot read the settings .*none\.yaml"):
         load_settings(tmp_path / "none.yaml")
 
 
@@ -107,7 +113,7 @@ def test_settings_cannot_be_changed_in_place() -> None:
 
 
 def test_every_setting_says_what_it_is() -> None:
-    source = Path(__import__("styleganv.recipes").recipes.__file__).read_text()
+    source = Path(run_config.__file__).read_text()
     for group in dataclasses.fields(RunConfig):
         for field in dataclasses.fields(group.default_factory):  # type: ignore[arg-type]
             line = next(i for i, text in enumerate(source.splitlines()) if text.startswith(f"    {field.name}: "))
@@ -117,11 +123,11 @@ def test_every_setting_says_what_it_is() -> None:
 @pytest.mark.parametrize(
     "text, told",
     [
-        ("training:\n  lr: 2e-3\n", "training.lr: '2e-3', which is not a number"),
-        ("training:\n  batch: 8.5\n", "training.batch_size: 8.5, which is not a whole number"),
-        ("training:\n  minutes: soon\n", "training.minutes: 'soon', which is not a number or null"),
-        ("training:\n  mirror: 1\n", "training.mirror: 1, which is not true or false"),
-        ("model:\n  motion: gru\n", "model.motion: 'gru', which is not one of conv, lstm, none"),
+        ("training:\n  lr: 2e-3\n", "training.lr must be a number, got '2e-3'"),
+        ("training:\n  batch: 8.5\n", "training.batch_size must be an integer, got 8.5"),
+        ("training:\n  minutes: soon\n", "training.minutes must be a number or null, got 'soon'"),
+        ("training:\n  mirror: 1\n", "training.mirror must be true or false, got 1"),
+        ("model:\n  motion: gru\n", "model.motion must be one of conv, lstm, none, got 'gru'"),
     ],
 )
 def test_settings_of_a_wrong_type_are_refused(text: str, told: str, tmp_path: Path) -> None:
@@ -134,3 +140,19 @@ def test_settings_of_a_wrong_type_are_refused(text: str, told: str, tmp_path: Pa
 def test_a_whole_number_passes_for_a_float(tmp_path: Path) -> None:
     (tmp_path / "settings.yaml").write_text("training:\n  minutes: 5\n  r1_gamma: null\n")
     assert load_settings(tmp_path / "settings.yaml").training.minutes == 5
+
+
+def test_settings_of_version_0_1_are_read(tmp_path: Path) -> None:
+    (tmp_path / "settings.yaml").write_text(
+        "model:\n  kind: digan\n  z_dim: 32\n"
+        "training:\n  clips: 9\n  batch: 4\n  micro_batch: 2\n  checkpointing: true\n  frames: 2\n"
+        "  workers: 1\n  threads: 3\n"
+        "augment:\n  augment_clips: 7\n"
+        "report:\n  report_every: 5\n  evaluate_every: null\n  evaluate_clips: 6\n"
+    )
+    config = load_settings(tmp_path / "settings.yaml")
+    training, every = config.training, config.logging
+    assert (config.model.method, config.model.z_dim, config.augment.ada_clips) == ("digan", 32, 7)
+    assert (training.total_clips, training.batch_size, training.micro_batch_size, training.num_frames) == (9, 4, 2, 2)
+    assert training.gradient_checkpointing and (training.num_workers, training.num_threads) == (1, 3)
+    assert (every.log_every, every.eval_every, every.eval_clips) == (5, None, 6)

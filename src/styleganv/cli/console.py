@@ -1,0 +1,66 @@
+"""What the command line prints besides results: log messages, and usage errors in a few lines."""
+
+import contextlib
+import difflib
+import io
+import logging
+import re
+import sys
+from collections.abc import Iterable, Iterator
+
+from tqdm import tqdm
+
+LEVELS = {"--quiet": logging.WARNING, "--verbose": logging.DEBUG}
+
+
+class _AboveProgressBar(logging.Handler):
+    """Handler that writes messages to stderr, above a progress bar."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        tqdm.write(self.format(record), file=sys.stderr)
+
+
+def set_up(argv: list[str]) -> list[str]:
+    """Send the library's log messages to stderr; return the arguments without --quiet and --verbose."""
+    level = next((LEVELS[word] for word in argv if word in LEVELS), logging.INFO)
+    logger = logging.getLogger("styleganv")
+    logger.setLevel(level)
+    if not any(isinstance(handler, _AboveProgressBar) for handler in logger.handlers):
+        logger.addHandler(_AboveProgressBar())
+    return [word for word in argv if word not in LEVELS]
+
+
+def suggest(name: str, names: Iterable[str]) -> str:
+    """Return the remedy for an unknown name: the nearest valid one, or all of them."""
+    names = list(names)
+    nearest = difflib.get_close_matches(name, names, n=1)
+    return f"did you mean {nearest[0]}?" if nearest else f"choose one of {', '.join(names)}."
+
+
+@contextlib.contextmanager
+def short_usage_errors(command: str) -> Iterator[None]:
+    """Shorten the parser's errors to one line and a pointer to the help."""
+    with contextlib.redirect_stderr(io.StringIO()) as captured:
+        try:
+            yield
+            return
+        except SystemExit as end:
+            status, text = end.code, captured.getvalue()
+    if status:
+        print(f"{command}: {_summarize(text)}\nRun `{command} --help` for all options.", file=sys.stderr)
+    sys.exit(status)
+
+
+def _summarize(text: str) -> str:
+    """Return the first sentence of the parser's box, with the nearest option if one was unknown."""
+    # A box of UTF-8 or, on other terminals, indented lines below a title; rules separate the paragraphs of both.
+    lines = [re.sub(r"^(│ |  )|[│ ]+$", "", line) for line in text.splitlines() if line.startswith(("│", "  "))]
+    first, *others = re.split(r"\n[─-]+\n", "\n".join(lines))
+    if unknown := re.match(r"Unrecognized options: (.*)", first):
+        names = [name for name in re.split(r"[,\s]+", unknown[1]) if name.startswith("-")] or [unknown[1]]
+        nearest = re.search(r"^ +(--[\w-]+)", "\n".join(others), re.MULTILINE)
+        return f"Unknown option {', '.join(names)}" + (f": did you mean {nearest[1]}?" if nearest else ".")
+    if first.startswith("Missing from"):
+        names = re.findall(r"^    (\S+)", first, re.MULTILINE)
+        return f"Missing {', '.join(names)}."
+    return " ".join(first.split()).removeprefix("Error parsing ").rstrip(".") + "."

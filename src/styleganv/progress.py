@@ -1,0 +1,90 @@
+"""Progress of long functions: the callback that they accept, and the bar that the command line passes as one."""
+
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TextIO, TypeVar
+
+from tqdm import tqdm
+
+T = TypeVar("T")
+
+#: Called as `progress(done, total, stage)`: steps done, steps in all, and the name of the stage, e.g. "projecting". A note
+#: may follow the name after a comma. Every stage starts with a report of 0. An exception that the callback raises cancels
+#: the function, which then leaves no partial file.
+Progress = Callable[[int, int, str], None]
+
+
+class Stage:
+    """One stage of a long function: counts its steps and reports them."""
+
+    def __init__(self, progress: Progress | None, total: int, name: str) -> None:
+        """Report 0 of `total` steps; None as `progress` reports nothing."""
+        self.progress, self.done, self.total, self.name = progress, 0, total, name
+        self._report("")
+
+    def advance(self, note: str = "") -> None:
+        """Report one more step, and if given a note such as "PSNR 31.4 dB"."""
+        self.done += 1
+        self._report(note)
+
+    def _report(self, note: str) -> None:
+        if self.progress is not None:
+            self.progress(self.done, self.total, f"{self.name}, {note}" if note else self.name)
+
+
+def track(items: Iterable[T], progress: Progress | None, total: int, name: str) -> Iterator[T]:
+    """Yield the items; report each as done when the next one is requested."""
+    stage = Stage(progress, total, name)
+    for item in items:
+        yield item
+        stage.advance()
+
+
+@contextmanager
+def progress_bar(file: TextIO | None = None) -> Iterator[Progress]:
+    """Yield a callback that draws a bar per stage on `file` (default: stderr).
+
+    Where `file` is no terminal, it writes at most one line per percent and per second instead.
+    """
+    file = file or sys.stderr
+    if not file.isatty():
+        yield _line_writer(file)
+        return
+    bar: tqdm | None = None
+
+    def report(done: int, total: int, stage: str) -> None:
+        nonlocal bar
+        if bar is None or done < bar.n or total != bar.total:
+            if bar is not None:
+                bar.close()
+            bar = tqdm(total=total, file=file, unit="", dynamic_ncols=True)
+        bar.set_description(stage, refresh=False)
+        bar.update(done - bar.n)
+
+    try:
+        yield report
+    finally:
+        if bar is not None:
+            bar.close()
+
+
+def _line_writer(file: TextIO) -> Progress:
+    start = written = time.monotonic()
+    last_done, last_percent = 0, -1
+
+    def report(done: int, total: int, stage: str) -> None:
+        nonlocal start, written, last_done, last_percent
+        now = time.monotonic()
+        if done < last_done or done == 0:
+            start, last_percent = now, -1
+        percent = 100 * done // total if total else 100
+        if last_percent < 0 or done == total or (percent > last_percent and now - written >= 1):
+            line = tqdm.format_meter(done, total, now - start, ncols=100, prefix=stage, unit="")
+            file.write(f"{line}\n")
+            file.flush()
+            written, last_percent = now, percent
+        last_done = done
+
+    return report

@@ -1,0 +1,86 @@
+"""Inputs of a training step: real clips from the dataset.
+
+Everything is a function of the seed and the clip's index, never of what was drawn before. A resumed run and any number
+of processes therefore see the same clips. Shapes: B clips, T frames per clip, K classes.
+"""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from styleganv import distributed
+from styleganv.clip import Clip
+from styleganv.config import TrainingConfig
+from styleganv.data.dataset import VideoDataset
+from styleganv.data.sampling import FAKE, REAL, VideoOrder, clip_random, draw_fake_times, draw_real_frames
+
+FrameSampler = Callable[[np.random.Generator, int, int, int], np.ndarray]
+"""Chooses the frames of a clip, from random numbers, T, the video's length and `max_span`."""
+
+
+class ClipDataset(Dataset[tuple[Tensor, Tensor, Tensor]]):
+    """Clip index → (frames `[T, 3, H, W]` uint8, times `[T]`, label `[K]`). Videos that are too short are skipped."""
+
+    def __init__(
+        self, data: VideoDataset, config: TrainingConfig, *, frame_sampler: FrameSampler = draw_real_frames
+    ) -> None:
+        self.data, self.frame_sampler = data, frame_sampler
+        self.num_frames, self.max_span = config.num_frames, config.max_span
+        self.seed, self.mirror = config.seed, config.mirror
+        self.conditional = config.conditional and data.num_classes > 0
+        self.videos = [i for i, video in enumerate(data.videos) if video.num_frames >= self.num_frames]
+        self.order = VideoOrder(len(self.videos), self.seed)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor, Tensor]:
+        video = self.videos[self.order[index]]
+        random = clip_random(self.seed, REAL, index)
+        times = self.frame_sampler(random, self.num_frames, self.data.videos[video].num_frames, self.max_span)
+        frames = self.data.read(video, times)
+        if self.mirror and random.random() < 0.5:
+            frames = np.ascontiguousarray(frames[..., ::-1])
+        return torch.from_numpy(frames), torch.from_numpy(times), self.label(video)
+
+    def label(self, video: int) -> Tensor:
+        """Return the one-hot class `[K]` of a video; K = 0 for an unconditional run."""
+        label = self.data.label(video) if self.conditional else None
+        return torch.zeros(0) if label is None else torch.from_numpy(label)
+
+    def fake_inputs(self, index: int, *, longest: int) -> tuple[np.ndarray, Tensor]:
+        """Return times `[T]` and label `[K]` of a fake clip, taken from a random training video."""
+        random = clip_random(self.seed, FAKE, index)
+        video = self.videos[int(random.integers(len(self.videos)))]
+        length = self.data.videos[video].num_frames
+        return draw_fake_times(random, self.num_frames, length, self.max_span, longest), self.label(video)
+
+
+class ClipBatchSampler:
+    """Indices of this process's clips, step after step without end (a `DataLoader`'s batch sampler)."""
+
+    def __init__(self, first: int, batch_size: int) -> None:
+        self.first, self.batch_size = first, batch_size
+        self.rank, self.world_size = distributed.rank(), distributed.world_size()
+
+    def __iter__(self) -> Iterator[list[int]]:
+        start = self.first
+        while True:
+            yield list(range(start + self.rank, start + self.batch_size, self.world_size))
+            start += self.batch_size
+
+
+def iterate_batches(
+    clips: ClipDataset, *, first: int, batch_size: int, num_workers: int, device: torch.device
+) -> Iterator[Clip]:
+    """Yield this process's part of each batch on `device`, from clip `first` on; frames are uint8."""
+    loader = DataLoader(
+        clips,
+        batch_sampler=ClipBatchSampler(first, batch_size),
+        num_workers=num_workers,
+        pin_memory=device.type == "cuda",
+        prefetch_factor=4 if num_workers else None,
+    )
+    for frames, times, label in loader:
+        frames, times, label = (x.to(device, non_blocking=True) for x in (frames, times, label))
+        yield Clip(frames, times, label if label.shape[1] else None)
