@@ -100,7 +100,6 @@ class Arm:
 
         self.out, self.arm, self.total = out, arm, args.minutes
         self.config, self.dataset = settings_of(arm, args.seed, args.slot_distance, args.mirror), VideoDataset(data)
-        t = self.config.training
         self.clips = ClipDataset(self.dataset, self.config.training)
         out.mkdir(parents=True, exist_ok=True)
         state = load_checkpoint(out / "checkpoint.pt") if (out / "checkpoint.pt").exists() else None

@@ -167,8 +167,9 @@ def test_a_run_gives_both_networks(first: Path, faces: Path, tiny: RunConfig, tm
 
 
 def test_from_an_image_run_to_larger_videos_with_classes(
-    faces: Path, tiny: RunConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    faces: Path, tiny: RunConfig, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO", "styleganv")
     image = replace(with_training(tiny, num_frames=1, total_clips=8), model=replace(tiny.model, motion="none"))
     train(faces, tmp_path / "image", image)
     for i in range(4):
@@ -177,7 +178,7 @@ def test_from_an_image_run_to_larger_videos_with_classes(
     prepare(tmp_path / "classes", tmp_path / "classes.zip", resolution=(32, 32), num_workers=1)
     still = with_training(tiny, max_span=8, total_clips=8, lr=1e-12)
     train(tmp_path / "classes.zip", tmp_path / "videos", still, finetune=tmp_path / "image")
-    said = capsys.readouterr().err
+    said = caplog.text
     assert "New in the generator" in said and "motion" in said and "New in the discriminator" in said
     before, after = (load_file(tmp_path / run / "model" / "model.safetensors") for run in ("image", "videos"))
     name = "synthesis.blocks.2.conv1.weight"
