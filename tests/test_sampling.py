@@ -4,7 +4,7 @@ import collections
 
 import numpy as np
 import pytest
-from hypothesis import config, given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from styleganv.data.sampling import (
@@ -47,7 +47,7 @@ def test_a_video_too_short_is_refused() -> None:
         possible_spans(3, 2, 32)
 
 
-@config(max_examples=200, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(
     seed=SEEDS,
     num_frames=st.integers(1, 6),
@@ -88,7 +88,7 @@ def test_fake_starts_are_fractional_and_fill_the_length() -> None:
     assert np.unique(starts % 1).size > 3900
 
 
-@config(max_examples=50, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(seed=SEEDS, num_videos=st.integers(1, 40), epoch=st.integers(0, 10**6))
 def test_each_epoch_shows_every_video_once(seed: int, num_videos: int, epoch: int) -> None:
     order = VideoOrder(num_videos, seed)

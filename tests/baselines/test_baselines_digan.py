@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import config, given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 
@@ -49,7 +49,7 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> DiganVideos:
     return loaded
 
 
-@config(max_examples=200, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(seed=st.integers(0, 2**32), length=st.integers(2, 100), max_span=st.integers(1, 64))
 def test_every_pair_lies_in_its_window(seed: int, length: int, max_span: int) -> None:
     early, late = draw_pair_offsets(np.random.default_rng(seed), length, max_span)
