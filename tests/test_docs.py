@@ -1,5 +1,6 @@
 """The documents say what is true: their commands run, their links and flags exist, no place of one machine is named."""
 
+import os
 import re
 import shlex
 import subprocess
@@ -21,8 +22,8 @@ DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 README = (ROOT / "README.md").read_text()
 # What the documents' commands get besides, so that they end in seconds.
 TINY = {
-    "clips": 16,
-    "batch": 8,
+    "total_clips": 16,
+    "batch_size": 8,
     "channel_base": 256,
     "channel_max": 8,
     "z_dim": 16,
@@ -83,11 +84,11 @@ def test_own_videos_in_three_commands(folder: Path) -> None:
 
 def test_own_videos_in_python(folder: Path) -> None:
     """As a file of one's own, since worker processes read it again."""
-    code, used = block("python"), ('preset("tiny-cpu")', "range(8)")
+    code, used = block("python"), ('get_preset("tiny-cpu")', "range(8)")
     assert all(code.count(text) == 1 for text in used)
-    model = {name: value for name, value in TINY.items() if name not in ("clips", "batch")}
+    model = {name: value for name, value in TINY.items() if name not in ("total_clips", "batch_size")}
     tiny = f"""RunConfig(
-        model=ModelConfig(**{model}), training=TrainingConfig(total_clips={TINY["clips"]}, batch_size={TINY["batch"]})
+        model=ModelConfig(**{model}), training=TrainingConfig(total_clips={TINY["total_clips"]}, batch_size={TINY["batch_size"]})
     )"""
     (folder / "mine.py").write_text(
         "from styleganv.config import ModelConfig, RunConfig, TrainingConfig\n"
@@ -109,7 +110,7 @@ def test_links_resolve(document: Path) -> None:
 def test_flags_exist(document: Path, capsys: pytest.CaptureFixture[str]) -> None:
     unknown = (
         flags(plain(document))
-        - {"--version"}
+        - {"--version", "--quiet", "--verbose", "--help"}
         - set().union(*(flags(help_text(verb, capsys=capsys)) for verb in COMMANDS))
     )
     assert not unknown, f"{document.name} names {unknown}"
@@ -146,3 +147,13 @@ def test_versions_agree() -> None:
     cited = re.search(r"^version: (\S+)", (ROOT / "CITATION.cff").read_text(), re.MULTILINE)
     assert latest and latest[1] == styleganv.__version__
     assert cited and cited[1] == styleganv.__version__
+
+
+def test_python_snippets_are_typed(tmp_path: Path) -> None:
+    """Every Python block of every document, as a user's type checker sees it."""
+    for document in DOCUMENTS:
+        for i, code in enumerate(re.findall(r"```python\n(.*?)```", document.read_text(), re.DOTALL)):
+            (tmp_path / f"{document.stem.replace('-', '_')}_{i}.py").write_text(code)
+    words = ["-m", "mypy", "--strict", "--config-file", os.devnull, *map(str, sorted(tmp_path.glob("*.py")))]
+    done = subprocess.run([sys.executable, *words], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout

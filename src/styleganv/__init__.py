@@ -1,12 +1,12 @@
-"""styleganv: videos as signals continuous in time (StyleGAN-V), in plain PyTorch.
+"""StyleGAN-V: video as a continuous-time signal, in pure PyTorch.
 
-prepare, inspect    videos → data set
-train, resume       data set → run with a model
+prepare, inspect    videos → dataset
+train, resume       dataset → run with a model
 load, generate      model → videos
-evaluate            real videos, generated videos → distances
-diagnose            videos, real videos → motion report
-export, push, pull  model → ONNX or torch.export; model ↔ the hub
-Generator, Discriminator, Clip, VideoDataset, VideoGenerator, RunConfig    the parts
+evaluate, diagnose  generated and real videos → distances, motion report
+export, push, pull  model → ONNX or torch.export; model ↔ Hugging Face Hub
+
+Building blocks: RunConfig, VideoDataset, Clip, Generator, Discriminator, VideoModel, VideoGenerator.
 """
 
 from importlib import import_module
@@ -43,14 +43,16 @@ if TYPE_CHECKING:
     )
     from styleganv.runs import resume, train
     from styleganv.video_files import generate
+    from styleganv.video_model import VideoModel
 
-# Loaded when first asked for: importing the package stays quick, and `--help` does not wait for torch.
-_PLACES = {
+# Loaded on first access, so that importing the package is quick and `--help` does not wait for torch.
+_MODULES = {
     "Clip": "clip",
     "VideoDataset": "data.dataset",
     "inspect": "data.inspect",
     "prepare": "data.prepare",
     "StyleganvError": "errors",
+    "VideoModel": "video_model",
     "VideoGenerator": "methods.stylegan_v.sampler",
     "load": "methods.loading",
     "generate": "video_files",
@@ -86,6 +88,7 @@ __all__ = [
     "StyleganvError",
     "VideoDataset",
     "VideoGenerator",
+    "VideoModel",
     "diagnose",
     "evaluate",
     "export",
@@ -101,6 +104,10 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _PLACES:
+    if name not in _MODULES:
         raise AttributeError(f"module 'styleganv' has no attribute {name!r}")
-    return getattr(import_module(f"styleganv.{_PLACES[name]}"), name)
+    return getattr(import_module(f"styleganv.{_MODULES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])
