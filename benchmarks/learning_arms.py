@@ -11,7 +11,7 @@ from styleganv.config import RunConfig
 from styleganv.methods.stylegan_v.discriminator import Discriminator
 from styleganv.methods.stylegan_v.generator import Generator
 from styleganv.methods.stylegan_v.trainer import GanTrainer, adam
-from styleganv.metrics.features import efficientnet, imagenet_normalized, offline_weights
+from styleganv.metrics.features import efficientnet, normalize_imagenet, offline_weights
 
 
 class FeatureMatching(GanTrainer):
@@ -37,7 +37,7 @@ class FeatureMatching(GanTrainer):
         return super()._loss_g(fake, real, numbers) + self.WEIGHT * matching
 
     def _moments(self, frames: Tensor) -> list[Tensor]:
-        x = imagenet_normalized((frames.flatten(0, 1).float() + 1) / 2)
+        x = normalize_imagenet((frames.flatten(0, 1).float() + 1) / 2)
         net, moments = self.network, []
         x = net._swish(net._bn0(net._conv_stem(x)))
         for depth, block in enumerate(net._blocks[: max(self.DEPTHS) + 1]):

@@ -18,6 +18,7 @@ LAYERS = [
     {"model_folder"},
     {"training"},
     {"methods"},
+    {"videos"},
     {"faces"},
     {"metrics"},
     {"motion_report", "evaluation", "video_files"},

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from styleganv.methods.stylegan_v.generator import Generator
     from styleganv.methods.stylegan_v.sampler import VideoGenerator
     from styleganv.metrics.evaluate import evaluate
+    from styleganv.metrics.options import EvaluateOptions
     from styleganv.motion_report.diagnose import diagnose
     from styleganv.options import (
         ComputeOptions,
@@ -61,6 +62,7 @@ _MODULES = {
     "push": "interop.hub",
     "diagnose": "motion_report.diagnose",
     "evaluate": "metrics.evaluate",
+    "EvaluateOptions": "metrics.options",
     "Discriminator": "methods.stylegan_v.discriminator",
     "Generator": "methods.stylegan_v.generator",
     "ComputeOptions": "options",
@@ -79,6 +81,7 @@ __all__ = [
     "ComputeOptions",
     "Discriminator",
     "EditOptions",
+    "EvaluateOptions",
     "Generator",
     "OutputOptions",
     "PrepareOptions",

@@ -23,6 +23,7 @@ from styleganv.config import RunConfig, TrainingConfig
 from styleganv.data.dataset import VideoDataset, write_dataset
 from styleganv.errors import StyleganvError
 from styleganv.faces.dataset import make_faces
+from styleganv.faces.factor_report import compare_factors
 from styleganv.methods import apply_method, build_trainer
 from styleganv.methods.loading import load
 from styleganv.methods.videogpt.networks import (
@@ -36,8 +37,6 @@ from styleganv.methods.videogpt.networks import (
 )
 from styleganv.methods.videogpt.trainer import VideoGptTrainer
 from styleganv.metrics.evaluate import evaluate
-from styleganv.metrics.factors import known_factors
-from styleganv.metrics.videos import DatasetVideos, ModelVideos
 from styleganv.model_folder import save_model
 from styleganv.runs import resume, train
 from styleganv.training.batches import ClipDataset, iterate_batches
@@ -45,6 +44,7 @@ from styleganv.training.checkpoint import load_checkpoint
 from styleganv.training.loop import InterruptedTraining
 from styleganv.training.run_log import read_log
 from styleganv.video_model import Precision
+from styleganv.videos import DatasetVideos, ModelVideos
 
 CPU = torch.device("cpu")
 CLIP = 16 / 25  # seconds
@@ -408,7 +408,7 @@ def test_from_training_to_the_report_by_commands(
     styleganv(f"evaluate --real {faces} --fake {run} {protocol} --json {tmp_path / 'values.json'} --device cpu")
     assert json.loads((tmp_path / "values.json").read_text())["results"][0]["clips"]["fake"] == 4
     page, numbers = tmp_path / "report.html", tmp_path / "report.json"
-    styleganv(f"diagnose {run} --videos 2 --out {page} --json {numbers} --device cpu")
+    styleganv(f"diagnose {run} --num-videos 2 --out {page} --json {numbers} --device cpu")
     report = json.loads(numbers.read_text())
     assert report["frames"] == 16 and "makes clips of 16 frames" in page.read_text()
     told = {found["key"]: found["verdict"] for found in report["diagnostics"] if found["value"] is None}
@@ -429,4 +429,4 @@ def test_longer_protocols_say_what_is_missing(videos: VideoGptVideos, faces: Pat
 def test_known_factors_of_sixteen_frames(videos: VideoGptVideos, tmp_path: Path) -> None:
     make_faces(tmp_path / "faces.zip", num_videos=2, num_frames=16, resolution=(16, 16))
     real = DatasetVideos(VideoDataset(tmp_path / "faces.zip"))
-    assert known_factors(ModelVideos(videos), real, clips=2).frames == 16
+    assert compare_factors(ModelVideos(videos), real, num_clips=2).num_frames == 16

@@ -25,8 +25,8 @@ from styleganv.metrics import sides
 from styleganv.metrics.evaluate import evaluate
 from styleganv.metrics.protocols import PROTOCOLS, named_protocol
 from styleganv.metrics.report import Report
-from styleganv.metrics.videos import ModelVideos, open_videos
 from styleganv.model_folder import save_model
+from styleganv.videos import ModelVideos, open_videos
 
 WITHOUT_FILES = ("efficientnet", "patch", "128f", "frames")
 ALL_FILES = [name for name in PROTOCOLS if not any(word in name for word in WITHOUT_FILES)]

@@ -1,4 +1,4 @@
-"""The whole motion report: faults are named beside the data, and nothing is said where there is none."""
+"""The whole motion report: planted faults are reported by name, sound videos have none."""
 
 import json
 import math
@@ -14,17 +14,20 @@ from motion_faults import FPS, looped, network, pan, ping_pong
 from styleganv import cli
 from styleganv.data.dataset import write_dataset
 from styleganv.errors import StyleganvError
-from styleganv.metrics.videos import Videos, open_videos
 from styleganv.model_folder import save_model
-from styleganv.motion_report.diagnose import MotionReport, diagnose, mean_and_error, training_data
-from styleganv.motion_report.kinds import KINDS
-from styleganv.motion_report.observe import draw_clips
+from styleganv.motion_report.diagnose import diagnose, mean_and_error, training_data
+from styleganv.motion_report.diagnostics import DIAGNOSTICS, LOOPS
+from styleganv.motion_report.measurements import draw_clips
+from styleganv.motion_report.page import write_page
+from styleganv.motion_report.report import MotionReport
+from styleganv.motion_report.specs import DiagnosticSpec, LikeData, Range
+from styleganv.videos import Videos, open_videos
 
 COUNT = 4
 
 
-def data_set(path: Path, change: Callable[[np.ndarray], np.ndarray], count: int = COUNT, first: int = 0) -> Videos:
-    """`count` pans of 96 frames, each changed, without loss."""
+def dataset(path: Path, change: Callable[[np.ndarray], np.ndarray], count: int = COUNT, first: int = 0) -> Videos:
+    """Write a lossless dataset of `count` pans of 96 frames, each modified by `change`."""
     videos = [
         (f"v{seed}", list(change(pan(seed)).transpose(0, 2, 3, 1)), None, {}) for seed in range(first, first + count)
     ]
@@ -35,7 +38,7 @@ def data_set(path: Path, change: Callable[[np.ndarray], np.ndarray], count: int 
 
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory: pytest.TempPathFactory) -> Videos:
-    return data_set(tmp_path_factory.mktemp("sound") / "data.zip", lambda video: video)
+    return dataset(tmp_path_factory.mktemp("sound") / "data.zip", lambda video: video)
 
 
 @pytest.fixture(scope="module")
@@ -45,8 +48,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def off(report: MotionReport) -> set[str]:
-    return {found.key for found in report.diagnostics if found.fine is False}
+def differing(report: MotionReport) -> set[str]:
+    return {one.name for one in report.diagnostics if one.fine is False}
 
 
 def noisy(video: np.ndarray) -> np.ndarray:
@@ -55,7 +58,7 @@ def noisy(video: np.ndarray) -> np.ndarray:
 
 
 def tinted(video: np.ndarray) -> np.ndarray:
-    """Colours that fade into red from the first frame to the last."""
+    """Fade the colors to red from the first frame to the last."""
     red = np.linspace(0, 0.9, len(video))[:, None, None, None]
     return (video * (1 - red) + red * np.array([200, 20, 20]).reshape(3, 1, 1)).round().astype(np.uint8)
 
@@ -67,91 +70,126 @@ def stuck(video: np.ndarray) -> np.ndarray:
 
 FAULTS: dict[str, tuple[Callable[[np.ndarray], np.ndarray], dict[str, str]]] = {
     "loops": (lambda video: looped(video, 12), {"loop": "keep or regain", "period": "repeat themselves more"}),
-    "ping-pong": (lambda video: ping_pong(video, 20), {"turns": "to and fro"}),
+    "ping-pong": (lambda video: ping_pong(video, 20), {"turns": "oscillates"}),
     "slow": (lambda video: video[np.arange(96) // 2], {"speed": "slower", "speed_spread": "not distributed"}),
-    "fading": (tinted, {"drift": "change more"}),
+    "fading": (tinted, {"drift": "changes more"}),
     "noisy": (noisy, {"flicker": "flicker more"}),
     "stuck": (stuck, {"sticking": "sticks"}),
 }
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_planted_fault_is_named(fault: str, sound: Videos, tmp_path: Path) -> None:
-    change, told = FAULTS[fault]
-    report = diagnose(data_set(tmp_path / "data.zip", change), sound, count=COUNT).report
-    for key, words in told.items():
-        assert report[key].fine is False and words in report[key].verdict, str(report)
-        assert report[key].data is not None
+def test_planted_faults_are_reported(fault: str, sound: Videos, tmp_path: Path) -> None:
+    change, verdicts = FAULTS[fault]
+    report = diagnose(dataset(tmp_path / "data.zip", change), sound, num_videos=COUNT).report
+    for name, verdict in verdicts.items():
+        assert report[name].fine is False and verdict in report[name].verdict, str(report)
+        assert report[name].data is not None
 
 
 def test_other_videos_of_the_same_kind_have_no_fault(sound: Videos, tmp_path: Path) -> None:
-    report = diagnose(data_set(tmp_path / "data.zip", lambda video: video, first=COUNT), sound, count=COUNT).report
-    assert not off(report), str(report)
-    assert {found.verdict for found in report.diagnostics} == {"As in the data."}
-    assert {found.key for found in report.diagnostics} == {kind.key for kind in KINDS if kind.ideal is None}
+    report = diagnose(dataset(tmp_path / "data.zip", lambda video: video, first=COUNT), sound, num_videos=COUNT).report
+    assert not differing(report), str(report)
+    assert {one.verdict for one in report.diagnostics} == {"Matches the dataset."}
+    assert [one.name for one in report.diagnostics] == [s.name for s in DIAGNOSTICS.values() if not s.probe_model]
 
 
-def test_data_alone_has_its_numbers_and_no_verdict(sound: Videos) -> None:
-    report = diagnose(sound, count=COUNT).report
+def test_a_dataset_alone_is_measured_but_not_rated(sound: Videos) -> None:
+    report = diagnose(sound, num_videos=COUNT).report
     assert report.data_name is None and report.data_identity is None
-    assert all(found.fine is None and found.data is None for found in report.diagnostics)
-    assert report["turns"].value == 0 and "no data" in report["turns"].verdict
+    assert all(one.fine is None and one.data is None for one in report.diagnostics)
+    assert report["turns"].value == 0 and "No dataset" in report["turns"].verdict
+    assert "speed_spread" not in {one.name for one in report.diagnostics}
 
 
-def test_a_model_is_asked_what_only_a_model_knows(model: Path, faces: Path, tmp_path: Path) -> None:
-    report = diagnose(open_videos(model, device="cpu"), open_videos(faces), count=4, frames=24).report
-    assert [found.key for found in report.diagnostics] == [kind.key for kind in KINDS]
-    assert report.frames == 24 and report.videos == report.data_videos == 4
-    for key in ("diversity", "transfer", "hold", "same_frames", "between", "even", "slot_jump"):
-        assert report[key].ideal is not None and report[key].data is None and report[key].fine is not None
+def test_a_model_is_probed(model: Path, faces: Path, tmp_path: Path) -> None:
+    report = diagnose(open_videos(model, device="cpu"), open_videos(faces), num_videos=4, max_frames=24).report
+    assert [one.name for one in report.diagnostics] == list(DIAGNOSTICS)
+    assert report.num_frames == 24 and report.num_videos == report.data_num_videos == 4
+    for name in ("diversity", "transfer", "hold", "same_frames", "between", "even", "slot_jump"):
+        assert report[name].ideal is not None and report[name].data is None and report[name].fine is not None
     assert report["same_frames"].value == 0 and report["drift_hour"].fine
     assert report["drift_hour"].ideal == report["hold"].value
 
     report.write_json(tmp_path / "report.json")
-    told = json.loads((tmp_path / "report.json").read_text())
-    assert told["identity"]["kind"] == "model" and len(told["identity"]["sha256"]) == 64
-    assert [found["value"] for found in told["diagnostics"]] == [found.value for found in report.diagnostics]
+    stored = json.loads((tmp_path / "report.json").read_text())
+    assert stored["identity"]["kind"] == "model" and len(stored["identity"]["sha256"]) == 64
+    assert [one["value"] for one in stored["diagnostics"]] == [one.value for one in report.diagnostics]
+
+
+def test_a_new_diagnostic_needs_one_spec(sound: Videos, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A spec in the table is measured, rated, and shown in the text, the JSON and the page with a plot."""
+    spec = DiagnosticSpec(
+        name="brightness",
+        title="Mean brightness",
+        unit="gray levels",
+        description="Mean of all pixels.",
+        section=LOOPS,
+        measure_clip=lambda clip: float(clip.frames.mean()),
+        expected=LikeData(0.0, 1.0),
+        too_low="Videos are darker than the dataset.",
+    )
+    monkeypatch.setitem(DIAGNOSTICS, spec.name, spec)
+    dark = dataset(tmp_path / "dark.zip", lambda video: video // 4)
+    analysis = diagnose(dark, sound, num_videos=COUNT, max_frames=16)
+    diagnostic = analysis.report["brightness"]
+    expected = np.mean([clip.mean() for clip in draw_clips(dark, COUNT, 16, seed=0)])
+    assert diagnostic.value == pytest.approx(expected) and diagnostic.data is not None
+    assert diagnostic.fine is False and diagnostic.verdict == "Videos are darker than the dataset."
+    assert "Mean brightness" in str(analysis.report)
+    analysis.report.write_json(tmp_path / "report.json")
+    stored = json.loads((tmp_path / "report.json").read_text())["diagnostics"][-1]
+    assert stored["name"] == "brightness" and stored["value"] == diagnostic.value
+    write_page(tmp_path / "report.html", analysis)
+    page = (tmp_path / "report.html").read_text()
+    assert f"{diagnostic.value:.3g}" in page and "Videos are darker" in page
+    assert "<title>Mean brightness: one dot per video" in page
+
+
+def test_specs_are_validated() -> None:
+    texts = {"name": "x", "title": "X", "unit": "", "description": "", "section": LOOPS}
+    with pytest.raises(ValueError, match="exactly one"):
+        DiagnosticSpec(**texts, expected=LikeData())
+    with pytest.raises(ValueError, match="unless it probes a model"):
+        DiagnosticSpec(**texts, expected=Range(1.0), measure_clip=lambda clip: 0.0)
 
 
 def test_the_same_seed_gives_the_same_report(sound: Videos) -> None:
-    one, again, other = (diagnose(sound, count=2, frames=32, seed=seed).report for seed in (1, 1, 2))
-    assert one == again and one.diagnostics != other.diagnostics
+    first, again, other = (diagnose(sound, num_videos=2, max_frames=32, seed=seed).report for seed in (1, 1, 2))
+    assert first == again and first.diagnostics != other.diagnostics
 
 
-def test_clips_of_one_video_each_from_any_moment(sound: Videos) -> None:
+def test_clips_come_from_different_videos_and_random_times(sound: Videos) -> None:
     clips = list(draw_clips(sound, 3, 32, seed=0))
     assert len(clips) == 3 and all(clip.shape == (32, 3, 48, 48) for clip in clips)
-    beginnings = [sound.read(index, range(96)) for index in range(COUNT)]
-    places = [
-        [(index, t) for index, video in enumerate(beginnings) for t in range(65) if (video[t : t + 32] == clip).all()]
+    videos = [sound.read(index, range(96)) for index in range(COUNT)]
+    origins = [
+        [(index, t) for index, video in enumerate(videos) for t in range(65) if (video[t : t + 32] == clip).all()]
         for clip in clips
     ]
-    assert all(len(place) == 1 for place in places)
-    assert len({place[0][0] for place in places}) == 3 and len({place[0][1] for place in places}) > 1
+    assert all(len(origin) == 1 for origin in origins)
+    assert len({origin[0][0] for origin in origins}) == 3 and len({origin[0][1] for origin in origins}) > 1
     assert len(list(draw_clips(sound, 99, 96, seed=0))) == COUNT
 
 
 @pytest.mark.parametrize("motion", ["lstm", "none"])
-def test_models_that_cannot_answer_everything(motion: str, tmp_path: Path) -> None:
+def test_models_that_cannot_be_probed_in_every_way(motion: str, tmp_path: Path) -> None:
     folder = tmp_path / "model"
     save_model(folder, network(height=16, width=16, motion=motion), data={"fps": FPS, "class_names": []}, training={})
-    report = diagnose(open_videos(folder, device="cpu"), count=2, frames=16).report
+    report = diagnose(open_videos(folder, device="cpu"), num_videos=2, max_frames=16).report
     if motion == "lstm":
         assert report["drift_hour"].value is None and "800 seconds" in report["drift_hour"].verdict
         assert report["drift_1000"].value is not None
     else:
         assert report["speed"].value == 0 and report["diversity"].value is None
-        assert (
-            "no motion apart from content" in report["diversity"].verdict
-            and "no motion slots" in report["slot_jump"].verdict
-        )
+        assert "no motion seed" in report["diversity"].verdict and "no motion slots" in report["slot_jump"].verdict
 
 
-def test_one_video_alone(tmp_path: Path) -> None:
-    report = diagnose(data_set(tmp_path / "one.zip", lambda video: video, count=1), frames=32).report
+def test_a_single_video(tmp_path: Path) -> None:
+    report = diagnose(dataset(tmp_path / "one.zip", lambda video: video, count=1), max_frames=32).report
     assert report["speed"].value and report["speed"].error is None
     assert report["drift"].value is None and "too few videos" in report["drift"].verdict
-    assert "128" not in str(report) and "32 frames of each of 1 videos" in str(report)
+    assert "128" not in str(report) and "1 clip of 32 frames" in str(report)
 
 
 def test_mean_and_error() -> None:
@@ -160,19 +198,19 @@ def test_mean_and_error() -> None:
     assert mean_and_error(np.array([math.nan])) == (None, None)
 
 
-def test_mistakes_are_named(sound: Videos, faces: Path, tmp_path: Path) -> None:
+def test_errors_name_the_remedy(sound: Videos, faces: Path, tmp_path: Path) -> None:
     with pytest.raises(StyleganvError, match="--resolution 48x48"):
         diagnose(sound, open_videos(faces))
-    with pytest.raises(StyleganvError, match="--videos 2 or more"):
-        diagnose(sound, count=1)
-    with pytest.raises(StyleganvError, match="--frames 16 or more"):
-        diagnose(sound, frames=15)
-    short = data_set(tmp_path / "short.zip", lambda video: video[:12])
+    with pytest.raises(StyleganvError, match="--num-videos must be at least 2, got 1"):
+        diagnose(sound, num_videos=1)
+    with pytest.raises(StyleganvError, match="--max-frames must be at least 16, got 15"):
+        diagnose(sound, max_frames=15)
+    short = dataset(tmp_path / "short.zip", lambda video: video[:12])
     with pytest.raises(StyleganvError, match=r"short.zip have at most 12 frames"):
         diagnose(short)
 
 
-def test_the_data_of_a_run_is_found(tmp_path: Path, faces: Path) -> None:
+def test_the_dataset_of_a_run_is_found(tmp_path: Path, faces: Path) -> None:
     run = tmp_path / "run"
     (run / "model").mkdir(parents=True)
     assert training_data(run) is None
@@ -184,22 +222,22 @@ def test_the_data_of_a_run_is_found(tmp_path: Path, faces: Path) -> None:
 
 def test_the_command(model: Path, faces: Path, tmp_path: Path) -> None:
     (model.parent / "data.txt").write_text(f"{faces}\nhash\n")
-    words = f"diagnose {model.parent} --out {tmp_path}/r.html --json {tmp_path}/r.json --videos 2 --frames 16"
-    job = subprocess.run([sys.executable, "-m", "styleganv.cli", *words.split()], capture_output=True, text=True)
+    argv = f"diagnose {model.parent} --out {tmp_path}/r.html --json {tmp_path}/r.json --num-videos 2 --max-frames 16"
+    job = subprocess.run([sys.executable, "-m", "styleganv.cli", *argv.split()], capture_output=True, text=True)
     assert job.returncode == 0, job.stderr
-    assert "Turning back" in job.stdout and f"Report: {tmp_path}/r.html" in job.stdout
-    told = json.loads((tmp_path / "r.json").read_text())
-    assert told["data_name"] == str(faces) and told["videos"] == 2
+    assert "Motion reversal" in job.stdout and f"Report: {tmp_path}/r.html" in job.stdout
+    stored = json.loads((tmp_path / "r.json").read_text())
+    assert stored["data_name"] == str(faces) and stored["num_videos"] == 2
     assert (tmp_path / "r.html").read_text().startswith("<!doctype html>")
 
 
 @pytest.mark.parametrize(
-    "words, told", [("{p}/nothing", "nothing"), ("{p}/data.zip --data {p}/nothing.zip", "nothing.zip")]
+    "argv, name", [("{p}/nothing", "nothing"), ("{p}/data.zip --data {p}/nothing.zip", "nothing.zip")]
 )
-def test_the_command_names_mistakes(words: str, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    data_set(tmp_path / "data.zip", lambda video: video[:20], count=2)
+def test_the_command_reports_errors(argv: str, name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    dataset(tmp_path / "data.zip", lambda video: video[:20], count=2)
     with pytest.raises(SystemExit) as end:
-        cli.main(["diagnose", *words.format(p=tmp_path).split(), "--out", str(tmp_path / "r.html")])
+        cli.main(["diagnose", *argv.format(p=tmp_path).split(), "--out", str(tmp_path / "r.html")])
     assert end.value.code == 1
     message = capsys.readouterr().err.strip().splitlines()[-1]
-    assert message.startswith("styleganv: ") and told in message and not (tmp_path / "r.html").exists()
+    assert message.startswith("styleganv: ") and name in message and not (tmp_path / "r.html").exists()

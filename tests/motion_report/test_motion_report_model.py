@@ -62,10 +62,10 @@ def test_what_stands_still_follows_no_seed() -> None:
 
 
 def test_a_motion_seed_that_changes_the_content() -> None:
-    sound = ask.content_hold(ask.grid(model(), THREE, THREE, count=16))
-    fault = ask.content_hold(ask.grid(ContentOfMotion(network(), fps=FPS, device="cpu"), THREE, THREE, count=16))
+    sound = ask.entanglement(ask.grid(model(), THREE, THREE, count=16))
+    fault = ask.entanglement(ask.grid(ContentOfMotion(network(), fps=FPS, device="cpu"), THREE, THREE, count=16))
     assert sound.mean() < 0.5 and fault.mean() > 0.9
-    assert ask.content_hold(drawn_grid(shared=True)).mean() < 0.1
+    assert ask.entanglement(drawn_grid(shared=True)).mean() < 0.1
 
 
 def test_content_that_drifts_away() -> None:

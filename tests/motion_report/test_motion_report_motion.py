@@ -74,30 +74,30 @@ def test_periods_are_found(seed: int) -> None:
 @pytest.mark.parametrize("stroke", [12, 24, 40])
 def test_ping_pong_turns_once_a_stroke(seed: int, stroke: int) -> None:
     video = pan(seed)
-    assert motion.turns(video) == 0
+    assert motion.reversal_rate(video) == 0
     # Of the two turns in a clip of four strokes, more or fewer may lie where one can look to both sides.
-    assert motion.turns(ping_pong(video, stroke)) == pytest.approx(1 / (stroke - 1), rel=0.6)
+    assert motion.reversal_rate(ping_pong(video, stroke)) == pytest.approx(1 / (stroke - 1), rel=0.6)
 
 
 def test_a_loop_or_a_change_of_brightness_is_no_turn() -> None:
     video = pan(0)
-    assert motion.turns(looped(video, 24)) == 0
+    assert motion.reversal_rate(looped(video, 24)) == 0
     wave = 40 * np.sin(np.arange(96) / 6)[:, None, None, None]
-    assert motion.turns(video * 0.5 + 64 + wave) == 0
+    assert motion.reversal_rate(video * 0.5 + 64 + wave) == 0
 
 
 def test_a_flash_or_a_cut_is_no_turn() -> None:
     video = still(96)
     video[40] = pan(1, frames=1)[0]
-    assert motion.turns(video) == 0
+    assert motion.reversal_rate(video) == 0
     video[40:] = pan(2, frames=1)
-    assert motion.turns(video) == 0
+    assert motion.reversal_rate(video) == 0
 
 
 def test_a_pendulum_turns_and_a_wheel_does_not() -> None:
     pendulum, wheel = (drawn(shape(path=path, speed="fast"), frames=96) for path in ("pendulum", "circle"))
-    assert motion.turns(pendulum) * FPS > 0.5
-    assert motion.turns(wheel) == 0
+    assert motion.reversal_rate(pendulum) * FPS > 0.5
+    assert motion.reversal_rate(wheel) == 0
 
 
 def test_mirror_ratios_know_still_from_moving() -> None:
@@ -169,18 +169,18 @@ def test_grain_sticks_where_a_disc_moves_below_it() -> None:
 def test_appearance_is_of_colours_and_not_of_places() -> None:
     here, there = motion.appearance(drawn(shape(start=0.1))), motion.appearance(drawn(shape(start=0.6)))
     other = motion.appearance(drawn(shape(colour="green", background_hue=0.3)))
-    assert motion.apart(here, here) == 0
-    assert motion.apart(here, there) < 0.1 * motion.apart(here, other)
+    assert motion.distance(here, here) == 0
+    assert motion.distance(here, there) < 0.1 * motion.distance(here, other)
 
 
 def test_nothing_moves() -> None:
     video = still()
-    assert motion.loop_score(video) == 1 and motion.periodicity(video) == 0 and motion.turns(video) == 0
-    assert not motion.speeds(video).any() and motion.flicker(video) == 0 and motion.sticking(video) is None
+    assert motion.loop_score(video) == 1 and motion.periodicity(video) == 0 and motion.reversal_rate(video) == 0
+    assert not motion.speeds(video).any() and motion.flicker(video) == 0 and np.isnan(motion.sticking(video))
 
 
 @pytest.mark.parametrize("size", [(16, 16), (16, 40), (33, 21)])
 def test_small_and_odd_sizes(size: tuple[int, int]) -> None:
     video = np.random.default_rng(0).integers(0, 256, (16, 3, *size)).astype(np.uint8)
-    numbers = [motion.loop_score(video), motion.periodicity(video), motion.turns(video), motion.flicker(video)]
+    numbers = [motion.loop_score(video), motion.periodicity(video), motion.reversal_rate(video), motion.flicker(video)]
     assert np.isfinite([*numbers, *motion.speeds(video)]).all()

@@ -1,4 +1,4 @@
-"""The page: one file that asks for nothing, readable without its pictures, whole in a real browser."""
+"""The page: self-contained, accessible without its images, and complete in a real browser."""
 
 import itertools
 import re
@@ -11,28 +11,29 @@ import pytest
 from motion_faults import FPS, network
 
 from styleganv.methods.stylegan_v.sampler import VideoGenerator
-from styleganv.metrics.videos import ModelVideos, open_videos
-from styleganv.motion_report.diagnose import Diagnosis, diagnose
+from styleganv.motion_report.diagnose import diagnose
 from styleganv.motion_report.page import write_page
+from styleganv.motion_report.report import MotionAnalysis
+from styleganv.videos import ModelVideos, open_videos
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
 @pytest.fixture(scope="module")
-def diagnosis(faces: Path) -> Diagnosis:
+def analysis(faces: Path) -> MotionAnalysis:
     model = ModelVideos(VideoGenerator(network(height=16, width=16), fps=FPS, device="cpu"), name="a <model> & more")
-    return diagnose(model, open_videos(faces), count=4, frames=24)
+    return diagnose(model, open_videos(faces), num_videos=4, max_frames=24)
 
 
 @pytest.fixture(scope="module")
-def page(diagnosis: Diagnosis, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def page(analysis: MotionAnalysis, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("page") / "report.html"
-    write_page(path, diagnosis)
+    write_page(path, analysis)
     return path
 
 
 class Reader(HTMLParser):
-    """Collects elements with their attributes, the text, and checks that tags are closed in order."""
+    """Elements with their attributes, and the text of a page whose tags are closed in order."""
 
     EMPTY = ("meta", "img", "link", "br", "path", "use", "rect", "circle")
 
@@ -67,7 +68,7 @@ def read(page: Path) -> Reader:
     return Reader(page.read_text())
 
 
-def test_nothing_outside_is_asked_for(page: Path, read: Reader) -> None:
+def test_there_are_no_external_resources(page: Path, read: Reader) -> None:
     assert not read.open
     for attributes in read.all("img", "video", "script", "link", "a", "use"):
         for name in ("src", "href"):
@@ -78,7 +79,7 @@ def test_nothing_outside_is_asked_for(page: Path, read: Reader) -> None:
     assert not read.all("link", "iframe", "object", "embed")
 
 
-def test_it_can_be_read_without_seeing(read: Reader) -> None:
+def test_the_page_is_accessible(read: Reader) -> None:
     assert read.all("html")[0]["lang"] == "en" and read.all("title")
     assert all(attributes.get("alt") for attributes in read.all("img"))
     assert all(attributes.get("aria-label") for attributes in read.all("video"))
@@ -90,11 +91,11 @@ def test_it_can_be_read_without_seeing(read: Reader) -> None:
     assert all(after - before <= 1 for before, after in itertools.pairwise(levels))
 
 
-def test_names_are_written_as_text(page: Path, read: Reader) -> None:
+def test_names_are_escaped(page: Path, read: Reader) -> None:
     assert "a <model> & more" in read.text and "<model>" not in page.read_text()
 
 
-def test_links_lead_somewhere_and_ids_are_of_one_thing(read: Reader) -> None:
+def test_links_resolve_and_ids_are_unique(read: Reader) -> None:
     ids = [attributes["id"] for _, attributes in read.elements if "id" in attributes]
     targets = {str(attributes["href"])[1:] for attributes in read.all("a", "use") if "href" in attributes}
     assert targets <= set(ids)
@@ -102,26 +103,26 @@ def test_links_lead_somewhere_and_ids_are_of_one_thing(read: Reader) -> None:
     assert len(sections) == len(set(sections)) == 11
 
 
-def test_every_number_stands_beside_its_reference(diagnosis: Diagnosis, read: Reader) -> None:
-    for found in diagnosis.report.diagnostics:
-        assert found.title in read.text and found.meaning in read.text
-        assert found.verdict in read.text or found.fine is None
-        for number in (found.value, found.data, found.ideal, *(found.good or ())):
+def test_every_number_is_shown_with_its_reference(analysis: MotionAnalysis, read: Reader) -> None:
+    for one in analysis.report.diagnostics:
+        assert one.title in read.text and one.description in read.text
+        assert one.verdict in read.text or one.fine is None
+        for number in (one.value, one.data, one.ideal, *(one.expected or ())):
             if number is not None:
                 assert f"{number:.3g}" in read.text
 
 
-def test_data_alone_makes_a_page_too(faces: Path, tmp_path: Path) -> None:
-    write_page(tmp_path / "r.html", diagnose(open_videos(faces), count=4, frames=24))
+def test_a_dataset_alone_has_a_page_without_ratings(faces: Path, tmp_path: Path) -> None:
+    write_page(tmp_path / "r.html", diagnose(open_videos(faces), num_videos=4, max_frames=24))
     read = Reader((tmp_path / "r.html").read_text())
-    assert "nothing is beside them" in read.text and "Slot boundaries" not in read.text
-    assert "differs" not in read.text.split("±")[0] and "Beside it" not in read.text
+    assert "no number is rated" in read.text and "Slot boundaries" not in read.text
+    assert "differs" not in read.text.split("±")[0] and "Compared with" not in read.text
     assert len(read.all("video")) == 1
 
 
-def test_the_same_report_is_the_same_page(page: Path, diagnosis: Diagnosis, tmp_path: Path) -> None:
-    """But for the films: the threads of their encoder may come to other bytes for the same pictures."""
-    write_page(tmp_path / "again.html", diagnosis)
+def test_the_same_report_is_the_same_page(page: Path, analysis: MotionAnalysis, tmp_path: Path) -> None:
+    """Videos are exempt: their multithreaded encoder may give other bytes for the same frames."""
+    write_page(tmp_path / "again.html", analysis)
     first, again = (re.sub('data:video/[^"]*', "", path.read_text()) for path in (page, tmp_path / "again.html"))
     assert first == again and len(first) > 50_000
 
@@ -139,14 +140,21 @@ PROBE = """<script>addEventListener('load', () => setTimeout(() => {
 }, 500));</script>"""
 
 
-@pytest.mark.skipif(BROWSER is None, reason="there is no Chromium")
+@pytest.mark.browser
+@pytest.mark.skipif(BROWSER is None, reason="requires Chromium")
 @pytest.mark.parametrize("width", [500, 1280])
-def test_in_a_real_browser_all_is_seen_and_nothing_sticks_out(page: Path, width: int, tmp_path: Path) -> None:
+def test_a_real_browser_shows_everything_without_overflow(page: Path, width: int, tmp_path: Path) -> None:
     probed = tmp_path / "probed.html"
     probed.write_text(page.read_text().replace("</body>", PROBE + "</body>"))
-    words = ["--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=5000", f"--window-size={width},900"]
+    options = [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--virtual-time-budget=5000",
+        f"--window-size={width},900",
+    ]
     done = subprocess.run(
-        [str(BROWSER), *words, f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", probed.as_uri()],
+        [str(BROWSER), *options, f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", probed.as_uri()],
         capture_output=True,
         text=True,
         timeout=60,

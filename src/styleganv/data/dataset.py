@@ -53,6 +53,14 @@ def decode_frame(data: bytes) -> np.ndarray:
         return np.asarray(image.convert("RGB"))
 
 
+def is_dataset(path: Path) -> bool:
+    """Return whether a file is a zip with a `dataset.json`, as `write_dataset` writes it."""
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return "dataset.json" in archive.namelist()
+
+
 @dataclass(frozen=True)
 class VideoRecord:
     """One video of a data set: `label` is an index into the class names or None, `meta` whatever else the

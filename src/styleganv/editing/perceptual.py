@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from styleganv.errors import StyleganvError
-from styleganv.metrics.features import efficientnet, imagenet_normalized, offline_weights, sha256_of
+from styleganv.metrics.features import efficientnet, normalize_imagenet, offline_weights, sha256_of
 
 #: EfficientNet-Lite0's blocks whose outputs are compared: 1/2, 1/4, 1/8 and 1/16 of the input's size.
 STAGES = (0, 2, 4, 10)
@@ -99,7 +99,7 @@ def _efficientnet_maps(device: torch.device) -> Callable[[Tensor], list[Tensor]]
     _fold_normalisation(net)
 
     def maps(x: Tensor) -> list[Tensor]:
-        x = imagenet_normalized(_enlarged(x))
+        x = normalize_imagenet(_enlarged(x))
         x = net._swish(net._bn0(net._conv_stem(x)))
         found = []
         for index, block in enumerate(net._blocks[: STAGES[-1] + 1]):

@@ -1,1 +1,1 @@
-"""The built-in dataset: cartoon faces drawn by this package, every factor of which is known and can be recovered."""
+"""The built-in dataset of cartoon faces, whose ground-truth factors are known and can be recognized in videos."""

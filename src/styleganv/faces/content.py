@@ -1,4 +1,4 @@
-"""Recovers a face's content from some frames of it: colors are measured, other factors chosen by drawing them."""
+"""Recognition of a face's content in some frames: colors are measured, other factors chosen by drawing them."""
 
 import colorsys
 from dataclasses import replace
@@ -7,6 +7,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from styleganv.faces.detection import Detection, Mouth, border_color, detect, pixel_positions
 from styleganv.faces.drawing import EYE_Y, MOUTH_Y, draw_pose, head_color
 from styleganv.faces.factors import (
     BROW_SLOPES,
@@ -23,13 +24,12 @@ from styleganv.faces.factors import (
     Face,
     Pose,
 )
-from styleganv.faces.finding import Found, Mouth, border_color, find, pixel_positions
 from styleganv.faces.fitting import CHANNELS, choose, error, fit_pose, variants
 
 Array = NDArray[np.float64]
 Frames = NDArray[np.uint8]
 
-#: A face in the middle of what faces are, to begin with.
+#: Average face that recognition starts from.
 DEFAULT = Face(
     hue=0.0,
     saturation=0.675,
@@ -48,30 +48,30 @@ DEFAULT = Face(
     cheeks="none",
     glasses="none",
 )
-#: Channels to fit where eyes are open.
+#: Channels to fit in frames with open eyes.
 OPEN = tuple(name for name in CHANNELS if name != "blink")
-#: Light on the part of a head below its center, on average.
+#: Mean light on the part of a head below its center.
 CHIN_LIGHT = 0.95
-#: Bend of a full smile, and how far the white of eyes that look aside moves the other way.
+#: Bend of a full smile, and how far the visible white shifts when eyes look aside.
 SMILE, GAZE = 0.055, 0.016
 
 
-def first_guess(video: Frames, found: Found) -> tuple[Face, Array]:
-    """Colors of the head and the background, and the share of the open eyes' white in each frame `[T]`."""
-    background = np.median(found.background, axis=0)
+def first_guess(video: Frames, detection: Detection) -> tuple[Face, Array]:
+    """Return a face with the colors of head and background, and how far the eyes are open in each frame `[T]`."""
+    background = np.median(detection.background, axis=0)
     rows = pixel_positions(*video.shape[1:3])[1]
-    chin = found.head & (rows[None] > found.y[:, None, None])
+    chin = detection.head & (rows[None] > detection.y[:, None, None])
     hue, saturation, value = _hsv(np.median(video[chin], axis=0) / CHIN_LIGHT)
     face = replace(DEFAULT, hue=hue, saturation=saturation, value=value, background_hue=_hsv(background)[0])
-    return face, found.white / max(float(np.quantile(found.white, 0.85)), 1e-6)
+    return face, detection.white / max(float(np.quantile(detection.white, 0.85)), 1e-6)
 
 
-def first_pose(face: Face, found: Found, mouth: Mouth, open_share: Array) -> Pose:
-    """The pose that what was found suggests, for a head and a top."""
-    roll = _filled(found.roll)
-    eye_x, eye_y = _filled(found.eye_x, found.x), _filled(found.eye_y, found.y + EYE_Y)
+def first_pose(face: Face, detection: Detection, mouth: Mouth, open_share: Array) -> Pose:
+    """Return the pose that the detection suggests, for a head and a top."""
+    roll = _fill(detection.roll)
+    eye_x, eye_y = _fill(detection.eye_x, detection.x), _fill(detection.eye_y, detection.y + EYE_Y)
     offset = _offset(face.head, face.top)
-    x, y = found.x + np.sin(roll) * offset, found.y - np.cos(roll) * offset
+    x, y = detection.x + np.sin(roll) * offset, detection.y - np.cos(roll) * offset
     across, down = eye_x - x, eye_y - y
     eyes_u, eyes_v = np.cos(roll) * across + np.sin(roll) * down, np.cos(roll) * down - np.sin(roll) * across
     smile = np.clip(mouth.bend / SMILE, -0.9, 0.9)
@@ -80,26 +80,28 @@ def first_pose(face: Face, found: Found, mouth: Mouth, open_share: Array) -> Pos
         "x": x,
         "y": y,
         "roll": roll,
-        "turn": eyes_u + _filled(mouth.u),
-        "nod": eyes_v + _filled(mouth.v - 0.75 * SMILE * smile, found.x * 0 + MOUTH_Y - EYE_Y) - MOUTH_Y,
+        "turn": eyes_u + _fill(mouth.u),
+        "nod": eyes_v + _fill(mouth.v - 0.75 * SMILE * smile, detection.x * 0 + MOUTH_Y - EYE_Y) - MOUTH_Y,
         "gaze_x": gaze,
         "blink": 1.1 - 1.2 * open_share,
-        "talk": (_filled(mouth.area) / (np.pi * MOUTHS["wide"]) - 0.017) / 0.075,
-        "smile": _filled(smile),
+        "talk": (_fill(mouth.area) / (np.pi * MOUTHS["wide"]) - 0.017) / 0.075,
+        "smile": _fill(smile),
     }
     zero = np.zeros(len(x))
     return Pose(**{name: np.clip(known.get(name, zero + c.mean), c.low, c.high) for name, c in CHANNELS.items()})
 
 
-def recover_face(small: Frames, frames: Frames, face: Face, found: Found, mouth: Mouth, open_share: Array) -> Face:
-    """The content that frames show.
+def recognize_face(
+    small: Frames, frames: Frames, face: Face, detection: Detection, mouth: Mouth, open_share: Array
+) -> Face:
+    """Return the content that frames show.
 
     Args:
-        small, frames: the same K frames, coarse and finer.
-        face: of `first_guess`.
-        found, mouth, open_share: of these frames.
+        small, frames: the same K frames at a coarse and a finer resolution.
+        face: result of `first_guess`.
+        detection, mouth, open_share: results for these frames.
     """
-    face, pose = _choose_head(small, face, found, mouth, open_share)
+    face, pose = _choose_head(small, face, detection, mouth, open_share)
     pose = replace(pose, blink=np.zeros(len(frames)))
     pose = fit_pose(small, face, pose, names=("x", "y", "roll", "turn", "nod", "talk", "smile"))
     face = choose(small, pose, variants(face, mouth=MOUTHS))
@@ -123,7 +125,7 @@ def recover_face(small: Frames, frames: Frames, face: Face, found: Found, mouth:
 
 
 def _choose_eyes(frames: Frames, face: Face, pose: Pose) -> tuple[Face, Pose]:
-    """Eyes and lids, each candidate looking where it fits best."""
+    """Choose eyes and lids, with the gaze fitted for each candidate."""
     fits = []
     for candidate in variants(face, eyes=EYES, lids=LIDS):
         fitted = fit_pose(frames, candidate, pose, steps=2, names=("nod", "gaze_x", "gaze_y", "brow"))
@@ -132,7 +134,7 @@ def _choose_eyes(frames: Frames, face: Face, pose: Pose) -> tuple[Face, Pose]:
 
 
 def _choose_each(frames: Frames, face: Face, pose: Pose) -> Face:
-    """Each factor anew, given the others."""
+    """Choose each factor again, given the others."""
     face = choose(frames, pose, variants(face, brows=BROWS, brow_slope=BROW_SLOPES))
     others = {"glasses": GLASSES, "mouth": MOUTHS, "iris": IRISES, "nose": NOSES, "cheeks": CHEEKS, "head": HEADS}
     for name, options in others.items():
@@ -141,9 +143,9 @@ def _choose_each(frames: Frames, face: Face, pose: Pose) -> Face:
 
 
 def with_colors(frames: Frames, face: Face, pose: Pose) -> Face:
-    """`face` with its colors measured where it is drawn: shading scales a color, so means compare."""
+    """Return `face` with its colors measured where it is drawn; shading scales a color, so ratios are compared."""
     drawn = draw_pose(face, pose, *frames.shape[1:3])
-    where = _differ(drawn, draw_pose(_turned(face, "hue"), pose, *frames.shape[1:3]), 90)
+    where = _differ(drawn, draw_pose(_complement(face, "hue"), pose, *frames.shape[1:3]), 90)
     if where.sum() > 10:
         ratio = np.median(frames[where] / np.maximum(drawn[where], 1.0), axis=0)
         hue, saturation, value = _hsv(np.array(head_color(face)) * ratio)
@@ -153,11 +155,13 @@ def with_colors(frames: Frames, face: Face, pose: Pose) -> Face:
     return replace(face, background_hue=_hsv(np.median(border_color(frames), axis=0))[0])
 
 
-def _choose_head(frames: Frames, face: Face, found: Found, mouth: Mouth, open_share: Array) -> tuple[Face, Pose]:
-    """Head and top, each candidate in the pose that it suggests and with the color that its top would have."""
+def _choose_head(
+    frames: Frames, face: Face, detection: Detection, mouth: Mouth, open_share: Array
+) -> tuple[Face, Pose]:
+    """Choose head and top, each candidate in the pose and with the top color that it suggests."""
     best: tuple[float, Face, Pose] | None = None
     for candidate in variants(face, head=HEADS, top=TOPS):
-        pose = first_pose(candidate, found, mouth, open_share)
+        pose = first_pose(candidate, detection, mouth, open_share)
         if candidate.top != "none":
             candidate = replace(candidate, top_hue=_top_hue(frames, candidate, pose))
         rest = draw_pose(candidate, pose, *frames.shape[1:3]).astype(np.float32) - frames
@@ -170,7 +174,7 @@ def _choose_head(frames: Frames, face: Face, found: Found, mouth: Mouth, open_sh
 
 def _top_hue(frames: Frames, face: Face, pose: Pose) -> float:
     size = frames.shape[1:3]
-    drawn, other = draw_pose(face, pose, *size), draw_pose(_turned(face, "top_hue"), pose, *size)
+    drawn, other = draw_pose(face, pose, *size), draw_pose(_complement(face, "top_hue"), pose, *size)
     where = next((pixels for least in (78, 60, 40) if (pixels := _differ(drawn, other, least)).sum() > 20), None)
     if where is None:
         return face.top_hue
@@ -178,24 +182,24 @@ def _top_hue(frames: Frames, face: Face, pose: Pose) -> float:
 
 
 def _differ(drawn: Frames, other: Frames, least: int) -> NDArray[np.bool_]:
-    """Where the two differ most, by `least` levels if that occurs: only what is of one color."""
+    """Mark pixels in which the two differ by more than `least` levels: parts of a single color."""
     difference = np.abs(drawn.astype(np.int16) - other).max(axis=-1)
     return difference > least
 
 
-def _turned(face: Face, name: str) -> Face:
-    """`face` with the complementary hue."""
+def _complement(face: Face, name: str) -> Face:
+    """Return `face` with the complementary hue."""
     return replace(face, **{name: (getattr(face, name) + 0.5) % 1})
 
 
 @lru_cache
 def _offset(head: str, top: str) -> float:
-    """By how much the center of a head's pixels is below its center."""
+    """Return how far the center of a head's pixels is below its center."""
     face = replace(DEFAULT, head=head, top=top)
     zero = np.zeros(1)
     pose = Pose(**{name: zero + (0.5 if name in "xy" else 0) for name in CHANNELS})
-    found = find(draw_pose(face, pose, 64, 64))
-    return float(found.y[0]) - 0.5
+    detection = detect(draw_pose(face, pose, 64, 64))
+    return float(detection.y[0]) - 0.5
 
 
 def _hsv(rgb: Array) -> tuple[float, float, float]:
@@ -203,8 +207,8 @@ def _hsv(rgb: Array) -> tuple[float, float, float]:
     return colorsys.rgb_to_hsv(float(red), float(green), float(blue))
 
 
-def _filled(values: Array, otherwise: Array | None = None) -> Array:
-    """Gaps filled between their neighbors; `otherwise` (zero) where there are none."""
+def _fill(values: Array, otherwise: Array | None = None) -> Array:
+    """Interpolate NaN between neighbors; use `otherwise` (zero) if all are NaN."""
     known = np.flatnonzero(~np.isnan(values))
     if not len(known):
         return np.zeros(len(values)) if otherwise is None else otherwise

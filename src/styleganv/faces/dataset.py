@@ -1,4 +1,4 @@
-"""Writes drawn faces as a dataset that training reads."""
+"""The built-in dataset of drawn faces."""
 
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -23,12 +23,12 @@ def make_faces(
     seed: int = 0,
     quality: int | None = 95,
 ) -> None:
-    """Write a dataset of drawn faces to `dest`, a zip; each record carries the video's factors.
+    """Write a dataset of drawn faces to the zip `dest`; each record holds the video's ground-truth factors.
 
     Args:
-        resolution: height, width in pixels.
-        seed: video number i depends on `seed` and i alone, so a larger dataset begins with a smaller one.
-        quality: of the JPEG frames, 1..100, or None for PNG.
+        resolution: height and width in pixels.
+        seed: random seed; video i depends only on `seed` and i, so a larger dataset begins with a smaller one.
+        quality: quality of the JPEG frames, 1..100, or None for PNG.
 
     Raises:
         StyleganvError: if `dest` cannot be written.

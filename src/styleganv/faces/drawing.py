@@ -1,7 +1,7 @@
-"""Draws faces with soft edges: layers of signed distances, from the back to the front.
+"""Drawing of antialiased faces, as layers of signed distances from back to front.
 
-Shapes: T frames, H height, W width; images are uint8 `[T, H, W, 3]` in 0..255. Inside, lengths are fractions of the
-frame's shorter side, measured from the head's center in its own upright coordinates.
+Shapes: T frames, H height, W width; images are uint8 `[T, H, W, 3]` in 0..255. Inside, lengths are in shorter
+frame sides, measured from the head's center in its own upright coordinates.
 """
 
 import colorsys
@@ -24,7 +24,7 @@ MOUTH: RGB = (112, 14, 34)
 TONGUE: RGB = (232, 96, 108)
 DARK: RGB = (38, 28, 36)
 FRAME: RGB = (30, 32, 46)
-#: Frames drawn together; so many fit the cache.
+#: Number of frames drawn at once, which fit the cache.
 CHUNK = 8
 
 
@@ -34,8 +34,8 @@ def draw_video(
     """Draw a video `[T, H, W, 3]`.
 
     Args:
-        motion_seed: seed of the motion, independent of the face.
-        fps: how finely the same motion is sampled, in frames per second.
+        motion_seed: motion seed, independent of the face.
+        fps: sampling rate of the motion, in frames per second.
         start: time of the first frame, in frames at 25 fps.
     """
     times = start + np.arange(num_frames) * (FPS / fps)
@@ -72,7 +72,7 @@ def _hsv(hue: float, saturation: float, value: float) -> RGB:
 
 @dataclass
 class _Drawing:
-    """Some frames of a video; each method adds a layer to `canvas [3, T, H, W]`."""
+    """Drawing of some frames; each method adds a layer to `canvas [3, T, H, W]`."""
 
     face: Face
     pose: Pose
@@ -87,7 +87,7 @@ class _Drawing:
         down = (np.arange(self.height, dtype=np.float32)[:, None] + 0.5 - self.height / 2) * self.pixel - (y - 0.5)
         cos, sin = (f(self.pose.roll)[:, None, None].astype(np.float32) for f in (np.cos, np.sin))
         self.u, self.v = cos * across + sin * down, cos * down - sin * across
-        # Features are drawn in coordinates that follow the turning head.
+        # Coordinates that follow the turning head, for its features.
         self.fu, self.fv = self.u - self._of("turn"), self.v - self._of("nod")
         self.canvas = np.empty((3, *self.u.shape), np.float32)
         self.canvas[:] = np.array(background_color(self.face), np.float32)[:, None, None, None]
@@ -105,7 +105,7 @@ class _Drawing:
         return getattr(self.pose, channel)[:, None, None].astype(np.float32)
 
     def _cover(self, distance: Plane) -> Plane:
-        """Share of each pixel inside a signed distance (negative inside)."""
+        """Return the fraction of each pixel inside a signed distance (negative inside)."""
         return np.clip(np.float32(0.5) - distance / self.pixel, 0, 1)
 
     def _paint(self, color: RGB | Iterator[Plane], cover: Plane) -> None:
@@ -113,7 +113,7 @@ class _Drawing:
             channel += cover * (np.asarray(value, np.float32) - channel)
 
     def _outline(self, u: Plane, v: Plane, grow: float = 0.0) -> Plane:
-        """Signed distance to the head's outline, `grow` larger on all sides."""
+        """Return the signed distance to the head's outline, enlarged by `grow` on all sides."""
         a, b, power = HEADS[self.face.head]
         a, b = a + grow, b + grow
         squares = np.square(u / np.float32(a)), np.square(v / np.float32(b))
@@ -122,22 +122,22 @@ class _Drawing:
         return (np.sqrt(squares[0] + squares[1]) - 1) * np.float32(min(a, b))
 
     def _behind(self) -> None:
-        """Ears, and what of a hat is behind the head."""
+        """Paint ears, and the parts of a hat behind the head."""
         color, top = top_color(self.face), self.face.top
         a, b, _ = HEADS[self.face.head]
         side = np.abs(self.u)
         if top == "bear ears":
             distance = np.hypot(side - np.float32(0.72 * a), self.v + np.float32(0.78 * b))
             self._paint(color, self._cover(distance - np.float32(0.105)))
-            self._paint(_scaled(color, 1.45), self._cover(distance - np.float32(0.055)))
+            self._paint(_scale(color, 1.45), self._cover(distance - np.float32(0.055)))
         elif top == "cat ears":
             tip, inner, outer = (0.74 * a, -b - 0.1), (0.16 * a, -0.9 * b), (0.96 * a, -0.3 * b)
             distance = _triangle(side, self.v, tip, outer, inner)
             self._paint(color, self._cover(distance))
-            self._paint(_scaled(color, 1.45), self._cover(distance + np.float32(0.032)))
+            self._paint(_scale(color, 1.45), self._cover(distance + np.float32(0.032)))
         elif top == "beanie":
             pompom = np.hypot(self.u, self.v + np.float32(b + 0.05))
-            self._paint(_scaled(color, 1.6), self._cover(pompom - np.float32(0.062)))
+            self._paint(_scale(color, 1.6), self._cover(pompom - np.float32(0.062)))
 
     def _head(self) -> None:
         cover = self._cover(self._outline(self.u, self.v))
@@ -155,15 +155,15 @@ class _Drawing:
         side, down = np.abs(self.fu) - np.float32(EYE_X), self.fv - np.float32(EYE_Y)
         edge = (np.hypot(side / a, down / b) - 1) * min(a, b)
         ball = self._cover(edge)
-        self._paint(_scaled(head_color(self.face), 0.72), ball)
+        self._paint(_scale(head_color(self.face), 0.72), ball)
         at_rest = np.float32(LIDS[self.face.lids])
         covered = at_rest + (1 - at_rest) * self._of("blink")
-        lid = b * (2 * covered - 1)  # its edge, from the eye's middle
+        lid = b * (2 * covered - 1)  # its edge, from the eye's center
         white = ball * self._cover(lid - down)
         self._paint(WHITE, white)
         lashes = np.maximum(np.abs(edge) - np.float32(0.013), np.float32(0.25) * b - down)
         self._paint(DARK, self._cover(lashes) * self._of("blink"))
-        # Both eyes look the same way, so the mirrored coordinate is turned back.
+        # Both eyes look in the same direction, so the mirrored coordinate is mirrored back.
         gaze_u = np.where(self.fu < 0, -self._of("gaze_x"), self._of("gaze_x")) * (np.float32(0.4) * a)
         gaze_v = self._of("gaze_y") * (np.float32(0.35) * b)
         radius = min(a, b)
@@ -174,7 +174,7 @@ class _Drawing:
     def _nose_and_mouth(self) -> None:
         if self.face.nose == "button":
             distance = np.hypot(self.fu, (self.fv - np.float32(0.065)) * np.float32(1.2)) - np.float32(0.032)
-            self._paint(_scaled(head_color(self.face), 0.78), self._cover(distance))
+            self._paint(_scale(head_color(self.face), 0.78), self._cover(distance))
         opened = self._of("talk")
         half = np.float32(MOUTHS[self.face.mouth]) * (1 - np.float32(0.25) * opened)
         across = np.square(self.fu / half)
@@ -187,7 +187,7 @@ class _Drawing:
         self._paint(TONGUE, mouth * self._cover((tongue - np.float32(0.75)) * tall) * (opened > 0.15))
 
     def _in_front(self) -> None:
-        """Hair or a hat."""
+        """Paint hair or a hat."""
         color, (_, b, _) = top_color(self.face), HEADS[self.face.head]
         if self.face.top == "hair":
             cap = self._outline(self.u, self.v, 0.018)
@@ -198,7 +198,7 @@ class _Drawing:
             edge = self.v + np.float32(0.56 * b)
             self._paint(color, self._cover(np.maximum(cap, edge)))
             band = np.maximum(self._outline(self.u, self.v, 0.04), np.abs(edge) - np.float32(0.045))
-            self._paint(_scaled(color, 1.6), self._cover(band))
+            self._paint(_scale(color, 1.6), self._cover(band))
 
     def _brows(self) -> None:
         thickness = BROWS[self.face.brows]
@@ -231,13 +231,13 @@ class _Drawing:
         self._paint(FRAME, self._cover(np.minimum(np.minimum(ring, bridge), temple)))
 
 
-def _scaled(color: RGB, factor: float) -> RGB:
+def _scale(color: RGB, factor: float) -> RGB:
     red, green, blue = color
     return min(255.0, red * factor), min(255.0, green * factor), min(255.0, blue * factor)
 
 
 def _triangle(u: Plane, v: Plane, *corners: tuple[float, float]) -> Plane:
-    """Signed distance to a triangle's edges, its corners clockwise as seen; negative inside."""
+    """Return the signed distance to a triangle with clockwise corners; negative inside."""
     distances = []
     for (u0, v0), (u1, v1) in zip(corners, [*corners[1:], corners[0]], strict=True):
         length = math.hypot(u1 - u0, v1 - v0)

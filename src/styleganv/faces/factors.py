@@ -1,10 +1,10 @@
-"""What a drawn face looks like, and how it moves.
+"""Factors of a drawn face: its appearance and its motion.
 
-Content (`Face`) is constant within a video. Motion (`Pose`) is aperiodic: every channel is smooth random noise with a
-time scale of its own, apart from blinks, which are brief and come now and then. Both are functions of a seed, so a
-video can be drawn at any frame rate and from any time on.
+Content (`Face`) is constant within a video. Motion (`Pose`) is aperiodic: every channel is smooth random noise with its
+own time scale, except blinks, which are short and random events. Both are functions of a seed, so a video can be drawn
+at any frame rate and from any start time.
 
-Lengths are fractions of the frame's shorter side, x to the right and y down; times are in frames at 25 fps.
+Lengths are in shorter frame sides, x to the right and y down; times are in frames at 25 fps.
 Shapes: T times.
 """
 
@@ -16,19 +16,19 @@ from numpy.typing import NDArray
 
 FPS = 25.0
 
-#: Half axes across and down, and the exponent of the outline |x/a|^n + |y/b|^n = 1.
+#: Horizontal and vertical semi-axes, and the exponent of the outline |x/a|^n + |y/b|^n = 1.
 HEADS = {"round": (0.35, 0.35, 2), "tall": (0.305, 0.375, 2), "wide": (0.385, 0.315, 2), "square": (0.325, 0.33, 4)}
 TOPS = ("none", "hair", "beanie", "bear ears", "cat ears")
-#: Half axes of an eye.
+#: Semi-axes of an eye.
 EYES = {"small": (0.07, 0.07), "round": (0.095, 0.095), "tall": (0.083, 0.115), "large": (0.112, 0.112)}
-#: How much of an open eye its lid covers.
+#: Fraction of an open eye that its lid covers.
 LIDS = {"wide": 0.0, "half": 0.38}
 IRISES = {"black": (24, 20, 30), "brown": (112, 62, 22), "blue": (34, 92, 208), "green": (24, 128, 70)}
-#: Half thickness.
+#: Half thickness of the brows.
 BROWS = {"none": 0.0, "thin": 0.011, "thick": 0.022}
-#: Degrees by which brows slope down towards the nose.
+#: Slope of the brows down towards the nose, in degrees.
 BROW_SLOPES = {"worried": -18, "level": 0, "angry": 18}
-#: Half width.
+#: Half width of the mouth.
 MOUTHS = {"narrow": 0.085, "wide": 0.135}
 NOSES = ("none", "button")
 CHEEKS = ("none", "blush")
@@ -40,8 +40,8 @@ class Face:
     """Content of a video.
 
     Attributes:
-        hue, saturation, value: color of the head, each in 0..1; any hue.
-        background_hue: 0..1, of a pale color.
+        hue, saturation, value: color of the head, each in 0..1.
+        background_hue: hue of the pale background, 0..1.
         top: hair, a hat or ears, of color `top_hue` (0..1).
     """
 
@@ -64,7 +64,7 @@ class Face:
 
 
 def sample_face(rng: np.random.Generator) -> Face:
-    """Draw every factor independently of the others, and uniformly; most faces have no glasses."""
+    """Sample every factor independently and uniformly, except that most faces have no glasses."""
 
     def pick(options: Iterable[str]) -> str:
         choices = list(options)
@@ -97,12 +97,12 @@ class Pose:
     Attributes:
         x, y: position of the head's center in the frame.
         roll: tilt of the head in radians, clockwise.
-        turn, nod: by how much the features move across and down the head, as it turns and nods.
-        gaze_x, gaze_y: where the eyes look, −1..1.
-        blink: how far the lids are closed, 0 (as the face has them) to 1 (shut).
-        talk: how far the mouth is open, 0..1.
+        turn, nod: horizontal and vertical shift of the features on the head, as it turns and nods.
+        gaze_x, gaze_y: direction of the eyes, −1..1.
+        blink: closing of the lids, 0 (the face's own) to 1 (closed).
+        talk: opening of the mouth, 0..1.
         smile: −1 (corners down) to 1 (up).
-        brow: by how much the brows are raised.
+        brow: how far the brows are raised.
     """
 
     x: NDArray[np.float64]
@@ -118,7 +118,7 @@ class Pose:
     brow: NDArray[np.float64]
 
 
-#: Of each channel of smooth noise: frames between two knots, and its standard deviation.
+#: Frames between two knots, and standard deviation, of each channel of smooth noise.
 CHANNELS = {
     "x": (18, 0.026),
     "y": (14, 0.018),
@@ -133,14 +133,14 @@ CHANNELS = {
     "syllable": (3.5, 1.0),
 }
 CENTER = (0.5, 0.545)
-#: Frames from the middle of one blink to that of the next: at least, and on average beyond that.
+#: Frames from the middle of one blink to that of the next: the minimum, and the mean beyond it.
 BLINK_PAUSE = (22.0, 40.0)
-#: Frames that a lid takes to close or open, and stays shut.
+#: Frames that a lid takes to close or open, and that it stays closed.
 BLINK_MOVE, BLINK_SHUT = 2.5, 1.5
 
 
 def motion(seed: int, t: NDArray[np.floating] | list[float]) -> Pose:
-    """The pose at times `t` (frames at 25 fps, ≥ 0); the same seed always moves alike, at any frame rate."""
+    """Return the pose at times `t` (in frames at 25 fps, ≥ 0); a seed gives the same motion at any frame rate."""
     times: NDArray[np.float64] = np.array(t, dtype=np.float64)
     noise = {
         name: deviation * _smooth_noise(np.random.default_rng([seed, number]), times / period)
@@ -161,8 +161,10 @@ def motion(seed: int, t: NDArray[np.floating] | list[float]) -> Pose:
 
 
 def _smooth_noise(rng: np.random.Generator, t: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Noise of unit variance on average, bounded by 4, twice differentiable in `t ≥ 0`: a cubic B-spline over knots 1
-    apart. A longer noise begins with a shorter one, since knots are drawn in order."""
+    """Return noise of unit mean variance, bounded by 4, twice differentiable in `t ≥ 0`: a cubic B-spline.
+
+    Knots are 1 apart and drawn in order, so a longer noise begins with a shorter one.
+    """
     first = np.floor(t).astype(int)
     knots = np.clip(rng.standard_normal(int(first.max(initial=0)) + 4), -2, 2)
     p = t - first
@@ -172,7 +174,7 @@ def _smooth_noise(rng: np.random.Generator, t: NDArray[np.float64]) -> NDArray[n
 
 
 def blink_times(rng: np.random.Generator, end: float) -> NDArray[np.float64]:
-    """Middles of the blinks that begin before time `end`."""
+    """Return the middles of the blinks that begin before time `end`."""
     least, mean = BLINK_PAUSE
     times: list[float] = []
     now = float(rng.uniform(0, least + mean))

@@ -1,4 +1,4 @@
-"""Fits a drawn face to frames: its pose by damped Gauss-Newton steps, its factors by drawing each candidate.
+"""Fit of a drawn face to frames: the pose by damped Gauss-Newton steps, factors by drawing each candidate.
 
 Shapes: T frames, P pose channels, N values of a frame's pixels.
 """
@@ -19,11 +19,11 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Channel:
-    """How a channel of the pose is fitted.
+    """Prior, step and bounds of a channel of the pose.
 
     Attributes:
-        mean, deviation: what it is without any evidence.
-        step: of the finite difference.
+        mean, deviation: prior.
+        step: step of the finite difference.
         low, high: bounds.
     """
 
@@ -47,14 +47,14 @@ CHANNELS = {
     "smile": Channel(0.25, 0.7, 0.15, -1, 1),
     "brow": Channel(0, 0.015, 0.008, -0.06, 0.06),
 }
-#: Levels of a pixel's value by which a frame may differ from a drawing; larger differences count less and less.
+#: Noise of a frame, and the difference from a drawing above which the cost grows slowly, in levels 0..255.
 NOISE, OUTLIER = 8.0, 100.0
 
 
 def fit_pose(frames: Frames, face: Face, pose: Pose, steps: int = 3, names: Iterable[str] = CHANNELS) -> Pose:
-    """Improve `pose` so that `face` drawn in it comes nearest to `frames`; only the channels `names`.
+    """Return `pose` with the channels `names` fitted, so that `face` drawn in it matches `frames`.
 
-    The derivative is that at the start, for all steps.
+    All steps use the derivative at the start.
     """
     names = list(names)
     values = np.stack([getattr(pose, name) for name in names], axis=1)  # [T, P]
@@ -86,7 +86,7 @@ def fit_pose(frames: Frames, face: Face, pose: Pose, steps: int = 3, names: Iter
 
 
 def track(frames: Frames, face: Face, pose: Pose, rounds: int = 3) -> Pose:
-    """Improve the pose in frames that follow each other; where the next frame's pose fits better, start from there."""
+    """Fit the pose in consecutive frames; start from a neighboring frame's pose where it fits better."""
     index = np.arange(len(frames))
     for _ in range(rounds - 1):
         pose = fit_pose(frames, face, pose, steps=2)
@@ -98,15 +98,15 @@ def track(frames: Frames, face: Face, pose: Pose, rounds: int = 3) -> Pose:
 
 
 def error(frames: Frames, face: Face, pose: Pose) -> NDArray[np.float32]:
-    """How far each frame is from the drawing, `[T]`."""
+    """Return the robust difference of each frame from the drawing, `[T]`."""
     rest = frames.astype(np.float32) - draw_pose(face, pose, *frames.shape[1:3])
-    if min(frames.shape[1:3]) >= 48:  # at a coarse scale three pixels are much of an eye
-        rest = softened(rest)
+    if min(frames.shape[1:3]) >= 48:  # at a coarse scale, three pixels are a large part of an eye
+        rest = soften(rest)
     return _cost(rest.reshape(len(frames), -1))
 
 
-def softened(difference: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Means `[T, H, W, 3]` of 3 × 3 pixels: an edge that is only less sharp then differs little."""
+def soften(difference: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Average 3 × 3 pixels `[T, H, W, 3]`, so that an edge that is only less sharp differs little."""
     padded: Any = np.pad(difference, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
     rows = padded[:, :-2] + padded[:, 1:-1] + padded[:, 2:]
     total: NDArray[np.float32] = rows[:, :, :-2] + rows[:, :, 1:-1] + rows[:, :, 2:]
@@ -114,12 +114,12 @@ def softened(difference: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def choose(frames: Frames, pose: Pose, candidates: Iterable[Face]) -> Face:
-    """The candidate that comes nearest to the frames if drawn in `pose`."""
+    """Return the candidate that matches the frames best when drawn in `pose`."""
     return min(candidates, key=lambda face: float(error(frames, face, pose).sum()))
 
 
 def variants(face: Face, **options: Iterable[Any]) -> list[Face]:
-    """`face` with each combination of values of some factors."""
+    """Return `face` with each combination of values of some factors."""
     faces = [face]
     for name, values in options.items():
         values = list(values)
@@ -128,12 +128,12 @@ def variants(face: Face, **options: Iterable[Any]) -> list[Face]:
 
 
 def select(pose: Pose, index: Any) -> Pose:
-    """The pose at some times."""
+    """Return the pose at some times."""
     return Pose(**{name: values[index] for name, values in vars(pose).items()})
 
 
 def _slope(face: Face, pose: Pose, name: str, frames: Frames, drawn: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Derivative `[T, N]` by one channel."""
+    """Return the derivative `[T, N]` with respect to one channel."""
     values = getattr(pose, name)
     step = np.where(values + CHANNELS[name].step > CHANNELS[name].high, -1, 1) * CHANNELS[name].step
     moved = replace(pose, **{name: values + step})

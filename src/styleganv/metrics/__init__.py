@@ -1,4 +1,1 @@
-"""Judging videos: distances between sets of them (`evaluate`), and what their motion does (`diagnose`).
-
-Everything here takes `Videos` and never asks which program made them.
-"""
+"""Distances between real and generated videos: protocols, features, statistics, and the report."""

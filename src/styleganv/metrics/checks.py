@@ -1,87 +1,97 @@
-"""What stops an evaluation before it begins, and what makes its numbers doubtful or not comparable."""
+"""Checks before an evaluation, and warnings about numbers that are unreliable or not comparable."""
 
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from styleganv.errors import StyleganvError
-from styleganv.metrics.features import WEIGHT_FILES, Detector
+from styleganv.metrics.features import WEIGHT_FILES, FeatureExtractor
 from styleganv.metrics.protocols import Protocol
-from styleganv.metrics.sides import Side
-from styleganv.metrics.videos import Videos
+from styleganv.metrics.video_set import VideoSet
+from styleganv.videos import Videos
 
 
-def notes(
+def result_warnings(
     protocol: Protocol,
-    detector: Detector,
-    real: Side,
-    fake: Side,
+    extractor: FeatureExtractor,
+    real: VideoSet,
+    fake: VideoSet,
     class_name: str | None,
-    used: dict[str, Any],
-    seeds: int,
+    clips: dict[str, Any],
+    num_repeats: int,
 ) -> Iterator[str]:
-    """One sentence for each doubt; `used` counts clips as `Result.clips` does."""
-    for name, side in (("real", real), ("fake", fake)):
-        if used[name] < protocol.clips:
-            yield f"{used[name]} {name} clips where the protocol wants {protocol.clips}"
-        if dropped := side.too_short(protocol, class_name):
-            yield f"{dropped} {name} videos were left out, being shorter than {protocol.span} frames"
-    items = {protocol.items(used[name]) for name in ("real", "fake")}
-    if protocol.metric == "frechet" and min(items) <= detector.dims:
+    """Yield one warning per doubt about a result; `clips` holds the counts of `Result.clips`."""
+    for name, videos in (("real", real), ("generated", fake)):
+        num_clips = clips["real" if name == "real" else "fake"]
+        if num_clips < protocol.num_clips:
+            yield f"{num_clips} {name} clips where the protocol specifies {protocol.num_clips}"
+        if num_short := videos.num_too_short(protocol, class_name):
+            yield f"{num_short} {name} videos were skipped because they are shorter than {protocol.span} frames"
+    num_features = min(protocol.num_features(clips[name]) for name in ("real", "fake"))
+    if protocol.metric == "frechet" and num_features <= extractor.dims:
         yield (
-            f"{min(items)} features of {detector.dims} numbers leave their covariance without full rank, which makes "
-            "the distance far too large: compare it only with distances of as many clips"
+            f"{num_features} features of {extractor.dims} dimensions leave their covariance without full rank, which "
+            "makes the distance far too large: compare it only with distances of as many clips"
         )
-    floor = used["real_against_real"]
-    if len(floor) == 2 and floor != [used["real"], used["fake"]]:
-        yield f"the floor compares {floor[0]} with {floor[1]} clips, and distances of fewer clips are larger"
-    yield from _about_collections(detector, real, fake)
-    if seeds > 1 and fake.lengths is not None and len(fake.members(class_name)) <= protocol.clips:
-        yield "every seed takes all of the fake videos, so the error is that of drawing real clips alone"
+    floor = clips["noise_floor"]
+    if len(floor) == 2 and floor != [clips["real"], clips["fake"]]:
+        yield f"the noise floor compares {floor[0]} with {floor[1]} clips, and distances of fewer clips are larger"
+    yield from _source_warnings(extractor, real, fake)
+    if num_repeats > 1 and fake.lengths is not None and len(fake.members(class_name)) <= protocol.num_clips:
+        yield "every repeat uses all generated videos, so the error reflects the choice of real clips alone"
     if protocol.stride > 1:
-        yield f"frames {protocol.stride} apart are taken as they are, so quick motion is aliased in time"
+        yield f"only every {protocol.stride}th frame is used, so fast motion is aliased"
 
 
-def _about_collections(detector: Detector, real: Side, fake: Side) -> Iterator[str]:
+def _source_warnings(extractor: FeatureExtractor, real: VideoSet, fake: VideoSet) -> Iterator[str]:
     if real.videos.identity == fake.videos.identity:
-        yield "real and fake are the same videos"
+        yield "real and generated videos are the same"
     if real.videos.fps != fake.videos.fps:
-        yield f"real videos have {real.videos.fps:g} fps and fake ones {fake.videos.fps:g}: clips last unequally long"
-    stored = [side.videos.identity["storage"] for side in (real, fake)]
-    if stored[0] != stored[1]:
-        shown = "), fake ones otherwise (".join(" ".join(map(str, storage.values())) for storage in stored)
-        yield f"real frames are stored in one way ({shown}): compression alone makes a distance"
-    if detector.coarse is not None and max(real.size) > detector.coarse:
         yield (
-            f"the network shrinks {real.size[1]}x{real.size[0]} frames without antialiasing, which published numbers "
-            "share and which favours fakes with the same aliasing"
+            f"real videos have {real.videos.fps:g} fps and generated ones {fake.videos.fps:g}, so their clips differ "
+            "in duration"
+        )
+    storage = [" ".join(map(str, one.videos.identity["storage"].values())) for one in (real, fake)]
+    if real.videos.identity["storage"] != fake.videos.identity["storage"]:
+        yield (
+            f"real frames are stored as {storage[0]} but generated ones as {storage[1]}: compression alone causes a "
+            "distance"
+        )
+    if extractor.aliased_above is not None and max(real.size) > extractor.aliased_above:
+        yield (
+            f"the network downsamples {real.size[1]}x{real.size[0]} frames without antialiasing, as in published "
+            "numbers, which favors generated videos with the same aliasing"
         )
 
 
 def common_size(real: Videos, fake: Videos, resolution: tuple[int, int] | None) -> tuple[int, int]:
-    """Height and width that both sides are judged at."""
+    """Return the height and width at which both sets are evaluated.
+
+    Raises:
+        StyleganvError: if the sets differ in size and `resolution` is None.
+    """
     if resolution is not None:
         if min(resolution) < 1:
-            raise StyleganvError(f"Frames cannot be resized to {resolution[0]}x{resolution[1]}: choose 1 or more.")
+            raise StyleganvError(f"--resolution must be at least 1, got {resolution[0]}x{resolution[1]}: choose more.")
         return resolution
     if (real.height, real.width) != (fake.height, fake.width):
         raise StyleganvError(
-            f"Real frames are {real.height}x{real.width} and fake ones {fake.height}x{fake.width} (height x width): "
-            "name a size for both with --resolution."
+            f"Real frames are {real.height}x{real.width} but generated ones {fake.height}x{fake.width} (height x "
+            "width): choose a size for both with --resolution."
         )
     return real.height, real.width
 
 
 def common_classes(real: Videos, fake: Videos) -> list[str]:
-    """Names of the classes to be judged by themselves."""
+    """Return the names of the classes that both sets have."""
     common = [name for name in real.class_names if name in fake.class_names]
     if not common:
-        raise StyleganvError(f"{real.name} and {fake.name} share no classes by name: leave out --per-class.")
+        raise StyleganvError(f"{real.name} and {fake.name} have no class name in common: omit --per-class.")
     return common
 
 
-def check_weights(detectors: set[str], weights: str | Path | None) -> None:
-    """One file cannot be two networks."""
-    files = {WEIGHT_FILES[name] for name in detectors if name in WEIGHT_FILES}
-    if weights is not None and len(files) > 1 and ("://" in str(weights) or Path(weights).is_file()):
-        raise StyleganvError(f"{weights} is one file where {', '.join(sorted(files))} are needed: give their folder.")
+def check_weights(extractors: set[str], weights: str | Path | None) -> None:
+    """Raise StyleganvError if one file is passed for several networks."""
+    names = {WEIGHT_FILES[name] for name in extractors if name in WEIGHT_FILES}
+    if weights is not None and len(names) > 1 and ("://" in str(weights) or Path(weights).is_file()):
+        raise StyleganvError(f"{weights} is one file, but {', '.join(sorted(names))} are required: pass their folder.")

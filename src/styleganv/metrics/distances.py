@@ -1,5 +1,6 @@
-"""Distances between sets of features, as pure functions: Fréchet, kernel (polynomial MMD), inception score, precision
-and recall. All compute in float64.
+"""Distances between sets of features, as pure functions in float64.
+
+These are the Fréchet and kernel (polynomial MMD) distances, the inception score, precision and recall.
 
 Shapes: n features of d numbers each, k classes. A root of a covariance S is any `[r, d]` matrix R with RᵀR = S.
 """
@@ -15,20 +16,20 @@ from styleganv.metrics.statistics import Moments, Statistics, count_of
 
 
 def frechet_distance(a: Statistics, b: Statistics) -> float:
-    """|μ₁ − μ₂|² + tr(S₁ + S₂ − 2 (S₁S₂)^½), the squared 2-Wasserstein distance of two Gaussians.
+    """Return |μ₁ − μ₂|² + tr(S₁ + S₂ − 2 (S₁S₂)^½), the squared 2-Wasserstein distance of two Gaussians.
 
     The trace of the root is Σ√λ over eigenvalues of the symmetric R₁S₂R₁ᵀ, for any root R₁ of S₁. Deviations of n
-    features over √(n−1) are such a root, so sets with fewer features than dimensions need the eigenvalues of an
-    `[n, n]` matrix only, and S₂ = R₂ᵀR₂ need not be formed either. Against singular values of R₁R₂ᵀ, which take four
-    times as long, the sum was off by 1e-6 of itself at most, over spectra from flat to rank 8.
+    features over √(n−1) are such a root. Sets with fewer features than dimensions therefore only require the
+    eigenvalues of an `[n, n]` matrix, without forming S₂ = R₂ᵀR₂. Compared with singular values of R₁R₂ᵀ, which take
+    four times as long, the relative error of the sum was at most 1e-6, over spectra from flat to rank 8.
 
     Args:
-        a, b: moments or features `[n, d]`, with n ≥ 2 and one d.
+        a, b: moments or features `[n, d]`, with n ≥ 2 and the same d.
 
     Raises:
-        ValueError: for fewer than two features, unequal d or features that are not finite.
+        ValueError: for fewer than two features, or features that are not finite.
     """
-    a, b = _shorter(a), _shorter(b)
+    a, b = _compact(a), _compact(b)
     mean_a, root_a, trace_a = _mean_root_trace(a)
     mean_b, root_b, trace_b = _mean_root_trace(b)
     if root_a is not None and root_b is not None:
@@ -46,17 +47,17 @@ def frechet_distance(a: Statistics, b: Statistics) -> float:
     return max(distance, 0.0)  # rounding can leave −1e-9
 
 
-def _shorter(statistics: Statistics) -> Statistics:
-    """Features stay so where they are fewer than dimensions, where they are the smaller matrix."""
+def _compact(statistics: Statistics) -> Statistics:
+    """Return features if they are fewer than dimensions, which makes them the smaller matrix; else moments."""
     if count_of(statistics) < 2:
-        raise ValueError("a covariance needs at least 2 features")
+        raise ValueError("a covariance requires at least 2 features")
     if isinstance(statistics, Moments) or len(statistics) < statistics.shape[1]:
         return statistics
     return Moments.of(statistics)
 
 
 def _mean_root_trace(statistics: Statistics) -> tuple[Tensor, Tensor | None, Tensor]:
-    """μ, the root that features have at hand, and tr S."""
+    """Return μ, the root that features provide, and tr S."""
     if isinstance(statistics, Moments):
         mean, root, trace = statistics.mean, None, statistics.covariance.trace()
     else:
@@ -69,17 +70,17 @@ def _mean_root_trace(statistics: Statistics) -> tuple[Tensor, Tensor | None, Ten
 
 
 def _root(covariance: Tensor) -> Tensor:
-    """Cholesky's factor; where the covariance has no full rank the eigenvectors, without those of rounding alone."""
+    """Return the Cholesky factor; without full rank, the scaled eigenvectors above rounding error."""
     factor, failed = torch.linalg.cholesky_ex(covariance)
     if not failed:
         return factor.T
     values, vectors = torch.linalg.eigh(covariance)
-    held = values > len(values) * torch.finfo(values.dtype).eps * values[-1]
-    return (vectors[:, held] * values[held].sqrt()).T
+    significant = values > len(values) * torch.finfo(values.dtype).eps * values[-1]
+    return (vectors[:, significant] * values[significant].sqrt()).T
 
 
 def _sum_of_roots(symmetric: Tensor) -> Tensor:
-    """Σ √λ of a positive semidefinite matrix; eigenvalues within rounding of 0 are 0, as a root would magnify them."""
+    """Return Σ √λ of a positive semidefinite matrix, without eigenvalues within rounding error of 0."""
     if len(symmetric) == 0:
         return symmetric.sum()
     values = torch.linalg.eigvalsh((symmetric + symmetric.T) / 2)
@@ -88,14 +89,15 @@ def _sum_of_roots(symmetric: Tensor) -> Tensor:
 
 
 def kernel_distance(a: Tensor, b: Tensor) -> float:
-    """Unbiased squared MMD of features `[n, d]` and `[m, d]` under (xᵀy/d + 1)³ (Bińkowski et al. 2018); it may be
-    slightly negative. The field prints it times 1000 as often as not; here it is as it is.
+    """Return the unbiased squared MMD of features `[n, d]` and `[m, d]` under (xᵀy/d + 1)³ (Bińkowski et al. 2018).
+
+    It may be slightly negative. Publications often multiply it by 1000; this function does not.
 
     Raises:
         ValueError: for fewer than two features.
     """
     if min(len(a), len(b)) < 2:
-        raise ValueError("an unbiased estimate needs at least 2 features")
+        raise ValueError("an unbiased estimate requires at least 2 features")
     a, b = a.double(), b.double()
 
     def kernel(x: Tensor, y: Tensor) -> Tensor:
@@ -109,8 +111,10 @@ def kernel_distance(a: Tensor, b: Tensor) -> float:
 
 
 def kernel_distance_of_subsets(a: Tensor, b: Tensor, *, subsets: int, size: int, seed: int = 0) -> float:
-    """The mean of `kernel_distance` over random subsets of `size` features (all, if there are fewer), as KID is: time
-    grows with `subsets` · `size`² rather than n²."""
+    """Return the mean `kernel_distance` over random subsets of `size` features, as KID is defined.
+
+    Time grows with `subsets` · `size`² rather than n².
+    """
     random = torch.Generator().manual_seed(seed)
     size = min(size, len(a), len(b))
     parts = (
@@ -120,15 +124,16 @@ def kernel_distance_of_subsets(a: Tensor, b: Tensor, *, subsets: int, size: int,
 
 
 def inception_score(probabilities: Tensor, *, splits: int = 10, seed: int = 0) -> tuple[float, float]:
-    """exp of the mean divergence of `probabilities [n, k]` from their own mean (Salimans et al. 2016): the mean and the
-    standard deviation (of a population) over `splits` equal parts of a shuffled order, since sorted sets would give
-    parts of a few classes.
+    """Return exp of the mean KL divergence of `probabilities [n, k]` from their mean (Salimans et al. 2016).
+
+    The result is the mean and the (population) standard deviation over `splits` equal parts. The order is shuffled,
+    since parts of a sorted set would have few classes.
 
     Raises:
         ValueError: for fewer rows than splits.
     """
     if len(probabilities) < splits:
-        raise ValueError(f"{splits} splits need at least {splits} features")
+        raise ValueError(f"{splits} splits require at least {splits} features")
     order = torch.randperm(len(probabilities), generator=torch.Generator().manual_seed(seed))
     scores = []
     for part in probabilities.double()[order].tensor_split(splits):
@@ -137,20 +142,22 @@ def inception_score(probabilities: Tensor, *, splits: int = 10, seed: int = 0) -
     return float(torch.stack(scores).mean()), float(torch.stack(scores).std(correction=0))
 
 
-def precision_recall(real: Tensor, fake: Tensor, *, neighbours: int = 3) -> tuple[float, float]:
-    """Share of `fake [m, d]` within the manifold of `real [n, d]`, and of real within that of fake; a manifold is the
-    balls around its members that reach their k-th nearest other member (Kynkäänniemi et al. 2019).
+def precision_recall(real: Tensor, fake: Tensor, *, neighbors: int = 3) -> tuple[float, float]:
+    """Return the fraction of `fake [m, d]` in the manifold of `real [n, d]`, and that of real in the manifold of fake.
+
+    A manifold is the union of balls around its members that reach their k-th nearest neighbor (Kynkäänniemi et al.
+    2019).
 
     Raises:
-        ValueError: for no more features than neighbours.
+        ValueError: for no more features than neighbors.
     """
-    if min(len(real), len(fake)) <= neighbours:
-        raise ValueError(f"{neighbours} neighbours need at least {neighbours + 1} features")
+    if min(len(real), len(fake)) <= neighbors:
+        raise ValueError(f"{neighbors} neighbors require at least {neighbors + 1} features")
     real, fake = real.double(), fake.double()
 
     def inside(points: Tensor, members: Tensor) -> float:
         radii = torch.cat(
-            [torch.cdist(rows, members).kthvalue(neighbours + 1, dim=1).values for rows in members.split(1024)]
+            [torch.cdist(rows, members).kthvalue(neighbors + 1, dim=1).values for rows in members.split(1024)]
         )
         within = [(torch.cdist(rows, members) <= radii).any(dim=1) for rows in points.split(1024)]
         return float(torch.cat(within).double().mean())
@@ -181,8 +188,8 @@ def _precision_recall(real: Statistics, fake: Statistics, seed: int) -> dict[str
 
 
 def _patch_swd(real: Statistics, fake: Statistics, seed: int) -> dict[str, float]:
-    found = distance_of_features(_features(real), _features(fake), seed=seed)
-    return {"": found.mean} | {f"_{side}px": distance for side, distance in found.levels.items()}
+    distance = distance_of_features(_features(real), _features(fake), seed=seed)
+    return {"": distance.mean} | {f"_{side}px": value for side, value in distance.levels.items()}
 
 
 def _features(statistics: Statistics) -> Tensor:
@@ -190,7 +197,7 @@ def _features(statistics: Statistics) -> Tensor:
     return statistics
 
 
-#: By the names that protocols use: of real and fake statistics and a seed, numbers, each under what its name ends in.
+#: Functions from real statistics, generated statistics and a seed to numbers, by the suffix of their key in reports.
 METRICS: dict[str, Callable[[Statistics, Statistics, int], dict[str, float]]] = {
     "frechet": _frechet,
     "kernel": _kernel,

@@ -1,8 +1,8 @@
-"""`evaluate`: named protocols on real and fake videos, with their floor and their error.
+"""`evaluate`: the distance between real and generated videos by named protocols, with noise floor and error.
 
-    Videos ──windows (clips)──▶ clips ──detector (features)──▶ statistics ──▶ distances ──▶ Report
+    Videos ──windows (clips)──▶ clips ──extractor (features)──▶ statistics ──▶ distances ──▶ Report
 
-Processes under torchrun share the clips; all of them get the report.
+Processes under torchrun share the clips; each of them returns the report.
 
 Shapes: B clips of T frames, H height, W width. Clips are uint8 `[B, T, 3, H, W]` in 0..255.
 """
@@ -15,17 +15,19 @@ from pathlib import Path
 import styleganv
 from styleganv import distributed
 from styleganv.errors import StyleganvError
-from styleganv.metrics.checks import check_weights, common_classes, common_size, notes
-from styleganv.metrics.clips import real_clips, require
+from styleganv.faces.factor_report import FactorReport, compare_factors
+from styleganv.metrics.checks import check_weights, common_classes, common_size, result_warnings
+from styleganv.metrics.clips import require_clips, split_real_clips
 from styleganv.metrics.distances import METRICS
-from styleganv.metrics.factors import FactorReport, known_factors
-from styleganv.metrics.features import Detector, load_detector
+from styleganv.metrics.features import FeatureExtractor, load_feature_extractor
+from styleganv.metrics.options import EvaluateOptions
 from styleganv.metrics.protocols import DEFAULT_PROTOCOL, Protocol, named_protocol
 from styleganv.metrics.report import Estimate, Report, Result
-from styleganv.metrics.sides import Side
-from styleganv.metrics.statistics import Statistics, cache_folder, count_of, pooled
-from styleganv.metrics.videos import DatasetVideos, Videos, open_videos
+from styleganv.metrics.statistics import Statistics, cache_folder, count_of, pool
+from styleganv.metrics.video_set import VideoSet
+from styleganv.options import ComputeOptions
 from styleganv.video_model import chosen_device
+from styleganv.videos import DatasetVideos, Videos, open_videos
 
 
 def evaluate(
@@ -33,140 +35,136 @@ def evaluate(
     fake: Videos | Path | str,
     *,
     protocols: Sequence[str | Protocol] = (DEFAULT_PROTOCOL,),
-    clips: int | None = None,
-    seeds: int = 1,
-    per_class: bool = False,
-    factors: bool = False,
     resolution: tuple[int, int] | None = None,
-    weights: str | Path | None = None,
-    sha256: Sequence[str] = (),
-    split: str | None = None,
-    psi: float = 1.0,
-    device: str | None = None,
-    cache: Path | str | None = None,
+    options: EvaluateOptions = EvaluateOptions(),
+    compute: ComputeOptions = ComputeOptions(),
 ) -> Report:
-    """How far fake videos are from real ones, by named protocols.
+    """Measure the distance between real and generated videos.
 
     Args:
-        real, fake: a prepared data set, a model or run, video files, or any `Videos`.
-        protocols: names in `styleganv.metrics.protocols.PROTOCOLS`, or protocols.
-        clips: instead of the protocols' own number; it changes their names.
-        seeds: how many draws of clips (seeds 0, 1, …), for a mean and its standard error.
-        per_class: each class that both sides have by itself as well.
-        factors: of drawn faces: recover what the videos show as well (`known_factors`).
-        resolution: height and width to resize both to, where they differ.
-        weights, sha256: see `load_detector`.
-        split: a note on which part of the data `real` is; printed.
-        psi: truncation of a model.
-        device: of detectors and models; the GPU, if there is one, where left out.
-        cache: the folder of computed statistics; see `cache_folder`.
+        real, fake: prepared dataset, video files, or any `Videos`; `fake` also a model or run.
+        protocols: protocols, or names in `styleganv.metrics.protocols.PROTOCOLS`.
+        resolution: height and width to resize both to. Default: their own, which must be equal.
 
     Raises:
-        StyleganvError: for anything that cannot be measured as asked; never is another network used instead.
+        StyleganvError: for anything that cannot be measured as requested; no other network is used instead.
     """
     chosen = [named_protocol(p) if isinstance(p, str) else p for p in protocols]
-    if clips is not None:
-        chosen = [protocol.with_clips(clips) for protocol in chosen]
-    if not chosen or seeds < 1:
-        raise StyleganvError(f"There are {len(chosen)} protocols and {seeds} seeds: give at least one of each.")
-    check_weights({protocol.detector for protocol in chosen}, weights)
+    if options.num_clips is not None:
+        chosen = [protocol.with_num_clips(options.num_clips) for protocol in chosen]
+    check_weights({protocol.extractor for protocol in chosen}, options.weights)
     with distributed.processes():
-        place = chosen_device(device)
-        detectors = {
-            p.detector: load_detector(p.detector, weights=weights, sha256=sha256, device=place) for p in chosen
+        device = chosen_device(compute.device)
+        extractors = {
+            name: load_feature_extractor(name, weights=options.weights, sha256=options.sha256, device=device)
+            for name in dict.fromkeys(protocol.extractor for protocol in chosen)
         }
-        real, fake = (open_videos(x, psi=psi, device=device) if isinstance(x, Path | str) else x for x in (real, fake))
+        real, fake = (
+            open_videos(x, psi=options.psi, device=compute.device, precision=compute.precision)
+            if isinstance(x, Path | str)
+            else x
+            for x in (real, fake)
+        )
         if real.count is None:
-            raise StyleganvError(f"{real.name} is a model: give real videos, such as those it learned from.")
-        size, folder = common_size(real, fake, resolution), cache_folder(cache)
-        classes = [None, *(common_classes(real, fake) if per_class else [])]
-        real_side, fake_side = Side.of(real, size, folder), Side.of(fake, size, folder)
+            raise StyleganvError(f"{real.name} is a model: pass real videos, e.g. its training dataset.")
+        size, folder = common_size(real, fake, resolution), cache_folder(options.cache)
+        classes = [None, *(common_classes(real, fake) if options.per_class else [])]
+        real_set, fake_set = VideoSet.of(real, size, folder), VideoSet.of(fake, size, folder)
         results = [
-            _result(protocol, detectors[protocol.detector], real_side, fake_side, class_name, seeds)
+            _evaluate(protocol, extractors[protocol.extractor], real_set, fake_set, class_name, options.num_repeats)
             for protocol in chosen
             for class_name in classes
         ]
-        known = _known_factors(fake, real, clips) if factors else None
+        factors = _compare_factors(fake, real, options.num_clips) if options.factors else None
     return Report(
-        real=real_side.described(),
-        fake=fake_side.described(),
-        split=split,
-        seeds=tuple(range(seeds)),
-        device=str(place),
-        software=_software(),
+        real=real_set.to_dict(),
+        fake=fake_set.to_dict(),
+        split=options.split,
+        seeds=tuple(range(options.num_repeats)),
+        device=str(device),
+        software=_software_versions(),
         results=tuple(results),
-        known_factors=known,
+        factors=factors,
     )
 
 
-def _known_factors(fake: Videos, real: Videos, clips: int | None) -> FactorReport:
+def _compare_factors(fake: Videos, real: Videos, num_clips: int | None) -> FactorReport:
     if not isinstance(real, DatasetVideos):
-        raise StyleganvError(f"{real.name} is no prepared data set: known factors need one that says what it shows.")
-    found = known_factors(fake, real, clips=clips or 256) if distributed.rank() == 0 else None
-    (report,) = filter(None, distributed.all_gather(found))
-    return report
+        raise StyleganvError(f"{real.name} is not a prepared dataset, which --factors requires: omit --factors.")
+    report = compare_factors(fake, real, num_clips=num_clips or 256) if distributed.rank() == 0 else None
+    return next(filter(None, distributed.all_gather(report)))
 
 
-def _result(
-    protocol: Protocol, detector: Detector, real: Side, fake: Side, class_name: str | None, seeds: int
+def _evaluate(
+    protocol: Protocol,
+    extractor: FeatureExtractor,
+    real: VideoSet,
+    fake: VideoSet,
+    class_name: str | None,
+    num_repeats: int,
 ) -> Result:
-    if protocol.frames < detector.min_frames:
-        raise StyleganvError(f"{detector.name} needs clips of {detector.min_frames} frames: give {protocol.name} more.")
+    if protocol.num_frames < extractor.min_frames:
+        raise StyleganvError(
+            f"{extractor.name} requires clips of {extractor.min_frames} frames, got {protocol.num_frames} from "
+            f"{protocol.name}: raise its number of frames."
+        )
     assert real.lengths is not None
     values: list[dict[str, float]] = []
     floors: list[dict[str, float]] = []
-    doubts: list[str] = []
-    for seed in range(seeds):
-        drawn = real_clips(real.lengths, real.members(class_name), protocol, seed)
-        made = fake.fake_clips(protocol, class_name, seed)
-        require(drawn.windows, real.videos, protocol, class_name)
-        require(made, fake.videos, protocol, class_name)
-        parts = [real.statistics(part, protocol, detector) for part in drawn.parts]
-        whole = pooled(parts) if drawn.halves else parts[0]
-        judged = fake.statistics(made, protocol, detector)
-        references = (whole, whole) if protocol.metric == "inception_score" else parts
-        values.append(_measured(protocol, whole, judged, seed, doubts, "value"))
-        floors.append(_measured(protocol, references[0], references[1], seed, doubts, "floor"))
-    floor = [len(part) for part in drawn.parts]
-    used = {
-        "real": len(drawn.windows),
-        "fake": len(made),
-        "real_against_real": [len(drawn.windows)] if protocol.metric == "inception_score" else floor,
+    warnings: list[str] = []
+    for seed in range(num_repeats):
+        split = split_real_clips(real.lengths, real.members(class_name), protocol, seed)
+        generated = fake.generated_clips(protocol, class_name, seed)
+        require_clips(split.windows, real.videos, protocol, class_name)
+        require_clips(generated, fake.videos, protocol, class_name)
+        parts = [real.statistics(part, protocol, extractor) for part in split.parts]
+        real_statistics = pool(parts) if split.halves else parts[0]
+        fake_statistics = fake.statistics(generated, protocol, extractor)
+        references = (real_statistics, real_statistics) if protocol.metric == "inception_score" else parts
+        values.append(_measure(protocol, real_statistics, fake_statistics, seed, warnings, "value"))
+        floors.append(_measure(protocol, references[0], references[1], seed, warnings, "noise floor"))
+    clips = {
+        "real": len(split.windows),
+        "fake": len(generated),
+        "noise_floor": [len(split.windows)]
+        if protocol.metric == "inception_score"
+        else [len(part) for part in split.parts],
     }
+    warnings += result_warnings(protocol, extractor, real, fake, class_name, clips, num_repeats)
     return Result(
-        protocol=protocol.described(),
+        protocol=protocol.to_dict(),
         class_name=class_name,
-        detector=detector.described(),
-        clips=used,
-        dropped={"real": real.too_short(protocol, class_name), "fake": fake.too_short(protocol, class_name)},
+        extractor=extractor.to_dict(),
+        clips=clips,
+        skipped={name: one.num_too_short(protocol, class_name) for name, one in (("real", real), ("fake", fake))},
         measures=_estimates(protocol.key, values),
-        real_against_real=_estimates(protocol.key, floors),
-        warnings=tuple(dict.fromkeys([*doubts, *notes(protocol, detector, real, fake, class_name, used, seeds)])),
+        noise_floor=_estimates(protocol.key, floors),
+        warnings=tuple(dict.fromkeys(warnings)),
     )
 
 
-def _measured(
-    protocol: Protocol, real: Statistics, fake: Statistics, seed: int, doubts: list[str], what: str
+def _measure(
+    protocol: Protocol, real: Statistics, fake: Statistics, seed: int, warnings: list[str], what: str
 ) -> dict[str, float]:
-    """Nothing, and a note, where there are too few clips."""
+    """Return the numbers of a protocol; nothing, and add a warning, if there are too few clips."""
     try:
         return METRICS[protocol.metric](real, fake, seed)
     except ValueError as error:
-        doubts.append(f"there is no {what}: {error}, and there are {count_of(real)} and {count_of(fake)}")
+        warnings.append(f"there is no {what}: {error}, got {count_of(real)} and {count_of(fake)}")
         return {}
 
 
 def _estimates(key: str, values: list[dict[str, float]]) -> dict[str, Estimate]:
-    """By measure; only those that every seed has."""
+    """Return estimates by measure, for those measures that every repeat has."""
     names = [name for name in values[0] if all(name in value for value in values)]
     return {key + name: Estimate(tuple(value[name] for value in values)) for name in names}
 
 
-def _software() -> dict[str, str]:
-    found = {"styleganv": styleganv.__version__, "python": platform.python_version()}
+def _software_versions() -> dict[str, str]:
+    versions = {"styleganv": styleganv.__version__, "python": platform.python_version()}
     for name in ("torch", "numpy", "av", "simplejpeg", "pillow"):
         try:
-            found[name] = version(name)
+            versions[name] = version(name)
         except PackageNotFoundError:
-            found[name] = "not installed"
-    return found
+            versions[name] = "not installed"
+    return versions

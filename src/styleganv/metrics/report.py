@@ -1,4 +1,4 @@
-"""What an evaluation found, with all that another person needs to get the same numbers: as JSON and as a table."""
+"""Report of an evaluation, as a table and as JSON, with everything needed to reproduce its numbers."""
 
 import json
 import math
@@ -7,13 +7,13 @@ from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
+from styleganv.faces.factor_report import FactorReport
 from styleganv.files import atomic_write
-from styleganv.metrics.factors import FactorReport
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number from each seed."""
+    """One number per repeat."""
 
     values: tuple[float, ...]
 
@@ -23,7 +23,7 @@ class Estimate:
 
     @property
     def standard_error(self) -> float | None:
-        """Of the mean over seeds; None with one seed."""
+        """Standard error of the mean over repeats; None for a single one."""
         return statistics.stdev(self.values) / math.sqrt(len(self.values)) if len(self.values) > 1 else None
 
     def __str__(self) -> str:
@@ -32,40 +32,39 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Result:
-    """One protocol, of all videos or of a class.
+    """Result of one protocol, for all videos or for a class.
 
     Attributes:
-        protocol: its name and every number of it.
+        protocol: its name and all its fields.
         class_name: None for all videos.
-        detector: name, number of features, SHA-256 of the weights (empty without any), preprocessing.
-        clips: how many: of `real`, of `fake`, and on either side of the real-against-real comparison.
-        dropped: videos too short for a clip, of `real` and of `fake`.
-        measures: by name.
-        real_against_real: the same measures between real clips of different videos: what perfect fakes would get. Of
-            an inception score, that of the real clips.
+        extractor: name, number of features, SHA-256 of the weights (empty without weights), preprocessing.
+        clips: number of clips by "real", "fake" and "noise_floor" (both parts).
+        skipped: number of videos that are shorter than a clip, by "real" and "fake".
+        measures: estimates by name.
+        noise_floor: the same measures between real clips of different videos, which is what perfect generated videos
+            would reach; for an inception score, the score of the real clips.
     """
 
     protocol: dict[str, Any]
     class_name: str | None
-    detector: dict[str, Any]
+    extractor: dict[str, Any]
     clips: dict[str, Any]
-    dropped: dict[str, int]
+    skipped: dict[str, int]
     measures: dict[str, Estimate]
-    real_against_real: dict[str, Estimate]
+    noise_floor: dict[str, Estimate]
     warnings: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Report:
-    """The outcome of `evaluate`; `str()` of it is the table.
+    """Report of `evaluate`; `str()` returns the table.
 
     Attributes:
-        real, fake: of the two collections: name, number of videos, size, fps, classes, identity, and how frames are
-            resized.
-        split: what the user said about the real videos.
-        seeds: of the draws.
-        software: versions of this program, of PyTorch and of the decoders.
-        known_factors: what the videos show, if it was asked for.
+        real, fake: name, number of videos, size, fps, classes, identity, and resizing of the two sets.
+        split: the user's note on the real videos.
+        seeds: seeds of the random draws of clips.
+        software: versions of this package, of PyTorch and of the decoders.
+        factors: comparison of ground-truth factors, if requested.
     """
 
     real: dict[str, Any]
@@ -75,46 +74,49 @@ class Report:
     device: str
     software: dict[str, str]
     results: tuple[Result, ...]
-    known_factors: FactorReport | None = None
+    factors: FactorReport | None = None
 
     def to_json(self) -> str:
-        """Everything, with the mean, standard error and each seed's value of every measure."""
+        """Return the report as JSON, with the mean, the standard error and all values of every measure."""
         return json.dumps(_plain(self), indent=2, allow_nan=False)
 
     def write_json(self, path: Path | str) -> None:
-        """Raises StyleganvError if it cannot be written."""
+        """Write the report as JSON, atomically; raise StyleganvError if that fails."""
         with atomic_write(path) as tmp_path:
             tmp_path.write_text(self.to_json() + "\n")
 
     def __str__(self) -> str:
-        lines = [f"real      {_collection(self.real)}", f"fake      {_collection(self.fake)}"]
-        lines.append(f"split     {self.split or 'not said (--split)'}")
+        lines = [f"real      {_set_line(self.real)}", f"generated {_set_line(self.fake)}"]
+        lines.append(f"split     {self.split or 'not stated (--split)'}")
         lines.append(f"seeds     {', '.join(map(str, self.seeds))}")
         lines.append(f"device    {self.device}")
         lines.append(f"software  {', '.join(f'{name} {version}' for name, version in self.software.items())}")
-        lines += ["", *dict.fromkeys(_protocol(result.protocol) for result in self.results)]
-        lines += ["", *dict.fromkeys(_detector(result.detector) for result in self.results)]
-        rows = [("protocol", "class", "measure", "value", "real against real", "clips real / fake", "floor's clips")]
+        lines += ["", *dict.fromkeys(_protocol_line(result.protocol) for result in self.results)]
+        lines += ["", *dict.fromkeys(_extractor_line(result.extractor) for result in self.results)]
+        rows = [
+            ("protocol", "class", "measure", "value", "noise floor", "real / generated clips", "clips of the floor")
+        ]
         rows += [row for result in self.results for row in _rows(result)]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines.append("")
         lines += ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
-        lines += ["", *self._notes()]
-        if self.known_factors is not None:
-            lines += ["", str(self.known_factors)]
+        lines += ["", *self._warnings()]
+        if self.factors is not None:
+            lines += ["", str(self.factors)]
         return "\n".join(lines).rstrip()
 
-    def _notes(self) -> list[str]:
-        """Each warning once, with the protocols and classes it is about, unless about all."""
+    def _warnings(self) -> list[str]:
+        """Return each warning once, with the protocols and classes it applies to, unless it applies to all."""
         lines = []
         for text in dict.fromkeys(warning for result in self.results for warning in result.warnings):
-            about = [result for result in self.results if text in result.warnings]
-            where = []
-            for of in (lambda result: result.protocol["name"], lambda result: result.class_name or "all videos"):
-                if {of(result) for result in about} != {of(result) for result in self.results}:
-                    where.append(", ".join(dict.fromkeys(of(result) for result in about)))
-            place = f" ({'; '.join(where)})" if where else ""
-            lines.append(f"Note{place}: {text}.")
+            affected = [result for result in self.results if text in result.warnings]
+            scopes = []
+            for label in (lambda result: result.protocol["name"], lambda result: result.class_name or "all videos"):
+                labels = dict.fromkeys(map(label, affected))
+                if set(labels) != set(map(label, self.results)):
+                    scopes.append(", ".join(labels))
+            scope = f" ({'; '.join(scopes)})" if scopes else ""
+            lines.append(f"Warning{scope}: {text}.")
         return lines
 
 
@@ -130,33 +132,37 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _collection(side: dict[str, Any]) -> str:
-    identity = dict(side["identity"])
+def _set_line(videos: dict[str, Any]) -> str:
+    identity = dict(videos["identity"])
     kind, sha256 = identity.pop("kind"), identity.pop("sha256")
     storage = " ".join(str(value) for value in identity.pop("storage").values())
-    count = "endless" if side["count"] is None else f"{side['count']} videos"
-    size = f"{side['width']}x{side['height']}" + (f" resized to {side['resized_to']}" if side["resized_to"] else "")
+    count = "unlimited" if videos["count"] is None else f"{videos['count']} videos"
+    size = f"{videos['width']}x{videos['height']}" + (
+        f" resized to {videos['resized_to']}" if videos["resized_to"] else ""
+    )
     rest = "".join(f", {name} {value}" for name, value in identity.items())
-    return f"{side['name']}: {kind}, {count} of {size}, {side['fps']:g} fps, storage {storage}{rest}, SHA-256 {sha256}"
-
-
-def _protocol(protocol: dict[str, Any]) -> str:
-    of_each = "as many as fit" if protocol["clips_per_video"] is None else f"at most {protocol['clips_per_video']}"
-    judged = "each frame by itself" if protocol["per_frame"] else "the clip as one"
     return (
-        f"{protocol['name']}: {protocol['metric']} of {protocol['detector']}; at most {protocol['clips']} clips of "
-        f"{protocol['frames']} frames {protocol['stride']} apart, {of_each} of a video, {judged}"
+        f"{videos['name']}: {kind}, {count} of {size}, {videos['fps']:g} fps, storage {storage}{rest}, SHA-256 {sha256}"
     )
 
 
-def _detector(detector: dict[str, Any]) -> str:
-    weights = f"SHA-256 of the weights {detector['sha256']}" if detector["sha256"] else "no network"
-    return f"{detector['name']}: {detector['dims']} features, {weights}; {detector['preprocessing']}"
+def _protocol_line(protocol: dict[str, Any]) -> str:
+    per_video = "as many as fit" if protocol["clips_per_video"] is None else f"at most {protocol['clips_per_video']}"
+    unit = "per frame" if protocol["per_frame"] else "per clip"
+    return (
+        f"{protocol['name']}: {protocol['metric']} of {protocol['extractor']}, {unit}; at most {protocol['num_clips']} "
+        f"clips of {protocol['num_frames']} frames with stride {protocol['stride']}, {per_video} per video"
+    )
+
+
+def _extractor_line(extractor: dict[str, Any]) -> str:
+    weights = f"SHA-256 of the weights {extractor['sha256']}" if extractor["sha256"] else "no network"
+    return f"{extractor['name']}: {extractor['dims']} features, {weights}; {extractor['preprocessing']}"
 
 
 def _rows(result: Result) -> list[tuple[str, str, str, str, str, str, str]]:
     clips = f"{result.clips['real']} / {result.clips['fake']}"
-    against = " vs ".join(map(str, result.clips["real_against_real"]))
+    floor_clips = " vs ".join(map(str, result.clips["noise_floor"]))
     names = list(result.measures) or ["not measured"]
     return [
         (
@@ -164,9 +170,9 @@ def _rows(result: Result) -> list[tuple[str, str, str, str, str, str, str]]:
             result.class_name or "all",
             name,
             str(result.measures.get(name, "-")),
-            str(result.real_against_real.get(name, "-")),
+            str(result.noise_floor.get(name, "-")),
             clips,
-            against,
+            floor_clips,
         )
         for name in names
     ]

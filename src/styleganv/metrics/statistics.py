@@ -1,5 +1,4 @@
-"""What is kept of a set of features: their moments, gathered while they stream by, or the features themselves; and the
-cache on disk that spares doing it twice.
+"""Statistics of a set of features, either moments or the features themselves, and their cache on disk.
 
 Shapes: n features of d numbers each. Moments are float64, features float32.
 """
@@ -22,20 +21,20 @@ from styleganv import distributed
 from styleganv.errors import StyleganvError
 from styleganv.files import atomic_write
 
-#: Names the folder of the cache instead of ~/.cache/styleganv/statistics.
+#: Environment variable for the cache folder, instead of ~/.cache/styleganv/statistics.
 CACHE_VARIABLE = "STYLEGANV_CACHE"
-#: Counted up whenever the same key would give other numbers.
+#: Version of the cached numbers; increased if the same key would give others.
 CACHE_FORMAT = 1
 
 
 @dataclass(frozen=True)
 class Moments:
-    """Count, mean and scatter of features: all that a Fréchet distance needs, in memory independent of n.
+    """Count, mean and scatter of features, as a Fréchet distance requires; the memory does not depend on n.
 
     Attributes:
         count: n.
         mean: `[d]`, float64.
-        scatter: `[d, d]`, float64: the sum of outer products of deviations from the mean.
+        scatter: sum of outer products of deviations from the mean, `[d, d]`, float64.
     """
 
     count: int
@@ -43,32 +42,34 @@ class Moments:
     scatter: Tensor
 
     @classmethod
-    def none(cls, dims: int) -> "Moments":
-        """Of no features at all: what `merged` starts from."""
+    def empty(cls, dims: int) -> "Moments":
+        """Return the moments of no features, which `merge` starts from."""
         return cls(0, torch.zeros(dims, dtype=torch.float64), torch.zeros(dims, dims, dtype=torch.float64))
 
     @classmethod
     def of(cls, features: Tensor) -> "Moments":
-        """Of features `[n, d]`."""
+        """Return the moments of features `[n, d]`."""
         if len(features) == 0:
-            return cls.none(features.shape[1])
+            return cls.empty(features.shape[1])
         mean = features.double().mean(dim=0)
         deviations = features.double() - mean
         return cls(len(features), mean, deviations.T @ deviations)
 
-    def merged(self, other: "Moments") -> "Moments":
-        """Of both sets together. Merging deviations keeps what is lost where large sums are subtracted in the end
-        (Chan, Golub and LeVeque 1983)."""
+    def merge(self, other: "Moments") -> "Moments":
+        """Return the moments of both sets together.
+
+        Merging deviations avoids the cancellation of large sums (Chan, Golub and LeVeque 1983).
+        """
         count = self.count + other.count
         if count == 0:
             return self
-        apart = other.mean - self.mean
-        between = torch.outer(apart, apart) * (self.count * other.count / count)
-        return Moments(count, self.mean + apart * (other.count / count), self.scatter + other.scatter + between)
+        difference = other.mean - self.mean
+        between = torch.outer(difference, difference) * (self.count * other.count / count)
+        return Moments(count, self.mean + difference * (other.count / count), self.scatter + other.scatter + between)
 
     @property
     def covariance(self) -> Tensor:
-        """`[d, d]`, divided by n − 1; needs n ≥ 2."""
+        """Covariance `[d, d]`, divided by n − 1; requires n ≥ 2."""
         return self.scatter / (self.count - 1)
 
 
@@ -76,33 +77,34 @@ Statistics = Moments | Tensor
 
 
 def gather_statistics(batches: Iterable[Tensor], dims: int, *, moments: bool) -> Statistics:
-    """Moments, or the features `[n, dims]` themselves, of all processes' batches of features `[items, dims]`.
+    """Return the moments, or the features `[n, dims]` themselves, of the batches of all processes.
 
     Args:
-        batches: this process's share. Features are put back in turn: a batch of process 0, one of process 1, ….
+        batches: this process's features, each `[items, dims]`. Features keep the order in which batches were
+            distributed: one of process 0, one of process 1, ….
     """
     if not moments:
-        kept = distributed.all_gather([batch.float().cpu() for batch in batches])
-        longest = max(map(len, kept))
-        in_turn = [part[i] for i in range(longest) for part in kept if i < len(part)]
-        return torch.cat([torch.empty(0, dims), *in_turn])
-    total = Moments.none(dims)
+        per_process = distributed.all_gather([batch.float().cpu() for batch in batches])
+        longest = max(map(len, per_process))
+        in_order = [part[i] for i in range(longest) for part in per_process if i < len(part)]
+        return torch.cat([torch.empty(0, dims), *in_order])
+    total = Moments.empty(dims)
     for batch in batches:
-        total = total.merged(Moments.of(batch.cpu()))
+        total = total.merge(Moments.of(batch.cpu()))
     parts = distributed.all_gather(total)
     total = parts[0]
     for part in parts[1:]:
-        total = total.merged(part)
+        total = total.merge(part)
     return total
 
 
-def pooled(parts: list[Statistics]) -> Statistics:
-    """Statistics of several sets as one; all of one kind, or all made moments."""
+def pool(parts: list[Statistics]) -> Statistics:
+    """Return the statistics of several sets as one: features if all are features, else moments."""
     if all(isinstance(part, Tensor) for part in parts):
         return torch.cat([part for part in parts if isinstance(part, Tensor)])
     total, *others = (part if isinstance(part, Moments) else Moments.of(part) for part in parts)
     for other in others:
-        total = total.merged(other)
+        total = total.merge(other)
     return total
 
 
@@ -111,47 +113,49 @@ def count_of(statistics: Statistics) -> int:
 
 
 def cache_folder(folder: Path | str | None = None) -> Path:
-    """`folder`, or what the variable STYLEGANV_CACHE names, or ~/.cache/styleganv/statistics."""
+    """Return `folder`, else the value of STYLEGANV_CACHE, else ~/.cache/styleganv/statistics."""
     return Path(folder or os.environ.get(CACHE_VARIABLE) or Path.home() / ".cache" / "styleganv" / "statistics")
 
 
 def cached_statistics(folder: Path, key: dict[str, Any], compute: Callable[[], Statistics]) -> Statistics:
-    """Statistics by the content they are of: read if they are on disk, whole; else computed, and kept.
+    """Return statistics from the cache, or compute and cache them.
 
     Args:
-        key: JSON of everything that the numbers depend on.
+        key: everything that the numbers depend on, as JSON.
     """
 
-    def packed() -> dict[str, Tensor]:
-        made = compute()
-        if isinstance(made, Tensor):
-            return {"features": made}
-        return {"count": torch.tensor(made.count), "mean": made.mean, "scatter": made.scatter}
+    def pack() -> dict[str, Tensor]:
+        computed = compute()
+        if isinstance(computed, Tensor):
+            return {"features": computed}
+        return {"count": torch.tensor(computed.count), "mean": computed.mean, "scatter": computed.scatter}
 
-    found = cached(folder, key, packed)
-    return found["features"] if "features" in found else Moments(int(found["count"]), found["mean"], found["scatter"])
+    tensors = cached(folder, key, pack)
+    if "features" in tensors:
+        return tensors["features"]
+    return Moments(int(tensors["count"]), tensors["mean"], tensors["scatter"])
 
 
 def cached(folder: Path, key: dict[str, Any], compute: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
-    """Tensors by name, from the cache or from `compute`, which all processes call if one of them has no copy."""
+    """Return tensors by name, from the cache or from `compute`, which all processes call if one of them has no copy."""
     text = json.dumps({"format": CACHE_FORMAT} | key, sort_keys=True)
     path = folder / f"{hashlib.sha256(text.encode()).hexdigest()}.bin"
-    found = _read(path)
-    if not distributed.any_process(found is None) and found is not None:
-        return found
-    made = compute()
+    tensors = _read(path)
+    if not distributed.any_process(tensors is None) and tensors is not None:
+        return tensors
+    tensors = compute()
     if distributed.rank() == 0:
-        payload = safetensors.torch.save({name: tensor.contiguous() for name, tensor in made.items()})
+        payload = safetensors.torch.save({name: tensor.contiguous() for name, tensor in tensors.items()})
         try:
             with atomic_write(path) as tmp_path:
                 tmp_path.write_bytes(hashlib.sha256(payload).digest() + payload)
-        except StyleganvError as error:  # the numbers are there, and may have taken an hour
-            print(f"The cache was not written: {error}", file=sys.stderr)
-    return made
+        except StyleganvError as error:  # the numbers may have taken an hour
+            print(f"Cannot write the cache: {error}", file=sys.stderr)
+    return tensors
 
 
 def _read(path: Path) -> dict[str, Tensor] | None:
-    """What `cached` wrote; None where there is nothing or it is damaged."""
+    """Return what `cached` wrote; None if the file is missing or damaged."""
     try:
         data = path.read_bytes()
     except OSError:

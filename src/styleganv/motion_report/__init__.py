@@ -1,1 +1,4 @@
-"""How videos move: reversal, loops, drift and more, measured clip by clip, with pictures and a page."""
+"""Motion diagnostics: how videos move, measured clip by clip, rated, and shown as one HTML page.
+
+`diagnostics.DIAGNOSTICS` is the table of all diagnostics; a new one needs one entry there and nothing else.
+"""

@@ -1,175 +1,171 @@
-"""Plots, pictures and clips as text that stands inside a page: SVG, and data URIs of PNG and MP4.
+"""Figures of the motion report: plots, images and videos, each with a caption.
 
-Shapes: V videos, T frames, H height, W width; clips are uint8 `[T, 3, H, W]`. Colours of plots are names of the page's
-own (`var(--a)` the videos, `var(--b)` the data), so that they follow its light or dark.
+Each function turns a `MotionAnalysis` and the name of a diagnostic into a `<figure>`; `elements` draws its content.
 """
 
-import base64
-import html
-import io
-import re
-import tempfile
-from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import matplotlib
 import numpy as np
-from matplotlib.figure import Figure
-from numpy.typing import NDArray
-from PIL import Image
 
-from styleganv.media import sheets, writing
-from styleganv.motion_report import motion
-
-#: What matplotlib is told, and what the page reads instead.
-COLOURS = {"a": "#aa0001", "b": "#aa0002", "soft": "#aa0003", "line": "#aa0004"}
-Draw = Callable[[Any], None]
+from styleganv.motion_report import elements
+from styleganv.motion_report.elements import COLORS, draw_chart, plot_curves, plot_dots
+from styleganv.motion_report.measurements import DRIFT_TIMES, ClipMeasurements, ModelProbe
+from styleganv.motion_report.report import MotionAnalysis
 
 
-def chart(draw: Draw, *, x: str, y: str, label: str, size: tuple[float, float] = (5.4, 2.7)) -> str:
-    """An inline SVG of what `draw(axes)` draws; `label` says it in words for those who do not see it."""
-    soft = COLOURS["soft"]
-    settings: Any = {
-        "svg.fonttype": "none",
-        "svg.hashsalt": label,
-        "font.size": 9,
-        "font.family": "sans-serif",
-        "axes.edgecolor": COLOURS["line"],
-        "axes.labelcolor": soft,
-        "text.color": soft,
-        "xtick.color": soft,
-        "ytick.color": soft,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.spines.left": False,
-        "xtick.major.size": 0,
-        "xtick.minor.size": 0,
-        "ytick.major.size": 0,
-    }
-    with matplotlib.rc_context(settings):
-        figure = Figure(figsize=size, layout="constrained")
-        figure.patch.set_alpha(0)
-        axes = figure.subplots()
-        axes.patch.set_alpha(0)
-        axes.grid(axis="y", color=COLOURS["line"], linewidth=0.7)
-        axes.set_axisbelow(True)
-        draw(axes)
-        axes.set_xlabel(x)
-        axes.set_ylabel(y)
-        if axes.get_legend_handles_labels()[0]:
-            figure.legend(frameon=False, ncols=2, loc="outside upper left", handlelength=1.2)
-        text = io.StringIO()
-        figure.savefig(text, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
-    return _inline(text.getvalue(), label)
+def _figure(content: str, caption: str, wide: bool = False) -> str:
+    return f"<figure{' class=wide' if wide else ''}>{content}<figcaption>{caption}</figcaption></figure>"
 
 
-def _inline(svg: str, label: str) -> str:
-    """The `<svg>` element alone, as wide as its place, in the page's colours and fonts, its ids its own."""
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r' xmlns(:xlink)?="[^"]*"', "", svg).replace("xlink:href", "href")
-    svg = re.sub(r'<svg [^>]*?viewBox="([^"]*)"[^>]*>', r'<svg viewBox="\1" role="img">', svg, count=1)
-    for name, colour in COLOURS.items():
-        svg = svg.replace(colour, f"var(--{name})")
-    svg = re.sub(r"font: ([^;\"]*?)px [^;\"]*", r"font: \1px var(--sans)", svg)
-    return svg.replace('role="img">', f'role="img"><title>{html.escape(label)}</title>', 1)
+def _side_by_side(images: Sequence[tuple[str, str]], caption: str) -> str:
+    """Return images `(name, <img>)` side by side under one caption."""
+    cells = "".join(f"<div>{image}<span>{name}</span></div>" for name, image in images)
+    return _figure(f'<div class="together">{cells}</div>', caption, wide=True)
 
 
-def lines(axes: Any, curves: NDArray, x: Sequence[float] | NDArray, colour: str, label: str) -> None:
-    """The mean over videos of curves `[V, len(x)]`, a band of their middle 80 %."""
-    low, high = np.quantile(curves, [0.1, 0.9], axis=0)
-    axes.fill_between(x, low, high, color=COLOURS[colour], alpha=0.15, linewidth=0)
-    axes.plot(x, curves.mean(axis=0), color=COLOURS[colour], linewidth=1.8, label=label)
+def _chart(draw: Callable[[Any], None], caption: str, **options: Any) -> str:
+    return _figure(draw_chart(draw, label=caption, **options), caption)
 
 
-def dots(axes: Any, rows: Sequence[tuple[str, NDArray, str]]) -> None:
-    """One row of dots for each `(label, values [V], colour)`, values ≥ 0, a video a dot, and a bar at the mean."""
-    for row, (_, values, colour) in enumerate(rows):
-        values = values[np.isfinite(values)]
-        height = -row + 0.5 * ((np.arange(len(values)) * 0.618) % 1 - 0.5)  # spread evenly, without chance
-        axes.scatter(values, height, s=16, color=COLOURS[colour], alpha=0.55, linewidths=0)
-        if len(values):
-            axes.plot([values.mean()] * 2, [-row - 0.36, -row + 0.36], color=COLOURS[colour], linewidth=2)
-    axes.set_yticks([-row for row in range(len(rows))], [label for label, *_ in rows])
-    axes.set_ylim(-len(rows) + 0.4, 0.6)
-    most = max((float(np.nanmax(values)) for _, values, _ in rows if np.isfinite(values).any()), default=0.0)
-    axes.set_xlim(-0.03 * (most or 1), 1.04 * (most or 1))
-    axes.grid(axis="y", visible=False)
-    axes.grid(axis="x", color=COLOURS["line"], linewidth=0.7)
+def _sets(analysis: MotionAnalysis) -> list[tuple[str, str, ClipMeasurements]]:
+    """Return `(name, color, measurements)` of the videos and, if there is one, of the dataset."""
+    sets = [("these videos" if analysis.probe is None else "model", "a", analysis.clips)]
+    return sets + ([("dataset", "b", analysis.data)] if analysis.data else [])
 
 
-def picture(image: NDArray[np.uint8], label: str, *, kind: str = "") -> str:
-    """An `<img>` of `[H, W, 3]`, losslessly."""
-    data = io.BytesIO()
-    Image.fromarray(image).save(data, format="PNG", optimize=True)
-    size = f'width="{image.shape[1]}" height="{image.shape[0]}"'
-    return f'<img class="{kind}" {size} alt="{html.escape(label)}" src="{_uri("image/png", data.getvalue())}">'
+def _probe(analysis: MotionAnalysis) -> ModelProbe:
+    assert analysis.probe is not None
+    return analysis.probe
 
 
-def film(frames: Iterable[NDArray[np.uint8]], fps: float, label: str) -> str:
-    """A `<video>` of frames `[H, W, 3]` that runs in a loop and can be stopped."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "film.mp4"
-        writing.write_video(path, frames, fps, crf=20)
-        data = path.read_bytes()
-    source = _uri("video/mp4", data)
-    return f'<video controls autoplay loop muted playsinline aria-label="{html.escape(label)}" src="{source}"></video>'
+def show_clips(analysis: MotionAnalysis) -> str:
+    """Show a video of the first clips of each set."""
+    return "".join(
+        _figure(elements.clip_montage(clips.examples, 4, clips.fps, f"Clips: {name}"), f"Clips: {name}.")
+        for name, _, clips in _sets(analysis)
+    )
 
 
-def _uri(kind: str, data: bytes) -> str:
-    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
+def plot_values(analysis: MotionAnalysis, name: str) -> str:
+    """Plot one dot per video; the default figure of a diagnostic."""
+    if analysis.probe is not None and name in analysis.probe.values:
+        rows = [("model", analysis.probe.values[name], "a")]
+    else:
+        rows = [(label, clips.values[name], color) for label, color, clips in _sets(analysis)]
+    diagnostic = analysis.report[name]
+    caption = f"{diagnostic.title}: one dot per video, a bar at the mean."
+    size = (5.4, 0.9 + 0.6 * len(rows))
+    return _chart(lambda axes: plot_dots(axes, rows), caption, x=diagnostic.unit, y="", size=size)
 
 
-def montage(clips: Sequence[NDArray[np.uint8]], columns: int, fps: float, label: str) -> str:
-    """A film of clips side by side in rows of `columns`."""
-    rows = len(clips) // columns or 1
-    used = np.stack([_reduced(clip, 128) for clip in clips[: rows * columns]])
-    cells = used.reshape(rows, -1, *used.shape[1:]).transpose(2, 0, 1, 4, 5, 3)
-    return film((sheets.tile(cell, scale=_scale(used.shape[3], 96)) for cell in cells), fps, label)
+def plot_loop_curves(analysis: MotionAnalysis, name: str) -> str:
+    """Plot how much of the first frame's colors later frames have."""
+
+    def draw(axes: Any) -> None:
+        for label, color, clips in _sets(analysis):
+            plot_curves(axes, clips.loop_curves, np.arange(clips.loop_curves.shape[1]) / clips.fps, color, label)
+
+    return _chart(
+        draw, "Colors shared with the first frame: mean, and the middle 80% of videos.", x="seconds", y="share"
+    )
 
 
-def grid_film(grid: NDArray[np.uint8], fps: float, label: str) -> str:
-    """A film of `[M, N, T, 3, H, W]`: one motion a row, one content a column."""
-    small = _reduced(grid, 128)
-    cells = small.transpose(2, 0, 1, 4, 5, 3)
-    return film((sheets.tile(cell, scale=_scale(small.shape[4], 112)) for cell in cells), fps, label)
+def plot_autocorrelations(analysis: MotionAnalysis, name: str) -> str:
+    """Plot the autocorrelation of frames."""
+
+    def draw(axes: Any) -> None:
+        for label, color, clips in _sets(analysis):
+            curves = clips.autocorrelations
+            plot_curves(axes, curves, np.arange(curves.shape[1]) / clips.fps, color, label)
+
+    caption = "Autocorrelation of frames: a peak away from 0 is a period."
+    return _chart(draw, caption, x="lag in seconds", y="correlation")
 
 
-def stills(frames: NDArray[np.uint8], label: str) -> str:
-    """A picture of `[N, D, 3, H, W]`: one video a row, one moment a column."""
-    small = _reduced(frames, 96)
-    return picture(sheets.tile(small.transpose(0, 1, 3, 4, 2), scale=_scale(small.shape[3], 64)), label)
+def show_self_similarity(analysis: MotionAnalysis, name: str) -> str:
+    """Show the distances between all frames of the clip with the highest value."""
+    images = []
+    for label, _, clips in _sets(analysis):
+        highest = int(np.argmax(clips.values[name][: len(clips.examples)]))
+        text = f"Distances between all frames of a clip ({label})"
+        images.append((label, elements.self_similarity(clips.examples[highest], text)))
+    caption = (
+        "Distances between frames of the clip above that reverses most; dark = similar. Time runs right and down. "
+        "A dark line across the diagonal is a reversal, a dark line parallel to it a repetition."
+    )
+    return _side_by_side(images, caption)
 
 
-def slice_over_time(clip: NDArray[np.uint8], label: str) -> str:
-    """The row of pixels that changes most, over time: x to the right, time downwards.
+def plot_speeds(analysis: MotionAnalysis, name: str) -> str:
+    """Plot the distribution of speeds."""
+    sets = _sets(analysis)
+    highest = max(float(np.quantile(clips.speeds, 0.99)) for *_, clips in sets) or 1.0
 
-    What moves leaves a slanted line, what stands still (or sticks to the screen) a vertical one.
-    """
-    row = int(clip.astype(np.float32).std(axis=0).mean(axis=(0, 2)).argmax())
-    image = clip[:, :, row].transpose(0, 2, 1)
-    return picture(image.repeat(_scale(len(image), 256), axis=0).repeat(_scale(image.shape[1], 256), axis=1), label)
+    def draw(axes: Any) -> None:
+        for label, color, clips in sets:
+            share, edges = np.histogram(clips.speeds, bins=32, range=(0, highest))
+            share = share / clips.speeds.size
+            axes.stairs(share, edges, color=COLORS[color], fill=True, alpha=0.15)
+            axes.stairs(share, edges, color=COLORS[color], linewidth=1.8, label=label)
 
-
-def self_similarity(clip: NDArray[np.uint8], label: str) -> str:
-    """How different each frame is from each other, dark for alike; both ways time runs from the upper left.
-
-    Dark lines beside the diagonal are repetitions; dark lines across it are moments where motion turns back.
-    """
-    distance = motion.frame_distances(clip)
-    shade = distance / max(float(distance.max()), 1e-9)
-    image = (255 * matplotlib.colormaps["magma"](shade)[..., :3]).astype(np.uint8)
-    scale = _scale(len(image), 256)
-    return picture(image.repeat(scale, axis=0).repeat(scale, axis=1), label)
+    caption = "Distribution of speed over all clips and times."
+    return _chart(draw, caption, x="frame sides per second", y="share")
 
 
-def _reduced(frames: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
-    """`[…, 3, H, W]` averaged so that the shorter side is nearly `side` or less: a page need not hold more."""
-    small = motion.shrunk(frames.reshape(-1, *frames.shape[-3:]), side).round().astype(np.uint8)
-    return small.reshape(*frames.shape[:-2], *small.shape[-2:])
+def plot_drift(analysis: MotionAnalysis, name: str) -> str:
+    """Plot the appearance drift over time, up to an hour."""
+    probe = _probe(analysis)
+    times, curves = _drift_times(probe), probe.drift
+    if len(times) > curves.shape[1]:
+        curves = np.column_stack([curves, probe.hour_drift])
+
+    def draw(axes: Any) -> None:
+        plot_curves(axes, curves, times, "a", "from the beginning")
+        if "hold" in probe.values:
+            level = float(np.mean(probe.values["hold"]))
+            axes.axhline(level, color=COLORS["soft"], linestyle=(0, (4, 3)), label="with another motion seed")
+        axes.set_xscale("log")
+        axes.set_ylim(bottom=0)
+
+    return _chart(draw, "Color difference from the beginning; the last time is an hour.", x="frames", y="difference")
 
 
-def _scale(pixels: int, wanted: int) -> int:
-    """How many times small pixels are enlarged to be seen."""
-    return max(1, round(wanted / pixels))
+def show_drift(analysis: MotionAnalysis, name: str) -> str:
+    """Show frames at the times of `plot_drift`."""
+    times = [0.0, *_drift_times(_probe(analysis))]
+    caption = f"Four contents, one per row, after {', '.join(f'{time:,.0f}' for time in times)} frames."
+    return _figure(elements.image_grid(_probe(analysis).frames_at(times), caption), caption, wide=True)
+
+
+def _drift_times(probe: ModelProbe) -> list[float]:
+    return [*map(float, DRIFT_TIMES), *([] if "drift_hour" in probe.missing else [probe.hour])]
+
+
+def show_slices(analysis: MotionAnalysis, name: str) -> str:
+    """Show one row of pixels over time."""
+    images = [
+        (label, elements.time_slice(clip, f"A row of pixels over time ({label})"))
+        for label, _, clips in _sets(analysis)
+        for clip in clips.examples[:2]
+    ]
+    caption = "One row of pixels of a clip; time runs down. Moving parts are slanted; vertical streaks in them stick."
+    return _side_by_side(images, caption)
+
+
+def show_grid(analysis: MotionAnalysis, name: str) -> str:
+    """Show a grid of videos: content seeds by motion seeds."""
+    caption = "One content seed per column, one motion seed per row: columns share appearance, rows share motion."
+    return _figure(elements.grid_video(_probe(analysis).grid, analysis.report.fps, caption), caption)
+
+
+def plot_slots(analysis: MotionAnalysis, name: str) -> str:
+    """Plot the change of the image around slot boundaries."""
+
+    def draw(axes: Any) -> None:
+        plot_curves(axes, _probe(analysis).slot_profiles, np.arange(-2, 3) / 4, "a", "model")
+        axes.axvline(0, color=COLORS["soft"], linewidth=0.8, linestyle=(0, (2, 3)))
+        axes.set_ylim(bottom=0)
+
+    caption = "Change of the image in steps of a quarter frame around a slot boundary."
+    return _chart(draw, caption, x="frames from the boundary", y="gray levels")

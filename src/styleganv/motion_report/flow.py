@@ -1,6 +1,6 @@
-"""Dense optical flow between grey pictures: the smallest estimator that measures speeds to a few per cent.
+"""Dense optical flow between grayscale images: a small estimator that measures speeds to a few percent.
 
-Shapes: N pairs of pictures, H height, W width. Flow is `[N, 2, H, W]`, x to the right then y down, in pixels.
+Shapes: N pairs of images, H height, W width. Flow is `[N, 2, H, W]`, x to the right then y down, in pixels.
 """
 
 import math
@@ -9,28 +9,27 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-#: Squared grey levels a pixel: gradients weaker than this are taken for noise, and their flow goes to zero.
+#: In squared gray levels per pixel: weaker gradients count as noise, and their flow tends to zero.
 NOISE = 1.0
-#: Pixels of the shorter side of the coarsest picture; at least the window's width.
+#: Shorter side of the coarsest image in pixels; at least the window's width.
 COARSEST = 8
 WINDOW = 5
 STEPS = 3
 
 
 def optical_flow(first: Tensor, second: Tensor) -> Tensor:
-    """The flow v that makes `second(x + v) = first(x)`, by least squares in windows, coarse to fine (Lucas–Kanade).
+    """Return the flow v with `second(x + v) = first(x)`: least squares in windows, coarse to fine (Lucas–Kanade).
 
     Args:
-        first, second: `[N, H, W]` float grey levels in 0..255.
+        first, second: `[N, H, W]` float gray levels in 0..255.
 
     Returns:
-        `[N, 2, H, W]` in pixels. Where there is no structure it is zero; along an edge, whose shift cannot be
-        seen, it is the part across the edge.
+        `[N, 2, H, W]` in pixels: zero without structure; at an edge, only the component across it.
     """
     levels = max(0, int(math.log2(max(1.0, min(first.shape[1:]) / COARSEST))))
     pyramid = [(first[:, None], second[:, None])]
     for _ in range(levels):
-        pyramid.append(tuple(F.avg_pool2d(picture, 2, ceil_mode=True) for picture in pyramid[-1]))  # type: ignore[arg-type]
+        pyramid.append(tuple(F.avg_pool2d(image, 2, ceil_mode=True) for image in pyramid[-1]))  # type: ignore[arg-type]
     flow = torch.zeros(len(first), 2, *pyramid[-1][0].shape[2:])
     for before, after in reversed(pyramid):
         if flow.shape[2:] != before.shape[2:]:
@@ -40,25 +39,25 @@ def optical_flow(first: Tensor, second: Tensor) -> Tensor:
     return flow
 
 
-def warp(pictures: Tensor, flow: Tensor) -> Tensor:
-    """`pictures [N, C, H, W]` read at x + flow, between pixels bilinearly, beyond the frame from its edge."""
-    height, width = pictures.shape[2:]
+def warp(images: Tensor, flow: Tensor) -> Tensor:
+    """Sample `images [N, C, H, W]` at x + flow, bilinearly; outside the frame, repeat its edge."""
+    height, width = images.shape[2:]
     down, right = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
     x = (flow[:, 0] + right) * (2 / max(1, width - 1)) - 1
     y = (flow[:, 1] + down) * (2 / max(1, height - 1)) - 1
-    return F.grid_sample(pictures, torch.stack([x, y], dim=-1), padding_mode="border", align_corners=True)
+    return F.grid_sample(images, torch.stack([x, y], dim=-1), padding_mode="border", align_corners=True)
 
 
-def smooth(pictures: Tensor, width: int = WINDOW) -> Tensor:
-    """`pictures [N, C, H, W]` averaged twice over squares of `width` (odd) pixels, which is nearly a Gaussian."""
+def smooth(images: Tensor, width: int = WINDOW) -> Tensor:
+    """Average `images [N, C, H, W]` twice over squares of `width` (odd) pixels, which is nearly a Gaussian blur."""
     for _ in range(2):
-        padded = F.pad(pictures, [width // 2] * 4, mode="replicate")
-        pictures = F.avg_pool2d(padded, width, stride=1)
-    return pictures
+        padded = F.pad(images, [width // 2] * 4, mode="replicate")
+        images = F.avg_pool2d(padded, width, stride=1)
+    return images
 
 
 def _increment(before: Tensor, after: Tensor) -> Tensor:
-    """The small flow left between two pictures: It + u Ix + v Iy = 0 in every window, at most a pixel."""
+    """Return the remaining small flow between two images, at most a pixel: It + u Ix + v Iy = 0 in every window."""
     middle = F.pad((before + after) / 2, [1] * 4, mode="replicate")
     along, down = (
         (middle[..., 1:-1, 2:] - middle[..., 1:-1, :-2]) / 2,

@@ -1,7 +1,7 @@
-"""What only a model can be asked: other seeds, other rates, far times. Each answer is a number a video.
+"""Measures that require a model: other seeds, other frame rates, distant times. Each returns one number per video.
 
-Shapes: M motions, N contents, T frames, H height, W width, V videos. Videos are uint8 `[T, 3, H, W]`; times are in
-frames of the data's clock. The functions take a `VideoModel`, and nothing of the network below it but its slots.
+Shapes: M motion seeds, N content seeds, T frames, H height, W width, V videos. Videos are uint8 `[T, 3, H, W]`; times
+are in frames at the dataset's frame rate. All functions take a `VideoModel`, and use nothing of its network but slots.
 """
 
 import math
@@ -13,14 +13,14 @@ import torch
 from numpy.typing import NDArray
 
 from styleganv.motion_report.flow import optical_flow, smooth
-from styleganv.motion_report.motion import FEATURE_SIDE, STILL, apart, appearance, grey, shrunk
+from styleganv.motion_report.motion import FEATURE_SIDE, STILL, appearance, distance, downsample, to_gray
 from styleganv.video_model import VideoModel
 
 Array = NDArray[np.float64]
 
-CELLS = 4  # a picture is cut into 4 × 4 cells to compare where motion goes
-FINER = 4  # times the frame rate at which frames in between are looked at
-#: Root mean square grey levels by which two frames must differ before what lies between them can be judged.
+CELLS = 4  # motion is compared in 4 × 4 cells of a frame
+FINER = 4  # factor of the frame rate at which interpolated frames are measured
+#: RMS difference in gray levels that two frames must have before frames between them are measured.
 VISIBLE = 1.0
 
 
@@ -34,15 +34,15 @@ def video(
     step: float = 1.0,
     psi: float = 1.0,
 ) -> NDArray[np.uint8]:
-    """`count` frames `[T, 3, H, W]`, `step` frames of the data's clock apart, from the time `start` (frames) on.
+    """Generate `count` frames `[T, 3, H, W]`, `step` frames apart, from the time `start` (in frames).
 
-    A model without other frame rates makes all the frames from the first to the last; its steps are whole.
+    A model with a fixed frame rate generates all frames from the first to the last; `step` must then be an integer.
     """
     if not model.any_rate and step > 1:
         every = video(model, content, motion, start=start, count=int((count - 1) * step) + 1, psi=psi)
         return every[np.arange(count) * int(step)]
     rate = model.fps / step
-    motion_seed = None if motion == content else motion  # the content's own, which every model has
+    motion_seed = None if motion == content else motion  # the content seed's own motion, which every model has
     frames = model.sample(
         seed=content, motion_seed=motion_seed, start=start / model.fps, seconds=count / rate, fps=rate, psi=psi
     )
@@ -55,21 +55,21 @@ def video(
 def grid(
     model: VideoModel, contents: Sequence[int], motions: Sequence[int], *, count: int, psi: float = 1.0
 ) -> NDArray[np.uint8]:
-    """All combinations of contents and motions: `[M, N, T, 3, H, W]`."""
+    """Generate all combinations of content and motion seeds: `[M, N, T, 3, H, W]`."""
     return np.stack([[video(model, c, m, count=count, psi=psi) for c in contents] for m in motions])
 
 
 def motion_diversity(videos: NDArray[np.uint8]) -> Array:
-    """How much two motions of one content differ at the same moment, for each content `[N]` of a grid, ≥ 0.
+    """Return how much two motion seeds of one content differ at the same time, for each content `[N]` of a grid, ≥ 0.
 
-    Root mean square difference of small frames between motions, over that of a video's own frames at independent
-    moments (√2 standard deviations in time). 0 where the motion seed does nothing; 1 where another motion is as
-    different as another moment; above 1 where a video has not the time to see all that other seeds show. Good: 1 or
-    more. NaN where nothing moves.
+    This is the RMS difference of downsampled frames between motion seeds, over that between independent times of one
+    video (√2 standard deviations in time). 0: the motion seed has no effect. 1: another motion seed is as different as
+    another time. Above 1: a video is too short to show all that other seeds show. Good: 1 or more. NaN if nothing
+    moves.
     """
     found = []
     for column in videos.transpose(1, 0, 2, 3, 4, 5):
-        frames = np.stack([shrunk(clip, FEATURE_SIDE) for clip in column]).astype(np.float64)
+        frames = np.stack([downsample(clip, FEATURE_SIDE) for clip in column]).astype(np.float64)
         own = 2 * frames.var(axis=1, ddof=1).mean()
         between = 2 * frames.var(axis=0, ddof=1).mean()
         found.append(math.sqrt(between / own) if own > STILL**2 else math.nan)
@@ -77,15 +77,15 @@ def motion_diversity(videos: NDArray[np.uint8]) -> Array:
 
 
 def flow_profiles(videos: NDArray[np.uint8]) -> Array:
-    """Where motion goes at each moment, as one vector of length 1 for each video of a grid: `[M, N, D]`.
+    """Return where and when each video of a grid moves, as a unit vector: `[M, N, D]`.
 
-    Optical flow weighted with the change it makes, averaged over 4 × 4 cells; its mean over time is kept, since a
-    steady direction is motion too. All 0 where nothing moves.
+    This is the optical flow weighted by the change it causes, averaged over 4 × 4 cells. Its mean over time is kept,
+    since a steady direction is motion too. All 0 if nothing moves.
     """
     motions, contents = videos.shape[:2]
     profiles = []
     for clip in videos.reshape(-1, *videos.shape[2:]):
-        frames = grey(clip, 2 * FEATURE_SIDE)
+        frames = to_gray(clip, 2 * FEATURE_SIDE)
         change = smooth((frames[1:] - frames[:-1]).square()[:, None]).sqrt()
         flow = optical_flow(frames[:-1], frames[1:]) * torch.where(change > 2.0, change, 0.0)
         cells = torch.nn.functional.adaptive_avg_pool2d(flow, CELLS).flatten().double().numpy()
@@ -94,12 +94,12 @@ def flow_profiles(videos: NDArray[np.uint8]) -> Array:
 
 
 def motion_transfer(videos: NDArray[np.uint8]) -> Array:
-    """How far a motion seed gives the same motion to every content, for each motion `[M]` of a grid, about 0..1.
+    """Return how far a motion seed gives all contents the same motion, for each motion `[M]` of a grid, about 0..1.
 
-    Cosine between the flow profiles of two contents that share the motion, less that of two contents that do not.
-    1: the motion seed alone decides what moves where and when. 0: contents move each in their own way. Good: high, if
-    below 1, since things of other sizes and shapes change other pixels (drawn shapes on one path give about 0.75).
-    NaN where a content hardly moves.
+    This is the cosine between the flow profiles of two contents with the same motion seed, minus that with different
+    ones. 1: the motion seed alone determines what moves where and when. 0: each content moves in its own way. Good:
+    high, but below 1, since objects of other sizes and shapes change other pixels (drawn shapes on one path give about
+    0.75). NaN if a content hardly moves.
     """
     profiles = flow_profiles(videos)
     motions, contents = profiles.shape[:2]
@@ -111,42 +111,48 @@ def motion_transfer(videos: NDArray[np.uint8]) -> Array:
     return np.where(moving, same - np.array(different), np.nan)
 
 
-def content_hold(videos: NDArray[np.uint8]) -> Array:
-    """How much the motion seed changes the appearance, for each content `[N]` of a grid, ≥ 0.
+def entanglement(videos: NDArray[np.uint8]) -> Array:
+    """Return how much the motion seed changes the appearance, for each content `[N]` of a grid, ≥ 0.
 
-    Distance of colour histograms (over all frames) between motions of one content, over that between contents under
-    one motion. 0: the content seed alone decides how things look. 1: the motion seed decides as much. Good: low.
+    This is the distance between color histograms (over all frames) of one content with different motion seeds, over
+    that of different contents with one motion seed. 0: the content seed alone determines the appearance. 1: the motion
+    seed has as much effect. Good: low.
     """
-    looks = np.stack([[appearance(clip) for clip in row] for row in videos])
-    motions, contents = looks.shape[:2]
+    appearances = np.stack([[appearance(clip) for clip in row] for row in videos])
+    motions, contents = appearances.shape[:2]
     across = np.mean(
-        [apart(looks[m, i], looks[m, j]) for m in range(motions) for i, j in combinations(range(contents), 2)]
+        [
+            distance(appearances[m, i], appearances[m, j])
+            for m in range(motions)
+            for i, j in combinations(range(contents), 2)
+        ]
     )
     within = [
-        np.mean([apart(looks[m, i], looks[n, i]) for m, n in combinations(range(motions), 2)]) for i in range(contents)
+        np.mean([distance(appearances[m, i], appearances[n, i]) for m, n in combinations(range(motions), 2)])
+        for i in range(contents)
     ]
     return np.array(within) / max(float(across), 1e-9)
 
 
-# Far times
+# Distant times
 
 
 def drift(model: VideoModel, seeds: Sequence[int], times: Sequence[float], *, span: int, psi: float = 1.0) -> Array:
-    """How different a video looks at `times` (frames) from how it began: `[V, len(times)]`, ≥ 0.
+    """Return how different a video appearances at `times` (in frames) from its beginning: `[V, len(times)]`, ≥ 0.
 
-    Each moment is a window of 8 frames over `span`; its colour histogram is compared with that of the window at 0,
-    relative to how different two seeds look at 0. 1 is as different as another video. Good: no more than the same
-    content is changed by another motion seed (`content_hold`), since far on, the motion is another one.
+    Each time is a window of 8 frames over `span`. Its color histogram is compared with that of the window at 0,
+    relative to the distance between two seeds at 0. 1 is as different as another video. Good: no more than another
+    motion seed changes the same content (`entanglement`), since the motion at distant times is a different one.
     """
     step = span / 8
 
-    def look(seed: int, start: float) -> Array:
+    def window(seed: int, start: float) -> Array:
         return appearance(video(model, seed, seed, start=start, count=8, step=step, psi=psi))
 
-    first = [look(seed, 0.0) for seed in seeds]
-    scale = max(float(np.mean([apart(a, b) for a, b in combinations(first, 2)])), 1e-9)
+    first = [window(seed, 0.0) for seed in seeds]
+    scale = max(float(np.mean([distance(a, b) for a, b in combinations(first, 2)])), 1e-9)
     return np.array(
-        [[apart(look(seed, t), begin) / scale for t in times] for seed, begin in zip(seeds, first, strict=True)]
+        [[distance(window(seed, t), begin) / scale for t in times] for seed, begin in zip(seeds, first, strict=True)]
     )
 
 
@@ -156,16 +162,15 @@ def drift(model: VideoModel, seeds: Sequence[int], times: Sequence[float], *, sp
 def frame_rate(
     model: VideoModel, seed: int, *, start: int, count: int = 8, psi: float = 1.0
 ) -> tuple[float, float, float]:
-    """What four times the frame rate shows of `count` steps from one frame to the next, from frame `start` on.
+    """Compare `count` steps between frames, from frame `start`, with the same steps at four times the frame rate.
 
     Returns:
-        same: the largest difference, in grey levels, between frames at the rate and every fourth at four times the
-            rate. Good: 0.
-        between: the farthest that a frame in between is from either neighbour, over how far these are from each
-            other; mean over the steps. Good: at most 1; above it, frames leave the way between their neighbours. NaN
-            where nothing moves.
-        even: the largest of the four small steps over their mean, 1..4. 1 is even motion, 4 is a frame that is
-            held and then replaced. Good: near 1. NaN where nothing moves.
+        same: largest difference, in gray levels, between frames and every fourth frame at four times the rate.
+            Good: 0.
+        between: largest distance of an interpolated frame from either neighbor, over that between the neighbors; mean
+            over steps. Good: at most 1; above, frames leave the path between their neighbors. NaN if nothing moves.
+        even: largest of the four small steps over their mean, 1..4. 1 is uniform motion, 4 a frame that is held and
+            then replaced. Good: near 1. NaN if nothing moves.
     """
     coarse = video(model, seed, seed, start=start, count=count + 1, psi=psi).astype(np.float32)
     fine = video(model, seed, seed, start=start, count=FINER * count + 1, step=1 / FINER, psi=psi).astype(np.float32)
@@ -173,38 +178,37 @@ def frame_rate(
     between, even = [], []
     for first in range(0, FINER * count, FINER):
         step = fine[first : first + FINER + 1]
-        whole = _rms(step[-1] - step[0])
-        if whole < VISIBLE:
+        total = _rms(step[-1] - step[0])
+        if total < VISIBLE:
             continue
         parts = [_rms(b - a) for a, b in pairwise(step)]
         away = [max(_rms(x - step[0]), _rms(x - step[-1])) for x in step[1:-1]]
-        between.append(max(away) / whole)
+        between.append(max(away) / total)
         even.append(max(parts) * FINER / sum(parts))
     return same, _mean(between), _mean(even)
 
 
 def slot_profile(model: VideoModel, seed: int, *, slots: int = 8, psi: float = 1.0) -> Array | None:
-    """How much the picture changes in five steps of a quarter frame around slot boundaries: `[5]`, grey levels.
+    """Return the change of the image in five steps of a quarter frame around slot boundaries: `[5]`, in gray levels.
 
-    The middle step crosses the boundary. Root mean square over the first `slots` boundaries. None for a model
+    The middle step crosses the boundary. The result is the RMS over the first `slots` boundaries; None for a model
     without slots.
     """
-    distance = model.slot_distance
-    if distance is None:
+    if model.slot_distance is None:
         return None
     step = 1 / FINER
     changes = []
     for slot in range(1, slots + 1):
-        start = max(0.0, slot * distance - 2.5 * step)
+        start = max(0.0, slot * model.slot_distance - 2.5 * step)
         frames = video(model, seed, seed, start=start, count=6, step=step, psi=psi).astype(np.float32)
         changes.append([_rms(b - a) for a, b in pairwise(frames)])
     return np.sqrt(np.square(changes).mean(axis=0))
 
 
 def slot_jump(profile: Array) -> float:
-    """Change across a slot boundary over the mean change of the four steps around it, ≥ 0; NaN where nothing moves.
+    """Return the change across a slot boundary over the mean change of the four steps around it, ≥ 0.
 
-    Good: near 1, as anywhere else. A code that is not continuous there gives more.
+    Good: near 1. A motion code that is discontinuous there gives more. NaN if nothing moves.
     """
     around = float(np.delete(profile, 2).mean())
     return float(profile[2] / around) if max(around, profile[2]) > VISIBLE / 8 and around > 0 else math.nan

@@ -1,7 +1,7 @@
-"""What the motion of one video is like, each as a number of its frames alone.
+"""Measures of the motion of one video, each computed from its frames alone.
 
-Shapes: T frames, H height, W width, L lags; a video is uint8 or float RGB `[T, 3, H, W]` in 0..255. Every function
-is pure, and says its range, its unit and what a good value is. "The data's" is the same number of real videos.
+Shapes: T frames, H height, W width, L lags; a video is uint8 or float RGB `[T, 3, H, W]` in 0..255. Every function is
+pure, and documents its range, its unit and which values are good. "The dataset's" is the value of real videos.
 """
 
 import math
@@ -14,28 +14,28 @@ from styleganv.motion_report.flow import optical_flow, smooth, warp
 
 Array = NDArray[np.float64]
 
-BINS = 20  # of a colour histogram
-FEATURE_SIDE = 16  # pixels of the shorter side of the small frames that stand for frames
-FLOW_SIDE = 64  # of the pictures on which speed is measured
-MOST_PAIRS = 32  # of frames, on which speed is measured
-STILL = 0.5  # grey levels (root mean square) below which two frames are the same
+BINS = 20  # per color channel of a histogram
+FEATURE_SIDE = 16  # shorter side of the downsampled frames that are compared, in pixels
+FLOW_SIDE = 64  # shorter side of the frames in which speed is measured, in pixels
+MAX_PAIRS = 32  # pairs of frames in which speed is measured
+STILL = 0.5  # RMS difference in gray levels below which two frames count as equal
 
 
-def shrunk(video: NDArray, side: int) -> NDArray[np.float32]:
-    """`[T, 3, H, W]` averaged over squares, so that the shorter side is about `side` pixels; never enlarged."""
+def downsample(video: NDArray, side: int) -> NDArray[np.float32]:
+    """Average `[T, 3, H, W]` over squares, so that the shorter side is about `side` pixels; never enlarge."""
     factor = max(1, min(video.shape[2:]) // side)
     height, width = video.shape[2] // factor, video.shape[3] // factor
     cut = video[:, :, : height * factor, : width * factor].astype(np.float32)
     return cut.reshape(len(video), 3, height, factor, width, factor).mean(axis=(3, 5))
 
 
-def grey(video: NDArray, side: int) -> torch.Tensor:
-    """Grey levels `[T, H, W]` of the shrunk video."""
-    return torch.from_numpy(shrunk(video, side).mean(axis=1))
+def to_gray(video: NDArray, side: int) -> torch.Tensor:
+    """Return gray levels `[T, H, W]` of the downsampled video."""
+    return torch.from_numpy(downsample(video, side).mean(axis=1))
 
 
 def histograms(video: NDArray) -> Array:
-    """The share of pixels in each of 20 equal bins of each colour: `[T, 3, 20]`, the last axis adds up to 1."""
+    """Return the fraction of pixels in each of 20 equal bins per color channel, `[T, 3, 20]`; each row sums to 1."""
     bins = np.arange(256) * BINS // 256
     counts = np.zeros((len(video), 3, BINS))
     for frame, row in zip(video, counts, strict=True):
@@ -48,26 +48,26 @@ def histograms(video: NDArray) -> Array:
 
 
 def loop_curve(counts: Array) -> Array:
-    """How much of the first frame's colours each frame still has: intersection of `histograms`, `[T]`, 0..1."""
+    """Return the share of the first frame's colors in each frame, the intersection of `histograms`: `[T]`, 0..1."""
     return np.minimum(counts, counts[0]).sum(axis=2).mean(axis=1)
 
 
 def loop_score(video: NDArray) -> float:
-    """The mean of `loop_curve` after the first frame, 0..1.
+    """Return the mean of `loop_curve` after the first frame, 0..1.
 
-    A video that returns to its beginning keeps its colours, one that goes on to something new loses them. Videos
-    of one scene keep most of them anyway, so only the data's own value says what is high. Good: as in the data.
+    A video that returns to its beginning keeps its colors; one that proceeds to something new loses them. Videos of one
+    scene keep most of them anyway, so only the dataset's value tells what is high. Good: as in the dataset.
     """
     return float(loop_curve(histograms(video))[1:].mean())
 
 
 def autocorrelation(video: NDArray) -> Array:
-    """Correlation of small frames, their mean over time taken off, with those 0 … ⌊2T/3⌋ frames later: `[L]`.
+    """Return the correlation of downsampled frames with those 0 … ⌊2T/3⌋ frames later, `[L]`.
 
-    Both sides of a lag are normalised by what they hold, so that 1 is an exact repetition at any lag. All 0 where
-    nothing changes.
+    The mean over time is subtracted. Each lag is normalized by the energy of its own frames, so 1 is an exact
+    repetition at any lag. All values are 0 if nothing changes.
     """
-    frames = shrunk(video, FEATURE_SIDE).reshape(len(video), -1).astype(np.float64)
+    frames = downsample(video, FEATURE_SIDE).reshape(len(video), -1).astype(np.float64)
     frames -= frames.mean(axis=0)
     lags = 2 * len(frames) // 3 + 1
     if math.sqrt(np.square(frames).mean()) < STILL:
@@ -79,29 +79,29 @@ def autocorrelation(video: NDArray) -> Array:
 
 
 def periodicity(video: NDArray) -> float:
-    """The highest autocorrelation beyond the lag at which it first falls below zero, 0..1.
+    """Return the highest autocorrelation beyond the lag at which it first falls below zero, 0..1.
 
-    1 is an exact loop (or a swing to and fro) whose period is at most two thirds of the clip; 0 never comes back to
-    where it was. A slow change has no second peak and gives 0. Good: as in the data.
+    1 is an exact loop or oscillation with a period of at most two thirds of the clip; 0 never returns. A slow change
+    has no second peak and gives 0. Good: as in the dataset.
     """
     return second_peak(autocorrelation(video))
 
 
 def second_peak(curve: Array) -> float:
-    """The highest value of an autocorrelation beyond its first below zero; 0 without one."""
+    """Return the highest value of an autocorrelation beyond its first below zero; 0 without one."""
     below = np.flatnonzero(curve < 0)
     return float(max(0.0, curve[below[0] :].max())) if len(below) else 0.0
 
 
-# Reversal
+# Motion reversal
 
 
 def frame_distances(video: NDArray) -> Array:
-    """Root mean square difference of each small frame from each other, in grey levels: `[T, T]`.
+    """Return the RMS differences between all downsampled frames, in gray levels: `[T, T]`.
 
-    Each frame's mean colour is taken off, so that a change of brightness is no motion.
+    Each frame's mean color is subtracted, so a change of brightness does not count as motion.
     """
-    frames = shrunk(video, FEATURE_SIDE).reshape(len(video), 3, -1).astype(np.float64)
+    frames = downsample(video, FEATURE_SIDE).reshape(len(video), 3, -1).astype(np.float64)
     frames -= frames.mean(axis=2, keepdims=True)
     flat = frames.reshape(len(frames), -1)
     energy = np.square(flat).mean(axis=1)
@@ -109,34 +109,34 @@ def frame_distances(video: NDArray) -> Array:
 
 
 def mirror_ratios(distance: Array, reach: int) -> Array:
-    """How little of the motion around each moment is its own mirror image in time: `[T − 2·reach]`.
+    """Return how far the motion around each time c is from its own mirror image in time: `[T − 2·reach]`.
 
-    The mean `frame_distances` of c+s from c−s over s = 1 … reach, over that of two frames on the same side of c. 0
-    where motion runs back exactly the way it came, about 1 where before and after have nothing in common, more where
-    it goes straight on. NaN where nothing moves on either side: a flash is no turn. Neither is a loop, as it is no
-    mirror image.
+    This is the mean `frame_distances` between c+s and c−s over s = 1 … reach, over that between two frames on the same
+    side of c. 0: motion retraces its path exactly. About 1: before and after have nothing in common. More: motion
+    continues straight. NaN: nothing moves on either side, so a flash is no reversal. A loop is none either, since it is
+    not a mirror image.
     """
-    centre = np.arange(reach, len(distance) - reach)[:, None]
+    center = np.arange(reach, len(distance) - reach)[:, None]
     step = np.arange(1, reach + 1)
-    mirrored = distance[centre + step, centre - step].mean(axis=1)
+    mirrored = distance[center + step, center - step].mean(axis=1)
     sums = np.pad(distance, ((1, 0), (1, 0))).cumsum(axis=0).cumsum(axis=1)
 
     def within(first: NDArray[np.intp]) -> Array:
-        """Mean distance of two different frames among `reach` ones from `first` on."""
+        """Return the mean distance between two different frames among the `reach` frames from `first`."""
         last = first + reach
         block = sums[last, last] - sums[first, last] - sums[last, first] + sums[first, first]
         return block / (reach * (reach - 1))
 
-    moved = (within(centre[:, 0] - reach) + within(centre[:, 0] + 1)) / 2
+    moved = (within(center[:, 0] - reach) + within(center[:, 0] + 1)) / 2
     return np.where(moved > STILL, mirrored / np.maximum(moved, STILL), np.nan)
 
 
-def turns(video: NDArray) -> float:
-    """How often the whole picture turns back the way it came, in turns a frame (times fps: a second), ≥ 0.
+def reversal_rate(video: NDArray) -> float:
+    """Return how often the motion of the whole frame reverses, per frame (× fps: per second), ≥ 0.
 
-    A turn is a stretch of moments whose `mirror_ratios` are below one half, seen over 4, 8, 16 … frames to either
-    side (up to a quarter of the clip); the number is that of the reach that sees most. Ping-pong motion gives one
-    over its stroke; motion that never turns back gives 0. Good: as in the data, since a pendulum turns by nature.
+    A reversal is an interval in which `mirror_ratios` are below one half, over a reach of 4, 8, 16 … frames (up to a
+    quarter of the clip); the reach with the most reversals counts. Ping-pong motion gives the inverse of its stroke;
+    motion that never reverses gives 0. Good: as in the dataset, since a pendulum reverses by nature.
     """
     distance = frame_distances(video)
     reach, most = 4, 0.0
@@ -152,13 +152,13 @@ def turns(video: NDArray) -> float:
 
 
 def speeds(video: NDArray) -> Array:
-    """The speed of what moves, in shorter sides of the frame a frame, at up to 32 evenly spaced moments `[≤ 32]`.
+    """Return the speed of moving parts at up to 32 evenly spaced times, in shorter frame sides per frame: `[≤ 32]`.
 
-    Mean length of the optical flow, weighted with the squared change of brightness, so that a still background
-    does not count. 0 where nothing changes by more than two grey levels.
+    This is the mean length of the optical flow, weighted by the squared change of brightness, so a static background
+    does not count. 0 if nothing changes by more than two gray levels.
     """
-    frames = grey(video, FLOW_SIDE)
-    before = np.unique(np.linspace(0, len(frames) - 2, MOST_PAIRS).round().astype(int))
+    frames = to_gray(video, FLOW_SIDE)
+    before = np.unique(np.linspace(0, len(frames) - 2, MAX_PAIRS).round().astype(int))
     first, second = frames[before], frames[before + 1]
     flow = optical_flow(first, second).square().sum(dim=1).sqrt()
     change = smooth((second - first).square()[:, None])[:, 0]
@@ -168,7 +168,7 @@ def speeds(video: NDArray) -> Array:
 
 
 def distribution_distance(first: Array, second: Array) -> float:
-    """How far one set of numbers must be moved, on average, to be distributed as another (Wasserstein-1), ≥ 0."""
+    """Return the Wasserstein-1 distance between two sets of numbers, ≥ 0."""
     levels = (np.arange(200) + 0.5) / 200
     return float(np.abs(np.quantile(first, levels) - np.quantile(second, levels)).mean())
 
@@ -177,12 +177,12 @@ def distribution_distance(first: Array, second: Array) -> float:
 
 
 def flicker(video: NDArray) -> float:
-    """Noise in time where nothing moves, in grey levels (its standard deviation), ≥ 0.
+    """Return the standard deviation of temporal noise in static parts, in gray levels, ≥ 0.
 
-    Second differences in time over √6, root mean square: motion at even speed leaves none, and independent noise of
-    standard deviation σ gives σ, be it of pixels or of the whole picture's brightness. Taken over the quarter of
-    the pixels whose mean over five frames bends least: things that pass by bend it, a slow change of light does not.
-    Needs 16 frames. Good: as in the data.
+    This is the RMS of second differences in time, over √6. Uniform motion has none, and independent noise of standard
+    deviation σ gives σ, whether per pixel or of the whole frame's brightness. Only the quarter of pixels counts whose
+    mean over five frames curves least: passing objects curve it, a slow change of light does not. Requires 16 frames.
+    Good: as in the dataset.
     """
     frames = np.asarray(video, np.float32).mean(axis=1)
     sums = np.cumsum(np.concatenate([np.zeros_like(frames[:1]), frames]), axis=0, dtype=np.float64)
@@ -193,14 +193,14 @@ def flicker(video: NDArray) -> float:
     return float(math.sqrt(np.square(second[:, calm]).mean() / 6))
 
 
-def sticking(video: NDArray) -> float | None:
-    """Whether fine texture stays on the screen while what it belongs to moves: 0 moves along, 1 stuck.
+def sticking(video: NDArray) -> float:
+    """Return whether fine texture moves with its surface (0) or sticks to the screen (1).
 
-    The optical flow of coarse structure is taken over so many frames that it is about two pixels. Fine structure
-    (what a blur of 1.2 pixels takes away) is compared with itself so many frames later, along the flow and in place:
-    `e_flow / (e_flow + e_place)` of squared differences around each pixel, mean over pixels that move by more than
-    one. One half means neither: texture that dissolves. Good: as in the data, near 0.
-    None where nothing moves by as much as a pixel in 16 frames.
+    The optical flow of coarse structure is measured over as many frames as it takes to be about two pixels. Fine
+    structure (what a blur of 1.2 pixels removes) is compared with itself after that time, along the flow and in place:
+    `e_flow / (e_flow + e_place)` of squared differences around each pixel, averaged over pixels that move by more than
+    one. One half means neither: the texture dissolves. Good: as in the dataset, near 0. NaN if nothing moves by a pixel
+    within 16 frames.
     """
     frames = torch.from_numpy(np.asarray(video, np.float32).mean(axis=1))
     coarse = smooth(frames[:, None], 3)
@@ -218,18 +218,18 @@ def sticking(video: NDArray) -> float | None:
             along = smooth((warp(fine[starts + step], flow) - fine[starts]).square())
             place = smooth((fine[starts + step] - fine[starts]).square())
             textured = moving & (along + place > 1.0)
-            return float((along / (along + place))[textured].mean()) if textured.any() else None
-    return None
+            return float((along / (along + place))[textured].mean()) if textured.any() else math.nan
+    return math.nan
 
 
 # Appearance
 
 
 def appearance(video: NDArray) -> Array:
-    """What a video looks like, wherever things are: its colour histograms' mean `[3, 20]`."""
+    """Return the mean color histogram `[3, 20]` of a video: its appearance, regardless of positions."""
     return histograms(video).mean(axis=0)
 
 
-def apart(first: Array, second: Array) -> float:
-    """The share of pixels that one `appearance` has in other bins than the other, 0..1."""
+def distance(first: Array, second: Array) -> float:
+    """Return the fraction of pixels in different bins between two results of `appearance`, 0..1."""
     return float(np.abs(first - second).sum(axis=1).mean() / 2)

@@ -1,6 +1,7 @@
-"""The motion report as one HTML page: nothing outside it is asked for, so it can be mailed and kept.
+"""The motion report as one self-contained HTML page, without external resources.
 
-Plain string templates; plots and films come from `pictures`. The style sheet is `page.css` beside this file.
+The page is made of plain string templates; `figures` provides the plots, images and videos. Its style sheet is
+`page.css`, in this folder.
 """
 
 import html
@@ -11,47 +12,29 @@ from pathlib import Path
 from tqdm import tqdm
 
 from styleganv.files import atomic_write
-from styleganv.motion_report.diagnose import Diagnosis, Diagnostic
-from styleganv.motion_report.pictures import PICTURES, clips
+from styleganv.motion_report.diagnostics import DIAGNOSTICS
+from styleganv.motion_report.figures import show_clips
+from styleganv.motion_report.report import Diagnostic, MotionAnalysis, MotionReport
+from styleganv.motion_report.specs import Section
 
-#: Keys of the diagnostics of each section, its heading, and what to look for.
-SECTIONS = (
-    (("loop", "period"), "Loops", "Does a video come back to where it was?"),
-    (("turns",), "Turning back", "Does motion run back the way it came, more often than in the data?"),
-    (("speed", "speed_spread"), "Speed", "Do things move as fast as in the data, and as unevenly?"),
-    (("drift", "drift_1000", "drift_hour"), "Drift", "Does the content stay what it is, however long it runs?"),
-    (("flicker",), "Flicker", "Does what stands still stay still?"),
-    (("sticking",), "Texture sticking", "Does texture move with the things it is on?"),
-    (("diversity", "transfer", "hold"), "Content and motion", "Are they two things, each with its own seed?"),
-    (("same_frames", "between", "even"), "Frame rate", "Is it one video, at whatever rate it is shown?"),
-    (("slot_jump",), "Slot boundaries", "Can one see where one motion code gives way to the next?"),
-)
-
-NO_MOTION_WANTED = (
+PAUSE_VIDEOS = (
     "<script>if (matchMedia('(prefers-reduced-motion: reduce)').matches)"
-    " for (const film of document.querySelectorAll('video')) film.pause();</script>"
+    " for (const video of document.querySelectorAll('video')) video.pause();</script>"
 )
 
 
-def write_page(path: Path | str, diagnosis: Diagnosis) -> None:
-    """Write the report as one self-contained HTML page, whole or not at all."""
-    report = diagnosis.report
-    sections = []
-    for keys, heading, question in tqdm(SECTIONS, desc="drawing the page", unit="section"):
-        found = [diagnostic for diagnostic in report.diagnostics if diagnostic.key in keys]
-        if found:
-            shown = "".join(map(_numbers, found))
-            pictures = "".join(PICTURES[heading](diagnosis))
-            # A number alone stands beside its first picture.
-            body = (
-                f'<div class="figures">{shown}{pictures}</div>'
-                if len(found) == 1
-                else f'<div class="numbers">{shown}</div><div class="figures">{pictures}</div>'
-            )
-            sections.append(
-                f'<section id="{keys[0]}"><h2>{heading}</h2><p class="question">{question}</p>{body}</section>'
-            )
-    beside = f" beside <b>{html.escape(report.data_name)}</b>" if report.data_name else ""
+def write_page(path: Path | str, analysis: MotionAnalysis) -> None:
+    """Write the report as one self-contained HTML page, atomically."""
+    report = analysis.report
+    sections: dict[Section, list[Diagnostic]] = {}
+    for diagnostic in report.diagnostics:
+        sections.setdefault(DIAGNOSTICS[diagnostic.name].section, []).append(diagnostic)
+    bodies = [
+        _section(analysis, section, diagnostics)
+        for section, diagnostics in tqdm(sections.items(), desc="drawing the page", unit="section")
+    ]
+    anchors = {one.name: diagnostics[0].name for diagnostics in sections.values() for one in diagnostics}
+    compared = f" compared with <b>{html.escape(report.data_name)}</b>" if report.data_name else ""
     page = f"""<!doctype html>
 <html lang="en">
 <head>
@@ -65,20 +48,20 @@ def write_page(path: Path | str, diagnosis: Diagnosis) -> None:
 <header>
 <p class="kind">Motion report</p>
 <h1>{html.escape(Path(report.name).name)}</h1>
-<p class="lead"><b>{html.escape(report.name)}</b>{beside}. {_counts(diagnosis)}</p>
-{_tally(diagnosis)}
+<p class="lead"><b>{html.escape(report.name)}</b>{compared}. {_counts(report)}</p>
+{_tally(report, anchors)}
 </header>
 <main>
-<section id="watched"><h2>What was watched</h2><div class="figures">{"".join(clips(diagnosis))}</div></section>
-<section id="summary"><h2>In short</h2>{_table(diagnosis)}</section>
-{"".join(sections)}
+<section id="clips"><h2>Clips analyzed</h2><div class="figures">{show_clips(analysis)}</div></section>
+<section id="summary"><h2>Summary</h2>{_table(analysis, anchors)}</section>
+{"".join(bodies)}
 </main>
 <footer>
-<p>± is one standard error over videos. A number differs from the data's if it is three standard errors away from it,
-and far enough to matter. The same command and seed give the same report.</p>
-<details><summary>What exactly was measured</summary><pre>{_identity(diagnosis)}</pre></details>
+<p>± is one standard error over videos. A number differs from the dataset's if it is at least three standard errors
+away, and far enough to matter. The same command and seed give the same report.</p>
+<details><summary>Exact inputs</summary><pre>{_inputs(report)}</pre></details>
 </footer>
-{NO_MOTION_WANTED}
+{PAUSE_VIDEOS}
 </body>
 </html>
 """
@@ -86,100 +69,110 @@ and far enough to matter. The same command and seed give the same report.</p>
         tmp_path.write_text(page)
 
 
-# Words and numbers
+def _section(analysis: MotionAnalysis, section: Section, diagnostics: list[Diagnostic]) -> str:
+    numbers = "".join(map(_number_card, diagnostics))
+    missing = analysis.probe.missing if analysis.probe else {}
+    figures = "".join(
+        draw(analysis, one.name)
+        for one in diagnostics
+        if one.name not in missing
+        for draw in DIAGNOSTICS[one.name].figures
+    )
+    if len(diagnostics) == 1:  # a single number stands next to its first figure
+        body = f'<div class="figures">{numbers}{figures}</div>'
+    else:
+        body = f'<div class="numbers">{numbers}</div><div class="figures">{figures}</div>'
+    heading = f'<h2>{section.heading}</h2><p class="question">{section.question}</p>'
+    return f'<section id="{diagnostics[0].name}">{heading}{body}</section>'
 
 
-def _counts(diagnosis: Diagnosis) -> str:
-    report = diagnosis.report
-    data = f" and {report.data_videos} of the data" if report.data_videos else ""
-    watched = f"{report.videos} {'clip' if report.videos == 1 else 'clips'}{data}"
-    return f"{watched}, of {report.frames} frames at {report.fps:g} frames a second."
+def _counts(report: MotionReport) -> str:
+    data = f" and {report.data_num_videos} of the dataset" if report.data_num_videos else ""
+    clips = f"{report.num_videos} {'clip' if report.num_videos == 1 else 'clips'}{data}"
+    return f"{clips}, {report.num_frames} frames each, at {report.fps:g} frames per second."
 
 
-def _tally(diagnosis: Diagnosis) -> str:
-    judged = [found for found in diagnosis.report.diagnostics if found.fine is not None]
-    if not judged:
-        return '<p class="tally">These are the numbers of the videos themselves; nothing is beside them.</p>'
-    off = [found for found in judged if not found.fine]
-    links = ", ".join(f'<a href="#{_section_of(found.key)}">{found.title.lower()}</a>' for found in off)
-    rest = f"{len(judged) - len(off)} of {len(judged)} numbers are as they should be"
-    return f'<p class="tally">{rest}{f"; look at {links}" if off else ""}.</p>'
+def _tally(report: MotionReport, anchors: dict[str, str]) -> str:
+    rated = [one for one in report.diagnostics if one.fine is not None]
+    if not rated:
+        return '<p class="tally">There is no dataset to compare with, so no number is rated.</p>'
+    off = [one for one in rated if not one.fine]
+    links = ", ".join(f'<a href="#{anchors[one.name]}">{one.title.lower()}</a>' for one in off)
+    counts = f"{len(rated) - len(off)} of {len(rated)} numbers are within the expected range"
+    return f'<p class="tally">{counts}{f"; check {links}" if off else ""}.</p>'
 
 
-def _section_of(key: str) -> str:
-    return next(keys[0] for keys, *_ in SECTIONS if key in keys)
-
-
-def _number(value: float | None) -> str:
+def _format(value: float | None) -> str:
     return "–" if value is None else f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
 
 
-def _mark(found: Diagnostic) -> str:
-    if found.fine is None:
+def _mark(diagnostic: Diagnostic) -> str:
+    if diagnostic.fine is None:
         return ""
-    kind, word = ("fine", "fine") if found.fine else ("off", "differs")
-    return f'<span class="mark {kind}">{word}</span>'
+    css_class, text = ("fine", "as expected") if diagnostic.fine else ("off", "differs")
+    return f'<span class="mark {css_class}">{text}</span>'
 
 
-def _told(found: Diagnostic) -> str:
-    """The verdict; where there is none, what the number is about."""
-    return html.escape(found.verdict if found.fine is not None or found.value is None else found.meaning)
+def _text(diagnostic: Diagnostic) -> str:
+    """Return the verdict; if there is none, what is measured."""
+    has_verdict = diagnostic.fine is not None or diagnostic.value is None
+    return html.escape(diagnostic.verdict if has_verdict else diagnostic.description)
 
 
-def _reference(found: Diagnostic) -> tuple[str, str]:
-    """What stands beside a number, and what it is."""
-    if found.data is not None:
-        return _number(found.data), "data"
-    return (_number(found.ideal), "ideal") if found.ideal is not None else ("–", "data")
+def _reference(diagnostic: Diagnostic) -> tuple[str, str]:
+    """Return what a number is compared with, and its label."""
+    if diagnostic.data is not None:
+        return _format(diagnostic.data), "dataset"
+    return (_format(diagnostic.ideal), "ideal") if diagnostic.ideal is not None else ("–", "dataset")
 
 
-def _good(found: Diagnostic) -> str:
-    low, high = found.good or (None, None)
+def _expected(diagnostic: Diagnostic) -> str:
+    low, high = diagnostic.expected or (None, None)
     if low is not None and high is not None:
-        return f"; good: {_number(low)} to {_number(high)}"
+        return f"; expected: {_format(low)} to {_format(high)}"
     if low is not None:
-        return f"; good: {_number(low)} or more"
-    return "" if high is None else f"; good: {_number(high)}{' or less' if high else ''}"
+        return f"; expected: {_format(low)} or more"
+    return "" if high is None else f"; expected: {_format(high)}{' or less' if high else ''}"
 
 
-def _table(diagnosis: Diagnosis) -> str:
+def _table(analysis: MotionAnalysis, anchors: dict[str, str]) -> str:
     rows = []
-    for found in diagnosis.report.diagnostics:
-        value, what = _reference(found)
-        beside = "" if value == "–" else f"{value} <small>{what}</small>"
+    for one in analysis.report.diagnostics:
+        value, label = _reference(one)
+        reference = "" if value == "–" else f"{value} <small>{label}</small>"
         rows.append(
-            f'<tr><th scope="row"><a href="#{_section_of(found.key)}">{found.title}</a></th>'
-            f'<td class="value">{_number(found.value)}</td><td class="value beside">{beside}</td>'
-            f"<td>{_mark(found)}</td><td>{_told(found)}</td></tr>"
+            f'<tr><th scope="row"><a href="#{anchors[one.name]}">{one.title}</a></th>'
+            f'<td class="value">{_format(one.value)}</td><td class="value beside">{reference}</td>'
+            f"<td>{_mark(one)}</td><td>{_text(one)}</td></tr>"
         )
-    alone = diagnosis.data is None and diagnosis.answers is None
-    heads = "".join(f'<th scope="col">{head}</th>' for head in ("", "Here", "" if alone else "Beside it", "", ""))
+    is_alone = analysis.data is None and analysis.probe is None
+    headings = ("", "Value", "" if is_alone else "Compared with", "", "")
+    heads = "".join(f'<th scope="col">{heading}</th>' for heading in headings)
     return f"<table><thead><tr>{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
 
 
-def _numbers(found: Diagnostic) -> str:
-    value, what = _reference(found)
-    error = "" if found.error is None else f" <small>± {found.error:.2g}</small>"
-    beside = f'<p class="beside"><span>{value}</span> {what}</p>' if value != "–" else ""
-    meaning = html.escape(found.meaning)
+def _number_card(diagnostic: Diagnostic) -> str:
+    value, label = _reference(diagnostic)
+    error = "" if diagnostic.error is None else f" <small>± {diagnostic.error:.2g}</small>"
+    reference = f'<p class="beside"><span>{value}</span> {label}</p>' if value != "–" else ""
+    description = html.escape(diagnostic.description)
     return (
-        f'<article><h3>{found.title} {_mark(found)}</h3><div class="pair">'
-        f'<p class="here"><span>{_number(found.value)}</span>{error}</p>{beside}</div>'
-        f'<p class="unit">{found.unit}{_good(found)}</p><p>{_told(found)}</p>'
-        + (f'<p class="meaning">{meaning}</p>' if _told(found) != meaning else "")
+        f'<article><h3>{diagnostic.title} {_mark(diagnostic)}</h3><div class="pair">'
+        f'<p class="here"><span>{_format(diagnostic.value)}</span>{error}</p>{reference}</div>'
+        f'<p class="unit">{diagnostic.unit}{_expected(diagnostic)}</p><p>{_text(diagnostic)}</p>'
+        + (f'<p class="meaning">{description}</p>' if _text(diagnostic) != description else "")
         + "</article>"
     )
 
 
-def _identity(diagnosis: Diagnosis) -> str:
-    report = diagnosis.report
-    told = {
+def _inputs(report: MotionReport) -> str:
+    inputs = {
         "videos": {"name": report.name, **report.identity},
-        "data": None if report.data_identity is None else {"name": report.data_name, **report.data_identity},
-        "clips": report.videos,
-        "clips of the data": report.data_videos,
-        "frames": report.frames,
+        "dataset": None if report.data_identity is None else {"name": report.data_name, **report.data_identity},
+        "clips": report.num_videos,
+        "clips of the dataset": report.data_num_videos,
+        "frames per clip": report.num_frames,
         "fps": report.fps,
         "seed": report.seed,
     }
-    return html.escape(json.dumps(told, indent=2))
+    return html.escape(json.dumps(inputs, indent=2))

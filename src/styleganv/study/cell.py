@@ -22,8 +22,8 @@ from styleganv.errors import StyleganvError
 from styleganv.files import atomic_write
 from styleganv.methods.loading import load
 from styleganv.metrics.evaluate import evaluate
+from styleganv.metrics.options import EvaluateOptions
 from styleganv.metrics.protocols import DEFAULT_PROTOCOL, named_protocol
-from styleganv.metrics.videos import ModelVideos
 from styleganv.motion_report.diagnose import diagnose
 from styleganv.runs import train
 from styleganv.study.entrants import all_entrants
@@ -31,6 +31,7 @@ from styleganv.training.checkpoint import load_checkpoint
 from styleganv.training.loop import InterruptedTraining
 from styleganv.training.run_log import peak_memory_gib
 from styleganv.video_model import VideoModel
+from styleganv.videos import ModelVideos
 
 #: Frames of a video whose making is timed, and how many such videos.
 LENGTHS = {16: 8, 128: 2, 1024: 1}
@@ -106,26 +107,28 @@ def measure_cell(folder: Path) -> None:
         "frames_a_second": {str(frames): sampling_speed(model, frames) for frames in LENGTHS},
         "sampling_memory_gib": peak_memory_gib(model.device),
     }
-    video = named_protocol(DEFAULT_PROTOCOL).with_clips(cell.clips)
-    frames = replace(named_protocol("frechet_efficientnet_frames8192"), frames=1).with_clips(cell.clips)
+    video = named_protocol(DEFAULT_PROTOCOL).with_num_clips(cell.clips)
+    frames = replace(named_protocol("frechet_efficientnet_frames8192"), num_frames=1).with_num_clips(cell.clips)
     more = [named_protocol(name) for name in cell.protocols]
     measures["quality"] = {}
     for protocol in (video, frames, *more):
         try:
-            (result,) = evaluate(cell.data, place, protocols=[protocol], weights=cell.weights).results
+            (result,) = evaluate(
+                cell.data, place, protocols=[protocol], options=EvaluateOptions(weights=cell.weights)
+            ).results
         except StyleganvError as error:
             measures["quality"][protocol.name] = {"missing": str(error)}
             continue
         measures["quality"][protocol.name] = {
             "value": result.measures[protocol.key].mean,
-            "floor": result.real_against_real[protocol.key].mean,
+            "floor": result.noise_floor[protocol.key].mean,
             "clips": result.clips,
         }
     report = diagnose(
-        ModelVideos(model, name=cell.entrant), cell.data, count=MOTION_VIDEOS, frames=MOTION_FRAMES
+        ModelVideos(model, name=cell.entrant), cell.data, num_videos=MOTION_VIDEOS, max_frames=MOTION_FRAMES
     ).report
-    measures["motion_frames"] = report.frames
-    measures["motion"] = {found.key: asdict(found) for found in report.diagnostics}
+    measures["motion_frames"] = report.num_frames
+    measures["motion"] = {found.name: asdict(found) for found in report.diagnostics}
     write_json(folder / "measures.json", measures)
 
 

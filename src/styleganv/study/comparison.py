@@ -15,7 +15,7 @@ from styleganv.data.dataset import VideoDataset
 from styleganv.files import atomic_write
 from styleganv.media import sheets, writing
 from styleganv.methods.loading import load
-from styleganv.motion_report.kinds import KINDS
+from styleganv.motion_report.diagnostics import DIAGNOSTICS
 from styleganv.study.cell import Cell, read_cell
 from styleganv.study.entrants import all_entrants
 
@@ -105,13 +105,13 @@ def _motion(found: Sequence[Found]) -> list[list[str]]:
     """A row for each number of the motion report, a column for each entrant."""
     entrants = _by_entrant(found)
     rows = [["", "real", *(all_entrants()[entrant].title for entrant in entrants)]]
-    for kind in KINDS:
-        if kind.key not in found[0].measures["motion"]:
+    for spec in DIAGNOSTICS.values():
+        if spec.name not in found[0].measures["motion"]:
             continue
-        of_all = {name: [one.measures["motion"][kind.key] for one in here] for name, here in entrants.items()}
-        own = found[0].measures["motion"][kind.key]["data"]
+        of_all = {name: [one.measures["motion"][spec.name] for one in here] for name, here in entrants.items()}
+        own = found[0].measures["motion"][spec.name]["data"]
         cells = [_number([number["value"] for number in numbers]) + _mark(numbers) for numbers in of_all.values()]
-        rows.append([f"{kind.title} ({kind.unit})", _number([own]), *cells])
+        rows.append([f"{spec.title} ({spec.unit})", _number([own]), *cells])
     right = [sum(row[column].endswith("✓") for row in rows) for column in range(2, len(rows[0]))]
     judged = [sum(row[column][-1:] in "✓✗" for row in rows[1:]) for column in range(2, len(rows[0]))]
     totals = [f"**{good} of {all_}**" for good, all_ in zip(right, judged, strict=True)]

@@ -1,7 +1,7 @@
-"""Finds a head and its eyes roughly, without drawing anything: where a fit of the drawn face begins.
+"""Rough detection of a head, its eyes and its mouth, from which a fit of the drawn face starts.
 
-Every color of a drawn face but the white of its eyes has a darker darkest channel than the pale background, whatever
-the hues, and white has a lighter one. Shapes: T frames, H height, W width; videos are uint8 `[T, H, W, 3]`.
+The darkest channel of every color of a drawn face is darker than that of the pale background, whatever the hues; only
+the white of the eyes is lighter. Shapes: T frames, H height, W width; videos are uint8 `[T, H, W, 3]`.
 """
 
 from dataclasses import dataclass
@@ -14,33 +14,33 @@ from styleganv.faces.drawing import MOUTH
 Mask = NDArray[np.bool_]
 Array = NDArray[np.float64]
 
-#: By how much the darkest channel of a foreground pixel is below the background's.
+#: Minimum difference between the darkest channels of background and foreground.
 CONTRAST = 35
-#: Least and largest head, as a share of the frame's area (its shorter side squared), hats and ears included.
+#: Minimum and maximum area of a head with hat and ears, as a fraction of the frame's (its shorter side squared).
 AREAS = (0.12, 0.75)
-#: Share of the frame's area from which something beside the head counts.
+#: Minimum area of another region besides the head, as a fraction of the frame's.
 SPECK = 0.012
-#: Distances between two eyes, fractions of the frame's shorter side; the drawn ones are 0.284 apart.
-APART = (0.2, 0.37)
+#: Range of the distance between two eyes, in frame sides; in a drawing it is 0.284.
+EYE_DISTANCES = (0.2, 0.37)
 
 
 @dataclass(frozen=True)
-class Found:
-    """What is where in a video.
+class Detection:
+    """Positions of the parts of a face in a video.
 
     Attributes:
         background: median color of each frame's border, `[T, 3]`.
-        head: pixels of the head, `[T, H, W]`; holes for eyes.
-        beside: area of the foreground that is not connected to the head, a share of the frame's, `[T]`.
-        x, y: center of the head's pixels, fractions of the shorter side as in `Pose`, `[T]`.
-        white: area of the white of both eyes, a share of the frame's, `[T]`.
-        roll: of the line between the eyes, radians, `[T]`; NaN where there are no two.
-        eye_x, eye_y: the point between the eyes, `[T]`; NaN where there are no two.
+        head: pixels of the head without the eyes, `[T, H, W]`.
+        other: area of the foreground that is not connected to the head, as a fraction of the frame's, `[T]`.
+        x, y: center of the head's pixels in frame sides, as in `Pose`, `[T]`.
+        white: area of the white of both eyes, as a fraction of the frame's, `[T]`.
+        roll: angle of the line between the eyes in radians, `[T]`; NaN without two eyes.
+        eye_x, eye_y: midpoint between the eyes, `[T]`; NaN without two eyes.
     """
 
     background: Array
     head: Mask
-    beside: Array
+    other: Array
     x: Array
     y: Array
     white: Array
@@ -50,13 +50,13 @@ class Found:
 
     @property
     def present(self) -> Mask:
-        """`[T]`: whether there is something of a head's size."""
+        """Whether each frame has a region of a head's size, `[T]`."""
         area = self.head.sum(axis=(1, 2)) / _square(self.head)
         return (area > AREAS[0]) & (area < AREAS[1])
 
 
-def find(video: NDArray[np.uint8]) -> Found:
-    """Find the head and the eyes in each frame."""
+def detect(video: NDArray[np.uint8]) -> Detection:
+    """Detect the head and the eyes in each frame."""
     background = border_color(video)
     foreground, darkest = foreground_of(video, background)
     head = _connected(foreground)
@@ -67,17 +67,17 @@ def find(video: NDArray[np.uint8]) -> Found:
     white = np.maximum(white, inside * np.clip((darkest - 130) / 60, 0, 1))
     roll, eye_x, eye_y = _eyes(white)
     square = _square(head)
-    beside = (foreground & ~head & ~inside).sum(axis=(1, 2)) / square
-    return Found(background, head, beside, x, y, white.sum(axis=(1, 2)) / square, roll, eye_x, eye_y)
+    other = (foreground & ~head & ~inside).sum(axis=(1, 2)) / square
+    return Detection(background, head, other, x, y, white.sum(axis=(1, 2)) / square, roll, eye_x, eye_y)
 
 
 @dataclass(frozen=True)
 class Mouth:
-    """A mouth in the head's upright coordinates, each `[T]`; NaN where there is none.
+    """A mouth in the head's upright coordinates, each `[T]`; NaN without a mouth.
 
     Attributes:
-        u, v: its middle, from the point between the eyes.
-        area: a share of the frame's.
+        u, v: its center, relative to the midpoint between the eyes.
+        area: fraction of the frame's area.
         bend: how far its corners are above its middle.
     """
 
@@ -87,11 +87,11 @@ class Mouth:
     bend: Array
 
 
-def find_mouth(video: NDArray[np.uint8], head: Array, found: Found) -> Mouth:
-    """Find what is more like a mouth than like the head's color, below the eyes."""
+def detect_mouth(video: NDArray[np.uint8], head: Array, detection: Detection) -> Mouth:
+    """Detect the region below the eyes whose color is closer to a mouth's than to the head's."""
     across, down = pixel_positions(*video.shape[1:3])
-    cos, sin = np.cos(found.roll)[:, None, None], np.sin(found.roll)[:, None, None]
-    across, down = across - found.eye_x[:, None, None], down - found.eye_y[:, None, None]
+    cos, sin = np.cos(detection.roll)[:, None, None], np.sin(detection.roll)[:, None, None]
+    across, down = across - detection.eye_x[:, None, None], down - detection.eye_y[:, None, None]
     u, v = cos * across + sin * down, cos * down - sin * across
     toward = np.array(MOUTH) - head
     pixels = video - head
@@ -116,20 +116,20 @@ def find_mouth(video: NDArray[np.uint8], head: Array, found: Found) -> Mouth:
 
 
 def border_color(video: NDArray[np.uint8]) -> Array:
-    """Median color `[T, 3]` of each frame's upper border and upper corners: hats seldom reach them, heads never."""
+    """Return the median color `[T, 3]` of each frame's upper border, which hats rarely reach and heads never."""
     half = video.shape[1] // 2
     rim = [video[:, 0], video[:, :half, 0], video[:, :half, -1]]
     return np.median(np.concatenate(rim, axis=1), axis=1).astype(np.float64)
 
 
 def foreground_of(video: NDArray[np.uint8], background: Array) -> tuple[Mask, Array]:
-    """Pixels darker than the background in their darkest channel, and that channel, both `[T, H, W]`."""
+    """Return pixels whose darkest channel is darker than the background, and that channel, both `[T, H, W]`."""
     darkest = video.min(axis=-1).astype(np.float64)
     return darkest < background.min(axis=1)[:, None, None] - CONTRAST, darkest
 
 
 def pixel_positions(height: int, width: int) -> tuple[Array, Array]:
-    """x `[1, W]` and y `[H, 1]` of pixels, as positions in `Pose`: fractions of the shorter side."""
+    """Return x `[1, W]` and y `[H, 1]` of pixels in frame sides, as in `Pose`."""
     side = min(height, width)
     across = (np.arange(width) + 0.5 - width / 2) / side + 0.5
     return across[None], ((np.arange(height) + 0.5 - height / 2) / side + 0.5)[:, None]
@@ -140,7 +140,7 @@ def _square(mask: NDArray) -> float:
 
 
 def _center(weight: NDArray) -> tuple[Array, Array]:
-    """Center of mass `[T]` twice; the frame's middle where there is nothing."""
+    """Return x and y of the center of mass, each `[T]`; the frame's center if the weight is 0."""
     across, down = pixel_positions(*weight.shape[1:])
     total = weight.sum(axis=(1, 2))
     safe = np.maximum(total, 1e-9)
@@ -149,7 +149,7 @@ def _center(weight: NDArray) -> tuple[Array, Array]:
 
 
 def _connected(mask: Mask) -> Mask:
-    """The pixels of each frame connected with the middle of the largest blob; diagonals connect."""
+    """Return the pixels of each frame that are connected to the largest blob, diagonals included."""
     reached = mask & _seed(mask)
     while True:
         grown = reached.copy()
@@ -165,7 +165,7 @@ def _connected(mask: Mask) -> Mask:
 
 
 def _seed(mask: Mask) -> Mask:
-    """A square of a quarter of the frame's side, where the mask fills most of such a square."""
+    """Return the square of a quarter of the frame's side that the mask fills most."""
     count, height, width = mask.shape
     size = max(2, min(height, width) // 4)
     sums = np.zeros((count, height + 1, width + 1))
@@ -178,12 +178,12 @@ def _seed(mask: Mask) -> Mask:
 
 
 def _between(mask: Mask) -> Mask:
-    """Pixels that have one of the mask on their left and one on their right."""
+    """Return the pixels that have a pixel of the mask on their left and one on their right."""
     return np.maximum.accumulate(mask, axis=2) & np.maximum.accumulate(mask[:, :, ::-1], axis=2)[:, :, ::-1]
 
 
 def _eyes(white: Array) -> tuple[Array, Array, Array]:
-    """Roll and midpoint of the two halves of the white, split across the line between them."""
+    """Return roll and midpoint of the two halves of the white, split across the line between them."""
     across, down = pixel_positions(*white.shape[1:])
     x, y = _center(white)
     roll = np.zeros(len(white))
@@ -193,8 +193,8 @@ def _eyes(white: Array) -> tuple[Array, Array, Array]:
         (x0, y0), (x1, y1) = _center(white * ~right), _center(white * right)
         x, y = (x0 + x1) / 2, (y0 + y1) / 2
         roll = np.clip(np.arctan2(y1 - y0, x1 - x0), -0.6, 0.6)
-    apart = np.hypot(x1 - x0, y1 - y0)
+    distance = np.hypot(x1 - x0, y1 - y0)
     area = white.sum(axis=(1, 2))
     enough = area > 0.35 * np.quantile(area, 0.8)
-    two = (apart > APART[0]) & (apart < APART[1]) & enough
+    two = (distance > EYE_DISTANCES[0]) & (distance < EYE_DISTANCES[1]) & enough
     return np.where(two, roll, np.nan), np.where(two, x, np.nan), np.where(two, y, np.nan)

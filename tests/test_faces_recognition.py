@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from styleganv.faces.judging import PROBLEMS
+from styleganv.faces.recovery import RecoveredFace, recover
 
 from styleganv.faces.drawing import draw_pose, draw_video, head_color
 from styleganv.faces.factors import FPS, Face, Pose, motion, sample_face
-from styleganv.faces.judging import PROBLEMS
 from styleganv.faces.movement import blink_rate, reversals, speed
-from styleganv.faces.recovery import RecoveredFace, recover
 
 FRAMES = 32
 SIDE = 64

@@ -7,16 +7,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from styleganv.faces.recovery import RecoveredFace
+from styleganv.metrics.factors import check_factors, has_factors, known_factors, same_motion, total_variation
 
 from styleganv.data.dataset import VideoDataset, write_dataset
 from styleganv.errors import StyleganvError
 from styleganv.faces.dataset import make_faces
 from styleganv.faces.drawing import draw_video
 from styleganv.faces.factors import FPS, motion, sample_face
-from styleganv.faces.recovery import RecoveredFace
 from styleganv.metrics import factors
-from styleganv.metrics.factors import check_factors, has_factors, known_factors, same_motion, total_variation
-from styleganv.metrics.videos import DatasetVideos
+from styleganv.videos import DatasetVideos
 
 FRAMES = 24
 

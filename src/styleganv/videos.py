@@ -1,4 +1,4 @@
-"""Videos to be judged, wherever they come from: a prepared data set, a model, or any program's video files.
+"""Sets of videos from any source behind one interface: a prepared dataset, a model, or video files.
 
 Shapes: T frames, H height, W width. Frames are uint8 RGB `[T, 3, H, W]` in 0..255; times are in frames.
 """
@@ -12,26 +12,27 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from styleganv.data.dataset import VideoDataset
+from styleganv.data.dataset import VideoDataset, is_dataset
 from styleganv.errors import StyleganvError
 from styleganv.media.reading import VideoSource, find_videos
 from styleganv.methods.loading import load
+from styleganv.options import Precision
 from styleganv.video_model import VideoModel
 
 Frames = NDArray[np.uint8]
 
 
 class Videos(Protocol):
-    """A collection of videos of one size and rate, of which any frames can be had by number.
+    """A set of videos of one size and frame rate, whose frames are read by number.
 
     Attributes:
-        name: what a person calls it.
-        fps: frames a second.
-        height, width: of every frame, in pixels.
-        class_names: of the labels; empty without classes.
-        count: how many videos there are; None for a model, which has one for every number.
-        identity: what must be printed with a number about it, so that another person gets the same one: kind,
-            content hash (sha256; None where nothing about them may be kept), storage. JSON.
+        name: name for messages and reports.
+        fps: frames per second.
+        height, width: size of every frame, in pixels.
+        class_names: names of the labels; empty without classes.
+        count: number of videos; None for a model, which has one for every number.
+        identity: what a report must state to make its numbers reproducible, as JSON: kind, content hash (sha256; None
+            if nothing about the videos may be cached), storage.
     """
 
     name: str
@@ -45,40 +46,38 @@ class Videos(Protocol):
     def identity(self) -> dict[str, Any]: ...
 
     def length(self, index: int) -> int | None:
-        """Frames of a video; None where it never ends."""
+        """Return the number of frames of a video; None if it never ends."""
 
     def label(self, index: int) -> int | None:
-        """The index of its class among `class_names`, or None."""
+        """Return the index of a video's class in `class_names`, or None."""
 
     def read(self, index: int, frames: Sequence[int] | NDArray[np.integer]) -> Frames:
-        """Frames of one video by their numbers (increasing), uint8 `[T, 3, H, W]`."""
+        """Return frames of one video by their (increasing) numbers, uint8 `[T, 3, H, W]`."""
 
 
-def open_videos(path: Path | str, *, psi: float = 1.0, device: str | None = None) -> Videos:
-    """What is at `path`: a data set (a zip that `styleganv prepare` wrote), a model folder or run, or videos (a file,
-    a folder, or a zip of them).
+def open_videos(
+    path: Path | str, *, psi: float = 1.0, device: str | None = None, precision: Precision = "float32"
+) -> Videos:
+    """Open the videos at `path`: a prepared dataset, a model folder or run, or a file, folder or zip of videos.
 
     Args:
-        psi: truncation of a model.
-        device: of a model; the GPU, if there is one, where left out.
+        psi: truncation psi of a model.
+        device: torch device of a model. Default: cuda if available.
+        precision: precision of a model's convolutions.
 
     Raises:
-        StyleganvError: if there is nothing at `path` that can be watched.
+        StyleganvError: if `path` holds no videos and no model.
     """
     path = Path(path)
-    if path.is_dir() and any((path / place / "config.json").is_file() for place in (".", "model")):
-        return ModelVideos(load(path, device=device), name=str(path), psi=psi)
-    if path.suffix.lower() == ".zip" and path.is_file():
-        try:
-            return DatasetVideos(VideoDataset(path))
-        except StyleganvError as error:
-            if "no dataset.json" not in str(error):
-                raise
+    if path.is_dir() and any((path / folder / "config.json").is_file() for folder in (".", "model")):
+        return ModelVideos(load(path, device=device, precision=precision), name=str(path), psi=psi)
+    if path.suffix.lower() == ".zip" and path.is_file() and is_dataset(path):
+        return DatasetVideos(VideoDataset(path))
     return FileVideos(path)
 
 
 class DatasetVideos:
-    """The videos of a prepared data set."""
+    """The videos of a prepared dataset."""
 
     def __init__(self, data: VideoDataset) -> None:
         self.data, self.name = data, str(data.path)
@@ -88,7 +87,7 @@ class DatasetVideos:
 
     @property
     def identity(self) -> dict[str, Any]:
-        return {"kind": "data set", "sha256": self.data.content_hash, "storage": self.data.encoding}
+        return {"kind": "dataset", "sha256": self.data.content_hash, "storage": self.data.encoding}
 
     def length(self, index: int) -> int:
         return self.data.videos[index].num_frames
@@ -101,7 +100,7 @@ class DatasetVideos:
 
 
 class ModelVideos:
-    """The videos of a model: video number i is that of seed i (content, motion and class)."""
+    """The videos of a model: video i has seed i for content, motion and class."""
 
     count: int | None = None
 
@@ -130,7 +129,7 @@ class ModelVideos:
         return self.generator.class_of(index) if self.class_names else None
 
     def read(self, index: int, frames: Sequence[int] | NDArray[np.integer]) -> Frames:
-        """Frames at equal distances are one video at a lower rate, which is as cheap as it is short."""
+        """Return frames; evenly spaced ones are generated as one video at a lower frame rate, which is cheaper."""
         numbers = np.asarray(frames)
         if not self.generator.any_rate:
             count = int(numbers[-1] - numbers[0]) + 1
@@ -149,7 +148,7 @@ class ModelVideos:
 
 
 class FileVideos:
-    """Video files or folders of images, as any program writes them; all of one size."""
+    """Video files or folders of images of one size."""
 
     def __init__(self, path: Path | str) -> None:
         self.sources: list[VideoSource] = find_videos(path)
@@ -166,10 +165,10 @@ class FileVideos:
         for video in self.sources:
             for file in video.files:
                 digest.update(f"{file} {hashlib.sha256(video.bytes_of(file)).hexdigest()}\n".encode())
-        return {"kind": "video files", "sha256": digest.hexdigest(), "storage": {"format": "as the files are"}}
+        return {"kind": "video files", "sha256": digest.hexdigest(), "storage": {"format": "video files"}}
 
     def length(self, index: int) -> int:
-        """Known only by decoding: what headers say is often wrong."""
+        """Return the number of decoded frames, since headers are often wrong."""
         return len(self._decoded(index))
 
     def label(self, index: int) -> int | None:
@@ -180,8 +179,8 @@ class FileVideos:
         video = self._decoded(index)
         if video.shape[2:] != (self.height, self.width):
             raise StyleganvError(
-                f"{self.sources[index].name} in {self.name} is {video.shape[3]}x{video.shape[2]} but the first is "
-                f"{self.width}x{self.height}: make one size of them with `styleganv prepare`."
+                f"{self.sources[index].name} in {self.name} is {video.shape[3]}x{video.shape[2]} but the first video "
+                f"is {self.width}x{self.height}: resize them with `styleganv prepare`."
             )
         return video[np.asarray(frames)]
 
@@ -191,5 +190,5 @@ class FileVideos:
 
 @lru_cache(maxsize=2)
 def _decode(video: VideoSource) -> Frames:
-    """All frames, kept for the reads that follow on the same video."""
+    """Decode all frames, cached for further reads of the same video."""
     return np.stack([frame.transpose(2, 0, 1) for frame in video.frames()])

@@ -1,4 +1,4 @@
-"""Says what is wrong in frames that a drawn face was fitted to.
+"""Failure modes in frames to which a drawn face was fitted.
 
 Shapes: T frames, H height, W width. Frames are uint8 `[T, H, W, 3]`.
 """
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from styleganv.faces.detection import Detection, pixel_positions
 from styleganv.faces.drawing import MOUTH, draw_pose, head_color
 from styleganv.faces.factors import (
     BROW_SLOPES,
@@ -25,42 +26,41 @@ from styleganv.faces.factors import (
     Face,
     Pose,
 )
-from styleganv.faces.finding import Found, pixel_positions
-from styleganv.faces.fitting import error, fit_pose, select, softened, variants
+from styleganv.faces.fitting import error, fit_pose, select, soften, variants
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 Frames = NDArray[np.uint8]
 
-#: What can be wrong with a video, each with its meaning.
-PROBLEMS = {
-    "no head": "nothing of a head's size stands out",
-    "several heads": "something else stands out beside the head",
-    "not two eyes": "an eye is missing, or there is another one",
-    "no mouth": "there is no mouth where it should be",
+#: Failure modes of a video, each with its meaning.
+FAILURE_MODES = {
+    "no head": "no region has the size of a head",
+    "several heads": "there is another region besides the head",
+    "not two eyes": "an eye is missing, or there is an extra one",
+    "no mouth": "the mouth is missing at its position",
     "head color changes": "the head has another color in some frames",
     "content changes": "one face explains some frames but not others",
-    "no drawn face": "no face that this package draws looks like it",
+    "no drawn face": "no face that this package draws resembles it",
 }
-#: Largest root mean square difference from the drawing of an eighth by an eighth of the frame, levels 0..255.
+#: Maximum RMS difference from the drawing in one cell of an 8 × 8 grid, in levels 0..255.
 RESIDUAL = 45.0
-#: Largest median of that over a video.
-USUAL = 38.0
-#: How often the drawing's pixels may be averaged with their neighbors, weighted 1 2 1, to be as soft as the video's.
-#: Each time adds a variance of half a square pixel. A video that the last of them fits best is too soft.
+#: Maximum median of that over a video.
+MEDIAN_RESIDUAL = 38.0
+#: How often the drawing may be blurred, weighted 1 2 1, to match the softness of the video. Each time adds a variance
+#: of half a square pixel. A video that the last one fits best is too soft.
 SOFTNESS = (0, 1, 2, 4, 8)
-#: By how many levels a frame's head color or background may differ from the video's.
+#: Maximum difference of a frame's head or background color from the video's, in levels 0..255.
 COLOR = 14.0
-#: Least share of an eye's white that must be white, and of the mouth's color that the mouth must have.
+#: Minimum fraction of an eye's white that must be white, and of the mouth's color that the mouth must have.
 EYE_SHARE, MOUTH_SHARE = 0.2, 0.4
-#: White where there should be none, a share of the frame's area.
+#: Maximum area of unexpected white, as a fraction of the frame's.
 EXTRA = 0.006
-#: In how many frames the choices of a factor compete, and the least share of them that each of two choices must win.
-DETAIL_FRAMES, EYE_FRAMES, WON = 12, 8, 0.25
-#: Lids closed by less than this show what the eyes look like. A fit closes large eyes by half to explain small ones.
+#: Number of frames in which the options of a factor compete, and the fraction that each of two options must win.
+DETAIL_FRAMES, EYE_FRAMES, MIN_WINS = 12, 8, 0.25
+#: Maximum blink at which the eyes are visible. A fit closes large eyes by half to explain small ones.
 OPEN = 0.7
-#: Choices of each factor, and by how much of `fitting.error` one must win a frame of 64² pixels: less than the
-#: difference that the factor makes, more than soft edges and slightly wrong poses make where nothing changes.
+#: Options of each factor, and the margin in `fitting.error` by which one must win a frame of 64² pixels: less than the
+#: effect of the factor, more than that of soft edges and slightly wrong poses.
 DETAILS: dict[str, tuple[Iterable[str], float]] = {
     "nose": (NOSES, 0.8),
     "cheeks": (CHEEKS, 2.0),
@@ -71,61 +71,61 @@ DETAILS: dict[str, tuple[Iterable[str], float]] = {
     "mouth": (MOUTHS, 6.0),
     "glasses": (GLASSES, 15.0),
 }
-#: The same for eyes, each choice looking where it fits best.
+#: The margin for eyes, where the gaze is fitted for each option.
 EYES_MARGIN = 8.0
-#: Darkest channel of white.
+#: Minimum darkest channel of white.
 WHITE = 130
 
 
 @dataclass(frozen=True)
-class Judged:
-    """What is wrong, by name in `PROBLEMS` `[T]`, and the largest difference of a part of the frame `[T]`."""
+class Failures:
+    """Failure modes by name `[T]`, and the largest difference of a part of the frame `[T]`."""
 
     wrong: dict[str, Mask]
     residual: Array
 
 
-def judge(frames: Frames, face: Face, pose: Pose, found: Found) -> Judged:
+def find_failures(frames: Frames, face: Face, pose: Pose, detection: Detection) -> Failures:
     """Compare frames with `face` drawn in `pose`."""
     drawn = draw_pose(face, pose, *frames.shape[1:3])
-    soft, times = _as_soft(frames, drawn)
+    soft, times = _match_softness(frames, drawn)
     residual = _residual(frames, soft)
     unlike = residual > RESIDUAL
-    background = np.abs(found.background - np.median(found.background, axis=0)).max(axis=1) > COLOR
-    most = unlike.mean() > 0.8 or float(np.median(residual)) > USUAL or times == SOFTNESS[-1]
+    background = np.abs(detection.background - np.median(detection.background, axis=0)).max(axis=1) > COLOR
+    most = unlike.mean() > 0.8 or float(np.median(residual)) > MEDIAN_RESIDUAL or times == SOFTNESS[-1]
     wrong = {
-        "not two eyes": _wrong_eyes(frames, drawn, pose, found),
+        "not two eyes": _wrong_eyes(frames, drawn, pose, detection),
         "no mouth": _no_mouth(frames, drawn, face, pose),
         "head color changes": _color_changes(frames, drawn, face),
         "content changes": background | (unlike & ~most) | _detail_changes(frames, face, pose),
         "no drawn face": np.full(len(frames), most),
     }
-    return Judged(wrong, residual)
+    return Failures(wrong, residual)
 
 
-def _as_soft(frames: Frames, drawn: Frames) -> tuple[Any, int]:
-    """The drawing as soft as the frames, float32, and how often neighbors were averaged for that, of `SOFTNESS`."""
+def _match_softness(frames: Frames, drawn: Frames) -> tuple[Any, int]:
+    """Return the drawing blurred to match the frames, float32, and how often it was blurred, one of `SOFTNESS`."""
     best: tuple[float, Any, int] | None = None
     soft: Any = drawn.astype(np.float32)
     for times in range(SOFTNESS[-1] + 1):
         if times in SOFTNESS:
-            apart = float(np.log1p(np.square((frames - soft) / np.float32(30))).sum())
-            if best is None or apart < best[0]:
-                best = apart, soft, times
-        soft = _averaged(_averaged(soft).swapaxes(1, 2)).swapaxes(1, 2)
+            difference = float(np.log1p(np.square((frames - soft) / np.float32(30))).sum())
+            if best is None or difference < best[0]:
+                best = difference, soft, times
+        soft = _blur(_blur(soft).swapaxes(1, 2)).swapaxes(1, 2)
     assert best is not None
     return best[1], best[2]
 
 
-def _averaged(images: Any) -> Any:
-    """Means of each pixel and those above and below it, weighted 1 2 1."""
+def _blur(images: Any) -> Any:
+    """Average each pixel with those above and below it, weighted 1 2 1."""
     padded = np.pad(images, ((0, 0), (1, 1), (0, 0), (0, 0)), mode="edge")
     return (padded[:, :-2] + 2 * images + padded[:, 2:]) / 4
 
 
 def _residual(frames: Frames, drawn: Any) -> Array:
-    """Root mean square difference `[T]` in that part of an 8 × 8 grid where it is largest."""
-    squares = np.square(softened(frames.astype(np.float32) - drawn)).mean(axis=-1)
+    """Return the RMS difference `[T]` in the cell of an 8 × 8 grid where it is largest."""
+    squares = np.square(soften(frames.astype(np.float32) - drawn)).mean(axis=-1)
     count, height, width = squares.shape
     size = min(height, width) // 8
     squares = squares[:, : height // size * size, : width // size * size]
@@ -134,35 +134,37 @@ def _residual(frames: Frames, drawn: Any) -> Array:
 
 
 def _detail_changes(frames: Frames, face: Face, pose: Pose) -> Mask:
-    """All frames, if some of them clearly show one choice of a factor and some another.
+    """Mark all frames if some of them clearly show one option of a factor and some another.
 
-    A choice that is wrong in all frames alike is no change: only the recovered face is wrong then.
+    An option that is wrong in all frames is no change: then only the recognized face is wrong.
     """
     seen = np.flatnonzero(pose.blink < OPEN)
-    if len(seen) < 5:  # of so few, a single slip would be a share that counts
+    if len(seen) < 5:  # among so few, a single error would exceed the tolerance
         return np.zeros(len(frames), bool)
     scale = min(frames.shape[1:3]) ** 2 / 64**2
-    some = _spaced(seen, EYE_FRAMES)
-    changed = _two_win(_eye_errors(frames[some], face, select(pose, some)), EYES_MARGIN * scale)
-    some = _spaced(seen, DETAIL_FRAMES)
-    shown, at = frames[some], select(pose, some)
-    usual = error(shown, face, at)
+    chosen = _spaced(seen, EYE_FRAMES)
+    changed = _two_win(_eye_errors(frames[chosen], face, select(pose, chosen)), EYES_MARGIN * scale)
+    chosen = _spaced(seen, DETAIL_FRAMES)
+    frames_shown, pose_shown = frames[chosen], select(pose, chosen)
+    own = error(frames_shown, face, pose_shown)
     for name, (options, margin) in DETAILS.items():
         if not changed and not (name == "brow_slope" and face.brows == "none"):
             faces = variants(face, **{name: options})
-            errors = [usual if one == face else error(shown, one, at) for one in faces]
+            errors = [own if one == face else error(frames_shown, one, pose_shown) for one in faces]
             changed = _two_win(np.stack(errors), margin * scale)
     return np.full(len(frames), changed)
 
 
 def _spaced(index: NDArray[np.intp], count: int) -> NDArray[np.intp]:
-    """At most `count` of the indices, evenly spaced."""
+    """Return at most `count` of the indices, evenly spaced."""
     return index[np.linspace(0, len(index) - 1, min(count, len(index))).astype(int)]
 
 
 def _eye_errors(frames: Frames, face: Face, pose: Pose) -> NDArray[np.float32]:
-    """How far frames are from each choice of eyes `[choices, T]`, looking where it fits best: lids and gaze of the fit
-    make other eyes look like those of the recovered face."""
+    """Return the error of each option of the eyes `[options, T]`, with lids and gaze fitted for each.
+
+    The lids and gaze of the recognized face would disguise other eyes as its own.
+    """
     start = replace(pose, blink=np.zeros(len(frames)))
     errors = []
     for one in variants(face, eyes=EYES):
@@ -172,17 +174,17 @@ def _eye_errors(frames: Frames, face: Face, pose: Pose) -> NDArray[np.float32]:
 
 
 def _two_win(errors: NDArray[np.float32], margin: float) -> bool:
-    """Whether each of two choices `[choices, T]` is the nearest in enough frames, and nearer than the other by far."""
+    """Return whether each of two options `[options, T]` wins enough frames against the other by the margin."""
     nearest = errors.argmin(axis=0)
     wins = {
-        (one, other): float(((nearest == one) & (errors[other] - errors[one] > margin)).mean()) >= WON
+        (one, other): float(((nearest == one) & (errors[other] - errors[one] > margin)).mean()) >= MIN_WINS
         for one, other in permutations(range(len(errors)), 2)
     }
     return any(won and wins[other, one] for (one, other), won in wins.items())
 
 
-def _wrong_eyes(frames: Frames, drawn: Frames, pose: Pose, found: Found) -> Mask:
-    """Where an open eye of the drawing is not white, or white is elsewhere on the head."""
+def _wrong_eyes(frames: Frames, drawn: Frames, pose: Pose, detection: Detection) -> Mask:
+    """Mark frames in which an open eye of the drawing is not white, or white appears elsewhere on the head."""
     across, down = pixel_positions(*frames.shape[1:3])
     cos, sin = np.cos(pose.roll)[:, None, None], np.sin(pose.roll)[:, None, None]
     right = cos * (across - pose.x[:, None, None]) + sin * (down - pose.y[:, None, None]) > pose.turn[:, None, None]
@@ -193,12 +195,12 @@ def _wrong_eyes(frames: Frames, drawn: Frames, pose: Pose, found: Found) -> Mask
         area = eye.sum(axis=(1, 2))
         wrong |= (area > 4) & ((eye & is_white).sum(axis=(1, 2)) < EYE_SHARE * area)
     extra = ((frames.min(axis=-1) > 190) & (drawn.min(axis=-1) < 110)).sum(axis=(1, 2)) / min(frames.shape[1:3]) ** 2
-    unseen = np.isnan(found.roll) if np.isnan(found.roll).mean() > 0.8 else np.zeros(len(frames), bool)
+    unseen = np.isnan(detection.roll) if np.isnan(detection.roll).mean() > 0.8 else np.zeros(len(frames), bool)
     return wrong | unseen | (extra > EXTRA)
 
 
 def _no_mouth(frames: Frames, drawn: Frames, face: Face, pose: Pose) -> Mask:
-    """Where the mouth of the drawing has the head's color rather than a mouth's."""
+    """Mark frames in which the mouth of the drawing has the head's color rather than a mouth's."""
     across, down = pixel_positions(*frames.shape[1:3])
     cos, sin = np.cos(pose.roll)[:, None, None], np.sin(pose.roll)[:, None, None]
     across, down = across - pose.x[:, None, None], down - pose.y[:, None, None]
@@ -212,11 +214,11 @@ def _no_mouth(frames: Frames, drawn: Frames, face: Face, pose: Pose) -> Mask:
 
 
 def _color_changes(frames: Frames, drawn: Frames, face: Face) -> Mask:
-    """Where the head's pixels differ from the drawing by more than in the video's other frames."""
+    """Mark frames in which the head's color differs from the drawing by more than in the video's other frames."""
     head = np.array(head_color(face), np.float32)
     length = np.linalg.norm(drawn.astype(np.float32), axis=-1)
-    alike = drawn @ (head / np.linalg.norm(head)) > 0.9985 * length
-    skin = (alike & (length > 0.7 * np.linalg.norm(head))).astype(np.float32)
+    similar = drawn @ (head / np.linalg.norm(head)) > 0.9985 * length
+    skin = (similar & (length > 0.7 * np.linalg.norm(head))).astype(np.float32)
     area = np.maximum(skin.sum(axis=(1, 2)), 1)
     rest = (frames.astype(np.float32) - drawn) * skin[..., None]
     shift = rest.sum(axis=(1, 2)) / area[:, None]

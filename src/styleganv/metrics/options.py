@@ -1,0 +1,44 @@
+"""Options that `evaluate` and its command share: documented and validated once."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from styleganv.errors import StyleganvError
+from styleganv.options import Unset
+
+
+@dataclass(frozen=True)
+class EvaluateOptions:
+    """What to evaluate, on how many clips, and with which weights.
+
+    Raises:
+        StyleganvError: for a number out of range.
+    """
+
+    num_clips: Unset[int] = None
+    """Number of real and of generated clips; at least 2. Default: the protocol's."""
+    num_repeats: Annotated[int, tyro.conf.arg(name="repeats")] = 1
+    """Number of random draws of clips; 2 or more give a standard error."""
+    per_class: bool = False
+    """Also evaluate each class that both sides have."""
+    factors: bool = False
+    """Also recognize the ground-truth factors of the built-in faces, and compare them."""
+    split: Unset[str] = None
+    """Dataset split that the real videos are, e.g. train; only noted in the report."""
+    psi: float = 1.0
+    """Truncation psi of a model: 1 = full variety, 0 = mean content."""
+    weights: Unset[str | Path] = None
+    """Weights of the published feature extractors: folder, file or URL."""
+    sha256: tuple[str, ...] = ()
+    """Accepted SHA-256 hashes of the weights. Default: any."""
+    cache: Unset[Path] = None
+    """Folder for computed statistics. Default: ~/.cache/styleganv/statistics."""
+
+    def __post_init__(self) -> None:
+        if self.num_clips is not None and self.num_clips < 2:
+            raise StyleganvError(f"--num-clips must be at least 2, got {self.num_clips}: choose more.")
+        if self.num_repeats < 1:
+            raise StyleganvError(f"--repeats must be at least 1, got {self.num_repeats}: choose more.")
