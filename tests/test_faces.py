@@ -1,4 +1,4 @@
-"""The built-in dataset of cartoon faces: drawing follows its factors, and motion is aperiodic and bounded.
+"""The built-in dataset of cartoon faces: drawing of all factors, and aperiodic, bounded motion.
 
 Shapes: T frames, H height, W width; images are uint8 `[T, H, W, 3]` in 0..255.
 """
@@ -76,20 +76,20 @@ def some_face(seed: int) -> Face:
 
 
 def still(count: int = 1, **changes: float | np.ndarray) -> Pose:
-    """A face at rest in the middle of the frame, `count` times, but for what changes."""
+    """Return a pose at rest in the center of the frame, `count` times, except for `changes`."""
     rest = dict.fromkeys(CHANNEL_NAMES, 0.0) | {"x": CENTER[0], "y": CENTER[1], "talk": 0.5} | changes
     return Pose(**{name: np.broadcast_to(np.asarray(value, float), count) for name, value in rest.items()})
 
 
 def largest(channel: str) -> float:
-    """The bound of a channel's smooth noise: knots are clipped at twice the deviation, before it is scaled."""
+    """Return the bound of a channel's smooth noise: knots are clipped at twice the deviation, before scaling."""
     return CHANNELS[channel][1] * 2 / 0.48**0.5
 
 
 # Content
 
 
-def test_every_option_is_reached_and_about_equally_often() -> None:
+def test_all_options_are_about_equally_frequent() -> None:
     rng = np.random.default_rng(0)
     faces = [sample_face(rng) for _ in range(3000)]
     for name, options in OPTIONS.items():
@@ -105,7 +105,7 @@ def test_every_option_is_reached_and_about_equally_often() -> None:
 
 
 @pytest.mark.parametrize("name", [*OPTIONS, *HUES, "saturation", "value"])
-def test_every_factor_of_content_is_seen(name: str) -> None:
+def test_every_content_factor_is_visible(name: str) -> None:
     if name in OPTIONS:
         faces = [dataclasses.replace(PLAIN, **{name: option}) for option in OPTIONS[name]]
     else:
@@ -120,7 +120,7 @@ def test_content_is_constant_within_a_video() -> None:
         video = draw_video(face, seed, 60, 64, 64)
         assert np.abs(video[:, -1, 0] - np.array(background_color(face))).max() <= 1
         pose = motion(seed, np.arange(60.0))
-        # Skin beside the mouth, which no other feature reaches.
+        # Skin next to the mouth, which no other feature reaches.
         u, v = 0.22, 0.17
         x = pose.x + u * np.cos(pose.roll) - v * np.sin(pose.roll)
         y = pose.y + u * np.sin(pose.roll) + v * np.cos(pose.roll)
@@ -139,14 +139,14 @@ def test_a_still_pose_is_a_still_video() -> None:
 
 
 @pytest.mark.parametrize("channel", CHANNEL_NAMES)
-def test_every_channel_of_motion_is_seen(channel: str) -> None:
+def test_every_motion_channel_is_visible(channel: str) -> None:
     changed = {"blink": 1.0, "gaze_x": 0.8, "gaze_y": 0.8, "talk": 1.0, "smile": 0.9, "roll": 0.2}.get(channel, 0.03)
     poses = still(), still(**{channel: vars(still())[channel] + changed})
     before, after = (draw_pose(PLAIN, pose, 64, 64) for pose in poses)
     assert not np.array_equal(before, after)
 
 
-def test_a_seed_draws_the_same_video_every_time_and_another_seed_another() -> None:
+def test_a_seed_determines_the_video() -> None:
     face = some_face(0)
     video = draw_video(face, 5, 12, 32, 32)
     assert np.array_equal(video, draw_video(face, 5, 12, 32, 32))
@@ -172,7 +172,7 @@ def test_a_video_starts_at_any_time(start: float) -> None:
     assert np.array_equal(part, draw_pose(PLAIN, motion(4, times), 32, 32))
     if start == 13:
         assert np.array_equal(part, draw_video(PLAIN, 4, 22, 32, 32)[13:])
-    # The pose at a time is the same, however many other times are asked for.
+    # The pose at a time does not depend on the other times.
     longer = motion(4, np.arange(0, start + 9, 0.5))
     for name, values in vars(motion(4, times)).items():
         assert np.array_equal(values, vars(longer)[name][int(2 * start) :: 2])
@@ -188,7 +188,7 @@ def test_motion_is_bounded_and_smooth() -> None:
             assert np.abs(values).max() < 1
         for values in (pose.blink, pose.talk):
             assert values.min() >= 0 and values.max() <= 1
-        # Even the fastest channel of the head moves by less than 0.02 of the frame in a frame.
+        # Even the fastest channel of the head moves by less than 0.02 frame sides per frame.
         for name in ("x", "y", "turn", "nod"):
             assert np.abs(np.diff(vars(pose)[name])).max() < 0.02 / 4
 
@@ -210,7 +210,7 @@ def test_the_head_stays_inside_the_frame(head: str) -> None:
 
 @pytest.mark.parametrize("channel", CHANNEL_NAMES)
 def test_motion_is_aperiodic(channel: str) -> None:
-    """No channel is like itself 3 to 120 seconds later."""
+    """No channel correlates with itself 3 to 120 seconds later."""
     for seed in range(4):
         values = vars(motion(seed, np.arange(6000.0)))[channel]
         values = values - values.mean()
@@ -224,7 +224,7 @@ def test_channels_move_independently() -> None:
     assert np.abs(np.corrcoef(pose) - np.eye(len(pose))).max() < 0.15
 
 
-def test_blinks_come_at_the_documented_rate() -> None:
+def test_blinks_have_the_documented_rate() -> None:
     frames, blinks = 6000, 0
     for seed in range(20):
         shut = motion(seed, np.arange(float(frames))).blink > 0.99
@@ -258,7 +258,7 @@ def test_a_longer_side_only_adds_background(height: int, width: int) -> None:
 # Files
 
 
-def test_records_carry_the_factors_of_what_is_drawn(tmp_path: Path) -> None:
+def test_records_hold_the_ground_truth_factors(tmp_path: Path) -> None:
     make_faces(tmp_path / "faces.zip", num_videos=5, num_frames=9, resolution=(32, 48), seed=3)
     data = VideoDataset(tmp_path / "faces.zip")
     assert (len(data), data.height, data.width, data.fps, data.num_classes) == (5, 32, 48, FPS, 0)

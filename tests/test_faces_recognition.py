@@ -1,43 +1,43 @@
-"""Recovery of drawn faces: content and motion come back, and damage is named."""
+"""Recognition of drawn faces: content, motion, and failure modes."""
 
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
-from styleganv.faces.judging import PROBLEMS
-from styleganv.faces.recovery import RecoveredFace, recover
 
 from styleganv.faces.drawing import draw_pose, draw_video, head_color
 from styleganv.faces.factors import FPS, Face, Pose, motion, sample_face
+from styleganv.faces.failures import FAILURE_MODES
 from styleganv.faces.movement import blink_rate, reversals, speed
+from styleganv.faces.recognition import RecognizedFace, recognize_factors
 
 FRAMES = 32
 SIDE = 64
 
 
-def known(index: int) -> tuple[Face, int]:
+def face_and_seed(index: int) -> tuple[Face, int]:
     rng = np.random.default_rng([3, index])
     return sample_face(rng), int(rng.integers(2**31))
 
 
 def drawn(index: int, frames: int = FRAMES, size: tuple[int, int] = (SIDE, SIDE), **changes: Any) -> np.ndarray:
-    face, seed = known(index)
+    face, seed = face_and_seed(index)
     return draw_video(replace(face, **changes), seed, frames, *size)
 
 
 @pytest.fixture(scope="module")
-def recovered() -> list[tuple[Face, Pose, RecoveredFace]]:
+def recognized() -> list[tuple[Face, Pose, RecognizedFace]]:
     found = []
     for index in range(3):
-        face, seed = known(index)
-        found.append((face, motion(seed, np.arange(FRAMES)), recover(drawn(index))))
+        face, seed = face_and_seed(index)
+        found.append((face, motion(seed, np.arange(FRAMES)), recognize_factors(drawn(index))))
     return found
 
 
-def test_content_comes_back(recovered: list[tuple[Face, Pose, RecoveredFace]]) -> None:
-    for face, _, found in recovered:
-        assert found.valid and found.face is not None, found.problems
+def test_content_is_recognized(recognized: list[tuple[Face, Pose, RecognizedFace]]) -> None:
+    for face, _, found in recognized:
+        assert found.valid and found.face is not None, found.failure_modes
         for name, value in vars(face).items():
             got = getattr(found.face, name)
             if (name == "brow_slope" and face.brows == "none") or (name == "top_hue" and face.top == "none"):
@@ -50,8 +50,8 @@ def test_content_comes_back(recovered: list[tuple[Face, Pose, RecoveredFace]]) -
                 assert got == value, name
 
 
-def test_motion_comes_back(recovered: list[tuple[Face, Pose, RecoveredFace]]) -> None:
-    for _, pose, found in recovered:
+def test_motion_is_recognized(recognized: list[tuple[Face, Pose, RecognizedFace]]) -> None:
+    for _, pose, found in recognized:
         for name, least in {"x": 0.5 / SIDE, "y": 0.5 / SIDE, "roll": 0.05}.items():
             assert np.abs(getattr(found.pose, name) - getattr(pose, name)).max() < least, name
         clear = np.abs(pose.blink - 0.5) > 0.2
@@ -62,18 +62,18 @@ def test_motion_comes_back(recovered: list[tuple[Face, Pose, RecoveredFace]]) ->
 
 
 def test_time_reversed_and_slower_clips_have_the_same_speed(
-    recovered: list[tuple[Face, Pose, RecoveredFace]],
+    recognized: list[tuple[Face, Pose, RecognizedFace]],
 ) -> None:
-    _, _, found = recovered[0]
-    back = recover(drawn(0)[::-1])
+    _, _, found = recognized[0]
+    back = recognize_factors(drawn(0)[::-1])
     assert (back.speed == pytest.approx(found.speed, rel=0.1) and back.face == found.face) or back.valid
-    coarse = recover(drawn(0)[::2], FPS / 2)
+    coarse = recognize_factors(drawn(0)[::2], FPS / 2)
     assert coarse.valid and coarse.speed == pytest.approx(found.speed, rel=0.2)
 
 
 def feature(index: int, u: float, v: float, radius: float, color: tuple[float, float, float]) -> np.ndarray:
-    """A video with a disc painted where features are, following the head."""
-    _, seed = known(index)
+    """Draw a video with a disc in feature coordinates, which follows the head."""
+    _, seed = face_and_seed(index)
     pose, video = motion(seed, np.arange(FRAMES)), drawn(index)
     u, v = u + pose.turn, v + pose.nod
     x, y = (
@@ -89,12 +89,12 @@ def feature(index: int, u: float, v: float, radius: float, color: tuple[float, f
 def second_head() -> np.ndarray:
     video = drawn(1)
     row, column = np.mgrid[:SIDE, :SIDE]
-    video[:, np.hypot(row - 8, column - 8) < 7] = head_color(known(1)[0])
+    video[:, np.hypot(row - 8, column - 8) < 7] = head_color(face_and_seed(1)[0])
     return video
 
 
 def color_drift() -> np.ndarray:
-    face, seed = known(1)
+    face, seed = face_and_seed(1)
     pose = motion(seed, np.arange(FRAMES))
     frames = []
     for t in range(FRAMES):
@@ -103,12 +103,12 @@ def color_drift() -> np.ndarray:
     return np.stack(frames)
 
 
-def half_way(index: int, **changes: Any) -> np.ndarray:
+def changed_halfway(index: int, **changes: Any) -> np.ndarray:
     return np.concatenate([drawn(index)[: FRAMES // 2], drawn(index, **changes)[FRAMES // 2 :]])
 
 
-def eyes_half_way() -> np.ndarray:
-    return half_way(1, eyes="small" if known(1)[0].eyes != "small" else "large")
+def eyes_halfway() -> np.ndarray:
+    return changed_halfway(1, eyes="small" if face_and_seed(1)[0].eyes != "small" else "large")
 
 
 def mixed() -> np.ndarray:
@@ -116,7 +116,7 @@ def mixed() -> np.ndarray:
 
 
 def blurred(video: np.ndarray, times: int) -> np.ndarray:
-    """Blurred by a standard deviation of √(times / 2) pixels."""
+    """Blur by a standard deviation of √(times / 2) pixels."""
     soft = video.astype(float)
     for _ in range(times):
         for axis in (1, 2):
@@ -131,15 +131,15 @@ def soft_and_noisy(video: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("index", range(3, 7))
 def test_soft_videos_stay_valid(index: int) -> None:
-    found = recover(soft_and_noisy(drawn(index, 16)))
-    assert found.valid, found.problems
+    found = recognize_factors(soft_and_noisy(drawn(index, 16)))
+    assert found.valid, found.failure_modes
 
 
 @pytest.mark.parametrize("size", [(128, 128), (64, 96), (96, 64)])
-def test_other_sizes_come_back(size: tuple[int, int]) -> None:
-    face, seed = known(0)
-    found = recover(drawn(0, 12, size))
-    assert found.valid and found.face is not None, found.problems
+def test_other_sizes_are_recognized(size: tuple[int, int]) -> None:
+    face, seed = face_and_seed(0)
+    found = recognize_factors(drawn(0, 12, size))
+    assert found.valid and found.face is not None, found.failure_modes
     for name, value in vars(face).items():
         if isinstance(value, str) and not (name == "brow_slope" and face.brows == "none"):
             assert getattr(found.face, name) == value, name
@@ -147,48 +147,48 @@ def test_other_sizes_come_back(size: tuple[int, int]) -> None:
     assert np.abs(found.pose.x - pose.x).max() < 0.5 / SIDE and np.abs(found.pose.y - pose.y).max() < 0.5 / SIDE
 
 
-def test_a_video_of_closed_eyes_is_judged() -> None:
-    face, seed = known(0)
-    shut = replace(motion(seed, np.arange(8)), blink=np.ones(8))
-    assert recover(draw_pose(face, shut, SIDE, SIDE)).face is not None
+def test_a_video_of_closed_eyes_is_recognized() -> None:
+    face, seed = face_and_seed(0)
+    closed = replace(motion(seed, np.arange(8)), blink=np.ones(8))
+    assert recognize_factors(draw_pose(face, closed, SIDE, SIDE)).face is not None
 
 
-OTHER_DETAILS = [
+CHANGED_DETAILS = [
     {"nose": {"none": "button", "button": "none"}},
     {"cheeks": {"none": "blush", "blush": "none"}},
     {"iris": {"black": "blue", "brown": "blue", "blue": "brown", "green": "brown"}},
 ]
 
 
-@pytest.mark.parametrize("details", OTHER_DETAILS, ids=lambda details: next(iter(details)))
+@pytest.mark.parametrize("details", CHANGED_DETAILS, ids=lambda details: next(iter(details)))
 @pytest.mark.parametrize("finish", [np.asarray, lambda video: blurred(video, 1)], ids=["sharp", "soft"])
-def test_small_changes_half_way_are_named(details: dict[str, dict[str, str]], finish: Any) -> None:
+def test_small_changes_halfway_are_reported(details: dict[str, dict[str, str]], finish: Any) -> None:
     [(name, others)] = details.items()
-    changed = half_way(1, **{name: others[getattr(known(1)[0], name)]})
-    assert "content changes" in recover(finish(changed)).problems
+    changed = changed_halfway(1, **{name: others[getattr(face_and_seed(1)[0], name)]})
+    assert "content changes" in recognize_factors(finish(changed)).failure_modes
 
 
 @pytest.mark.parametrize(
-    "damaged, problems",
+    "damaged, failure_modes",
     [
         (second_head, {"several heads"}),
-        (lambda: feature(1, -0.142, -0.055, 0.125, head_color(known(1)[0])), {"not two eyes"}),
+        (lambda: feature(1, -0.142, -0.055, 0.125, head_color(face_and_seed(1)[0])), {"not two eyes"}),
         (lambda: feature(1, 0, -0.12, 0.06, (250, 250, 250)), {"not two eyes"}),
-        (lambda: feature(1, 0, 0.2, 0.15, head_color(known(1)[0])), {"no mouth"}),
+        (lambda: feature(1, 0, 0.2, 0.15, head_color(face_and_seed(1)[0])), {"no mouth"}),
         (color_drift, {"head color changes"}),
         (eyes_half_way, {"content changes", "not two eyes"}),
         (mixed, {"head color changes", "content changes", "no drawn face"}),
-        (lambda: blurred(drawn(1), 30), set(PROBLEMS)),
-        (lambda: np.random.default_rng(0).integers(0, 256, (FRAMES, SIDE, SIDE, 3), np.uint8), set(PROBLEMS)),
+        (lambda: blurred(drawn(1), 30), set(FAILURE_MODES)),
+        (lambda: np.random.default_rng(0).integers(0, 256, (FRAMES, SIDE, SIDE, 3), np.uint8), set(FAILURE_MODES)),
         (lambda: np.full((FRAMES, SIDE, SIDE, 3), 230, np.uint8), {"no head"}),
     ],
 )
-def test_damage_is_named(damaged: Any, problems: set[str]) -> None:
-    found = recover(damaged())
-    assert not found.valid and set(found.problems) & problems, found.problems
+def test_damage_is_reported(damaged: Any, failure_modes: set[str]) -> None:
+    found = recognize_factors(damaged())
+    assert not found.valid and set(found.failure_modes) & failure_modes, found.failure_modes
 
 
-def test_numbers_of_motion() -> None:
+def test_measures_of_motion() -> None:
     still = np.zeros(100)
     time = np.arange(100) / 25
     channels = {name: still for name in vars(motion(0, [0.0]))}

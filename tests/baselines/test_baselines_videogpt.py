@@ -37,6 +37,7 @@ from styleganv.methods.videogpt.networks import (
 )
 from styleganv.methods.videogpt.trainer import VideoGptTrainer
 from styleganv.metrics.evaluate import evaluate
+from styleganv.metrics.options import EvaluateOptions
 from styleganv.model_folder import save_model
 from styleganv.runs import resume, train
 from styleganv.training.batches import ClipDataset, iterate_batches
@@ -411,18 +412,18 @@ def test_from_training_to_the_report_by_commands(
     styleganv(f"diagnose {run} --num-videos 2 --out {page} --json {numbers} --device cpu")
     report = json.loads(numbers.read_text())
     assert report["frames"] == 16 and "makes clips of 16 frames" in page.read_text()
-    told = {found["key"]: found["verdict"] for found in report["diagnostics"] if found["value"] is None}
-    assert "no motion apart from content" in told["hold"] and "makes clips of 16 frames" in told["drift_1000"]
-    assert "no frames between" in told["between"] and "no motion slots" in told["slot_jump"]
+    told = {found["name"]: found["verdict"] for found in report["diagnostics"] if found["value"] is None}
+    assert "no motion seed" in told["hold"] and "makes clips of 16 frames" in told["drift_1000"]
+    assert "fixed frame rate" in told["between"] and "no motion slots" in told["slot_jump"]
 
 
 def test_longer_protocols_say_what_is_missing(videos: VideoGptVideos, faces: Path, tmp_path: Path) -> None:
     from styleganv.metrics.protocols import named_protocol
 
-    long = replace(named_protocol("frechet_efficientnet256_16f"), frames=16, stride=2, tail="_32f", clips=2)
-    with pytest.raises(StyleganvError, match=r"_32f finds 0 clips of 31 frames in model .*a protocol with fewer"):
+    long = replace(named_protocol("frechet_efficientnet256_16f"), num_frames=16, stride=2, tail="_32f", num_clips=2)
+    with pytest.raises(StyleganvError, match=r"_32f requires at least 2 clips of 31 frames, got 0 from model.*a protocol with fewer"):
         evaluate(
-            faces, ModelVideos(videos), protocols=[long], resolution=(16, 16), device="cpu", cache=tmp_path / "cache"
+            faces, ModelVideos(videos), protocols=[long], resolution=(16, 16), options=EvaluateOptions(cache=tmp_path / "cache")
         )
 
 

@@ -1,26 +1,26 @@
-"""Weights files and a data set with classes."""
+"""Stub weights files, and a dataset with classes."""
 
 from pathlib import Path
 
 import pytest
 import torch
-from standins import I3D, STAND_INS, drawn
+from stub_extractors import I3D, STUBS, drawn
 
 from styleganv.data.dataset import write_dataset
 
 
 @pytest.fixture(scope="session")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a stand-in for each file."""
+    """Folder with a stub for each weights file."""
     folder = tmp_path_factory.mktemp("weights")
-    for name, module in STAND_INS.items():
+    for name, module in STUBS.items():
         torch.jit.script(module()).save(str(folder / name))
     return folder
 
 
 @pytest.fixture(scope="session")
 def narrow_i3d(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file of the right interface and the wrong number of features."""
+    """File with the right interface and the wrong number of features."""
     path = tmp_path_factory.mktemp("narrow") / "i3d_torchscript.pt"
     torch.jit.script(I3D(features=399)).save(str(path))
     return path
@@ -28,7 +28,7 @@ def narrow_i3d(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def classes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data set of 24 videos of 20 frames, in two classes."""
+    """Dataset of 24 videos of 20 frames, in two classes."""
     path = tmp_path_factory.mktemp("classes") / "classes.zip"
     videos = [(f"v{i}", x.transpose(0, 2, 3, 1), i % 2, {}) for i, x in enumerate(drawn(0, 24, 20, side=16))]
     write_dataset(path, videos, height=16, width=16, fps=25, class_names=["even", "odd"])

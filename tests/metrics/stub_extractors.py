@@ -1,5 +1,4 @@
-"""Stand-ins for the weights files of the field (TorchScript with the same interfaces, small and random), and videos in
-memory."""
+"""Stubs for the published weights files (small random TorchScript with the same interfaces), and videos in memory."""
 
 from typing import Any
 
@@ -11,7 +10,7 @@ from torch import Tensor, nn
 
 
 class I3D(nn.Module):
-    """Called as `i3d_torchscript.pt` is."""
+    """Interface of `i3d_torchscript.pt`."""
 
     def __init__(self, features: int = 400) -> None:
         super().__init__()
@@ -25,7 +24,7 @@ class I3D(nn.Module):
 
 
 class C3D(nn.Module):
-    """Logits of 101 classes of clips of 112×112; takes no options."""
+    """Logits of 101 classes for clips of 112×112, without options."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -37,7 +36,7 @@ class C3D(nn.Module):
 
 
 class Inception(nn.Module):
-    """Called as `inception-2015-12-05.pt` is."""
+    """Interface of `inception-2015-12-05.pt`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -51,11 +50,11 @@ class Inception(nn.Module):
         return features if return_features else (features @ self.head).softmax(dim=1)
 
 
-STAND_INS = {"i3d_torchscript.pt": I3D, "c3d_ucf101.pt": C3D, "inception-2015-12-05.pt": Inception}
+STUBS = {"i3d_torchscript.pt": I3D, "c3d_ucf101.pt": C3D, "inception-2015-12-05.pt": Inception}
 
 
 class ArrayVideos:
-    """Videos in memory, `[N, T, 3, H, W]`, which count how often they are read and measured."""
+    """Videos `[N, T, 3, H, W]` in memory, which count how often they are read and measured."""
 
     def __init__(
         self, frames: np.ndarray, name: str = "array", labels: list[int] | None = None, **changes: Any
@@ -87,7 +86,7 @@ class ArrayVideos:
 
 
 def drawn(first: int, count: int, num_frames: int, side: int = 32) -> np.ndarray:
-    """Shapes number `first`, … as `[count, T, 3, side, side]`."""
+    """Draw the shapes `first`, … as `[count, T, 3, side, side]`."""
     videos = [
         draw_video(sample_factors(np.random.default_rng([0, i])), num_frames, side, side)
         for i in range(first, first + count)

@@ -14,7 +14,7 @@ from styleganv.metrics.distances import (
     kernel_distance_of_subsets,
     precision_recall,
 )
-from styleganv.metrics.statistics import Moments, gather_statistics, pooled
+from styleganv.metrics.statistics import Moments, gather_statistics, pool
 
 
 def gaussian(mean: Tensor, covariance: Tensor, count: int = 1000) -> Moments:
@@ -110,7 +110,7 @@ def test_moments_stream() -> None:
     assert isinstance(streamed, Moments) and streamed.count == 501
     torch.testing.assert_close(streamed.mean, x.mean(0), rtol=1e-14, atol=0)
     torch.testing.assert_close(streamed.covariance, torch.cov(x.T), rtol=1e-7, atol=1e-15)
-    parts = pooled([Moments.of(x[:100]), x[100:]])
+    parts = pool([Moments.of(x[:100]), x[100:]])
     assert isinstance(parts, Moments)
     torch.testing.assert_close(parts.covariance, streamed.covariance, rtol=1e-7, atol=1e-15)
 

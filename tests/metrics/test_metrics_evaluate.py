@@ -1,7 +1,8 @@
-"""Whole evaluations: planted differences are found, collections of every kind work, everything is printed."""
+"""Whole evaluations: planted differences, every kind of video set, complete reports."""
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from standins import ArrayVideos, drawn
+from stub_extractors import ArrayVideos, drawn
 
 import styleganv
 from styleganv import cli
@@ -21,8 +22,9 @@ from styleganv.faces.dataset import make_faces
 from styleganv.media import writing
 from styleganv.methods.stylegan_v.config import GeneratorConfig
 from styleganv.methods.stylegan_v.generator import Generator
-from styleganv.metrics import sides
+from styleganv.metrics import video_set
 from styleganv.metrics.evaluate import evaluate
+from styleganv.metrics.options import EvaluateOptions
 from styleganv.metrics.protocols import PROTOCOLS, named_protocol
 from styleganv.metrics.report import Report
 from styleganv.model_folder import save_model
@@ -33,7 +35,7 @@ ALL_FILES = [name for name in PROTOCOLS if not any(word in name for word in WITH
 
 
 def save(folder: Path, num_classes: int = 0) -> Path:
-    """A tiny random network's folder."""
+    """Save a tiny random model."""
     torch.manual_seed(0)
     sizes = dict(z_dim=16, w_dim=16, channel_max=8, motion_noise_dim=16, motion_code_dim=16, num_frequencies=8)
     generator = Generator(GeneratorConfig(height=16, width=16, slot_distance=8, num_classes=num_classes, **sizes))
@@ -47,9 +49,9 @@ def value(report: Report, index: int = 0) -> float:
 
 
 def test_planted_differences_are_found(tmp_path: Path) -> None:
-    """Offline features: blur and noise raise both distances, more of it more; shuffled time only the one of clips."""
-    clip = replace(named_protocol("frechet_efficientnet256_16f"), clips=8, frames=4)
-    frame = replace(named_protocol("frechet_efficientnet_frames8192"), clips=8, frames=4)
+    """Blur and noise raise the offline distance with their strength; shuffled time raises only that of clips."""
+    clip = replace(named_protocol("frechet_efficientnet256_16f"), num_clips=8, num_frames=4)
+    frame = replace(named_protocol("frechet_efficientnet_frames8192"), num_clips=8, num_frames=4)
     real, fake = ArrayVideos(drawn(0, 8, 12)[:, ::3]), drawn(100, 8, 12)[:, ::3]
     random = np.random.default_rng(0)
 
@@ -65,7 +67,9 @@ def test_planted_differences_are_found(tmp_path: Path) -> None:
     shuffled = fake[:, [2, 0, 3, 1]]
 
     def distance(frames: np.ndarray, protocol: Any = clip) -> Report:
-        return evaluate(real, ArrayVideos(frames, "fake"), protocols=[protocol], cache=tmp_path)
+        return evaluate(
+            real, ArrayVideos(frames, "fake"), protocols=[protocol], options=EvaluateOptions(cache=tmp_path)
+        )
 
     clean = distance(fake)
     assert value(clean) * 1.1 < value(distance(blurred(2))) < 0.9 * value(distance(blurred(12)))
@@ -76,17 +80,13 @@ def test_planted_differences_are_found(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def full(faces: Path, weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Report:
-    """All protocols with files, of a model, two seeds."""
+    """Evaluate a model with all protocols that require files, and two repeats."""
     folder = tmp_path_factory.mktemp("full")
     return evaluate(
         faces,
         save(folder / "model"),
         protocols=ALL_FILES,
-        clips=12,
-        seeds=2,
-        weights=weights,
-        split="train",
-        cache=folder / "cache",
+        options=EvaluateOptions(num_clips=12, num_repeats=2, weights=weights, split="train", cache=folder / "cache"),
     )
 
 
@@ -100,14 +100,14 @@ def test_every_protocol_gives_its_numbers(full: Report) -> None:
     for name, result in by_name.items():
         for measure, estimate in result.measures.items():
             assert len(estimate.values) == 2 and estimate.standard_error is not None, (name, measure)
-    # Random networks' videos are nothing like shapes.
+    # Videos of random networks do not resemble faces.
     for key in ("fvd", "kvd", "fid", "kid"):
         result = next(result for result in full.results if key in result.measures)
-        assert result.measures[key].mean > 3 * result.real_against_real[key].mean
+        assert result.measures[key].mean > 3 * result.noise_floor[key].mean
 
 
 def test_the_report_is_complete(full: Report, tmp_path: Path) -> None:
-    """All of what published numbers left out and disagreed by."""
+    """The report states all causes of differences between published numbers."""
     full.write_json(tmp_path / "report.json")
     read = json.loads((tmp_path / "report.json").read_text())
     assert read["split"] == "train" and read["seeds"] == [0, 1] and read["device"]
@@ -119,24 +119,24 @@ def test_the_report_is_complete(full: Report, tmp_path: Path) -> None:
         assert (read[side]["fps"], read[side]["height"], read[side]["width"]) == (25, 16, 16)
         assert read[side]["resized_to"] is None
     for result in read["results"]:
-        assert {"name", "metric", "clips", "frames", "stride", "clips_per_video", "per_frame"} <= set(
+        assert {"name", "metric", "num_clips", "num_frames", "stride", "clips_per_video", "per_frame"} <= set(
             result["protocol"]
         )
-        assert len(result["detector"]["sha256"]) == 64 and "net(x" in result["detector"]["preprocessing"]
-        assert result["clips"]["fake"] == 12 and result["dropped"] == {"real": 0, "fake": 0}
-        for group in ("measures", "real_against_real"):
+        assert len(result["extractor"]["sha256"]) == 64 and "net(x" in result["extractor"]["preprocessing"]
+        assert result["clips"]["fake"] == 12 and result["skipped"] == {"real": 0, "fake": 0}
+        for group in ("measures", "noise_floor"):
             for estimate in result[group].values():
                 assert set(estimate) == {"mean", "standard_error", "values"} and len(estimate["values"]) == 2
     table = str(full)
-    for word in ("fvd12_16f", "±", "train", "jpeg 95", "psi 1.0", read["results"][0]["detector"]["sha256"]):
+    for word in ("fvd12_16f", "±", "train", "jpeg 95", "psi 1.0", read["results"][0]["extractor"]["sha256"]):
         assert word in table
 
 
-def test_seeds_are_reproducible_and_differ(faces: Path, weights: Path, tmp_path: Path) -> None:
+def test_repeats_are_reproducible_and_differ(faces: Path, weights: Path, tmp_path: Path) -> None:
     model = save(tmp_path / "model")
-    arguments: dict[str, Any] = {"protocols": ["fvd2048_16f"], "clips": 6, "weights": weights}
     three, again, one = (
-        evaluate(faces, model, seeds=n, cache=tmp_path / str(i), **arguments) for i, n in enumerate((3, 3, 1))
+        evaluate(faces, model, protocols=["fvd2048_16f"], options=EvaluateOptions(6, n, weights=weights, cache=folder))
+        for folder, n in ((tmp_path / "0", 3), (tmp_path / "1", 3), (tmp_path / "2", 1))
     )
     values = three.results[0].measures["fvd"].values
     assert values == again.results[0].measures["fvd"].values and len(set(values)) == 3
@@ -144,58 +144,63 @@ def test_seeds_are_reproducible_and_differ(faces: Path, weights: Path, tmp_path:
     assert one.results[0].measures["fvd"].standard_error is None
 
 
-def test_the_model_is_read_from_its_first_frame_on(faces: Path, weights: Path, tmp_path: Path) -> None:
-    """Videos seed·N … seed·N + N − 1, from t = 0: the same clips handed over as arrays give the same number."""
+def test_clips_of_a_model_start_at_its_first_frame(faces: Path, weights: Path, tmp_path: Path) -> None:
+    """The videos seed·N … seed·N + N − 1 from t = 0, passed as arrays, give the same number."""
     videos = open_videos(save(tmp_path / "model"))
     assert isinstance(videos, ModelVideos)
     frames = np.stack([videos.read(i, range(16)) for i in range(5)])
-    arguments: dict[str, Any] = {"protocols": ["fvd2048_16f"], "clips": 5, "weights": weights, "cache": tmp_path}
-    from_model = value(evaluate(faces, videos, **arguments))
-    assert value(evaluate(faces, ArrayVideos(frames), **arguments)) == pytest.approx(from_model, rel=1e-6)
+    options = EvaluateOptions(num_clips=5, weights=weights, cache=tmp_path)
+    from_model = value(evaluate(faces, videos, protocols=["fvd2048_16f"], options=options))
+    assert value(evaluate(faces, ArrayVideos(frames), protocols=["fvd2048_16f"], options=options)) == pytest.approx(
+        from_model, rel=1e-6
+    )
 
 
-def test_video_files_of_any_program(faces: Path, weights: Path, tmp_path: Path) -> None:
+def test_video_files_from_other_sources(faces: Path, weights: Path, tmp_path: Path) -> None:
     for i, video in enumerate(drawn(50, 6, 20, side=16)):
         writing.write_video(tmp_path / "videos" / f"{i}.mp4", video.transpose(0, 2, 3, 1), 25, crf=0)
-    report = evaluate(faces, tmp_path / "videos", protocols=["fvd2048_16f"], weights=weights, cache=tmp_path / "c")
+    report = evaluate(
+        faces,
+        tmp_path / "videos",
+        protocols=["fvd2048_16f"],
+        options=EvaluateOptions(weights=weights, cache=tmp_path / "c"),
+    )
     result = report.results[0]
-    assert result.clips == {"real": 16, "fake": 6, "real_against_real": [8, 8]}
+    assert result.clips == {"real": 16, "fake": 6, "noise_floor": [8, 8]}
     text = " ".join(result.warnings)
     for doubt in (
-        "16 real clips where the protocol wants 2048",
-        "6 fake clips",
+        "16 real clips where the protocol specifies 2048",
+        "6 generated clips",
         "without full rank",
-        "stored in one way (jpeg 95)",
+        "stored as jpeg 95 but generated ones as video files",
     ):
         assert doubt in text
     assert report.fake["identity"]["kind"] == "video files"
 
 
-def test_cached_statistics_spare_decoding_and_do_not_collide(weights: Path, tmp_path: Path) -> None:
+def test_cached_statistics_avoid_decoding_and_do_not_collide(weights: Path, tmp_path: Path) -> None:
     real, fake = ArrayVideos(drawn(0, 10, 20, 16), "real"), ArrayVideos(drawn(10, 10, 20, 16), "fake")
-    arguments: dict[str, Any] = {"clips": 8, "weights": weights, "cache": tmp_path / "cache"}
+    usual: dict[str, Any] = {"num_clips": 8, "weights": weights}
 
-    def reads(**changes: Any) -> int:
-        """How often videos are read; and the number is that of a fresh cache."""
+    def reads(protocol: str = "fvd2048_16f", resolution: tuple[int, int] | None = None, **changes: Any) -> int:
+        """Return how often videos are read, if the result equals that of a fresh cache."""
         before = real.reads + fake.reads
-        report = evaluate(real, fake, **({"protocols": ["fvd2048_16f"]} | arguments | changes))
+        arguments: dict[str, Any] = {"protocols": [protocol], "resolution": resolution}
+        cached, fresh = (EvaluateOptions(**usual | changes, cache=tmp_path / name) for name in ("cache", "fresh"))
+        report = evaluate(real, fake, **arguments, options=cached)
         count = real.reads + fake.reads - before
-        fresh = evaluate(
-            real, fake, **({"protocols": ["fvd2048_16f"]} | arguments | changes | {"cache": tmp_path / "x"})
-        )
-        for file in (tmp_path / "x").iterdir():
-            file.unlink()
-        assert report.results == fresh.results
+        assert report.results == evaluate(real, fake, **arguments, options=fresh).results
+        shutil.rmtree(tmp_path / "fresh")
         return count
 
     assert reads() == 8 + 8
     asked = real.lengths_asked
     assert reads() == 0
-    assert real.lengths_asked == asked + 10  # the fresh one's
-    assert reads(protocols=["kvd2048_16f"]) == 0  # the same features
-    assert reads(seeds=2) > 0
-    assert reads(protocols=["fid50k"]) == 16
-    assert reads(clips=6) > 0
+    assert real.lengths_asked == asked + 10  # those of the fresh cache
+    assert reads("kvd2048_16f") == 0  # the same features
+    assert reads(num_repeats=2) > 0
+    assert reads("fid50k") == 16
+    assert reads(num_clips=6) > 0
     assert reads(resolution=(8, 8)) == 16
     fake.frames = 255 - fake.frames  # other videos under the same name
     assert reads() == 8
@@ -207,85 +212,94 @@ def test_cached_statistics_spare_decoding_and_do_not_collide(weights: Path, tmp_
     assert reads() == 0
 
 
-def test_streaming_moments_give_what_kept_features_give(
+def test_moments_and_kept_features_give_the_same_result(
     faces: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    arguments: dict[str, Any] = {"protocols": ["fvd2048_16f"], "clips": 14, "weights": weights}
     model = save(tmp_path / "model")
-    kept = evaluate(faces, model, cache=tmp_path / "a", **arguments)
-    monkeypatch.setattr(sides, "KEPT_NUMBERS", 0)
-    streamed = evaluate(faces, model, cache=tmp_path / "b", **arguments)
-    for one, other in zip(kept.results, streamed.results, strict=True):
-        for found in ("measures", "real_against_real"):
-            for name, estimate in getattr(one, found).items():
-                assert getattr(other, found)[name].mean == pytest.approx(estimate.mean, rel=1e-4), (found, name)
+    options = [EvaluateOptions(num_clips=14, weights=weights, cache=tmp_path / name) for name in "ab"]
+    kept = evaluate(faces, model, protocols=["fvd2048_16f"], options=options[0])
+    monkeypatch.setattr(video_set, "MAX_KEPT_VALUES", 0)
+    streamed = evaluate(faces, model, protocols=["fvd2048_16f"], options=options[1])
+    for first, second in zip(kept.results, streamed.results, strict=True):
+        for group in ("measures", "noise_floor"):
+            for name, estimate in getattr(first, group).items():
+                assert getattr(second, group)[name].mean == pytest.approx(estimate.mean, rel=1e-4), (group, name)
 
 
-def test_an_unwritable_cache_costs_only_itself(
+def test_an_unwritable_cache_is_not_an_error(
     faces: Path, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "file").write_text("")
-    report = evaluate(
-        faces, faces, protocols=["fvd2048_16f"], clips=4, weights=weights, cache=tmp_path / "file" / "cache"
-    )
-    assert value(report) >= 0 and "cache was not written" in capsys.readouterr().err
+    options = EvaluateOptions(num_clips=4, weights=weights, cache=tmp_path / "file" / "cache")
+    report = evaluate(faces, faces, protocols=["fvd2048_16f"], options=options)
+    assert value(report) >= 0 and "Cannot write the cache" in capsys.readouterr().err
 
 
-def test_each_class_by_itself(classes: Path, weights: Path, tmp_path: Path) -> None:
+def test_each_class(classes: Path, weights: Path, tmp_path: Path) -> None:
     model = save(tmp_path / "model", num_classes=3)
-    report = evaluate(
-        classes, model, protocols=["fvd2048_16f"], clips=6, per_class=True, weights=weights, cache=tmp_path
-    )
+    options = EvaluateOptions(num_clips=6, per_class=True, weights=weights, cache=tmp_path)
+    report = evaluate(classes, model, protocols=["fvd2048_16f"], options=options)
     assert [result.class_name for result in report.results] == [None, "even", "odd"]
     assert [result.clips["real"] for result in report.results] == [6, 6, 6]
     assert len({value(report, i) for i in range(3)}) == 3
-    # A class alone is what its videos alone give.
+    # The result of a class is that of its videos alone.
     even = [f"v{i}" for i in range(0, 24, 2)]
     data = open_videos(classes)
     frames = [(n, data.read(int(n[1:]), range(20)).transpose(0, 2, 3, 1), None, {}) for n in even]
     write_dataset(tmp_path / "even.zip", frames, height=16, width=16, fps=25, quality=None)
-    alone = evaluate(
-        tmp_path / "even.zip", classes, protocols=["fvd2048_16f"], weights=weights, cache=tmp_path / "other"
-    )
-    itself = evaluate(classes, classes, protocols=["fvd2048_16f"], per_class=True, weights=weights, cache=tmp_path)
+    options = EvaluateOptions(weights=weights, cache=tmp_path / "other")
+    alone = evaluate(tmp_path / "even.zip", classes, protocols=["fvd2048_16f"], options=options)
+    options = EvaluateOptions(per_class=True, weights=weights, cache=tmp_path)
+    itself = evaluate(classes, classes, protocols=["fvd2048_16f"], options=options)
     assert alone.results[0].clips["real"] == itself.results[1].clips["real"] == 12
-    with pytest.raises(StyleganvError, match="share no classes by name"):
-        evaluate(tmp_path / "even.zip", classes, protocols=["fvd2048_16f"], per_class=True, weights=weights)
+    with pytest.raises(StyleganvError, match="no class name in common"):
+        evaluate(tmp_path / "even.zip", classes, protocols=["fvd2048_16f"], options=options)
 
 
-def test_doubts_are_told(weights: Path, tmp_path: Path) -> None:
+def test_warnings(weights: Path, tmp_path: Path) -> None:
     videos = drawn(0, 8, 20, 16)
     real = ArrayVideos(videos, "real")
     other = ArrayVideos(drawn(8, 4, 20, 16), "fake", fps=30.0, storage={"format": "jpeg", "quality": 75})
-    report = evaluate(real, other, protocols=["fvd2048_16f"], clips=4, seeds=2, weights=weights, cache=tmp_path)
+
+    def evaluated(real: ArrayVideos, fake: ArrayVideos, size: tuple[int, int] | None = None, **changes: Any) -> Report:
+        options = EvaluateOptions(weights=weights, cache=tmp_path, **changes)
+        return evaluate(real, fake, protocols=["fvd2048_16f"], resolution=size, options=options)
+
+    report = evaluated(real, other, num_clips=4, num_repeats=2)
     text = " ".join(report.results[0].warnings)
-    for doubt in ("25 fps", "30", "jpeg 75", "drawing real clips alone", "without full rank"):
-        assert doubt in text
-    same = evaluate(real, real, protocols=["fvd2048_16f"], clips=3, weights=weights, cache=tmp_path)
-    assert "same videos" in " ".join(same.results[0].warnings)
-    assert not any("wants" in warning or "floor" in warning for warning in same.results[0].warnings)
-    large = evaluate(
-        real, real, protocols=["fvd2048_16f"], clips=2, resolution=(16, 226), weights=weights, cache=tmp_path
-    )
+    for warning in ("25 fps", "30", "jpeg 75", "choice of real clips alone", "without full rank"):
+        assert warning in text
+    same = evaluated(real, real, num_clips=3)
+    assert "videos are the same" in " ".join(same.results[0].warnings)
+    assert not any("specifies" in warning or "floor" in warning for warning in same.results[0].warnings)
+    large = evaluated(real, real, (16, 226), num_clips=2)
     assert "226x16 frames without antialiasing" in " ".join(large.results[0].warnings)
     assert large.real["resized_to"] == "226x16 (bilinear, antialiased, stretched)"
-    few = evaluate(ArrayVideos(videos[:2]), other, protocols=["fvd2048_16f"], weights=weights, cache=tmp_path)
-    assert few.results[0].real_against_real == {} and "there is no floor" in " ".join(few.results[0].warnings)
+    few = evaluated(ArrayVideos(videos[:2]), other)
+    assert few.results[0].noise_floor == {} and "there is no noise floor" in " ".join(few.results[0].warnings)
 
 
 def test_128_frames_and_their_subsample(weights: Path, tmp_path: Path) -> None:
-    long = ArrayVideos(drawn(0, 4, 130, 16))
+    long, options = ArrayVideos(drawn(0, 4, 130, 16)), EvaluateOptions(weights=weights, cache=tmp_path)
     names = ["fvd2048_128f", "fvd2048_128f_subsample8f"]
-    report = evaluate(long, long, protocols=names, weights=weights, cache=tmp_path)
-    assert "aliased in time" in " ".join(report.results[1].warnings)
-    with pytest.raises(StyleganvError, match=r"finds 0 clips of 121 frames in array.*fewer frames"):
-        evaluate(ArrayVideos(drawn(0, 4, 120, 16)), long, protocols=names[1:], weights=weights, cache=tmp_path)
+    report = evaluate(long, long, protocols=names, options=options)
+    assert "fast motion is aliased" in " ".join(report.results[1].warnings)
+    with pytest.raises(StyleganvError, match=r"at least 2 clips of 121 frames, got 0 from array.*fewer frames"):
+        evaluate(ArrayVideos(drawn(0, 4, 120, 16)), long, protocols=names[1:], options=options)
+
+
+def test_an_extractor_rejects_clips_that_are_too_short(weights: Path, faces: Path, tmp_path: Path) -> None:
+    short = replace(named_protocol("fvd2048_16f"), num_frames=4)
+    with pytest.raises(StyleganvError, match="i3d_kinetics400 requires clips of 10 frames, got 4"):
+        evaluate(faces, faces, protocols=[short], options=EvaluateOptions(weights=weights, cache=tmp_path))
 
 
 SHARDED = """
 import sys, torch
 from styleganv import distributed
 from styleganv.metrics.evaluate import evaluate
+from styleganv.metrics.options import EvaluateOptions
+from styleganv.metrics.options import EvaluateOptions
 from styleganv.metrics.statistics import gather_statistics
 
 real, fake, weights, cache, out = sys.argv[1:]
@@ -294,30 +308,32 @@ with distributed.processes():
     mine = x.split(7)[distributed.rank() :: distributed.world_size()]
     moments = gather_statistics(mine, 6, moments=True)
     kept = gather_statistics(mine, 6, moments=False)
-    report = evaluate(real, fake, protocols=["fvd2048_16f", "fid50k"], clips=20, weights=weights, cache=cache)
+    options = EvaluateOptions(num_clips=20, weights=weights, cache=cache)
+    report = evaluate(real, fake, protocols=["fvd2048_16f", "fid50k"], options=options)
     if distributed.rank() == 0:
         report.write_json(out)
         torch.save([moments.count, moments.mean, moments.scatter, kept], out + ".pt")
 """
 
 
-def test_two_processes_find_what_one_finds(classes: Path, weights: Path, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_two_processes_give_the_same_result_as_one(classes: Path, weights: Path, tmp_path: Path) -> None:
     (tmp_path / "job.py").write_text(SHARDED)
     model = save(tmp_path / "model")
-    found = {}
+    results = {}
     for count in (1, 2):
         torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}"] if count > 1 else []
-        places = [classes, model, weights, tmp_path / f"cache{count}", tmp_path / f"{count}.json"]
+        paths = [classes, model, weights, tmp_path / f"cache{count}", tmp_path / f"{count}.json"]
         job = subprocess.run(
-            [sys.executable, *torchrun, str(tmp_path / "job.py"), *map(str, places)],
+            [sys.executable, *torchrun, str(tmp_path / "job.py"), *map(str, paths)],
             env=os.environ | {"OMP_NUM_THREADS": "1", "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"},
             capture_output=True,
             text=True,
         )
         assert job.returncode == 0, job.stderr
-        found[count] = json.loads((tmp_path / f"{count}.json").read_text())["results"]
+        results[count] = json.loads((tmp_path / f"{count}.json").read_text())["results"]
         assert len(list((tmp_path / f"cache{count}").iterdir())) == 7
-    assert found[1] == found[2]
+    assert results[1] == results[2]
     x = torch.randn(100, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     number, mean, scatter, kept = torch.load(tmp_path / "2.json.pt")
     assert number == 100 and torch.equal(kept, x.float())
@@ -325,47 +341,50 @@ def test_two_processes_find_what_one_finds(classes: Path, weights: Path, tmp_pat
     torch.testing.assert_close(scatter / 99, torch.cov(x.T), rtol=1e-12, atol=1e-14)
 
 
-def test_in_python_by_its_public_name(faces: Path, weights: Path, tmp_path: Path) -> None:
-    report = styleganv.evaluate(faces, faces, protocols=["fvd2048_16f"], weights=weights, cache=tmp_path)
+def test_the_public_function(faces: Path, weights: Path, tmp_path: Path) -> None:
+    options = styleganv.EvaluateOptions(weights=weights, cache=tmp_path)
+    report = styleganv.evaluate(faces, faces, protocols=["fvd2048_16f"], options=options)
     assert report.results[0].measures["fvd"].mean >= 0
 
 
-def test_as_a_command(
+def test_the_command(
     faces: Path, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STYLEGANV_CACHE", str(tmp_path / "cache"))
-    words = f"evaluate --real {faces} --fake {faces} --protocol fvd2048_16f,kvd2048_16f --clips 8"
-    words += f" --weights {weights} --split train --json {tmp_path / 'out' / 'report.json'}"
-    cli.main(words.split())
+    argv = f"evaluate --real {faces} --fake {faces} --protocol fvd2048_16f,kvd2048_16f --num-clips 8 --repeats 2"
+    argv += f" --weights {weights} --split train --json {tmp_path / 'out' / 'report.json'}"
+    cli.main(argv.split())
     shown = capsys.readouterr().out
     assert "fvd8_16f" in shown and "kvd8_16f" in shown and "train" in shown
-    assert len(json.loads((tmp_path / "out" / "report.json").read_text())["results"]) == 2
+    stored = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert len(stored["results"]) == 2 and stored["seeds"] == [0, 1]
     assert list((tmp_path / "cache").iterdir())
 
 
-def test_known_factors_beside_the_distances(weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    make_faces(tmp_path / "drawn.zip", num_videos=3, num_frames=64)
-    words = f"evaluate --real {tmp_path}/drawn.zip --fake {tmp_path}/drawn.zip --protocol fvd2048_16f --factors"
-    cli.main([*words.split(), "--weights", str(weights), "--json", str(tmp_path / "r.json"), "--cache", str(tmp_path)])
-    assert "Known factors: 3 videos of 64 frames" in capsys.readouterr().out
-    known = json.loads((tmp_path / "r.json").read_text())["known_factors"]
-    assert known["generated"]["valid"] == 1 and known["factors"]["head"]["distance"] == 0
+@pytest.mark.slow
+def test_factors_and_distances(weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_faces(tmp_path / "drawn.zip", num_videos=2, num_frames=64)
+    argv = f"evaluate --real {tmp_path}/drawn.zip --fake {tmp_path}/drawn.zip --protocol fvd2048_16f --factors"
+    cli.main([*argv.split(), "--weights", str(weights), "--json", str(tmp_path / "r.json"), "--cache", str(tmp_path)])
+    assert "Ground-truth factors: 2 videos of 64 frames" in capsys.readouterr().out
+    factors = json.loads((tmp_path / "r.json").read_text())["factors"]
+    assert factors["generated"]["valid"] == 1 and factors["factors"]["head"]["distance"] == 0
 
 
 @pytest.mark.parametrize(
-    "more, told",
+    "more, message",
     [
         ("--fake {p}/nothing", "nothing"),
         ("--real {p}/nothing.zip", "nothing.zip"),
         ("--protocol fvd", "fvd2048_16f"),
         ("--protocol fvd2048_16f --weights {p}", "i3d_torchscript.pt"),
-        ("--protocol fvd2048_16f,fid50k --weights {w}/i3d_torchscript.pt", "give their folder"),
+        ("--protocol fvd2048_16f,fid50k --weights {w}/i3d_torchscript.pt", "pass their folder"),
         ("--protocol fvd2048_16f --weights {n}", "399"),
         ("--protocol fvd2048_16f --weights {w} --sha256 abc", "SHA-256"),
         ("--protocol fvd2048_128f --weights {w}", "128 frames"),
-        ("--clips 1", "1 clips"),
-        ("--seeds 0", "0 seeds"),
-        ("--per-class", "classes"),
+        ("--num-clips 1", "at least 2, got 1"),
+        ("--repeats 0", "at least 1, got 0"),
+        ("--per-class", "no class name in common"),
         ("--resolution 0", "0x0"),
         ("--resolution 8by8", "8by8"),
         ("--fake {p}/larger.zip", "--resolution"),
@@ -374,9 +393,9 @@ def test_known_factors_beside_the_distances(weights: Path, tmp_path: Path, capsy
         ("--real {p}/short.zip --factors --protocol fvd2048_16f --weights {w}", "64 frames"),
     ],
 )
-def test_mistakes_are_told_in_one_sentence(
+def test_errors_are_one_sentence(
     more: str,
-    told: str,
+    message: str,
     faces: Path,
     weights: Path,
     narrow_i3d: Path,
@@ -387,12 +406,12 @@ def test_mistakes_are_told_in_one_sentence(
     write_dataset(tmp_path / "larger.zip", larger, height=24, width=24, fps=25)
     make_faces(tmp_path / "short.zip", num_videos=4, num_frames=40, resolution=(16, 16))
     save(tmp_path / "model")
-    given = more.format(p=tmp_path, w=weights, n=narrow_i3d).split()
+    argv = more.format(p=tmp_path, w=weights, n=narrow_i3d).split()
     for name in ("--real", "--fake"):
-        given += [] if name in given else [name, str(faces)]
+        argv += [] if name in argv else [name, str(faces)]
     with pytest.raises(SystemExit) as end:
-        cli.main(["evaluate", *given, "--cache", str(tmp_path / "cache"), "--json", str(tmp_path / "out.json")])
+        cli.main(["evaluate", *argv, "--cache", str(tmp_path / "cache"), "--json", str(tmp_path / "out.json")])
     assert end.value.code == 1
-    message = capsys.readouterr().err.strip().splitlines()[-1]
-    assert message.startswith("styleganv: ") and message.endswith(".") and told in message, message
+    shown = capsys.readouterr().err.strip().splitlines()[-1]
+    assert shown.startswith("styleganv: ") and shown.endswith(".") and message in shown, shown
     assert not (tmp_path / "out.json").exists()

@@ -1,4 +1,4 @@
-"""Patch sliced-Wasserstein distances: closed forms, planted faults at the scale and in the frames they belong to."""
+"""Patch sliced-Wasserstein distances: closed forms, and planted faults at their scale and in their frames."""
 
 import itertools
 from pathlib import Path
@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from standins import ArrayVideos, drawn
+from stub_extractors import ArrayVideos, drawn
 from torch import Tensor
 
 from styleganv.errors import StyleganvError
 from styleganv.metrics.evaluate import evaluate
+from styleganv.metrics.options import EvaluateOptions
 from styleganv.metrics.patches import (
     clip_patches,
     distance_of_features,
@@ -19,7 +20,7 @@ from styleganv.metrics.patches import (
     patch_distance,
     patch_features,
     random_directions,
-    reconstructed,
+    reconstruct,
     sample_patches,
     sliced_wasserstein,
     wasserstein,
@@ -35,7 +36,7 @@ def normal(*shape: int, seed: int = 0) -> Tensor:
 
 @pytest.fixture(scope="module")
 def shapes_64() -> np.ndarray:
-    """192 clips of 3 frames with film grain, so that every level has something to lose, `[192, 3, 64, 64, 3]`."""
+    """192 clips of 3 frames with film grain, so that every level has detail to lose, `[192, 3, 64, 64, 3]`."""
     clips = drawn(0, 192, 9, side=64)[:, ::3].transpose(0, 1, 3, 4, 2)
     grain = np.random.default_rng(0).normal(0, 6, clips.shape)
     return np.clip(clips + grain, 0, 255).astype(np.uint8)
@@ -66,7 +67,7 @@ def test_a_shift_costs_its_length_along_each_direction() -> None:
     assert sliced_wasserstein(x, x.flip(0), directions) == 0
 
 
-def test_gaussians_of_other_width() -> None:
+def test_gaussians_of_different_width() -> None:
     """Projections are Gaussian again: |σ₁ − σ₂| √(2/π), the same in every direction."""
     x, y = normal(40_000, 6), 1.5 * normal(40_000, 6, seed=1)
     found = sliced_wasserstein(x, y, random_directions(64, 6))
@@ -87,15 +88,15 @@ def test_both_sets_are_normalized_by_the_real_one() -> None:
 @pytest.mark.parametrize(
     "size, sides", [((64, 64), [64, 32, 16]), ((37, 50), [37, 19]), ((20, 90), [20]), ((31, 33), [31, 16])]
 )
-def test_the_pyramid_adds_up_again(size: tuple[int, int], sides: list[int]) -> None:
+def test_the_pyramid_sums_to_the_image(size: tuple[int, int], sides: list[int]) -> None:
     frames = 255 * torch.rand(2, 3, *size, generator=torch.Generator().manual_seed(0))
     levels = laplacian_pyramid(frames)
     assert [min(level.shape[-2:]) for level in levels] == sides
-    torch.testing.assert_close(reconstructed(levels), frames, rtol=0, atol=1e-3)
+    torch.testing.assert_close(reconstruct(levels), frames, rtol=0, atol=1e-3)
 
 
 def test_the_pyramid_separates_scales() -> None:
-    """A plain picture and a gentle slope have no detail; the low-pass picture keeps the mean color."""
+    """A plain image and a gentle slope have no detail; the low-pass image keeps the mean color."""
     plain = laplacian_pyramid(torch.full((1, 3, 64, 64), 70.0))
     assert all(float(level.abs().max()) < 1e-4 for level in plain[:-1])
     torch.testing.assert_close(plain[-1], torch.full((1, 3, 16, 16), 70.0))
@@ -106,7 +107,7 @@ def test_the_pyramid_separates_scales() -> None:
     assert float(finest.abs().mean()) > 0.9 and all(float(level.abs().max()) < 0.1 for level in others)
 
 
-def test_patches_are_cut_where_they_are_said_to_be() -> None:
+def test_patches_are_sampled_at_their_positions() -> None:
     level = torch.arange(2 * 4 * 3 * 9 * 11.0).view(2, 4, 3, 9, 11)
     first = np.array([[[0, 0, 0], [2, 2, 4]], [[1, 1, 3], [2, 0, 4]]])  # the last of 3 times, 3 rows and 5 columns
     found = sample_patches(level, (first + 0.5) / [3, 3, 5], num_frames=2)
@@ -116,21 +117,21 @@ def test_patches_are_cut_where_they_are_said_to_be() -> None:
         assert torch.equal(found[clip, patch], level[clip, t : t + 2, :, y : y + 7, x : x + 7])
 
 
-def test_equal_sets_have_no_distance(shapes_64: np.ndarray) -> None:
+def test_equal_sets_have_zero_distance(shapes_64: np.ndarray) -> None:
     for num_frames in (1, 3):
         found = patch_distance(shapes_64[:40], shapes_64[:40][::-1], num_frames=num_frames)
         assert list(found.levels) == [64, 32, 16]
         assert found.mean == 0 and set(found.levels.values()) == {0.0}
 
 
-def test_the_seed_decides_all(shapes_64: np.ndarray) -> None:
+def test_the_distance_depends_on_the_seed_alone(shapes_64: np.ndarray) -> None:
     one, again, other = (patch_distance(shapes_64[:20], shapes_64[20:40], seed=seed) for seed in (0, 0, 1))
     assert one == again != other
     assert one.mean == pytest.approx(np.mean(list(one.levels.values())))
 
 
 def test_faults_show_at_their_scale(shapes_64: np.ndarray) -> None:
-    """Lost contrast everywhere, blur most in the finest level; two sets of real clips are far closer than either."""
+    """Low contrast shows at every level, blur mostly at the finest; the distance of real clips is far smaller."""
     real, fake = shapes_64[:96], shapes_64[96:]
     floor = patch_distance(real, fake)
     x = fake.astype(np.float32)
@@ -145,18 +146,18 @@ def test_faults_show_at_their_scale(shapes_64: np.ndarray) -> None:
 
 
 def test_shuffled_time_shows_in_three_frames_only() -> None:
-    """Clips of 16 frames: the same pictures in another order are far from real motion, and no worse as pictures."""
+    """Clips of 16 frames: the same images in another order differ in motion, but not as images."""
     clips = drawn(0, 160, 16).transpose(0, 1, 3, 4, 2)
     real, fake = clips[:80], clips[80:]
     random = np.random.default_rng(0)
     shuffled = np.stack([clip[random.permutation(16)] for clip in fake])
-    pictures = [patch_distance(real, x).mean for x in (fake, shuffled)]
-    assert pictures[1] == pytest.approx(pictures[0], rel=0.2)
+    images = [patch_distance(real, x).mean for x in (fake, shuffled)]
+    assert images[1] == pytest.approx(images[0], rel=0.2)
     motion = [patch_distance(real, x, num_frames=3).mean for x in (fake, shuffled)]
     assert motion[1] > 1.3 * motion[0]
 
 
-def test_features_carry_the_same_patches(shapes_64: np.ndarray) -> None:
+def test_features_contain_the_same_patches(shapes_64: np.ndarray) -> None:
     real, fake = (torch.from_numpy(x.transpose(0, 1, 4, 2, 3).copy()) for x in (shapes_64[:9], shapes_64[9:14]))
     rows = patch_features(real, 3)
     assert rows.shape == (9 * 3 * 64, 1 + 3 * 147)
@@ -166,49 +167,50 @@ def test_features_carry_the_same_patches(shapes_64: np.ndarray) -> None:
     found = distance_of_features(rows, patch_features(fake, 3), seed=0)
     expected = patch_distance(shapes_64[:9], shapes_64[9:14], num_frames=3, seed=0)
     assert found.levels == pytest.approx(expected.levels, rel=1e-5)
-    apart = torch.cat([patch_features(clips, 3) for clips in real.split(2)])
-    assert torch.equal(apart, rows)
+    batched = torch.cat([patch_features(clips, 3) for clips in real.split(2)])
+    assert torch.equal(batched, rows)
 
 
-def test_what_cannot_be_measured_is_told() -> None:
+def test_invalid_clips_are_rejected() -> None:
     clips = np.zeros((2, 3, 16, 16, 3), np.uint8)
-    for wrong, told in (
+    for wrong, message in (
         (clips.astype(np.float32), "uint8"),
         (clips[0], "uint8"),
         (clips[:0], "uint8"),
         (clips[:, :, :, :8], "16, 8"),
     ):
-        with pytest.raises(ValueError, match=told):
+        with pytest.raises(ValueError, match=message):
             patch_distance(clips, wrong)
-    with pytest.raises(ValueError, match="4 frames of 7x7 in 3 frames"):
+    with pytest.raises(ValueError, match="4 frames of 7x7 fits in 3 frames"):
         patch_distance(clips, clips, num_frames=4)
     with pytest.raises(ValueError, match="frames of 6x16"):
         patch_distance(clips[:, :, :6], clips[:, :, :6])
 
 
 def test_as_protocols(tmp_path: Path) -> None:
-    """The report has every level with its floor, and the cache is not filled with patches."""
+    """The report has every level with its noise floor, and patches are not cached."""
     real, fake = ArrayVideos(drawn(0, 24, 8), "real"), ArrayVideos(255 - drawn(50, 12, 8), "fake")
-    report = evaluate(real, fake, protocols=NAMES, clips=12, seeds=2, cache=tmp_path)
-    again = evaluate(real, fake, protocols=NAMES, clips=12, seeds=2, cache=tmp_path)
+    options = EvaluateOptions(num_clips=12, num_repeats=2, cache=tmp_path)
+    report = evaluate(real, fake, protocols=NAMES, options=options)
+    again = evaluate(real, fake, protocols=NAMES, options=options)
     assert report.to_json() == again.to_json()
     for result, frames in zip(report.results, (1, 3), strict=True):
         key = f"patch_swd_{frames}f"
         assert result.protocol["name"] == f"patch_swd12_{frames}f"
-        assert list(result.measures) == list(result.real_against_real) == [key, f"{key}_32px", f"{key}_16px"]
-        assert result.clips == {"real": 12, "fake": 12, "real_against_real": [12, 12]}
+        assert list(result.measures) == list(result.noise_floor) == [key, f"{key}_32px", f"{key}_16px"]
+        assert result.clips == {"real": 12, "fake": 12, "noise_floor": [12, 12]}
         values = {name: estimate.mean for name, estimate in result.measures.items()}
         assert values[key] == pytest.approx((values[f"{key}_32px"] + values[f"{key}_16px"]) / 2)
-        assert 0 < result.real_against_real[key].mean < 0.7 * values[key]
+        assert 0 < result.noise_floor[key].mean < 0.7 * values[key]
         assert not any("rank" in warning for warning in result.warnings)
     assert "no network" in str(report) and "patch_swd_3f_16px" in str(report)
     assert len(list(tmp_path.iterdir())) == 2  # lengths of both collections
-    itself = evaluate(real, real, protocols=["patch_swd512_1f"], cache=tmp_path)
-    assert itself.results[0].real_against_real["patch_swd_1f"].mean > 0
+    itself = evaluate(real, real, protocols=["patch_swd512_1f"], options=EvaluateOptions(cache=tmp_path))
+    assert itself.results[0].noise_floor["patch_swd_1f"].mean > 0
 
 
-def test_protocols_refuse_frames_without_room(tmp_path: Path) -> None:
+def test_protocols_reject_frames_smaller_than_a_patch(tmp_path: Path) -> None:
     small = ArrayVideos(drawn(0, 4, 4, side=16))
-    assert named_protocol(NAMES[0]).frames == 1 and named_protocol(NAMES[1]).frames == 3
+    assert named_protocol(NAMES[0]).num_frames == 1 and named_protocol(NAMES[1]).num_frames == 3
     with pytest.raises(StyleganvError, match="too small for this protocol"):
-        evaluate(small, small, protocols=NAMES, resolution=(6, 6), cache=tmp_path)
+        evaluate(small, small, protocols=NAMES, resolution=(6, 6), options=EvaluateOptions(cache=tmp_path))

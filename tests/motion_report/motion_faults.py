@@ -1,4 +1,4 @@
-"""Videos and models whose motion is known, and the same with a planted fault.
+"""Videos and models with known motion, without and with a planted fault.
 
 Shapes: T frames, H height, W width; videos are uint8 `[T, 3, H, W]`.
 """
@@ -22,7 +22,7 @@ SIDE = 48
 
 
 def pan(seed: int = 0, *, frames: int = 96, speed: float = 1.0, side: int = SIDE) -> np.ndarray:
-    """A camera that moves on over a coloured landscape, `speed` pixels a frame: it neither turns back nor repeats."""
+    """Pan over a colored landscape at `speed` pixels per frame, without reversal or repetition."""
     rng = np.random.default_rng(seed)
     width = side + int(speed * frames) + 2
     small = rng.integers(0, 256, (side // 8 + 1, width // 8 + 1, 3)).astype(np.uint8)
@@ -36,7 +36,7 @@ def pan(seed: int = 0, *, frames: int = 96, speed: float = 1.0, side: int = SIDE
 
 
 def ping_pong(video: np.ndarray, stroke: int) -> np.ndarray:
-    """The first `stroke` frames to and fro, as many frames as there were."""
+    """Play the first `stroke` frames forward and backward, for as many frames as the video has."""
     there = [*range(stroke), *range(stroke - 2, 0, -1)]
     return video[np.resize(there, len(video))]
 
@@ -46,7 +46,7 @@ def looped(video: np.ndarray, period: int) -> np.ndarray:
 
 
 def shape(**changes: Any) -> Factors:
-    """A red disc that goes round slowly on a pale ground."""
+    """Return the factors of a red disc that moves slowly in a circle on a pale background."""
     usual = dict(
         shape="circle",
         colour="red",
@@ -68,7 +68,7 @@ def drawn(factors: Factors, *, frames: int = 64, side: int = SIDE, fps: float = 
 
 
 def grain_on_pan(seed: int = 0, *, stuck: bool) -> np.ndarray:
-    """The landscape under a fine grain that moves with it, or that stays on the screen like dirt on the lens."""
+    """Add fine grain to a pan that moves with the landscape, or sticks to the screen like dirt on the lens."""
     video = pan(seed, speed=1.0)
     grain = np.random.default_rng(seed).normal(0, 20, (SIDE, SIDE + len(video)))
     grains = [grain[:, :SIDE] if stuck else grain[:, t : t + SIDE] for t in range(len(video))]
@@ -76,7 +76,7 @@ def grain_on_pan(seed: int = 0, *, stuck: bool) -> np.ndarray:
 
 
 def grain_on_disc(*, stuck: bool, frames: int = 64, side: int = 64) -> np.ndarray:
-    """A striped disc with a fine grain that moves with it, or that stays on the screen while the disc moves."""
+    """Draw a striped disc with fine grain that moves with it, or sticks to the screen while the disc moves."""
     factors = shape(texture="stripes")
     video = drawn(factors, frames=frames, side=side).astype(np.float64)
     inside = np.abs(video - video[:1, :, :1, :1]).mean(axis=1) > 60
@@ -92,7 +92,7 @@ def grain_on_disc(*, stuck: bool, frames: int = 64, side: int = 64) -> np.ndarra
 
 
 class Faulty(nn.Module):
-    """A time encoding with a planted fault: `change(v, left, times, t_left)` of a sound one's v."""
+    """A time encoding with a planted fault: `change(v, times, t_left)` of the sound encoding's v."""
 
     def __init__(self, sound: nn.Module, change: Any, before: Any = None) -> None:
         super().__init__()
@@ -108,14 +108,14 @@ class Faulty(nn.Module):
 
 
 def network(**arguments: Any) -> Generator:
-    """A small random network, whose motion is as strong as training makes it, and smooth."""
+    """Return a small random network whose motion is smooth, and as strong as after training."""
     torch.manual_seed(0)
     sizes = dict(z_dim=16, w_dim=16, channel_max=16, motion_noise_dim=16, motion_code_dim=16, num_frequencies=8)
     return Generator(GeneratorConfig(**({"height": 32, "width": 32, "slot_distance": 8} | sizes | arguments)))
 
 
 def model(change: Any = None, before: Any = None, **arguments: Any) -> VideoGenerator:
-    """A sampler of `network`, with a fault planted into its time encoding."""
+    """Return a sampler of `network` with a fault in its time encoding."""
     generator = network(**arguments)
     if change is not None or before is not None:
         generator.motion.encoding = Faulty(generator.motion.encoding, change or (lambda v, *_: v), before)
@@ -123,7 +123,7 @@ def model(change: Any = None, before: Any = None, **arguments: Any) -> VideoGene
 
 
 def offset(v: Tensor) -> Tensor:
-    """A fixed direction of the motion code, as long as codes are."""
+    """Return a fixed direction of the motion code, with the norm of a code."""
     return torch.cos(3 * torch.arange(v.shape[-1], dtype=v.dtype))
 
 
@@ -139,18 +139,18 @@ def stray_between(v: Tensor, times: Tensor, t_left: Tensor) -> Tensor:
     return v + offset(v) * torch.sin(torch.pi * times)[..., None].to(v.dtype) ** 2
 
 
-def held(left: Tensor, right: Tensor, times: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Every frame is held for the length of a frame of the data."""
+def hold_frames(left: Tensor, right: Tensor, times: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Hold every frame for the duration of a frame of the dataset."""
     return left, right, times.floor()
 
 
-def deaf(left: Tensor, right: Tensor, times: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The motion noise plays no part: one motion for all seeds."""
+def ignore_noise(left: Tensor, right: Tensor, times: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Ignore the motion noise: one motion for all seeds."""
     return torch.ones_like(left), torch.ones_like(right), times
 
 
 class MotionOfContent(VideoGenerator):
-    """Every content has motions of its own, whatever the motion seed."""
+    """Sampler whose motion depends on the content seed as well."""
 
     def stream(self, *, seed: int, motion_seed: int | None = None, **how: Any) -> Any:
         motion = seed if motion_seed is None else motion_seed
@@ -158,15 +158,15 @@ class MotionOfContent(VideoGenerator):
 
 
 class ContentOfMotion(VideoGenerator):
-    """The motion seed decides the content as well."""
+    """Sampler whose content depends on the motion seed as well."""
 
     def stream(self, *, seed: int, motion_seed: int | None = None, **how: Any) -> Any:
         motion = seed if motion_seed is None else motion_seed
         return super().stream(seed=1000 * seed + motion, motion_seed=motion, **how)
 
 
-class Hurried(VideoGenerator):
-    """At higher rates the clock is a hundredth too fast."""
+class RateDependent(VideoGenerator):
+    """Sampler whose motion is 1% too fast at higher frame rates."""
 
     def stream(self, *, fps: float | None = None, **how: Any) -> Any:
         rate = fps or self.fps
@@ -174,7 +174,7 @@ class Hurried(VideoGenerator):
 
 
 def drawn_grid(*, shared: bool, seed: int = 0, frames: int = 48) -> np.ndarray:
-    """A grid `[3, 4, T, 3, H, W]` of drawn videos: a motion a row that its contents share, or each has its own."""
+    """Draw a grid of videos `[3, 4, T, 3, H, W]`: contents of a row share one motion, or each has its own."""
     factors = [sample_factors(np.random.default_rng([seed, i])) for i in range(3 + 4 + 12)]
     motion = ("path", "speed", "direction", "angle", "start", "rhythm")
     rows = []

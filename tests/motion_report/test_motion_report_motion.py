@@ -1,4 +1,4 @@
-"""Every number of one video: high where its fault was planted, low where it was not."""
+"""Every measure of one video: high with its planted fault, low without."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ def landscape(seed: int, size: int = 64) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("shift", [(0.0, 0.0), (0.3, -0.2), (1.5, 0.7), (-3.0, 2.0), (5.0, -4.0)])
-def test_flow_finds_a_shift(shift: tuple[float, float]) -> None:
+def test_flow_measures_a_shift(shift: tuple[float, float]) -> None:
     first = landscape(0)
     back = -torch.tensor(shift)[None, :, None, None].expand(1, 2, 64, 64)
     second = warp(first[:, None], back)[:, 0]
@@ -34,7 +34,7 @@ def test_flow_finds_a_shift(shift: tuple[float, float]) -> None:
     assert torch.allclose(found.median(dim=1).values, torch.tensor(shift), atol=0.05)
 
 
-def test_there_is_no_flow_without_structure() -> None:
+def test_flow_is_zero_without_structure() -> None:
     flat = torch.full((2, 32, 40), 90.0)
     assert optical_flow(flat, flat + 10).abs().max() == 0
 
@@ -51,14 +51,14 @@ def test_histograms_count_every_pixel() -> None:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_loops_keep_the_first_colours(seed: int) -> None:
+def test_loops_keep_the_first_colors(seed: int) -> None:
     video = pan(seed)
     assert motion.loop_curve(motion.histograms(video))[0] == 1
     assert motion.loop_score(looped(video, 12)) > motion.loop_score(video) + 0.05
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_periods_are_found(seed: int) -> None:
+def test_periods_are_measured(seed: int) -> None:
     video = pan(seed)
     assert motion.periodicity(video) < 0.15
     assert motion.periodicity(looped(video, 24)) > 0.99
@@ -67,26 +67,26 @@ def test_periods_are_found(seed: int) -> None:
     assert curve[0] == pytest.approx(1) and curve[24] == pytest.approx(1) and 20 + curve[20:30].argmax() == 24
 
 
-# Turning back
+# Motion reversal
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("stroke", [12, 24, 40])
-def test_ping_pong_turns_once_a_stroke(seed: int, stroke: int) -> None:
+def test_ping_pong_reverses_once_per_stroke(seed: int, stroke: int) -> None:
     video = pan(seed)
     assert motion.reversal_rate(video) == 0
-    # Of the two turns in a clip of four strokes, more or fewer may lie where one can look to both sides.
+    # Reversals near the ends of a clip are not counted.
     assert motion.reversal_rate(ping_pong(video, stroke)) == pytest.approx(1 / (stroke - 1), rel=0.6)
 
 
-def test_a_loop_or_a_change_of_brightness_is_no_turn() -> None:
+def test_loops_and_brightness_changes_are_no_reversal() -> None:
     video = pan(0)
     assert motion.reversal_rate(looped(video, 24)) == 0
     wave = 40 * np.sin(np.arange(96) / 6)[:, None, None, None]
     assert motion.reversal_rate(video * 0.5 + 64 + wave) == 0
 
 
-def test_a_flash_or_a_cut_is_no_turn() -> None:
+def test_flashes_and_cuts_are_no_reversal() -> None:
     video = still(96)
     video[40] = pan(1, frames=1)[0]
     assert motion.reversal_rate(video) == 0
@@ -94,13 +94,13 @@ def test_a_flash_or_a_cut_is_no_turn() -> None:
     assert motion.reversal_rate(video) == 0
 
 
-def test_a_pendulum_turns_and_a_wheel_does_not() -> None:
+def test_a_pendulum_reverses_and_a_wheel_does_not() -> None:
     pendulum, wheel = (drawn(shape(path=path, speed="fast"), frames=96) for path in ("pendulum", "circle"))
     assert motion.reversal_rate(pendulum) * FPS > 0.5
     assert motion.reversal_rate(wheel) == 0
 
 
-def test_mirror_ratios_know_still_from_moving() -> None:
+def test_mirror_ratios_are_undefined_without_motion() -> None:
     assert np.isnan(motion.mirror_ratios(motion.frame_distances(still()), 4)).all()
     ratios = motion.mirror_ratios(motion.frame_distances(ping_pong(pan(0), 24)), 8)
     assert ratios[23 - 8] == pytest.approx(0, abs=1e-6) and ratios[12 - 8] > 1
@@ -110,15 +110,15 @@ def test_mirror_ratios_know_still_from_moving() -> None:
 
 
 @pytest.mark.parametrize("speed", [0.25, 0.5, 1, 2, 3])
-def test_speed_is_that_of_the_camera(speed: float) -> None:
-    """In frame sides a frame; a tenth too fast on average, since the edge of the frame hides where things come from."""
+def test_speed_of_a_camera_pan(speed: float) -> None:
+    """In frame sides per frame; 10% too fast on average, since the frame's edge hides where things come from."""
     found = [motion.speeds(pan(seed, speed=speed)).mean() * SIDE for seed in SEEDS]
     assert np.mean(found) == pytest.approx(speed, rel=0.25)
 
 
 @pytest.mark.parametrize("path", ["circle", "line", "zigzag"])
-def test_speed_is_that_of_what_moves(path: str) -> None:
-    """A striped disc before a still ground: three times as fast is three times the speed, at twice the rate half."""
+def test_speed_of_a_moving_object(path: str) -> None:
+    """Speed is proportional to a disc's speed, and halves at twice the frame rate."""
     slow, fast = (motion.speeds(drawn(shape(path=path, speed=s, texture="stripes"))).mean() for s in ("slow", "fast"))
     assert fast == pytest.approx(3 * slow, rel=0.35)
     finer = motion.speeds(drawn(shape(path=path, speed="fast", texture="stripes"), fps=2 * FPS)).mean()
@@ -136,7 +136,7 @@ def test_distribution_distance_is_the_shift() -> None:
 
 
 @pytest.mark.parametrize("shape_of_noise", [(64, 1, 1, 1), (64, 1, SIDE, SIDE)], ids=["brightness", "pixels"])
-def test_flicker_is_the_noise_where_nothing_moves(shape_of_noise: tuple[int, ...]) -> None:
+def test_flicker_is_the_noise_in_static_parts(shape_of_noise: tuple[int, ...]) -> None:
     video = drawn(shape()).astype(np.float64)
     assert motion.flicker(video) == 0
     noise = np.random.default_rng(0).normal(0, 2, shape_of_noise)
@@ -158,7 +158,7 @@ def test_grain_on_the_lens_sticks(seed: int) -> None:
     assert motion.sticking(grain_on_pan(seed, stuck=True)) > 0.95
 
 
-def test_grain_sticks_where_a_disc_moves_below_it() -> None:
+def test_grain_sticks_over_a_moving_disc() -> None:
     assert motion.sticking(grain_on_disc(stuck=False)) < 0.15
     assert motion.sticking(grain_on_disc(stuck=True)) > 0.3
 
@@ -166,14 +166,14 @@ def test_grain_sticks_where_a_disc_moves_below_it() -> None:
 # Appearance
 
 
-def test_appearance_is_of_colours_and_not_of_places() -> None:
+def test_appearance_depends_on_colors_and_not_on_positions() -> None:
     here, there = motion.appearance(drawn(shape(start=0.1))), motion.appearance(drawn(shape(start=0.6)))
     other = motion.appearance(drawn(shape(colour="green", background_hue=0.3)))
     assert motion.distance(here, here) == 0
     assert motion.distance(here, there) < 0.1 * motion.distance(here, other)
 
 
-def test_nothing_moves() -> None:
+def test_static_videos() -> None:
     video = still()
     assert motion.loop_score(video) == 1 and motion.periodicity(video) == 0 and motion.reversal_rate(video) == 0
     assert not motion.speeds(video).any() and motion.flicker(video) == 0 and np.isnan(motion.sticking(video))
