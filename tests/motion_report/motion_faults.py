@@ -149,14 +149,6 @@ def ignore_noise(left: Tensor, right: Tensor, times: Tensor) -> tuple[Tensor, Te
     return torch.ones_like(left), torch.ones_like(right), times
 
 
-class MotionOfContent(VideoGenerator):
-    """Sampler whose motion depends on the content seed as well."""
-
-    def stream(self, *, seed: int, motion_seed: int | None = None, **how: Any) -> Any:
-        motion = seed if motion_seed is None else motion_seed
-        return super().stream(seed=seed, motion_seed=1000 * seed + motion, **how)
-
-
 class ContentOfMotion(VideoGenerator):
     """Sampler whose content depends on the motion seed as well."""
 

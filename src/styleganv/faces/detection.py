@@ -95,10 +95,10 @@ def detect_mouth(video: NDArray[np.uint8], head: Array, detection: Detection) ->
     u, v = cos * across + sin * down, cos * down - sin * across
     toward = np.array(MOUTH) - head
     pixels = video - head
-    share = pixels @ toward / (toward @ toward)
-    off = np.square(pixels - share[..., None] * toward).sum(axis=-1)
-    place = (np.abs(u) < 0.16) & (v > 0.155) & (v < 0.4)
-    weight = np.clip((share - 0.45) / 0.4, 0, 1) * place * (off < 50**2)
+    fraction = pixels @ toward / (toward @ toward)
+    off = np.square(pixels - fraction[..., None] * toward).sum(axis=-1)
+    region = (np.abs(u) < 0.16) & (v > 0.155) & (v < 0.4)
+    weight = np.clip((fraction - 0.45) / 0.4, 0, 1) * region * (off < 50**2)
     total = weight.sum(axis=(1, 2))
     total = np.where(total < 0.0005 * _square(weight), np.nan, total)
 

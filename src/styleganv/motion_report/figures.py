@@ -67,7 +67,7 @@ def plot_loop_curves(analysis: MotionAnalysis, name: str) -> str:
             plot_curves(axes, clips.loop_curves, np.arange(clips.loop_curves.shape[1]) / clips.fps, color, label)
 
     return _chart(
-        draw, "Colors shared with the first frame: mean, and the middle 80% of videos.", x="seconds", y="share"
+        draw, "Colors shared with the first frame: mean, and the middle 80% of videos.", x="seconds", y="fraction"
     )
 
 
@@ -91,7 +91,7 @@ def show_self_similarity(analysis: MotionAnalysis, name: str) -> str:
         text = f"Distances between all frames of a clip ({label})"
         images.append((label, elements.self_similarity(clips.examples[highest], text)))
     caption = (
-        "Distances between frames of the clip above that reverses most; dark = similar. Time runs right and down. "
+        "Distances between frames of the clip with the most reversals; dark = similar. Time runs right and down. "
         "A dark line across the diagonal is a reversal, a dark line parallel to it a repetition."
     )
     return _side_by_side(images, caption)
@@ -104,13 +104,13 @@ def plot_speeds(analysis: MotionAnalysis, name: str) -> str:
 
     def draw(axes: Any) -> None:
         for label, color, clips in sets:
-            share, edges = np.histogram(clips.speeds, bins=32, range=(0, highest))
-            share = share / clips.speeds.size
-            axes.stairs(share, edges, color=COLORS[color], fill=True, alpha=0.15)
-            axes.stairs(share, edges, color=COLORS[color], linewidth=1.8, label=label)
+            fraction, edges = np.histogram(clips.speeds, bins=32, range=(0, highest))
+            fraction = fraction / clips.speeds.size
+            axes.stairs(fraction, edges, color=COLORS[color], fill=True, alpha=0.15)
+            axes.stairs(fraction, edges, color=COLORS[color], linewidth=1.8, label=label)
 
     caption = "Distribution of speed over all clips and times."
-    return _chart(draw, caption, x="frame sides per second", y="share")
+    return _chart(draw, caption, x="frame sides per second", y="fraction")
 
 
 def plot_drift(analysis: MotionAnalysis, name: str) -> str:

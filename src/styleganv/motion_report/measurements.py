@@ -40,7 +40,7 @@ class ClipFeatures:
 
     @cached_property
     def loop_curve(self) -> Array:
-        """Share of the first frame's colors in each frame `[T]`."""
+        """Fraction of the first frame's colors in each frame `[T]`."""
         return motion.loop_curve(self.histograms)
 
     @cached_property

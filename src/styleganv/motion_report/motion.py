@@ -48,7 +48,7 @@ def histograms(video: NDArray) -> Array:
 
 
 def loop_curve(counts: Array) -> Array:
-    """Return the share of the first frame's colors in each frame, the intersection of `histograms`: `[T]`, 0..1."""
+    """Return the fraction of the first frame's colors in each frame, the intersection of `histograms`: `[T]`, 0..1."""
     return np.minimum(counts, counts[0]).sum(axis=2).mean(axis=1)
 
 

@@ -109,7 +109,7 @@ def _format(value: float | None) -> str:
 def _mark(diagnostic: Diagnostic) -> str:
     if diagnostic.fine is None:
         return ""
-    css_class, text = ("fine", "as expected") if diagnostic.fine else ("off", "differs")
+    css_class, text = ("fine", "OK") if diagnostic.fine else ("off", "differs")
     return f'<span class="mark {css_class}">{text}</span>'
 
 
