@@ -5,7 +5,6 @@ Shapes: T frames, H height, W width; images are uint8 `[T, H, W, 3]` in 0..255.
 
 import colorsys
 import dataclasses
-from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -14,41 +13,8 @@ import pytest
 from styleganv.data.dataset import VideoDataset
 from styleganv.faces.dataset import make_faces
 from styleganv.faces.drawing import background_color, draw_pose, draw_video, head_color
-from styleganv.faces.factors import (
-    BLINK_PAUSE,
-    BROW_SLOPES,
-    BROWS,
-    CENTER,
-    CHANNELS,
-    CHEEKS,
-    EYES,
-    FPS,
-    GLASSES,
-    HEADS,
-    IRISES,
-    LIDS,
-    MOUTHS,
-    NOSES,
-    TOPS,
-    Face,
-    Pose,
-    motion,
-    sample_face,
-)
+from styleganv.faces.factors import BLINK_PAUSE, CENTER, CHANNELS, FPS, HEADS, OPTIONS, Face, Pose, motion, sample_face
 
-OPTIONS: dict[str, Iterable[str]] = {
-    "head": HEADS,
-    "top": TOPS,
-    "eyes": EYES,
-    "lids": LIDS,
-    "iris": IRISES,
-    "brows": BROWS,
-    "brow_slope": BROW_SLOPES,
-    "mouth": MOUTHS,
-    "nose": NOSES,
-    "cheeks": CHEEKS,
-    "glasses": GLASSES,
-}
 HUES = ("hue", "background_hue", "top_hue")
 PLAIN = Face(
     hue=0.1,
@@ -96,7 +62,7 @@ def test_all_options_are_about_equally_frequent() -> None:
         values = [getattr(face, name) for face in faces]
         assert set(values) == set(options)
         for option in options:
-            expected = 1 / len(list(options))
+            expected = 1 / len(options)
             if name == "glasses":
                 expected = 0.6 if option == "none" else 0.2
             assert np.mean([value == option for value in values]) == pytest.approx(expected, abs=0.04)

@@ -9,21 +9,7 @@ from numpy.typing import NDArray
 
 from styleganv.faces.detection import Detection, Mouth, border_color, detect, pixel_positions
 from styleganv.faces.drawing import EYE_Y, MOUTH_Y, draw_pose, head_color
-from styleganv.faces.factors import (
-    BROW_SLOPES,
-    BROWS,
-    CHEEKS,
-    EYES,
-    GLASSES,
-    HEADS,
-    IRISES,
-    LIDS,
-    MOUTHS,
-    NOSES,
-    TOPS,
-    Face,
-    Pose,
-)
+from styleganv.faces.factors import MOUTHS, Face, Pose
 from styleganv.faces.fitting import CHANNELS, choose, error, fit_pose, variants
 
 Array = NDArray[np.float64]
@@ -104,13 +90,13 @@ def recognize_face(
     face, pose = _choose_head(small, face, detection, mouth, open_share)
     pose = replace(pose, blink=np.zeros(len(frames)))
     pose = fit_pose(small, face, pose, names=("x", "y", "roll", "turn", "nod", "talk", "smile"))
-    face = choose(small, pose, variants(face, mouth=MOUTHS))
-    face = choose(small, pose, variants(face, eyes=EYES, lids=LIDS, glasses=GLASSES))
+    face = choose(small, pose, variants(face, "mouth"))
+    face = choose(small, pose, variants(face, "eyes", "lids", "glasses"))
     face = with_colors(small, face, pose)
     pose = fit_pose(small, face, pose, names=OPEN)
-    face = choose(small, pose, variants(face, brows=BROWS, brow_slope=BROW_SLOPES))
-    face = choose(small, pose, variants(face, iris=IRISES))
-    face = choose(small, pose, variants(face, nose=NOSES, cheeks=CHEEKS))
+    face = choose(small, pose, variants(face, "brows", "brow_slope"))
+    face = choose(small, pose, variants(face, "iris"))
+    face = choose(small, pose, variants(face, "nose", "cheeks"))
     face, pose = _choose_eyes(small, face, pose)
     pose = fit_pose(frames, face, pose, names=OPEN)
     face = with_colors(frames, face, pose)
@@ -118,7 +104,7 @@ def recognize_face(
     face, pose = _choose_eyes(small, face, pose)
     if face.top != "none":
         hues = [(face.top_hue + turn) % 1 for turn in (-0.045, -0.03, -0.015, 0, 0.015, 0.03, 0.045)]
-        face = choose(small, pose, variants(face, top_hue=hues))
+        face = choose(small, pose, [replace(face, top_hue=hue) for hue in hues])
     if face.brows == "none":
         face = replace(face, brow_slope="level")
     return face
@@ -127,7 +113,7 @@ def recognize_face(
 def _choose_eyes(frames: Frames, face: Face, pose: Pose) -> tuple[Face, Pose]:
     """Choose eyes and lids, with the gaze fitted for each candidate."""
     fits = []
-    for candidate in variants(face, eyes=EYES, lids=LIDS):
+    for candidate in variants(face, "eyes", "lids"):
         fitted = fit_pose(frames, candidate, pose, steps=2, names=("nod", "gaze_x", "gaze_y", "brow"))
         fits.append((float(error(frames, candidate, fitted).sum()), candidate, fitted))
     return min(fits, key=lambda fit: fit[0])[1:]
@@ -135,10 +121,9 @@ def _choose_eyes(frames: Frames, face: Face, pose: Pose) -> tuple[Face, Pose]:
 
 def _choose_each(frames: Frames, face: Face, pose: Pose) -> Face:
     """Choose each factor again, given the others."""
-    face = choose(frames, pose, variants(face, brows=BROWS, brow_slope=BROW_SLOPES))
-    others = {"glasses": GLASSES, "mouth": MOUTHS, "iris": IRISES, "nose": NOSES, "cheeks": CHEEKS, "head": HEADS}
-    for name, options in others.items():
-        face = choose(frames, pose, variants(face, **{name: options}))
+    face = choose(frames, pose, variants(face, "brows", "brow_slope"))
+    for name in ("glasses", "mouth", "iris", "nose", "cheeks", "head"):
+        face = choose(frames, pose, variants(face, name))
     return face
 
 
@@ -160,7 +145,7 @@ def _choose_head(
 ) -> tuple[Face, Pose]:
     """Choose head and top, each candidate in the pose and with the top color that it suggests."""
     best: tuple[float, Face, Pose] | None = None
-    for candidate in variants(face, head=HEADS, top=TOPS):
+    for candidate in variants(face, "head", "top"):
         pose = first_pose(candidate, detection, mouth, open_share)
         if candidate.top != "none":
             candidate = replace(candidate, top_hue=_top_hue(frames, candidate, pose))

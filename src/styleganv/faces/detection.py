@@ -89,10 +89,7 @@ class Mouth:
 
 def detect_mouth(video: NDArray[np.uint8], head: Array, detection: Detection) -> Mouth:
     """Detect the region below the eyes whose color is closer to a mouth's than to the head's."""
-    across, down = pixel_positions(*video.shape[1:3])
-    cos, sin = np.cos(detection.roll)[:, None, None], np.sin(detection.roll)[:, None, None]
-    across, down = across - detection.eye_x[:, None, None], down - detection.eye_y[:, None, None]
-    u, v = cos * across + sin * down, cos * down - sin * across
+    u, v = upright_positions(detection.eye_x, detection.eye_y, detection.roll, *video.shape[1:3])
     toward = np.array(MOUTH) - head
     pixels = video - head
     fraction = pixels @ toward / (toward @ toward)
@@ -133,6 +130,14 @@ def pixel_positions(height: int, width: int) -> tuple[Array, Array]:
     side = min(height, width)
     across = (np.arange(width) + 0.5 - width / 2) / side + 0.5
     return across[None], ((np.arange(height) + 0.5 - height / 2) / side + 0.5)[:, None]
+
+
+def upright_positions(x: Array, y: Array, roll: Array, height: int, width: int) -> tuple[Array, Array]:
+    """Return pixel positions relative to `(x, y)`, rotated by `roll` to be upright, each `[T, H, W]`."""
+    across, down = pixel_positions(height, width)
+    across, down = across - x[:, None, None], down - y[:, None, None]
+    cos, sin = np.cos(roll)[:, None, None], np.sin(roll)[:, None, None]
+    return cos * across + sin * down, cos * down - sin * across
 
 
 def _square(mask: NDArray) -> float:

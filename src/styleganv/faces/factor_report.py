@@ -15,21 +15,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from styleganv.errors import StyleganvError
-from styleganv.faces.factors import (
-    BROW_SLOPES,
-    BROWS,
-    CHEEKS,
-    EYES,
-    FPS,
-    GLASSES,
-    HEADS,
-    IRISES,
-    LIDS,
-    MOUTHS,
-    NOSES,
-    TOPS,
-    Face,
-)
+from styleganv.faces.factors import FPS, OPTIONS, Face
 from styleganv.faces.failures import FAILURE_MODES
 from styleganv.faces.recognition import RecognizedFace, recognize_factors
 from styleganv.video_model import VideoModel
@@ -38,22 +24,7 @@ from styleganv.videos import DatasetVideos, ModelVideos, Videos
 #: Names of hues, each for a sixth of a turn.
 HUES = ("red", "yellow", "green", "cyan", "blue", "magenta")
 #: Compared factors of a face's content, and their options.
-FACTORS: dict[str, tuple[str, ...]] = {
-    "hue": HUES,
-    "background_hue": HUES,
-    "top_hue": HUES,
-    "head": tuple(HEADS),
-    "top": TOPS,
-    "eyes": tuple(EYES),
-    "lids": tuple(LIDS),
-    "iris": tuple(IRISES),
-    "brows": tuple(BROWS),
-    "brow_slope": tuple(BROW_SLOPES),
-    "mouth": tuple(MOUTHS),
-    "nose": NOSES,
-    "cheeks": CHEEKS,
-    "glasses": GLASSES,
-}
+FACTORS: dict[str, tuple[str, ...]] = dict.fromkeys(("hue", "background_hue", "top_hue"), HUES) | OPTIONS
 #: Factors that are visible only if another one is not "none".
 VISIBLE_WITH = {"top_hue": "top", "brow_slope": "brows"}
 MOTIONS = ("blink_rate", "speed", "reversals")

@@ -8,7 +8,6 @@ Lengths are in shorter frame sides, x to the right and y down; times are in fram
 Shapes: T times.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,6 +32,20 @@ MOUTHS = {"narrow": 0.085, "wide": 0.135}
 NOSES = ("none", "button")
 CHEEKS = ("none", "blush")
 GLASSES = ("none", "round", "square")
+#: Options of every categorical factor.
+OPTIONS: dict[str, tuple[str, ...]] = {
+    "head": tuple(HEADS),
+    "top": TOPS,
+    "eyes": tuple(EYES),
+    "lids": tuple(LIDS),
+    "iris": tuple(IRISES),
+    "brows": tuple(BROWS),
+    "brow_slope": tuple(BROW_SLOPES),
+    "mouth": tuple(MOUTHS),
+    "nose": NOSES,
+    "cheeks": CHEEKS,
+    "glasses": GLASSES,
+}
 
 
 @dataclass(frozen=True)
@@ -66,27 +79,19 @@ class Face:
 def sample_face(rng: np.random.Generator) -> Face:
     """Sample every factor independently and uniformly, except that most faces have no glasses."""
 
-    def pick(options: Iterable[str]) -> str:
-        choices = list(options)
-        return choices[int(rng.integers(len(choices)))]
+    def pick(name: str) -> str:
+        return OPTIONS[name][int(rng.integers(len(OPTIONS[name])))]
 
     return Face(
         hue=float(rng.random()),
         saturation=float(rng.uniform(0.55, 0.8)),
         value=float(rng.uniform(0.78, 0.95)),
         background_hue=float(rng.random()),
-        head=pick(HEADS),
-        top=pick(TOPS),
+        head=pick("head"),
+        top=pick("top"),
         top_hue=float(rng.random()),
-        eyes=pick(EYES),
-        lids=pick(LIDS),
-        iris=pick(IRISES),
-        brows=pick(BROWS),
-        brow_slope=pick(BROW_SLOPES),
-        mouth=pick(MOUTHS),
-        nose=pick(NOSES),
-        cheeks=pick(CHEEKS),
-        glasses=pick(GLASSES) if rng.random() < 0.6 else "none",
+        **{name: pick(name) for name in ("eyes", "lids", "iris", "brows", "brow_slope", "mouth", "nose", "cheeks")},
+        glasses=pick("glasses") if rng.random() < 0.6 else "none",
     )
 
 

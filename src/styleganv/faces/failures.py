@@ -3,7 +3,6 @@
 Shapes: T frames, H height, W width. Frames are uint8 `[T, H, W, 3]`.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import permutations
 from typing import Any
@@ -11,21 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from styleganv.faces.detection import Detection, pixel_positions
+from styleganv.faces.detection import Detection, upright_positions
 from styleganv.faces.drawing import MOUTH, draw_pose, head_color
-from styleganv.faces.factors import (
-    BROW_SLOPES,
-    BROWS,
-    CHEEKS,
-    EYES,
-    GLASSES,
-    IRISES,
-    LIDS,
-    MOUTHS,
-    NOSES,
-    Face,
-    Pose,
-)
+from styleganv.faces.factors import Face, Pose
 from styleganv.faces.fitting import error, fit_pose, select, soften, variants
 
 Array = NDArray[np.float64]
@@ -59,17 +46,17 @@ EXTRA = 0.006
 DETAIL_FRAMES, EYE_FRAMES, MIN_WINS = 12, 8, 0.25
 #: Maximum blink at which the eyes are visible. A fit closes large eyes by half to explain small ones.
 OPEN = 0.7
-#: Options of each factor, and the margin in `fitting.error` by which one must win a frame of 64² pixels: less than the
-#: effect of the factor, more than that of soft edges and slightly wrong poses.
-DETAILS: dict[str, tuple[Iterable[str], float]] = {
-    "nose": (NOSES, 0.8),
-    "cheeks": (CHEEKS, 2.0),
-    "iris": (IRISES, 1.0),
-    "lids": (LIDS, 8.0),
-    "brows": (BROWS, 6.0),
-    "brow_slope": (BROW_SLOPES, 6.0),
-    "mouth": (MOUTHS, 6.0),
-    "glasses": (GLASSES, 15.0),
+#: Margin of each factor in `fitting.error` by which one option must win a frame of 64² pixels: less than the effect of
+#: the factor, more than that of soft edges and slightly wrong poses.
+MARGINS = {
+    "nose": 0.8,
+    "cheeks": 2.0,
+    "iris": 1.0,
+    "lids": 8.0,
+    "brows": 6.0,
+    "brow_slope": 6.0,
+    "mouth": 6.0,
+    "glasses": 15.0,
 }
 #: The margin for eyes, where the gaze is fitted for each option.
 EYES_MARGIN = 8.0
@@ -147,9 +134,9 @@ def _detail_changes(frames: Frames, face: Face, pose: Pose) -> Mask:
     chosen = _spaced(seen, DETAIL_FRAMES)
     frames_shown, pose_shown = frames[chosen], select(pose, chosen)
     own = error(frames_shown, face, pose_shown)
-    for name, (options, margin) in DETAILS.items():
+    for name, margin in MARGINS.items():
         if not changed and not (name == "brow_slope" and face.brows == "none"):
-            faces = variants(face, **{name: options})
+            faces = variants(face, name)
             errors = [own if one == face else error(frames_shown, one, pose_shown) for one in faces]
             changed = _two_win(np.stack(errors), margin * scale)
     return np.full(len(frames), changed)
@@ -167,7 +154,7 @@ def _eye_errors(frames: Frames, face: Face, pose: Pose) -> NDArray[np.float32]:
     """
     start = replace(pose, blink=np.zeros(len(frames)))
     errors = []
-    for one in variants(face, eyes=EYES):
+    for one in variants(face, "eyes"):
         moved = fit_pose(frames, one, start, steps=2, names=("nod", "gaze_x", "gaze_y", "blink", "brow"))
         errors.append(error(frames, one, moved))
     return np.stack(errors)
@@ -185,9 +172,7 @@ def _two_win(errors: NDArray[np.float32], margin: float) -> bool:
 
 def _wrong_eyes(frames: Frames, drawn: Frames, pose: Pose, detection: Detection) -> Mask:
     """Mark frames in which an open eye of the drawing is not white, or white appears elsewhere on the head."""
-    across, down = pixel_positions(*frames.shape[1:3])
-    cos, sin = np.cos(pose.roll)[:, None, None], np.sin(pose.roll)[:, None, None]
-    right = cos * (across - pose.x[:, None, None]) + sin * (down - pose.y[:, None, None]) > pose.turn[:, None, None]
+    right = upright_positions(pose.x, pose.y, pose.roll, *frames.shape[1:3])[0] > pose.turn[:, None, None]
     is_white, white = frames.min(axis=-1) > WHITE, drawn.min(axis=-1) > 200
     wrong = np.zeros(len(frames), bool)
     for side in (right, ~right):
@@ -201,11 +186,8 @@ def _wrong_eyes(frames: Frames, drawn: Frames, pose: Pose, detection: Detection)
 
 def _no_mouth(frames: Frames, drawn: Frames, face: Face, pose: Pose) -> Mask:
     """Mark frames in which the mouth of the drawing has the head's color rather than a mouth's."""
-    across, down = pixel_positions(*frames.shape[1:3])
-    cos, sin = np.cos(pose.roll)[:, None, None], np.sin(pose.roll)[:, None, None]
-    across, down = across - pose.x[:, None, None], down - pose.y[:, None, None]
-    u = cos * across + sin * down - pose.turn[:, None, None]
-    v = cos * down - sin * across - pose.nod[:, None, None]
+    u, v = upright_positions(pose.x, pose.y, pose.roll, *frames.shape[1:3])
+    u, v = u - pose.turn[:, None, None], v - pose.nod[:, None, None]
     head = np.array(head_color(face))
     toward = (np.array(MOUTH) - head) / np.square(np.array(MOUTH) - head).sum()
     expected, shown = (drawn - head) @ toward, (frames - head) @ toward

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from styleganv.faces.drawing import draw_pose
-from styleganv.faces.factors import CENTER, Face, Pose
+from styleganv.faces.factors import CENTER, OPTIONS, Face, Pose
 
 Frames = NDArray[np.uint8]
 Array = NDArray[np.float64]
@@ -118,12 +118,12 @@ def choose(frames: Frames, pose: Pose, candidates: Iterable[Face]) -> Face:
     return min(candidates, key=lambda face: float(error(frames, face, pose).sum()))
 
 
-def variants(face: Face, **options: Iterable[Any]) -> list[Face]:
-    """Return `face` with each combination of values of some factors."""
+def variants(face: Face, *names: str) -> list[Face]:
+    """Return `face` with each combination of options of some factors."""
     faces = [face]
-    for name, values in options.items():
-        values = list(values)
-        faces = [replace(one, **{name: value}) for one in faces for value in values]
+    for name in names:
+        options: tuple[Any, ...] = OPTIONS[name]
+        faces = [replace(one, **{name: option}) for one in faces for option in options]
     return faces
 
 

@@ -165,26 +165,9 @@ def precision_recall(real: Tensor, fake: Tensor, *, neighbors: int = 3) -> tuple
     return inside(fake, real), inside(real, fake)
 
 
-def _frechet(real: Statistics, fake: Statistics, seed: int) -> dict[str, float]:
-    return {"": frechet_distance(real, fake)}
-
-
-def _kernel(real: Statistics, fake: Statistics, seed: int) -> dict[str, float]:
-    return {"": kernel_distance(_features(real), _features(fake))}
-
-
-def _kernel_subsets(real: Statistics, fake: Statistics, seed: int) -> dict[str, float]:
-    return {"": kernel_distance_of_subsets(_features(real), _features(fake), subsets=100, size=1000, seed=seed)}
-
-
 def _inception_score(real: Statistics, fake: Statistics, seed: int) -> dict[str, float]:
     mean, deviation = inception_score(_features(fake), seed=seed)
     return {"": mean, "_std_of_splits": deviation}
-
-
-def _precision_recall(real: Statistics, fake: Statistics, seed: int) -> dict[str, float]:
-    precision, recall = precision_recall(_features(real), _features(fake))
-    return {"_precision": precision, "_recall": recall}
 
 
 def _patch_swd(real: Statistics, fake: Statistics, seed: int) -> dict[str, float]:
@@ -199,10 +182,14 @@ def _features(statistics: Statistics) -> Tensor:
 
 #: Functions from real statistics, generated statistics and a seed to numbers, by the suffix of their key in reports.
 METRICS: dict[str, Callable[[Statistics, Statistics, int], dict[str, float]]] = {
-    "frechet": _frechet,
-    "kernel": _kernel,
-    "kernel_subsets": _kernel_subsets,
+    "frechet": lambda real, fake, seed: {"": frechet_distance(real, fake)},
+    "kernel": lambda real, fake, seed: {"": kernel_distance(_features(real), _features(fake))},
+    "kernel_subsets": lambda real, fake, seed: {
+        "": kernel_distance_of_subsets(_features(real), _features(fake), subsets=100, size=1000, seed=seed)
+    },
     "inception_score": _inception_score,
-    "precision_recall": _precision_recall,
+    "precision_recall": lambda real, fake, seed: dict(
+        zip(("_precision", "_recall"), precision_recall(_features(real), _features(fake)), strict=True)
+    ),
     "patch_swd": _patch_swd,
 }
