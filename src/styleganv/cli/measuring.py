@@ -16,7 +16,7 @@ def evaluate(
     protocol: str = "frechet_efficientnet2048_16f",
     resolution: Unset[str] = None,
     json: Unset[Path] = None,
-    options: OmitArgPrefixes[EvaluateOptions] = EvaluateOptions(),
+    evaluation: OmitArgPrefixes[EvaluateOptions] = EvaluateOptions(),
     compute: OmitArgPrefixes[ComputeOptions] = ComputeOptions(),
 ) -> None:
     """Measure the distance between generated and real videos, from any source.
@@ -35,7 +35,7 @@ def evaluate(
         fake,
         protocols=protocol.split(","),
         resolution=None if resolution is None else parse_resolution(resolution),
-        options=options,
+        options=evaluation,
         compute=compute,
     )
     if os.environ.get("RANK", "0") == "0":

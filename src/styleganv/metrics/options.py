@@ -30,9 +30,11 @@ class EvaluateOptions:
     """Dataset split that the real videos are, e.g. train; only noted in the report."""
     psi: float = 1.0
     """Truncation psi of a model: 1 = full variety, 0 = mean content."""
-    weights: Unset[str | Path] = None
+    weights: Annotated[
+        str | Path | None, tyro.conf.DisallowNone, tyro.conf.arg(metavar="PATH", help_behavior_hint="")
+    ] = None
     """Weights of the published feature extractors: folder, file or URL."""
-    sha256: tuple[str, ...] = ()
+    sha256: Annotated[tuple[str, ...], tyro.conf.arg(help_behavior_hint="")] = ()
     """Accepted SHA-256 hashes of the weights. Default: any."""
     cache: Unset[Path] = None
     """Folder for computed statistics. Default: ~/.cache/styleganv/statistics."""
