@@ -12,7 +12,7 @@ from styleganv.faces.failures import FAILURE_MODES
 from styleganv.faces.movement import blink_rate, reversals, speed
 from styleganv.faces.recognition import RecognizedFace, recognize_factors
 
-FRAMES = 32
+FRAMES = 20
 SIDE = 64
 
 

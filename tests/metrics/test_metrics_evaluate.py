@@ -50,9 +50,9 @@ def value(report: Report, index: int = 0) -> float:
 
 def test_planted_differences_are_found(tmp_path: Path) -> None:
     """Blur and noise raise the offline distance with their strength; shuffled time raises only that of clips."""
-    clip = replace(named_protocol("frechet_efficientnet256_16f"), num_clips=6, num_frames=4)
-    frame = replace(named_protocol("frechet_efficientnet_frames8192"), num_clips=6, num_frames=4)
-    real, fake = ArrayVideos(drawn(0, 6, 12)[:, ::3]), drawn(100, 6, 12)[:, ::3]
+    clip = replace(named_protocol("frechet_efficientnet256_16f"), num_clips=8, num_frames=4)
+    frame = replace(named_protocol("frechet_efficientnet_frames8192"), num_clips=8, num_frames=4)
+    real, fake = ArrayVideos(drawn(0, 8, 12)[:, ::3]), drawn(100, 8, 12)[:, ::3]
     random = np.random.default_rng(0)
 
     def blurred(times: int) -> np.ndarray:

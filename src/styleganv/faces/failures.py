@@ -79,13 +79,13 @@ def find_failures(frames: Frames, face: Face, pose: Pose, detection: Detection) 
     residual = _residual(frames, soft)
     unlike = residual > RESIDUAL
     background = np.abs(detection.background - np.median(detection.background, axis=0)).max(axis=1) > COLOR
-    most = unlike.mean() > 0.8 or float(np.median(residual)) > MEDIAN_RESIDUAL or times == SOFTNESS[-1]
+    no_face = unlike.mean() > 0.8 or float(np.median(residual)) > MEDIAN_RESIDUAL or times == SOFTNESS[-1]
     wrong = {
         "not two eyes": _wrong_eyes(frames, drawn, pose, detection),
         "no mouth": _no_mouth(frames, drawn, face, pose),
         "head color changes": _color_changes(frames, drawn, face),
-        "content changes": background | (unlike & ~most) | _detail_changes(frames, face, pose),
-        "no drawn face": np.full(len(frames), most),
+        "content changes": background | (unlike & ~no_face) | _detail_changes(frames, face, pose),
+        "no drawn face": np.full(len(frames), no_face),
     }
     return Failures(wrong, residual)
 

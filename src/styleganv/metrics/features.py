@@ -167,9 +167,9 @@ def _try(path: Path, call: str, run: Callable[[Tensor], Tensor], clips: Tensor, 
         ) from error
     wrong = not isinstance(features, Tensor) or features.ndim != 2 or len(features) != expected[0]
     if wrong or expected[1] not in (-1, features.shape[1]) or not features.isfinite().all():
-        found = list(features.shape) if isinstance(features, Tensor) else type(features).__name__
+        actual = list(features.shape) if isinstance(features, Tensor) else type(features).__name__
         raise StyleganvError(
-            f"{path} called as {call} must return finite numbers of shape {list(expected)}, got {found}: pass another "
+            f"{path} called as {call} must return finite numbers of shape {list(expected)}, got {actual}: pass another "
             "file."
         )
 

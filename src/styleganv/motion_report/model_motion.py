@@ -67,13 +67,13 @@ def motion_diversity(videos: NDArray[np.uint8]) -> Array:
     another time. Above 1: a video is too short to show all that other seeds show. Good: 1 or more. NaN if nothing
     moves.
     """
-    found = []
+    diversities = []
     for column in videos.transpose(1, 0, 2, 3, 4, 5):
         frames = np.stack([downsample(clip, FEATURE_SIDE) for clip in column]).astype(np.float64)
         own = 2 * frames.var(axis=1, ddof=1).mean()
         between = 2 * frames.var(axis=0, ddof=1).mean()
-        found.append(math.sqrt(between / own) if own > STILL**2 else math.nan)
-    return np.array(found)
+        diversities.append(math.sqrt(between / own) if own > STILL**2 else math.nan)
+    return np.array(diversities)
 
 
 def flow_profiles(videos: NDArray[np.uint8]) -> Array:

@@ -139,13 +139,13 @@ def reversal_rate(video: NDArray) -> float:
     motion that never reverses gives 0. Good: as in the dataset, since a pendulum reverses by nature.
     """
     distance = frame_distances(video)
-    reach, most = 4, 0.0
+    reach, highest = 4, 0.0
     while reach <= max(4, len(video) // 4) and 2 * reach < len(video):
         back = mirror_ratios(distance, reach) < 0.5
         starts = int(back[0]) + int((back[1:] & ~back[:-1]).sum())
-        most = max(most, starts / len(back))
+        highest = max(highest, starts / len(back))
         reach *= 2
-    return most
+    return highest
 
 
 # Speed
@@ -216,9 +216,9 @@ def sticking(video: NDArray) -> float:
         moving = (moved > 1.0) & changed
         if moving.float().mean() > 0.01 and float(moved[moving].median()) > 1.5:
             along = smooth((warp(fine[starts + step], flow) - fine[starts]).square())
-            place = smooth((fine[starts + step] - fine[starts]).square())
-            textured = moving & (along + place > 1.0)
-            return float((along / (along + place))[textured].mean()) if textured.any() else math.nan
+            in_place = smooth((fine[starts + step] - fine[starts]).square())
+            textured = moving & (along + in_place > 1.0)
+            return float((along / (along + in_place))[textured].mean()) if textured.any() else math.nan
     return math.nan
 
 
