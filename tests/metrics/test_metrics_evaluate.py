@@ -316,7 +316,6 @@ with distributed.processes():
 """
 
 
-@pytest.mark.slow
 def test_two_processes_give_the_same_result_as_one(classes: Path, weights: Path, tmp_path: Path) -> None:
     (tmp_path / "job.py").write_text(SHARDED)
     model = save(tmp_path / "model")
@@ -361,7 +360,6 @@ def test_the_command(
     assert list((tmp_path / "cache").iterdir())
 
 
-@pytest.mark.slow
 def test_factors_and_distances(weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     make_faces(tmp_path / "drawn.zip", num_videos=2, num_frames=64)
     argv = f"evaluate --real {tmp_path}/drawn.zip --fake {tmp_path}/drawn.zip --protocol fvd2048_16f --factors"

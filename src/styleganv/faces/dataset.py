@@ -21,14 +21,14 @@ def make_faces(
     num_frames: int = 64,
     resolution: tuple[int, int] = (64, 64),
     seed: int = 0,
-    quality: int | None = 95,
+    jpeg_quality: int | None = 95,
 ) -> None:
     """Write a dataset of drawn faces to the zip `dest`; each record holds the video's ground-truth factors.
 
     Args:
         resolution: height and width in pixels.
         seed: random seed; video i depends only on `seed` and i, so a larger dataset begins with a smaller one.
-        quality: quality of the JPEG frames, 1..100, or None for PNG.
+        jpeg_quality: quality of the JPEG frames, 1..100, or None for PNG.
 
     Raises:
         StyleganvError: if `dest` cannot be written.
@@ -47,4 +47,4 @@ def make_faces(
                 {"factors": factors},
             )
 
-    write_dataset(dest, videos(), height=height, width=width, fps=FPS, quality=quality, class_names=[])
+    write_dataset(dest, videos(), height=height, width=width, fps=FPS, quality=jpeg_quality, class_names=[])
