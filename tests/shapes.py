@@ -354,4 +354,4 @@ def make_shapes(
                 {"factors": asdict(factors)},
             )
 
-    write_dataset(dest, videos(), height=height, width=width, fps=FPS, quality=quality, class_names=[])
+    write_dataset(dest, videos(), height=height, width=width, fps=FPS, jpeg_quality=quality, class_names=[])

@@ -29,10 +29,12 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "model").mkdir()
     (folder / "model" / "config.json").write_text("{")
     one = np.zeros((1, 34, 34, 3), np.uint8)
-    write_dataset(folder / "one.zip", [("a", one, None, {})], height=34, width=34, fps=25, quality=95, class_names=[])
+    write_dataset(
+        folder / "one.zip", [("a", one, None, {})], height=34, width=34, fps=25, jpeg_quality=95, class_names=[]
+    )
     thirty = np.zeros((9, 34, 34, 3), np.uint8)
     write_dataset(
-        folder / "odd.zip", [("a", thirty, None, {})], height=34, width=34, fps=25, quality=95, class_names=[]
+        folder / "odd.zip", [("a", thirty, None, {})], height=34, width=34, fps=25, jpeg_quality=95, class_names=[]
     )
     return folder
 

@@ -1,4 +1,4 @@
-"""Seeded noise: the same numbers everywhere, normal, and independent between slots, seeds and streams."""
+"""Seeded noise: reproducible, normal, and independent between slots, seeds and streams."""
 
 import math
 
@@ -10,7 +10,7 @@ from styleganv.noise import CLASS, CONTENT, MOTION, SeededNoise, normal, uniform
 
 
 def test_pinned_numbers() -> None:
-    """A change of any of these gives every seed of every published model another video."""
+    """A change to any of these would change the video of every seed of every published model."""
     assert normal(0, CONTENT, 0, 4).tolist() == pytest.approx([0.0053772, -0.8871989, -0.6427664, 0.0944284], abs=1e-6)
     assert normal(1, MOTION, 10**7, 3).tolist() == pytest.approx([0.2499653, 2.0820947, 0.6684248], abs=1e-6)
     assert normal(-1, MOTION, 2, 2).tolist() == pytest.approx([1.5423243, -0.4639814], abs=1e-6)
@@ -32,7 +32,7 @@ def test_slots_seeds_and_streams_are_independent() -> None:
     x = np.stack([normal(*key, 4096) for key in keys])
     correlation = np.corrcoef(x) - np.eye(len(keys))
     assert np.abs(correlation).max() < 5 / math.sqrt(4096)
-    # Nor are any numbers of one key found again, shifted, in another.
+    # Nor does one key repeat the numbers of another, shifted.
     assert len(np.unique(x)) > 0.999 * x.size - 2000
 
 
@@ -51,7 +51,7 @@ def test_negative_and_huge_seeds_work(seed: int) -> None:
     assert 0 <= uniform_integer(seed, CLASS, 7) < 7
 
 
-def test_classes_come_equally_often() -> None:
+def test_classes_are_equally_likely() -> None:
     counts = np.bincount([uniform_integer(seed, CLASS, 5) for seed in range(2000)], minlength=5)
     assert counts.min() > 330
 
@@ -67,7 +67,7 @@ def test_seeded_noise_is_addressed_by_video_and_slot() -> None:
             assert (x[row, column].numpy() == expected).all()
 
 
-def test_global_random_state_is_neither_read_nor_changed() -> None:
+def test_global_random_state_is_neither_used_nor_changed() -> None:
     torch.manual_seed(0)
     np.random.seed(0)
     before = torch.random.get_rng_state(), np.random.get_state()[1].copy()

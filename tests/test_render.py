@@ -129,11 +129,11 @@ def test_frames_are_let_go_of_while_they_arrive(tmp_path: Path, suffix: str) -> 
     [
         ("a.avi", moving_square(2), 25, 18, ["a.avi", ".mp4, .gif, .webp"]),
         ("a", moving_square(2), 25, 18, [".mp4"]),
-        ("a.mp4", [], 25, 18, ["a.mp4", "no frames"]),
-        ("a.gif", [], 25, 18, ["a.gif", "no frames"]),
-        ("a.mp4", moving_square(2), 0, 18, ["a.mp4", "choose 0.01 to 1000"]),
-        ("a.mp4", moving_square(2), float("nan"), 18, ["choose 0.01 to 1000"]),
-        ("a.mp4", moving_square(2), 25, 52, ["CRF of 52", "0 (lossless) to 51"]),
+        ("a.mp4", [], 25, 18, ["a.mp4", "without frames"]),
+        ("a.gif", [], 25, 18, ["a.gif", "without frames"]),
+        ("a.mp4", moving_square(2), 0, 18, ["a.mp4", "0.01 to 1000 fps"]),
+        ("a.mp4", moving_square(2), float("nan"), 18, ["got nan"]),
+        ("a.mp4", moving_square(2), 25, 52, ["got 52", "0 (lossless) to 51"]),
     ],
 )
 def test_mistakes_are_named_and_leave_nothing_behind(
@@ -156,7 +156,7 @@ def test_a_source_that_fails_half_way_leaves_the_earlier_file(tmp_path: Path, su
 
     with pytest.raises(RuntimeError, match="generator broke"):
         writing.write_video(path, failing(), 25)
-    with pytest.raises(ValueError, match="one size"):
+    with pytest.raises(ValueError, match="the same size"):
         writing.write_video(path, itertools.chain(moving_square(2), moving_square(1, 16, 16)), 25)
     assert path.read_bytes() == b"earlier" and list(tmp_path.iterdir()) == [path]
 
@@ -168,7 +168,7 @@ def test_write_frames_replaces_the_folder_whole(tmp_path: Path) -> None:
     files = sorted((tmp_path / "out").iterdir())
     assert [f.name for f in files] == ["10000000.png", "10000001.png"]
     assert np.array_equal(np.asarray(Image.open(files[1])), video[1])
-    with pytest.raises(StyleganvError, match="no frames"):
+    with pytest.raises(StyleganvError, match="without frames"):
         writing.write_frames(tmp_path / "out", [])
     assert len(list((tmp_path / "out").iterdir())) == 2
 
@@ -248,5 +248,5 @@ def test_write_frames_never_replaces_a_folder_of_other_things(tmp_path: Path) ->
 )
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, write: Callable[[Path], None]) -> None:
     (tmp_path / "folder.mp4").mkdir()
-    with pytest.raises(StyleganvError, match=r"folder\.mp4 cannot be written"):
+    with pytest.raises(StyleganvError, match=r"Cannot write .*folder\.mp4"):
         write(tmp_path / "folder.mp4")

@@ -1,4 +1,4 @@
-"""Index arithmetic of sparse clips: tables written by hand, and properties for any numbers."""
+"""Index arithmetic of sparse clips: hand-written tables, and properties for random arguments."""
 
 import collections
 
@@ -34,7 +34,7 @@ SEEDS = st.integers(0, 2**32)
         (4, 4, 32, [3]),  # no power of two fits
         (4, 6, 32, [4]),
         (16, 1000, 32, [16, 32]),
-        (3, 1000, 1, [2]),  # T frames are never nearer than neighbours
+        (3, 1000, 1, [2]),  # T frames need a span of at least T − 1
         (1, 1, 32, [0]),
     ],
 )
@@ -42,7 +42,7 @@ def test_spans_by_hand(num_frames: int, length: int, max_span: int, spans: list[
     assert possible_spans(num_frames, length, max_span) == spans
 
 
-def test_a_video_too_short_is_refused() -> None:
+def test_too_short_videos_are_rejected() -> None:
     with pytest.raises(ValueError, match="3 frames does not fit into a video of 2"):
         possible_spans(3, 2, 32)
 
@@ -55,7 +55,7 @@ def test_a_video_too_short_is_refused() -> None:
     max_span=st.integers(6, 64),
     longest=st.integers(6, 80),
 )
-def test_every_clip_lies_in_its_video(seed: int, num_frames: int, extra: int, max_span: int, longest: int) -> None:
+def test_every_clip_fits_in_its_video(seed: int, num_frames: int, extra: int, max_span: int, longest: int) -> None:
     length = num_frames + extra
     offsets = draw_offsets(np.random.default_rng(seed), num_frames, length, max_span)
     assert offsets.shape == (num_frames,) and offsets[0] == 0
@@ -69,15 +69,15 @@ def test_every_clip_lies_in_its_video(seed: int, num_frames: int, extra: int, ma
     assert np.allclose(np.diff(fake), np.round(np.diff(fake)))
 
 
-def test_all_spans_all_starts_and_all_middles_come_equally_often() -> None:
+def test_spans_starts_and_middles_are_equally_likely() -> None:
     random = np.random.default_rng(0)
     draws = np.stack([draw_real_frames(random, 3, 6, 4) for _ in range(6000)])
     spans = collections.Counter((draws[:, 2] - draws[:, 0]).tolist())
     assert set(spans) == {2, 4} and abs(spans[2] - 3000) < 200
     wide = draws[draws[:, 2] - draws[:, 0] == 4]
-    places = collections.Counter((int(a), int(b - a)) for a, b, _ in wide)
-    assert set(places) == {(start, middle) for start in (0, 1) for middle in (1, 2, 3)}
-    assert min(places.values()) > 0.8 * len(wide) / 6
+    counts = collections.Counter((int(a), int(b - a)) for a, b, _ in wide)
+    assert set(counts) == {(start, middle) for start in (0, 1) for middle in (1, 2, 3)}
+    assert min(counts.values()) > 0.8 * len(wide) / 6
 
 
 def test_fake_starts_are_fractional_and_fill_the_length() -> None:
@@ -90,11 +90,11 @@ def test_fake_starts_are_fractional_and_fill_the_length() -> None:
 
 @settings(max_examples=50, deadline=None)
 @given(seed=SEEDS, num_videos=st.integers(1, 40), epoch=st.integers(0, 10**6))
-def test_each_epoch_shows_every_video_once(seed: int, num_videos: int, epoch: int) -> None:
+def test_each_epoch_has_every_video_once(seed: int, num_videos: int, epoch: int) -> None:
     order = VideoOrder(num_videos, seed)
     shown = [order[epoch * num_videos + i] for i in range(num_videos)]
     assert sorted(shown) == list(range(num_videos))
-    # The order of asking makes no difference: each number alone gives its video.
+    # The order of lookups makes no difference: each number alone determines its video.
     numbers = list(np.random.default_rng(seed).permutation(num_videos))
     backwards = {int(i): VideoOrder(num_videos, seed)[epoch * num_videos + int(i)] for i in numbers[:5]}
     assert all(shown[i] == video for i, video in backwards.items())
@@ -116,5 +116,5 @@ def test_the_clip_number_alone_determines_the_draw() -> None:
     assert [draw(0, REAL, n) for n in reversed(range(20))] == first[::-1]
     different = [*first, *(draw(0, FAKE, n) for n in range(20)), *(draw(1, REAL, n) for n in range(20))]
     assert len({tuple(d) for d in different}) == 60
-    # Pinned: another order would silently change what a resumed run sees.
+    # Pinned: a change would silently alter the data of resumed runs.
     assert first[0] == pytest.approx([799.1365676443446, 800.1365676443446, 801.1365676443446], abs=1e-9)

@@ -1,6 +1,6 @@
-"""The one thing that flows: a Clip of frames, their times, and a label.
+"""`Clip`: the frames, times and label that flow through the package.
 
-Shapes: B clips, T frames a clip, C channels, H height, W width, K classes.
+Shapes: B clips, T frames per clip, C channels, H height, W width, K classes.
 """
 
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ class Clip:
     """A batch of clips.
 
     Attributes:
-        frames: `[B, T, 3, H, W]`, float in −1..1 (or uint8 in 0..255 before they reach a network).
-        times: `[B, T]` in frames of the data set's own clock, increasing along T; float64 where fractional.
+        frames: `[B, T, 3, H, W]`, float in −1..1, or uint8 in 0..255 on the way to a network.
+        times: `[B, T]` in frames at the dataset's frame rate, increasing along T; float64 if fractional.
         label: `[B, K]` one-hot classes, or None for an unconditional model.
 
     Raises:
-        ValueError: if the shapes do not belong together.
+        ValueError: if the shapes do not match.
     """
 
     frames: Tensor

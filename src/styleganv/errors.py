@@ -1,9 +1,9 @@
-"""The one exception a person is meant to read."""
+"""The exception whose text is meant for the user."""
 
 
 class StyleganvError(Exception):
-    """A mistake or a shortage that the user can mend.
+    """Error that the user can fix: invalid input or insufficient resources.
 
-    Its text is one sentence that names the thing (the file, the setting) and the remedy.
-    The command line prints it without a traceback and exits with status 1.
+    The text is one sentence that names the thing (a file, a setting), the problem and the remedy. The command line
+    prints it without a traceback and exits with status 1.
     """

@@ -1,4 +1,4 @@
-"""Files are written whole or not at all: to a temporary name beside the target, then renamed."""
+"""Atomic writes: to a temporary name in the same folder, then renamed."""
 
 import errno
 import os
@@ -14,9 +14,11 @@ from styleganv.errors import StyleganvError
 def atomic_write(path: Path | str) -> Iterator[Path]:
     """Yield a temporary path to write to; on success it replaces `path`, on failure it is removed.
 
-    The temporary name keeps the suffix of `path`, since writers choose their format by it. A folder made at
-    the temporary path works likewise and replaces a folder of the same name. A full or read-only disk
-    becomes a `StyleganvError` that names `path`; what stood at `path` before is then untouched.
+    The temporary name keeps the suffix of `path`, because writers choose their format by it. A folder created at the
+    temporary path replaces a folder at `path` in the same way.
+
+    Raises:
+        StyleganvError: if the disk is full or read-only; what was at `path` is then unchanged.
     """
     path = Path(path)
     tmp_path = path.with_name(f".{path.stem}.part-{os.getpid()}{path.suffix}")
@@ -35,22 +37,22 @@ def atomic_write(path: Path | str) -> Iterator[Path]:
 
 
 def _replace_folder(new: Path, path: Path) -> None:
-    """A folder cannot be renamed over a full one, so the old one steps aside first."""
-    aside = path.with_name(f".{path.name}.old-{os.getpid()}")
+    """Move the old folder out of the way first: a folder cannot be renamed over a nonempty one."""
+    old = path.with_name(f".{path.name}.old-{os.getpid()}")
     if path.exists():
-        os.replace(path, aside)
+        os.replace(path, old)
     os.replace(new, path)
-    _remove(aside)
+    _remove(old)
 
 
 def _sync(path: Path) -> None:
-    """Force the bytes to the disk, so that the rename never outlives the contents."""
+    """Flush the bytes to disk, so that a crash after the rename cannot leave an empty file."""
     with open(path, "rb+") as file:
         os.fsync(file.fileno())
 
 
 def _remove(path: Path) -> None:
-    """Clean up without hiding the error that made it necessary."""
+    """Remove a file or folder without raising, so that an earlier error stays visible."""
     if path.is_dir():
         shutil.rmtree(path, ignore_errors=True)
     else:
@@ -61,9 +63,8 @@ def _remove(path: Path) -> None:
 def _disk_error(error: OSError, path: Path) -> Exception:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return StyleganvError(
-            f"The disk is full, so {path} could not be written (an earlier version of it is untouched): "
-            "free some space and run the command again."
+            f"Cannot write {path}, the disk is full (an earlier version is unchanged): free space and try again."
         )
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.EFBIG):
-        return StyleganvError(f"{path} cannot be written ({error.strerror}): choose a folder you may write to.")
+        return StyleganvError(f"Cannot write {path} ({error.strerror}): choose a folder with write permission.")
     return error

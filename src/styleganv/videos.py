@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from styleganv.data.dataset import VideoDataset, is_dataset
 from styleganv.errors import StyleganvError
-from styleganv.media.reading import VideoSource, find_videos
+from styleganv.media.sources import VideoSource, find_videos
 from styleganv.methods.loading import load
 from styleganv.options import Precision
 from styleganv.video_model import VideoModel
@@ -163,8 +163,8 @@ class FileVideos:
     def identity(self) -> dict[str, Any]:
         digest = hashlib.sha256()
         for video in self.sources:
-            for file in video.files:
-                digest.update(f"{file} {hashlib.sha256(video.bytes_of(file)).hexdigest()}\n".encode())
+            for file in video.media_files:
+                digest.update(f"{file.name} {hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
         return {"kind": "video files", "sha256": digest.hexdigest(), "storage": {"format": "video files"}}
 
     def length(self, index: int) -> int:

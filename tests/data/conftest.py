@@ -1,4 +1,4 @@
-"""Real video files, drawn by code."""
+"""Fixtures that write real video files."""
 
 from collections.abc import Callable
 from fractions import Fraction
@@ -13,8 +13,8 @@ WriteVideo = Callable[..., Path]
 
 
 @pytest.fixture
-def grey_frames() -> Callable[..., np.ndarray]:
-    """`[T, H, W, 3]` frames of one grey each, 10 levels apart, so that a frame tells its number."""
+def gray_frames() -> Callable[..., np.ndarray]:
+    """`[T, H, W, 3]` frames of one gray level each, 10 levels apart, so that the level identifies the frame."""
 
     def draw(count: int, height: int = 32, width: int = 48) -> np.ndarray:
         frames = np.empty((count, height, width, 3), np.uint8)
@@ -26,7 +26,7 @@ def grey_frames() -> Callable[..., np.ndarray]:
 
 @pytest.fixture
 def write_video() -> WriteVideo:
-    """Write uint8 `[T, H, W, 3]` frames as a video, without noticeable loss; `ticks` in 1/100 s may be uneven."""
+    """Write uint8 `[T, H, W, 3]` frames as a nearly lossless video; `ticks` in 1/100 s may be uneven."""
 
     def write(path: Path, frames: np.ndarray, fps: int = 25, ticks: list[int] | None = None) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)

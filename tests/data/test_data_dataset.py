@@ -1,4 +1,4 @@
-"""The store: random access, labels, identity, processes, and damage."""
+"""The dataset file: random access, labels, content hash, processes, and damage."""
 
 import json
 import multiprocessing
@@ -15,15 +15,15 @@ from styleganv.errors import StyleganvError
 
 
 def write(path, frames, **settings):
-    settings = {"quality": None, "class_names": ["a", "b"], "extra": {"fit": "crop"}, **settings}
+    settings = {"jpeg_quality": None, "class_names": ["a", "b"], "extra": {"fit": "crop"}, **settings}
     height, width = frames.shape[2:4]
     videos = [(f"v/{i}", video, i % 2, {"speed": i}) for i, video in enumerate(frames)]
     write_dataset(path, videos, height=height, width=width, fps=12.5, **settings)
     return path
 
 
-def test_the_data_layer_does_without_torch():
-    """Its worker processes start in a fraction of a second."""
+def test_the_data_layer_does_not_import_torch():
+    """Its worker processes must start in a fraction of a second."""
     modules = "styleganv.data.prepare, styleganv.data.inspect"
     subprocess.run([sys.executable, "-c", f"import {modules}, sys; assert 'torch' not in sys.modules"], check=True)
 
@@ -38,7 +38,7 @@ def path(tmp_path, frames):
     return write(tmp_path / "d.zip", frames)
 
 
-def test_reads_what_was_written_in_the_order_asked(path, frames):
+def test_frames_are_read_in_the_given_order(path, frames):
     data = VideoDataset(path)
     taken = data.read(1, [5, 0, 0, 3])
     assert taken.dtype == np.uint8 and taken.flags.c_contiguous
@@ -62,9 +62,9 @@ def test_frames_outside_the_video(path, index):
         VideoDataset(path).read(0, [index])
 
 
-def test_names_that_flatten_alike_stay_apart(tmp_path, frames):
+def test_names_that_flatten_to_the_same_name_get_a_number(tmp_path, frames):
     videos = [("a/b", frames[0], None, {}), ("a_b", frames[1], None, {}), ("a_b_2", frames[2], None, {})]
-    write_dataset(tmp_path / "d.zip", videos, height=8, width=12, fps=25, quality=None)
+    write_dataset(tmp_path / "d.zip", videos, height=8, width=12, fps=25, jpeg_quality=None)
     data = VideoDataset(tmp_path / "d.zip")
     assert len({video.name for video in data.videos}) == 3
     for index in range(3):
@@ -73,17 +73,17 @@ def test_names_that_flatten_alike_stay_apart(tmp_path, frames):
 
 def test_jpeg_is_close(tmp_path, frames):
     smooth = np.broadcast_to(np.arange(12, dtype=np.uint8)[:, None] * 20, (1, 2, 8, 12, 3))
-    data = VideoDataset(write(tmp_path / "d.zip", smooth, quality=95))
+    data = VideoDataset(write(tmp_path / "d.zip", smooth, jpeg_quality=95))
     assert np.abs(data.read(0, [1])[0].astype(int) - smooth[0, 1].transpose(2, 0, 1)).max() <= 3
 
 
-def test_wrong_frames_are_refused(tmp_path, frames):
+def test_wrong_frames_are_rejected(tmp_path, frames):
     with pytest.raises(ValueError, match="frames must be uint8"):
         write_dataset(tmp_path / "d.zip", [("v", frames[0], None, {})], height=8, width=8, fps=25)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_content_hash_follows_the_content_alone(tmp_path, frames, path):
+def test_content_hash_depends_on_the_content_only(tmp_path, frames, path):
     same = write(tmp_path / "elsewhere.zip", frames)
     assert VideoDataset(same).content_hash == VideoDataset(path).content_hash
     assert same.read_bytes() == path.read_bytes()
@@ -97,7 +97,7 @@ def _means(data, queue):
 
 
 @pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="no fork here")
-def test_forked_processes_read_at_the_same_time(path):
+def test_forked_processes_read_concurrently(path):
     data = VideoDataset(path)
     expected = [float(data.read(i % 3, [i % 6]).mean()) for i in range(300)]  # opens the handle before the fork
     context = multiprocessing.get_context("fork")
@@ -110,14 +110,14 @@ def test_forked_processes_read_at_the_same_time(path):
         worker.join()
 
 
-def test_pickled_it_reads_on(path):
+def test_a_pickled_dataset_can_be_read(path):
     data = VideoDataset(path)
     data.read(0, [0])
     assert np.array_equal(pickle.loads(pickle.dumps(data)).read(1, [2]), data.read(1, [2]))
 
 
 def rewrite(path, changes):
-    """Copy a zip with some entries changed (None: left out)."""
+    """Copy a zip with some entries replaced (None: removed)."""
     with zipfile.ZipFile(path) as archive:
         entries = {name: archive.read(name) for name in archive.namelist()} | changes
     with zipfile.ZipFile(path, "w") as archive:
@@ -129,18 +129,18 @@ def rewrite(path, changes):
 @pytest.mark.parametrize(
     ("damage", "says"),
     [
-        (lambda path: path.unlink(), "no data set at .*styleganv prepare"),
+        (lambda path: path.unlink(), r"Dataset .* not found: .*styleganv prepare"),
         (lambda path: (path.unlink(), path.mkdir()), "it is a folder"),
-        (lambda path: path.write_bytes(path.read_bytes()[:-50]), "only part of one"),
-        (lambda path: rewrite(path, {"dataset.json": None}), "holds no dataset.json"),
+        (lambda path: path.write_bytes(path.read_bytes()[:-50]), "truncated"),
+        (lambda path: rewrite(path, {"dataset.json": None}), "has no dataset.json"),
         (lambda path: rewrite(path, {"dataset.json": b"{"}), "dataset.json is damaged"),
         (lambda path: rewrite(path, {"dataset.json": b"[]"}), "dataset.json"),
         (lambda path: rewrite(path, {"dataset.json": b'{"format": 1}'}), "lacks 'height'"),
-        (lambda path: rewrite(path, {"dataset.json": b'{"format": 2}'}), "another version"),
+        (lambda path: rewrite(path, {"dataset.json": b'{"format": 2}'}), "incompatible version"),
         (lambda path: rewrite(path, {"dataset.json": json.dumps({"labels": None}).encode()}), "lacks 'format'"),
     ],
 )
-def test_what_is_no_data_set_says_so(path, damage, says):
+def test_invalid_datasets_are_reported(path, damage, says):
     damage(path)
     with pytest.raises(StyleganvError, match=says) as caught:
         VideoDataset(path)
@@ -148,11 +148,11 @@ def test_what_is_no_data_set_says_so(path, damage, says):
 
 
 @pytest.mark.parametrize("data", [None, b"", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n broken"])
-def test_damaged_frames_are_named(path, data):
+def test_damaged_frames_are_reported(path, data):
     rewrite(path, {"v_1/000003.png": data})
     dataset = VideoDataset(path)
     dataset.read(1, [2])
-    with pytest.raises(StyleganvError, match=r"v_1/000003\.png in .* is damaged or missing"):
+    with pytest.raises(StyleganvError, match=r"Cannot read frame v_1/000003\.png in "):
         dataset.read(1, [3])
 
 

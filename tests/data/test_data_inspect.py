@@ -1,16 +1,16 @@
-"""Suggestions on planted data: directions, speeds and periods that are known."""
+"""Suggestions on synthetic data with known directions, speeds and periods."""
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from styleganv.data.dataset import write_dataset
-from styleganv.data.inspect import contact_sheet, inspect, suggest_slot_distance
+from styleganv.data.inspect import inspect, suggest_slot_distance, write_contact_sheet
 from styleganv.errors import StyleganvError
 
 
 def texture(rng, height, width, coarse):
-    """Random smooth colours that repeat at the edges, with features of about `coarse` pixels."""
+    """Draw random smooth colors that wrap around, with features of about `coarse` pixels."""
     small = rng.integers(40, 216, (height // coarse, width // coarse, 3)).astype(np.uint8)
     tiled = np.tile(small, (3, 3, 1))
     image = Image.fromarray(tiled).resize((3 * width, 3 * height), Image.Resampling.BICUBIC)
@@ -25,7 +25,7 @@ def write(path, videos, **settings):
 
 
 def moving(count, length, speed_of, seed=0, size=32):
-    """Textures that slide by `speed_of(index)` pixels a frame, wrapping around; right is positive."""
+    """Draw textures that slide by `speed_of(index)` pixels per frame and wrap around; right is positive."""
     rng = np.random.default_rng(seed)
     videos = []
     for index in range(count):
@@ -42,7 +42,7 @@ def test_motion_to_one_side_forbids_mirroring(tmp_path):
 
 def test_motion_to_both_sides_allows_mirroring(tmp_path):
     found = inspect(write(tmp_path / "d.zip", moving(12, 20, lambda i: 1 if i % 2 else -1)))
-    assert found.mirror and "prefers a side" in found.mirror_reason
+    assert found.mirror and "favors a side" in found.mirror_reason
 
 
 def test_a_one_sided_mean_frame_forbids_mirroring(tmp_path):
@@ -55,7 +55,7 @@ def test_a_one_sided_mean_frame_forbids_mirroring(tmp_path):
 
 
 def test_a_slow_crossing_forbids_mirroring(tmp_path):
-    """A soft light crosses from left to right while finer texture runs both ways."""
+    """A soft light crosses from left to right while finer texture moves both ways."""
     videos = moving(12, 40, lambda i: 1 if i % 2 else -1)
     columns = np.arange(32)
     for video in videos:
@@ -65,14 +65,14 @@ def test_a_slow_crossing_forbids_mirroring(tmp_path):
     assert not inspect(write(tmp_path / "d.zip", videos)).mirror
 
 
-def test_too_few_videos_to_tell(tmp_path):
+def test_too_few_videos_forbid_mirroring(tmp_path):
     found = inspect(write(tmp_path / "d.zip", moving(3, 12, lambda i: 1)))
     assert not found.mirror and "too few" in found.mirror_reason
 
 
 @pytest.mark.parametrize("length", [60, 400])  # all frames are read, and bursts of them
 def test_decorrelation_follows_the_period(tmp_path, length):
-    """Frames of a sine of period P differ by 1 − cos(2πd/P): half as much as far ones at d = P/6."""
+    """Frames of a sine of period P differ by 1 − cos(2πd/P): half as much as distant ones at d = P/6."""
     suggestions = []
     for period in (12, 48):
         rng = np.random.default_rng(0)
@@ -116,9 +116,9 @@ def test_classes_are_counted(tmp_path):
     assert inspect(tmp_path / "d.zip").class_counts == {"x": 1, "y": 2}
 
 
-def test_contact_sheet_shows_videos_by_rows_and_times_by_columns(tmp_path, grey_frames):
-    path = write(tmp_path / "d.zip", [grey_frames(9), 255 - grey_frames(5)], quality=None)
-    contact_sheet(path, tmp_path / "sheet.png", rows=8, columns=3)
+def test_contact_sheet_shows_videos_by_rows_and_times_by_columns(tmp_path, gray_frames):
+    path = write(tmp_path / "d.zip", [gray_frames(9), 255 - gray_frames(5)], jpeg_quality=None)
+    write_contact_sheet(path, tmp_path / "sheet.png", rows=8, columns=3)
     sheet = np.asarray(Image.open(tmp_path / "sheet.png").convert("L"))
     assert sheet.shape == (2 * 34 - 2, 3 * 50 - 2)
     cells = [[int(sheet[34 * row + 16, 50 * column + 24]) for column in range(3)] for row in range(2)]

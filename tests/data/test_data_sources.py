@@ -1,4 +1,4 @@
-"""Finding and decoding: every container, natural order, clocks, and files that cannot be read."""
+"""Search and decoding: every container, natural order, frame rates, and unreadable files."""
 
 import zipfile
 from pathlib import Path
@@ -8,11 +8,11 @@ import pytest
 from PIL import Image
 
 from styleganv.errors import StyleganvError
-from styleganv.media.reading import find_videos, natural_key
+from styleganv.media.sources import find_videos, natural_key
 
 
 def numbers(frames):
-    """Which of the grey frames these are."""
+    """Return the numbers of gray frames."""
     return [round((float(frame.mean()) - 5) / 10) for frame in frames]
 
 
@@ -22,24 +22,24 @@ def test_natural_order():
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "mov", "webm", "mkv", "mpg", "avi", "gif", "m4v"])
-def test_every_container_gives_its_frames_in_order(tmp_path, write_video, grey_frames, suffix):
-    write_video(tmp_path / f"a.{suffix}", grey_frames(14))
+def test_every_container_gives_its_frames_in_order(tmp_path, write_video, gray_frames, suffix):
+    write_video(tmp_path / f"a.{suffix}", gray_frames(14))
     (video,) = find_videos(tmp_path / f"a.{suffix}")
     frames = list(video.frames())
     assert video.name == "a" and video.class_name is None
     assert frames[0].shape == (32, 48, 3) and frames[0].dtype == np.uint8
-    # The 8-bit palette of a GIF holds few greys.
+    # The 8-bit palette of a GIF holds few grays.
     steps = np.diff([frame.mean() for frame in frames])
     assert len(frames) == 14 and (steps >= 0).all()
     assert suffix == "gif" or numbers(frames) == list(range(14))
     assert video.native_fps() == pytest.approx(25, rel=0.02)
 
 
-def test_folders_zips_and_nesting_give_the_same_videos(tmp_path, write_video, write_images, grey_frames):
+def test_folders_zips_and_nesting_give_the_same_videos(tmp_path, write_video, write_images, gray_frames):
     source = tmp_path / "source"
-    write_video(source / "c2" / "deep" / "x.mp4", grey_frames(5))
-    write_video(source / "c10" / "y.webm", grey_frames(4))
-    write_images(source / "c10" / "frames", grey_frames(12))
+    write_video(source / "c2" / "deep" / "x.mp4", gray_frames(5))
+    write_video(source / "c10" / "y.webm", gray_frames(4))
+    write_images(source / "c10" / "frames", gray_frames(12))
     (source / "c10" / "readme.txt").write_text("not a video")
     (source / "c10" / "._y.webm").write_text("left behind by a file manager")
     with zipfile.ZipFile(tmp_path / "source.zip", "w", zipfile.ZIP_DEFLATED) as archive:
@@ -53,18 +53,18 @@ def test_folders_zips_and_nesting_give_the_same_videos(tmp_path, write_video, wr
         assert [video.native_fps() for video in videos] == [25, None, pytest.approx(25, rel=0.02)]
 
 
-def test_folders_that_all_videos_share_are_no_class(tmp_path, write_video, grey_frames):
+def test_folders_shared_by_all_videos_are_not_a_class(tmp_path, write_video, gray_frames):
     for name in ("all/videos/a/1.mp4", "all/videos/b/1.mp4", "all/videos/b/2.mp4"):
-        write_video(tmp_path / name, grey_frames(3))
+        write_video(tmp_path / name, gray_frames(3))
     videos = find_videos(tmp_path)
     assert [video.class_name for video in videos] == ["a", "b", "b"]
     assert videos[0].name == "all/videos/a/1"
 
 
-def test_same_stem_gives_different_names(tmp_path, write_video, write_images, grey_frames):
-    write_video(tmp_path / "a.mp4", grey_frames(3))
-    write_video(tmp_path / "a.mkv", grey_frames(3))
-    write_images(tmp_path / "a", grey_frames(3))
+def test_same_stem_gives_different_names(tmp_path, write_video, write_images, gray_frames):
+    write_video(tmp_path / "a.mp4", gray_frames(3))
+    write_video(tmp_path / "a.mkv", gray_frames(3))
+    write_images(tmp_path / "a", gray_frames(3))
     assert [video.name for video in find_videos(tmp_path)] == ["a", "a.mkv", "a.mp4"]
 
 
@@ -77,18 +77,18 @@ def test_same_stem_gives_different_names(tmp_path, write_video, write_images, gr
         (50, [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 8, 9, 9]),
     ],
 )
-def test_resampling_takes_the_nearest_frame(tmp_path, write_video, write_images, grey_frames, fps, expected):
-    write_video(tmp_path / "a.mp4", grey_frames(10))
-    write_images(tmp_path / "b", grey_frames(10))
+def test_resampling_takes_the_nearest_frame(tmp_path, write_video, write_images, gray_frames, fps, expected):
+    write_video(tmp_path / "a.mp4", gray_frames(10))
+    write_images(tmp_path / "b", gray_frames(10))
     by_file, by_folder = find_videos(tmp_path)
     halfway = int(fps == 50)  # where either frame is nearest
     assert numbers(by_folder.frames(fps, source_fps=25)) == pytest.approx(expected, abs=halfway)
     assert numbers(by_file.frames(fps)) == pytest.approx(expected, abs=halfway)
 
 
-def test_variable_frame_rate_follows_the_clock(tmp_path, write_video, grey_frames):
+def test_variable_frame_rate_is_resampled_by_time(tmp_path, write_video, gray_frames):
     ticks = [0, 10, 20, 100, 110]  # hundredths of a second: the third frame stays for 0.8 s
-    write_video(tmp_path / "a.mkv", grey_frames(5), fps=10, ticks=ticks)
+    write_video(tmp_path / "a.mkv", gray_frames(5), fps=10, ticks=ticks)
     (video,) = find_videos(tmp_path / "a.mkv")
     assert numbers(video.frames()) == [0, 1, 2, 3, 4]
     taken = numbers(video.frames(10))
@@ -97,7 +97,7 @@ def test_variable_frame_rate_follows_the_clock(tmp_path, write_video, grey_frame
     assert len(taken) == 12 and set(differing) <= {6}  # 0.6 s lies halfway between two frames
 
 
-def test_rotation_of_the_camera_is_undone(tmp_path, write_video):
+def test_camera_rotation_is_undone(tmp_path, write_video):
     frames = np.zeros((4, 32, 64, 3), np.uint8)
     frames[:, :, :32] = 255  # stored with white at the left
     path = write_video(tmp_path / "phone.mp4", frames)
@@ -125,7 +125,7 @@ SKY = (207, 232, 255)
 
 
 def discs(count: int = 5, size: int = 32) -> list[Image.Image]:
-    """White discs that move, with soft edges, on black that is fully transparent: composited badly, edges are dark."""
+    """Draw moving white discs with soft edges on transparent black; wrong compositing darkens the edges."""
     y, x = np.mgrid[:size, :size]
     frames = []
     for index in range(count):
@@ -169,11 +169,11 @@ def test_transparent_frames_show_the_background(tmp_path, kind, packed):
         exact = np.asarray(Image.alpha_composite(Image.new("RGBA", disc.size, SKY), disc).convert("RGB")).astype(int)
         inside = np.isin(np.asarray(disc)[..., 3], (0, 255)) if kind in ("gif", "palette") else ...  # coarse edges
         assert np.abs(frame.pixels - exact)[inside].max() <= 2
-        assert frame.pixels.min() >= min(SKY) - 2  # nothing of the black that transparent pixels are stored in
-    assert next(video.frames()).min() >= 253  # white where nothing else is said
+        assert frame.pixels.min() >= min(SKY) - 2  # the black stored in transparent pixels is not visible
+    assert next(video.frames()).min() >= 253  # white by default
 
 
-def test_animated_webp_tells_its_rate(tmp_path):
+def test_frame_rate_of_animated_webp(tmp_path):
     for name, duration in (("even", 42), ("uneven", [10, 20, 30, 100, 40])):
         write_discs(tmp_path / name, "webp", duration)
     even, uneven = (find_videos(tmp_path / name / "a.webp")[0] for name in ("even", "uneven"))
@@ -182,10 +182,10 @@ def test_animated_webp_tells_its_rate(tmp_path):
     assert len(list(even.frames(1000 / 84))) == 3
 
 
-def test_damaged_webp_is_named(tmp_path):
+def test_damaged_webp_is_reported(tmp_path):
     write_discs(tmp_path, "webp")
     cut(tmp_path / "a.webp", 0.6)
-    with pytest.raises(StyleganvError, match=r"a\.webp cannot be read as a video"):
+    with pytest.raises(StyleganvError, match=r"Cannot read .*a\.webp as a video"):
         list(find_videos(tmp_path)[0].frames())
 
 
@@ -195,39 +195,40 @@ def cut(path: Path, keep: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("keep", "says"), [(0.1, "cannot be read as a video"), (0.7, "is cut short|cannot be read as a video")]
+    ("keep", "says"),
+    [(0.1, "Cannot read .*{} as a video"), (0.7, "{} is truncated|Cannot read .*{} as a video")],
 )
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
-def test_truncated_files_are_named(tmp_path, write_video, suffix, keep, says):
+def test_truncated_files_are_reported(tmp_path, write_video, suffix, keep, says):
     noise = np.random.default_rng(0).integers(0, 255, (30, 32, 48, 3)).astype(np.uint8)
     cut(write_video(tmp_path / f"broken{suffix}", noise), keep)
     if suffix == ".mkv" and keep == 0.1:
-        says += "|is cut short"
-    with pytest.raises(StyleganvError, match=f"broken{suffix} ({says})"):
+        says += "|{} is truncated"
+    with pytest.raises(StyleganvError, match=says.replace("{}", f"broken{suffix}")):
         list(find_videos(tmp_path)[0].frames())
 
 
-def test_text_named_as_video_is_named(tmp_path):
+def test_text_with_a_video_suffix_is_reported(tmp_path):
     (tmp_path / "note.mp4").write_text("hello")
-    with pytest.raises(StyleganvError, match=r"note\.mp4 cannot be read as a video"):
+    with pytest.raises(StyleganvError, match=r"Cannot read .*note\.mp4 as a video"):
         list(find_videos(tmp_path)[0].frames())
 
 
-def test_damaged_and_differing_images_are_named(tmp_path, write_images, grey_frames):
-    write_images(tmp_path / "a", grey_frames(4))
-    write_images(tmp_path / "b", grey_frames(4))
+def test_damaged_and_differing_images_are_reported(tmp_path, write_images, gray_frames):
+    write_images(tmp_path / "a", gray_frames(4))
+    write_images(tmp_path / "b", gray_frames(4))
     cut(tmp_path / "a" / "frame2.png", 0.5)
     Image.new("RGB", (20, 20)).save(tmp_path / "b" / "frame3.png")
     damaged, differing = find_videos(tmp_path)
-    with pytest.raises(StyleganvError, match=r"a/frame2\.png cannot be read as an image"):
+    with pytest.raises(StyleganvError, match=r"Cannot read .*a/frame2\.png as an image"):
         list(damaged.frames())
     with pytest.raises(StyleganvError, match=r"b/frame3\.png is 20x20 but the frames before it are 48x32"):
         list(differing.frames())
 
 
-def test_damaged_entries_of_a_zip_are_named(tmp_path, write_video, write_images, grey_frames):
-    write_images(tmp_path / "a", grey_frames(3))
-    write_video(tmp_path / "b.mp4", grey_frames(3))
+def test_damaged_entries_of_a_zip_are_reported(tmp_path, write_video, write_images, gray_frames):
+    write_images(tmp_path / "a", gray_frames(3))
+    write_video(tmp_path / "b.mp4", gray_frames(3))
     with zipfile.ZipFile(tmp_path / "s.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         for name in ("a/frame0.png", "b.mp4"):
             archive.write(tmp_path / name, name)
@@ -237,12 +238,12 @@ def test_damaged_entries_of_a_zip_are_named(tmp_path, write_video, write_images,
         data[offset : offset + 20] = b"\xff" * 20
     (tmp_path / "s.zip").write_bytes(data)
     for video, says in zip(find_videos(tmp_path / "s.zip"), ("as an image", "as a video"), strict=True):
-        with pytest.raises(StyleganvError, match=f"{video.files[0]} cannot be read {says}"):
+        with pytest.raises(StyleganvError, match=f"Cannot read .*{video.files[0]} {says}"):
             list(video.frames())
 
 
 @pytest.mark.parametrize("name", ["missing", "empty", "note.txt", "half.zip", "bare.zip"])
-def test_sources_that_are_none(tmp_path, name):
+def test_sources_without_videos(tmp_path, name):
     (tmp_path / "empty").mkdir()
     (tmp_path / "note.txt").write_text("hello")
     for archive_name in ("half.zip", "bare.zip"):

@@ -246,7 +246,7 @@ def test_each_class(classes: Path, weights: Path, tmp_path: Path) -> None:
     even = [f"v{i}" for i in range(0, 24, 2)]
     data = open_videos(classes)
     frames = [(n, data.read(int(n[1:]), range(20)).transpose(0, 2, 3, 1), None, {}) for n in even]
-    write_dataset(tmp_path / "even.zip", frames, height=16, width=16, fps=25, quality=None)
+    write_dataset(tmp_path / "even.zip", frames, height=16, width=16, fps=25, jpeg_quality=None)
     options = EvaluateOptions(weights=weights, cache=tmp_path / "other")
     alone = evaluate(tmp_path / "even.zip", classes, protocols=["fvd2048_16f"], options=options)
     options = EvaluateOptions(per_class=True, weights=weights, cache=tmp_path)

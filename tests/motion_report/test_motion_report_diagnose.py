@@ -32,7 +32,7 @@ def dataset(path: Path, change: Callable[[np.ndarray], np.ndarray], count: int =
         (f"v{seed}", list(change(pan(seed)).transpose(0, 2, 3, 1)), None, {}) for seed in range(first, first + count)
     ]
     side = videos[0][1][0].shape[0]
-    write_dataset(path, videos, height=side, width=side, fps=FPS, quality=None)
+    write_dataset(path, videos, height=side, width=side, fps=FPS, jpeg_quality=None)
     return open_videos(path)
 
 

@@ -359,7 +359,7 @@ def test_what_goes_wrong_is_said(browser: Any, models: list[Path], tmp_path: Pat
         page.until(lambda: page.shown() is not None)
         page.get("clip").send_keys(str(tmp_path / "broken.mp4"))
         page.press("in-clip")
-        page.until(lambda: "broken.mp4 cannot be read as a video" in page.get("jobs").text, 60)
+        page.until(lambda: "broken.mp4 as a video" in page.get("jobs").text, 60)
         assert page.browser.find_elements(By.CSS_SELECTOR, "#job-1 .job-told.error")
         page.press("by-text")
         page.until(lambda: "The text has 0 letters" in page.get("message").text)

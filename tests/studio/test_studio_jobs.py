@@ -188,7 +188,7 @@ def test_what_cannot_be_searched(jobs: Jobs, stage: Stage, video: Path, tmp_path
     broken = tmp_path / "broken.mp4"
     broken.write_bytes(b"no video" * 100)
     job = ended(begun(jobs, stage, broken, steps=1))
-    assert job.state == "failed" and job.error == "broken.mp4 cannot be read as a video: replace or remove it."
+    assert job.state == "failed" and job.error == "Cannot read broken.mp4 as a video: replace or remove it."
     other = Stage(tiny.save(tmp_path / "still", motion="none"))
     with pytest.raises(StyleganvError, match="makes images"):
         begun(jobs, other, video, steps=1)

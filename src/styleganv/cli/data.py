@@ -1,4 +1,4 @@
-"""Commands on footage and datasets."""
+"""Commands for source videos and datasets."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,6 +7,7 @@ import tyro
 from tyro.conf import OmitArgPrefixes, Positional
 
 from styleganv.cli.parsing import parse_resolution
+from styleganv.cli.progress import progress_bar
 from styleganv.options import PrepareOptions, Unset
 
 
@@ -22,7 +23,7 @@ def prepare(
     """Turn videos into a dataset: one file of frames, all of one size.
 
     Args:
-        source: Video (mp4 mov webm mkv mpg avi gif webp), or a folder or zip of videos or of folders of frames.
+        source: Video (mp4 mov webm mkv mpg avi gif webp), or a folder or zip of videos or frame folders.
         dest: Dataset to write, e.g. data.zip.
         resolution: Pixels: 64, or HEIGHTxWIDTH, e.g. 144x256.
         num_workers: Number of processes. Default: one per core.
@@ -33,21 +34,33 @@ def prepare(
 
     size = parse_resolution(resolution)
     if min(size) > 0:
-        resolutions(*size)  # refuse now what no network could learn from
-    print(run(source, dest, resolution=size, options=options, num_workers=num_workers, overwrite=overwrite))
+        resolutions(*size)  # fail early for sizes that no network supports
+    with progress_bar("prepare", "video") as progress:
+        report = run(
+            source,
+            dest,
+            resolution=size,
+            options=options,
+            num_workers=num_workers,
+            overwrite=overwrite,
+            progress=progress,
+        )
+    print(report)
 
 
-def inspect(data: Positional[Path], /, sheet: Unset[Path] = None) -> None:
-    """Show what a data set holds and which settings fit it.
+def inspect(data: Positional[Path], /, contact_sheet: Unset[Path] = None) -> None:
+    """Show the contents of a dataset and suggest settings.
 
     Args:
-        data: A data set written by `styleganv prepare`.
-        sheet: Where to write the contact sheet (a PNG); beside the data set where left out.
+        data: Dataset written by `styleganv prepare`.
+        contact_sheet: PNG file to write. Default: DATA-sheet.png in the folder of the dataset.
     """
-    from styleganv.data.inspect import contact_sheet
     from styleganv.data.inspect import inspect as run
+    from styleganv.data.inspect import write_contact_sheet
 
-    print(run(data))
-    sheet = sheet or data.with_name(f"{data.stem}-sheet.png")
-    contact_sheet(data, sheet)
-    print(f"Contact sheet: {sheet}")
+    with progress_bar("inspect", "video") as progress:
+        report = run(data, progress=progress)
+    print(report)
+    contact_sheet = contact_sheet or data.with_name(f"{data.stem}-sheet.png")
+    write_contact_sheet(data, contact_sheet)
+    print(f"Contact sheet: {contact_sheet}")

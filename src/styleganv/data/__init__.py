@@ -1,1 +1,1 @@
-"""Video in: find and decode sources, prepare them into one zip, read clips back."""
+"""Datasets: preparation from videos, the dataset file, sampling of clips, inspection."""

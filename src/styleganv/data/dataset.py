@@ -1,7 +1,7 @@
-"""The store: one uncompressed zip of frames, `video_name/000000.jpg`, with `dataset.json` as its last entry.
+"""Dataset file: one uncompressed zip of frames, `video_name/000000.jpg`, with `dataset.json` as its last entry.
 
-Shapes: T frames, H height, W width, K classes. Frames are uint8 RGB in 0..255: `[H, W, 3]` on the way in,
-`[T, 3, H, W]` on the way out. Nothing here needs torch.
+Shapes: T frames, H height, W width, K classes. Frames are uint8 RGB in 0..255: `[H, W, 3]` when written,
+`[T, 3, H, W]` when read. Nothing here needs torch.
 """
 
 import hashlib
@@ -25,28 +25,28 @@ from styleganv.files import atomic_write
 
 try:
     import simplejpeg
-except ImportError:  # no wheel for this platform: Pillow does the same, more slowly
+except ImportError:  # no wheel for this platform; Pillow is slower
     simplejpeg = None
 
 FORMAT = 1
-_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip can hold: same frames, same bytes
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time in a zip; constant, so that the same frames give the same bytes
 
 
-def encode_frame(frame: np.ndarray, quality: int | None) -> bytes:
-    """One uint8 `[H, W, 3]` frame as a JPEG of that quality without chroma subsampling; None: as a PNG."""
-    if quality is not None and simplejpeg is not None:
+def encode_frame(frame: np.ndarray, jpeg_quality: int | None) -> bytes:
+    """Encode a uint8 `[H, W, 3]` frame as JPEG without chroma subsampling, or as PNG if `jpeg_quality` is None."""
+    if jpeg_quality is not None and simplejpeg is not None:
         pixels = np.ascontiguousarray(frame)
-        return simplejpeg.encode_jpeg(pixels, quality=quality, colorspace="RGB", colorsubsampling="444")
+        return simplejpeg.encode_jpeg(pixels, quality=jpeg_quality, colorspace="RGB", colorsubsampling="444")
     buffer = io.BytesIO()
-    if quality is None:
+    if jpeg_quality is None:
         Image.fromarray(frame).save(buffer, format="PNG")
     else:
-        Image.fromarray(frame).save(buffer, format="JPEG", quality=quality, subsampling=0)
+        Image.fromarray(frame).save(buffer, format="JPEG", quality=jpeg_quality, subsampling=0)
     return buffer.getvalue()
 
 
 def decode_frame(data: bytes) -> np.ndarray:
-    """The uint8 `[H, W, 3]` frame of JPEG or PNG bytes. Raises ValueError or OSError where damaged."""
+    """Decode JPEG or PNG bytes to uint8 `[H, W, 3]`. Raises ValueError or OSError if damaged."""
     if simplejpeg is not None and data[:2] == b"\xff\xd8":
         return simplejpeg.decode_jpeg(data, colorspace="RGB")
     with Image.open(io.BytesIO(data)) as image:
@@ -63,8 +63,12 @@ def is_dataset(path: Path) -> bool:
 
 @dataclass(frozen=True)
 class VideoRecord:
-    """One video of a data set: `label` is an index into the class names or None, `meta` whatever else the
-    record holds (its `source`, the factors it was drawn from)."""
+    """One video of a dataset.
+
+    Attributes:
+        label: index into the class names, or None.
+        meta: other fields of the record, e.g. its `source` or its ground-truth factors.
+    """
 
     name: str
     num_frames: int
@@ -73,21 +77,21 @@ class VideoRecord:
 
 
 class VideoDataset:
-    """A prepared data set, opened by path; frames are read from the zip only when asked for.
+    """A prepared dataset, opened by path; frames are read from the zip on demand.
 
-    It can be pickled and survives a fork: each process opens its own handle at its first read.
+    It can be pickled and forked: each process opens its own handle at its first read.
 
     Attributes:
         path: the zip.
-        height, width: of every frame, in pixels.
-        fps: frames a second of the data's own clock.
-        class_names: of the labels; empty without classes.
+        height, width: frame size in pixels.
+        fps: frame rate in frames per second.
+        class_names: names by label; empty without classes.
         encoding: `{"format": "jpeg", "quality": 95}` or `{"format": "png"}`.
-        videos: a `VideoRecord` for each video.
-        extra: the other entries of `dataset.json` (such as `fit`).
+        videos: a `VideoRecord` per video.
+        extra: the other entries of `dataset.json`, e.g. `fit`.
 
     Raises:
-        StyleganvError: if the path is not a whole data set that this version can read.
+        StyleganvError: if the path is not a complete dataset that this version can read.
     """
 
     def __init__(self, path: Path | str) -> None:
@@ -96,7 +100,9 @@ class VideoDataset:
         description = self._description()
         try:
             if description.pop("format") != FORMAT:
-                raise StyleganvError(f"{self.path} was prepared by another version of styleganv: prepare it again.")
+                raise StyleganvError(
+                    f"{self.path} was prepared by an incompatible version of styleganv: prepare it again."
+                )
             self.height: int = description.pop("height")
             self.width: int = description.pop("width")
             self.fps: float = description.pop("fps")
@@ -105,17 +111,17 @@ class VideoDataset:
             self.videos = [_record(video) for video in description.pop("videos")]
             description.pop("labels", None)
         except (KeyError, TypeError, AttributeError) as error:
-            raise self._not_ours(f"its dataset.json lacks {error}") from error
+            raise self._invalid(f"its dataset.json lacks {error}") from error
         self.extra: dict[str, Any] = description
 
     @property
     def num_classes(self) -> int:
-        """K, or 0 when there are fewer than two classes."""
+        """K, or 0 with fewer than two classes."""
         return len(self.class_names) if len(self.class_names) > 1 else 0
 
     @cached_property
     def content_hash(self) -> str:
-        """Hex SHA-256 of the description and of each entry's name and checksum; the path plays no part."""
+        """Hex SHA-256 of the description and of each entry's name and checksum, independent of the path."""
         archive = self._zip()
         digest = hashlib.sha256(archive.read("dataset.json"))
         for entry in archive.infolist():
@@ -126,11 +132,11 @@ class VideoDataset:
         return len(self.videos)
 
     def read(self, video_index: int, frame_indices: Sequence[int] | np.ndarray) -> np.ndarray:
-        """Decode some frames of one video: uint8 `[T, 3, H, W]` in the order asked.
+        """Decode frames of one video as uint8 `[T, 3, H, W]`, in the given order.
 
         Raises:
-            IndexError: for a frame outside the video.
-            StyleganvError: naming the frame that is damaged or missing.
+            IndexError: if a frame is outside the video.
+            StyleganvError: if a frame is damaged or missing.
         """
         video = self.videos[video_index]
         suffix = "png" if self.encoding["format"] == "png" else "jpg"
@@ -142,13 +148,11 @@ class VideoDataset:
             try:
                 frames[slot] = decode_frame(self._zip().read(name)).transpose(2, 0, 1)
             except (KeyError, ValueError, OSError, zipfile.BadZipFile, zlib.error) as error:
-                raise StyleganvError(
-                    f"Frame {name} in {self.path} is damaged or missing: prepare the data set again."
-                ) from error
+                raise StyleganvError(f"Cannot read frame {name} in {self.path}: prepare the dataset again.") from error
         return frames
 
     def label(self, video_index: int) -> np.ndarray | None:
-        """The float32 one-hot class `[K]` of a video, or None in a data set without classes."""
+        """Return the float32 one-hot class `[K]` of a video, or None without classes."""
         index = self.videos[video_index].label
         if not self.num_classes or index is None:
             return None
@@ -164,7 +168,7 @@ class VideoDataset:
         return {**self.__dict__, "_handle": None}
 
     def _zip(self) -> zipfile.ZipFile:
-        """This process's own handle: one shared over a fork would also share its file position."""
+        """Return this process's own handle: after a fork, a shared one would share its file position."""
         if self._handle is None or self._handle[0] != os.getpid():
             self._handle = (os.getpid(), zipfile.ZipFile(self.path))
         return self._handle[1]
@@ -172,23 +176,23 @@ class VideoDataset:
     def _description(self) -> dict[str, Any]:
         if not self.path.exists():
             raise StyleganvError(
-                f"There is no data set at {self.path}: make it with `styleganv prepare SOURCE {self.path}`."
+                f"Dataset {self.path} not found: create it with `styleganv prepare SOURCE {self.path}`."
             )
         if self.path.is_dir():
-            raise self._not_ours("it is a folder")
+            raise self._invalid("it is a folder")
         try:
             return json.loads(self._zip().read("dataset.json"))
         except zipfile.BadZipFile as error:
-            raise self._not_ours("it is no zip, or only part of one") from error
+            raise self._invalid("it is not a zip, or is truncated") from error
         except KeyError as error:
-            raise self._not_ours("it holds no dataset.json") from error
+            raise self._invalid("it has no dataset.json") from error
         except ValueError as error:
-            raise self._not_ours("its dataset.json is damaged") from error
+            raise self._invalid("its dataset.json is damaged") from error
 
-    def _not_ours(self, reason: str) -> StyleganvError:
+    def _invalid(self, reason: str) -> StyleganvError:
         return StyleganvError(
-            f"{self.path} is not a prepared data set ({reason}): "
-            f"make one with `styleganv prepare {self.path} DATA.zip`."
+            f"{self.path} is not a prepared dataset ({reason}): "
+            f"create one with `styleganv prepare {self.path} DATA.zip`."
         )
 
 
@@ -198,20 +202,20 @@ def _record(video: dict[str, Any]) -> VideoRecord:
 
 
 class DatasetWriter:
-    """The open zip of a data set in the making; see `writing_dataset`."""
+    """Writer to the open zip of a new dataset; see `create_dataset`."""
 
-    def __init__(self, archive: zipfile.ZipFile, height: int, width: int, quality: int | None) -> None:
+    def __init__(self, archive: zipfile.ZipFile, height: int, width: int, jpeg_quality: int | None) -> None:
         self.videos: list[VideoRecord] = []
         self._archive = archive
         self._shape = (height, width, 3)
-        self._quality = quality
-        self._suffix = "png" if quality is None else "jpg"
+        self._jpeg_quality = jpeg_quality
+        self._suffix = "png" if jpeg_quality is None else "jpg"
         self._names: set[str] = set()
 
     def add(self, name: str, frames: Iterable[np.ndarray | bytes], label: int | None, meta: dict[str, Any]) -> None:
-        """Store one video: uint8 `[H, W, 3]` frames, or bytes already encoded as this data set encodes.
+        """Store one video: uint8 `[H, W, 3]` frames, or bytes in the encoding of this dataset.
 
-        A '/' in the name becomes '_', since the layout has two levels; a name already taken gets a number.
+        A '/' in the name becomes '_', because the layout has two levels; a duplicate name gets a number.
         """
         name = self._unique(name)
         count = 0
@@ -219,13 +223,13 @@ class DatasetWriter:
             if isinstance(frame, np.ndarray):
                 if frame.shape != self._shape or frame.dtype != np.uint8:
                     raise ValueError(f"frames must be uint8 {self._shape}, got {frame.dtype} {frame.shape}")
-                frame = encode_frame(frame, self._quality)
+                frame = encode_frame(frame, self._jpeg_quality)
             self._write(f"{name}/{count:06d}.{self._suffix}", frame)
             count += 1
         self.videos.append(VideoRecord(name, count, label, meta))
 
     def finish(self, *, fps: float, class_names: Sequence[str], extra: dict[str, Any] | None = None) -> None:
-        """Write `dataset.json`, which makes the zip a data set."""
+        """Write `dataset.json`, which completes the dataset."""
         png = {"format": "png"}
         labels = [
             [f"{video.name}/000000.{self._suffix}", video.label] for video in self.videos if video.label is not None
@@ -235,7 +239,7 @@ class DatasetWriter:
             "height": self._shape[0],
             "width": self._shape[1],
             "fps": float(fps),
-            "encoding": png if self._quality is None else {"format": "jpeg", "quality": self._quality},
+            "encoding": png if self._jpeg_quality is None else {"format": "jpeg", "quality": self._jpeg_quality},
             "class_names": list(class_names),
             **(extra or {}),
             "videos": [
@@ -256,16 +260,18 @@ class DatasetWriter:
 
     def _write(self, name: str, data: bytes) -> None:
         entry = zipfile.ZipInfo(name, _EPOCH)
-        entry.create_system = 3  # Unix everywhere, so that the bytes do not depend on the machine
+        entry.create_system = 3  # Unix, so that the bytes do not depend on the machine
         entry.external_attr = 0o644 << 16
         self._archive.writestr(entry, data)
 
 
 @contextmanager
-def writing_dataset(dest: Path | str, *, height: int, width: int, quality: int | None = 95) -> Iterator[DatasetWriter]:
-    """Write a data set whole or not at all: `add` each video, then `finish`."""
+def create_dataset(
+    dest: Path | str, *, height: int, width: int, jpeg_quality: int | None = 95
+) -> Iterator[DatasetWriter]:
+    """Create a dataset atomically: `add` each video, then `finish`."""
     with atomic_write(dest) as tmp_path, zipfile.ZipFile(tmp_path, "w") as archive:
-        yield DatasetWriter(archive, height, width, quality)
+        yield DatasetWriter(archive, height, width, jpeg_quality)
 
 
 def write_dataset(
@@ -275,24 +281,26 @@ def write_dataset(
     height: int,
     width: int,
     fps: float,
-    quality: int | None = 95,
+    jpeg_quality: int | None = 95,
     class_names: Sequence[str] = (),
     extra: dict[str, Any] | None = None,
 ) -> None:
-    """Store videos as a data set.
+    """Write videos as a dataset.
 
     Args:
-        dest: the zip to write; replaced if it exists.
-        videos: `(name, frames, label, meta)` each: uint8 `[H, W, 3]` frames (or bytes already encoded), an
-            index into `class_names` or None, and what else to keep of the video (JSON), such as its factors.
-        fps: frames a second.
-        quality: of the JPEGs, 1 to 100; None stores lossless PNGs.
+        dest: zip to write; replaced if it exists.
+        videos: `(name, frames, label, meta)` per video: uint8 `[H, W, 3]` frames or encoded bytes, an index into
+            `class_names` or None, and further JSON fields, e.g. ground-truth factors.
+        height, width: frame size in pixels.
+        fps: frame rate in frames per second.
+        jpeg_quality: 1 to 100 (best); None stores lossless PNGs.
+        class_names: names by label.
         extra: further entries of `dataset.json`.
 
     Raises:
         StyleganvError: if the disk is full or `dest` cannot be written.
     """
-    with writing_dataset(dest, height=height, width=width, quality=quality) as writer:
+    with create_dataset(dest, height=height, width=width, jpeg_quality=jpeg_quality) as writer:
         for name, frames, label, meta in videos:
             writer.add(name, frames, label, meta)
         writer.finish(fps=fps, class_names=class_names, extra=extra)

@@ -1,33 +1,33 @@
-"""What is in a data set, seen before training: lengths, classes, a contact sheet, and settings that fit.
+"""Inspection of a dataset before training: lengths, classes, a contact sheet, suggested settings.
 
-Shapes: V videos, T frames, H W pixels. Motion is measured on at most 64 videos of 64 frames, shrunk to about 32
-pixels, so that it takes seconds and noise does not pass for motion.
+Shapes: V videos, T frames, H W pixels. Motion is measured on at most 64 videos of 64 frames, reduced to about 32
+pixels. This takes seconds, and averages noise that would look like motion.
 """
 
 import math
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
 import numpy as np
 from PIL import Image
-from tqdm import tqdm
 
 from styleganv.data.dataset import VideoDataset
 from styleganv.files import atomic_write
 
 MAX_VIDEOS = 64
-MAX_FRAMES = 64  # of each video
-SMALL = 32  # pixels of the shorter side on which motion is measured
+MAX_FRAMES = 64  # per video
+SMALL_SIDE = 32  # pixels of the shorter side on which motion is measured
 SLOT_DISTANCES = (8, 16, 32, 64, 128, 256)
-STILL = 0.25  # variance in time, in squared grey levels, below which nothing moves
-USUAL_SPAN = 32  # frames that a training clip spans in the usual presets
+MIN_VARIANCE = 0.25  # variance over time, in squared gray levels, below which nothing moves
+USUAL_SPAN = 32  # frames spanned by a training clip in most presets
 
 
 @dataclass(frozen=True)
 class _Video:
-    """Some shrunk frames `[T, 3, H, W]` (float32, 0..255) at increasing `times`; `spread` picks even ones."""
+    """Reduced frames `[T, 3, H, W]` (float32, 0..255) at increasing `times`; `spread` indexes evenly spaced ones."""
 
     frames: np.ndarray
     times: np.ndarray
@@ -36,16 +36,15 @@ class _Video:
 
 @dataclass(frozen=True)
 class Inspection:
-    """What `inspect` found; `str()` of it is for people. Lengths and distances are in frames.
+    """Result of `inspect`; `str()` formats it for the user. Lengths and distances are in frames.
 
     Attributes:
-        lengths: of each video.
-        class_counts: videos of each class; empty without classes.
-        tau: distance at which two frames of a video are half as different as frames far apart; None if nothing
-            moves.
-        slot_distance: suggested distance of motion slots.
-        mirror: whether training may show clips mirrored; `mirror_reason` says why.
-        long_enough: fraction of the videos that have the 32 frames which training clips usually span.
+        lengths: number of frames of each video.
+        class_counts: number of videos by class; empty without classes.
+        tau: distance at which two frames of a video differ half as much as distant frames; None if nothing moves.
+        slot_distance: suggested distance between motion slots.
+        mirror: whether training may mirror clips; `mirror_reason` gives the reason.
+        long_enough: fraction of videos with at least the 32 frames that training clips usually span.
     """
 
     path: Path
@@ -63,10 +62,10 @@ class Inspection:
     def __str__(self) -> str:
         low, middle, high = min(self.lengths), median(self.lengths), max(self.lengths)
         classes = ", ".join(f"{name} ({count})" for name, count in self.class_counts.items()) or "none"
-        why = "nothing moves, so any will do"
+        why = "nothing moves, so any value works"
         if self.tau is not None:
-            why = f"frames {self.tau:.1f} apart are half as different as frames far apart"
-        advice = f"; a span of {low} or less uses all" if self.long_enough < 1 else ""
+            why = f"frames {self.tau:.1f} apart differ half as much as distant frames"
+        advice = f"; --max-span {low - 1} or less uses all" if self.long_enough < 1 else ""
         return "\n".join(
             [
                 f"{self.path}: {len(self.lengths)} videos, {sum(self.lengths)} frames of "
@@ -75,21 +74,29 @@ class Inspection:
                 f"classes        {classes}",
                 f"slot distance  {self.slot_distance} frames: {why}",
                 f"mirror         {'on' if self.mirror else 'off'}: {self.mirror_reason}",
-                f"clip span      {self.long_enough:.0%} of the videos have the {USUAL_SPAN} frames that "
-                f"training clips usually span{advice}",
+                f"clip span      {self.long_enough:.0%} of the videos have the {USUAL_SPAN} frames usually spanned by "
+                f"training clips{advice}",
             ]
         )
 
 
-def inspect(path: Path | str) -> Inspection:
-    """Measure a prepared data set and suggest settings; `suggest_slot_distance` and `_mirror` say by what rule.
+def inspect(path: Path | str, *, progress: Callable[[int, int], None] | None = None) -> Inspection:
+    """Measure a dataset and suggest settings, by the rules in `suggest_slot_distance` and `_mirror`.
+
+    Args:
+        path: prepared dataset.
+        progress: called with the number of measured videos and their total.
 
     Raises:
-        StyleganvError: if the path is no data set, or a frame is damaged.
+        StyleganvError: if the path is not a dataset, or a frame is damaged.
     """
     data = VideoDataset(path)
-    chosen = _spread(len(data), MAX_VIDEOS)
-    videos = [_small(data, int(index)) for index in tqdm(chosen, desc="inspect", unit="video")]
+    indices = _spread(len(data), MAX_VIDEOS)
+    videos = []
+    for index in indices:
+        videos.append(_read_reduced(data, int(index)))
+        if progress is not None:
+            progress(len(videos), len(indices))
     tau = _decorrelation_distance(videos)
     mirror, reason = _mirror(videos)
     counts = Counter(data.class_names[video.label] for video in data.videos if video.label is not None)
@@ -109,18 +116,18 @@ def inspect(path: Path | str) -> Inspection:
     )
 
 
-def contact_sheet(path: Path | str, dest_png: Path | str, rows: int = 8, columns: int = 8) -> None:
-    """Write a PNG of `rows` videos, spread over the data set, at `columns` times, spread over each video.
+def write_contact_sheet(path: Path | str, dest_png: Path | str, rows: int = 8, columns: int = 8) -> None:
+    """Write a PNG of `rows` videos across the dataset, at `columns` evenly spaced times.
 
     Raises:
-        StyleganvError: if the path is no data set, a frame is damaged, or the PNG cannot be written.
+        StyleganvError: if the path is not a dataset, a frame is damaged, or the PNG cannot be written.
     """
     data = VideoDataset(path)
     gap, scale = 2, min(1.0, 160 / max(data.height, data.width))
     height, width = max(1, round(data.height * scale)), max(1, round(data.width * scale))
-    chosen = _spread(len(data), rows)
-    sheet = Image.new("RGB", (columns * (width + gap) - gap, len(chosen) * (height + gap) - gap), "white")
-    for row, index in enumerate(chosen):
+    indices = _spread(len(data), rows)
+    sheet = Image.new("RGB", (columns * (width + gap) - gap, len(indices) * (height + gap) - gap), "white")
+    for row, index in enumerate(indices):
         times = _spread(data.videos[index].num_frames, columns)
         for column, frame in enumerate(data.read(int(index), times)):
             image = Image.fromarray(frame.transpose(1, 2, 0)).resize((width, height), Image.Resampling.LANCZOS)
@@ -130,11 +137,11 @@ def contact_sheet(path: Path | str, dest_png: Path | str, rows: int = 8, columns
 
 
 def suggest_slot_distance(tau: float | None) -> int:
-    """The power of two in 8..256 nearest to 2 tau; 16 where nothing moves.
+    """Return the power of two in 8..256 nearest to 2 tau; 16 if nothing moves.
 
-    The motion code is interpolated between one slot and the next, so slots should stand where frames have just
-    become independent. Differences that rise in a straight line to their plateau reach it at 2 tau. This gives
-    16 for talking heads at 25 fps; for a motion of period P, where tau = P / 6, it puts a slot at a third of it.
+    The motion code is interpolated between adjacent slots, so their distance should be that at which frames become
+    independent. Differences that rise linearly to their plateau reach it at 2 tau. This gives 16 for talking heads at
+    25 fps. A motion of period P has tau = P / 6, so slots are P / 3 apart.
     """
     if tau is None:
         return 16
@@ -142,11 +149,11 @@ def suggest_slot_distance(tau: float | None) -> int:
 
 
 def _decorrelation_distance(videos: list[_Video]) -> float | None:
-    """The distance tau in frames at which frames of a video are half as different as frames far apart.
+    """Return the distance tau in frames at which frames of a video differ half as much as distant frames.
 
-    With D(d) the mean squared difference of frames d apart, the plateau is the difference of two independent
-    frames, twice the variance in time. Both are summed over the videos, so that lively ones count more. A video
-    that is still changing at its end has no plateau yet, and tau is then a lower bound.
+    Let D(d) be the mean squared difference of frames d apart. Its plateau is that of two independent frames: twice the
+    variance over time. Both are summed over the videos, so that those with more motion count more. A video that is
+    still changing at its end has no plateau yet; tau is then a lower bound.
     """
     half_octaves = round(2 * math.log2(max(video.times[-1] for video in videos) + 1)) + 1
     change, pairs, distances, plateau = np.zeros((4, half_octaves))
@@ -165,7 +172,7 @@ def _decorrelation_distance(videos: list[_Video]) -> float | None:
         np.add.at(distances, bins, distance)
         np.add.at(pairs, bins, 1)
     used = pairs > 0
-    if not used.any() or plateau.sum() / pairs.sum() < 2 * STILL:
+    if not used.any() or plateau.sum() / pairs.sum() < 2 * MIN_VARIANCE:
         return None
     ratio = change[used] / plateau[used]
     distance = distances[used] / pairs[used]
@@ -176,8 +183,8 @@ def _decorrelation_distance(videos: list[_Video]) -> float | None:
     return float(distance[reached - 1] + part * (distance[reached] - distance[reached - 1]))
 
 
-def _small(data: VideoDataset, index: int) -> _Video:
-    """All frames of a short video; of a long one, bursts that hold frames at all distances up to 243."""
+def _read_reduced(data: VideoDataset, index: int) -> _Video:
+    """Read all frames of a short video, or bursts of a long one with frames at all distances up to 243."""
     length = data.videos[index].num_frames
     starts = _spread(length, 10)
     if length <= MAX_FRAMES:
@@ -185,7 +192,7 @@ def _small(data: VideoDataset, index: int) -> _Video:
     else:
         times = np.unique(np.add.outer(starts, (0, 1, 3, 9, 27, 81, 243)))
         times = times[times < length]
-    factor = max(1, min(data.height, data.width) // SMALL)
+    factor = max(1, min(data.height, data.width) // SMALL_SIDE)
     height, width = data.height // factor, data.width // factor
     frames = np.empty((len(times), 3, height, width), np.float32)
     for slot, time in enumerate(times):
@@ -195,43 +202,43 @@ def _small(data: VideoDataset, index: int) -> _Video:
 
 
 def _mirror(videos: list[_Video]) -> tuple[bool, str]:
-    """Whether a mirrored clip could be one of the data, and why.
+    """Return whether a mirrored clip could come from the dataset, and the reason.
 
-    No, if the videos move to one side on average, if what changes from their beginning to their end does (a sun
-    that crosses the sky), or if their mean frame is clearly not its own mirror image. "Clearly" is three
-    standard errors over the videos, and an effect that could be seen.
+    It could not if the videos move to one side on average, if they change from one side to the other between start and
+    end (a sun that crosses the sky), or if the mean frame is asymmetric. The effect must exceed three standard errors
+    over the videos and be large enough to be visible.
     """
     if len(videos) < 4:
-        return False, "too few videos to tell whether they have a direction"
+        return False, "too few videos to measure a direction"
     speeds = np.array([_horizontal_speed(video) for video in videos])
     speed, width = speeds.mean(), videos[0].frames.shape[3]
     if abs(speed) > 3 * speeds.std(ddof=1) / math.sqrt(len(speeds)) and abs(speed) > 1e-4 * width:
         side = "left" if speed < 0 else "right"
-        return False, f"motion goes to the {side} on average ({abs(speed) / width:.2%} of the width a frame)"
-    greys = [video.frames.mean(axis=1) for video in videos]
-    quarter = [max(1, len(grey) // 4) for grey in greys]
-    drift = np.stack([g[-n:].mean(axis=0) - g[:n].mean(axis=0) for g, n in zip(greys, quarter, strict=True)])
+        return False, f"motion goes to the {side} on average ({abs(speed) / width:.2%} of the width per frame)"
+    grays = [video.frames.mean(axis=1) for video in videos]
+    quarter = [max(1, len(gray) // 4) for gray in grays]
+    drift = np.stack([g[-n:].mean(axis=0) - g[:n].mean(axis=0) for g, n in zip(grays, quarter, strict=True)])
     if _one_sided(drift) and _odd_power(drift.mean(axis=0)) > 0.1 * np.square(drift).mean():
-        return False, "what changes over a video does so from one side to the other"
-    mean = np.stack([grey.mean(axis=0) for grey in greys])
+        return False, "videos change from one side to the other over time"
+    mean = np.stack([gray.mean(axis=0) for gray in grays])
     if _one_sided(mean) and _odd_power(mean.mean(axis=0)) > 0.05 * mean.mean(axis=0).var():
-        return False, "the mean frame is not its own mirror image"
-    return True, "neither the motion nor the mean frame prefers a side"
+        return False, "the mean frame is asymmetric"
+    return True, "neither the motion nor the mean frame favors a side"
 
 
 def _horizontal_speed(video: _Video) -> float:
-    """Least squares of It + v Ix = 0 over neighbouring frames, in small pixels a frame; right is positive."""
-    grey = video.frames.mean(axis=1)
+    """Return the least-squares v of It + v Ix = 0 over adjacent frames, in reduced pixels per frame; right is > 0."""
+    gray = video.frames.mean(axis=1)
     before = np.flatnonzero(np.diff(video.times) == 1)
-    middle = (grey[before] + grey[before + 1]) / 2
+    middle = (gray[before] + gray[before + 1]) / 2
     along = (middle[:, :, 2:] - middle[:, :, :-2]) / 2
-    in_time = (grey[before + 1] - grey[before])[:, :, 1:-1]
+    in_time = (gray[before + 1] - gray[before])[:, :, 1:-1]
     power = np.square(along).sum()
     return float(-(in_time * along).sum() / power) if power > 0 else 0.0
 
 
 def _one_sided(images: np.ndarray) -> bool:
-    """Whether images `[V, H, W]` share an odd (left minus right) part: each half of them predicts the other's."""
+    """Return whether images `[V, H, W]` share an odd (left minus right) part: each half predicts that of the other."""
     odd = (images - images[:, :, ::-1]) / 2
     even_ones, odd_ones = odd[0::2], odd[1::2]
     agreement = np.concatenate(
@@ -245,5 +252,5 @@ def _odd_power(image: np.ndarray) -> float:
 
 
 def _spread(length: int, count: int) -> np.ndarray:
-    """At most `count` indices, evenly over 0..length−1."""
+    """Return at most `count` indices, evenly spaced over 0..length−1."""
     return np.unique(np.linspace(0, length - 1, min(count, length)).round().astype(int))

@@ -1,4 +1,4 @@
-"""From source videos to a data set: decode, resize, encode, label; and a report of what was found.
+"""Preparation of a dataset from source videos: decode, resize, encode, label, report.
 
 Frames are uint8 RGB `[H, W, 3]`.
 """
@@ -8,8 +8,8 @@ import json
 import multiprocessing
 import os
 import tempfile
-from collections import deque
-from collections.abc import Iterator
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
@@ -20,93 +20,86 @@ from typing import Any
 
 import numpy as np
 from PIL import Image, ImageColor
-from tqdm import tqdm
 
-from styleganv.data.dataset import DatasetWriter, encode_frame, writing_dataset
+from styleganv.data.dataset import DatasetWriter, create_dataset, encode_frame
 from styleganv.errors import StyleganvError
-from styleganv.media.reading import Color, VideoSource, find_videos, natural_key
+from styleganv.media.decoding import Color
+from styleganv.media.sources import VideoSource, find_videos, natural_key
 from styleganv.options import Fit, PrepareOptions
 
 
 @dataclass
 class PrepareReport:
-    """What `prepare` did; `str()` of it is for people.
+    """Result of `prepare`; `str()` formats it for the user.
 
     Attributes:
-        lengths: frames of each video of the data set.
-        fps: of the data set.
-        found_fps: how many source videos had which rate.
-        skipped: `(name, reason)` of each video left out.
-        class_counts: videos of each class.
-        composited: how many videos have transparent parts, which now show the background.
+        lengths: frames of each video in the dataset.
+        fps: frame rate of the dataset, in frames per second.
+        source_fps: number of source videos by frame rate.
+        skipped: `(name, reason)` of each skipped video.
+        class_counts: number of videos by class.
+        num_composited: number of videos with transparent parts, where the background is now visible.
         background: its color, as `#rrggbb`.
-        notes: what the user may want to change, each with its remedy.
+        warnings: what the user may want to change, each with its remedy.
     """
 
     dest: Path
     height: int
     width: int
     encoding: str
+    background: str
     lengths: list[int] = field(default_factory=list)
     fps: float = 0.0
-    found_fps: dict[float, int] = field(default_factory=dict)
+    source_fps: Counter[float] = field(default_factory=Counter)
     skipped: list[tuple[str, str]] = field(default_factory=list)
-    class_counts: dict[str, int] = field(default_factory=dict)
-    composited: int = 0
-    background: str = "#ffffff"
-    notes: list[str] = field(default_factory=list)
+    class_counts: Counter[str] = field(default_factory=Counter)
+    num_composited: int = 0
+    warnings: list[str] = field(default_factory=list)
 
     @property
-    def videos(self) -> int:
+    def num_videos(self) -> int:
         return len(self.lengths)
 
     @property
-    def frames(self) -> int:
+    def num_frames(self) -> int:
         return sum(self.lengths)
 
     def _rates(self) -> str:
-        if len(self.found_fps) > 8:  # cameras of uneven rate
-            return f"{len(self.found_fps)} rates from {min(self.found_fps):g} to {max(self.found_fps):g}"
-        return ", ".join(f"{fps:g} ({count} videos)" for fps, count in sorted(self.found_fps.items()))
-
-    def _transparency(self) -> list[str]:
-        if not self.composited:
-            return []
-        return [f"alpha     {self.composited} videos have transparent parts, now {self.background} (--background)"]
+        if len(self.source_fps) > 8:  # cameras with a variable rate
+            return f"{len(self.source_fps)} rates from {min(self.source_fps):g} to {max(self.source_fps):g}"
+        return ", ".join(f"{fps:g} ({count} videos)" for fps, count in sorted(self.source_fps.items()))
 
     def __str__(self) -> str:
         shortest, middle, longest = min(self.lengths), median(self.lengths), max(self.lengths)
         lines = [
-            f"{self.dest}: {self.videos} videos, {self.frames} frames of {self.height}x{self.width} "
+            f"{self.dest}: {self.num_videos} videos, {self.num_frames} frames of {self.height}x{self.width} "
             f"(height x width), {self.encoding}",
             f"lengths   {shortest} to {longest} frames, median {middle:g} ({middle / self.fps:.1f} s)",
-            f"fps       {self.fps:g}; the sources have " + self._rates(),
+            f"fps       {self.fps:g}; sources: {self._rates()}",
             "classes   " + (", ".join(f"{k} ({n})" for k, n in self.class_counts.items()) or "none"),
-            *self._transparency(),
-            f"skipped   {len(self.skipped) or 'none'}",
-            *(f"  {name}: {reason}" for name, reason in self.skipped),
-            *(f"note      {note}" for note in self.notes),
         ]
+        if self.num_composited:
+            lines.append(f"alpha     {self.num_composited} videos composited over {self.background} (--background)")
+        lines.append(f"skipped   {len(self.skipped) or 'none'}")
+        lines += [f"  {name}: {reason}" for name, reason in self.skipped]
+        lines += [f"warning   {warning}" for warning in self.warnings]
         return "\n".join(lines)
 
 
 @dataclass(frozen=True)
 class _Job:
-    """How every video is to be encoded; sent to the workers."""
+    """Encoding of every video; sent to the workers."""
 
     height: int
     width: int
-    fit: Fit
-    fps: float | None
-    source_fps: float
-    quality: int | None
+    options: PrepareOptions
     background: Color
-    spool: Path
+    folder: Path
 
 
 @dataclass(frozen=True)
 class _Encoded:
-    """One video's encoded frames, end to end in a temporary file, or the reason why there are none."""
+    """Encoded frames of one video, concatenated in a temporary file, or the reason why there are none."""
 
     path: Path
     sizes: tuple[int, ...] = ()
@@ -124,104 +117,106 @@ def prepare(
     options: PrepareOptions = PrepareOptions(),
     num_workers: int | None = None,
     overwrite: bool = False,
+    progress: Callable[[int, int], None] | None = None,
 ) -> PrepareReport:
-    """Make a dataset of all videos of a source. Same input, same bytes, whatever the number of workers.
+    """Make a dataset from all videos of a source.
+
+    The same input gives the same bytes, whatever the number of workers.
 
     Args:
-        source: a video file, a folder (nested at will) or a zip of video files or of folders of frames.
-        dest: the zip to write.
+        source: video file, folder (with any nesting) or zip of video files or of folders of frames.
+        dest: zip to write.
         resolution: `(height, width)` in pixels.
-        num_workers: processes; None takes one for each core, 1 stays in this process.
+        options: frame rate, fit, cuts, encoding and classes.
+        num_workers: number of processes. None: one per core; 1: this process.
         overwrite: replace `dest` if it exists.
+        progress: called with the number of processed videos and their total.
 
     Returns:
-        The report. Unreadable and too short videos are named in it and skipped.
+        The report. It lists unreadable and too short videos, which are skipped.
 
     Raises:
-        StyleganvError: for a wrong setting, a label that fits no video, or a source without a usable video.
+        StyleganvError: if a setting is invalid, a label matches no video, or no video of the source is usable.
     """
     source, dest = Path(source), Path(dest)
     height, width = resolution
-    quality, min_frames = options.stored_quality, options.min_frames
+    quality = options.stored_quality
     color = parse_color(options.background)
     if min(resolution) < 4:
-        raise StyleganvError(f"--resolution must be at least 4 pixels each way, got {height}x{width}: give more.")
+        raise StyleganvError(f"--resolution must be at least 4 pixels each way, got {height}x{width}: increase it.")
     if num_workers is not None and num_workers < 1:
-        raise StyleganvError(f"--num-workers must be at least 1, got {num_workers}: give a larger number.")
+        raise StyleganvError(f"--num-workers must be at least 1, got {num_workers}: increase it.")
     if dest.exists() and not overwrite:
-        raise StyleganvError(f"{dest} exists already: give another destination, or --overwrite to replace it.")
+        raise StyleganvError(f"{dest} already exists: choose another destination, or pass --overwrite to replace it.")
     videos = find_videos(source)
     class_of = _classes(videos, options.classes)
-    report = PrepareReport(dest, height, width, "lossless PNG" if quality is None else f"JPEG quality {quality}")
-    report.background = "#{:02x}{:02x}{:02x}".format(*color)
+    names = sorted(set(class_of.values()), key=natural_key)
+    encoding = "lossless PNG" if quality is None else f"JPEG quality {quality}"
+    report = PrepareReport(dest, height, width, encoding, background="#{:02x}{:02x}{:02x}".format(*color))
+    num_enlarged = 0
     with ExitStack() as stack:
-        writer = stack.enter_context(writing_dataset(dest, height=height, width=width, quality=quality))
-        spool = stack.enter_context(tempfile.TemporaryDirectory(prefix=f".{dest.stem}.", dir=dest.parent))
-        job = _Job(height, width, options.fit, options.fps, options.source_fps, quality, color, Path(spool))
-        names = sorted(set(class_of.values()), key=natural_key)
-        enlarged = 0
-        for video, encoded in zip(videos, _encode_all(videos, job, num_workers), strict=True):
-            label = names.index(class_of[video.name]) if class_of else None
-            reason = encoded.reason or _too_short(len(encoded.sizes), min_frames)
-            if reason:
-                report.skipped.append((video.name, reason))
+        writer = stack.enter_context(create_dataset(dest, height=height, width=width, jpeg_quality=quality))
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix=f".{dest.stem}.", dir=dest.parent))
+        job = _Job(height, width, options, color, Path(folder))
+        for done, (video, encoded) in enumerate(zip(videos, _encode_all(videos, job, num_workers), strict=True), 1):
+            if encoded.reason:
+                report.skipped.append((video.name, encoded.reason))
             else:
-                _store(writer, video, encoded, label, options.split_every, min_frames)
-                report.found_fps[encoded.fps] = report.found_fps.get(encoded.fps, 0) + 1
-                enlarged += encoded.enlarged
-                report.composited += encoded.transparent
+                label = names.index(class_of[video.name]) if class_of else None
+                _store(writer, video, encoded, label, options)
+                report.source_fps[encoded.fps] += 1
+                report.num_composited += encoded.transparent
+                num_enlarged += encoded.enlarged
             encoded.path.unlink(missing_ok=True)
+            if progress is not None:
+                progress(done, len(videos))
         if not writer.videos:
             reasons = "; ".join(f"{name}: {reason.rstrip('.')}" for name, reason in report.skipped[:3])
-            raise StyleganvError(f"No video of {source} can be used ({reasons}): give other videos.")
-        report.fps = options.fps or max(report.found_fps, key=lambda rate: (report.found_fps[rate], rate))
+            raise StyleganvError(f"No usable video in {source} ({reasons}): pass other videos.")
+        report.fps = options.fps or max(report.source_fps, key=lambda rate: (report.source_fps[rate], rate))
         names = _drop_empty_classes(writer, names)
-        extra = {"fit": options.fit} | ({"background": report.background} if report.composited else {})
+        extra = {"fit": options.fit} | ({"background": report.background} if report.num_composited else {})
         writer.finish(fps=report.fps, class_names=names, extra=extra)
     report.lengths = [video.num_frames for video in writer.videos]
-    for video_record in writer.videos:
-        if video_record.label is not None:
-            name = names[video_record.label]
-            report.class_counts[name] = report.class_counts.get(name, 0) + 1
-    report.notes = _notes(report, options.fps, enlarged)
+    report.class_counts.update(names[video.label] for video in writer.videos if video.label is not None)
+    report.warnings = _warnings(report, options.fps, num_enlarged)
     return report
 
 
 def parse_color(text: str) -> Color:
-    """ "#cfe8ff", or a name that CSS knows, as red, green and blue."""
+    """Return red, green and blue of "#cfe8ff" or of a CSS color name."""
     try:
         red, green, blue, alpha = (*ImageColor.getrgb(text), 255)[:4]
         if alpha < 255:
-            raise ValueError("a color with transparency of its own")
+            raise ValueError("not opaque")
     except ValueError as error:
         raise StyleganvError(
-            f"The background {text!r} is no opaque color: give --background six hex digits such as '#cfe8ff' (with the "
-            "quotes), or a name such as white."
+            f"--background must be an opaque color, got {text!r}: pass six hex digits in quotes, e.g. '#cfe8ff', or a "
+            "name, e.g. white."
         ) from error
     return red, green, blue
 
 
 def _classes(videos: list[VideoSource], classes: str) -> dict[str, str]:
-    """The class of each video by its name; empty for no classes."""
+    """Return the class of each video by its name; empty without classes."""
     if classes == "none":
         return {}
     if classes not in ("auto", "folders"):
-        return _labels_from_file(videos, Path(classes))
+        return _read_labels(videos, Path(classes))
     without = [video.name for video in videos if video.class_name is None]
     if classes == "folders" and without:
-        raise StyleganvError(f"{without[0]} lies in no class folder: move it into one, or use --classes none.")
-    found = {video.name: video.class_name for video in videos if video.class_name is not None}
-    # A folder around each single video is not a class.
-    if classes == "auto" and (without or not 2 <= len(set(found.values())) < len(videos)):
+        raise StyleganvError(f"{without[0]} is not in a class folder: move it into one, or pass --classes none.")
+    class_of = {video.name: video.class_name for video in videos if video.class_name is not None}
+    # One folder per video is not a class.
+    if classes == "auto" and (without or not 2 <= len(set(class_of.values())) < len(videos)):
         return {}
-    return found
+    return class_of
 
 
-def _labels_from_file(videos: list[VideoSource], path: Path) -> dict[str, str]:
+def _read_labels(videos: list[VideoSource], path: Path) -> dict[str, str]:
+    """Return the class of each video by its name, from a .csv or .json file."""
     if path.suffix.lower() not in (".csv", ".json") or not path.is_file():
-        raise StyleganvError(
-            f"{path} is no file of labels: --classes takes auto, folders, none, or a .csv or .json file."
-        )
+        raise StyleganvError(f"--classes must be auto, folders, none, or a .csv or .json file, got {path}: correct it.")
     try:
         if path.suffix.lower() == ".json":
             rows = [(name, label) for name, label in json.loads(path.read_text("utf-8")).items()]
@@ -230,7 +225,7 @@ def _labels_from_file(videos: list[VideoSource], path: Path) -> dict[str, str]:
                 rows = [(name, label) for name, label in csv.reader(file)]
     except (ValueError, AttributeError) as error:
         raise StyleganvError(
-            f"{path} cannot be read as labels: write lines of name,label (.csv) or {{name: label}} (.json)."
+            f"Cannot read labels from {path}: write lines of name,label (.csv) or {{name: label}} (.json)."
         ) from error
     if path.suffix.lower() == ".csv" and rows and rows[0] == ("name", "label"):
         rows = rows[1:]
@@ -240,7 +235,7 @@ def _labels_from_file(videos: list[VideoSource], path: Path) -> dict[str, str]:
     for name, label in rows:
         if name.strip() not in by_name:
             raise StyleganvError(
-                f"{path} labels {name!r}, which is no video of the source: correct or remove that line."
+                f"{path} has a label for {name!r}, which is not in the source: correct or remove that line."
             )
         class_of[by_name[name.strip()]] = str(label).strip()
     for video in videos:
@@ -249,51 +244,46 @@ def _labels_from_file(videos: list[VideoSource], path: Path) -> dict[str, str]:
     return class_of
 
 
-def _encode_all(videos: list[VideoSource], job: _Job, workers: int | None) -> Iterator[_Encoded]:
-    """Encode the videos in order; at most two a worker are under way, so that the disk holds few."""
-    count = min(workers or os.cpu_count() or 1, len(videos))
-    bar = tqdm(total=len(videos), desc="prepare", unit="video")
-    with bar, ExitStack() as stack:
-        if count == 1:
-            for index, video in enumerate(videos):
-                yield _encode(video, job, index)
-                bar.update()
-            return
-        context = multiprocessing.get_context("spawn")
-        pool = stack.enter_context(ProcessPoolExecutor(count, mp_context=context))
-        stack.callback(lambda: pool.shutdown(cancel_futures=True))
-        under_way: deque[Future[_Encoded]] = deque()
-        try:
-            for index, video in enumerate(videos):
-                under_way.append(pool.submit(_encode, video, job, index))
-                if len(under_way) == 2 * count:
-                    yield under_way.popleft().result()
-                    bar.update()
-            while under_way:
-                yield under_way.popleft().result()
-                bar.update()
-        except BrokenProcessPool as error:
-            raise StyleganvError(
-                "A worker process of prepare died, perhaps for lack of memory: use --num-workers 1."
-            ) from error
+def _encode_all(videos: list[VideoSource], job: _Job, num_workers: int | None) -> Iterator[_Encoded]:
+    """Encode the videos in order; at most two per worker are pending, so that the disk holds few."""
+    count = min(num_workers or os.cpu_count() or 1, len(videos))
+    if count == 1:
+        yield from (_encode(video, job, index) for index, video in enumerate(videos))
+        return
+    pool = ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn"))
+    pending: deque[Future[_Encoded]] = deque()
+    try:
+        for index, video in enumerate(videos):
+            pending.append(pool.submit(_encode, video, job, index))
+            if len(pending) == 2 * count:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+    except BrokenProcessPool as error:
+        raise StyleganvError("A worker process died, perhaps for lack of memory: pass --num-workers 1.") from error
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _encode(video: VideoSource, job: _Job, index: int) -> _Encoded:
-    """Decode, resize and encode one video into a file of its own, so that long videos need no memory."""
-    path = job.spool / str(index)
+    """Decode, resize and encode one video into a temporary file, so that long videos need no memory."""
+    path, options = job.folder / str(index), job.options
     sizes = []
     enlarged = transparent = False
     try:
-        native = video.native_fps() or job.source_fps
+        native_fps = video.native_fps() or options.source_fps
         with open(path, "wb") as file:
-            for frame in video.decode(job.fps, job.source_fps, job.background):
+            for frame in video.decode(options.fps, options.source_fps, job.background):
                 pixels = frame.pixels
                 enlarged |= pixels.shape[0] < job.height or pixels.shape[1] < job.width
                 transparent |= frame.transparent
-                sizes.append(file.write(encode_frame(fit_frame(pixels, job.height, job.width, job.fit), job.quality)))
+                pixels = fit_frame(pixels, job.height, job.width, options.fit)
+                sizes.append(file.write(encode_frame(pixels, options.stored_quality)))
     except StyleganvError as error:
         return _Encoded(path, reason=str(error))
-    return _Encoded(path, tuple(sizes), round(native, 3), enlarged, transparent)
+    if len(sizes) < options.min_frames:
+        return _Encoded(path, reason=f"{len(sizes)} frames, fewer than --min-frames {options.min_frames}")
+    return _Encoded(path, tuple(sizes), round(native_fps, 3), enlarged, transparent)
 
 
 def fit_frame(frame: np.ndarray, height: int, width: int, fit: Fit = "crop") -> np.ndarray:
@@ -316,24 +306,13 @@ def fit_frame(frame: np.ndarray, height: int, width: int, fit: Fit = "crop") -> 
     return np.asarray(image.resize(size, Image.Resampling.LANCZOS, box=box))
 
 
-def _too_short(frames: int, min_frames: int) -> str | None:
-    if frames >= min_frames:
-        return None
-    return f"{frames} frame{'s' * (frames != 1)}, fewer than the {min_frames} asked for"
-
-
 def _store(
-    writer: DatasetWriter,
-    video: VideoSource,
-    encoded: _Encoded,
-    label: int | None,
-    split_every: int | None,
-    min_frames: int,
+    writer: DatasetWriter, video: VideoSource, encoded: _Encoded, label: int | None, options: PrepareOptions
 ) -> None:
-    """Copy an encoded video into the data set, in pieces where asked."""
+    """Copy an encoded video into the dataset, in pieces with `split_every`."""
     total = len(encoded.sizes)
-    length = split_every or total
-    starts = [start for start in range(0, total, length) if min(length, total - start) >= min_frames]
+    length = options.split_every or total
+    starts = [start for start in range(0, total, length) if min(length, total - start) >= options.min_frames]
     with open(encoded.path, "rb") as file:
         for number, start in enumerate(starts):
             name = video.name if total <= length else f"{video.name}_{number:03d}"
@@ -345,23 +324,23 @@ def _store(
 
 
 def _drop_empty_classes(writer: DatasetWriter, names: list[str]) -> list[str]:
-    """Classes whose videos were all skipped cannot be learned: renumber the others without them."""
-    kept = sorted({video.label for video in writer.videos if video.label is not None})
+    """Remove classes whose videos were all skipped, and renumber the others."""
+    used = sorted({video.label for video in writer.videos if video.label is not None})
     writer.videos = [
-        replace(video, label=None if video.label is None else kept.index(video.label)) for video in writer.videos
+        replace(video, label=None if video.label is None else used.index(video.label)) for video in writer.videos
     ]
-    return [names[label] for label in kept]
+    return [names[label] for label in used]
 
 
-def _notes(report: PrepareReport, fps: float | None, enlarged: int) -> list[str]:
-    notes = []
-    if fps is None and len(report.found_fps) > 1:
-        notes.append(
-            f"the videos have different frame rates but share one clock of {report.fps:g} fps, so some play "
-            f"faster or slower than filmed: prepare again with --fps {report.fps:g} to resample them."
+def _warnings(report: PrepareReport, fps: float | None, num_enlarged: int) -> list[str]:
+    warnings = []
+    if fps is None and len(report.source_fps) > 1:
+        warnings.append(
+            f"frame rates differ, but the dataset has {report.fps:g} fps, so some videos play too fast or too slow: "
+            f"pass --fps {report.fps:g} to resample them."
         )
-    if fps is not None and any(rate < 0.99 * fps for rate in report.found_fps):
-        notes.append(f"some videos have fewer than {fps:g} fps, so frames repeat in them: lower --fps.")
-    if enlarged:
-        notes.append(f"{enlarged} videos are smaller than the resolution and were enlarged: lower --resolution.")
-    return notes
+    if fps is not None and any(rate < 0.99 * fps for rate in report.source_fps):
+        warnings.append(f"some videos have fewer than {fps:g} fps, so their frames repeat: lower --fps.")
+    if num_enlarged:
+        warnings.append(f"{num_enlarged} videos are smaller than the resolution and were enlarged: lower --resolution.")
+    return warnings

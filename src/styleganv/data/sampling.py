@@ -1,7 +1,7 @@
-"""Which video, which frames: pure index arithmetic, without reading anything.
+"""Choice of videos and frames: pure index arithmetic without I/O.
 
-Every draw is a function of (seed, clip number), so the order of the data after an interruption, on any number
-of processes, is the order it would have had. T frames a clip; times in frames.
+Every draw is a function of (seed, clip number), so a resumed run sees the same data, on any number of processes.
+T frames per clip; times in frames.
 """
 
 from typing import Any
@@ -12,12 +12,12 @@ ORDER, REAL, FAKE = 1, 2, 3
 
 
 def clip_random(seed: int, purpose: int, number: int) -> np.random.Generator:
-    """The random numbers of one clip for one purpose, independent of all others."""
+    """Return a generator for one purpose and one clip, independent of all others."""
     return np.random.Generator(np.random.Philox(np.random.SeedSequence((seed, purpose, number))))
 
 
 class VideoOrder:
-    """Clip number → video index: every epoch is a new shuffle in which each video comes once."""
+    """Clip number → video index: every epoch is a new permutation of all videos."""
 
     def __init__(self, num_videos: int, seed: int) -> None:
         self.num_videos = num_videos
@@ -34,7 +34,7 @@ class VideoOrder:
 
 
 def possible_spans(num_frames: int, length: int, max_span: int) -> list[int]:
-    """Total spans of a clip: the powers of two in T−1 … min(length−1, max_span), else the longest that fits.
+    """Return the total spans of a clip: powers of two in T−1 … min(length−1, max_span), else the longest that fits.
 
     Raises:
         ValueError: if the video has fewer than T frames.
@@ -49,8 +49,7 @@ def possible_spans(num_frames: int, length: int, max_span: int) -> list[int]:
 
 
 def draw_offsets(random: np.random.Generator, num_frames: int, length: int, max_span: int) -> np.ndarray:
-    """Frames of a sparse clip counted from its first: `[T]` whole numbers, 0 first and the span last, distinct
-    random ones between (StyleGAN-V, section 3.2)."""
+    """Draw frame offsets `[T]` of a sparse clip: 0, distinct random integers, the span (StyleGAN-V, section 3.2)."""
     span = int(random.choice(possible_spans(num_frames, length, max_span)))
     if num_frames == 1:
         return np.zeros(1, dtype=np.int64)
@@ -59,7 +58,7 @@ def draw_offsets(random: np.random.Generator, num_frames: int, length: int, max_
 
 
 def draw_real_frames(random: np.random.Generator, num_frames: int, length: int, max_span: int) -> np.ndarray:
-    """Frame numbers `[T]` of a real clip, anywhere in a video of `length` frames."""
+    """Draw the frame numbers `[T]` of a real clip, anywhere in a video of `length` frames."""
     offsets = draw_offsets(random, num_frames, length, max_span)
     return offsets + random.integers(length - offsets[-1])
 
@@ -67,18 +66,20 @@ def draw_real_frames(random: np.random.Generator, num_frames: int, length: int, 
 def draw_fake_times(
     random: np.random.Generator, num_frames: int, length: int, max_span: int, longest: int
 ) -> np.ndarray:
-    """Times `[T]` of a generated clip, float64: spans as for real clips, with a common fractional start in the
-    length of a training video (its first `longest` frames)."""
+    """Draw the float64 times `[T]` of a generated clip.
+
+    Spans are those of real clips; the start is fractional, within the first `longest` frames of a training video.
+    """
     length = min(length, longest)
     offsets = draw_offsets(random, num_frames, length, max_span)
     return offsets + random.uniform(0, length - 1 - offsets[-1])
 
 
 def draw_pair_offsets(random: np.random.Generator, length: int, max_span: int) -> np.ndarray:
-    """Two different frames `[2]` of a window of up to `max_span + 1`, counted from its first, in order (DIGAN).
+    """Draw two increasing offsets `[2]` in a window of up to `max_span + 1` frames (DIGAN).
 
-    One is of Beta(1, 2), which is early in the window, the other of Beta(2, 1), which is late, so that gaps are mostly
-    long and frames of all times are seen alike.
+    One follows Beta(1, 2), early in the window, the other Beta(2, 1), late in it. Gaps are mostly long and all times
+    are equally likely.
     """
     span = min(length - 1, max_span)
     early, late = sorted(int(min(random.beta(a, 3 - a) * (span + 1), span)) for a in (1, 2))
@@ -88,8 +89,8 @@ def draw_pair_offsets(random: np.random.Generator, length: int, max_span: int) -
 
 
 def draw_real_pair(random: np.random.Generator, num_frames: int, length: int, max_span: int) -> np.ndarray:
-    """Frame numbers `[2]` of a real pair: a window anywhere in a video of `length` frames, and two of its frames."""
+    """Draw the frame numbers `[2]` of a real pair: two frames of a window anywhere in a video of `length` frames."""
     if num_frames != 2:
-        raise ValueError(f"a pair has 2 frames, not {num_frames}")
+        raise ValueError(f"a pair has 2 frames, got {num_frames}")
     offsets = draw_pair_offsets(random, length, max_span)
     return offsets + random.integers(max(1, length - max_span))

@@ -298,4 +298,4 @@ def directions_sheet(video: VideoGenerator, directions: Directions, seed: int) -
     if count > 1:
         note += "; time runs to the right inside each strip"
     columns = [f"{strength:+d}" if strength else "0" for strength in strengths]
-    return sheets.labelled_sheet(np.array(rows), rows=labels, columns=columns, note=note)
+    return sheets.labeled_sheet(np.array(rows), rows=labels, columns=columns, note=note)

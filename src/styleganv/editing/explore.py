@@ -176,7 +176,7 @@ def _still(video: VideoGenerator, latents: Latents) -> Frame:
 
 
 def _sheet(path: Path, rows: list[list[Frame]], names: Sequence[str], columns: Sequence[str], note: str = "") -> None:
-    writing.write_image(path, sheets.labelled_sheet(np.array(rows), rows=names, columns=columns, note=note))
+    writing.write_image(path, sheets.labeled_sheet(np.array(rows), rows=names, columns=columns, note=note))
 
 
 def _page(folder: Path, exhibits: Sequence[_Exhibit]) -> str:

@@ -20,7 +20,7 @@ from styleganv.editing.project import MEASURES, Projection, project
 from styleganv.errors import StyleganvError
 from styleganv.files import atomic_write
 from styleganv.media import sheets, writing
-from styleganv.media.reading import find_videos
+from styleganv.media.sources import find_videos
 from styleganv.methods.stylegan_v.sampler import Frame, VideoGenerator, load_video_generator
 from styleganv.metrics.features import sha256_of
 from styleganv.model_folder import save_model

@@ -47,4 +47,4 @@ def make_faces(
                 {"factors": factors},
             )
 
-    write_dataset(dest, videos(), height=height, width=width, fps=FPS, quality=jpeg_quality, class_names=[])
+    write_dataset(dest, videos(), height=height, width=width, fps=FPS, jpeg_quality=jpeg_quality, class_names=[])

@@ -1,1 +1,1 @@
-"""Video and image files, in and out: the only folder that knows PyAV."""
+"""Video and image files in and out: the only folder that knows PyAV."""

@@ -1,6 +1,6 @@
-"""Arrange frames on one image: contact sheets, grids of content and motion, film strips.
+"""Layouts of frames on one image: contact sheets, content/motion grids, film strips.
 
-Shapes: T frames, H height, W width, R rows and C columns of images, N videos; frames are uint8 RGB `[H, W, 3]`.
+Shapes: T frames, H height, W width, R rows and C columns of images, N videos. Frames are uint8 RGB `[H, W, 3]`.
 """
 
 import math
@@ -14,15 +14,15 @@ from styleganv.media.writing import Frame
 
 
 def tile(images: NDArray[np.uint8], *, gap: int = 2, background: int = 255, scale: int = 1) -> Frame:
-    """Lay `[R, C, H, W, 3]` out as one picture.
+    """Return `[R, C, H, W, 3]` as one image.
 
     Args:
-        gap: pixels between neighbours.
-        background: grey value of the gaps, 0..255.
-        scale: each pixel becomes a square of this many pixels a side, so that small pictures can be seen.
+        gap: pixels between neighbors.
+        background: gray value of the gaps, 0..255.
+        scale: enlarges every pixel to a square of this many pixels per side.
 
     Returns:
-        `[R (scale H + gap) − gap, C (scale W + gap) − gap, 3]`.
+        uint8 `[R (scale H + gap) − gap, C (scale W + gap) − gap, 3]`.
     """
     images = np.asarray(images).repeat(scale, axis=2).repeat(scale, axis=3)
     rows, columns, height, width, _ = images.shape
@@ -33,13 +33,13 @@ def tile(images: NDArray[np.uint8], *, gap: int = 2, background: int = 255, scal
 
 
 def tile_videos(videos: NDArray[np.uint8], *, gap: int = 2, background: int = 255, scale: int = 1) -> Iterator[Frame]:
-    """`[R, C, T, H, W, 3]` as the T frames of one video; see `tile`."""
+    """Yield `[R, C, T, H, W, 3]` as the T frames of one video; see `tile`."""
     for t in range(videos.shape[2]):
         yield tile(videos[:, :, t], gap=gap, background=background, scale=scale)
 
 
 def contact_sheet(videos: NDArray[np.uint8], columns: int = 8, *, gap: int = 2, scale: int = 1) -> Frame:
-    """One row for each of `[N, T, H, W, 3]`, its columns evenly spaced frames from the first to the last."""
+    """Return one row per video of `[N, T, H, W, 3]`, with evenly spaced frames from the first to the last."""
     return tile(videos[:, _evenly_spaced(videos.shape[1], columns)], gap=gap, scale=scale)
 
 
@@ -48,42 +48,42 @@ def _evenly_spaced(total: int, count: int) -> NDArray[np.intp]:
 
 
 def content_motion_grid(frames: NDArray[np.uint8], *, moments: int = 4) -> Frame:
-    """A still picture that shows content and motion apart: one content a column, one motion a row.
+    """Return a labeled image with one content code per column and one motion code per row.
 
     Args:
-        frames: `[M, N, T, H, W, 3]`, M motions of N contents.
-        moments: each cell is a film strip of so many evenly spaced frames from the first to the last.
+        frames: `[M, N, T, H, W, 3]`, M motion codes of N content codes.
+        moments: number of evenly spaced frames in the film strip of each cell.
 
     Returns:
-        The labelled picture, frames below 64 pixels enlarged and above 96 reduced.
+        The image. Frames below 64 pixels are enlarged, frames above 96 reduced.
     """
-    motions, contents, total = frames.shape[:3]
-    chosen = frames[:, :, _evenly_spaced(total, moments)]
-    return labelled_sheet(
-        np.stack([[film_strip(cell) for cell in row] for row in chosen]),
-        rows=[f"motion {row + 1}" for row in range(motions)],
-        columns=[f"content {column + 1}" for column in range(contents)],
+    num_rows, num_columns, total = frames.shape[:3]
+    shown = frames[:, :, _evenly_spaced(total, moments)]
+    return labeled_sheet(
+        np.stack([[film_strip(cell) for cell in row] for row in shown]),
+        rows=[f"motion {row + 1}" for row in range(num_rows)],
+        columns=[f"content {column + 1}" for column in range(num_columns)],
         note="Time runs to the right inside each strip.",
     )
 
 
 def film_strip(frames: NDArray[np.uint8], count: int | None = None) -> Frame:
-    """`[T, H, W, 3]` beside each other, or `count` evenly spaced ones, at a size that shows well on a sheet."""
+    """Return all frames of `[T, H, W, 3]` side by side, or `count` evenly spaced ones, at a readable size."""
     if count is not None:
         frames = frames[_evenly_spaced(len(frames), count)]
     return tile(_readable(frames)[None], gap=1)
 
 
-def labelled_sheet(cells: NDArray[np.uint8], *, rows: Sequence[str], columns: Sequence[str], note: str = "") -> Frame:
-    """`[R, C, H, W, 3]` as one picture with a name beside each row and above each column, and a note above all."""
+def labeled_sheet(cells: NDArray[np.uint8], *, rows: Sequence[str], columns: Sequence[str], note: str = "") -> Frame:
+    """Return `[R, C, H, W, 3]` as one image with row names, column names and a note at the top."""
     font = ImageFont.load_default(size=15)
     gap, top = 10, 52
     left = 20 + max(84 - 20, *(math.ceil(font.getlength(row)) for row in rows))
     sheet = tile(cells, gap=gap)
     width = max(left + sheet.shape[1] + gap, left + math.ceil(font.getlength(note)) + gap)
-    picture = Image.new("RGB", (width, top + sheet.shape[0] + gap), "white")
-    picture.paste(Image.fromarray(sheet), (left, top))
-    draw = ImageDraw.Draw(picture)
+    image = Image.new("RGB", (width, top + sheet.shape[0] + gap), "white")
+    image.paste(Image.fromarray(sheet), (left, top))
+    draw = ImageDraw.Draw(image)
     draw.text((left, 6), note, fill=(110, 110, 110), font=font)
     for column, name in enumerate(columns):
         x = left + column * (cells.shape[3] + gap) + cells.shape[3] // 2
@@ -91,11 +91,11 @@ def labelled_sheet(cells: NDArray[np.uint8], *, rows: Sequence[str], columns: Se
     for row, name in enumerate(rows):
         y = top + row * (cells.shape[2] + gap) + cells.shape[2] // 2
         draw.text((left - 8, y), name, fill="black", font=font, anchor="rm")
-    return np.asarray(picture)
+    return np.asarray(image)
 
 
 def _readable(images: NDArray[np.uint8], smallest: int = 64, largest: int = 96) -> NDArray[np.uint8]:
-    """`[T, H, W, 3]` brought to a height that shows well on a sheet; small pixels stay squares."""
+    """Scale `[T, H, W, 3]` to a readable height; enlarged pixels stay squares."""
     height, width = images.shape[1:3]
     if height > largest:
         size = (max(1, round(width * largest / height)), largest)

@@ -1,6 +1,6 @@
-"""Write videos and images: mp4, gif, webp, PNG.
+"""Writers of videos and images: mp4, gif, webp, PNG.
 
-Shapes: H height, W width; frames are uint8 RGB `[H, W, 3]` in 0..255.
+Shapes: H height, W width. Frames are uint8 RGB `[H, W, 3]` in 0..255.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -21,86 +21,82 @@ from styleganv.files import atomic_write
 
 Frame = NDArray[np.uint8]
 
-#: Shortest time a browser shows a gif's frame for: 2/100 s. It slows anything faster down to 1/10 s.
-GIF_FPS = 50
-#: x264's effort: half of its default's work, for files no larger at half a decibel less.
-PRESET = "veryfast"
+#: Browsers show a gif frame for at least 2/100 s, and slow anything faster down to 1/10 s.
+MAX_GIF_FPS = 50
+#: Half the encoding time of x264's default, with files of the same size at half a decibel less.
+X264_PRESET = "veryfast"
 
 
 def write_video(path: Path | str, frames: Iterable[Frame], fps: float, *, crf: int = 18) -> None:
-    """Encode frames while they arrive, so that memory does not grow with their number.
+    """Encode frames as they arrive, in constant memory.
 
     Args:
-        path: its suffix chooses the format. `.mp4`: H.264 that plays in every browser, odd sizes repeat their
-            last row or column. `.gif`: a palette of its own for every frame; above 50 fps frames are dropped
-            to keep the speed. `.webp`: animated; the library holds the compressed frames until the end.
-        fps: frames a second, kept to 1e-4 on average (gif counts in 1/100 s, webp in 1/1000 s).
-        crf: constant rate factor of mp4, 0 (lossless) to 51; webp takes a quality of 100 − `crf`, gif ignores it.
+        path: file to write; the suffix selects the format. `.mp4`: H.264 that plays in every browser; odd sizes repeat
+            their last row or column. `.gif`: one palette per frame; above 50 fps, frames are dropped to keep the
+            speed. `.webp`: animated; libwebp holds the compressed frames until the end.
+        fps: frames per second, accurate to 1e-4 on average (gif counts in 1/100 s, webp in 1/1000 s).
+        crf: constant rate factor of mp4, 0 (lossless) to 51; webp uses a quality of 100 − `crf`, gif ignores it.
 
     Raises:
-        StyleganvError: for an unknown suffix, no frames, an fps or a CRF out of range, a full disk.
-        ValueError: if a frame is not uint8 `[H, W, 3]` of the first one's size.
+        StyleganvError: if the suffix is unknown, `fps` or `crf` is out of range, there are no frames, or the disk is
+            full.
+        ValueError: if a frame is not uint8 `[H, W, 3]` of the first frame's size.
     """
     path = Path(path)
     check_video(path, fps, crf)
     frames = iter(frames)
     first = next(frames, None)
     if first is None:
-        raise StyleganvError(f"{path} was not written because there are no frames: ask for a longer video.")
+        raise StyleganvError(f"Cannot write {path} without frames: request a longer video.")
     rate = Fraction(fps).limit_denominator(10_000)
     with atomic_write(path) as tmp_path:
-        _writers()[path.suffix.lower()](tmp_path, _video_frames(chain([first], frames), rate), rate, crf)
+        _WRITERS[path.suffix.lower()](tmp_path, _video_frames(chain([first], frames), rate), rate, crf)
 
 
 def check_video(path: Path | str, fps: float, crf: int = 18) -> None:
-    """What `write_video` would refuse before it has seen a frame, for those whose frames take long to make.
+    """Check the arguments of `write_video`, for callers whose frames take long to compute.
 
     Raises:
-        StyleganvError: for an unknown suffix, or an fps or a CRF out of range.
+        StyleganvError: if the suffix is unknown, or `fps` or `crf` is out of range.
     """
     path = Path(path)
-    if path.suffix.lower() not in _writers():
-        raise StyleganvError(f"{path} cannot be written as a video: end its name with {', '.join(_writers())}.")
+    if path.suffix.lower() not in _WRITERS:
+        raise StyleganvError(f"Unknown video format of {path}: use one of {', '.join(_WRITERS)}.")
     if not 0.01 <= fps <= 1000:
-        raise StyleganvError(f"{path} cannot have {fps:g} frames a second: choose 0.01 to 1000.")
+        raise StyleganvError(f"Frame rate of {path} must be 0.01 to 1000 fps, got {fps:g}: change --fps.")
     if not 0 <= crf <= 51:
-        raise StyleganvError(f"{path} cannot have a CRF of {crf}: choose 0 (lossless) to 51 (worst).")
-
-
-def _writers() -> dict[str, Callable[[Path, Iterator[av.VideoFrame], Fraction, int], None]]:
-    return {".mp4": _write_mp4, ".gif": _write_gif, ".webp": _write_webp}
+        raise StyleganvError(f"CRF of {path} must be 0 (lossless) to 51 (worst), got {crf}: change --crf.")
 
 
 def _video_frames(frames: Iterable[Frame], rate: Fraction) -> Iterator[av.VideoFrame]:
+    """Wrap arrays as PyAV frames with timestamps."""
     shape: tuple[int, ...] | None = None
     for index, frame in enumerate(frames):
         shape = shape or frame.shape
         if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape != (*shape[:2], 3):
-            raise ValueError(f"frames must be uint8 [H, W, 3], all of one size, got {frame.dtype} {frame.shape}")
-        picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
-        picture.pts, picture.time_base = index, 1 / rate
-        yield picture
+            raise ValueError(f"frames must be uint8 [H, W, 3], all of the same size, got {frame.dtype} {frame.shape}")
+        image = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
+        image.pts, image.time_base = index, 1 / rate
+        yield image
 
 
 def _write_mp4(path: Path, frames: Iterator[av.VideoFrame], rate: Fraction, crf: int) -> None:
     first = next(frames)
     with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as container:
-        stream = container.add_stream("libx264", rate=rate, options={"crf": str(crf), "preset": PRESET})
+        stream = container.add_stream("libx264", rate=rate, options={"crf": str(crf), "preset": X264_PRESET})
         stream.width, stream.height = first.width + first.width % 2, first.height + first.height % 2
         stream.pix_fmt = "yuv420p"
-        # Said outright, since players guess the matrix of untagged video by its size.
+        # Players guess the color matrix of untagged video from its size.
         context = stream.codec_context
         context.colorspace, context.color_primaries, context.color_trc, context.color_range = 1, 1, 1, 1
-        to_yuv = VideoReformatter()  # one for all: each frame would start threads for its own
+        to_yuv = VideoReformatter()  # one for all frames: each would start its own threads
         for frame in chain([first], frames):
-            even = to_yuv.reformat(
-                _padded_to_even(frame), threads=1, format="yuv420p", dst_colorspace=Colorspace.ITU709
-            )
+            even = to_yuv.reformat(_pad_to_even(frame), threads=1, format="yuv420p", dst_colorspace=Colorspace.ITU709)
             container.mux(stream.encode(even))
         container.mux(stream.encode(None))
 
 
-def _padded_to_even(frame: av.VideoFrame) -> av.VideoFrame:
+def _pad_to_even(frame: av.VideoFrame) -> av.VideoFrame:
     if frame.width % 2 == 0 and frame.height % 2 == 0:
         return frame
     pixels: Any = np.pad(frame.to_ndarray(), ((0, frame.height % 2), (0, frame.width % 2), (0, 0)), mode="edge")
@@ -114,8 +110,8 @@ def _write_gif(path: Path, frames: Iterator[av.VideoFrame], rate: Fraction, crf:
     graph = av.filter.Graph()
     source = graph.add_buffer(width=first.width, height=first.height, format=first.format, time_base=1 / rate)
     last = source
-    if rate > GIF_FPS:
-        thinned = graph.add("fps", str(GIF_FPS))
+    if rate > MAX_GIF_FPS:
+        thinned = graph.add("fps", str(MAX_GIF_FPS))
         last.link_to(thinned)
         last = thinned
     split, palette = graph.add("split"), graph.add("palettegen", "stats_mode=single:reserve_transparent=0")
@@ -127,17 +123,17 @@ def _write_gif(path: Path, frames: Iterator[av.VideoFrame], rate: Fraction, crf:
     use.link_to(sink)
     graph.configure()
     with av.open(str(path), "w", format="gif") as container:
-        stream = container.add_stream("gif", rate=min(rate, Fraction(GIF_FPS)))
+        stream = container.add_stream("gif", rate=min(rate, Fraction(MAX_GIF_FPS)))
         stream.width, stream.height, stream.pix_fmt = first.width, first.height, "pal8"
         for frame in chain([first], frames, [None]):
             source.push(frame)
-            for ready in _pulled(sink):
+            for ready in _pull(sink):
                 container.mux(stream.encode(ready))
         container.mux(stream.encode(None))
 
 
-def _pulled(sink: Any) -> Iterator[av.VideoFrame]:
-    """The frames that a filter graph has ready; none is left when it asks for more, or at its end."""
+def _pull(sink: Any) -> Iterator[av.VideoFrame]:
+    """Yield the frames that a filter graph has ready, until it needs more input or ends."""
     while True:
         try:
             yield sink.pull()
@@ -155,23 +151,29 @@ def _write_webp(path: Path, frames: Iterator[av.VideoFrame], rate: Fraction, crf
         container.mux(stream.encode(None))
 
 
+_WRITERS: dict[str, Callable[[Path, Iterator[av.VideoFrame], Fraction, int], None]] = {
+    ".mp4": _write_mp4,
+    ".gif": _write_gif,
+    ".webp": _write_webp,
+}
+
+
 def write_frames(folder: Path | str, frames: Iterable[Frame], start_index: int = 0) -> None:
-    """Write `000000.png`, … counted from `start_index`; an earlier folder of frames is replaced whole.
+    """Write `000000.png`, … numbered from `start_index`; replaces an earlier folder of frames.
 
     Raises:
-        StyleganvError: if there are no frames, or the folder holds anything else or cannot be written.
+        StyleganvError: if there are no frames, or the folder holds other files or cannot be written.
     """
     folder = Path(folder)
     if folder.exists() and not (folder.is_dir() and all(map(_is_frame, folder.iterdir()))):
-        raise StyleganvError(f"{folder} holds more than numbered PNG frames: choose a new folder for the frames.")
+        raise StyleganvError(f"{folder} contains files other than numbered PNG frames: choose a new folder.")
     with atomic_write(folder) as tmp_path:
         tmp_path.mkdir()
-        count = 0
-        for frame in frames:
-            Image.fromarray(frame).save(tmp_path / f"{start_index + count:06d}.png")
-            count += 1
-        if count == 0:
-            raise StyleganvError(f"{folder} was not written because there are no frames: ask for a longer video.")
+        index = None
+        for index, frame in enumerate(frames, start_index):
+            Image.fromarray(frame).save(tmp_path / f"{index:06d}.png")
+        if index is None:
+            raise StyleganvError(f"Cannot write {folder} without frames: request a longer video.")
 
 
 def _is_frame(path: Path) -> bool:
@@ -179,6 +181,6 @@ def _is_frame(path: Path) -> bool:
 
 
 def write_image(path: Path | str, image: Frame) -> None:
-    """Write one uint8 `[H, W, 3]` picture as PNG."""
+    """Write a uint8 `[H, W, 3]` image as PNG."""
     with atomic_write(path) as tmp_path:
         Image.fromarray(image).save(tmp_path, format="PNG")

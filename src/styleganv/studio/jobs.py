@@ -23,7 +23,7 @@ from typing import Any, Literal
 
 from styleganv.editing.latents import open_latents, save_latents
 from styleganv.errors import StyleganvError
-from styleganv.media.reading import VIDEO_SUFFIXES, known_suffixes
+from styleganv.media.sources import SUFFIX_LIST, VIDEO_SUFFIXES
 from styleganv.options import DEFAULT_CLIP
 from styleganv.studio.scene import Scene
 from styleganv.studio.stage import Find, Stage
@@ -229,5 +229,5 @@ def video_suffix(name: str) -> str:
     """One of those known: nothing else of a name that a browser sends comes near a path. Raises StyleganvError."""
     suffix = Path(name).suffix.lower()
     if suffix not in VIDEO_SUFFIXES:
-        raise StyleganvError(f"{name} is no video this program knows: give one of {known_suffixes()}.")
+        raise StyleganvError(f"{name} is no video this program knows: give one of {SUFFIX_LIST}.")
     return suffix

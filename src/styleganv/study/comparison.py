@@ -190,7 +190,7 @@ def _picture(found: Sequence[Found], name: str, out: Path, show_real: bool) -> s
     path = out / "comparison" / f"{name}.webp"
     scale = max(1, 64 // data.height)
     pictures = (
-        sheets.labelled_sheet(
+        sheets.labeled_sheet(
             np.stack([[_enlarged(video, t, scale) for video in videos] for _, videos in rows]),
             rows=[title for title, _ in rows],
             columns=[""] * SHOWN,

@@ -16,7 +16,7 @@ from styleganv.clip import Clip
 from styleganv.config import RunConfig
 from styleganv.data.dataset import VideoDataset
 from styleganv.methods.videogpt.networks import VideoGpt, VideoGptConfig, VideoGptVideos
-from styleganv.noise import seed_of, seeded, torch_random
+from styleganv.noise import derive_seed, seeded, torch_random
 from styleganv.training.batches import ClipDataset
 from styleganv.training.trainer import Trainer, data_sizes
 
@@ -104,7 +104,7 @@ class VideoGptTrainer(Trainer):
     def update_gpt(self, frames: Tensor, label: Tensor) -> None:
         """Make the codes of clips `[B, 3, T, H, W]` more likely."""
         gpt = self.net.transformer
-        seed = seed_of(self.config.training.seed, DROPOUT, self.step, distributed.rank())
+        seed = derive_seed(self.config.training.seed, DROPOUT, self.step, distributed.rank())
         with self.optimizer_step(gpt, self.optimizer_gpt), seeded(seed, self.device):
             gpt.train()
             for part in range(self.num_micro_batches):
