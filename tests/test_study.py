@@ -1,7 +1,8 @@
-"""The study: real trainings of seconds in processes of their own, interrupted, continued, failed and compared."""
+"""The study: real trainings of a few seconds in separate processes: interrupted, resumed, failed, compared."""
 
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,13 +17,15 @@ from styleganv.config import PRESETS, get_preset
 from styleganv.errors import StyleganvError
 from styleganv.faces.dataset import make_faces
 from styleganv.methods import METHODS, ablation_names, apply_ablation, apply_method
-from styleganv.study.comparison import _number
-from styleganv.study.entrants import all_entrants
+from styleganv.options import StudyOptions
+from styleganv.study.comparison import _number, write_comparison
 from styleganv.study.study import study
+from styleganv.study.trial import Trial, read_trial, variants
 from styleganv.training.preflight import check_settings
 from styleganv.training.run_log import read_log
 
-ENTRANTS = all_entrants()
+#: Trains for 1.2 seconds.
+SHORT = StudyOptions(minutes=0.02, num_clips=4)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -39,95 +42,130 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.parametrize("entrant", ENTRANTS)
+@pytest.mark.parametrize("method", variants())
 @pytest.mark.parametrize("preset_name", PRESETS)
-def test_settings_of_every_entrant_fit_together(entrant: str, preset_name: str) -> None:
-    config = ENTRANTS[entrant].config(preset_name, minutes=3, seed=7)
+def test_settings_of_every_trial_are_valid(method: str, preset_name: str) -> None:
+    config = Trial("data.zip", method, seed=7, preset=preset_name, minutes=5, num_clips=4).config(3)
     check_settings(config)
     METHODS[config.model.method].check(config)
     assert config.training.minutes == 3 and config.training.seed == 7
-    assert config.model.method == ENTRANTS[entrant].method
+    assert config.model.method == variants()[method][0]
 
 
-def test_all_models_and_ablations_take_part() -> None:
-    assert {one.method for one in ENTRANTS.values()} == set(METHODS)
-    assert {one.ablation for one in ENTRANTS.values()} - {None} == set(ablation_names())
+def test_a_study_has_all_methods_and_ablations() -> None:
+    assert {method for method, _ in variants().values()} == set(METHODS)
+    assert {ablation for _, ablation in variants().values()} - {None} == set(ablation_names())
 
 
-def test_ablations_are_of_styleganv() -> None:
+def test_ablations_require_stylegan_v() -> None:
     config = get_preset("64")
     assert apply_ablation(config, "lstm").model.motion == "lstm"
     assert apply_ablation(config, "unconditioned").model.condition == "none"
     assert apply_ablation(config, "more-frames").training.num_frames == 8
-    with pytest.raises(StyleganvError, match="no ablation 'gru': choose one of lstm, "):
+    with pytest.raises(StyleganvError, match="ablation 'gru': choose one of lstm, "):
         apply_ablation(config, "gru")
     with pytest.raises(StyleganvError, match="not available for --method digan"):
         apply_ablation(apply_method(config, "digan"), "lstm")
 
 
-def test_a_study_compares_and_does_nothing_twice(data: Path, tmp_path: Path) -> None:
-    models = ("stylegan2", "videogpt")
-    page = study([data], tmp_path / "out", models=models, minutes=0.02, clips=4, jobs=2)
+@pytest.mark.slow
+def test_a_study_compares_and_repeats_nothing(data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    out, methods = tmp_path / "out", ("stylegan2", "videogpt")
+    page = study([data], out, methods=methods, options=SHORT, jobs=2)
     text = page.read_text()
     assert "## small" in text and "8 videos of 16×16 pixels" in text and "| StyleGAN2 (images) |" in text
     rows = [row for row in text.splitlines() if row.startswith("| VideoGPT | ")]
     assert "frechet_efficientnet4_16f" in text and sum("more than 16 frames" in row for row in rows) == 1
-    with Image.open(tmp_path / "out" / "comparison" / "small.webp") as film:
-        assert film.n_frames == 48  # type: ignore[attr-defined]
-    found = json.loads((tmp_path / "out/small/videogpt/0/measures.json").read_text())
-    assert found["frames_a_second"]["16"] > 1 and "makes clips of 16 frames" in found["frames_a_second"]["128"]
-    assert found["motion_frames"] == 16 and found["motion"]["speed"]["value"] is not None
-    assert all(quality["floor"] > 0 for quality in found["quality"].values())
-    trained = json.loads((tmp_path / "out/small/videogpt/0/training.json").read_text())
-    assert trained["minutes"] >= 0.02 and trained["frames"] == 16 * trained["clips"] > 0
+    with Image.open(out / "comparison" / "small.webp") as video:
+        assert video.n_frames == 48  # type: ignore[attr-defined]
+    measures = json.loads((out / "small/videogpt/0/measures.json").read_text())
+    assert (
+        measures["frames_per_second"]["16"] > 1 and "makes clips of 16 frames" in measures["frames_per_second"]["128"]
+    )
+    assert measures["motion_frames"] == 16 and measures["motion"]["speed"]["value"] is not None
+    assert all(quality["floor"] > 0 for quality in measures["quality"].values())
+    trained = json.loads((out / "small/videogpt/0/training.json").read_text())
+    assert trained["minutes"] >= 0.02 and trained["frames_seen"] == 16 * trained["clips_seen"] > 0
 
-    made = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("*/*/*/*") if path.is_file()}
-    study([data], tmp_path / "out", models=models, minutes=0.02, clips=4)
-    assert {path: path.stat().st_mtime_ns for path in made} == made
-    with pytest.raises(StyleganvError, match=r"was begun with minutes 0\.02: ask for that again"):
-        study([data], tmp_path / "out", models=models, minutes=3, clips=4)
+    times = {path: path.stat().st_mtime_ns for path in out.glob("*/*/*/*") if path.is_file()}
+    counts: list[tuple[int, int]] = []
+    study([data], out, methods=methods, options=SHORT, progress=lambda *count: counts.append(count))
+    assert {path: path.stat().st_mtime_ns for path in times} == times and counts == [(2, 2)]
+    with pytest.raises(StyleganvError, match=r"was started with minutes 0\.02: pass the same values"):
+        study([data], out, methods=methods, options=StudyOptions(minutes=3, num_clips=4))
+    _check_old_files_are_read(out / "small" / "videogpt" / "0")
+    _check_uninstalled_methods_are_reported(out, caplog)
 
 
-def test_an_interrupted_study_goes_on_where_it_was(data: Path, tmp_path: Path) -> None:
+def _check_old_files_are_read(folder: Path) -> None:
+    """Rewrite a trial's files as version 0.1 did: the comparison is the same."""
+    page = folder.parents[2] / "comparison.md"
+    before, trial = page.read_text(), read_trial(folder)
+    old = {
+        "trial.json": ("cell.json", {"method": "entrant", "num_clips": "clips"}),
+        "training.json": ("training.json", {"clips_seen": "clips", "ms_per_clip": "milliseconds_a_clip"}),
+        "measures.json": ("measures.json", {"frames_per_second": "frames_a_second", "unsupported": "cannot"}),
+    }
+    for name, (old_name, keys) in old.items():
+        values = json.loads((folder / name).read_text())
+        (folder / name).unlink()
+        (folder / old_name).write_text(json.dumps({keys.get(key, key): value for key, value in values.items()}))
+    assert read_trial(folder) == trial
+    study([trial.data], folder.parents[2], methods=["videogpt"], options=SHORT)
+    assert page.read_text() == before and not (folder / "trial.json").exists()
+
+
+def _check_uninstalled_methods_are_reported(out: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = out / "small" / "other" / "0"
+    shutil.copytree(out / "small" / "stylegan2" / "0", folder)
+    trial = json.loads((folder / "trial.json").read_text())
+    (folder / "trial.json").write_text(json.dumps(trial | {"method": "other"}))
+    text = write_comparison(out).read_text()
+    assert text.startswith("Left out, because these methods are not installed: other.\n")
+    assert "not installed: other. Install" in caplog.text and "| VideoGPT | " in text
+
+
+@pytest.mark.slow
+def test_an_interrupted_study_resumes(data: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    words = ["study", str(data), "--out", str(out), "--models", "stylegan2", "--minutes", "0.3", "--clips", "4"]
+    argv = ["study", str(data), "--out", str(out), "--methods", "stylegan2", "--minutes", "0.15", "--num-clips", "4"]
     run = out / "small" / "stylegan2" / "0" / "run"
-    process = subprocess.Popen([sys.executable, "-m", "styleganv.cli", *words], stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen([sys.executable, "-m", "styleganv.cli", *argv], stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 90
     while not (run / "log.jsonl").exists():
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.1)
     time.sleep(2)
     process.send_signal(signal.SIGTERM)
-    _, told = process.communicate(timeout=60)
-    assert process.returncode == 130 and "The same command goes on where this one ended." in told
+    _, message = process.communicate(timeout=60)
+    assert process.returncode == 130 and "rerun the command to continue" in message
     assert not (run.parent / "training.json").exists()
     before = read_log(run / "log.jsonl")[-1]["clips_seen"]
-    main(words)
+    main(argv)
     log = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
     starts = [line["clips_seen"] for line in log if line.get("event") == "start"]
     assert starts == [0, before] and before > 0
     trained = json.loads((run.parent / "training.json").read_text())
-    assert 0.3 <= trained["minutes"] < 0.6 and trained["clips"] > before
+    assert 0.15 <= trained["minutes"] < 0.45 and trained["clips_seen"] > before
 
 
-def test_what_fails_is_told_and_the_rest_is_done(tmp_path: Path) -> None:
+def test_failed_trials_are_reported_at_the_end(tmp_path: Path) -> None:
     make_faces(tmp_path / "odd.zip", num_videos=4, num_frames=16, resolution=(18, 32))
-    with pytest.raises(StyleganvError, match=r"1 of 1 could not be done .*videogpt.*18x32 cannot be.*again"):
-        study([tmp_path / "odd.zip"], tmp_path / "out", models=("videogpt",), minutes=0.02, clips=4)
+    with pytest.raises(StyleganvError, match=r"1 of 1 trials failed .*videogpt.*18x32.*rerun"):
+        study([tmp_path / "odd.zip"], tmp_path / "out", methods=("videogpt",), options=SHORT)
     assert (tmp_path / "out" / "comparison.md").exists()
 
 
 def test_bad_input(data: Path, tmp_path: Path) -> None:
-    with pytest.raises(StyleganvError, match="gan cannot take part: choose of stylegan-v, lstm,"):
-        study([data], tmp_path, models=("gan",))
-    with pytest.raises(StyleganvError, match="more than 0"):
-        study([data], tmp_path, minutes=0)
+    with pytest.raises(StyleganvError, match=r"Methods not installed: gan: .*choose from stylegan-v, lstm,"):
+        study([data], tmp_path, methods=("gan",))
+    with pytest.raises(StyleganvError, match="greater than 0"):
+        study([data], tmp_path, options=StudyOptions(minutes=0))
     with pytest.raises(StyleganvError, match="the same name"):
         study([data, data], tmp_path)
-    with pytest.raises(StyleganvError, match="no preset 'big'"):
-        study([data], tmp_path, preset="big")
-    with pytest.raises(StyleganvError, match="Protocol fvd is not known"):
+    with pytest.raises(StyleganvError, match="preset 'big'"):
+        study([data], tmp_path, options=StudyOptions(preset="big"))
+    with pytest.raises(StyleganvError, match="fvd"):
         study([data], tmp_path, protocols=("fvd",))
     assert not list(tmp_path.iterdir())
 

@@ -211,3 +211,17 @@ class ProjectOptions:
     """Random seed of the search, and motion seed beyond the clip."""
     first_frame: bool = False
     """Fit the first frame only and leave the motion to chance, as a baseline."""
+
+
+@dataclass(frozen=True)
+class StudyOptions:
+    """How a study trains and evaluates; equal for all its trials."""
+
+    minutes: float = 5.0
+    """Training time per trial, in minutes."""
+    preset: str = "tiny-cpu"
+    """Preset that the settings of all methods start from."""
+    num_clips: int = 256
+    """Real and generated clips per evaluation."""
+    weights: Unset[str] = None
+    """Folder, file or URL of the weights that --protocols need."""

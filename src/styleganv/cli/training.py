@@ -9,10 +9,11 @@ import tyro
 from tyro.conf import OmitArgPrefixes, Positional
 
 from styleganv.cli.parsing import parse_names
+from styleganv.cli.progress import progress_bar
 from styleganv.config import PRESETS, RunConfig, get_preset, load_settings
 from styleganv.errors import StyleganvError
 from styleganv.methods import METHODS, ablation_names, apply_ablation, apply_method
-from styleganv.options import Unset
+from styleganv.options import StudyOptions, Unset
 
 
 def train_command(defaults: RunConfig, preset_name: str, ablations: Sequence[str] = ()) -> Callable[..., None]:
@@ -114,46 +115,38 @@ def study(
     data: Positional[tuple[Path, ...]] = (),
     /,
     out: Path = Path("runs/study"),
-    models: Unset[str] = None,
-    minutes: float = 5.0,
-    seeds: int = 1,
-    preset: str = "tiny-cpu",
-    clips: int = 256,
+    methods: Unset[str] = None,
     protocols: str = "",
-    weights: Unset[str] = None,
+    num_repeats: Annotated[int, tyro.conf.arg(name="repeats")] = 1,
+    options: OmitArgPrefixes[StudyOptions] = StudyOptions(),
     jobs: int = 1,
     show_real: bool = True,
 ) -> None:
-    """Train StyleGAN-V, its ablations and the models it is compared with on the same data in the same time; compare.
+    """Train methods and ablations on the same data for the same time, and compare them.
 
-    The same command goes on where an interrupted one ended, and with more data, models or seeds adds them.
+    Rerun the command to continue an interrupted study; add datasets, methods or repeats to extend it.
 
     Args:
-        data: Data sets written by `styleganv prepare`; the built-in faces where left out.
-        out: The folder to write to: models, numbers, and comparison.md with pictures.
-        models: Such as stylegan-v,digan; all where left out.
-        minutes: Of training, for each.
-        seeds: Trainings of each, from seeds 0, 1, …
-        preset: Where the settings of all of them start.
-        clips: Of each side in an evaluation.
-        protocols: More of `styleganv evaluate`, such as fvd2048_16f (needs weights).
-        weights: The folder, file or address of their networks.
-        jobs: Trainings at a time, which share the processor.
-        show_real: Real videos too in the pictures; off where they must not be published.
+        data: Datasets written by `styleganv prepare`. Default: the built-in faces.
+        out: Folder to write to: models, numbers, and comparison.md with animations.
+        methods: Methods and ablations, e.g. stylegan-v,digan. Default: all that are installed.
+        protocols: Additional protocols of `styleganv evaluate`, e.g. fvd2048_16f.
+        num_repeats: Trainings per method and dataset, with seeds 0, 1, …; 2 or more give a standard error.
+        jobs: Trials at a time; they share the CPU cores.
+        show_real: Include real videos in the animations; turn off if they must not be published.
     """
     from styleganv.study.study import study as run
 
-    page = run(
-        data,
-        out,
-        models=None if models is None else parse_names(models),
-        minutes=minutes,
-        seeds=seeds,
-        preset=preset,
-        clips=clips,
-        protocols=parse_names(protocols),
-        weights=weights,
-        jobs=jobs,
-        show_real=show_real,
-    )
+    with progress_bar("study", "trial") as progress:
+        page = run(
+            data,
+            out,
+            methods=None if methods is None else parse_names(methods),
+            protocols=parse_names(protocols),
+            num_repeats=num_repeats,
+            options=options,
+            jobs=jobs,
+            show_real=show_real,
+            progress=progress,
+        )
     print(f"Comparison: {page}")

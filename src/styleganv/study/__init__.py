@@ -1,1 +1,1 @@
-"""StyleGAN-V, its ablations and the systems it is compared with, on the same data in the same time."""
+"""Comparison of methods and ablations trained on the same data for the same time."""

@@ -1,6 +1,6 @@
-"""What a study found: tables in Markdown, and a moving picture of each data set with a row for each entrant."""
+"""Results of a study: tables in Markdown, and an animation of each dataset with one row per method."""
 
-import json
+import logging
 import math
 import statistics
 from collections.abc import Sequence
@@ -14,107 +14,125 @@ from numpy.typing import NDArray
 from styleganv.data.dataset import VideoDataset
 from styleganv.files import atomic_write
 from styleganv.media import sheets, writing
+from styleganv.methods import METHODS
 from styleganv.methods.loading import load
 from styleganv.motion_report.diagnostics import DIAGNOSTICS
-from styleganv.study.cell import Cell, read_cell
-from styleganv.study.entrants import all_entrants
+from styleganv.study.trial import Trial, read_json, read_trial, variant_title, variants
 
-#: Of the moving pictures: videos of each entrant, and their frames; shorter videos begin again.
-SHOWN, SHOWN_FRAMES = 6, 48
+#: Size of the animations; shorter videos repeat.
+NUM_SHOWN, SHOWN_FRAMES = 6, 48
 NONE = "–"
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Found:
-    """A cell that is done."""
+class TrialResult:
+    """A completed trial."""
 
     folder: Path
-    cell: Cell
+    trial: Trial
     training: dict[str, Any]
     measures: dict[str, Any]
 
+    @property
+    def dataset(self) -> str:
+        return self.folder.parents[1].name
+
 
 def write_comparison(out: Path, *, show_real: bool = True) -> Path:
-    """`out/comparison.md` and `out/comparison/`, of all cells that are done; without `show_real`, no real videos."""
+    """Write `out/comparison.md` and `out/comparison/` from all completed trials.
+
+    Args:
+        out: folder of the study.
+        show_real: include real videos in the animations.
+    """
     page = out / "comparison.md"
-    found = [_read(path.parent) for path in sorted(out.glob("*/*/*/measures.json"))]
-    names = list(dict.fromkeys(one.folder.parents[1].name for one in found))
+    results = [_read(path.parent) for path in sorted(out.glob("*/*/*/measures.json"))]
     parts = []
+    if missing := sorted({result.trial.method for result in results} - variants().keys()):
+        parts.append(f"Left out, because these methods are not installed: {', '.join(missing)}.")
+        logger.warning("%s Install their packages and rerun the study.", parts[0])
+    results = [result for result in results if result.trial.method not in missing]
+    names = list(dict.fromkeys(result.dataset for result in results))
     for name in names:
-        here = [one for one in found if one.folder.parents[1].name == name]
-        parts += [*_of_data(here, name), _picture(here, name, out, show_real)]
-    if found:
-        parts += [*_costs([one for one in found if one.folder.parents[1].name == names[0]], names[0]), *_published()]
+        selected = [result for result in results if result.dataset == name]
+        parts += [*_dataset_section(selected, name), _animation(selected, name, out, show_real)]
+    if results:
+        parts += [*_costs([result for result in results if result.dataset == names[0]], names[0]), *_published()]
     with atomic_write(page) as tmp_path:
         tmp_path.write_text("\n\n".join(parts) + "\n")
     return page
 
 
-def _read(folder: Path) -> Found:
-    training, measures = (json.loads((folder / name).read_text()) for name in ("training.json", "measures.json"))
-    return Found(folder, read_cell(folder), training, measures)
+def _read(folder: Path) -> TrialResult:
+    return TrialResult(
+        folder, read_trial(folder), read_json(folder, "training.json"), read_json(folder, "measures.json")
+    )
 
 
-def _by_entrant(found: Sequence[Found]) -> dict[str, list[Found]]:
-    """In the order of `all_entrants()`."""
-    return {name: here for name in all_entrants() if (here := [one for one in found if one.cell.entrant == name])}
+def _by_method(results: Sequence[TrialResult]) -> dict[str, list[TrialResult]]:
+    """Group the results by method, in the order of `variants()`."""
+    groups = {name: [result for result in results if result.trial.method == name] for name in variants()}
+    return {name: group for name, group in groups.items() if group}
 
 
-def _of_data(found: Sequence[Found], name: str) -> list[str]:
-    """Heading, what was done, the table of quality and that of motion."""
-    first, data = found[0], VideoDataset(found[0].cell.data)
-    seeds = sorted({len(here) for here in _by_entrant(found).values()})
+def _dataset_section(results: Sequence[TrialResult], name: str) -> list[str]:
+    """Return the heading, the conditions, the table of quality and that of motion."""
+    first, data = results[0], VideoDataset(results[0].trial.data)
+    repeats = sorted({len(group) for group in _by_method(results).values()})
     threads = first.training["threads"]
-    told = (
-        f"{len(data)} videos of {first.measures['width']}×{first.measures['height']} pixels at {data.fps:g} frames a "
-        f"second; {first.cell.minutes:g} minutes of training each, with the preset {first.cell.preset} on {threads} "
-        f"thread{'s' * (threads > 1)} of {first.training['device']}; {' or '.join(map(str, seeds))} "
-        f"seed{'s' * (seeds[-1] > 1)} (± is over seeds)."
+    conditions = (
+        f"{len(data)} videos of {first.measures['width']}×{first.measures['height']} pixels at {data.fps:g} frames per "
+        f"second; {first.trial.minutes:g} minutes of training each, with the preset {first.trial.preset} on {threads} "
+        f"thread{'s' * (threads > 1)} of {first.training['device']}; {' or '.join(map(str, repeats))} "
+        f"seed{'s' * (repeats[-1] > 1)} (± is the standard error over seeds)."
     )
-    frames = sorted({one.measures["motion_frames"] for one in found})
+    frames = sorted({result.measures["motion_frames"] for result in results})
     note = (
-        f"The motion report, over clips of {' or '.join(map(str, frames))} frames (as many as data and model have). "
-        "✓: as in the data, or in the range that the report calls good, with every seed; ✗: not."
+        f"Motion report on clips of {' or '.join(map(str, frames))} frames (as many as dataset and method have). "
+        "✓: with every seed as in the dataset, or in the range that the report calls good; ✗: not."
     )
-    return [f"## {name}", told, _table(_quality(found)), note, _table(_motion(found))]
+    return [f"## {name}", conditions, _table(_quality(results)), note, _table(_motion(results))]
 
 
-def _quality(found: Sequence[Found]) -> list[list[str]]:
-    """A row for each entrant; lower distances are better, and real videos are as far from each other as "real" says."""
-    protocols, entrants = list(found[0].measures["quality"]), _by_entrant(found)
-    rows = [["", "clips shown", "ms a clip", *protocols]]
-    rows.append(["real", NONE, NONE, *(_number([_measured(found[0], p, "floor")]) for p in protocols)])
-    for entrant, here in entrants.items():
+def _quality(results: Sequence[TrialResult]) -> list[list[str]]:
+    """Return one row per method; lower distances are better, and the row "real" is the noise floor."""
+    protocols = list(results[0].measures["quality"])
+    rows = [["", "clips seen", "ms per clip", *protocols]]
+    rows.append(["real", NONE, NONE, *(_number([_distance(results[0], p, "floor")]) for p in protocols)])
+    for method, group in _by_method(results).items():
         rows.append(
             [
-                all_entrants()[entrant].title,
-                _number([one.training["clips"] for one in here]),
-                _number([one.training["milliseconds_a_clip"] for one in here]),
-                *(_number([_measured(one, p, "value") for one in here]) for p in protocols),
+                variant_title(method),
+                _number([result.training["clips_seen"] for result in group]),
+                _number([result.training["ms_per_clip"] for result in group]),
+                *(_number([_distance(result, p, "value") for result in group]) for p in protocols),
             ]
         )
     return rows
 
 
-def _measured(one: Found, protocol: str, what: str) -> float | None:
-    value: float | None = one.measures["quality"].get(protocol, {}).get(what)
+def _distance(result: TrialResult, protocol: str, key: str) -> float | None:
+    value: float | None = result.measures["quality"].get(protocol, {}).get(key)
     return value
 
 
-def _motion(found: Sequence[Found]) -> list[list[str]]:
-    """A row for each number of the motion report, a column for each entrant."""
-    entrants = _by_entrant(found)
-    rows = [["", "real", *(all_entrants()[entrant].title for entrant in entrants)]]
+def _motion(results: Sequence[TrialResult]) -> list[list[str]]:
+    """Return one row per diagnostic of the motion report and one column per method."""
+    groups = _by_method(results)
+    rows = [["", "real", *map(variant_title, groups)]]
     for spec in DIAGNOSTICS.values():
-        if spec.name not in found[0].measures["motion"]:
+        if spec.name not in results[0].measures["motion"]:
             continue
-        of_all = {name: [one.measures["motion"][spec.name] for one in here] for name, here in entrants.items()}
-        own = found[0].measures["motion"][spec.name]["data"]
-        cells = [_number([number["value"] for number in numbers]) + _mark(numbers) for numbers in of_all.values()]
-        rows.append([f"{spec.title} ({spec.unit})", _number([own]), *cells])
-    right = [sum(row[column].endswith("✓") for row in rows) for column in range(2, len(rows[0]))]
-    judged = [sum(row[column][-1:] in "✓✗" for row in rows[1:]) for column in range(2, len(rows[0]))]
-    totals = [f"**{good} of {all_}**" for good, all_ in zip(right, judged, strict=True)]
+        columns = [[result.measures["motion"][spec.name] for result in group] for group in groups.values()]
+        cells = [_number([number["value"] for number in numbers]) + _mark(numbers) for numbers in columns]
+        real = results[0].measures["motion"][spec.name]["data"]
+        rows.append([f"{spec.title} ({spec.unit})", _number([real]), *cells])
+    totals = []
+    for marks in zip(*(row[2:] for row in rows[1:]), strict=True):
+        good, bad = (sum(cell.endswith(mark) for cell in marks) for mark in "✓✗")
+        totals.append(f"**{good} of {good + bad}**")
     return [rows[0], ["**✓**", "", *totals], *rows[1:]]
 
 
@@ -123,41 +141,43 @@ def _mark(numbers: Sequence[dict[str, Any]]) -> str:
     return "" if None in verdicts else " ✓" if all(verdicts) else " ✗"
 
 
-def _costs(found: Sequence[Found], name: str) -> list[str]:
-    """What does not depend on what is learned, as measured on one data set."""
-    rows = [["", "parameters", "GiB in training", "frames/s, 16", "128", "1,024 frames", "GiB sampling", "cannot make"]]
-    for entrant, here in _by_entrant(found).items():
-        speeds = [[one.measures["frames_a_second"][frames] for one in here] for frames in ("16", "128", "1024")]
+def _costs(results: Sequence[TrialResult], name: str) -> list[str]:
+    """Return the table of costs, which hardly depend on the dataset."""
+    rows = [["", "parameters", "GiB in training", "frames/s, 16", "128", "1,024 frames", "GiB sampling", "unsupported"]]
+    for method, group in _by_method(results).items():
+        speeds = [
+            [result.measures["frames_per_second"][frames] for result in group] for frames in ("16", "128", "1024")
+        ]
         rows.append(
             [
-                all_entrants()[entrant].title,
-                f"{here[0].measures['parameters'] / 1e6:.2f} M",
-                _number([one.training["memory_gib"] for one in here]),
+                variant_title(method),
+                f"{group[0].measures['parameters'] / 1e6:.2f} M",
+                _number([result.training["memory_gib"] for result in group]),
                 *(_number([x for x in speed if not isinstance(x, str)]) for speed in speeds),
-                _number([one.measures["sampling_memory_gib"] for one in here]),
-                ", ".join(here[0].measures["cannot"]) or NONE,
+                _number([result.measures["sampling_memory_gib"] for result in group]),
+                ", ".join(group[0].measures["unsupported"]) or NONE,
             ]
         )
     return [
-        "## What they cost, and what they cannot do",
-        f"As measured on {name}; parameters are those of what makes videos, memory is of the whole process.",
+        "## Costs and limits",
+        f"Measured on {name}. Parameters are those needed for sampling; memory is that of the whole process.",
         _table(rows),
     ]
 
 
 def _published() -> list[str]:
     rows = [["", "FaceForensics", "SkyTimelapse", "UCF101"]]
-    rows += [[one.title, *one.published] for one in all_entrants().values() if one.published]
+    rows += [[method.title, *method.published] for method in METHODS.values() if method.published]
     return [
         "## As published",
-        "FVD over 16 and over 128 frames at 256², of full-size models trained for days: another measure on other data; "
-        "only the order can be compared.",
+        "FVD over 16 and over 128 frames at 256², of full-size models trained for days. The measure and the datasets "
+        "differ, so only the order can be compared.",
         _table(rows),
     ]
 
 
 def _number(values: Sequence[float | None]) -> str:
-    """The mean over seeds, with its standard error where there are several."""
+    """Format the mean over seeds, with its standard error for two or more."""
     known = [value for value in values if value is not None and math.isfinite(value)]
     if not known:
         return NONE
@@ -175,33 +195,33 @@ def _table(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([head, "|" + "---|" * len(rows[0]), *body])
 
 
-def _picture(found: Sequence[Found], name: str, out: Path, show_real: bool) -> str:
-    """Real videos, if they may be shown, then those of each entrant's first seed, side by side and in step."""
-    data = VideoDataset(found[0].cell.data)
-    long_enough = [i for i, video in enumerate(data.videos) if video.num_frames >= min(16, SHOWN_FRAMES)]
-    chosen = np.random.default_rng(0).permutation(long_enough)[:SHOWN]
-    rows = [("real", [data.read(i, range(min(SHOWN_FRAMES, data.videos[i].num_frames))) for i in chosen])]
-    rows = rows if show_real else []
-    for entrant, here in _by_entrant(found).items():
-        model = load(here[0].folder / "run" / "model")
+def _animation(results: Sequence[TrialResult], name: str, out: Path, show_real: bool) -> str:
+    """Write synchronized videos of each method's first seed, one row per method, below real ones if `show_real`."""
+    data = VideoDataset(results[0].trial.data)
+    rows: list[tuple[str, list[NDArray[np.uint8]]]] = []
+    if show_real:
+        long_enough = [i for i, video in enumerate(data.videos) if video.num_frames >= 16]
+        indices = np.random.default_rng(0).permutation(long_enough)[:NUM_SHOWN]
+        rows.append(("real", [data.read(i, range(min(SHOWN_FRAMES, data.videos[i].num_frames))) for i in indices]))
+    for method, group in _by_method(results).items():
+        model = load(group[0].folder / "run" / "model")
         frames = min(SHOWN_FRAMES, model.max_frames or SHOWN_FRAMES)
-        videos = [model.sample(seed=seed, seconds=frames / model.fps) for seed in range(SHOWN)]
-        rows.append((all_entrants()[entrant].title, [video.transpose(0, 3, 1, 2) for video in videos]))
-    path = out / "comparison" / f"{name}.webp"
+        videos = [model.sample(seed=seed, seconds=frames / model.fps) for seed in range(NUM_SHOWN)]
+        rows.append((variant_title(method), [video.transpose(0, 3, 1, 2) for video in videos]))
     scale = max(1, 64 // data.height)
-    pictures = (
+    images = (
         sheets.labeled_sheet(
-            np.stack([[_enlarged(video, t, scale) for video in videos] for _, videos in rows]),
+            np.stack([[_enlarge(video, t, scale) for video in videos] for _, videos in rows]),
             rows=[title for title, _ in rows],
-            columns=[""] * SHOWN,
+            columns=[""] * NUM_SHOWN,
             note=f"{name} at {t / data.fps:.2f} s",
         )
         for t in range(SHOWN_FRAMES)
     )
-    writing.write_video(path, pictures, fps=data.fps, crf=40)
-    return f"![Videos of {name}, a row for each model](comparison/{name}.webp)"
+    writing.write_video(out / "comparison" / f"{name}.webp", images, fps=data.fps, crf=40)
+    return f"![Videos of {name}, one row per method](comparison/{name}.webp)"
 
 
-def _enlarged(video: NDArray[np.uint8], t: int, scale: int) -> NDArray[np.uint8]:
-    """Frame t of `[T, 3, H, W]` as `[H, W, 3]`; after the last one the video begins again."""
+def _enlarge(video: NDArray[np.uint8], t: int, scale: int) -> NDArray[np.uint8]:
+    """Return frame t of `[T, 3, H, W]`, which repeats, as an enlarged `[H, W, 3]`."""
     return video[t % len(video)].transpose(1, 2, 0).repeat(scale, axis=0).repeat(scale, axis=1)

@@ -1,18 +1,19 @@
-"""The study: every entrant on every data set from every seed, so many at a time; what is done is not done again.
+"""The study: every method on every dataset with every seed, `jobs` trials at a time; completed steps are skipped.
 
     out/
-      DATA/ENTRANT/SEED/   cell.json, run/, training.json, measures.json, log.txt (see `cell`)
-      comparison.md        the tables, and comparison/ with a moving picture of each data set
+      DATA/METHOD/SEED/    trial.json, run/, training.json, measures.json, log.txt (see `trial`)
+      comparison.md        tables, and comparison/ with an animation of each dataset
 
-Seeds are the outermost loop: a study that is interrupted has all entrants with its first seeds.
+Seeds are the outermost loop, so an interrupted study has all methods with its first seeds.
 """
 
 import json
+import logging
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -20,141 +21,133 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
-from tqdm import tqdm
-
 from styleganv.data.dataset import VideoDataset
 from styleganv.errors import StyleganvError
 from styleganv.faces.dataset import make_faces
 from styleganv.metrics.protocols import named_protocol
-from styleganv.study.cell import STEPS, Cell, write_json
+from styleganv.options import StudyOptions
 from styleganv.study.comparison import write_comparison
-from styleganv.study.entrants import all_entrants
+from styleganv.study.trial import STEPS, Trial, read_json, variants, write_json
 
 DONE = {"train": "training.json", "measure": "measures.json"}
-#: Of the built-in dataset of faces, used where no data is given.
-FACES_VIDEOS, FACES_SIDE = 1024, 32
+#: Default dataset.
+FACES_VIDEOS, FACES_RESOLUTION = 1024, (32, 32)
+
+logger = logging.getLogger(__name__)
 
 
 def study(
     data: Sequence[Path | str] = (),
     out: Path | str = "runs/study",
     *,
-    models: Sequence[str] | None = None,
-    minutes: float = 5.0,
-    seeds: int = 1,
-    preset: str = "tiny-cpu",
-    clips: int = 256,
+    methods: Sequence[str] | None = None,
     protocols: Sequence[str] = (),
-    weights: Path | str | None = None,
+    num_repeats: int = 1,
+    options: StudyOptions = StudyOptions(),
     jobs: int = 1,
     show_real: bool = True,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Path:
-    """Train and measure all that is not done yet, then write the comparison.
+    """Train and measure everything that is not complete, then write the comparison.
 
     Args:
-        data: prepared data sets of different names; the built-in faces, at 32², where there are none.
-        out: the folder of the study. More data, models or seeds can be added to it later; the rest must stay.
-        models: keys of `all_entrants()`; None takes all of them.
-        minutes: of training, for each.
-        seeds: 0 to this many − 1.
-        preset: of `recipes.PRESETS`.
-        clips: of each side in an evaluation.
-        protocols, weights: more protocols, and their files; see `evaluate`.
-        jobs: cells at a time, which share the processor's cores.
-        show_real: also show real videos in the pictures; off where they must not be published.
+        data: datasets with different file names. Default: the built-in faces, at 32².
+        out: folder of the study. A later call can add datasets, methods, protocols or repeats; the rest must agree.
+        methods: names of methods and ablations. None: all that are installed.
+        protocols: additional protocols; see `evaluate`.
+        num_repeats: trainings per method and dataset, with seeds 0 to `num_repeats` − 1.
+        options: training and evaluation of every trial.
+        jobs: trials at a time; they share the CPU cores.
+        show_real: include real videos in the animations; turn it off if they must not be published.
+        progress: called with the number of completed trials and their total.
 
     Returns:
         `out/comparison.md`.
 
     Raises:
-        StyleganvError: if what is asked for does not fit together, or to what `out` holds; and, after all else is
-            done, if cells failed.
+        StyleganvError: if arguments are invalid or disagree with the study in `out`; or, after all other trials, if
+            one failed.
     """
     out = Path(out)
-    models = list(all_entrants()) if models is None else list(models)
-    unknown = [name for name in models if name not in all_entrants()]
-    if unknown:
-        raise StyleganvError(f"{', '.join(unknown)} cannot take part: choose of {', '.join(all_entrants())}.")
-    if minutes <= 0 or seeds < 1 or jobs < 1:
-        raise StyleganvError("A study needs minutes, seeds and jobs of more than 0.")
-    for name in models:
-        all_entrants()[name].config(preset, minutes=minutes, seed=0)
+    methods = list(variants() if methods is None else methods)
+    if unknown := [name for name in methods if name not in variants()]:
+        raise StyleganvError(
+            f"Methods not installed: {', '.join(unknown)}: install their packages, or choose from "
+            f"{', '.join(variants())}."
+        )
+    if options.minutes <= 0 or num_repeats < 1 or jobs < 1:
+        raise StyleganvError("--minutes, --repeats and --jobs must be greater than 0: increase them.")
     for name in protocols:
         named_protocol(name)
-    sets = {path.stem: path for path in map(Path, data)} or {"faces": _faces(out)}
-    if len(sets) < len(data):
-        raise StyleganvError("Two data sets have the same name: rename a file.")
-    for path in sets.values():
+    if len({Path(path).stem for path in data}) < len(data):
+        raise StyleganvError("Two datasets have the same name: rename one of the files.")
+    trials = [
+        Trial(
+            data=str(path.resolve()),
+            method=method,
+            seed=seed,
+            preset=options.preset,
+            minutes=options.minutes,
+            num_clips=options.num_clips,
+            protocols=tuple(protocols),
+            weights=options.weights,
+        )
+        for seed in range(num_repeats)
+        for path in (map(Path, data) if data else [out / "faces.zip"])
+        for method in methods
+    ]
+    for trial in trials:
+        trial.config(options.minutes)
+    if not data and not (out / "faces.zip").exists():
+        out.mkdir(parents=True, exist_ok=True)
+        make_faces(out / "faces.zip", num_videos=FACES_VIDEOS, resolution=FACES_RESOLUTION)
+    for path in {trial.data for trial in trials}:
         VideoDataset(path)
-    cells = []
-    for seed in range(seeds):
-        for name, path in sets.items():
-            for model in models:
-                cell = Cell(
-                    data=str(path.resolve()),
-                    entrant=model,
-                    seed=seed,
-                    preset=preset,
-                    minutes=minutes,
-                    clips=clips,
-                    protocols=tuple(protocols),
-                    weights=None if weights is None else str(weights),
-                )
-                cells.append(_place(out / name / model / str(seed), cell))
-    failed = _run(cells, jobs)
+    folders = [_begin(out / Path(trial.data).stem / trial.method / str(trial.seed), trial) for trial in trials]
+    failures = _run(folders, jobs, progress or (lambda done, total: None))
     page = write_comparison(out, show_real=show_real)
-    if failed:
+    if failures:
         raise StyleganvError(
-            f"{len(failed)} of {len(cells)} could not be done (the first: {failed[0][0]}: {failed[0][1]}); the rest is "
-            f"in {page}. Mend what they say and run the study again."
+            f"{len(failures)} of {len(trials)} trials failed (first: {failures[0][0]}: {failures[0][1]}); the others "
+            f"are in {page}: fix these errors and rerun the study."
         )
     return page
 
 
-def _faces(out: Path) -> Path:
-    path = out / "faces.zip"
-    if not path.exists():
-        out.mkdir(parents=True, exist_ok=True)
-        make_faces(path, num_videos=FACES_VIDEOS, resolution=(FACES_SIDE, FACES_SIDE))
-    return path
-
-
-def _place(folder: Path, cell: Cell) -> Path:
-    """The cell's folder, which holds it or nothing yet."""
-    path = folder / "cell.json"
-    if not path.exists():
+def _begin(folder: Path, trial: Trial) -> Path:
+    """Write `trial.json` unless the folder has one, which then must agree."""
+    wanted: dict[str, Any] = json.loads(json.dumps(asdict(trial)))
+    if not (folder / "trial.json").exists() and not (folder / "cell.json").exists():
         folder.mkdir(parents=True, exist_ok=True)
-        write_json(path, asdict(cell))
-    kept = json.loads(path.read_text())
-    asked: dict[str, Any] = json.loads(json.dumps(asdict(cell)))
-    changed = [name for name in asked if kept.get(name) != asked[name]]
+        write_json(folder / "trial.json", wanted)
+    saved = read_json(folder, "trial.json")
+    changed = [f"{name} {saved.get(name)}" for name in wanted if saved.get(name) != wanted[name]]
     if changed:
         raise StyleganvError(
-            f"{folder} was begun with {', '.join(f'{name} {kept.get(name)}' for name in changed)}: ask for that again, "
-            "or choose another --out."
+            f"{folder} was started with {', '.join(changed)}: pass the same values, or choose another --out."
         )
     return folder
 
 
-def _run(cells: Sequence[Path], jobs: int) -> list[tuple[Path, str]]:
-    """Do what is left of the cells; returns those that failed, with what they said."""
-    todo = [folder for folder in cells if not all((folder / name).exists() for name in DONE.values())]
-    failed: list[tuple[Path, str]] = []
+def _run(folders: Sequence[Path], jobs: int, progress: Callable[[int, int], None]) -> list[tuple[Path, str]]:
+    """Complete the trials in `folders`; return those that failed, with their error."""
+    todo = [folder for folder in folders if not all((folder / name).exists() for name in DONE.values())]
+    failures: list[tuple[Path, str]] = []
     stop = Event()
     running: set[subprocess.Popen[bytes]] = set()
+    num_threads = max(1, (os.cpu_count() or 1) // jobs)
 
     def run(folder: Path) -> None:
         for step in STEPS:
             if stop.is_set() or (folder / DONE[step]).exists():
                 continue
-            threads = str(max(1, (os.cpu_count() or 1) // jobs))
             with open(folder / "log.txt", "ab") as log:
                 process = subprocess.Popen(
-                    [sys.executable, "-m", "styleganv.study.cell", step, str(folder)],
+                    [sys.executable, "-m", "styleganv.study.trial", step, str(folder)],
                     stdout=log,
                     stderr=log,
-                    env=os.environ | {"OMP_NUM_THREADS": threads},
-                    start_new_session=True,  # Ctrl-C reaches this process alone, which tells the others once
+                    env=os.environ | {"OMP_NUM_THREADS": str(num_threads)},
+                    start_new_session=True,  # Ctrl-C reaches only this process, which stops the others once
                 )
                 running.add(process)
                 if stop.is_set():
@@ -162,27 +155,28 @@ def _run(cells: Sequence[Path], jobs: int) -> list[tuple[Path, str]]:
                 status = process.wait()
                 running.discard(process)
             if status and not stop.is_set():
-                failed.append((folder, _last_line(folder / "log.txt")))
+                failures.append((folder, _last_line(folder / "log.txt")))
             if status:
                 return
 
-    bar = tqdm(total=len(cells), initial=len(cells) - len(todo), desc="study", unit="model", smoothing=0)
-    with bar, _terminations(), ThreadPoolExecutor(jobs) as pool:
+    done = len(folders) - len(todo)
+    progress(done, len(folders))
+    with _sigterm_as_interrupt(), ThreadPoolExecutor(jobs) as pool:
         try:
-            for _ in as_completed([pool.submit(run, folder) for folder in todo]):
-                bar.update()
+            for completed, _ in enumerate(as_completed([pool.submit(run, folder) for folder in todo]), done + 1):
+                progress(completed, len(folders))
         except KeyboardInterrupt:
             stop.set()
-            bar.write("Saving what is being trained …", file=sys.stderr)
+            logger.info("Saving the trials in progress …")
             for process in list(running):
                 process.terminate()
-            raise KeyboardInterrupt("Interrupted. The same command goes on where this one ended.") from None
-    return failed
+            raise KeyboardInterrupt("Interrupted: rerun the command to continue.") from None
+    return failures
 
 
 @contextmanager
-def _terminations() -> Iterator[None]:
-    """SIGTERM is like Ctrl-C here: trainings are other processes, which have to be told."""
+def _sigterm_as_interrupt() -> Iterator[None]:
+    """Handle SIGTERM like Ctrl-C, so that the processes of the trials are stopped too."""
 
     def interrupt(number: int, _frame: object) -> None:
         raise KeyboardInterrupt
@@ -196,4 +190,4 @@ def _terminations() -> Iterator[None]:
 
 def _last_line(path: Path) -> str:
     lines = path.read_bytes().decode(errors="replace").split("\n")
-    return next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
+    return next((line.strip() for line in reversed(lines) if line.strip()), "no output")
