@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from styleganv.interop.released import our_discriminator_name, our_generator_name
+from styleganv.interop.checkpoint_conversion import rename_discriminator_parameter, rename_generator_parameter
 from styleganv.methods.stylegan_v.config import DiscriminatorConfig, GeneratorConfig
 from styleganv.methods.stylegan_v.discriminator import Discriminator
 from styleganv.methods.stylegan_v.generator import Generator
@@ -80,7 +80,11 @@ class Reference:
             if key.startswith(prefix + "."):
                 name = key[len(prefix) + 1 :]
                 of_generator = prefix[-1] == "G"
-                name = our_generator_name(name) if of_generator else our_discriminator_name(name, self.resolution)
+                name = (
+                    rename_generator_parameter(name)
+                    if of_generator
+                    else rename_discriminator_parameter(name, self.resolution)
+                )
                 if name in shapes:
                     found[name] = value.reshape(shapes[name])
         return found

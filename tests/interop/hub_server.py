@@ -1,4 +1,4 @@
-"""A real server on this machine that speaks what huggingface_hub needs to fetch and to commit small files."""
+"""A local server with the parts of the Hub's API that huggingface_hub needs for small files."""
 
 import base64
 import hashlib
@@ -14,7 +14,7 @@ Files = dict[str, bytes]
 
 
 class HubServer:
-    """The repositories by name, and what was asked for."""
+    """State of the server: repositories by name, private ones, and a status to reject requests with."""
 
     def __init__(self, address: str) -> None:
         self.address = address

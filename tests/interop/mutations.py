@@ -1,5 +1,7 @@
-"""Run as `python mutations.py VALID.pkl`: reads it with bytes changed, again and again, and prints how many were read
-and how many refused. Ends badly if a reading does anything but read: Python's audit events say what happens."""
+"""Fuzzer of the pickle reader: `python mutations.py VALID.pkl` reads copies with changed bytes.
+
+It prints the number of files read and rejected, and fails if Python's audit events show anything but reading.
+"""
 
 import codecs
 import os
@@ -10,16 +12,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from styleganv.errors import StyleganvError
-from styleganv.interop.import_pickle import tensors_of
-from styleganv.interop.pickle_machine import Node
-from styleganv.interop.released import generator_from
-from styleganv.interop.unpickle import read_pickle
+from styleganv.interop.checkpoint_conversion import convert_generator
+from styleganv.interop.import_checkpoint import extract_tensors
+from styleganv.interop.safe_unpickler import PickledObject, read_pickle
 
 HARMLESS = {"open", "builtins.id", "mmap.__new__", "object.__getattr__", "sys._getframe", "gc.get_objects"}
 VALID = Path(sys.argv[1])
 CONTENT = VALID.read_bytes()
 watching, seen = False, set()
-counts = {"read": 0, "refused": 0}
+counts = {"read": 0, "rejected": 0}
 
 
 def watch(event: str, arguments: tuple[object, ...]) -> None:
@@ -40,24 +41,24 @@ edits = st.lists(st.tuples(st.integers(0, len(CONTENT) - 1), st.integers(0, 255)
 def mutate(edits: list[tuple[int, int]], end: int) -> None:
     global watching
     content = bytearray(CONTENT)
-    for place, value in edits:
-        content[place] = value
+    for position, value in edits:
+        content[position] = value
     MUTATED.write_bytes(content[:end])
     watching = True
     try:
-        found = read_pickle(MUTATED)
-        if isinstance(found, dict) and isinstance(found.get("G_ema"), Node):
-            generator_from(tensors_of(found["G_ema"], len(CONTENT)))
+        value = read_pickle(MUTATED)
+        if isinstance(value, dict) and isinstance(value.get("G_ema"), PickledObject):
+            convert_generator(extract_tensors(value["G_ema"], len(CONTENT)))
         counts["read"] += 1
     except StyleganvError:
-        counts["refused"] += 1
+        counts["rejected"] += 1
     finally:
         watching = False
     assert not seen, seen
 
 
-generator_from(tensors_of(read_pickle(VALID)["G_ema"], len(CONTENT)))  # and torch loads what it loads when first used
-b"x".decode("raw-unicode-escape"), codecs.escape_decode(b"x")  # likewise Python, for texts of the oldest pickles
+convert_generator(extract_tensors(read_pickle(VALID)["G_ema"], len(CONTENT)))  # torch imports modules at first use
+b"x".decode("raw-unicode-escape"), codecs.escape_decode(b"x")  # so does Python, for strings of protocol 0
 sys.addaudithook(watch)
 mutate()
-print(counts["read"], counts["refused"])
+print(counts["read"], counts["rejected"])

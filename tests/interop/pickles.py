@@ -1,5 +1,7 @@
-"""Pickles as the released networks are laid out, of any weights. Classes that the names stand for exist only while one
-is written."""
+"""Pickles in the layout of official checkpoints, with any weights.
+
+The classes they refer to exist only while a pickle is written.
+"""
 
 import pickle
 import re
@@ -25,10 +27,10 @@ FILTER = torch.outer(FILTER, FILTER) / 64
 
 @contextmanager
 def classes(prefix: str) -> Iterator[dict[str, Any]]:
-    """What a pickle refers to by name, in modules that vanish again."""
+    """Create the classes a pickle refers to, in temporary modules."""
     made: set[str] = set()
 
-    def place(module: str, thing: Any) -> Any:
+    def put(module: str, thing: Any) -> Any:
         parts = module.split(".")
         for i in range(1, len(parts) + 1):
             name = ".".join(parts[:i])
@@ -42,7 +44,7 @@ def classes(prefix: str) -> Iterator[dict[str, Any]]:
     def _reconstruct_persistent_obj(meta: Any) -> Any:
         raise AssertionError("called")
 
-    things = {"persistent": place(f"{prefix}torch_utils.persistence", _reconstruct_persistent_obj)}
+    things = {"persistent": put(f"{prefix}torch_utils.persistence", _reconstruct_persistent_obj)}
     for module, name, base in (
         (f"{prefix}dnnlib.util", "EasyDict", dict),
         (f"{prefix}training.layers", "TemporalDifferenceEncoder", object),
@@ -52,7 +54,7 @@ def classes(prefix: str) -> Iterator[dict[str, Any]]:
         ("omegaconf.base", "ContainerMetadata", object),
         ("omegaconf.base", "Metadata", object),
     ):
-        things[name] = place(module, type(name, (base,), {}))
+        things[name] = put(module, type(name, (base,), {}))
     try:
         yield things
     finally:
@@ -61,7 +63,7 @@ def classes(prefix: str) -> Iterator[dict[str, Any]]:
 
 
 class _Persistent:
-    """A module that pickles as a call with its source text, which would write `source_writes`."""
+    """A module that pickles as a call with its source code, which would write the file `source_writes`."""
 
     def __init__(self, rebuild: Any, class_name: str, source_writes: Path, state: dict[str, Any]) -> None:
         self.parts = rebuild, class_name, source_writes, state
@@ -81,7 +83,7 @@ def write_pickle(
     prefix: str = "",
     protocol: int = pickle.DEFAULT_PROTOCOL,
 ) -> Path:
-    """A snapshot with these released parameters; what its source text writes when run is `path` with `.run`."""
+    """Write a snapshot with these official parameters; its source code would write `path` with suffix `.run`."""
     with classes(prefix) as things:
 
         def module(tensors: dict[str, Tensor], class_name: str, name: str = "") -> Any:
@@ -146,9 +148,9 @@ def write_pickle(
     return path
 
 
-def released_generator(generator: Generator) -> dict[str, Tensor]:
-    """Our weights under the released names, with what follows from them."""
-    found = {}
+def official_generator(generator: Generator) -> dict[str, Tensor]:
+    """Return our weights under the official names, with derived buffers."""
+    weights = {}
     for name, value in generator.state_dict().items():
         name = re.sub(r"blocks\.(\d+)", lambda m: f"b{4 << int(m[1])}", name)
         for ours, theirs in (
@@ -162,23 +164,23 @@ def released_generator(generator: Generator) -> dict[str, Tensor]:
             (".to_rgb.", ".torgb."),
         ):
             name = name.replace(ours, theirs)
-        found[name] = value[None] if name.endswith("input.input.const") else value
+        weights[name] = value[None] if name.endswith("input.input.const") else value
     if generator.motion is not None:
         periods = generator.motion.encoding.periods(torch.device("cpu"))  # type: ignore[union-attr]
         prefix = "synthesis.motion_encoder.time_encoder."
-        found[f"{prefix}freqs"] = (2 * torch.pi / periods).float()[None]
-        found[f"{prefix}phase_scales"] = (periods[0] / periods).float()[None]
+        weights[f"{prefix}freqs"] = (2 * torch.pi / periods).float()[None]
+        weights[f"{prefix}phase_scales"] = (periods[0] / periods).float()[None]
     else:
-        for name in [key for key in found if re.search(r"conv\d\.weight$", key)]:
+        for name in [key for key in weights if re.search(r"conv\d\.weight$", key)]:
             layer, resolution = name.removesuffix("weight"), int(re.search(r"b(\d+)", name)[1])  # type: ignore[index]
-            found[f"{layer}noise_const"] = torch.randn(resolution, resolution)
-            found[f"{layer}noise_strength"] = torch.ones([])
-    return found | {f"synthesis.b{r}.resample_filter": FILTER for r in (4, 8)}
+            weights[f"{layer}noise_const"] = torch.randn(resolution, resolution)
+            weights[f"{layer}noise_strength"] = torch.ones([])
+    return weights | {f"synthesis.b{r}.resample_filter": FILTER for r in (4, 8)}
 
 
-def released_discriminator(discriminator: Discriminator) -> dict[str, Tensor]:
-    """Likewise."""
-    found = {}
+def official_discriminator(discriminator: Discriminator) -> dict[str, Tensor]:
+    """Return the discriminator's weights under the official names."""
+    weights = {}
     top = 4 << len(discriminator.blocks)
     for name, value in discriminator.state_dict().items():
         name = re.sub(r"blocks\.(\d+)", lambda m: f"b{top >> int(m[1])}", name)
@@ -192,7 +194,7 @@ def released_discriminator(discriminator: Discriminator) -> dict[str, Tensor]:
             (r"^from_rgb\.", f"b{top}.fromrgb."),
         ):
             name = re.sub(ours, theirs, name)
-        found[name] = value
+        weights[name] = value
     if discriminator.condition is not None:
-        found["time_encoder.time_encoder.fourier_coefs"] = discriminator.condition.frequency[None]
-    return found | {"b8.skip.resample_filter": FILTER}
+        weights["time_encoder.time_encoder.fourier_coefs"] = discriminator.condition.frequency[None]
+    return weights | {"b8.skip.resample_filter": FILTER}

@@ -1,4 +1,4 @@
-"""Exported files against the model itself: any number of videos, times and slots, near and far."""
+"""Exported files compared with the model: any number of videos, times and slots, early and late."""
 
 import logging
 import re
@@ -23,25 +23,26 @@ from styleganv.methods.stylegan_v.pretrained import load_generator
 from styleganv.methods.stylegan_v.sampler import load_video_generator
 from styleganv.model_folder import save_model
 
+pytestmark = pytest.mark.slow
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "export.md").read_text()
-# A slot distance that float32 cannot hold.
+#: Slot distance that is not exact in float32.
 CONDITIONAL = {"num_classes": 3, "height": 8, "width": 12, "slot_distance": 12.3, "motion_kernel": 3}
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Models and their exports: `mine`, with classes and not square, in both forms, and `pictures`."""
+    """Export `mine`, class-conditional and not square, in both formats, and the image model `images`."""
     folder = tmp_path_factory.mktemp("exports")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        for name, arguments in {"mine": CONDITIONAL, "pictures": {"motion": "none"}}.items():
+        for name, arguments in {"mine": CONDITIONAL, "images": {"motion": "none"}}.items():
             export(save(folder / name, **arguments), folder / f"{name}.onnx")
         export(folder / "mine", folder / "mine.pt2")
     return folder
 
 
 def inputs_of(video: "VideoOf", seconds: list[list[float]]) -> dict[str, np.ndarray]:
-    """Videos of the seeds 0, 1, … at times of their own, the noise of each from the slot of its earliest time on."""
+    """Return inputs for seeds 0, 1, … at different times, with noise from the slot of the earliest time on."""
     times = np.array(seconds) * FPS
     first = (times.min(axis=1) // video.motion.slot_distance).astype(np.int64)
     slots = int((times.max(axis=1) // video.motion.slot_distance - first).max()) + 2 + video.motion.reach
@@ -51,10 +52,10 @@ def inputs_of(video: "VideoOf", seconds: list[list[float]]) -> dict[str, np.ndar
 
 
 class VideoOf:
-    """The model's own videos at any seconds, in levels of −1..1 that uint8 can tell apart."""
+    """The model's own videos at any time in seconds."""
 
-    def __init__(self, place: Path) -> None:
-        self.video = load_video_generator(place, device="cpu")
+    def __init__(self, path: Path) -> None:
+        self.video = load_video_generator(path, device="cpu")
         self.motion = self.video.generator.motion
 
     def frames(self, seed: int, seconds: float, label: int | None) -> np.ndarray:
@@ -71,7 +72,7 @@ SECONDS = {
 @pytest.mark.parametrize("seconds", SECONDS.values(), ids=SECONDS)
 @pytest.mark.parametrize("suffix", [".onnx", ".pt2"])
 def test_seeds_give_the_frames_of_the_model(suffix: str, seconds: list[list[float]], folder: Path) -> None:
-    """From z to frames, through both files, against the frames that `generate` would write."""
+    """Compare frames from z through both files with those of `generate`."""
     video = VideoOf(folder / "mine")
     count = len(seconds)
     inputs = inputs_of(video, seconds)
@@ -124,11 +125,11 @@ def test_a_time_outside_the_window_is_an_error(late: float, folder: Path) -> Non
             run(folder / f"mine{suffix}", {"styles": styles} | inputs)
 
 
-def test_what_the_files_say_of_themselves(folder: Path) -> None:
+def test_metadata_of_the_files(folder: Path) -> None:
     model = onnx.load(folder / "mine.onnx")
     onnx.checker.check_model(model, full_check=True)
-    about = {each.key: each.value for each in model.metadata_props}
-    assert about["class_names"] == '["class0", "class1", "class2"]' and about["slot_distance"] == "12.3"
+    metadata = {each.key: each.value for each in model.metadata_props}
+    assert metadata["class_names"] == '["class0", "class1", "class2"]' and metadata["slot_distance"] == "12.3"
     shapes = {each.name: each.shape for each in onnxruntime.InferenceSession(folder / "mine.onnx").get_inputs()}
     assert shapes["times"] == ["videos", "times"] and shapes["motion_noise"] == ["videos", "slots", 16]
     extra = {"styleganv.json": ""}
@@ -136,17 +137,17 @@ def test_what_the_files_say_of_themselves(folder: Path) -> None:
     assert '"fps": "25"' in extra["styleganv.json"]
 
 
-def test_a_model_of_pictures(folder: Path) -> None:
-    video = load_video_generator(folder / "pictures", device="cpu")
+def test_an_image_model(folder: Path) -> None:
+    video = load_video_generator(folder / "images", device="cpu")
     styles = torch.stack([video.style(seed) for seed in (0, 1, 2)]).numpy()
-    found = run(folder / "pictures.onnx", {"styles": styles})
-    for seed, picture in enumerate(found[:, 0]):
+    found = run(folder / "images.onnx", {"styles": styles})
+    for seed, image in enumerate(found[:, 0]):
         expected = video.sample(seed=seed, seconds=0.01)[0]
-        levels = (picture * 127.5 + 127.5).clip(0, 255).transpose(1, 2, 0)
+        levels = (image * 127.5 + 127.5).clip(0, 255).transpose(1, 2, 0)
         assert np.abs(levels - expected).max() <= 0.5 + 127.5e-3
 
 
-def test_the_example_of_the_document_needs_onnxruntime_alone(folder: Path) -> None:
+def test_the_example_of_the_document_needs_only_onnxruntime(folder: Path) -> None:
     found = re.search(r"<!-- test: onnxruntime -->\n```python\n(.*?)```", DOCUMENT, re.DOTALL)
     assert found
     code = found[1] + "\nimport sys\nassert 'torch' not in sys.modules\nnp.savez('seen', begin, next_day)\n"
@@ -158,29 +159,29 @@ def test_the_example_of_the_document_needs_onnxruntime_alone(folder: Path) -> No
         assert np.abs(seen.astype(int) - expected).max() <= 1
 
 
-def test_nothing_is_left_of_a_file_that_differs(folder: Path, tmp_path: Path) -> None:
-    """Weights so large that float32 sums differ by more than is allowed; what stood there before stays."""
-    generator, config = load_generator(folder / "pictures")
+def test_a_file_that_differs_is_discarded(folder: Path, tmp_path: Path) -> None:
+    """Weights are so large that float32 sums differ by more than the limit; the old file is unchanged."""
+    generator, config = load_generator(folder / "images")
     with torch.no_grad():
         for block in generator.synthesis.blocks:
             block.to_rgb.weight *= 1e6
     save_model(tmp_path / "wild", generator, data=config["data"], training={})
     (tmp_path / "wild.pt2").write_bytes(b"earlier")
-    with pytest.raises(StyleganvError, match=r"wild\.pt2 was not kept because it differs"):
+    with pytest.raises(StyleganvError, match=r"wild\.pt2 was discarded because it differs"):
         export(tmp_path / "wild", tmp_path / "wild.pt2")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["wild", "wild.pt2"]
     assert (tmp_path / "wild.pt2").read_bytes() == b"earlier"
 
 
-def test_what_cannot_be_exported_is_refused(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(StyleganvError, match=r"lstm .* conv or none"):
+def test_unsupported_exports(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(StyleganvError, match=r"LSTM .* conv or none"):
         export(save(tmp_path / "lstm", motion="lstm"), tmp_path / "x.onnx")
     with pytest.raises(StyleganvError, match=r"\.onnx or \.pt2"):
         export(folder / "mine", tmp_path / "x.tflite")
     with pytest.raises(StyleganvError, match="is not a model"):
         export(tmp_path / "nothing", tmp_path / "x.onnx")
     monkeypatch.setitem(sys.modules, "onnxscript", None)  # as if it were not installed
-    with pytest.raises(StyleganvError, match=r"onnxscript: pip install 'styleganv\[export\]'"):
+    with pytest.raises(StyleganvError, match=r"onnxscript: run pip install 'styleganv\[export\]'"):
         export(folder / "mine", tmp_path / "x.onnx")
     assert [path.name for path in tmp_path.iterdir()] == ["lstm"]
     assert logging.getLogger("torch.onnx").level == logging.NOTSET

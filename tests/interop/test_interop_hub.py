@@ -1,4 +1,4 @@
-"""Models out and in again: through folders, and through the real client of the hub and a server on this machine."""
+"""Upload and download: through folders, and through the real Hub client with a local server."""
 
 import sys
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from PIL import Image
 from tiny import save
 
 from styleganv.errors import StyleganvError
-from styleganv.interop.card import card
+from styleganv.interop.card import format_card
 from styleganv.interop.hub import LAYOUT, pull, push
 from styleganv.methods.stylegan_v.pretrained import load_generator
 from styleganv.methods.stylegan_v.sampler import load_video_generator
@@ -23,7 +23,7 @@ from styleganv.model_folder import save_model
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[HubServer]:
     with hub_server() as server:
-        # What HF_ENDPOINT sets when the package is imported.
+        # These follow HF_ENDPOINT only at import.
         template = constants.HUGGINGFACE_CO_URL_TEMPLATE.replace(constants.ENDPOINT, server.address)
         monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
         monkeypatch.setattr(constants, "ENDPOINT", server.address)
@@ -66,34 +66,34 @@ def test_through_the_hub(hub: HubServer, model: Path, tmp_path: Path, capfd: pyt
 
 
 @pytest.mark.parametrize("where", ["folder", "hub"])
-def test_a_card_that_was_edited_is_left_alone(where: str, hub: HubServer, model: Path, tmp_path: Path) -> None:
-    place = str(tmp_path / "published") if where == "folder" else "somebody/shapes"
-    push(model, place)
+def test_an_edited_card_is_not_overwritten(where: str, hub: HubServer, model: Path, tmp_path: Path) -> None:
+    dest = str(tmp_path / "published") if where == "folder" else "somebody/shapes"
+    push(model, dest)
     if where == "folder":
         (tmp_path / "published" / "README.md").write_text("edited")
     else:
-        hub.repositories[place]["README.md"] = b"edited"
-    push(model, place)
-    assert (pull(place, tmp_path / "again") / "README.md").read_text() == "edited"
+        hub.repositories[dest]["README.md"] = b"edited"
+    push(model, dest)
+    assert (pull(dest, tmp_path / "again") / "README.md").read_text() == "edited"
     other = save(tmp_path / "other", num_classes=3, width=24)
     (other / "README.md").write_text("the model's own")
-    push(other, place)
-    assert (pull(place, tmp_path / "third") / "README.md").read_text() == "the model's own"
+    push(other, dest)
+    assert (pull(dest, tmp_path / "third") / "README.md").read_text() == "the model's own"
 
 
-def test_the_card_says_what_is_known(tmp_path: Path, model: Path) -> None:
+def test_the_card_states_what_is_recorded(tmp_path: Path, model: Path) -> None:
     generator, config = load_generator(model)
     training = {"clips_seen": 1234567, "frames_seen": 2469134, "frechet_efficientnet": 12.345678}
     save_model(tmp_path / "trained", generator, data=config["data"], training=training)
     push(tmp_path / "trained", str(tmp_path / "published"), license="cc-by-4.0")
     text = (tmp_path / "published" / "README.md").read_text()
     _, front, body = text.split("---\n", 2)
-    about = yaml.safe_load(front)
-    assert about["license"] == "cc-by-4.0" and about["library_name"] == "styleganv"
-    assert {"styleganv", "class-conditional-video-generation"} <= set(about["tags"])
+    metadata = yaml.safe_load(front)
+    assert metadata["license"] == "cc-by-4.0" and metadata["library_name"] == "styleganv"
+    assert {"styleganv", "class-conditional-video-generation"} <= set(metadata["tags"])
     for known in (
         "class0, class1, class2",
-        "data: 25",
+        "dataset: 25 fps",
         "1,234,567",
         "2,469,134",
         "12.35",
@@ -105,55 +105,55 @@ def test_the_card_says_what_is_known(tmp_path: Path, model: Path) -> None:
         assert preview.size == (4 * 24 + 3 * 2, 16) and preview.n_frames == 36  # type: ignore[attr-defined]
 
 
-def test_a_card_of_pictures_without_a_licence(tmp_path: Path) -> None:
-    pictures = save(tmp_path / "pictures", motion="none")
-    text = card(load_video_generator(pictures, device="cpu"), name="somebody/pictures")
-    about = yaml.safe_load(text.split("---\n")[1])
-    assert "license" not in about and "unconditional-image-generation" in about["tags"]
-    assert "Not stated" in text and "styleganv pull somebody/pictures model" in text
-    push(pictures, str(tmp_path / "published"))
+def test_the_card_of_an_image_model_without_a_license(tmp_path: Path) -> None:
+    images = save(tmp_path / "images", motion="none")
+    text = format_card(load_video_generator(images, device="cpu"), name="somebody/images")
+    metadata = yaml.safe_load(text.split("---\n")[1])
+    assert "license" not in metadata and "unconditional-image-generation" in metadata["tags"]
+    assert "Not stated" in text and "styleganv pull somebody/images model" in text
+    push(images, str(tmp_path / "published"))
     assert (tmp_path / "published" / "preview.webp").exists()
 
 
-def test_what_the_hub_does_not_have_or_allow(hub: HubServer, model: Path, tmp_path: Path) -> None:
-    with pytest.raises(StyleganvError, match=r"no somebody/nothing"):
+def test_errors_of_the_hub(hub: HubServer, model: Path, tmp_path: Path) -> None:
+    with pytest.raises(StyleganvError, match=r"somebody/nothing not found"):
         pull("somebody/nothing", tmp_path / "x")
     hub.repositories["somebody/words"] = {"README.md": b"words"}
-    with pytest.raises(StyleganvError, match=r"somebody/words is not a model .* config\.json"):
+    with pytest.raises(StyleganvError, match=r"somebody/words is not a styleganv model .*config\.json"):
         pull("somebody/words", tmp_path / "x")
     with pytest.raises(StyleganvError, match="somebody/words"):
         pull("somebody/words", tmp_path / "x", revision="nowhere")
     hub.repositories["somebody/words"] |= {"config.json": b"{", "model.safetensors": b""}
     with pytest.raises(StyleganvError, match="damaged"):
         pull("somebody/words", tmp_path / "x")
-    for status, told in ((403, "hf auth login"), (400, "status 400")):
+    for status, message in ((403, "hf auth login"), (400, "status 400")):
         hub.refused = status
-        with pytest.raises(StyleganvError, match=told):
+        with pytest.raises(StyleganvError, match=message):
             push(model, "somebody/shapes")
     assert "somebody/shapes" not in hub.repositories and list(tmp_path.iterdir()) == []
 
 
-def test_no_network_is_one_sentence(
+def test_an_unreachable_hub_is_reported(
     hub: HubServer, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
     for act in (lambda: pull("somebody/shapes", tmp_path / "x"), lambda: push(model, "somebody/shapes")):
-        with pytest.raises(StyleganvError, match=r"cannot be reached for somebody/shapes"):
+        with pytest.raises(StyleganvError, match=r"Cannot reach the Hub for somebody/shapes"):
             act()
 
 
-def test_places_that_are_none(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for place in ("folder", "a/b/c", "hf://a/b", ""):
+def test_invalid_locations(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for dest in ("folder", "a/b/c", "hf://a/b", ""):
         with pytest.raises(StyleganvError, match=r"USER/NAME"):
-            push(model, place)
+            push(model, dest)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "notes.txt").write_text("mine")
-    with pytest.raises(StyleganvError, match="holds more"):
+    with pytest.raises(StyleganvError, match="contains files other than a model"):
         push(model, str(tmp_path / "full"))
     monkeypatch.chdir(tmp_path / "full")
-    with pytest.raises(StyleganvError, match="holds more"):
+    with pytest.raises(StyleganvError, match="contains files other than a model"):
         push(model, ".")
-    with pytest.raises(StyleganvError, match="exists already"):
+    with pytest.raises(StyleganvError, match="already exists"):
         pull(str(model), tmp_path / "full")
     with pytest.raises(StyleganvError, match="is not a model"):
         push(tmp_path / "full", str(tmp_path / "published"))

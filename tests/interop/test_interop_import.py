@@ -1,4 +1,4 @@
-"""Released pickles become our networks: the same frames and logits, every weight in its place, or a clear refusal."""
+"""Official checkpoints become our networks, with the same frames and logits and all weights, or a clear error."""
 
 import json
 import re
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from pickles import released_discriminator, released_generator, write_pickle
+from pickles import official_discriminator, official_generator, write_pickle
 from reference import FOLDER, NAMES, Reference
 from settings import with_training
 from torch import Tensor
@@ -18,7 +18,8 @@ from torch import Tensor
 from styleganv import cli
 from styleganv.config import RunConfig
 from styleganv.errors import StyleganvError
-from styleganv.interop.import_pickle import import_pickle
+from styleganv.interop.import_checkpoint import import_checkpoint
+from styleganv.interop.safe_unpickler import read_pickle
 from styleganv.methods.stylegan_v.config import DiscriminatorConfig, GeneratorConfig
 from styleganv.methods.stylegan_v.discriminator import Discriminator
 from styleganv.methods.stylegan_v.generator import Generator
@@ -56,20 +57,20 @@ def image_networks() -> tuple[Generator, Discriminator]:
 
 
 def write(path: Path, generator: Generator, discriminator: Discriminator | None = None, **options: Any) -> Path:
-    theirs = None if discriminator is None else released_discriminator(discriminator)
-    return write_pickle(path, released_generator(generator), theirs, **options)
+    theirs = None if discriminator is None else official_discriminator(discriminator)
+    return write_pickle(path, official_generator(generator), theirs, **options)
 
 
 @pytest.mark.skipif(not FOLDER.exists(), reason="the reference arrays are not here")
 @pytest.mark.parametrize("prefix", ["", "src."])
 @pytest.mark.parametrize("name", NAMES)
-def test_frames_and_logits_are_those_of_the_released_networks(name: str, prefix: str, tmp_path: Path) -> None:
+def test_frames_and_logits_equal_those_of_the_official_networks(name: str, prefix: str, tmp_path: Path) -> None:
     reference = Reference(name)
     weights = [
         {key[2:]: value for key, value in reference.arrays.items() if key.startswith(f"{which}.")} for which in "GD"
     ]
     path = write_pickle(tmp_path / "network-snapshot-000100.pkl", weights[0], weights[1], prefix=prefix)
-    import_pickle(path, tmp_path / "model")
+    import_checkpoint(path, tmp_path / "model")
     generator, _ = load_generator(tmp_path / "model")
     discriminator = load_discriminator(tmp_path / "model")
     assert discriminator is not None
@@ -83,12 +84,14 @@ def test_frames_and_logits_are_those_of_the_released_networks(name: str, prefix:
 
 @pytest.mark.parametrize("protocol", [3, 4, 5])
 @pytest.mark.parametrize("num_classes", [0, 3])
-def test_networks_of_videos_arrive_bit_for_bit(num_classes: int, protocol: int, tmp_path: Path) -> None:
+def test_video_networks_are_imported_bit_for_bit(num_classes: int, protocol: int, tmp_path: Path) -> None:
     networks = video_networks(num_classes)
     path = write(tmp_path / "snapshot.pkl", *networks, protocol=protocol)
     modules = set(sys.modules)
-    import_pickle(path, tmp_path / "model", fps=30)
-    assert not path.with_suffix(".run").exists() and set(sys.modules) <= modules
+    read_pickle(path)
+    assert set(sys.modules) <= modules
+    import_checkpoint(path, tmp_path / "model", fps=30)
+    assert not path.with_suffix(".run").exists()
     generator, config = load_generator(tmp_path / "model")
     discriminator = load_discriminator(tmp_path / "model")
     assert generator.config == networks[0].config
@@ -103,41 +106,45 @@ def test_networks_of_videos_arrive_bit_for_bit(num_classes: int, protocol: int, 
 
 
 def test_an_image_network_becomes_an_image_model(tmp_path: Path) -> None:
-    theirs, judge = image_networks()
-    imported = import_pickle(write(tmp_path / "images.pkl", theirs, judge), tmp_path / "model")
-    assert "Pixel noise" in str(imported) and "images of 32×32" in str(imported)
+    theirs, their_discriminator = image_networks()
+    imported = import_checkpoint(write(tmp_path / "images.pkl", theirs, their_discriminator), tmp_path / "model")
+    assert "Pixel noise" in str(imported) and "image generator of 32×32" in str(imported)
     generator, _ = load_generator(tmp_path / "model")
     assert generator.config == theirs.config and generator.motion is None
     z = torch.randn(2, 12)
     assert torch.equal(generator(z, torch.zeros(2, 1)), theirs(z, torch.zeros(2, 1)))
     discriminator = load_discriminator(tmp_path / "model")
     assert discriminator is not None and discriminator.num_frames == 1
-    assert discriminator.state_dict()["blocks.0.conv1.weight"].shape[0] == 16  # nothing is joined, so nothing halved
+    assert (
+        discriminator.state_dict()["blocks.0.conv1.weight"].shape[0] == 16
+    )  # one frame: no features are joined, so none are halved
     frames = torch.randn(4, 1, 3, 32, 32)
-    assert torch.equal(discriminator(frames, torch.zeros(4, 1)), judge(frames, torch.zeros(4, 1)))
+    assert torch.equal(discriminator(frames, torch.zeros(4, 1)), their_discriminator(frames, torch.zeros(4, 1)))
 
 
-def test_an_image_pickle_is_a_start_for_video(faces: Path, tiny: RunConfig, tmp_path: Path) -> None:
+def test_an_image_checkpoint_can_be_finetuned_on_video(faces: Path, tiny: RunConfig, tmp_path: Path) -> None:
     torch.manual_seed(0)
     theirs = Generator(GeneratorConfig(16, 16, mapping_layers=8, motion="none", **SIZES))
-    judge = Discriminator(DiscriminatorConfig(16, 16, num_frames=1, channel_base=256, channel_max=16))
-    import_pickle(write(tmp_path / "images.pkl", theirs, judge), tmp_path / "model")
+    their_discriminator = Discriminator(DiscriminatorConfig(16, 16, num_frames=1, channel_base=256, channel_max=16))
+    import_checkpoint(write(tmp_path / "images.pkl", theirs, their_discriminator), tmp_path / "model")
     train(faces, tmp_path / "run", with_training(tiny, total_clips=8, lr=1e-12), finetune=tmp_path / "model")
     generator, _ = load_generator(tmp_path / "run" / "model")
     z, times = torch.randn(2, 12), torch.tensor([[0.0, 9.5]] * 2)
     with torch.inference_mode():
-        frames, pictures = generator(z, times), theirs(z, torch.zeros(2, 1))
-    torch.testing.assert_close(frames, pictures.expand_as(frames), rtol=1e-4, atol=1e-4)
-    found = load_checkpoint(tmp_path / "run" / "checkpoint.pt")["discriminator"]
-    torch.testing.assert_close(found["from_rgb.weight"], judge.from_rgb.weight.detach(), rtol=0, atol=1e-9)
+        frames, images = generator(z, times), theirs(z, torch.zeros(2, 1))
+    torch.testing.assert_close(frames, images.expand_as(frames), rtol=1e-4, atol=1e-4)
+    weights = load_checkpoint(tmp_path / "run" / "checkpoint.pt")["discriminator"]
+    torch.testing.assert_close(
+        weights["from_rgb.weight"], their_discriminator.from_rgb.weight.detach(), rtol=0, atol=1e-9
+    )
 
 
-def test_the_command_says_what_it_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_reports_the_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = write(tmp_path / "snapshot.pkl", *video_networks())
     cli.main(["import", str(path), str(tmp_path / "model"), "--fps", "30"])
-    said = capsys.readouterr().out
-    for words in ("videos of 32×32", "slot_distance 8", "longest_period 100", "30 frames a second", "T = 3"):
-        assert words in said
+    output = capsys.readouterr().out
+    for text in ("video generator of 32×32", "slot_distance 8", "longest_period 100", "30 fps", "of 3 frames"):
+        assert text in output
     with pytest.raises(SystemExit):
         cli.main(["import", str(path), str(tmp_path / "other"), "--fps", "0"])
     assert not (tmp_path / "other").exists()
@@ -152,47 +159,58 @@ def put(name: str, value: Tensor) -> Callable[[dict[str, Tensor]], None]:
 
 
 @pytest.mark.parametrize(
-    "change, told",
+    "change, reason",
     [
-        (without("synthesis.b8.torgb.weight"), r"lacks synthesis\.blocks\.1\.to_rgb\.weight"),
-        (without("synthesis.b16.conv1.weight"), "only square networks"),
-        (without("mapping.fc0.weight"), r"lacks mapping\.fc0\.weight"),
-        (without("synthesis.motion_encoder.time_encoder.freqs"), "motion without waves"),
-        (put("synthesis.b8.skip.weight", torch.ones(2, 2)), r"without a place here, synthesis\.blocks\.1\.skip"),
-        (put("synthesis.b4.resample_filter", torch.ones(4, 4) / 16), "another filter"),
-        (put("synthesis.b4.input.input.const", torch.ones(1, 16, 4, 8)), r"synthesis\.constant of \[1, 16, 4, 8\]"),
-        (put("synthesis.b8.conv0.bias", torch.full([16], torch.nan)), "not finite"),
+        (without("synthesis.b8.torgb.weight"), r"missing weights: synthesis\.blocks\.1\.to_rgb\.weight"),
+        (without("synthesis.b16.conv1.weight"), "no blocks of 4²"),
+        (without("mapping.fc0.weight"), r"missing weights: mapping\.fc0\.weight"),
+        (without("synthesis.motion_encoder.time_encoder.freqs"), "motion without acyclic"),
+        (put("synthesis.b8.skip.weight", torch.ones(2, 2)), r"unexpected weights: synthesis\.blocks\.1\.skip"),
+        (put("synthesis.b4.resample_filter", torch.ones(4, 4) / 16), "is not the filter"),
+        (
+            put("synthesis.b4.input.input.const", torch.ones(1, 16, 4, 8)),
+            r"synthesis\.constant is torch\.float32 \[1, 16, 4, 8\]",
+        ),
+        (put("synthesis.b8.conv0.bias", torch.full([16], torch.nan)), "non-finite"),
         (put("synthesis.b8.conv0.bias", torch.ones(16, dtype=torch.int64)), r"conv0\.bias"),
-        (put("synthesis.b32.conv1.weight", torch.ones(100_000, 1, 1, 1)), "channels that follow no rule"),
-        (put("synthesis.motion_encoder.time_encoder.phase_scales", torch.ones(1, 6)), "other phase_scales"),
-        (put("mapping.fc0.weight", torch.ones(1, 1).expand(40_000, 40_000)), "more weights than its file"),
-        (put("mapping.fc0.weight", torch.ones(50_000, 1)), r"mapping\.w_mean of \[16\] where \[50000\]"),
+        (put("synthesis.b32.conv1.weight", torch.ones(100_000, 1, 1, 1)), "irregular channels"),
+        (
+            put("synthesis.motion_encoder.time_encoder.phase_scales", torch.ones(1, 6)),
+            "phase_scales of the time encoder disagrees",
+        ),
+        (put("mapping.fc0.weight", torch.ones(1, 1).expand(40_000, 40_000)), "more weights than the file"),
+        (
+            put("mapping.fc0.weight", torch.ones(50_000, 1)),
+            r"mapping\.w_mean is torch\.float32 \[16\], expected floats \[50000\]",
+        ),
     ],
 )
-def test_other_networks_are_refused(change: Callable[[dict[str, Tensor]], None], told: str, tmp_path: Path) -> None:
-    weights = released_generator(video_networks()[0])
+def test_unsupported_networks_are_rejected(
+    change: Callable[[dict[str, Tensor]], None], reason: str, tmp_path: Path
+) -> None:
+    weights = official_generator(video_networks()[0])
     change(weights)
     path = write_pickle(tmp_path / "snapshot.pkl", weights, None)
-    with pytest.raises(StyleganvError, match=told) as refusal:
-        import_pickle(path, tmp_path / "model")
-    assert "snapshot.pkl" in str(refusal.value) and not (tmp_path / "model").exists()
+    with pytest.raises(StyleganvError, match=reason) as caught:
+        import_checkpoint(path, tmp_path / "model")
+    assert "snapshot.pkl" in str(caught.value) and not (tmp_path / "model").exists()
 
 
-def test_a_discriminator_that_does_not_fit_is_left_out_and_named(tmp_path: Path) -> None:
+def test_an_unsupported_discriminator_is_reported_and_not_imported(tmp_path: Path) -> None:
     generator, discriminator = video_networks()
-    weights = released_discriminator(discriminator)
+    weights = official_discriminator(discriminator)
     del weights["b16.conv1.bias"]
-    path = write_pickle(tmp_path / "snapshot.pkl", released_generator(generator), weights)
-    imported = import_pickle(path, tmp_path / "model")
-    assert re.search(r"Without a discriminator: D lacks blocks\.1\.conv1\.bias", str(imported))
+    path = write_pickle(tmp_path / "snapshot.pkl", official_generator(generator), weights)
+    imported = import_checkpoint(path, tmp_path / "model")
+    assert re.search(r"Discriminator not imported \(missing weights: blocks\.1\.conv1\.bias\)", str(imported))
     assert load_discriminator(tmp_path / "model") is None
     assert "discriminator" not in json.loads((tmp_path / "model" / "config.json").read_text())
 
 
 @pytest.mark.parametrize("content", [[1, 2], {"G": 3}, np.float64(2)])
-def test_pickles_of_other_things_are_refused(content: Any, tmp_path: Path) -> None:
+def test_pickles_of_other_objects_are_rejected(content: Any, tmp_path: Path) -> None:
     import pickle
 
     (tmp_path / "other.pkl").write_bytes(pickle.dumps(content))
-    with pytest.raises(StyleganvError, match="holds no network G_ema"):
-        import_pickle(tmp_path / "other.pkl", tmp_path / "model")
+    with pytest.raises(StyleganvError, match="Network G_ema not found in"):
+        import_checkpoint(tmp_path / "other.pkl", tmp_path / "model")

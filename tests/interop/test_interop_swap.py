@@ -1,4 +1,4 @@
-"""Swapped layers: each block is bit for bit that of the model it should be of."""
+"""Layer swapping: each block equals that of the right model bit for bit."""
 
 from pathlib import Path
 
@@ -24,31 +24,31 @@ def models(tmp_path: Path, **changes: int) -> tuple[Path, Path]:
     return low, high
 
 
-@pytest.mark.parametrize("resolution, of_low", [(12, 1), (24, 2), (48, 3)])
-def test_blocks_are_those_of_their_model(resolution: int, of_low: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("resolution, num_low", [(12, 1), (24, 2), (48, 3)])
+def test_blocks_are_those_of_their_model(resolution: int, num_low: int, tmp_path: Path) -> None:
     low, high = models(tmp_path)
     swap(low, high, tmp_path / "swapped", resolution=resolution)
-    found, config = load_generator(tmp_path / "swapped")
+    swapped, config = load_generator(tmp_path / "swapped")
     ours, theirs = (load_generator(folder)[0].state_dict() for folder in (low, high))
-    for name, value in found.state_dict().items():
-        from_high = name.startswith("synthesis.blocks.") and int(name.split(".")[2]) >= of_low
+    for name, value in swapped.state_dict().items():
+        from_high = name.startswith("synthesis.blocks.") and int(name.split(".")[2]) >= num_low
         assert torch.equal(value, (theirs if from_high else ours)[name]), name
     assert config["data"]["fps"] == 25 and config["training"]["swapped"]["resolution"] == resolution
     assert load_video_generator(tmp_path / "swapped").sample(seed=0, seconds=0.1).shape == (2, 32, 48, 3)
 
 
-def test_the_models_swapped_from_are_left_alone(tmp_path: Path) -> None:
+def test_the_original_models_are_unchanged(tmp_path: Path) -> None:
     low, high = (load_generator(folder)[0] for folder in models(tmp_path))
     before = {name: value.clone() for name, value in (low.state_dict() | high.state_dict()).items()}
     swap_layers(low, high, 24).synthesis.constant.add_(1)
     assert all(torch.equal(value, before[name]) for name, value in (low.state_dict() | high.state_dict()).items())
 
 
-def test_models_that_differ_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_models_of_different_sizes_are_rejected(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     low, high = models(tmp_path, channel_max=4)
-    with pytest.raises(StyleganvError, match="networks of the same sizes"):
+    with pytest.raises(StyleganvError, match="networks of the same size"):
         swap(low, high, tmp_path / "swapped", resolution=24)
-    with pytest.raises(StyleganvError, match=r"--resolution 16 .* choose one of 12, 24, 48"):
+    with pytest.raises(StyleganvError, match=r"--resolution must be one of 12, 24, 48 .*got 16"):
         swap(low, low, tmp_path / "swapped", resolution=16)
     with pytest.raises(SystemExit):
         cli.main(["swap", str(low), str(tmp_path / "nothing"), str(tmp_path / "swapped"), "--resolution", "24"])

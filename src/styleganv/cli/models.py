@@ -1,87 +1,105 @@
-"""Commands that move models in and out."""
+"""Commands that exchange models."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
+import tyro
 from tyro.conf import Positional
 
+from styleganv.cli.progress import progress_bar
 from styleganv.options import Unset
+
+_Dest = Annotated[Positional[Path], tyro.conf.arg(metavar="DEST")]
 
 
 def import_(
-    file: Positional[Path],
-    dest: Positional[Path],
+    file: Annotated[Positional[Path], tyro.conf.arg(metavar="FILE")],
+    dest: _Dest,
     /,
     fps: float = 25.0,
     network: Literal["G_ema", "G"] = "G_ema",
 ) -> None:
-    """Turn a released pickle of StyleGAN-V, or of StyleGAN2-ADA's images, into a model, without running it.
+    """Convert an official StyleGAN-V or StyleGAN2-ADA checkpoint, without running code in it.
 
     Args:
-        file: Such as network-snapshot-025000.pkl.
-        dest: The model folder to write.
-        fps: Frames a second of the data it was trained on, which a pickle does not say.
-        network: The averaged generator, or the one that was being trained.
+        file: Checkpoint, e.g. network-snapshot-025000.pkl.
+        dest: Model folder to write.
+        fps: Frame rate of its dataset in frames per second, which checkpoints do not store.
+        network: Averaged generator (G_ema) or trained generator (G).
     """
-    from styleganv.interop.import_pickle import import_pickle
+    from styleganv.interop.import_checkpoint import import_checkpoint
 
-    print(import_pickle(file, dest, fps=fps, network=network))
+    print(import_checkpoint(file, dest, fps=fps, network=network))
 
 
-def swap(low: Positional[Path], high: Positional[Path], dest: Positional[Path], /, resolution: int) -> None:
-    """Make one model of two: shapes and motion of the first, textures and colours of the second.
+def swap(
+    low: Annotated[Positional[Path], tyro.conf.arg(metavar="LOW")],
+    high: Annotated[Positional[Path], tyro.conf.arg(metavar="HIGH")],
+    dest: _Dest,
+    /,
+    resolution: int,
+) -> None:
+    """Combine two models: shapes and motion of LOW, textures and colors of HIGH.
 
     Args:
-        low: A model folder or run, whose layers below the resolution are taken.
-        high: Another of the same sizes, best fine-tuned from the first or from the same model.
-        dest: The model folder to write.
-        resolution: From where on the layers are those of HIGH, such as 16.
+        low: Model folder or run for the layers below the resolution.
+        high: Model of the same size, best fine-tuned from LOW or from the same model.
+        dest: Model folder to write.
+        resolution: First resolution with the layers of HIGH, e.g. 16.
     """
     from styleganv.interop.swap import swap as run
 
     print(f"Model: {run(low, high, dest, resolution=resolution)}")
 
 
-def export(model: Positional[Path], file: Positional[Path], /) -> None:
-    """Write a model as programs that run without styleganv, checked against it.
+def export(model: Positional[Path], file: Annotated[Positional[Path], tyro.conf.arg(metavar="FILE")], /) -> None:
+    """Export a model to programs that run without styleganv, and compare them with it.
 
     Args:
-        model: A model folder, or the folder of a run.
-        file: FILE.onnx for onnxruntime, or FILE.pt2 for torch.export; content comes from FILE-mapping beside it.
+        model: Model folder or run.
+        file: FILE.onnx for onnxruntime or FILE.pt2 for PyTorch; FILE-mapping maps z to styles.
     """
     from styleganv.interop.export import export as run
 
-    for written in run(model, file):
-        print(written)
+    with progress_bar("export", "step") as progress:
+        files = run(model, file, progress=progress)
+    print(*files, sep="\n")
 
 
 def push(
     model: Positional[Path],
-    dest: Positional[str],
+    dest: Annotated[Positional[str], tyro.conf.arg(metavar="DEST")],
     /,
     license: Unset[str] = None,
     private: bool = False,
 ) -> None:
-    """Publish a model with its card on the Hugging Face hub, or in a folder laid out like a repository there.
+    """Upload a model and its model card to the Hugging Face Hub, or write the same files to a local folder.
 
     Args:
-        model: A model folder, or the folder of a run.
-        dest: USER/NAME of the hub, or a folder that begins with . or /, such as ./published.
-        license: For the card, such as mit or cc-by-4.0; without it the card says that none is stated.
-        private: Only you can see the repository, if it is new.
+        model: Model folder or run.
+        dest: USER/NAME on the Hub, or a folder that starts with . or /, e.g. ./published.
+        license: License for the card, e.g. mit or cc-by-4.0. Default: not stated.
+        private: Create a private repository.
     """
     from styleganv.interop.hub import push as run
 
-    print(run(model, dest, license=license, private=private))
+    with progress_bar("preview", "frame") as progress:
+        url = run(model, dest, license=license, private=private, progress=progress)
+    print(url)
 
 
-def pull(source: Positional[str], dest: Positional[Path], /, revision: Unset[str] = None) -> None:
-    """Fetch a model from the Hugging Face hub.
+def pull(
+    source: Annotated[Positional[str], tyro.conf.arg(metavar="SOURCE")],
+    dest: _Dest,
+    /,
+    revision: Unset[str] = None,
+) -> None:
+    """Download a model from the Hugging Face Hub.
 
     Args:
-        source: USER/NAME of the hub, or a folder that begins with . or /.
-        dest: The new folder for the model.
-        revision: A branch, tag or commit; the main branch where left out.
+        source: USER/NAME on the Hub, or a folder that starts with . or /.
+        dest: Folder to create.
+        revision: Branch, tag or commit. Default: the main branch.
     """
     from styleganv.interop.hub import pull as run
 

@@ -1,1 +1,1 @@
-"""Weights in and out: released checkpoints, ONNX and exported programs, the hub."""
+"""Exchange of models: official checkpoints, ONNX and exported programs, the Hugging Face Hub."""

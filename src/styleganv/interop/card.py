@@ -1,50 +1,57 @@
-"""The model card: what a stranger should know of a model, as README.md with YAML front matter, and a short preview.
+"""The model card: README.md with YAML front matter, and a short preview.
 
-Nothing in it is made up: it says what config.json records and what the model shows, and names what only those who
-trained it can tell.
+It states what config.json records and what the model shows, and names what only its authors can add.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import yaml
-from tqdm import tqdm
 
 from styleganv.media import sheets, writing
 from styleganv.methods.stylegan_v.sampler import VideoGenerator, by_chunk, load_video_generator
 from styleganv.video_model import Frame
 
 CARD, PREVIEW = "README.md", "preview.webp"
-#: The preview: these seeds side by side, none left out.
+#: The preview shows these seeds side by side; consecutive, so that none is selected.
 PREVIEW_SEEDS = range(4)
 PREVIEW_SECONDS, PREVIEW_FPS, PREVIEW_PIXELS = 3.0, 12.0, 256
 
 
-def write_card(model: Path | str, folder: Path | str, *, name: str, license: str | None = None) -> None:
-    """Write the card of a model folder or run, and its preview, into an existing `folder`.
+def write_card(
+    model: Path | str,
+    folder: Path | str,
+    *,
+    name: str,
+    license: str | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> None:
+    """Write the card and the preview of a model folder or run to an existing `folder`.
 
     Args:
-        name: of the model: `user/name` on the hub, or a name alone where that is not known yet.
-        license: an identifier that the hub knows, such as mit or cc-by-4.0; None: the card says that none is stated.
+        model: model folder or run.
+        folder: folder to write to.
+        name: `user/name` on the Hub, or only a name if the user is not known yet.
+        license: license identifier of the Hub, e.g. mit or cc-by-4.0; None: "not stated".
+        progress: called with the number of rendered preview frames and their total.
     """
     video, folder = load_video_generator(model), Path(folder)
     fps = min(PREVIEW_FPS, video.fps)
-    writing.write_video(folder / PREVIEW, _preview(video, fps), fps)
-    (folder / CARD).write_text(card(video, name=name, license=license))
+    writing.write_video(folder / PREVIEW, _preview(video, fps, progress or (lambda done, total: None)), fps)
+    (folder / CARD).write_text(format_card(video, name=name, license=license))
 
 
-def card(video: VideoGenerator, *, name: str, license: str | None = None) -> str:
-    """The text of README.md."""
-    moving = video.generator.motion is not None
-    kind = "videos" if moving else "images"
+def format_card(video: VideoGenerator, *, name: str, license: str | None = None) -> str:
+    """Return the text of README.md."""
+    kind = "image" if video.generator.motion is None else "video"
     front: dict[str, Any] = {"library_name": "styleganv"}
     if license is not None:
         front["license"] = license
     conditional = "class-conditional" if video.class_names or video.generator.num_classes else "unconditional"
-    front["tags"] = ["styleganv", "stylegan-v", "gan", f"{conditional}-{'video' if moving else 'image'}-generation"]
+    front["tags"] = ["styleganv", "stylegan-v", "gan", f"{conditional}-{kind}-generation"]
     call = "seed=0, seconds=5" + (", label=0" if video.generator.num_classes else "")
     label = " --label 0" if video.generator.num_classes else ""
     return f"""---
@@ -53,17 +60,17 @@ def card(video: VideoGenerator, *, name: str, license: str | None = None) -> str
 
 # {name}
 
-![Generated with the seeds {PREVIEW_SEEDS[0]} to {PREVIEW_SEEDS[-1]}, not picked]({PREVIEW})
+![Samples of seeds {PREVIEW_SEEDS[0]} to {PREVIEW_SEEDS[-1]}, not selected]({PREVIEW})
 
-A generative adversarial network that makes {kind} of {video.width}×{video.height} pixels, trained with styleganv. The
-preview shows the seeds {PREVIEW_SEEDS[0]} to {PREVIEW_SEEDS[-1]}, none left out.
+A generative adversarial network for {kind}s of {video.width}×{video.height} pixels, trained with styleganv. The
+preview shows the seeds {PREVIEW_SEEDS[0]} to {PREVIEW_SEEDS[-1]}, without selection.
 
-## What it was trained on
+## Training data
 
 {_facts(video)}
 
-Not recorded, and for whoever trained it to add: whose videos these are, under which terms, and whether the people in
-them agreed.
+The authors should add what is not recorded: who owns the videos, under which terms, and whether the people in them
+consented.
 
 ## Use
 
@@ -78,27 +85,27 @@ import styleganv
 frames = styleganv.load("model").sample({call})  # uint8 [T, H, W, 3]
 ```
 
-`model.safetensors` holds the weights and `config.json` the rest; loading them executes nothing.
+`model.safetensors` holds the weights and `config.json` the settings; loading them executes no code.
 
-## Limits
+## Limitations
 
-It makes what resembles its data, with the gaps and biases of that data; nothing it shows is a record of an event.
-How good it is has not been stated here: `styleganv evaluate` and `styleganv diagnose` measure it.
+The model imitates its training data, including gaps and biases. Generated videos do not show real events. Quality has
+not been reported here; measure it with `styleganv evaluate` and `styleganv diagnose`.
 
-## Licence
+## License
 
-{f"`{license}`, as stated by whoever published it." if license else "Not stated: ask whoever published it."}
+{f"`{license}`, as stated by the publisher." if license else "Not stated: ask the publisher."}
 """
 
 
 def _facts(video: VideoGenerator) -> str:
-    """What config.json records of data and training, a point each."""
+    """List what config.json records about dataset and training."""
     training: Mapping[str, Any] = video.config.get("training", {})
-    facts = [f"Frames a second of the data: {video.fps:g}"]
+    facts = [f"Frame rate of the dataset: {video.fps:g} fps"]
     if video.generator.num_classes:
         facts.append(f"Classes: {', '.join(video.class_names) or video.generator.num_classes}")
-    counted = {"clips_seen": "Clips seen in training", "frames_seen": "Frames seen in training"}
-    facts += [f"{counted.get(key, key)}: {_number(value)}" for key, value in training.items()]
+    titles = {"clips_seen": "Clips seen in training", "frames_seen": "Frames seen in training"}
+    facts += [f"{titles.get(key, key)}: {_number(value)}" for key, value in training.items()]
     facts.append(f"Parameters: {sum(p.numel() for p in video.generator.parameters()):,}")
     facts.append(f"Network: `{json.dumps(video.config.get('generator', {}))}`")
     return "\n".join(f"- {fact}" for fact in facts)
@@ -108,16 +115,17 @@ def _number(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _preview(video: VideoGenerator, fps: float) -> Iterator[Frame]:
-    """The seeds' videos side by side, reduced to at most `PREVIEW_PIXELS` a side."""
+def _preview(video: VideoGenerator, fps: float, progress: Callable[[int, int], None]) -> Iterator[Frame]:
+    """Yield the videos of all seeds side by side, each reduced to at most `PREVIEW_PIXELS` per side."""
     seconds = PREVIEW_SECONDS if video.generator.motion is not None else 1 / fps
     streams = [by_chunk(video.stream(seed=seed, seconds=seconds, fps=fps)) for seed in PREVIEW_SEEDS]
     total = video.num_frames(seconds, fps)
-    for frames in tqdm(zip(*streams, strict=True), total=total, unit="frame", desc="preview", leave=False):
-        yield sheets.tile(np.stack([_reduced(frame) for frame in frames])[None])
+    for done, frames in enumerate(zip(*streams, strict=True), 1):
+        yield sheets.tile(np.stack([_reduce(frame) for frame in frames])[None])
+        progress(done, total)
 
 
-def _reduced(frame: Frame) -> Frame:
+def _reduce(frame: Frame) -> Frame:
     step = -(-max(frame.shape[:2]) // PREVIEW_PIXELS)
     height, width = (side // step for side in frame.shape[:2])
     squares = frame[: height * step, : width * step].reshape(height, step, width, step, 3)

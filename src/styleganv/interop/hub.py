@@ -1,15 +1,14 @@
-"""Models to and from the Hugging Face hub, or a folder laid out like a repository there.
+"""Upload and download of models: the Hugging Face Hub, or a local folder with the same files.
 
     model folder or run ──push──▶ user/name, or ./folder ──pull──▶ model folder
 
-A repository is a model folder with a card: the files of `LAYOUT` and no others are sent and fetched. So nothing that
-executes can come along.
+A repository is a model folder with a card. Only the files in `LAYOUT` are transferred, and none of them can execute.
 """
 
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,63 +24,72 @@ LAYOUT = (*WEIGHTS, CARD, PREVIEW)
 
 
 def push(
-    model: Path | str, dest: str, *, license: str | None = None, private: bool = False, token: str | None = None
+    model: Path | str,
+    dest: str,
+    *,
+    license: str | None = None,
+    private: bool = False,
+    token: str | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> str:
-    """Publish a model folder or run, with a card where neither it nor the repository has one.
+    """Upload a model folder or run; a card is added if neither the model nor the repository has one.
 
     Args:
-        dest: `user/name` on the hub, made where it does not exist; or a folder, which begins with `.`, `/` or `~`.
-        license: for the card; an identifier that the hub knows, such as mit.
-        private: whether a new repository can be seen by its owner only.
-        token: of the hub; the one that `hf auth login` or HF_TOKEN left, where left out.
+        model: model folder or run.
+        dest: `user/name` on the Hub, created if necessary; or a folder, starting with `.`, `/` or `~`.
+        license: license identifier of the Hub for the card, e.g. mit.
+        private: create a private repository.
+        token: access token of the Hub. None: that of `hf auth login` or HF_TOKEN.
+        progress: called with the number of rendered preview frames and their total, if a card is added.
 
     Returns:
-        Where it is now: an address, or the folder.
+        The URL of the commit, or the folder.
 
     Raises:
-        StyleganvError: if there is no valid model, the folder holds anything but an earlier model, or the hub refuses
-            or cannot be reached.
+        StyleganvError: if the model is invalid, the folder contains other files, or the Hub rejects the upload or is
+            not reachable.
     """
     source = model_folder(model)
-    load(source, device="cpu")  # what is damaged is not published
+    load(source, device="cpu")  # damaged models are not published
     folder = _local(dest)
     if folder is not None:
-        _refuse_other_than_a_model(folder)
+        _check_only_model(folder)
         with atomic_write(folder) as tmp_path:
             tmp_path.mkdir()
-            kept = [folder / name for name in (CARD, PREVIEW) if (folder / name).exists()]
-            own = [source / name for name in LAYOUT if (source / name).exists()]
-            for file in (*kept, *own):
+            old = [folder / name for name in (CARD, PREVIEW) if (folder / name).exists()]
+            new = [source / name for name in LAYOUT if (source / name).exists()]
+            for file in (*old, *new):
                 shutil.copyfile(file, tmp_path / file.name)
             if not (tmp_path / CARD).exists():
-                write_card(source, tmp_path, name=folder.name, license=license)
+                write_card(source, tmp_path, name=folder.name, license=license, progress=progress)
         return str(folder)
     hub = _package()
-    with _hub_errors(dest), tempfile.TemporaryDirectory() as made:
+    with _hub_errors(dest), tempfile.TemporaryDirectory() as card_folder:
         api = hub.HfApi(token=token)
         api.create_repo(dest, private=private, exist_ok=True)
         files = [source / name for name in LAYOUT if (source / name).exists()]
         if not (source / CARD).exists() and not api.file_exists(dest, CARD):
-            write_card(source, made, name=dest, license=license)
-            files += [file for file in Path(made).iterdir() if file.name not in {known.name for known in files}]
-        added = [hub.CommitOperationAdd(file.name, file) for file in files]
-        return str(api.create_commit(dest, added, commit_message="Model of styleganv").commit_url)
+            write_card(source, card_folder, name=dest, license=license, progress=progress)
+            files += [file for file in Path(card_folder).iterdir() if file.name not in {known.name for known in files}]
+        operations = [hub.CommitOperationAdd(file.name, file) for file in files]
+        return str(api.create_commit(dest, operations, commit_message="Upload model with styleganv").commit_url)
 
 
 def pull(source: str, dest: Path | str, *, revision: str | None = None, token: str | None = None) -> Path:
-    """Fetch a model into the new folder `dest`, whole or not at all, and check that it loads.
+    """Download a model to the new folder `dest` and check that it loads.
 
     Args:
-        source: `user/name` on the hub; or a folder, which begins with `.`, `/` or `~`.
-        revision: a branch, tag or commit of the hub; its main branch where left out.
-        token: of the hub; the one that `hf auth login` or HF_TOKEN left, where left out.
+        source: `user/name` on the Hub; or a folder, starting with `.`, `/` or `~`.
+        dest: folder to create.
+        revision: branch, tag or commit. None: the main branch.
+        token: access token of the Hub. None: that of `hf auth login` or HF_TOKEN.
 
     Raises:
-        StyleganvError: if there is no valid model, `dest` exists, or the hub refuses or cannot be reached.
+        StyleganvError: if the model is invalid, `dest` exists, or the Hub rejects the request or is not reachable.
     """
     dest = Path(dest)
     if dest.exists():
-        raise StyleganvError(f"{dest} exists already: give a new folder for the model.")
+        raise StyleganvError(f"{dest} already exists: choose a new folder.")
     folder = _local(source)
     with atomic_write(dest) as tmp_path:
         tmp_path.mkdir()
@@ -93,61 +101,65 @@ def pull(source: str, dest: Path | str, *, revision: str | None = None, token: s
             hub = _package()
             with _hub_errors(source):
                 api = hub.HfApi(token=token)
-                # One commit for all files, whatever is pushed meanwhile.
+                # All files of one commit, even if another is pushed meanwhile.
                 info = api.model_info(source, revision=revision)
                 for name in sorted({file.rfilename for file in info.siblings} & set(LAYOUT)):
                     api.hf_hub_download(source, name, revision=info.sha, local_dir=tmp_path)
             shutil.rmtree(tmp_path / ".cache", ignore_errors=True)
         missing = [name for name in WEIGHTS if not (tmp_path / name).exists()]
         if missing:
-            raise StyleganvError(f"{source} is not a model of styleganv, as it has no {missing[0]}: give another.")
+            raise StyleganvError(
+                f"{source} is not a styleganv model (it has no {missing[0]}): pass another repository."
+            )
         load(tmp_path, device="cpu")
     return dest
 
 
-def _local(place: str) -> Path | None:
-    """The folder that `place` names, or None for a repository of the hub; what it is never depends on the disk."""
-    if place.startswith((".", "~")) or Path(place).is_absolute():
-        return Path(place).expanduser().resolve()
-    if re.fullmatch(r"[\w.-]+/[\w.-]+", place):
+def _local(target: str) -> Path | None:
+    """Return a folder, or None for a repository of the Hub; this depends on the text only, not on existing files."""
+    if target.startswith((".", "~")) or Path(target).is_absolute():
+        return Path(target).expanduser().resolve()
+    if re.fullmatch(r"[\w.-]+/[\w.-]+", target):
         return None
-    raise StyleganvError(f"{place} is no place for a model: give USER/NAME of the hub, or a folder such as ./{place}.")
+    raise StyleganvError(f"Unknown model location {target!r}: pass USER/NAME on the Hub, or a folder, e.g. ./{target}.")
 
 
-def _refuse_other_than_a_model(folder: Path) -> None:
+def _check_only_model(folder: Path) -> None:
     if folder.exists() and (not folder.is_dir() or {file.name for file in folder.iterdir()} - set(LAYOUT)):
-        raise StyleganvError(f"{folder} holds more than a published model: choose a new folder.")
+        raise StyleganvError(f"{folder} contains files other than a model: choose a new folder.")
 
 
 def _package() -> Any:
     try:
         import huggingface_hub
     except ImportError as error:
-        raise StyleganvError("The hub needs the package huggingface_hub: pip install 'styleganv[export]'.") from error
+        raise StyleganvError("The Hub requires huggingface_hub: run pip install 'styleganv[export]'.") from error
     return huggingface_hub
 
 
 @contextmanager
 def _hub_errors(repository: str) -> Iterator[None]:
-    """Every way in which the hub can fail, as one sentence."""
+    """Turn errors of the Hub's client into a `StyleganvError`."""
     from huggingface_hub import errors
 
     try:
         yield
     except errors.GatedRepoError as error:
-        raise StyleganvError(f"{repository} is gated: ask for access on its page, then hf auth login.") from error
+        raise StyleganvError(f"{repository} is gated: request access on its page, then run `hf auth login`.") from error
     except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError) as error:
         raise StyleganvError(
-            f"The hub has no {repository}, or not for you: check its name and revision, or hf auth login if private."
+            f"{repository} not found on the Hub: check its name and revision, or run `hf auth login` if it is private."
         ) from error
     except errors.LocalTokenNotFoundError as error:
-        raise StyleganvError(f"The hub does not know you, so {repository} cannot be written: hf auth login.") from error
+        raise StyleganvError(
+            f"Not logged in to the Hugging Face Hub, cannot write {repository}: run `hf auth login`."
+        ) from error
     except errors.HfHubHTTPError as error:
         status = error.response.status_code
-        remedy = "hf auth login as somebody who may" if status in (401, 403) else "try again later"
-        raise StyleganvError(f"The hub refused {repository} with status {status}: {remedy}.") from error
+        remedy = "run `hf auth login` with an account that has access" if status in (401, 403) else "try again later"
+        raise StyleganvError(f"The Hub rejected {repository} with status {status}: {remedy}.") from error
     except errors.HFValidationError as error:
-        raise StyleganvError(f"{repository} is no name of a repository: give USER/NAME.") from error
-    # Of the HTTP library underneath, which is another one from version to version.
+        raise StyleganvError(f"Invalid repository name {repository}: pass USER/NAME.") from error
+    # The underlying HTTP library differs between versions.
     except (errors.HTTPError, errors.OfflineModeIsEnabled, errors.LocalEntryNotFoundError) as error:
-        raise StyleganvError(f"The hub cannot be reached for {repository}: check the network and try again.") from error
+        raise StyleganvError(f"Cannot reach the Hub for {repository}: check the network and try again.") from error

@@ -1,12 +1,12 @@
-"""The generator as two programs of plain tensor operations, which PyTorch and ONNX can export.
+"""The generator as two modules of plain tensor operations that PyTorch and ONNX can export.
 
     z, psi(, label) ──MappingProgram──▶ styles ─┐
     times, motion_noise, first_slot(, label) ───┴─VideoProgram──▶ frames
 
-Whoever runs them draws the noise. Of an endless video the program sees a window of a few slots: those of the times
-asked for. All that depends on time is float64, as in `VideoGenerator`; synthesis is float32.
+The caller draws the noise. The program gets a window of the endless video: the slots around the requested times.
+Everything that depends on time is float64, as in `VideoGenerator`; synthesis is float32.
 
-Shapes: B videos, T times, S slots of the window, K classes, L style layers, H height, W width. Times are in frames.
+Shapes: B videos, T times, S slots in the window, K classes, L style layers, H height, W width. Times are in frames.
 """
 
 from copy import deepcopy
@@ -23,20 +23,20 @@ from styleganv.methods.stylegan_v.synthesis import Synthesis
 
 
 class MappingProgram(nn.Module):
-    """Content: z and class → a style for each layer."""
+    """Mapping network: z and class → one style per layer."""
 
     def __init__(self, mapping: Mapping, num_styles: int) -> None:
         super().__init__()
         self.mapping, self.num_styles = mapping, num_styles
 
     def forward(self, z: Tensor, psi: Tensor, label: Tensor | None = None) -> Tensor:
-        """`z [B, z_dim]`, truncation `psi [B]` (1 none, 0 the mean content), `label [B, K]` → `[B, L, w_dim]`."""
+        """Map `z [B, z_dim]`, `psi [B]` (1 = full variety, 0 = mean w) and `label [B, K]` to `[B, L, w_dim]`."""
         w = torch.lerp(self.mapping.w_mean.expand(z.shape[0], -1), self.mapping(z, label), psi[:, None])
         return w[:, None].expand(-1, self.num_styles, -1)
 
 
 class VideoProgram(nn.Module):
-    """Frames at any times of videos whose motion noise comes in windows of slots."""
+    """Synthesis of frames at any times, with motion noise given for a window of slots."""
 
     def __init__(self, synthesis: Synthesis, motion: Motion) -> None:
         super().__init__()
@@ -45,24 +45,24 @@ class VideoProgram(nn.Module):
     def forward(
         self, styles: Tensor, times: Tensor, motion_noise: Tensor, first_slot: Tensor, label: Tensor | None = None
     ) -> Tensor:
-        """Frames `[B, T, 3, H, W]`, float32, roughly in −1..1.
+        """Return float32 frames `[B, T, 3, H, W]`, roughly in −1..1.
 
         Args:
             styles: `[B, L, w_dim]`, float32.
             times: `[B, T]` in frames, float64, ≥ 0.
-            motion_noise: `[B, S, noise_dim]`, float32, standard normal: of the slots from `first_slot` on.
-            first_slot: `[B]`, int64: at most `floor(times / slot_distance)`, and at least that + `2 + reach` − S.
+            motion_noise: `[B, S, noise_dim]`, float32, standard normal, for the slots from `first_slot` on.
+            first_slot: `[B]`, int64; at most `floor(times / slot_distance)`, and at least that + `2 + reach` − S.
             label: `[B, K]`, float32 one-hot, for a class-conditional model.
 
-        A time whose slots are not in the window is an index out of range, not another frame.
+        A time whose slots are outside the window raises an index error.
         """
         codes = self.window(times, motion_noise, first_slot, label)
         each = styles[:, None].expand(-1, times.shape[1], -1, -1)
         return synthesize(self.synthesis, each.flatten(0, 1), codes.flatten(0, 1)).unflatten(0, times.shape)
 
 
-class PictureProgram(nn.Module):
-    """Pictures of a model without motion: `styles [B, L, w_dim]` → `[B, 1, 3, H, W]`."""
+class ImageProgram(nn.Module):
+    """Synthesis of an image model: `styles [B, L, w_dim]` → `[B, 1, 3, H, W]`."""
 
     def __init__(self, synthesis: Synthesis) -> None:
         super().__init__()
@@ -73,27 +73,27 @@ class PictureProgram(nn.Module):
 
 
 class MotionWindow(nn.Module):
-    """`Motion` over a window of slots, in float64 from weights that are kept in float32."""
+    """`Motion` over a window of slots, computed in float64 from float32 weights."""
 
     def __init__(self, motion: Motion) -> None:
         super().__init__()
         self.gathered = _Gathered(motion)
 
     def forward(self, times: Tensor, motion_noise: Tensor, first_slot: Tensor, label: Tensor | None) -> Tensor:
-        """Motion codes `[B, T, v_dim]`, float32; arguments as for `VideoProgram`."""
-        exact = {name: weight.double() for name, weight in self.gathered.named_parameters()}
-        return functional_call(self.gathered, exact, (times, motion_noise, first_slot, label)).float()
+        """Return float32 motion codes `[B, T, v_dim]`; arguments as for `VideoProgram`."""
+        weights = {name: weight.double() for name, weight in self.gathered.named_parameters()}
+        return functional_call(self.gathered, weights, (times, motion_noise, first_slot, label)).float()
 
 
 class _Gathered(nn.Module):
-    """`Motion.forward` with the codes of the whole window, from which those at the times are gathered."""
+    """`Motion.forward` that computes the codes of the whole window and gathers those at the times."""
 
     def __init__(self, motion: Motion) -> None:
         super().__init__()
         self.motion = deepcopy(motion)
         self.motion.convs = nn.Sequential(*[_MatrixConv1d(conv) for conv in motion.convs])  # type: ignore[arg-type]
         periods = motion.encoding.periods(motion.convs[0].bias.device)  # type: ignore[arg-type]
-        # As numbers: ONNX's exporter would work the formula out in float32.
+        # As constants: the ONNX exporter would evaluate the formula in float32.
         self.motion.encoding.periods = lambda device: periods  # type: ignore[method-assign]
 
     def forward(self, times: Tensor, motion_noise: Tensor, first_slot: Tensor, label: Tensor | None) -> Tensor:
@@ -109,7 +109,7 @@ class _Gathered(nn.Module):
 
 
 class _MatrixConv1d(nn.Module):
-    """`MotionConv1d` as a product of matrices: onnxruntime convolves in float32 only."""
+    """`MotionConv1d` as a matrix product: onnxruntime convolves in float32 only."""
 
     def __init__(self, conv: MotionConv1d) -> None:
         super().__init__()
@@ -117,7 +117,7 @@ class _MatrixConv1d(nn.Module):
         self.weight_gain, self.bias_gain = conv.weight_gain, conv.bias_gain
 
     def forward(self, x: Tensor) -> Tensor:
-        """`[B, C_in, S]` → `[B, C_out, S − kernel + 1]`."""
+        """Map `[B, C_in, S]` to `[B, C_out, S − kernel + 1]`."""
         kernel = self.weight.shape[2]
         count = x.shape[2] - kernel + 1
         windows = torch.cat([x[:, :, k : k + count] for k in range(kernel)], dim=1).transpose(1, 2)
@@ -127,27 +127,29 @@ class _MatrixConv1d(nn.Module):
 
 
 def synthesize(synthesis: Synthesis, styles: Tensor, codes: Tensor | None) -> Tensor:
-    """Frames `[N, 3, H, W]`, each with its own `styles [N, L, w_dim]` and motion code `[N, v_dim]`: the blocks of
-    `Synthesis.forward` without its choices by size."""
+    """Return frames `[N, 3, H, W]` for `styles [N, L, w_dim]` and motion codes `[N, v_dim]`.
+
+    This is `Synthesis.forward` without its size-dependent branches.
+    """
     x, image = synthesis.input(codes, styles.shape[0]), None
-    for block, of_block in synthesis.styled_blocks(styles):
-        x, image = block(x, image, of_block)
+    for block, block_styles in synthesis.styled_blocks(styles):
+        x, image = block(x, image, block_styles)
     assert image is not None
     return image
 
 
-def programs(generator: Generator) -> tuple[MappingProgram, VideoProgram | PictureProgram]:
-    """The two programs of a generator, whose weights they share.
+def build_programs(generator: Generator) -> tuple[MappingProgram, VideoProgram | ImageProgram]:
+    """Return the two programs of a generator; they share its weights.
 
     Raises:
         StyleganvError: if its motion is an LSTM.
     """
     mapping = MappingProgram(generator.mapping, generator.synthesis.num_styles)
     if generator.motion is None:
-        return mapping, PictureProgram(generator.synthesis)
+        return mapping, ImageProgram(generator.synthesis)
     if not isinstance(generator.motion, Motion):
         raise StyleganvError(
-            "This model's lstm motion walks through all earlier frames, so no program can start at any time: "
-            "export a model whose motion is conv or none."
+            "LSTM motion cannot be exported, because each frame depends on all earlier ones: "
+            "export a model with motion conv or none."
         )
     return mapping, VideoProgram(generator.synthesis, generator.motion)

@@ -1,4 +1,4 @@
-"""Two models made one: the coarse layers of one, the fine layers of the other (Pinkney and Adler 2020)."""
+"""Layer swapping: the coarse layers of one model, the fine layers of another (Pinkney and Adler 2020)."""
 
 import copy
 from pathlib import Path
@@ -11,40 +11,40 @@ from styleganv.nn.layers import resolutions
 
 
 def swap_layers(low: Generator, high: Generator, resolution: int) -> Generator:
-    """A generator with the blocks of `low` below `resolution` (of the longer side) and those of `high` from it on.
+    """Return a generator with the blocks of `low` below `resolution` (longer side) and of `high` from it on.
 
-    The mapping to w, the constant and motion are those of `low`, so the two should have a common past (one fine-tuned
-    from the other): otherwise the styles of one mean nothing to the layers of the other.
+    The mapping network, the constant input and motion are those of `low`. So the two should share an ancestor (one
+    fine-tuned from the other); otherwise the layers of `high` do not match the styles of `low`.
 
     Raises:
-        StyleganvError: if their synthesis networks differ, or if no block begins at `resolution`.
+        StyleganvError: if the synthesis networks differ in size, or no block starts at `resolution`.
     """
     ours, theirs = low.synthesis.state_dict(), high.synthesis.state_dict()
     other = [name for name in ours | theirs if name not in ours or name not in theirs]
     other += [name for name in ours if name in theirs and ours[name].shape != theirs[name].shape]
     if other or (low.height, low.width) != (high.height, high.width):
         raise StyleganvError(
-            "Layers can be swapped between networks of the same sizes only, and these differ "
-            f"({low.height}x{low.width} and {high.height}x{high.width}; {', '.join(other[:3]) or 'all layers fit'}): "
-            "fine-tune one from the other."
+            f"Swapping layers requires networks of the same size, got {low.height}x{low.width} and "
+            f"{high.height}x{high.width} (differing layers: {', '.join(other[:3]) or 'none'}): fine-tune one "
+            "from the other."
         )
-    levels = [max(level) for level in resolutions(low.height, low.width)]
-    if resolution not in levels[1:]:
+    starts = [max(sides) for sides in resolutions(low.height, low.width)]
+    if resolution not in starts[1:]:
         raise StyleganvError(
-            f"--resolution {resolution} is where no layers of this network begin: choose one of "
-            f"{', '.join(map(str, levels[1:]))}."
+            f"--resolution must be one of {', '.join(map(str, starts[1:]))} for this network, got {resolution}: "
+            "change it."
         )
     swapped = copy.deepcopy(low)
-    for i in range(levels.index(resolution), len(levels)):
+    for i in range(starts.index(resolution), len(starts)):
         swapped.synthesis.blocks[i].load_state_dict(high.synthesis.blocks[i].state_dict())
     return swapped
 
 
 def swap(low: Path | str, high: Path | str, dest: Path | str, *, resolution: int) -> Path:
-    """`swap_layers` of two model folders (or runs) as a third, with the frame rate and classes of the first.
+    """Swap layers of two model folders or runs into a new model folder, with the fps and classes of the first.
 
     Raises:
-        StyleganvError: as `swap_layers`, or if a folder is no model.
+        StyleganvError: as `swap_layers`, or if a folder is not a model.
     """
     first, config = load_generator(low)
     second, _ = load_generator(high)

@@ -1,0 +1,135 @@
+"""Import of an official checkpoint as a model folder.
+
+pickle ──read_pickle──▶ PickledObject ──extract_tensors──▶ tensors ──convert_*──▶ networks ──▶ model folder
+"""
+
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from torch import Tensor
+
+from styleganv.errors import StyleganvError
+from styleganv.interop.checkpoint_conversion import (
+    UnsupportedCheckpoint,
+    convert_discriminator,
+    convert_generator,
+)
+from styleganv.interop.safe_unpickler import PickledObject, read_pickle
+from styleganv.methods.stylegan_v.discriminator import Discriminator
+from styleganv.methods.stylegan_v.generator import Generator
+from styleganv.model_folder import save_model
+
+MAX_TENSORS = 10_000
+
+
+@dataclass(frozen=True)
+class ImportReport:
+    """Result of `import_checkpoint`; `str()` formats it for the user."""
+
+    dest: Path
+    network: str
+    generator: Generator
+    discriminator: Discriminator | None
+    fps: float
+    warnings: list[str]
+
+    def __str__(self) -> str:
+        config = asdict(self.generator.config)
+        names = ["z_dim", "w_dim", "mapping_layers", "num_classes", "channel_base", "channel_max"]
+        kind = "image"
+        if self.generator.motion is not None:
+            kind = "video"
+            names += ["motion_noise_dim", "motion_code_dim", "num_frequencies", "motion_kernel"]
+            names += ["slot_distance", "longest_period"]
+        lines = [
+            f"{self.network}: {kind} generator of {self.generator.height}×{self.generator.width}",
+            ", ".join(f"{name} {config[name]}" for name in names),
+        ]
+        if self.discriminator is not None:
+            lines.append(f"D: discriminator of {self.discriminator.num_frames} frames, kept for training")
+        lines += [f"{self.fps:g} fps (not stored in checkpoints: set it with --fps)", *self.warnings]
+        return "\n".join([f"Model: {self.dest}", *(f"  {line}" for line in lines)])
+
+
+def import_checkpoint(
+    path: Path | str, dest: Path | str, *, fps: float = 25.0, network: Literal["G_ema", "G"] = "G_ema"
+) -> ImportReport:
+    """Import an official checkpoint (StyleGAN-V, or StyleGAN2-ADA for images) as a model folder.
+
+    Args:
+        path: `network-snapshot-*.pkl`; no code in it is run.
+        dest: model folder to write, with the discriminator for `train --finetune` if it is supported.
+        fps: frame rate of the dataset in frames per second, which checkpoints do not store.
+        network: the averaged generator, or the trained one.
+
+    Raises:
+        StyleganvError: if the file is unsafe or damaged (see `read_pickle`), holds other networks, or `fps` is not
+            positive.
+    """
+    path, dest = Path(path), Path(dest)
+    if not 0 < fps < math.inf:
+        raise StyleganvError(f"--fps must be greater than 0, got {fps:g}: pass frames per second, e.g. 25.")
+    content = read_pickle(path)
+    if not isinstance(content, dict) or not isinstance(content.get(network), PickledObject):
+        raise StyleganvError(f"Network {network} not found in {path}: pass a network-snapshot-*.pkl of StyleGAN-V.")
+    max_elements = path.stat().st_size // 2  # two bytes per element, if each is stored
+    try:
+        generator, warnings = convert_generator(extract_tensors(content[network], max_elements))
+    except UnsupportedCheckpoint as reason:
+        raise StyleganvError(
+            f"{network} of {path} is not supported ({reason}): pass an official checkpoint of StyleGAN-V or "
+            "StyleGAN2-ADA."
+        ) from None
+    discriminator = None
+    try:
+        if not isinstance(content.get("D"), PickledObject):
+            raise UnsupportedCheckpoint("not in the file")
+        tensors = extract_tensors(content["D"], max_elements)
+        discriminator = convert_discriminator(tensors, num_classes=generator.num_classes)
+    except UnsupportedCheckpoint as reason:
+        warnings.append(f"Discriminator not imported ({reason}).")
+    save_model(
+        dest,
+        generator,
+        data={"fps": fps, "class_names": [f"class{k}" for k in range(generator.num_classes)]},
+        training={"imported_from": path.name} | _frames_seen(content),
+        discriminator=discriminator,
+    )
+    return ImportReport(dest, network, generator, discriminator, fps, warnings)
+
+
+def _frames_seen(content: dict[Any, Any]) -> dict[str, int]:
+    stats = content.get("stats")
+    items = stats.items if isinstance(stats, PickledObject) else stats
+    seen = items.get("cur_nimg") if isinstance(items, dict) else None
+    return {"frames_seen": seen} if isinstance(seen, int) else {}
+
+
+def extract_tensors(network: PickledObject, max_elements: int) -> dict[str, Tensor]:
+    """Return the parameters and buffers of a network and its submodules, by dotted name.
+
+    Args:
+        network: network as pickled.
+        max_elements: limit on the total size, because a file can refer to the same tensor many times.
+
+    Raises:
+        UnsupportedCheckpoint: if the modules are not a tree of weights, or exceed the limit.
+    """
+    tensors: dict[str, Tensor] = {}
+    pending = [("", network)]
+    while pending:
+        prefix, module = pending.pop()
+        if not isinstance(module.state, dict) or len(prefix) > 200:
+            raise UnsupportedCheckpoint("not a tree of modules")
+        for group in ("_parameters", "_buffers", "_modules"):
+            members = module.state.get(group, {})
+            for name, value in members.items() if isinstance(members, dict) else ():
+                if isinstance(value, PickledObject) and group == "_modules":
+                    pending.append((f"{prefix}{name}.", value))
+                elif isinstance(value, Tensor):
+                    tensors[f"{prefix}{name}"] = value
+        if len(tensors) + len(pending) > MAX_TENSORS or sum(t.numel() for t in tensors.values()) > max_elements:
+            raise UnsupportedCheckpoint("more weights than the file can hold")
+    return tensors
