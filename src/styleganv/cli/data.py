@@ -7,8 +7,8 @@ import tyro
 from tyro.conf import OmitArgPrefixes, Positional
 
 from styleganv.cli.parsing import parse_resolution
-from styleganv.cli.progress import progress_bar
 from styleganv.options import PrepareOptions, Unset
+from styleganv.progress import progress_bar
 
 
 def prepare(
@@ -35,7 +35,7 @@ def prepare(
     size = parse_resolution(resolution)
     if min(size) > 0:
         resolutions(*size)  # fail early for sizes that no network supports
-    with progress_bar("prepare", "video") as progress:
+    with progress_bar() as progress:
         report = run(
             source,
             dest,
@@ -58,7 +58,7 @@ def inspect(data: Positional[Path], /, contact_sheet: Unset[Path] = None) -> Non
     from styleganv.data.inspect import inspect as run
     from styleganv.data.inspect import write_contact_sheet
 
-    with progress_bar("inspect", "video") as progress:
+    with progress_bar() as progress:
         report = run(data, progress=progress)
     print(report)
     contact_sheet = contact_sheet or data.with_name(f"{data.stem}-sheet.png")

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 import tyro
 from tyro.conf import Positional
 
-from styleganv.cli.progress import progress_bar
 from styleganv.options import Unset
+from styleganv.progress import progress_bar
 
 _Dest = Annotated[Positional[Path], tyro.conf.arg(metavar="DEST")]
 
@@ -61,7 +61,7 @@ def export(model: Positional[Path], file: Annotated[Positional[Path], tyro.conf.
     """
     from styleganv.interop.export import export as run
 
-    with progress_bar("export", "step") as progress:
+    with progress_bar() as progress:
         files = run(model, file, progress=progress)
     print(*files, sep="\n")
 
@@ -83,7 +83,7 @@ def push(
     """
     from styleganv.interop.hub import push as run
 
-    with progress_bar("preview", "frame") as progress:
+    with progress_bar() as progress:
         url = run(model, dest, license=license, private=private, progress=progress)
     print(url)
 

@@ -9,11 +9,11 @@ import tyro
 from tyro.conf import OmitArgPrefixes, Positional
 
 from styleganv.cli.parsing import parse_names
-from styleganv.cli.progress import progress_bar
 from styleganv.config import PRESETS, RunConfig, get_preset, load_settings
 from styleganv.errors import StyleganvError
 from styleganv.methods import METHODS, ablation_names, apply_ablation, apply_method
 from styleganv.options import StudyOptions, Unset
+from styleganv.progress import progress_bar
 
 
 def train_command(defaults: RunConfig, preset_name: str, ablations: Sequence[str] = ()) -> Callable[..., None]:
@@ -137,7 +137,7 @@ def study(
     """
     from styleganv.study.study import study as run
 
-    with progress_bar("study", "trial") as progress:
+    with progress_bar() as progress:
         page = run(
             data,
             out,

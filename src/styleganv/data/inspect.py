@@ -6,7 +6,6 @@ pixels. This takes seconds, and averages noise that would look like motion.
 
 import math
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -16,6 +15,7 @@ from PIL import Image
 
 from styleganv.data.dataset import VideoDataset
 from styleganv.files import atomic_write
+from styleganv.progress import Progress, track
 
 MAX_VIDEOS = 64
 MAX_FRAMES = 64  # per video
@@ -80,23 +80,19 @@ class Inspection:
         )
 
 
-def inspect(path: Path | str, *, progress: Callable[[int, int], None] | None = None) -> Inspection:
+def inspect(path: Path | str, *, progress: Progress | None = None) -> Inspection:
     """Measure a dataset and suggest settings, by the rules in `suggest_slot_distance` and `_mirror`.
 
     Args:
         path: prepared dataset.
-        progress: called with the number of measured videos and their total.
+        progress: callback; see `styleganv.progress`.
 
     Raises:
         StyleganvError: if the path is not a dataset, or a frame is damaged.
     """
     data = VideoDataset(path)
     indices = _spread(len(data), MAX_VIDEOS)
-    videos = []
-    for index in indices:
-        videos.append(_read_reduced(data, int(index)))
-        if progress is not None:
-            progress(len(videos), len(indices))
+    videos = [_read_reduced(data, int(index)) for index in track(indices, progress, len(indices), "inspecting")]
     tau = _decorrelation_distance(videos)
     mirror, reason = _mirror(videos)
     counts = Counter(data.class_names[video.label] for video in data.videos if video.label is not None)

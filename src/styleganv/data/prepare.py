@@ -9,7 +9,7 @@ import multiprocessing
 import os
 import tempfile
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
@@ -26,6 +26,7 @@ from styleganv.errors import StyleganvError
 from styleganv.media.decoding import Color
 from styleganv.media.sources import VideoSource, find_videos, natural_key
 from styleganv.options import Fit, PrepareOptions
+from styleganv.progress import Progress, track
 
 
 @dataclass
@@ -117,7 +118,7 @@ def prepare(
     options: PrepareOptions = PrepareOptions(),
     num_workers: int | None = None,
     overwrite: bool = False,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> PrepareReport:
     """Make a dataset from all videos of a source.
 
@@ -130,7 +131,7 @@ def prepare(
         options: frame rate, fit, cuts, encoding and classes.
         num_workers: number of processes. None: one per core; 1: this process.
         overwrite: replace `dest` if it exists.
-        progress: called with the number of processed videos and their total.
+        progress: callback; see `styleganv.progress`.
 
     Returns:
         The report. It lists unreadable and too short videos, which are skipped.
@@ -158,7 +159,8 @@ def prepare(
         writer = stack.enter_context(create_dataset(dest, height=height, width=width, jpeg_quality=quality))
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix=f".{dest.stem}.", dir=dest.parent))
         job = _Job(height, width, options, color, Path(folder))
-        for done, (video, encoded) in enumerate(zip(videos, _encode_all(videos, job, num_workers), strict=True), 1):
+        pairs = zip(videos, _encode_all(videos, job, num_workers), strict=True)
+        for video, encoded in track(pairs, progress, len(videos), "preparing"):
             if encoded.reason:
                 report.skipped.append((video.name, encoded.reason))
             else:
@@ -168,8 +170,6 @@ def prepare(
                 report.num_composited += encoded.transparent
                 num_enlarged += encoded.enlarged
             encoded.path.unlink(missing_ok=True)
-            if progress is not None:
-                progress(done, len(videos))
         if not writer.videos:
             reasons = "; ".join(f"{name}: {reason.rstrip('.')}" for name, reason in report.skipped[:3])
             raise StyleganvError(f"No usable video in {source} ({reasons}): pass other videos.")

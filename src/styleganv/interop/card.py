@@ -4,7 +4,7 @@ It states what config.json records and what the model shows, and names what only
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import yaml
 
 from styleganv.media import sheets, writing
 from styleganv.methods.stylegan_v.sampler import VideoGenerator, by_chunk, load_video_generator
+from styleganv.progress import Progress, track
 from styleganv.video_model import Frame
 
 CARD, PREVIEW = "README.md", "preview.webp"
@@ -27,7 +28,7 @@ def write_card(
     *,
     name: str,
     license: str | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> None:
     """Write the card and the preview of a model folder or run to an existing `folder`.
 
@@ -36,11 +37,11 @@ def write_card(
         folder: folder to write to.
         name: `user/name` on the Hub, or only a name if the user is not known yet.
         license: license identifier of the Hub, e.g. mit or cc-by-4.0; None: "not stated".
-        progress: called with the number of rendered preview frames and their total.
+        progress: callback for the preview; see `styleganv.progress`.
     """
     video, folder = load_video_generator(model), Path(folder)
     fps = min(PREVIEW_FPS, video.fps)
-    writing.write_video(folder / PREVIEW, _preview(video, fps, progress or (lambda done, total: None)), fps)
+    writing.write_video(folder / PREVIEW, _preview(video, fps, progress), fps)
     (folder / CARD).write_text(format_card(video, name=name, license=license))
 
 
@@ -115,14 +116,13 @@ def _number(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _preview(video: VideoGenerator, fps: float, progress: Callable[[int, int], None]) -> Iterator[Frame]:
+def _preview(video: VideoGenerator, fps: float, progress: Progress | None) -> Iterator[Frame]:
     """Yield the videos of all seeds side by side, each reduced to at most `PREVIEW_PIXELS` per side."""
     seconds = PREVIEW_SECONDS if video.generator.motion is not None else 1 / fps
     streams = [by_chunk(video.stream(seed=seed, seconds=seconds, fps=fps)) for seed in PREVIEW_SEEDS]
     total = video.num_frames(seconds, fps)
-    for done, frames in enumerate(zip(*streams, strict=True), 1):
+    for frames in track(zip(*streams, strict=True), progress, total, "rendering the preview"):
         yield sheets.tile(np.stack([_reduce(frame) for frame in frames])[None])
-        progress(done, total)
 
 
 def _reduce(frame: Frame) -> Frame:

@@ -28,6 +28,7 @@ from styleganv.interop.program import ImageProgram, build_programs
 from styleganv.methods.stylegan_v.generator import Generator
 from styleganv.methods.stylegan_v.motion import Motion
 from styleganv.methods.stylegan_v.pretrained import load_generator
+from styleganv.progress import Progress, track
 
 #: Largest accepted difference from the model, for frames in −1..1.
 MAX_ERROR = 1e-3
@@ -68,9 +69,7 @@ class _Export:
     metadata: dict[str, str]
 
 
-def export(
-    model: Path | str, path: Path | str, *, progress: Callable[[int, int], None] | None = None
-) -> list[ExportedFile]:
+def export(model: Path | str, path: Path | str, *, progress: Progress | None = None) -> list[ExportedFile]:
     """Write the model as `path` and `…-mapping`, in the format of the suffix: `.onnx` or `.pt2`.
 
     Both files are loaded and compared with the model, at the start of the video and a million frames later.
@@ -78,7 +77,7 @@ def export(
     Args:
         model: model folder or run.
         path: file to write.
-        progress: called with the number of completed steps and their total.
+        progress: callback; see `styleganv.progress`.
 
     Raises:
         StyleganvError: if the suffix is unknown, the motion is an LSTM, a package is missing, or a file differs from
@@ -94,16 +93,12 @@ def export(
     paths = {"frames": path, "styles": path.with_name(f"{path.stem}-mapping{path.suffix}")}
     files: list[ExportedFile] = []
     with ExitStack() as stack, torch.no_grad():
-        for done, item in enumerate(exports):
+        for item in track(exports, progress, len(exports), "exporting"):
             target = paths[item.output]
             tmp_path = stack.enter_context(atomic_write(target))
             with _quiet_exporters():
                 write(item, tmp_path)
-                if progress is not None:
-                    progress(2 * done + 1, 2 * len(exports))
                 error = _max_error(item, load(tmp_path))
-            if progress is not None:
-                progress(2 * done + 2, 2 * len(exports))
             if not error <= MAX_ERROR:
                 raise StyleganvError(
                     f"{target} was discarded because it differs from the model by {error:.2g} (limit {MAX_ERROR:g}): "

@@ -8,7 +8,7 @@ A repository is a model folder with a card. Only the files in `LAYOUT` are trans
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from styleganv.files import atomic_write
 from styleganv.interop.card import CARD, PREVIEW, write_card
 from styleganv.methods.loading import load
 from styleganv.model_folder import model_folder
+from styleganv.progress import Progress
 
 WEIGHTS = ("config.json", "model.safetensors")
 LAYOUT = (*WEIGHTS, CARD, PREVIEW)
@@ -30,7 +31,7 @@ def push(
     license: str | None = None,
     private: bool = False,
     token: str | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> str:
     """Upload a model folder or run; a card is added if neither the model nor the repository has one.
 
@@ -40,7 +41,7 @@ def push(
         license: license identifier of the Hub for the card, e.g. mit.
         private: create a private repository.
         token: access token of the Hub. None: that of `hf auth login` or HF_TOKEN.
-        progress: called with the number of rendered preview frames and their total, if a card is added.
+        progress: callback for the preview, if a card is added; see `styleganv.progress`.
 
     Returns:
         The URL of the commit, or the folder.

@@ -13,7 +13,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -26,6 +26,7 @@ from styleganv.errors import StyleganvError
 from styleganv.faces.dataset import make_faces
 from styleganv.metrics.protocols import named_protocol
 from styleganv.options import StudyOptions
+from styleganv.progress import Progress, track
 from styleganv.study.comparison import write_comparison
 from styleganv.study.trial import STEPS, Trial, read_json, variants, write_json
 
@@ -46,7 +47,7 @@ def study(
     options: StudyOptions = StudyOptions(),
     jobs: int = 1,
     show_real: bool = True,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Path:
     """Train and measure everything that is not complete, then write the comparison.
 
@@ -59,7 +60,7 @@ def study(
         options: training and evaluation of every trial.
         jobs: trials at a time; they share the CPU cores.
         show_real: include real videos in the animations; turn it off if they must not be published.
-        progress: called with the number of completed trials and their total.
+        progress: callback; see `styleganv.progress`.
 
     Returns:
         `out/comparison.md`.
@@ -104,7 +105,7 @@ def study(
     for path in {trial.data for trial in trials}:
         VideoDataset(path)
     folders = [_begin(out / Path(trial.data).stem / trial.method / str(trial.seed), trial) for trial in trials]
-    failures = _run(folders, jobs, progress or (lambda done, total: None))
+    failures = _run(folders, jobs, progress)
     page = write_comparison(out, show_real=show_real)
     if failures:
         raise StyleganvError(
@@ -129,7 +130,7 @@ def _begin(folder: Path, trial: Trial) -> Path:
     return folder
 
 
-def _run(folders: Sequence[Path], jobs: int, progress: Callable[[int, int], None]) -> list[tuple[Path, str]]:
+def _run(folders: Sequence[Path], jobs: int, progress: Progress | None) -> list[tuple[Path, str]]:
     """Complete the trials in `folders`; return those that failed, with their error."""
     todo = [folder for folder in folders if not all((folder / name).exists() for name in DONE.values())]
     failures: list[tuple[Path, str]] = []
@@ -159,12 +160,11 @@ def _run(folders: Sequence[Path], jobs: int, progress: Callable[[int, int], None
             if status:
                 return
 
-    done = len(folders) - len(todo)
-    progress(done, len(folders))
     with _sigterm_as_interrupt(), ThreadPoolExecutor(jobs) as pool:
         try:
-            for completed, _ in enumerate(as_completed([pool.submit(run, folder) for folder in todo]), done + 1):
-                progress(completed, len(folders))
+            trials = as_completed([pool.submit(run, folder) for folder in todo])
+            for _ in track(trials, progress, len(todo), "running trials"):
+                pass
         except KeyboardInterrupt:
             stop.set()
             logger.info("Saving the trials in progress …")

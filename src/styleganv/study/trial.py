@@ -8,6 +8,7 @@
 """
 
 import json
+import logging
 import platform
 import sys
 import time
@@ -212,6 +213,7 @@ STEPS = {"train": train_trial, "measure": measure_trial}
 
 def main() -> None:
     """Run one step; exits with status 1 after an error, whose text is the last line, and with 130 after Ctrl-C."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
         STEPS[sys.argv[1]](Path(sys.argv[2]))
     except StyleganvError as error:
