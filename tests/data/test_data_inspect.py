@@ -36,13 +36,13 @@ def moving(count, length, speed_of, seed=0, size=32):
 
 def test_motion_to_one_side_forbids_mirroring(tmp_path):
     for name, speed in (("left", -1), ("right", 1)):
-        found = inspect(write(tmp_path / f"{name}.zip", moving(12, 20, lambda i, s=speed: s)))
-        assert not found.mirror and f"to the {name}" in found.mirror_reason
+        report = inspect(write(tmp_path / f"{name}.zip", moving(12, 20, lambda i, s=speed: s)))
+        assert not report.mirror and f"to the {name}" in report.mirror_reason
 
 
 def test_motion_to_both_sides_allows_mirroring(tmp_path):
-    found = inspect(write(tmp_path / "d.zip", moving(12, 20, lambda i: 1 if i % 2 else -1)))
-    assert found.mirror and "favors a side" in found.mirror_reason
+    report = inspect(write(tmp_path / "d.zip", moving(12, 20, lambda i: 1 if i % 2 else -1)))
+    assert report.mirror and "favors a side" in report.mirror_reason
 
 
 def test_a_one_sided_mean_frame_forbids_mirroring(tmp_path):
@@ -50,8 +50,8 @@ def test_a_one_sided_mean_frame_forbids_mirroring(tmp_path):
     for video in videos:
         for frame in video:
             frame[:, :8] = 250
-    found = inspect(write(tmp_path / "d.zip", videos))
-    assert not found.mirror and "mean frame" in found.mirror_reason
+    report = inspect(write(tmp_path / "d.zip", videos))
+    assert not report.mirror and "mean frame" in report.mirror_reason
 
 
 def test_a_slow_crossing_forbids_mirroring(tmp_path):
@@ -66,8 +66,8 @@ def test_a_slow_crossing_forbids_mirroring(tmp_path):
 
 
 def test_too_few_videos_forbid_mirroring(tmp_path):
-    found = inspect(write(tmp_path / "d.zip", moving(3, 12, lambda i: 1)))
-    assert not found.mirror and "too few" in found.mirror_reason
+    report = inspect(write(tmp_path / "d.zip", moving(3, 12, lambda i: 1)))
+    assert not report.mirror and "too few" in report.mirror_reason
 
 
 @pytest.mark.parametrize("length", [60, 400])  # all frames are read, and bursts of them
@@ -81,9 +81,9 @@ def test_decorrelation_follows_the_period(tmp_path, length):
             image, phase = texture(rng, 32, 32, 8).astype(float) - 128, rng.uniform(0, 2 * np.pi)
             waves = np.sin(2 * np.pi * np.arange(length) / period + phase)
             videos.append([(128 + wave * image).clip(0, 255).astype(np.uint8) for wave in waves])
-        found = inspect(write(tmp_path / f"{period}.zip", videos))
-        assert found.tau == pytest.approx(period / 6, rel=0.25)
-        suggestions.append(found.slot_distance)
+        report = inspect(write(tmp_path / f"{period}.zip", videos))
+        assert report.tau == pytest.approx(period / 6, rel=0.25)
+        suggestions.append(report.slot_distance)
     assert suggestions == [8, 16]
 
 
@@ -103,10 +103,10 @@ def test_slot_distance_rule(tau, distance):
 
 def test_still_and_one_frame_videos(tmp_path):
     image = texture(np.random.default_rng(0), 32, 32, 8)
-    found = inspect(write(tmp_path / "d.zip", [[image] * 5, [image], [image] * 40, [image] * 31]))
-    assert found.tau is None and found.slot_distance == 16 and "nothing moves" in str(found)
-    assert found.lengths == (5, 1, 40, 31) and found.long_enough == 0.25
-    assert "25% of the videos" in str(found)
+    report = inspect(write(tmp_path / "d.zip", [[image] * 5, [image], [image] * 40, [image] * 31]))
+    assert report.tau is None and report.slot_distance == 16 and "nothing moves" in str(report)
+    assert report.lengths == (5, 1, 40, 31) and report.long_enough == 0.25
+    assert "25% of the videos" in str(report)
 
 
 def test_classes_are_counted(tmp_path):

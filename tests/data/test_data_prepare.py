@@ -63,7 +63,7 @@ def test_layout_and_metadata(tmp_path, classes):
 
 
 def test_jpegs_have_the_requested_quality(tmp_path, classes):
-    """Compare the quantization tables: the released code asked for 95 and got 75."""
+    """Compare the quantization tables: the official code asked for 95 and got 75."""
     Image.new("RGB", (8, 8)).save(tmp_path / "95.jpg", quality=95)
     prepare(classes, tmp_path / "data.zip", resolution=(16, 24))
     with (
@@ -227,8 +227,8 @@ def test_bad_input_is_reported_in_one_sentence(tmp_path, write_video, write_imag
     Path("empty").mkdir()
     Path("text.mp4").write_text("hello")
     write_video(Path("good/clip.mp4"), gray_frames(4))
-    whole = Path("good/clip.mp4").read_bytes()
-    Path("cut.mp4").write_bytes(whole[: len(whole) // 3])
+    content = Path("good/clip.mp4").read_bytes()
+    Path("cut.mp4").write_bytes(content[: len(content) // 3])
     with zipfile.ZipFile("half.zip", "w") as archive:
         archive.write("good/clip.mp4")
     Path("half.zip").write_bytes(Path("half.zip").read_bytes()[:-100])

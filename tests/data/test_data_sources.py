@@ -148,11 +148,11 @@ def write_discs(folder: Path, kind: str, duration: int = 40) -> None:
         for index, frame in enumerate(discs()):
             if kind == "palette":
                 frame = frame.quantize()
-            frame.save(folder / "a" / f"{index}.{'webp' if kind == 'still webp' else 'png'}", lossless=True)
+            frame.save(folder / "a" / f"{index}.{'webp' if kind == 'single webp' else 'png'}", lossless=True)
 
 
 @pytest.mark.parametrize("packed", [False, True], ids=["folder", "zip"])
-@pytest.mark.parametrize("kind", ["webp", "gif", "png", "palette", "still webp"])
+@pytest.mark.parametrize("kind", ["webp", "gif", "png", "palette", "single webp"])
 def test_transparent_frames_show_the_background(tmp_path, kind, packed):
     root = tmp_path / "s"
     write_discs(root, kind)

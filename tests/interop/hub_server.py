@@ -20,7 +20,7 @@ class HubServer:
         self.address = address
         self.repositories: dict[str, Files] = {}
         self.private: set[str] = set()
-        self.refused: int | None = None  # a status for every request
+        self.rejection: int | None = None  # a status for every request
 
     def commit(self, name: str) -> str:
         return hashlib.sha1(repr(sorted(self.repositories[name].items())).encode()).hexdigest()
@@ -68,31 +68,31 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         path = self.path.split("?")[0]
-        if self.hub.refused:
-            return self.answer(b"{}", self.hub.refused)
-        if found := re.fullmatch(r"/api/models/([^/]+/[^/]+)(?:/revision/(\w+))?", path):
-            files = self.hub.repositories.get(found[1])
+        if self.hub.rejection:
+            return self.answer(b"{}", self.hub.rejection)
+        if match := re.fullmatch(r"/api/models/([^/]+/[^/]+)(?:/revision/(\w+))?", path):
+            files = self.hub.repositories.get(match[1])
             if files is None:
                 return self.missing("RepoNotFound")
-            if found[2] not in (None, "main", self.hub.commit(found[1])):
+            if match[2] not in (None, "main", self.hub.commit(match[1])):
                 return self.missing("RevisionNotFound")
             return self.json(
-                {"id": found[1], "sha": self.hub.commit(found[1]), "siblings": [{"rfilename": name} for name in files]}
+                {"id": match[1], "sha": self.hub.commit(match[1]), "siblings": [{"rfilename": name} for name in files]}
             )
-        found = re.fullmatch(r"/([^/]+/[^/]+)/resolve/(\w+)/(.+)", path)
-        files = self.hub.repositories.get(found[1]) if found else None
-        if found is None or files is None:
+        match = re.fullmatch(r"/([^/]+/[^/]+)/resolve/(\w+)/(.+)", path)
+        files = self.hub.repositories.get(match[1]) if match else None
+        if match is None or files is None:
             return self.missing("RepoNotFound")
-        if found[3] not in files:
+        if match[3] not in files:
             return self.missing("EntryNotFound")
-        body = files[found[3]]
+        body = files[match[3]]
         etag = f'"{hashlib.sha1(body).hexdigest()}"'
-        return self.answer(body, ETag=etag, X_Repo_Commit=self.hub.commit(found[1]))
+        return self.answer(body, ETag=etag, X_Repo_Commit=self.hub.commit(match[1]))
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        if self.hub.refused:
-            return self.answer(b"{}", self.hub.refused)
+        if self.hub.rejection:
+            return self.answer(b"{}", self.hub.rejection)
         if self.path == "/api/validate-yaml":
             return self.json({"errors": [], "warnings": []})
         if self.path == "/api/repos/create":
@@ -103,15 +103,15 @@ class _Handler(BaseHTTPRequestHandler):
                 if asked.get("visibility") == "private" or asked.get("private"):
                     self.hub.private.add(name)
             return self.json({"url": f"{self.hub.address}/{name}"})
-        found = re.fullmatch(r"/api/models/([^/]+/[^/]+)/(preupload|commit)/main", self.path)
-        assert found and found[1] in self.hub.repositories, self.path
-        if found[2] == "preupload":
+        match = re.fullmatch(r"/api/models/([^/]+/[^/]+)/(preupload|commit)/main", self.path)
+        assert match and match[1] in self.hub.repositories, self.path
+        if match[2] == "preupload":
             paths = [file["path"] for file in json.loads(body)["files"]]
             return self.json(
                 {"files": [{"path": path, "uploadMode": "regular", "shouldIgnore": False} for path in paths]}
             )
         for line in map(json.loads, body.splitlines()):
             if line["key"] == "file":
-                self.hub.repositories[found[1]][line["value"]["path"]] = base64.b64decode(line["value"]["content"])
-        commit = self.hub.commit(found[1])
-        return self.json({"commitUrl": f"{self.hub.address}/{found[1]}/commit/{commit}", "commitOid": commit})
+                self.hub.repositories[match[1]][line["value"]["path"]] = base64.b64decode(line["value"]["content"])
+        commit = self.hub.commit(match[1])
+        return self.json({"commitUrl": f"{self.hub.address}/{match[1]}/commit/{commit}", "commitOid": commit})

@@ -79,13 +79,13 @@ def test_seeds_give_the_frames_of_the_model(suffix: str, seconds: list[list[floa
     z = np.stack([noise.normal(seed, noise.CONTENT, 0, 16) for seed in range(count)])
     psi = np.full(count, 0.7, np.float32)
     styles = run(folder / f"mine-mapping{suffix}", {"z": z, "psi": psi, "label": inputs["label"]})
-    found = run(folder / f"mine{suffix}", {"styles": styles} | inputs)
-    assert found.shape == (count, len(seconds[0]), 3, 8, 12)
-    for b, moments in enumerate(seconds):
-        for t, moment in enumerate(moments):
-            expected = video.frames(b, moment, b % 3)
+    frames = run(folder / f"mine{suffix}", {"styles": styles} | inputs)
+    assert frames.shape == (count, len(seconds[0]), 3, 8, 12)
+    for b, row in enumerate(seconds):
+        for t, second in enumerate(row):
+            expected = video.frames(b, second, b % 3)
             # Half a level is the rounding to uint8.
-            levels = (found[b, t] * 127.5 + 127.5).clip(0, 255).transpose(1, 2, 0)
+            levels = (frames[b, t] * 127.5 + 127.5).clip(0, 255).transpose(1, 2, 0)
             assert np.abs(levels - expected).max() <= 0.5 + 127.5e-3
 
 
@@ -108,10 +108,10 @@ def test_far_times_are_exact(folder: Path) -> None:
     inputs = inputs_of(video, [[400_000.0, 400_000.5]])
     generator, _ = load_generator(folder / "mine")
     styles = torch.randn(1, generator.synthesis.num_styles, 16, generator=torch.Generator().manual_seed(0))
-    found = run(folder / "mine.onnx", {"styles": styles.numpy()} | inputs)
+    frames = run(folder / "mine.onnx", {"styles": styles.numpy()} | inputs)
     label = torch.from_numpy(inputs["label"])
     codes = generator.motion.double()(torch.from_numpy(inputs["times"]), noise.SeededNoise([0], 16), label)
-    assert np.abs(found - generator.synthesis(styles, codes.float()).numpy()).max() < 1e-4
+    assert np.abs(frames - generator.synthesis(styles, codes.float()).numpy()).max() < 1e-4
 
 
 @pytest.mark.parametrize("late", [-100.0, 100.0])
@@ -140,17 +140,17 @@ def test_metadata_of_the_files(folder: Path) -> None:
 def test_an_image_model(folder: Path) -> None:
     video = load_video_generator(folder / "images", device="cpu")
     styles = torch.stack([video.style(seed) for seed in (0, 1, 2)]).numpy()
-    found = run(folder / "images.onnx", {"styles": styles})
-    for seed, image in enumerate(found[:, 0]):
+    frames = run(folder / "images.onnx", {"styles": styles})
+    for seed, image in enumerate(frames[:, 0]):
         expected = video.sample(seed=seed, seconds=0.01)[0]
         levels = (image * 127.5 + 127.5).clip(0, 255).transpose(1, 2, 0)
         assert np.abs(levels - expected).max() <= 0.5 + 127.5e-3
 
 
 def test_the_example_of_the_document_needs_only_onnxruntime(folder: Path) -> None:
-    found = re.search(r"<!-- test: onnxruntime -->\n```python\n(.*?)```", DOCUMENT, re.DOTALL)
-    assert found
-    code = found[1] + "\nimport sys\nassert 'torch' not in sys.modules\nnp.savez('seen', begin, next_day)\n"
+    match = re.search(r"<!-- test: onnxruntime -->\n```python\n(.*?)```", DOCUMENT, re.DOTALL)
+    assert match
+    code = match[1] + "\nimport sys\nassert 'torch' not in sys.modules\nnp.savez('seen', begin, next_day)\n"
     done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     video = load_video_generator(folder / "mine", device="cpu")

@@ -55,21 +55,21 @@ def test_through_a_folder(model: Path, tmp_path: Path) -> None:
 
 
 def test_through_the_hub(hub: HubServer, model: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    address = push(model, "somebody/shapes", license="mit", private=True)
-    assert address == f"{hub.address}/somebody/shapes/commit/{hub.commit('somebody/shapes')}"
-    assert hub.private == {"somebody/shapes"} and set(hub.repositories["somebody/shapes"]) == set(LAYOUT)
-    hub.repositories["somebody/shapes"]["evil.py"] = b"print('executed')"
-    assert pull("somebody/shapes", tmp_path / "again", revision="main") == tmp_path / "again"
+    address = push(model, "someone/shapes", license="mit", private=True)
+    assert address == f"{hub.address}/someone/shapes/commit/{hub.commit('someone/shapes')}"
+    assert hub.private == {"someone/shapes"} and set(hub.repositories["someone/shapes"]) == set(LAYOUT)
+    hub.repositories["someone/shapes"]["evil.py"] = b"print('executed')"
+    assert pull("someone/shapes", tmp_path / "again", revision="main") == tmp_path / "again"
     assert {path.name for path in (tmp_path / "again").iterdir()} == set(LAYOUT)
     assert np.array_equal(frames(tmp_path / "again"), frames(model))
     assert "Warning" not in capfd.readouterr().err
 
 
-@pytest.mark.parametrize("where", ["folder", "hub"])
-def test_an_edited_card_is_not_overwritten(where: str, hub: HubServer, model: Path, tmp_path: Path) -> None:
-    dest = str(tmp_path / "published") if where == "folder" else "somebody/shapes"
+@pytest.mark.parametrize("target", ["folder", "hub"])
+def test_an_edited_card_is_not_overwritten(target: str, hub: HubServer, model: Path, tmp_path: Path) -> None:
+    dest = str(tmp_path / "published") if target == "folder" else "someone/shapes"
     push(model, dest)
-    if where == "folder":
+    if target == "folder":
         (tmp_path / "published" / "README.md").write_text("edited")
     else:
         hub.repositories[dest]["README.md"] = b"edited"
@@ -107,38 +107,38 @@ def test_the_card_states_what_is_recorded(tmp_path: Path, model: Path) -> None:
 
 def test_the_card_of_an_image_model_without_a_license(tmp_path: Path) -> None:
     images = save(tmp_path / "images", motion="none")
-    text = format_card(load_video_generator(images, device="cpu"), name="somebody/images")
+    text = format_card(load_video_generator(images, device="cpu"), name="someone/images")
     metadata = yaml.safe_load(text.split("---\n")[1])
     assert "license" not in metadata and "unconditional-image-generation" in metadata["tags"]
-    assert "Not stated" in text and "styleganv pull somebody/images model" in text
+    assert "Not stated" in text and "styleganv pull someone/images model" in text
     push(images, str(tmp_path / "published"))
     assert (tmp_path / "published" / "preview.webp").exists()
 
 
 def test_errors_of_the_hub(hub: HubServer, model: Path, tmp_path: Path) -> None:
-    with pytest.raises(StyleganvError, match=r"somebody/nothing not found"):
-        pull("somebody/nothing", tmp_path / "x")
-    hub.repositories["somebody/words"] = {"README.md": b"words"}
-    with pytest.raises(StyleganvError, match=r"somebody/words is not a styleganv model .*config\.json"):
-        pull("somebody/words", tmp_path / "x")
-    with pytest.raises(StyleganvError, match="somebody/words"):
-        pull("somebody/words", tmp_path / "x", revision="nowhere")
-    hub.repositories["somebody/words"] |= {"config.json": b"{", "model.safetensors": b""}
+    with pytest.raises(StyleganvError, match=r"someone/nothing not found"):
+        pull("someone/nothing", tmp_path / "x")
+    hub.repositories["someone/words"] = {"README.md": b"words"}
+    with pytest.raises(StyleganvError, match=r"someone/words is not a styleganv model .*config\.json"):
+        pull("someone/words", tmp_path / "x")
+    with pytest.raises(StyleganvError, match="someone/words"):
+        pull("someone/words", tmp_path / "x", revision="nowhere")
+    hub.repositories["someone/words"] |= {"config.json": b"{", "model.safetensors": b""}
     with pytest.raises(StyleganvError, match="damaged"):
-        pull("somebody/words", tmp_path / "x")
+        pull("someone/words", tmp_path / "x")
     for status, message in ((403, "hf auth login"), (400, "status 400")):
-        hub.refused = status
+        hub.rejection = status
         with pytest.raises(StyleganvError, match=message):
-            push(model, "somebody/shapes")
-    assert "somebody/shapes" not in hub.repositories and list(tmp_path.iterdir()) == []
+            push(model, "someone/shapes")
+    assert "someone/shapes" not in hub.repositories and list(tmp_path.iterdir()) == []
 
 
 def test_an_unreachable_hub_is_reported(
     hub: HubServer, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
-    for act in (lambda: pull("somebody/shapes", tmp_path / "x"), lambda: push(model, "somebody/shapes")):
-        with pytest.raises(StyleganvError, match=r"Cannot reach the Hub for somebody/shapes"):
+    for act in (lambda: pull("someone/shapes", tmp_path / "x"), lambda: push(model, "someone/shapes")):
+        with pytest.raises(StyleganvError, match=r"Cannot reach the Hub for someone/shapes"):
             act()
 
 
@@ -160,4 +160,4 @@ def test_invalid_locations(model: Path, tmp_path: Path, monkeypatch: pytest.Monk
     assert [path.name for path in tmp_path.rglob("*")] == ["full", "notes.txt"]
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)  # as if it were not installed
     with pytest.raises(StyleganvError, match=r"styleganv\[export\]"):
-        push(model, "somebody/shapes")
+        push(model, "someone/shapes")

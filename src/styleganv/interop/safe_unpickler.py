@@ -280,8 +280,8 @@ def _tensor(storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> Tenso
     """Return a view of a storage that does not exceed it (requires_grad and hooks are ignored)."""
     if not isinstance(storage, Tensor) or not isinstance(size, tuple) or not isinstance(stride, tuple):
         raise UnsafePickle("tensor without a storage or a size")
-    whole = all(type(n) is int and 0 <= n < 2**62 for n in (offset, *size, *stride))
-    if not whole or len(size) != len(stride) or len(size) > MAX_DIMENSIONS:
+    valid = all(type(n) is int and 0 <= n < 2**62 for n in (offset, *size, *stride))
+    if not valid or len(size) != len(stride) or len(size) > MAX_DIMENSIONS:
         raise UnsafePickle("tensor of an impossible size")
     last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
     if offset > storage.numel() or (math.prod(size) > 0 and last >= storage.numel()):

@@ -47,18 +47,18 @@ def _evenly_spaced(total: int, count: int) -> NDArray[np.intp]:
     return np.linspace(0, total - 1, min(count, total)).round().astype(np.intp)
 
 
-def content_motion_grid(frames: NDArray[np.uint8], *, moments: int = 4) -> Frame:
+def content_motion_grid(frames: NDArray[np.uint8], *, num_frames: int = 4) -> Frame:
     """Return a labeled image with one content code per column and one motion code per row.
 
     Args:
         frames: `[M, N, T, H, W, 3]`, M motion codes of N content codes.
-        moments: number of evenly spaced frames in the film strip of each cell.
+        num_frames: number of evenly spaced frames in the film strip of each cell.
 
     Returns:
         The image. Frames below 64 pixels are enlarged, frames above 96 reduced.
     """
     num_rows, num_columns, total = frames.shape[:3]
-    shown = frames[:, :, _evenly_spaced(total, moments)]
+    shown = frames[:, :, _evenly_spaced(total, num_frames)]
     return labeled_sheet(
         np.stack([[film_strip(cell) for cell in row] for row in shown]),
         rows=[f"motion {row + 1}" for row in range(num_rows)],
