@@ -41,6 +41,7 @@ class PrepareReport:
         class_counts: number of videos by class.
         num_composited: number of videos with transparent parts, where the background is now visible.
         background: its color, as `#rrggbb`.
+        num_enlarged: number of videos smaller than the resolution.
         warnings: what the user may want to change, each with its remedy.
     """
 
@@ -55,6 +56,7 @@ class PrepareReport:
     skipped: list[tuple[str, str]] = field(default_factory=list)
     class_counts: Counter[str] = field(default_factory=Counter)
     num_composited: int = 0
+    num_enlarged: int = 0
     warnings: list[str] = field(default_factory=list)
 
     @property
@@ -64,6 +66,15 @@ class PrepareReport:
     @property
     def num_frames(self) -> int:
         return sum(self.lengths)
+
+    def count(self, video: VideoSource, encoded: "_Encoded") -> None:
+        """Add an encoded or skipped video to the counts."""
+        if encoded.reason:
+            self.skipped.append((video.name, encoded.reason))
+            return
+        self.source_fps[encoded.fps] += 1
+        self.num_composited += encoded.transparent
+        self.num_enlarged += encoded.enlarged
 
     def _rates(self) -> str:
         if len(self.source_fps) > 8:  # cameras with a variable rate
@@ -143,32 +154,22 @@ def prepare(
     height, width = resolution
     quality = options.stored_quality
     color = parse_color(options.background)
-    if min(resolution) < 4:
-        raise StyleganvError(f"--resolution must be at least 4 pixels each way, got {height}x{width}: increase it.")
-    if num_workers is not None and num_workers < 1:
-        raise StyleganvError(f"--num-workers must be at least 1, got {num_workers}: increase it.")
-    if dest.exists() and not overwrite:
-        raise StyleganvError(f"{dest} already exists: choose another destination, or pass --overwrite to replace it.")
+    _check(dest, resolution, num_workers, overwrite)
     videos = find_videos(source)
     class_of = _classes(videos, options.classes)
     names = sorted(set(class_of.values()), key=natural_key)
     encoding = "lossless PNG" if quality is None else f"JPEG quality {quality}"
     report = PrepareReport(dest, height, width, encoding, background="#{:02x}{:02x}{:02x}".format(*color))
-    num_enlarged = 0
     with ExitStack() as stack:
         writer = stack.enter_context(create_dataset(dest, height=height, width=width, jpeg_quality=quality))
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix=f".{dest.stem}.", dir=dest.parent))
         job = _Job(height, width, options, color, Path(folder))
         pairs = zip(videos, _encode_all(videos, job, num_workers), strict=True)
         for video, encoded in track(pairs, progress, len(videos), "preparing"):
-            if encoded.reason:
-                report.skipped.append((video.name, encoded.reason))
-            else:
+            report.count(video, encoded)
+            if not encoded.reason:
                 label = names.index(class_of[video.name]) if class_of else None
                 _store(writer, video, encoded, label, options)
-                report.source_fps[encoded.fps] += 1
-                report.num_composited += encoded.transparent
-                num_enlarged += encoded.enlarged
             encoded.path.unlink(missing_ok=True)
         if not writer.videos:
             reasons = "; ".join(f"{name}: {reason.rstrip('.')}" for name, reason in report.skipped[:3])
@@ -179,8 +180,18 @@ def prepare(
         writer.finish(fps=report.fps, class_names=names, extra=extra)
     report.lengths = [video.num_frames for video in writer.videos]
     report.class_counts.update(names[video.label] for video in writer.videos if video.label is not None)
-    report.warnings = _warnings(report, options.fps, num_enlarged)
+    report.warnings = _warnings(report, options.fps)
     return report
+
+
+def _check(dest: Path, resolution: tuple[int, int], num_workers: int | None, overwrite: bool) -> None:
+    height, width = resolution
+    if min(resolution) < 4:
+        raise StyleganvError(f"--resolution must be at least 4 pixels each way, got {height}x{width}: increase it.")
+    if num_workers is not None and num_workers < 1:
+        raise StyleganvError(f"--num-workers must be at least 1, got {num_workers}: increase it.")
+    if dest.exists() and not overwrite:
+        raise StyleganvError(f"{dest} already exists: choose another destination, or pass --overwrite to replace it.")
 
 
 def parse_color(text: str) -> Color:
@@ -332,7 +343,7 @@ def _drop_empty_classes(writer: DatasetWriter, names: list[str]) -> list[str]:
     return [names[label] for label in used]
 
 
-def _warnings(report: PrepareReport, fps: float | None, num_enlarged: int) -> list[str]:
+def _warnings(report: PrepareReport, fps: float | None) -> list[str]:
     warnings = []
     if fps is None and len(report.source_fps) > 1:
         warnings.append(
@@ -341,6 +352,8 @@ def _warnings(report: PrepareReport, fps: float | None, num_enlarged: int) -> li
         )
     if fps is not None and any(rate < 0.99 * fps for rate in report.source_fps):
         warnings.append(f"some videos have fewer than {fps:g} fps, so their frames repeat: lower --fps.")
-    if num_enlarged:
-        warnings.append(f"{num_enlarged} videos are smaller than the resolution and were enlarged: lower --resolution.")
+    if report.num_enlarged:
+        warnings.append(
+            f"{report.num_enlarged} videos are smaller than the resolution and were enlarged: lower --resolution."
+        )
     return warnings
