@@ -12,18 +12,18 @@ from styleganv.progress import progress_bar
 
 
 def prepare(
-    source: Positional[Path],
+    source: Annotated[Positional[Path], tyro.conf.arg(metavar="SOURCE")],
     dest: Annotated[Positional[Path], tyro.conf.arg(metavar="DEST")],
     /,
     resolution: str,
-    options: OmitArgPrefixes[PrepareOptions] = PrepareOptions(),
+    options: OmitArgPrefixes[Annotated[PrepareOptions, tyro.conf.arg(name="")]] = PrepareOptions(),
     num_workers: Unset[int] = None,
     overwrite: bool = False,
 ) -> None:
     """Turn videos into a dataset: one file of frames, all of one size.
 
     Args:
-        source: Video (mp4 mov webm mkv mpg avi gif webp), or a folder or zip of videos or frame folders.
+        source: Video (mp4, mov, webm, mkv, mpg, avi, gif, webp), or a folder or zip of videos or frames.
         dest: Dataset to write, e.g. data.zip.
         resolution: Pixels: 64, or HEIGHTxWIDTH, e.g. 144x256.
         num_workers: Number of processes. Default: one per core.
@@ -48,7 +48,9 @@ def prepare(
     print(report)
 
 
-def inspect(data: Positional[Path], /, contact_sheet: Unset[Path] = None) -> None:
+def inspect(
+    data: Annotated[Positional[Path], tyro.conf.arg(metavar="DATA")], /, contact_sheet: Unset[Path] = None
+) -> None:
     """Show the contents of a dataset and suggest settings.
 
     Args:

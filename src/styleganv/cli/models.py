@@ -9,6 +9,7 @@ from tyro.conf import Positional
 from styleganv.options import Unset
 from styleganv.progress import progress_bar
 
+_Model = Annotated[Positional[Path], tyro.conf.arg(metavar="MODEL")]
 _Dest = Annotated[Positional[Path], tyro.conf.arg(metavar="DEST")]
 
 
@@ -24,7 +25,7 @@ def import_(
     Args:
         file: Checkpoint, e.g. network-snapshot-025000.pkl.
         dest: Model folder to write.
-        fps: Frame rate of its dataset in frames per second, which checkpoints do not store.
+        fps: Frame rate of its dataset in frames per second; checkpoints do not store it.
         network: Averaged generator (G_ema) or trained generator (G).
     """
     from styleganv.interop.import_checkpoint import import_checkpoint
@@ -52,12 +53,12 @@ def swap(
     print(f"Model: {run(low, high, dest, resolution=resolution)}")
 
 
-def export(model: Positional[Path], file: Annotated[Positional[Path], tyro.conf.arg(metavar="FILE")], /) -> None:
+def export(model: _Model, file: Annotated[Positional[Path], tyro.conf.arg(metavar="FILE")], /) -> None:
     """Export a model to programs that run without styleganv, and compare them with it.
 
     Args:
         model: Model folder or run.
-        file: FILE.onnx for onnxruntime or FILE.pt2 for PyTorch; FILE-mapping maps z to styles.
+        file: FILE.onnx (onnxruntime) or FILE.pt2 (PyTorch); FILE-mapping maps z to styles.
     """
     from styleganv.interop.export import export as run
 
@@ -67,7 +68,7 @@ def export(model: Positional[Path], file: Annotated[Positional[Path], tyro.conf.
 
 
 def push(
-    model: Positional[Path],
+    model: _Model,
     dest: Annotated[Positional[str], tyro.conf.arg(metavar="DEST")],
     /,
     license: Unset[str] = None,
@@ -77,7 +78,7 @@ def push(
 
     Args:
         model: Model folder or run.
-        dest: USER/NAME on the Hub, or a folder that starts with . or /, e.g. ./published.
+        dest: USER/NAME on the Hub, or a folder starting with . or /, e.g. ./published.
         license: License for the card, e.g. mit or cc-by-4.0. Default: not stated.
         private: Create a private repository.
     """
@@ -97,7 +98,7 @@ def pull(
     """Download a model from the Hugging Face Hub.
 
     Args:
-        source: USER/NAME on the Hub, or a folder that starts with . or /.
+        source: USER/NAME on the Hub, or a folder starting with . or /.
         dest: Folder to create.
         revision: Branch, tag or commit. Default: the main branch.
     """

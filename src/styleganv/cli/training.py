@@ -112,13 +112,13 @@ def demo(out: Path = Path("runs/demo"), minutes: float = 5.0) -> None:
 
 
 def study(
-    data: Positional[tuple[Path, ...]] = (),
+    data: Annotated[Positional[tuple[Path, ...]], tyro.conf.arg(metavar="[DATA ...]", help_behavior_hint="")] = (),
     /,
     out: Path = Path("runs/study"),
     methods: Unset[str] = None,
     protocols: str = "",
     num_repeats: Annotated[int, tyro.conf.arg(name="repeats")] = 1,
-    options: OmitArgPrefixes[StudyOptions] = StudyOptions(),
+    options: OmitArgPrefixes[Annotated[StudyOptions, tyro.conf.arg(name="")]] = StudyOptions(),
     jobs: int = 1,
     show_real: bool = True,
 ) -> None:
@@ -128,12 +128,12 @@ def study(
 
     Args:
         data: Datasets written by `styleganv prepare`. Default: the built-in faces.
-        out: Folder to write to: models, numbers, and comparison.md with animations.
+        out: Folder for models, measurements, and comparison.md with animations.
         methods: Methods and ablations, e.g. stylegan-v,digan. Default: all that are installed.
         protocols: Additional protocols of `styleganv evaluate`, e.g. fvd2048_16f.
-        num_repeats: Trainings per method and dataset, with seeds 0, 1, …; 2 or more give a standard error.
+        num_repeats: Trainings per method and dataset (seeds 0, 1, …); 2 or more give a standard error.
         jobs: Trials at a time; they share the CPU cores.
-        show_real: Include real videos in the animations; turn off if they must not be published.
+        show_real: Include real videos in the animations; off if they must not be published.
     """
     from styleganv.study.study import study as run
 
