@@ -46,7 +46,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("prepare {p}/empty {p}/x.zip --resolution 64", ["empty"]),
         ("prepare {p}/text {p}/x.zip --resolution 64", ["notes"]),
         ("prepare {p}/half.zip {p}/x.zip --resolution 64", ["half.zip"]),
-        ("prepare {p}/text {p}/x.zip --resolution 64by64", ["--resolution", "64by64", "144x256"]),
+        ("prepare {p}/text {p}/x.zip --resolution 64by64", ["--resolution 64by64", "144x256"]),
         ("prepare {p}/text {p}/x.zip --resolution 0", ["0"]),
         ("inspect {p}/half.zip", ["half.zip"]),
         ("inspect {p}/missing.zip", ["missing.zip", "prepare"]),

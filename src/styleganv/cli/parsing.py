@@ -1,4 +1,4 @@
-"""Parsers of option values: seeds, resolutions, mixes, directions, time maps."""
+"""What a user writes in one word, as values: seeds, resolutions, mixes, directions, time maps."""
 
 import re
 from collections.abc import Iterator
@@ -8,58 +8,58 @@ from styleganv.options import DirectionStep, StyleMix
 
 
 def parse_resolution(text: str) -> tuple[int, int]:
-    """Parse "64" or "144x256" as (height, width)."""
+    """ "64" or "144x256" as (height, width)."""
     sides = text.lower().split("x")
     if len(sides) > 2 or not all(side.isdecimal() for side in sides):
-        raise StyleganvError(f"--resolution must be a number or HEIGHTxWIDTH, got {text}: pass e.g. 64 or 144x256.")
+        raise StyleganvError(f"--resolution {text} is not a size: give one number, or HEIGHTxWIDTH such as 144x256.")
     return int(sides[0]), int(sides[-1])
 
 
 def parse_seeds(text: str, what: str = "Seeds") -> list[int]:
-    """Parse "0-7,12" as `[0, 1, …, 7, 12]`; `what` names the values in the error.
+    """`"0-7,12"` → `[0, 1, …, 7, 12]`.
 
     Raises:
-        StyleganvError: if the text is not a list of numbers and increasing ranges.
+        StyleganvError: if the text is not a list of numbers and rising ranges.
     """
     seeds: list[int] = []
     for part in text.split(","):
         match = re.fullmatch(r"\s*([0-9]+)\s*(?:-\s*([0-9]+)\s*)?", part)
         first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
         if last < first:
-            raise StyleganvError(f"{what} must be numbers and ranges, got {text!r}: pass e.g. 0-7,12.")
+            raise StyleganvError(f"{what} cannot be read from {text!r}: write numbers and ranges, such as 0-7,12.")
         seeds.extend(range(first, last + 1))
     return seeds
 
 
 def parse_names(text: str) -> tuple[str, ...]:
-    """Parse "a,b" as `("a", "b")`; an empty text gives no names."""
+    """ "a,b" as its parts; nothing for an empty text."""
     return tuple(name for name in text.split(",") if name)
 
 
 def parse_time_map(text: str) -> list[tuple[float, float]]:
-    """Parse "0:0,2:1,3:0.5" as points (video time, motion time) in seconds."""
+    """ "0:0,2:1,3:0.5" as points (seconds of the video, seconds of the motion)."""
     points = [re.fullmatch(r"\s*([0-9]+\.?[0-9]*):([0-9]+\.?[0-9]*)\s*", point) for point in text.split(",")]
     if not all(points):
-        raise StyleganvError(f"--time-map must be VIDEO:MOTION points in seconds, got {text}: pass e.g. 0:0,2:1,3:3.")
+        raise StyleganvError(f"--time-map {text} cannot be read: write points as 0:0,2:1,3:3.")
     return [(float(point[1]), float(point[2])) for point in points if point]
 
 
 def parse_mixes(text: str | None) -> Iterator[StyleMix]:
-    """Parse "7:4-9;8:0-2@0.5" as mixes; None gives none."""
+    """ "7:4-9;8:0-2@0.5" as mixes; none for None."""
     for part in text.split(";") if text else ():
-        match = re.fullmatch(r"\s*(.+):([0-9,\-]+)(?:@([0-9]*\.?[0-9]+))?\s*", part)
-        if not match:
-            raise StyleganvError(f"--mix must be SEED:LAYERS, got {part}: pass e.g. 7:4-9 or 7:4-9@0.5.")
-        yield StyleMix(match[1], parse_seeds(match[2], "Layers"), float(match[3] or 1))
+        found = re.fullmatch(r"\s*(.+):([0-9,\-]+)(?:@([0-9]*\.?[0-9]+))?\s*", part)
+        if not found:
+            raise StyleganvError(f"--mix {part} cannot be read: write SEED:LAYERS, such as 7:4-9, or 7:4-9@0.5.")
+        yield StyleMix(found[1], parse_seeds(found[2], "Layers"), float(found[3] or 1))
 
 
 def parse_directions(text: str | None) -> Iterator[DirectionStep]:
-    """Parse "FILE:NAME=2;FILE:NAME=-1@0-3" as steps; None gives none."""
+    """ "FILE:NAME=2;FILE:NAME=-1@0-3" as steps; none for None."""
     for part in text.split(";") if text else ():
-        match = re.fullmatch(r"\s*(.+):([^:=]+)=([-+]?[0-9]+\.?[0-9]*)(?:@([0-9,\-]+))?\s*", part)
-        if not match:
+        found = re.fullmatch(r"\s*(.+):([^:=]+)=([-+]?[0-9]+\.?[0-9]*)(?:@([0-9,\-]+))?\s*", part)
+        if not found:
             raise StyleganvError(
-                f"--direction must be FILE:NAME=STRENGTH, got {part}: pass e.g. directions.safetensors:1=2."
+                f"--direction {part} cannot be read: write FILE:NAME=STRENGTH, such as found.safetensors:1=2."
             )
-        layers = parse_seeds(match[4], "Layers") if match[4] else None
-        yield DirectionStep(match[1], match[2], float(match[3]), layers)
+        layers = parse_seeds(found[4], "Layers") if found[4] else None
+        yield DirectionStep(found[1], found[2], float(found[3]), layers)
