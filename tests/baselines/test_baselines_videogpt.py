@@ -405,13 +405,13 @@ def test_from_training_to_the_report_by_commands(
     assert len(list((tmp_path / "videos" / "seed0000").iterdir())) == 16
     styleganv(f"generate {run} --out {tmp_path / 'videos'} --seconds 5", "makes clips of 16 frames")
     styleganv(f"generate {run} --out {tmp_path / 'videos'} --format grid", "no grid of the two")
-    protocol = "--protocol frechet_efficientnet256_16f --clips 4"
+    protocol = "--protocol frechet_efficientnet256_16f --num-clips 4"
     styleganv(f"evaluate --real {faces} --fake {run} {protocol} --json {tmp_path / 'values.json'} --device cpu")
     assert json.loads((tmp_path / "values.json").read_text())["results"][0]["clips"]["fake"] == 4
     page, numbers = tmp_path / "report.html", tmp_path / "report.json"
     styleganv(f"diagnose {run} --num-videos 2 --out {page} --json {numbers} --device cpu")
     report = json.loads(numbers.read_text())
-    assert report["frames"] == 16 and "makes clips of 16 frames" in page.read_text()
+    assert report["num_frames"] == 16 and "makes clips of 16 frames" in page.read_text()
     told = {found["name"]: found["verdict"] for found in report["diagnostics"] if found["value"] is None}
     assert "no motion seed" in told["hold"] and "makes clips of 16 frames" in told["drift_1000"]
     assert "fixed frame rate" in told["between"] and "no motion slots" in told["slot_jump"]
