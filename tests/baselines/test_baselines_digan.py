@@ -202,7 +202,7 @@ def test_the_whole_way_by_commands(faces: Path, tmp_path: Path) -> None:
     command("generate", run, "--out", tmp_path / "grid", "--seeds", "0-1", "--seconds", 0.4, "--format", "grid")
     assert list((tmp_path / "grid").iterdir())
     told = tmp_path / "evaluation.json"
-    command("evaluate", "--real", faces, "--fake", run, "--clips", 4, "--json", told)
+    command("evaluate", "--real", faces, "--fake", run, "--num-clips", 4, "--json", told)
     assert "frechet_efficientnet" in told.read_text()
     command("diagnose", run, "--videos", 2, "--frames", 16, "--out", tmp_path / "page.html", "--json", tmp_path / "n")
     found = {one["key"]: one["value"] for one in json.loads((tmp_path / "n").read_text())["diagnostics"]}

@@ -223,7 +223,7 @@ def test_the_whole_way_by_commands(
     main(["train", str(faces), "--out", str(run), "--method", kind, *flags.split()])
     assert (run / "curves.png").exists() and (run / "snapshots" / "000000008.png").exists()
     main(["generate", str(run), "--out", str(tmp_path / "videos"), "--seeds", "0-1", "--seconds", "0.4"])
-    main(["evaluate", "--real", str(faces), "--fake", str(run), "--clips", "4", "--json", str(tmp_path / "found.json")])
+    main(["evaluate", "--real", str(faces), "--fake", str(run), "--num-clips", "4", "--json", str(tmp_path / "found.json")])
     files = ["--out", str(tmp_path / "report.html"), "--json", str(tmp_path / "motion.json")]
     main(["diagnose", str(run), "--videos", "2", "--frames", "16", *files])
     assert len(list((tmp_path / "videos").iterdir())) == 2
