@@ -93,7 +93,9 @@ def test_a_method_of_another_package_takes_part_in_everything(environment: dict[
     styleganv(environment, "train", data, "--out", run, "--method", "toy", "--preset", "tiny-cpu", "--total-clips", 160)
     styleganv(environment, "generate", run, "--out", tmp_path / "videos", "--seeds", "0-1", "--seconds", 1)
     assert len(list((tmp_path / "videos").glob("*.mp4"))) == 2
-    styleganv(environment, "evaluate", "--real", data, "--fake", run, "--num-clips", 8, "--json", tmp_path / "report.json")
+    styleganv(
+        environment, "evaluate", "--real", data, "--fake", run, "--num-clips", 8, "--json", tmp_path / "report.json"
+    )
     study = [
         "study",
         data,

@@ -204,6 +204,17 @@ def test_the_whole_way_by_commands(faces: Path, tmp_path: Path) -> None:
     told = tmp_path / "evaluation.json"
     command("evaluate", "--real", faces, "--fake", run, "--num-clips", 4, "--json", told)
     assert "frechet_efficientnet" in told.read_text()
-    command("diagnose", run, "--videos", 2, "--frames", 16, "--out", tmp_path / "page.html", "--json", tmp_path / "n")
+    command(
+        "diagnose",
+        run,
+        "--num-videos",
+        2,
+        "--max-frames",
+        16,
+        "--out",
+        tmp_path / "page.html",
+        "--json",
+        tmp_path / "n",
+    )
     found = {one["key"]: one["value"] for one in json.loads((tmp_path / "n").read_text())["diagnostics"]}
     assert found["drift_hour"] is not None and found["slot_jump"] is None

@@ -223,9 +223,21 @@ def test_the_whole_way_by_commands(
     main(["train", str(faces), "--out", str(run), "--method", kind, *flags.split()])
     assert (run / "curves.png").exists() and (run / "snapshots" / "000000008.png").exists()
     main(["generate", str(run), "--out", str(tmp_path / "videos"), "--seeds", "0-1", "--seconds", "0.4"])
-    main(["evaluate", "--real", str(faces), "--fake", str(run), "--num-clips", "4", "--json", str(tmp_path / "found.json")])
+    main(
+        [
+            "evaluate",
+            "--real",
+            str(faces),
+            "--fake",
+            str(run),
+            "--num-clips",
+            "4",
+            "--json",
+            str(tmp_path / "found.json"),
+        ]
+    )
     files = ["--out", str(tmp_path / "report.html"), "--json", str(tmp_path / "motion.json")]
-    main(["diagnose", str(run), "--videos", "2", "--frames", "16", *files])
+    main(["diagnose", str(run), "--num-videos", "2", "--max-frames", "16", *files])
     assert len(list((tmp_path / "videos").iterdir())) == 2
     assert "frechet_efficientnet" in (tmp_path / "found.json").read_text()
     found = {one["key"]: one for one in json.loads((tmp_path / "motion.json").read_text())["diagnostics"]}
