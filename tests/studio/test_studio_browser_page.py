@@ -40,8 +40,9 @@ def test_page_fits_the_width_of_phones_and_desktops(page: Page, width: int) -> N
     # A scrolling element, or one beyond the right edge.
     overflow = page.browser.execute_script(
         "const right = document.documentElement.clientWidth;"
-        "return [...document.querySelectorAll('html, body *')].filter((one) => one.getBoundingClientRect().right > right"
-        " || one.clientWidth > 0 && one.scrollWidth > one.clientWidth + 1).map((one) => one.id || one.outerHTML)"
+        "return [...document.querySelectorAll('html, body *')].filter((one) => "
+        "one.getBoundingClientRect().right > right || one.clientWidth && one.scrollWidth > one.clientWidth + 1)"
+        ".map((one) => one.id || one.outerHTML)"
     )
     page.browser.set_window_size(1280, 1100)
     assert overflow == []
@@ -56,7 +57,7 @@ def test_errors_are_shown_until_they_are_fixed(browser: Any, models: list[Path],
         page.get("clip").send_keys(str(tmp_path / "broken.mp4"))
         page.click("project-clip")
         page.until(lambda: page.find("#job-1 .job-status.error"), 60)
-        assert page.text("jobs").startswith("Clip broken.mp4\nbroken.mp4 ")
+        assert page.text("jobs").startswith("Clip broken.mp4\nCannot read broken.mp4 ")
         page.click("edit-by-text")
         page.until_message("The text must be one line of 1 to 200 characters, got 0")
         page.record()

@@ -189,7 +189,7 @@ def test_failed_jobs_have_an_error_in_the_users_words(studio_model: StudioModel,
     manager, broken = JobManager(clip_model=tmp_path / "none"), tmp_path / "broken.mp4"
     broken.write_bytes(b"no video" * 100)
     job = wait(start_projection(manager, studio_model, broken, num_steps=1))
-    assert job.state == "failed" and job.error.startswith("broken.mp4 cannot be read as a video")
+    assert job.state == "failed" and job.error.startswith("Cannot read broken.mp4 as a video")
     job = wait(manager.edit_by_text(studio_model, VideoParams(), "red", 1))
     assert job.state == "failed" and f"{tmp_path / 'none'}" in job.error
     manager.close()

@@ -13,7 +13,7 @@ from styleganv.data.dataset import encode_frame
 from styleganv.errors import StyleganvError
 from styleganv.studio.frame_stream import FrameStream
 from styleganv.studio.video_params import VideoParams
-from styleganv.studio.video_source import VideoSource
+from styleganv.studio.video_source import VideoSource, find_source
 
 JPEG_QUALITY = 95
 MAX_FRAMES_PER_REQUEST = 32
@@ -59,13 +59,6 @@ async def serve_frames(
     finally:
         for task in tasks:
             task.cancel()
-
-
-def find_source(sources: Sequence[VideoSource], number: Any) -> VideoSource:
-    """Return a source by its number. Raises StyleganvError if there is none."""
-    if not isinstance(number, int) or not 0 <= number < len(sources):
-        raise StyleganvError(f"Unknown model {number}: reload the page.")
-    return sources[number]
 
 
 def respond_to(stream: FrameStream, request: dict[str, Any], is_cancelled: Callable[[], bool]) -> bytes:

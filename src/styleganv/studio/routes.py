@@ -17,11 +17,10 @@ from fastapi.responses import FileResponse, JSONResponse, Response
 from styleganv.errors import StyleganvError
 from styleganv.studio.access import MAX_UPLOAD_BYTES
 from styleganv.studio.commands import export_commands
-from styleganv.studio.frame_socket import find_source
 from styleganv.studio.jobs import ClipParams, Job, JobManager
 from styleganv.studio.studio_model import StudioModel
 from styleganv.studio.video_params import EXPORT_FORMATS, ExportParams, VideoParams
-from styleganv.studio.video_source import VideoSource
+from styleganv.studio.video_source import VideoSource, find_source
 
 #: Not left to `mimetypes`, which depends on the machine: browsers refuse modules of another type.
 MEDIA_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}

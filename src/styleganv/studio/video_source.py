@@ -4,14 +4,16 @@ Times are in seconds. Shapes: H height, W width.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count, islice, takewhile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from styleganv.data.dataset import VideoDataset
+from styleganv.errors import StyleganvError
 from styleganv.media import sheets, writing
 from styleganv.studio.video_params import ExportParams, VideoParams
 from styleganv.video_model import Frame
@@ -105,3 +107,10 @@ class RealVideoSource(VideoSource):
             cells = [data.read(video, [index % data.videos[video].num_frames])[0] for video in videos]
             images = np.stack(cells).transpose(0, 2, 3, 1)
             yield sheets.tile(images.reshape(rows, columns, *images.shape[1:]))
+
+
+def find_source(sources: Sequence[VideoSource], number: Any) -> VideoSource:
+    """Return a source by its number. Raises StyleganvError if there is none."""
+    if not isinstance(number, int) or not 0 <= number < len(sources):
+        raise StyleganvError(f"Unknown model {number}: reload the page.")
+    return sources[number]
