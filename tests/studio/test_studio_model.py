@@ -1,6 +1,7 @@
 """The studio without a server: requests of the page, models, streams, and the commands that it shows."""
 
 import shlex
+import shutil
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -17,7 +18,7 @@ from styleganv.data.dataset import VideoDataset
 from styleganv.editing.latents import latents_of, play
 from styleganv.errors import StyleganvError
 from styleganv.options import StyleMix
-from styleganv.runs import resume, train
+from styleganv.runs import resume
 from styleganv.studio.commands import export_commands
 from styleganv.studio.frame_stream import FrameStream
 from styleganv.studio.studio_model import StudioModel, open_sources
@@ -105,10 +106,11 @@ def test_command_of_a_grid(studio_model: StudioModel) -> None:
             export_commands(studio_model, params, replace(export, speed=slow))
 
 
-def test_run_is_reloaded_and_its_real_videos_play(faces: Path, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+def test_run_is_reloaded_and_its_real_videos_play(
+    run: Path, faces: Path, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
     config: RunConfig = request.getfixturevalue("tiny")  # In this file, `tiny` is the module.
-    run = tmp_path / "run"
-    train(faces, run, config)
+    run = shutil.copytree(run, tmp_path / "run")
     model, real_videos = open_sources([run])
     assert isinstance(model, StudioModel) and isinstance(real_videos, RealVideoSource)
     assert model.metadata().is_run and len(model.snapshots()) == 1

@@ -173,16 +173,15 @@ class StudioModel(VideoSource):
 
     def _video(self, params: VideoParams, start: float, fps: float) -> Iterator[Frame]:
         model, seconds = self.model, None
-        if not isinstance(model, VideoGenerator):
-            if model.max_frames is not None:
-                seconds = max(1, math.floor(model.max_frames - start * model.fps + 1e-6)) / model.fps
-            motion = params.motion_seed if model.motion_seeds else None
-            return model.stream(
-                seed=params.seed, motion_seed=motion, start=start, seconds=seconds, psi=params.psi, label=params.label
-            )
+        rate = fps if self.is_editable else model.fps
         if model.max_frames is not None:
-            seconds = max(1, math.floor((model.max_frames / model.fps - start) * fps)) / fps
-        return play(model, self.latents(params), start=start, seconds=seconds, fps=fps)
+            seconds = max(1, math.floor((model.max_frames / model.fps - start) * rate + 1e-6)) / rate
+        if isinstance(model, VideoGenerator):
+            return play(model, self.latents(params), start=start, seconds=seconds, fps=fps)
+        motion = params.motion_seed if model.motion_seeds else None
+        return model.stream(
+            seed=params.seed, motion_seed=motion, start=start, seconds=seconds, psi=params.psi, label=params.label
+        )
 
     def latents(self, params: VideoParams) -> Latents:
         """Return the latents of a video with all its edits.

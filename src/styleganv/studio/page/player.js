@@ -57,8 +57,8 @@ export class Player {
   // Frames per second of the video, not of the screen.
   fps(model) { return model.supports_any_fps ? state.fps / state.speed / THINNING[this.thinning] : model.fps; }
 
-  // Request fewer frames per second while they are late, and more when there is time: one step at a time, and more slowly
-  // the more often a step was too large. The start of a new video has no spacing to keep.
+  // Request fewer frames per second while they are late, and more when there is time: one step at a time, and more
+  // slowly the more often a step was too large. The start of a new video has no spacing to keep.
   adaptThinning(isLate) {
     const now = performance.now() / 1000;
     const elapsed = now - this.thinnedAt;
@@ -97,10 +97,11 @@ export class Player {
     const numFrames = !state.isPlaying || this.nextStart === null ? 1 : this.frames.length ? MAX_FRAMES : 2;
     Object.assign(this, { isWaiting: true, nextStart: start });
     this.lastRequest = { model: number, numFrames, sentAt: performance.now() };
-    // A search result exists in one model only.
-    const { params } = state;
-    const compatible = number === state.model ? params : { ...params, search_result: null, motion_seed: params.motion_seed ?? 0 };
-    this.socket.send(JSON.stringify({ id: this.epoch, model: number, params: compatible, start, fps, num_frames: numFrames }));
+    const request = { id: this.epoch, model: number, params: state.params, start, fps, num_frames: numFrames };
+    if (number !== state.model) { // A search result exists in one model only.
+      request.params = { ...state.params, search_result: null, motion_seed: state.params.motion_seed ?? 0 };
+    }
+    this.socket.send(JSON.stringify(request));
   }
 
   nextTime(model, fps, isLate) {
@@ -134,7 +135,7 @@ export class Player {
     }
   }
 
-  // The response to a canceled request is newer than the frame on screen: drawing it shows a slider's effect while it moves.
+  // The response to a canceled request is newer than the frame on screen. So a slider has an effect while it moves.
   async drawOutdated(header, data, offset) {
     if (header.error || !header.sizes.length || header.id <= this.drawnEpoch) return;
     const image = await decode(data, offset, header.sizes[0]);

@@ -19,7 +19,9 @@ const editByText = () => startSearch("edit-by-text", "Starting…", () => postJs
 const projectClip = () => startSearch("project-clip", "Uploading…", () => {
   const file = $("clip").files[0];
   if (!file) throw new Error("No video file selected: choose one.");
-  if (file.size > MAX_UPLOAD_BYTES) throw new Error(`${file.name} must be at most ${MAX_UPLOAD_BYTES / 2 ** 20} MiB: cut it.`);
+  if (file.size > MAX_UPLOAD_BYTES) {
+    throw new Error(`A video must be at most ${MAX_UPLOAD_BYTES / 2 ** 20} MiB, got ${file.name}: shorten it.`);
+  }
   const [start, seconds, num_steps] = ["clip-start", "clip-seconds", "num-steps"].map((id) => $(id).value);
   const query = new URLSearchParams({ name: file.name, start, seconds, num_steps });
   return request(`api/models/${state.model}/clip?${query}`, { method: "POST", body: file });
@@ -113,7 +115,8 @@ function createCard(job) {
     },
   };
   for (const [name, action] of Object.entries(actions)) find(card, name).addEventListener("click", action);
-  Object.assign(find(card, "download"), { href: `${url}/latents.safetensors`, download: `result-${job.number}.safetensors` });
+  const download = `result-${job.number}.safetensors`;
+  Object.assign(find(card, "download"), { href: `${url}/latents.safetensors`, download });
   $("jobs").prepend(card);
   return card;
 }
