@@ -9,9 +9,9 @@ from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, HTTPException, Request
+from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.responses import FileResponse, JSONResponse, Response
 
 from styleganv.errors import StyleganvError
@@ -128,11 +128,9 @@ def search_routes(sources: Sequence[VideoSource], manager: JobManager) -> APIRou
         return JSONResponse((await asyncio.get_running_loop().run_in_executor(None, start)).to_dict())
 
     @router.post("/models/{number}/clip")
-    async def clip(
-        number: int, request: Request, name: str, start: float = 0.0, seconds: float = 2.0, num_steps: int = 300
-    ) -> JSONResponse:
+    async def clip(number: int, request: Request, name: str, params: Annotated[ClipParams, Depends()]) -> JSONResponse:
         """Start a projection of the file in the request's body."""
-        model, params = find_model(sources, number), ClipParams(start, seconds, num_steps)
+        model = find_model(sources, number)
         upload = manager.reserve_upload(model, name)
         try:
             await save_body(request, upload)
