@@ -1,4 +1,4 @@
-"""Text edits and projections: processes of the real commands, which are followed, stopped and cancelled."""
+"""Text edits and projections: processes of the real commands, which are followed, stopped and canceled."""
 
 import json
 import os
@@ -131,13 +131,13 @@ def test_projection_finds_a_clip_and_its_commands_repeat_it(
     assert len(report["frames"]["psnr"]) == 12 and report["source"]["start"] == 0.2
 
 
-def test_cancelled_job_leaves_nothing(manager: JobManager, studio_model: StudioModel, video: Path) -> None:
+def test_canceled_job_leaves_nothing(manager: JobManager, studio_model: StudioModel, video: Path) -> None:
     job = start_projection(manager, studio_model, video, num_steps=2000)
     with pytest.raises(StyleganvError, match="Another search is running: wait for it or cancel it"):
         manager.edit_by_text(studio_model, VideoParams(), "red", 1)
     wait_until(lambda: job.can_stop)
     job.cancel()
-    assert job.state == "cancelled" and job.process.poll() is not None and not job.folder.exists()
+    assert job.state == "canceled" and job.process.poll() is not None and not job.folder.exists()
     assert job.number not in studio_model.search_results and not job.can_stop
     start_projection(manager, studio_model, video, num_steps=1).cancel()  # The next one can start.
 

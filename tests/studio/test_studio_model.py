@@ -66,7 +66,7 @@ def test_stream_continues_where_the_last_request_ended(studio_model: StudioModel
     for frame, expected in zip(frames, studio_model.frames(params, start=1, fps=25), strict=False):
         np.testing.assert_array_equal(frame, expected)
     np.testing.assert_array_equal(stream.read(params, start=1, fps=25, num_frames=1)[0], frames[0])
-    assert len(stream.read(params, start=1, fps=25, num_frames=9, is_cancelled=lambda: True)) == 1
+    assert len(stream.read(params, start=1, fps=25, num_frames=9, is_canceled=lambda: True)) == 1
 
 
 def test_videos_of_a_recurrent_model_end(tmp_path: Path) -> None:

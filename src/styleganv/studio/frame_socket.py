@@ -61,12 +61,12 @@ async def serve_frames(
             task.cancel()
 
 
-def respond_to(stream: FrameStream, request: dict[str, Any], is_cancelled: Callable[[], bool]) -> bytes:
-    """Return the requested frames as JPEG; at least one, and no more once the request is cancelled."""
+def respond_to(stream: FrameStream, request: dict[str, Any], is_canceled: Callable[[], bool]) -> bytes:
+    """Return the requested frames as JPEG; at least one, and no more once the request is canceled."""
     params = VideoParams.from_json(request["params"])
     start, fps = float(request["start"]), float(request["fps"])
     num_frames = min(max(1, int(request["num_frames"])), MAX_FRAMES_PER_REQUEST)
-    frames = stream.read(params, start=start, fps=fps, num_frames=num_frames, is_cancelled=is_cancelled)
+    frames = stream.read(params, start=start, fps=fps, num_frames=num_frames, is_canceled=is_canceled)
     images = [encode_frame(frame, JPEG_QUALITY) for frame in frames]
     return pack({"id": request["id"], "start": start, "fps": fps}, images)
 

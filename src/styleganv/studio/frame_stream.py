@@ -23,11 +23,11 @@ class FrameStream:
         start: float,
         fps: float,
         num_frames: int,
-        is_cancelled: Callable[[], bool] = lambda: False,
+        is_canceled: Callable[[], bool] = lambda: False,
     ) -> list[Frame]:
         """Return up to `num_frames` frames from `start` on.
 
-        There are fewer at the end of a finite video, and once `is_cancelled` returns true after the first frame.
+        There are fewer at the end of a finite video, and once `is_canceled` returns true after the first frame.
         """
         key = (params, fps, self.source.reload())
         # Kept until the first new frame exists: both streams share cached layers, which would be computed again.
@@ -36,7 +36,7 @@ class FrameStream:
             self._key = None  # in case the source fails
             self._frames = self.source.frames(params, start=start, fps=fps)
         frames: list[Frame] = []
-        while len(frames) < num_frames and not (frames and is_cancelled()):
+        while len(frames) < num_frames and not (frames and is_canceled()):
             frame = next(self._frames, None)
             if frame is None:
                 break

@@ -82,7 +82,7 @@ class Job:
 
     def __init__(self, number: int, kind: Literal["text", "clip"], name: str, model: StudioModel, folder: Path) -> None:
         self.number, self.kind, self.name, self.model, self.folder = number, kind, name, model, folder
-        self.state: Literal["running", "done", "failed", "cancelled"] = "running"
+        self.state: Literal["running", "done", "failed", "canceled"] = "running"
         self.task, self.fraction, self.remaining_seconds, self.error = "starting", 0.0, 0.0, ""
         self._is_stopping, self._lock = False, threading.Lock()
 
@@ -163,7 +163,7 @@ class Job:
         with self._lock:
             if self.state != "running":
                 return
-            self.state = "cancelled"
+            self.state = "canceled"
             self.process.terminate()
         self.process.wait()
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -63,12 +63,12 @@ def model_routes(sources: Sequence[VideoSource]) -> APIRouter:
     @router.post("/export")
     async def export(values: dict[str, Any], request: Request) -> Response:
         source, params, part = parse_export(sources, values)
-        is_cancelled = threading.Event()
+        is_canceled = threading.Event()
 
         def encode() -> bytes:
             with TemporaryDirectory() as folder:
                 path = Path(folder) / f"video.{part.format}"
-                source.export(params, part, path, is_cancelled=is_cancelled.is_set)
+                source.export(params, part, path, is_canceled=is_canceled.is_set)
                 return path.read_bytes()
 
         encoding = asyncio.get_running_loop().run_in_executor(None, encode)
@@ -77,7 +77,7 @@ def model_routes(sources: Sequence[VideoSource]) -> APIRouter:
         try:
             await asyncio.wait([encoding, disconnect], return_when=asyncio.FIRST_COMPLETED)
         finally:  # also when the studio shuts down
-            is_cancelled.set()
+            is_canceled.set()
             disconnect.cancel()
         return Response(await encoding, media_type=EXPORT_FORMATS[part.format])
 

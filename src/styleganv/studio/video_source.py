@@ -80,13 +80,13 @@ class VideoSource(ABC):
         return fps
 
     def export(
-        self, params: VideoParams, export: ExportParams, path: Path, *, is_cancelled: Callable[[], bool] = lambda: False
+        self, params: VideoParams, export: ExportParams, path: Path, *, is_canceled: Callable[[], bool] = lambda: False
     ) -> None:
-        """Write a video file. The file ends early once `is_cancelled` returns true."""
+        """Write a video file. The file ends early once `is_canceled` returns true."""
         fps = self.export_fps(export.fps)
         frames = self.frames(params, start=export.start, fps=fps / export.speed)
         frames = islice(frames, max(1, round(export.seconds * fps)))
-        writing.write_video(path, takewhile(lambda _: not is_cancelled(), frames), fps)
+        writing.write_video(path, takewhile(lambda _: not is_canceled(), frames), fps)
 
 
 class RealVideoSource(VideoSource):

@@ -78,7 +78,7 @@ function showResult(job) {
 const title = (job) => (job.kind === "text" ? `Text “${job.name}”` : `Clip ${job.name}`);
 
 function status(job) {
-  if (job.state !== "running") return { done: "Done", failed: job.error, cancelled: "" }[job.state];
+  if (job.state !== "running") return { done: "Done", failed: job.error, canceled: "" }[job.state];
   const seconds = Math.ceil(job.remaining_seconds);
   const left = seconds && `, ${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")} left`;
   return `${job.task[0].toUpperCase()}${job.task.slice(1)}${left || ""}`;
@@ -87,7 +87,7 @@ function status(job) {
 function showJob(job) {
   const card = $(`job-${job.number}`) ?? createCard(job);
   card.querySelector(".job-name").textContent = title(job);
-  card.hidden = job.model !== state.model || job.state === "cancelled";
+  card.hidden = job.model !== state.model || job.state === "canceled";
   const line = card.querySelector(".job-status");
   if (line.textContent !== status(job)) line.textContent = status(job);
   line.classList.toggle("error", job.state === "failed");
