@@ -34,7 +34,7 @@ from styleganv.model_folder import save_model
 from styleganv.video_model import chosen_device
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "studio"))
-from serving import browser, serving
+from serving import open_browser, serving
 
 RESULTS = Path(__file__).parent / "results"
 MODELS = {"64², full size": (64, 16384), "128², a quarter of the channels": (128, 4096)}
@@ -49,11 +49,11 @@ CONTROLS: dict[str, tuple[str, Callable[[float], object]]] = {
 CHANGE = """
 const [name, value, done] = arguments;
 const canvas = document.getElementById("screen"), input = document.getElementById(name);
-const before = Number(canvas.dataset.wish), started = performance.now();
+const before = Number(canvas.dataset.epoch), started = performance.now();
 input.value = value;
 for (const kind of ["input", "change"]) input.dispatchEvent(new Event(kind, { bubbles: true }));
 requestAnimationFrame(function look() {
-  if (Number(canvas.dataset.wish) > before) done(performance.now() - started); else requestAnimationFrame(look);
+  if (Number(canvas.dataset.epoch) > before) done(performance.now() - started); else requestAnimationFrame(look);
 });
 """
 CHANGES, SECONDS = 25, 10
@@ -67,8 +67,8 @@ def watch(address: str, seconds: float, counts: list[float], viewer: int) -> Non
             if shown / 25 > passed + 0.35:
                 time.sleep(0.01)
                 continue
-            question = {"id": 1, "model": 0, "scene": {"seed": viewer}, "start": shown / 25, "fps": 25, "count": 4}
-            socket.send(json.dumps(question))
+            request = {"id": 1, "model": 0, "params": {"seed": viewer}, "start": shown / 25, "fps": 25}
+            socket.send(json.dumps(request | {"num_frames": 4}))
             answer = socket.recv()
             (length,) = struct.unpack("<I", answer[:4])
             shown += len(json.loads(answer[4 : 4 + length])["sizes"])
@@ -101,13 +101,13 @@ def measured(name: str, side: int, channel_base: int, minutes: float) -> list[st
         save_model(place, generator, data={"fps": 25.0, "class_names": []}, training={})
         os.sync()  # else it is written back while the first numbers are taken
         with serving([place]) as (process, address):
-            page: Any = browser("--window-size=1280,1000")
+            page: Any = open_browser("--window-size=1280,1000")
             page.get(address)
             time.sleep(5)
             rates = []
             for _ in range(SECONDS):
                 time.sleep(1)
-                rates.append(int(page.find_element("id", "shown").text.split()[0]))
+                rates.append(int(page.find_element("id", "displayed-fps").text.split()[0]))
             rows.append(f"| {name} | pictures a second, 25 asked for | {statistics.mean(rates):.1f} |")
             for control, (element, value) in CONTROLS.items():
                 taken = []
@@ -118,7 +118,7 @@ def measured(name: str, side: int, channel_base: int, minutes: float) -> list[st
                 rows.append(f"| {name} | {control} to picture, median of {CHANGES} | {told} |")
             history = [memory_mib(process.pid)]
             for _ in tqdm(range(round(minutes * 60 / 10)), desc=f"playing {name}", unit="look"):
-                page.execute_script("document.getElementById('shuffle').click()")
+                page.execute_script("document.getElementById('randomize').click()")
                 time.sleep(10)
                 history.append(memory_mib(process.pid))
             page.quit()

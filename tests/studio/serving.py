@@ -1,4 +1,4 @@
-"""A real studio in a process of its own, and a real browser that looks at it."""
+"""A studio in its own process, and a real browser."""
 
 import re
 import shutil
@@ -15,29 +15,22 @@ MISSING = "needs Chromium and its driver: apt-get install chromium chromium-driv
 
 
 @contextmanager
-def serving(models: Sequence[Path], *words: str) -> Iterator[tuple["subprocess.Popen[str]", str]]:
-    """The process and the address of a studio of these models, which ends with the block."""
-    command = [sys.executable, "-m", "styleganv.cli", "studio", *map(str, models), "--port", "0", "--no-open", *words]
+def serving(models: Sequence[Path], *options: str) -> Iterator[tuple["subprocess.Popen[str]", str]]:
+    """Serve these models within the block. Yield the process and its URL."""
+    command = [sys.executable, "-m", "styleganv.cli", "studio", *map(str, models), "--port", "0", "--no-open", *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
-            told = process.stdout.readline()
-            found = re.search(r"http://\S+", told)
-            assert found, told
-            yield process, found[0]
+            line = process.stdout.readline()
+            url = re.search(r"http://\S+", line)
+            assert url, line
+            yield process, url[0]
         finally:
             process.terminate()
 
 
-@contextmanager
-def running(models: Sequence[Path], *words: str) -> Iterator[str]:
-    """The address alone."""
-    with serving(models, *words) as (_, address):
-        yield address
-
-
-def browser(*flags: str, **capabilities: Any) -> Any:
-    """Headless Chromium; the caller quits it."""
+def open_browser(*flags: str, **capabilities: Any) -> Any:
+    """Return a headless Chromium, which the caller quits."""
     from selenium import webdriver
 
     assert CHROMIUM and DRIVER, MISSING

@@ -1,13 +1,16 @@
-"""Searches by text and in uploaded clips: real processes of the real verbs, which are followed, stopped and refused."""
+"""Text edits and projections: processes of the real commands, which are followed, stopped and canceled."""
 
 import json
 import os
 import shlex
 import signal
+import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -16,78 +19,65 @@ import pytest
 import tiny
 from numpy.typing import NDArray
 from PIL import Image, ImageSequence
-from serving import running
+from serving import serving
 
 pytest.importorskip("transformers", reason="pip install styleganv[clip]")
 pytest.importorskip("uvicorn", reason="pip install styleganv[studio]")
 
-from taught import taught_clip
-
 from styleganv.cli import main
 from styleganv.errors import StyleganvError
-from styleganv.faces.drawing import draw_video
-from styleganv.faces.factors import sample_face
-from styleganv.media import writing
-from styleganv.studio import jobs as studio_jobs
-from styleganv.studio.jobs import Job, Jobs, progress, video_suffix
-from styleganv.studio.scene import Scene, Take
-from styleganv.studio.stage import Stage
+from styleganv.options import StyleMix
+from styleganv.studio.access import MAX_UPLOAD_BYTES
+from styleganv.studio.commands import export_commands
+from styleganv.studio.jobs import (
+    PROGRESS_FORMAT,
+    STOPPABLE_TASK,
+    ClipParams,
+    Job,
+    JobManager,
+    parse_progress,
+    video_suffix,
+)
+from styleganv.studio.studio_model import StudioModel
+from styleganv.studio.video_params import ExportParams, VideoParams
 
-TAKE = Take(start=0.5, seconds=0.4, fps=25, speed=1, format="webp")
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("searches")
-
-
-@pytest.fixture(scope="module")
-def model(folder: Path) -> Path:
-    return tiny.save(folder / "model", height=32, width=32)
+EXPORT = ExportParams(start=0.5, seconds=0.4, fps=25, speed=1, format="webp")
 
 
 @pytest.fixture(scope="module")
-def clip(folder: Path) -> Path:
-    return taught_clip(folder / "clip", 1)
-
-
-@pytest.fixture(scope="module")
-def video(folder: Path) -> Path:
-    """One second of a drawn face, in a name as people have them."""
-    drawn = draw_video(sample_face(np.random.default_rng(5)), 5, num_frames=25, height=48, width=64)
-    writing.write_video(folder / "my holiday.mp4", iter(drawn), 25)
-    return folder / "my holiday.mp4"
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.save(tmp_path_factory.mktemp("model") / "model", height=32, width=32)
 
 
 @pytest.fixture
-def stage(model: Path) -> Stage:
-    return Stage(model)
+def studio_model(model: Path) -> StudioModel:
+    return StudioModel(model)
 
 
 @pytest.fixture
-def jobs(clip: Path) -> Iterator[Jobs]:
-    begun = Jobs(clip=clip)
-    yield begun
-    begun.close()
+def manager(clip_model: Path) -> Iterator[JobManager]:
+    manager = JobManager(clip_model=clip_model)
+    yield manager
+    manager.close()
 
 
-def until(true: Callable[[], Any], seconds: float = 400) -> None:
-    """Jobs give way to other work: beside four busy processes one took ten times as long."""
+def wait_until(condition: Callable[[], Any], seconds: float = 400) -> None:
+    """Wait for long, if need be: jobs have low priority, and took ten times as long next to four busy processes."""
     deadline = time.monotonic() + seconds
-    while not true():
+    while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.05)
 
 
-def ended(job: Job) -> Job:
-    until(lambda: job.state != "running")
+def wait(job: Job) -> Job:
+    wait_until(lambda: job.state != "running")
     return job
 
 
-def begun(jobs: Jobs, stage: Stage, video: Path, *, seconds: float = 0.5, steps: int) -> Job:
-    upload = jobs.upload(stage, video.name, start=0.2, seconds=seconds, steps=steps)
+def start_projection(manager: JobManager, model: StudioModel, video: Path, num_steps: int) -> Job:
+    upload = manager.reserve_upload(model, video.name)
     upload.write_bytes(video.read_bytes())
-    return jobs.in_clip(stage, upload, video.name, start=0.2, seconds=seconds, steps=steps)
+    return manager.project(model, upload, video.name, ClipParams(start=0.2, seconds=0.5, num_steps=num_steps))
 
 
 def read(path: Path) -> NDArray[np.float64]:
@@ -95,106 +85,114 @@ def read(path: Path) -> NDArray[np.float64]:
         return np.stack([np.asarray(frame.convert("RGB"), float) for frame in ImageSequence.Iterator(file)])
 
 
-def saved(stage: Stage, scene: Scene) -> NDArray[np.float64]:
-    stage.write(scene, TAKE, Path("saved.webp"))
-    return read(Path("saved.webp"))
+def export(model: StudioModel, params: VideoParams) -> NDArray[np.float64]:
+    model.export(params, EXPORT, Path("export.webp"))
+    return read(Path("export.webp"))
 
 
-def typed(stage: Stage, scene: Scene) -> NDArray[np.float64]:
-    """After the lines that the studio tells."""
-    for line in stage.command(scene, TAKE).splitlines():
+def run_commands(model: StudioModel, params: VideoParams, first: int = 0) -> NDArray[np.float64]:
+    """Return the video that the page's command lines write, from one of them on."""
+    for line in export_commands(model, params, EXPORT)[first:]:
         main(shlex.split(line)[1:])
     return read(Path("video.webp"))
 
 
-def test_a_text_changes_what_is_seen_and_its_lines_do_it_again(
-    jobs: Jobs, stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.slow
+def test_text_edit_changes_the_video_and_its_commands_repeat_it(
+    manager: JobManager, studio_model: StudioModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    scene = Scene(seed=3, motion_seed=2, psi=0.8, mix=(4, 1, 2, 0.5), moved=(("motion 1", 2.0),))
-    job = ended(jobs.by_text(stage, scene, " a green circle ", 4))
+    mix = StyleMix(4, range(1, 3), 0.5)
+    params = VideoParams(seed=3, motion_seed=2, psi=0.8, mix=mix, directions=(("motion 1", 2.0),))
+    job = wait(manager.edit_by_text(studio_model, params, " a green circle ", 4))
     assert (job.state, job.error, job.name) == ("done", "", "a green circle")
-    assert {path.name for path in (job.folder / "found").iterdir()} == {"comparison.mp4", "latents.safetensors"}
-    found = Scene(found=job.number, motion_seed=None)
-    shown = saved(stage, found)
-    assert np.abs(shown - saved(stage, scene)).mean() > 6
-    assert np.abs(shown - typed(stage, found)).mean() < 3  # searched and stored in half precision, with other threads
-    # The motion is the scene's; another one, and less of the content, can be had of it.
-    other = Scene(found=job.number, motion_seed=9, psi=0.5)
-    assert np.abs(typed(stage, other) - saved(stage, other)).mean() < 3
-    assert np.abs(saved(stage, other) - shown).mean() > 6
-    with pytest.raises(StyleganvError, match="choose a seed"):
-        Scene.of({"found": job.number, "grid": [1, 2]})
-    with pytest.raises(StyleganvError, match="no longer there"):
-        stage.frames(Scene(found=99), start=0, fps=25)
+    assert {path.name for path in (job.folder / "result").iterdir()} == {"comparison.mp4", "latents.safetensors"}
+    result = VideoParams(search_result=job.number, motion_seed=None)
+    video = export(studio_model, result)
+    assert np.abs(video - export(studio_model, params)).mean() > 6
+    # The job may use bfloat16 and another number of threads.
+    assert np.abs(video - run_commands(studio_model, result)).mean() < 3
+    # The result keeps its motion. Another motion and less content can be selected.
+    other = VideoParams(search_result=job.number, motion_seed=9, psi=0.5)
+    assert np.abs(run_commands(studio_model, other, first=-1) - export(studio_model, other)).mean() < 3
+    assert np.abs(export(studio_model, other) - video).mean() > 6
 
 
-def test_an_uploaded_clip_is_found_and_its_lines_do_it_again(
-    jobs: Jobs, stage: Stage, video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_projection_finds_a_clip_and_its_commands_repeat_it(
+    manager: JobManager, studio_model: StudioModel, video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    job = ended(begun(jobs, stage, video, steps=5))
-    assert (job.state, job.error, job.name) == ("done", "", "my holiday.mp4")
-    scene = Scene(found=job.number, motion_seed=None)
+    job = wait(start_projection(manager, studio_model, video, num_steps=5))
+    assert (job.state, job.error, job.name) == ("done", "", video.name)
+    params = VideoParams(search_result=job.number, motion_seed=None)
     (tmp_path / video.name).write_bytes(video.read_bytes())
-    assert np.abs(typed(stage, scene) - saved(stage, scene)).mean() < 3
+    assert np.abs(run_commands(studio_model, params) - export(studio_model, params)).mean() < 3
     report = json.loads((tmp_path / f"projection-{job.number}" / "report.json").read_text())
     assert len(report["frames"]["psnr"]) == 12 and report["source"]["start"] == 0.2
 
 
-def test_a_search_is_cancelled_and_nothing_stays(jobs: Jobs, stage: Stage, video: Path) -> None:
-    job = begun(jobs, stage, video, steps=2000)
-    with pytest.raises(StyleganvError, match="Another search is running: wait for it, or cancel it"):
-        jobs.by_text(stage, Scene(), "red", 1)
-    until(lambda: job.doing == "projecting")
-    job.end(keep=False)
-    assert job.state == "cancelled" and job.process.poll() is not None and not job.folder.exists()
-    assert job.number not in stage.finds
-    assert ended(begun(jobs, stage, video, steps=1)).state == "done"  # the next one can begin
+def test_canceled_job_leaves_nothing(manager: JobManager, studio_model: StudioModel, video: Path) -> None:
+    job = start_projection(manager, studio_model, video, num_steps=2000)
+    with pytest.raises(StyleganvError, match="Another search is running: wait for it or cancel it"):
+        manager.edit_by_text(studio_model, VideoParams(), "red", 1)
+    wait_until(lambda: job.can_stop)
+    job.cancel()
+    assert job.state == "canceled" and job.process.poll() is not None and not job.folder.exists()
+    assert job.number not in studio_model.search_results and not job.can_stop
+    start_projection(manager, studio_model, video, num_steps=1).cancel()  # The next one can start.
 
 
-def test_a_search_is_stopped_and_the_best_is_kept(jobs: Jobs, stage: Stage, video: Path) -> None:
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as of a studio behind nohup, which children inherit
-    job = begun(jobs, stage, video, steps=2000)
+def test_stopped_projection_keeps_its_best_result(manager: JobManager, studio_model: StudioModel, video: Path) -> None:
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)  # `nohup … &` does so, and child processes inherit it.
+    job = start_projection(manager, studio_model, video, num_steps=2000)
     signal.signal(signal.SIGINT, handler)
-    until(lambda: job.share >= 0.01 and job.doing == "projecting")
+    wait_until(lambda: job.can_stop and job.fraction >= 0.01)
+    assert job.task == STOPPABLE_TASK and job.remaining_seconds > 0
     assert os.getpriority(os.PRIO_PROCESS, job.process.pid) == os.getpriority(os.PRIO_PROCESS, 0) + 10
-    job.end(keep=True)
-    job.end(keep=True)  # a second press
-    assert ended(job).state == "done" and not list(job.folder.glob("clip.*"))
-    assert json.loads((job.folder / "found" / "report.json").read_text())["interrupted"]
-    job.end(keep=False)  # it has ended
+    job.stop()
+    job.stop()
+    assert wait(job).state == "done" and not list(job.folder.glob("clip.*"))
+    assert json.loads((job.folder / "result" / "report.json").read_text())["interrupted"]
+    job.cancel()  # No effect on a finished job.
     assert job.state == "done" and job.folder.exists()
 
 
-def test_what_cannot_be_searched(jobs: Jobs, stage: Stage, video: Path, tmp_path: Path) -> None:
-    for text, steps, told in (
-        ("  ", 1, "0 letters"),
-        ("x" * 201, 1, "201 letters"),
-        ("a\0b", 1, "in one line"),
-        ("red", 0, "cannot take 0 steps"),
-        ("red", "x", "take x steps"),
+def test_invalid_searches_are_refused(manager: JobManager, studio_model: StudioModel, tmp_path: Path) -> None:
+    for text, steps, message in (
+        ("  ", 1, "got 0: change it"),
+        ("x" * 201, 1, "got 201: change it"),
+        ("a\0b", 1, "one line"),
+        ("red", 0, "must be 1 to 2000, got 0"),
+        ("red", "x", "must be 1 to 2000, got x"),
     ):
-        with pytest.raises(StyleganvError, match=told):
-            jobs.by_text(stage, Scene(), text, steps)
-    with pytest.raises(StyleganvError, match="instead of a grid"):
-        jobs.by_text(stage, Scene(grid=(2, 2)), "red", 1)
-    for seconds, steps, told in ((0.0, 1, "choose up to 10 s"), (11.0, 1, "choose up to 10 s"), (1.0, 2001, "steps")):
-        with pytest.raises(StyleganvError, match=told):
-            begun(jobs, stage, video, seconds=seconds, steps=steps)
-    with pytest.raises(StyleganvError, match=r"notes.txt is no video this program knows: give one of avi"):
-        jobs.upload(stage, "notes.txt", start=0, seconds=1, steps=1)
-    assert jobs.upload(stage, "../../x.MP4", start=0, seconds=1, steps=1).name == "clip.mp4"
-    broken = tmp_path / "broken.mp4"
+        with pytest.raises(StyleganvError, match=message):
+            manager.edit_by_text(studio_model, VideoParams(), text, steps)
+    with pytest.raises(StyleganvError, match="requires a single video, got a grid"):
+        manager.edit_by_text(studio_model, VideoParams(grid=(2, 2)), "red", 1)
+    for params, message in (
+        ({"seconds": 0.0}, "at most 10 s, got 0 s"),
+        ({"seconds": 11.0}, "at most 10 s, got 11 s"),
+        ({"start": -1.0}, "0 s or more, got -1 s"),
+        ({"num_steps": 2001}, "must be 1 to 2000, got 2001"),
+    ):
+        with pytest.raises(StyleganvError, match=message):
+            ClipParams(**params)  # type: ignore[arg-type]
+    with pytest.raises(StyleganvError, match=r"Unknown video format of notes.txt: use one of avi"):
+        manager.reserve_upload(studio_model, "notes.txt")
+    assert manager.reserve_upload(studio_model, "../../x.MP4").name == "clip.mp4"
+    image_model = StudioModel(tiny.save(tmp_path / "image", motion="none"))
+    with pytest.raises(StyleganvError, match="requires a video model, got an image model"):
+        manager.reserve_upload(image_model, "x.mp4")
+
+
+def test_failed_jobs_have_an_error_in_the_users_words(studio_model: StudioModel, tmp_path: Path) -> None:
+    manager, broken = JobManager(clip_model=tmp_path / "none"), tmp_path / "broken.mp4"
     broken.write_bytes(b"no video" * 100)
-    job = ended(begun(jobs, stage, broken, steps=1))
-    assert job.state == "failed" and job.error == "Cannot read broken.mp4 as a video: replace or remove it."
-    other = Stage(tiny.save(tmp_path / "still", motion="none"))
-    with pytest.raises(StyleganvError, match="makes images"):
-        begun(jobs, other, video, steps=1)
-    nowhere = Jobs(clip=tmp_path / "none")
-    assert "There is no CLIP at" in ended(nowhere.by_text(stage, Scene(), "red", 1)).error
-    nowhere.close()
+    job = wait(start_projection(manager, studio_model, broken, num_steps=1))
+    assert job.state == "failed" and job.error.startswith("Cannot read broken.mp4 as a video")
+    job = wait(manager.edit_by_text(studio_model, VideoParams(), "red", 1))
+    assert job.state == "failed" and f"{tmp_path / 'none'}" in job.error
+    manager.close()
 
 
 @pytest.mark.parametrize("name", ["x.mp4", "X.MOV", "a b.webm"])
@@ -202,71 +200,79 @@ def test_suffixes_of_videos(name: str) -> None:
     assert name.lower().endswith(video_suffix(name))
 
 
-def test_progress_is_read_from_bars() -> None:
-    assert progress("projecting:  42%|####  | 42/100 [00:05<00:07,  8.1step/s, psnr=20]\n") == (
-        "projecting",
-        0.42,
-        "00:07",
+def test_progress_bars_of_a_process_become_json() -> None:
+    program = (
+        "import sys\nfrom tqdm import tqdm\n"
+        "for _ in tqdm(range(4), desc='projecting', unit='step', postfix='x'): pass\n"
+        "for _ in tqdm(iter('ab'), desc='seeds'): pass\nprint('styleganv: no bar', 7, file=sys.stderr)"
     )
-    assert progress("seeds:   0%|      | 0/64 [00:00<?, ?it/s]") == ("seeds", 0.0, "")
-    assert progress("styleganv: no bar") is None
+    environment = os.environ | {"TQDM_BAR_FORMAT": PROGRESS_FORMAT, "TQDM_MININTERVAL": "0"}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    lines = [line for line in done.stderr.splitlines() if line.strip()]
+    progress = [parse_progress(line) for line in lines]
+    assert progress[0] == {"task": "projecting", "percentage": 0, "remaining_seconds": 0}
+    assert any(one and one["task"] == "projecting" and one["percentage"] == 100 for one in progress)
+    assert any(one and one["task"] == "seeds" and one["percentage"] == 0 for one in progress)
+    assert progress[-1] is None and None not in progress[:-1]
+    assert parse_progress("7") is None and parse_progress('{"other": 1}') is None
 
 
 # Over the network
 
 
-def sent(address: str, path: str, body: bytes | None = None, **headers: str) -> tuple[int, Any]:
+def send(url: str, path: str, body: bytes | None = None, **headers: str) -> tuple[int, Any]:
     try:
-        with urllib.request.urlopen(urllib.request.Request(address + path, body, headers)) as answer:
-            content = answer.read()
-            return answer.status, json.loads(content) if path.endswith(("jobs", "text")) else content
+        with urllib.request.urlopen(urllib.request.Request(url + path, body, headers)) as response:
+            content = response.read()
+            return response.status, json.loads(content) if path.endswith(("jobs", "text")) else content
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()
 
 
-def test_the_server_takes_uploads_within_limits(model: Path, video: Path, clip: Path) -> None:
-    with running([model], "--clip-model", str(clip)) as address:
-        status, _ = sent(address, "api/models/0/clip?name=a.mp4&seconds=0.5&steps=2", video.read_bytes())
+@pytest.mark.slow
+def test_server_runs_searches_and_limits_uploads(model: Path, video: Path, clip_model: Path) -> None:
+    with serving([model], "--clip-model", str(clip_model)) as (_, url):
+        status, _ = send(url, "api/models/0/clip?name=a.mp4&seconds=0.5&num_steps=2", video.read_bytes())
         assert status == 200
-        until(lambda: sent(address, "api/jobs")[1][0]["state"] == "done")
-        assert sent(address, "api/jobs/1/comparison.mp4")[1][4:8] == b"ftyp"
-        assert sent(address, "api/jobs/1/report.json")[0] in (404, 422)
-        assert sent(address, "api/jobs/7/comparison.mp4")[0] == 404
-        asked = json.dumps({"scene": {"found": 1, "motionSeed": None}, "text": "red", "steps": 1}).encode()
-        assert sent(address, "api/models/0/text", asked, **{"Content-Type": "application/json"})[0] == 200
-        until(lambda: sent(address, "api/jobs")[1][1]["state"] == "done")
-        for path, body, status, told in (
-            ("api/models/0/clip?name=a.txt", b"x", 400, "no video"),
-            ("api/models/7/clip?name=a.mp4", b"x", 400, "no such model"),
-            ("api/models/0/clip?name=a.mp4&seconds=99", b"x", 400, "up to 10 s"),
-            ("api/models/0/text", b"x" * 100_000, 413, "more than the 0.0625 MB"),
+        wait_until(lambda: send(url, "api/jobs")[1][0]["state"] == "done")
+        assert send(url, "api/jobs/1/comparison.mp4")[1][4:8] == b"ftyp"
+        assert send(url, "api/jobs/1/report.json")[0] in (404, 422)
+        assert send(url, "api/jobs/7/comparison.mp4")[0] == 404
+        params = {"search_result": 1, "motion_seed": None}
+        body = json.dumps({"params": params, "text": "red", "num_steps": 1}).encode()
+        assert send(url, "api/models/0/text", body, **{"Content-Type": "application/json"})[0] == 200
+        wait_until(lambda: send(url, "api/jobs")[1][1]["state"] == "done")
+        for path, body, status, message in (
+            ("api/models/0/clip?name=a.txt", b"x", 400, "Unknown video format"),
+            ("api/models/7/clip?name=a.mp4", b"x", 400, "Unknown model 7"),
+            ("api/models/0/clip?name=a.mp4&seconds=99", b"x", 400, "at most 10 s"),
+            ("api/models/0/text", b"x" * 100_000, 413, "at most 0.0625 MiB"),
         ):
-            found = sent(address, path, body)
-            assert found[0] == status and told in found[1], found
-        # A page of another site can post to this port, too.
-        assert sent(address, "api/models/0/clip?name=a.mp4", b"x", Origin="http://evil.example")[0] == 403
-        large = urllib.request.Request(address + "api/models/0/clip?name=a.mp4", b"x")
-        large.add_header("Content-Length", str(2**28 + 1))
+            response = send(url, path, body)
+            assert response[0] == status and message in response[1], response
+        # Pages of other sites can send requests to this port, too.
+        assert send(url, "api/models/0/clip?name=a.mp4", b"x", Origin="http://evil.example")[0] == 403
+        large = urllib.request.Request(url + "api/models/0/clip?name=a.mp4", b"x")
+        large.add_header("Content-Length", str(MAX_UPLOAD_BYTES + 1))
         with pytest.raises(urllib.error.HTTPError, match="413"):
             urllib.request.urlopen(large)
 
 
+@pytest.mark.slow
 def test_searches_end_with_the_studio(
     model: Path, video: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    with running([model]) as address:
-        sent(address, "api/models/0/clip?name=a.mp4&seconds=0.5&steps=2000", video.read_bytes())
-        until(lambda: sent(address, "api/jobs")[1][0]["doing"] == "projecting")
-        (inside,) = tmp_path.glob("styleganv-studio-*")
-        searching = [p for p in Path("/proc").glob("[0-9]*") if str(inside).encode() in (p / "cmdline").read_bytes()]
-        assert len(searching) == 1
-    until(lambda: not searching[0].exists(), 20)
-    until(lambda: not inside.exists(), 20)
+    with serving([model]) as (_, url):
+        send(url, "api/models/0/clip?name=a.mp4&seconds=0.5&num_steps=2000", video.read_bytes())
+        wait_until(lambda: send(url, "api/jobs")[1][0]["can_stop"])
+        (folder,) = tmp_path.glob("styleganv-studio-*")
+        processes = [p for p in Path("/proc").glob("[0-9]*") if str(folder).encode() in (p / "cmdline").read_bytes()]
+        assert len(processes) == 1
+    wait_until(lambda: not processes[0].exists(), 20)
+    wait_until(lambda: not folder.exists(), 20)
 
 
-def test_limits_are_what_the_page_says() -> None:
-    page = (Path(studio_jobs.__file__).parent / "page.js").read_text()
-    from styleganv.studio.server import MOST_UPLOADED
-
-    assert f"const MOST_UPLOADED = 2 ** {MOST_UPLOADED.bit_length() - 1};" in page
+def test_page_and_server_agree_on_the_upload_limit() -> None:
+    script = (files("styleganv.studio") / "page" / "search.js").read_text()
+    assert f"const MAX_UPLOAD_BYTES = 2 ** {MAX_UPLOAD_BYTES.bit_length() - 1};" in script

@@ -18,19 +18,19 @@ def studio(
     clip_model: str = DEFAULT_CLIP,
     device: Unset[str] = None,
 ) -> None:
-    """See and steer models in the browser, beside the videos they learn from; needs styleganv[studio]. Ctrl-C ends it.
+    """Explore models interactively in the browser, next to their training videos. Requires styleganv[studio].
 
     Args:
-        models: Model folders, or folders of runs.
-        host: The address to listen at; at any but this machine's own a token is needed, and made up where left out.
-        port: 0 takes a free one.
-        token: What a browser must bring.
-        open: The page in the browser of this machine.
-        clip_model: The CLIP that understands texts: a folder, or a name on the Hugging Face hub.
-        device: Such as cpu or cuda; the GPU, if there is one, where left out.
+        models: Model folders or runs.
+        host: Address to listen on. Any but a loopback address requires a token.
+        port: Port to listen on; 0 = any free port.
+        token: Access token that clients must supply. Default: random unless --host is loopback.
+        open: Open the page in the default browser.
+        clip_model: CLIP for text edits: a folder or a name on the Hugging Face Hub.
+        device: Torch device, e.g. cpu or cuda. Default: cuda if available.
     """
-    from styleganv.studio.server import studio as run
+    from styleganv.studio.server import run_studio
 
     if not models:
-        raise StyleganvError("The studio needs a model: give the folder of one, or of a run.")
-    run(models, host=host, port=port, token=token, open_page=open, clip=clip_model, device=device)
+        raise StyleganvError("The studio requires a model: pass a model folder or a run.")
+    run_studio(models, host=host, port=port, token=token, open_page=open, clip_model=clip_model, device=device)

@@ -1,1 +1,1 @@
-"""The studio: a page in the browser on which a model's videos play without an end and can be steered."""
+"""The studio: a browser page that plays the endless videos of a model and lets the user explore and edit them."""

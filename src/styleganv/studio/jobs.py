@@ -1,14 +1,14 @@
-"""What takes minutes: a content for a text, or the content and motion of a clip, found in a process of its own.
+"""Searches that take minutes: text edits and projections, each in its own process.
 
-    scene, text ──▶ styleganv edit --text ─┐
-    uploaded file ──▶ styleganv project ───┴──▶ folder/found ──▶ Find, which scenes can have as their content
+    params, text ──▶ styleganv edit --text ──┐
+    uploaded clip ──▶ styleganv project ─────┴──▶ folder/result ──▶ SearchResult, a content source of the page
 
-A job is a verb of the command line: so it is stopped like one, decodes what was uploaded apart from the server, and is
-done again by the line that its find carries. It gives way to play, and one runs at a time.
+A job runs a command of the command line. So it stops as one does, decodes uploads outside the server process, and its
+`SearchResult` holds the command lines that repeat it. Jobs have low priority, and one runs at a time.
 """
 
+import json
 import os
-import re
 import shlex
 import shutil
 import signal
@@ -17,6 +17,7 @@ import sys
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any, Literal
@@ -25,209 +26,272 @@ from styleganv.editing.latents import open_latents, save_latents
 from styleganv.errors import StyleganvError
 from styleganv.media.sources import SUFFIX_LIST, VIDEO_SUFFIXES
 from styleganv.options import DEFAULT_CLIP
-from styleganv.studio.scene import Scene
-from styleganv.studio.stage import Find, Stage
+from styleganv.studio.commands import edit_options
+from styleganv.studio.studio_model import SearchResult, StudioModel
+from styleganv.studio.video_params import VideoParams
 
-LONGEST_TEXT = 200
-LONGEST_CLIP, MOST_STEPS = 10.0, 2000  # seconds; of a search
-#: Seconds of the video that compares what a text changed.
-COMPARED = 2.0
-#: `styleganv`, which Ctrl-C's signal reaches even if the studio was started where it is ignored (`nohup … &`).
-RUN = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); import styleganv.cli as c; c.main()"
-#: Added to the nice value of its process.
-GIVES_WAY = 10
+MAX_TEXT_LENGTH = 200
+MAX_CLIP_SECONDS, MAX_STEPS = 10.0, 2000
+#: Duration of the video that compares a text edit with its original.
+COMPARISON_SECONDS = 2.0
+#: `styleganv` with Ctrl-C's signal enabled, even if the studio was started where it is ignored (`nohup … &`).
+PROGRAM = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); import styleganv.cli as c; c.main()"
+#: Makes every tqdm bar of a process print its state as one JSON object.
+PROGRESS_FORMAT = '{{"task": "{desc}", "percentage": {percentage}, "remaining_seconds": {remaining_s}}}'
+#: The task that a projection can stop early; `styleganv.editing.project` names its bar.
+STOPPABLE_TASK = "projecting"
+#: Added to the nice value of the process.
+NICENESS = 10
+
+
+@dataclass(frozen=True)
+class ClipParams:
+    """The part of an uploaded video to project, and the number of steps of the search.
+
+    Raises:
+        StyleganvError: for a value out of range.
+    """
+
+    start: float = 0.0
+    seconds: float = 2.0
+    num_steps: int = 300
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.start < 1e6:
+            raise StyleganvError(f"The start of a clip must be 0 s or more, got {self.start:g} s: change it.")
+        if not 0 < self.seconds <= MAX_CLIP_SECONDS:
+            raise StyleganvError(
+                f"The duration of a clip must be at most {MAX_CLIP_SECONDS:g} s, got {self.seconds:g} s: change it."
+            )
+        _check_steps(self.num_steps)
 
 
 class Job:
-    """A process, and what is known of it.
+    """A search process and its progress.
 
     Attributes:
-        number: of the job, and of its find among those of the stage.
-        kind: "text" or "clip".
-        name: the text, or the name of the clip's file.
-        folder: its own; once it is done, `found` in it holds `latents.safetensors` and `comparison.mp4`.
-        state: "failed" has an `error`, in one sentence.
-        doing: what its progress bar says; `share` of it is done, 0..1, and the rest takes `left`, such as "00:21".
+        number: of the job and of its `SearchResult`.
+        kind: "text" edits a video to match a text, "clip" projects an uploaded clip.
+        name: the text, or the file name of the clip.
+        folder: its own; `result` in it holds `latents.safetensors` and `comparison.mp4` once the job is done.
+        state: a failed job has an `error`.
+        task: description of its current progress bar.
+        fraction: of the task that is done, 0 to 1.
+        remaining_seconds: estimate for the task; 0 if unknown.
     """
 
-    def __init__(self, number: int, kind: Literal["text", "clip"], name: str, stage: Stage, folder: Path) -> None:
-        self.number, self.kind, self.name, self.stage, self.folder = number, kind, name, stage, folder
-        self.state: Literal["running", "done", "failed", "cancelled"] = "running"
-        self.doing, self.share, self.left, self.error = "starting", 0.0, "", ""
-        self._stopping, self._settling = False, threading.Lock()
+    def __init__(self, number: int, kind: Literal["text", "clip"], name: str, model: StudioModel, folder: Path) -> None:
+        self.number, self.kind, self.name, self.model, self.folder = number, kind, name, model, folder
+        self.state: Literal["running", "done", "failed", "canceled"] = "running"
+        self.task, self.fraction, self.remaining_seconds, self.error = "starting", 0.0, 0.0, ""
+        self._is_stopping, self._lock = False, threading.Lock()
 
-    def start(self, words: Sequence[str], file: str, lines: Sequence[str]) -> None:
-        """Run `styleganv` with these words; `file` and `lines` are of the `Find`."""
+    def to_dict(self) -> dict[str, Any]:
+        """Return what the page shows."""
+        names = ("number", "kind", "name", "state", "task", "fraction", "remaining_seconds", "error", "can_stop")
+        return {name: getattr(self, name) for name in names}
+
+    @property
+    def can_stop(self) -> bool:
+        """Whether the search can end early with the best result so far."""
+        return self.state == "running" and self.task == STOPPABLE_TASK
+
+    def start(self, argv: Sequence[str], file: str, commands: Sequence[str]) -> None:
+        """Run `styleganv` with these arguments. `file` and `commands` are those of the `SearchResult`."""
         self.process = subprocess.Popen(
-            [sys.executable, "-c", RUN, *words],
+            [sys.executable, "-c", PROGRAM, *argv],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
             errors="replace",
-            start_new_session=True,  # Ctrl-C in the studio's terminal is not for it
+            env=os.environ | {"TQDM_BAR_FORMAT": PROGRESS_FORMAT},
+            start_new_session=True,  # Ctrl-C in the studio's terminal must not reach it.
         )
         if hasattr(os, "setpriority"):
-            with suppress(OSError):  # it has ended already
-                os.setpriority(os.PRIO_PROCESS, self.process.pid, os.getpriority(os.PRIO_PROCESS, 0) + GIVES_WAY)
-        threading.Thread(target=self._watch, args=(file, tuple(lines)), daemon=True).start()
+            with suppress(OSError):  # The process may have ended.
+                os.setpriority(os.PRIO_PROCESS, self.process.pid, os.getpriority(os.PRIO_PROCESS, 0) + NICENESS)
+        threading.Thread(target=self._watch, args=(file, tuple(commands)), daemon=True).start()
 
-    def _watch(self, file: str, lines: tuple[str, ...]) -> None:
-        """Read what it says until it ends; then take what it found."""
+    def _watch(self, file: str, commands: tuple[str, ...]) -> None:
+        """Follow the progress until the process ends, then load the result."""
         assert self.process.stderr is not None
-        said = ""
-        for line in self.process.stderr:  # a progress bar's carriage return ends a line, too
-            if (bar := progress(line)) and not self._stopping:
-                self.doing, self.share, self.left = bar
+        message = ""
+        for line in self.process.stderr:  # The carriage return of a progress bar ends a line, too.
+            if progress := parse_progress(line):
+                if not self._is_stopping:
+                    self._set_progress(**progress)
             elif line.strip():
-                said = line.strip()
+                message = line.strip()
         status = self.process.wait()
-        with self._settling:
+        with self._lock:
             if self.state != "running":
                 return
             try:
                 if status:
-                    raise StyleganvError(self._as_known(said) or f"The search ended with status {status}.")
-                latents = open_latents(self.stage.editable_model(), self.folder / "found")
-                self.stage.finds[self.number] = Find(self.name, latents, file, lines)
+                    raise StyleganvError(
+                        self._user_message(message) or f"The search failed with exit status {status}: start it again."
+                    )
+                latents = open_latents(self.model.generator, self.folder / "result")
+                self.model.search_results[self.number] = SearchResult(self.name, latents, file, commands)
                 self.state = "done"
-            except Exception as error:  # else it would be running for ever
+            except Exception as error:  # Otherwise the job would stay in the running state.
                 self.state, self.error = "failed", str(error)
         for upload in self.folder.glob("clip.*"):
             upload.unlink()
 
-    def _as_known(self, said: str) -> str:
-        """An error without the program's name, and with the file's name as the person knows it."""
-        return re.sub(
-            rf"{re.escape(str(self.folder))}/clip\.\w+", lambda _: self.name, said.removeprefix("styleganv: ")
-        )
+    def _set_progress(self, task: str, percentage: float, remaining_seconds: float) -> None:
+        self.task, self.fraction, self.remaining_seconds = task, percentage / 100, remaining_seconds
 
-    def end(self, *, keep: bool) -> None:
-        """Stop it. With `keep`, a search in a clip takes the best so far; else nothing stays."""
-        with self._settling:
+    def _user_message(self, message: str) -> str:
+        """Return an error without the program's name and with the user's name of the uploaded file."""
+        message = message.removeprefix("styleganv: ")
+        for upload in self.folder.glob("clip.*"):
+            message = message.replace(str(upload), self.name)
+        return message
+
+    def stop(self) -> None:
+        """End a projection early with the best result so far."""
+        with self._lock:
+            if self.state == "running" and not self._is_stopping:  # A second signal would interrupt the writing.
+                self._is_stopping = True
+                self._set_progress("saving the best result", 100, 0)
+                self.process.send_signal(signal.SIGINT)
+
+    def cancel(self) -> None:
+        """End the process and delete its files."""
+        with self._lock:
             if self.state != "running":
                 return
-            if keep:
-                if not self._stopping:  # a second signal would end it while it writes
-                    self._stopping, self.doing, self.share, self.left = True, "keeping the best so far", 1.0, ""
-                    self.process.send_signal(signal.SIGINT)
-                return
-            self.state = "cancelled"
+            self.state = "canceled"
             self.process.terminate()
         self.process.wait()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def progress(line: str) -> tuple[str, float, str] | None:
-    """What a progress bar says that is being done, the share of it, and the time left; None of another line."""
-    found = re.match(r"([^:|]+):\s+(\d+)%\|[^|]*\|[^\[]*(?:\[[^<\]]*<([\d:]+))?", line.strip())
-    return None if found is None else (found[1], int(found[2]) / 100, found[3] or "")
+def parse_progress(line: str) -> dict[str, Any] | None:
+    """Return the state of a progress bar that `PROGRESS_FORMAT` wrote, or None for any other line."""
+    try:
+        progress = json.loads(line)
+    except ValueError:
+        return None
+    return progress if isinstance(progress, dict) and "task" in progress else None
 
 
-class Jobs:
-    """Those of a studio, in a folder that goes with it.
+class JobManager:
+    """The jobs of a studio, in a temporary folder.
 
     Args:
-        clip: the CLIP that judges texts, as `load_clip` takes it.
-        device: for all of them; the best there is where None.
+        clip_model: CLIP for text edits: a folder or a name on the Hugging Face Hub.
+        device: of all jobs. Default: cuda if available.
     """
 
-    def __init__(self, *, clip: Path | str = DEFAULT_CLIP, device: str | None = None) -> None:
-        self.all: dict[int, Job] = {}
-        self._clip, self._device = str(clip), device
+    def __init__(self, *, clip_model: Path | str = DEFAULT_CLIP, device: str | None = None) -> None:
+        self.jobs: dict[int, Job] = {}
+        self._clip_model, self._device = str(clip_model), device
         self._folder = Path(mkdtemp(prefix="styleganv-studio-"))
-        self._beginning = threading.Lock()
+        self._lock = threading.Lock()
 
-    def by_text(self, stage: Stage, scene: Scene, text: str, steps: Any) -> Job:
-        """Change a scene's content to what a text says.
+    def edit_by_text(self, model: StudioModel, params: VideoParams, text: str, num_steps: Any) -> Job:
+        """Edit the content of a video to match a text.
 
         Raises:
-            StyleganvError: for a text, a scene or steps that cannot be, or if another job is running.
+            StyleganvError: for an invalid text, grid or number of steps, or if another job is running.
         """
-        text = text.strip().lstrip("-")  # which would begin an option
-        if not (0 < len(text) <= LONGEST_TEXT and text.isprintable()):
-            raise StyleganvError(f"The text has {len(text)} letters: say it in 1 to {LONGEST_TEXT}, in one line.")
-        if scene.grid != (1, 1):
-            raise StyleganvError("A text changes one video: show one instead of a grid.")
-        (lines, video), latents = stage.edited(scene), stage.latents(scene)
-        searched = ["--text", text, "--text-steps", str(_steps(steps)), "--side-by-side", "--seconds", f"{COMPARED:g}"]
-        searched += [] if self._clip == DEFAULT_CLIP else ["--clip-model", self._clip]
-        with self._beginning:
-            job = self._next("text", text, stage)
-            start, found = job.folder / "start.safetensors", job.folder / "found"
+        text = text.strip().lstrip("-")  # A leading hyphen would start an option.
+        if not (0 < len(text) <= MAX_TEXT_LENGTH and text.isprintable()):
+            raise StyleganvError(
+                f"The text must be one line of 1 to {MAX_TEXT_LENGTH} characters, got {len(text)}: change it."
+            )
+        if params.grid != (1, 1):
+            raise StyleganvError("A text edit requires a single video, got a grid: set columns and rows to 1.")
+        _check_steps(num_steps)
+        (commands, options), latents = edit_options(model, params), model.latents(params)
+        search = ["--text", text, "--text-steps", str(num_steps)]
+        search += ["--side-by-side", "--seconds", f"{COMPARISON_SECONDS:g}"]
+        search += [] if self._clip_model == DEFAULT_CLIP else ["--clip-model", self._clip_model]
+        with self._lock:
+            job = self._create("text", text, model)
+            start, result = job.folder / "start.safetensors", job.folder / "result"
             save_latents(start, latents)
-            words = ["--seed", str(start), *searched, "--precision", stage.model.precision]
-            words += ["--out", str(found / "comparison.mp4"), "--save-latents", str(found / "latents.safetensors")]
+            argv = ["--seed", str(start), *search, "--precision", model.model.precision]
+            argv += ["--out", str(result / "comparison.mp4"), "--save-latents", str(result / "latents.safetensors")]
             file = f"edit-{job.number}.safetensors"
-            again = [*video, *searched, "--out", f"edit-{job.number}.mp4", "--save-latents", file]
-            line = shlex.join(["styleganv", "edit", stage.place, *again])
-            return self._started(job, ["edit", stage.place, *words], file, [*lines, line])
+            repeat = [*options, *search, "--out", f"edit-{job.number}.mp4", "--save-latents", file]
+            command = shlex.join(["styleganv", "edit", model.path, *repeat])
+            return self._start(job, ["edit", model.path, *argv], file, [*commands, command])
 
-    def in_clip(self, stage: Stage, upload: Path, name: str, *, start: float, seconds: float, steps: int) -> Job:
-        """Find the clip of an uploaded file, which is taken over.
+    def project(self, model: StudioModel, upload: Path, name: str, clip: ClipParams) -> Job:
+        """Search for the latents of an uploaded clip.
 
         Args:
-            name: of the file where it comes from.
-            start, seconds: of the clip in it.
+            upload: path from `reserve_upload`; the file is moved.
+            name: of the file on the user's machine.
 
         Raises:
-            StyleganvError: for a time, steps or a model that cannot be, or if another job is running.
+            StyleganvError: if the model cannot be projected to, or another job is running.
         """
-        self._check_clip(stage, start, seconds, steps)
-        searched = ["--start", f"{start:.12g}", "--seconds", f"{seconds:.12g}", "--num-steps", str(steps)]
-        with self._beginning:
-            job = self._next("clip", name, stage)
+        self._check_projection(model)
+        options = ["--start", f"{clip.start:.12g}", "--seconds", f"{clip.seconds:.12g}"]
+        options += ["--num-steps", str(clip.num_steps)]
+        with self._lock:
+            job = self._create("clip", name, model)
             source = upload.rename(job.folder / upload.name)
             file = f"projection-{job.number}"
-            line = shlex.join(["styleganv", "project", stage.place, name, *searched, "--out", file])
-            words = ["project", stage.place, str(source), *searched, "--out", str(job.folder / "found")]
-            return self._started(job, words, file, [line])
+            command = shlex.join(["styleganv", "project", model.path, name, *options, "--out", file])
+            argv = ["project", model.path, str(source), *options, "--out", str(job.folder / "result")]
+            return self._start(job, argv, file, [command])
 
-    def _next(self, kind: Literal["text", "clip"], name: str, stage: Stage) -> Job:
-        self._check_free()
-        number = len(self.all) + 1
-        job = Job(number, kind, name, stage, self._folder / str(number))
+    def reserve_upload(self, model: StudioModel, name: str) -> Path:
+        """Return a new path for an uploaded file.
+
+        Raises:
+            StyleganvError: for an unknown video format, and where `project` raises it.
+        """
+        suffix = video_suffix(name)
+        self._check_projection(model)
+        self._check_idle()
+        return Path(mkdtemp(prefix="upload-", dir=self._folder)) / f"clip{suffix}"
+
+    def _create(self, kind: Literal["text", "clip"], name: str, model: StudioModel) -> Job:
+        self._check_idle()
+        number = len(self.jobs) + 1
+        job = Job(number, kind, name, model, self._folder / str(number))
         job.folder.mkdir(exist_ok=True)
         return job
 
-    def _started(self, job: Job, words: Sequence[str], file: str, lines: Sequence[str]) -> Job:
-        job.start([*words, *([] if self._device is None else ["--device", self._device])], file, lines)
-        self.all[job.number] = job
+    def _start(self, job: Job, argv: Sequence[str], file: str, commands: Sequence[str]) -> Job:
+        job.start([*argv, *([] if self._device is None else ["--device", self._device])], file, commands)
+        self.jobs[job.number] = job
         return job
 
-    def upload(self, stage: Stage, name: str, *, start: float, seconds: float, steps: int) -> Path:
-        """Where to write an uploaded file. Raises StyleganvError where `in_clip` would."""
-        suffix = video_suffix(name)
-        self._check_clip(stage, start, seconds, steps)
-        self._check_free()
-        return Path(mkdtemp(prefix="upload-", dir=self._folder)) / f"clip{suffix}"
+    def _check_projection(self, model: StudioModel) -> None:
+        if model.generator.still:
+            raise StyleganvError("Projection requires a video model, got an image model: select another model.")
 
-    def _check_clip(self, stage: Stage, start: float, seconds: float, steps: int) -> None:
-        if not (0 <= start < 1e6 and 0 < seconds <= LONGEST_CLIP):
-            raise StyleganvError(f"A clip of {seconds:g} s cannot be searched: choose up to {LONGEST_CLIP:g} s.")
-        if stage.editable_model().still:
-            raise StyleganvError("This model makes images and knows no motion: choose a model of videos.")
-        _steps(steps)
-
-    def _check_free(self) -> None:
-        if any(job.state == "running" for job in list(self.all.values())):
-            raise StyleganvError("Another search is running: wait for it, or cancel it.")
+    def _check_idle(self) -> None:
+        if any(job.state == "running" for job in list(self.jobs.values())):
+            raise StyleganvError("Another search is running: wait for it or cancel it.")
 
     def close(self) -> None:
-        for job in list(self.all.values()):
-            job.end(keep=False)
+        """Cancel all jobs and delete their files."""
+        for job in list(self.jobs.values()):
+            job.cancel()
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
-def _steps(steps: Any) -> int:
-    if not isinstance(steps, int) or not 1 <= steps <= MOST_STEPS:
-        raise StyleganvError(f"A search cannot take {steps} steps: choose 1 to {MOST_STEPS}.")
-    return steps
+def _check_steps(num_steps: Any) -> None:
+    if not isinstance(num_steps, int) or not 1 <= num_steps <= MAX_STEPS:
+        raise StyleganvError(f"The number of steps must be 1 to {MAX_STEPS}, got {num_steps}: change it.")
 
 
 def video_suffix(name: str) -> str:
-    """One of those known: nothing else of a name that a browser sends comes near a path. Raises StyleganvError."""
+    """Return the suffix of a video file's name; no other part of the name that a browser sends becomes part of a path.
+
+    Raises:
+        StyleganvError: for an unknown suffix.
+    """
     suffix = Path(name).suffix.lower()
     if suffix not in VIDEO_SUFFIXES:
-        raise StyleganvError(f"{name} is no video this program knows: give one of {SUFFIX_LIST}.")
+        raise StyleganvError(f"Unknown video format of {name}: use one of {SUFFIX_LIST}.")
     return suffix

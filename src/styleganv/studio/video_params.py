@@ -1,0 +1,136 @@
+"""Requests of the page, validated: which video to show (`VideoParams`) and which part of it to export (`ExportParams`).
+
+    JSON from the page ──from_json──▶ VideoParams ──StudioModel.frames──▶ uint8 frames ──▶ the page
+
+`VideoParams` holds numbers and known words only. Times, frame rate and speed belong to a request or to `ExportParams`.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from styleganv.errors import StyleganvError
+from styleganv.options import StyleMix
+
+MAX_SEED = 2**31 - 1
+MAX_EXPORT_SECONDS = 60
+MAX_GRID_CELLS = 24
+EXPORT_FORMATS = {"mp4": "video/mp4", "gif": "image/gif", "webp": "image/webp"}
+
+
+@dataclass(frozen=True)
+class VideoParams:
+    """One endless video of a model.
+
+    Attributes:
+        seed: content seed.
+        motion_seed: motion seed; None takes the motion of the search result.
+        psi: truncation psi.
+        label: class number; None takes the class that the seed draws.
+        mix: style mixing with a second content seed, or None.
+        grid: number of rows (consecutive motion seeds) and columns (consecutive content seeds).
+        directions: names ("content 1") and strengths in standard deviations, without zeros.
+        search_result: number of the `SearchResult` whose content replaces that of the seed, or None.
+    """
+
+    seed: int = 0
+    motion_seed: int | None = 0
+    psi: float = 1.0
+    label: int | None = None
+    mix: StyleMix | None = None
+    grid: tuple[int, int] = (1, 1)
+    directions: tuple[tuple[str, float], ...] = ()
+    search_result: int | None = None
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> "VideoParams":
+        """Return the parameters that a page sent.
+
+        Raises:
+            StyleganvError: if a value is missing, has another type, or is out of range.
+        """
+        try:
+            mix, result, motion = values.get("mix"), values.get("search_result"), values.get("motion_seed", 0)
+            directions = values.get("directions", {}).items()
+            params = cls(
+                seed=_integer(values.get("seed", 0)),
+                motion_seed=None if motion is None and result is not None else _integer(motion),
+                psi=_number(values.get("psi", 1.0), -4, 4),
+                label=None if values.get("label") is None else _integer(values["label"]),
+                mix=None if mix is None else _style_mix(mix),
+                grid=_grid(values.get("grid", (1, 1))),
+                directions=tuple((str(name), _number(strength, -10, 10)) for name, strength in directions if strength),
+                search_result=None if result is None else _integer(result),
+            )
+        except (TypeError, ValueError, KeyError, AttributeError) as error:
+            raise StyleganvError(f"Invalid request from the page ({error}): reload it.") from error
+        if params.search_result is not None and params.grid != (1, 1):
+            raise StyleganvError("A grid requires a content seed, got a search result: set the source to a seed.")
+        return params
+
+
+def _style_mix(values: dict[str, Any]) -> StyleMix:
+    seed, first, last = (_integer(values[name]) for name in ("seed", "first", "last"))
+    if first > last:
+        raise ValueError(f"the first layer must not exceed the last, got {first}-{last}")
+    return StyleMix(seed, range(first, last + 1), _number(values["amount"], 0, 1))
+
+
+def _grid(values: Any) -> tuple[int, int]:
+    rows, columns = map(_integer, values)
+    if not 1 <= rows * columns <= MAX_GRID_CELLS:
+        raise ValueError(f"a grid must have 1 to {MAX_GRID_CELLS} cells, got {rows} × {columns}")
+    return rows, columns
+
+
+def _integer(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_SEED:
+        raise ValueError(f"expected an integer from 0 to {MAX_SEED}, got {value!r}")
+    return value
+
+
+def _number(value: Any, low: float, high: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+        raise ValueError(f"expected a number from {low:g} to {high:g}, got {value!r}")
+    return float(value)
+
+
+@dataclass(frozen=True)
+class ExportParams:
+    """The part of a video to export, and how to store it.
+
+    Attributes:
+        start: start time in the endless video, in seconds.
+        seconds: duration of the file.
+        fps: frame rate of the file.
+        speed: seconds of the video per second of the file.
+        format: file suffix, one of `EXPORT_FORMATS`.
+    """
+
+    start: float
+    seconds: float
+    fps: float
+    speed: float
+    format: str
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> "ExportParams":
+        """Return the parameters that a page sent.
+
+        Raises:
+            StyleganvError: if a value is missing or out of range.
+        """
+        try:
+            export = cls(
+                start=_number(values["start"], 0, 1e8),
+                seconds=_number(values["seconds"], 0.01, MAX_EXPORT_SECONDS),
+                fps=_number(values["fps"], 1, 120),
+                speed=_number(values["speed"], 0.01, 8),
+                format=str(values["format"]),
+            )
+        except (TypeError, ValueError, KeyError) as error:
+            raise StyleganvError(
+                f"Cannot export this video ({error}): choose up to {MAX_EXPORT_SECONDS} seconds."
+            ) from error
+        if export.format not in EXPORT_FORMATS:
+            raise StyleganvError(f"Unknown format {export.format}: use {', '.join(EXPORT_FORMATS)}.")
+        return export

@@ -1,0 +1,116 @@
+"""Sources of video that the page can play: the interface, and the real videos of a dataset.
+
+Times are in seconds. Shapes: H height, W width.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import count, islice, takewhile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from styleganv.data.dataset import VideoDataset
+from styleganv.errors import StyleganvError
+from styleganv.media import sheets, writing
+from styleganv.studio.video_params import ExportParams, VideoParams
+from styleganv.video_model import Frame
+
+
+@dataclass(frozen=True)
+class SourceMetadata:
+    """What the page needs to know of a source to offer the controls that apply to it.
+
+    Attributes:
+        title: of the method, or "real videos".
+        class_names: empty without classes.
+        num_layers: number of style layers; 0 if the source has no latents to edit.
+        max_seconds: duration of the longest video; None if videos are endless.
+        is_run: whether there is a training log to show.
+    """
+
+    name: str
+    title: str
+    width: int
+    height: int
+    fps: float
+    class_names: tuple[str, ...] = ()
+    num_layers: int = 0
+    max_seconds: float | None = None
+    supports_any_fps: bool = False
+    supports_motion_seed: bool = False
+    supports_truncation: bool = False
+    is_image_model: bool = False
+    is_run: bool = False
+
+
+class VideoSource(ABC):
+    """Something that the page can play.
+
+    Attributes:
+        path: as the user gave it.
+    """
+
+    path: str
+
+    @abstractmethod
+    def metadata(self) -> SourceMetadata:
+        """Return what the page needs to know."""
+
+    @abstractmethod
+    def frames(self, params: VideoParams, *, start: float, fps: float) -> Iterator[Frame]:
+        """Return the frames `[H, W, 3]` from `start` on, in constant memory; of a grid, all cells in one frame.
+
+        Raises:
+            StyleganvError: if the source cannot show these parameters.
+        """
+
+    def reload(self) -> int:
+        """Take newer weights, if there are any. Return a number that changes with the weights."""
+        return 0
+
+    def direction_names(self) -> list[str]:
+        """Return the names of the directions that can be edited, e.g. "content 1" and "motion 3"."""
+        return []
+
+    def export_fps(self, fps: float) -> float:
+        """Return the frame rate of an exported file, which is `fps` unless the source has only one."""
+        return fps
+
+    def export(
+        self, params: VideoParams, export: ExportParams, path: Path, *, is_canceled: Callable[[], bool] = lambda: False
+    ) -> None:
+        """Write a video file. The file ends early once `is_canceled` returns true."""
+        fps = self.export_fps(export.fps)
+        frames = self.frames(params, start=export.start, fps=fps / export.speed)
+        frames = islice(frames, max(1, round(export.seconds * fps)))
+        writing.write_video(path, takewhile(lambda _: not is_canceled(), frames), fps)
+
+
+class RealVideoSource(VideoSource):
+    """The real videos of a dataset. The content seed selects one of them, which repeats."""
+
+    def __init__(self, dataset: VideoDataset) -> None:
+        self.dataset, self.path = dataset, str(dataset.path)
+
+    def metadata(self) -> SourceMetadata:
+        data = self.dataset
+        return SourceMetadata(f"real: {data.path.name}", "real videos", data.width, data.height, data.fps)
+
+    def frames(self, params: VideoParams, *, start: float, fps: float) -> Iterator[Frame]:
+        data, (rows, columns) = self.dataset, params.grid
+        videos = [(params.seed + i) % len(data) for i in range(rows * columns)]
+        for i in count():
+            index = int((start + i / fps) * data.fps + 1e-6)
+            cells = [data.read(video, [index % data.videos[video].num_frames])[0] for video in videos]
+            images = np.stack(cells).transpose(0, 2, 3, 1)
+            yield sheets.tile(images.reshape(rows, columns, *images.shape[1:]))
+
+
+def find_source(sources: Sequence[VideoSource], number: Any) -> VideoSource:
+    """Return a source by its number. Raises StyleganvError if there is none."""
+    if not isinstance(number, int) or not 0 <= number < len(sources):
+        raise StyleganvError(f"Unknown model {number}: reload the page.")
+    return sources[number]

@@ -1,0 +1,79 @@
+"""Models, one server and one browser, shared by all tests of the studio."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from serving import open_browser, serving
+from studio_page import Page
+from tiny import save
+
+from styleganv.config import RunConfig
+from styleganv.faces.drawing import draw_video
+from styleganv.faces.factors import sample_face
+from styleganv.media import writing
+from styleganv.runs import train
+from styleganv.studio.studio_model import StudioModel
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Two random models: 32×32 with three classes, and 16×32."""
+    folder = tmp_path_factory.mktemp("models")
+    return [save(folder / "one", height=32, width=32, num_classes=3), save(folder / "wide", width=32)]
+
+
+@pytest.fixture(scope="session")
+def studio_model(models: list[Path]) -> StudioModel:
+    return StudioModel(models[0])
+
+
+@pytest.fixture(scope="session")
+def clip_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An untrained CLIP."""
+    pytest.importorskip("transformers", reason="pip install styleganv[clip]")
+    from taught import taught_clip
+
+    return taught_clip(tmp_path_factory.mktemp("clip") / "clip", 1)
+
+
+@pytest.fixture(scope="session")
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One second of a drawn face, in a file whose name has a space."""
+    path = tmp_path_factory.mktemp("video") / "my holiday.mp4"
+    frames = draw_video(sample_face(np.random.default_rng(5)), 5, num_frames=25, height=48, width=64)
+    writing.write_video(path, iter(frames), 25)
+    return path
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory: pytest.TempPathFactory, faces: Path, tiny: RunConfig) -> Path:
+    """A run of two steps."""
+    path = tmp_path_factory.mktemp("run") / "run"
+    train(faces, path, tiny)
+    return path
+
+
+@pytest.fixture(scope="session")
+def url(models: list[Path]) -> Iterator[str]:
+    """The URL of one studio of both models."""
+    with serving(models) as (_, url):
+        yield url
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    driver = open_browser("--window-size=1280,1100", loggingPrefs={"browser": "ALL", "performance": "ALL"})
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def page(browser: Any, url: str) -> Page:
+    """The page with the first model, paused at its start."""
+    page = Page(browser, url)
+    page.click("play")
+    page.set("time", 0)
+    return page

@@ -1,0 +1,140 @@
+"""The studio without a server: requests of the page, models, streams, and the commands that it shows."""
+
+import shlex
+import shutil
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tiny
+from PIL import Image
+
+from styleganv.cli import main
+from styleganv.config import RunConfig
+from styleganv.data.dataset import VideoDataset
+from styleganv.editing.latents import latents_of, play
+from styleganv.errors import StyleganvError
+from styleganv.options import StyleMix
+from styleganv.runs import resume
+from styleganv.studio.commands import export_commands
+from styleganv.studio.frame_stream import FrameStream
+from styleganv.studio.studio_model import StudioModel, open_sources
+from styleganv.studio.video_params import ExportParams, VideoParams
+from styleganv.studio.video_source import RealVideoSource
+
+
+@pytest.mark.parametrize(
+    "values, message",
+    [
+        ({"seed": -1}, "expected an integer from 0 to 2147483647, got -1"),
+        ({"seed": 1.5}, "expected an integer .*, got 1.5"),
+        ({"seed": True}, "expected an integer .*, got True"),
+        ({"seed": "../x"}, "expected an integer"),
+        ({"psi": 1e9}, "expected a number from -4 to 4"),
+        ({"psi": float("nan")}, "expected a number"),
+        ({"mix": {"seed": 1}}, "Invalid request"),
+        ({"mix": {"seed": 1, "first": 3, "last": 2, "amount": 1}}, "first layer must not exceed"),
+        ({"directions": [1]}, "Invalid request"),
+        ({"grid": [9, 9]}, "1 to 24 cells, got 9 × 9"),
+        ({"grid": [0, 2]}, "1 to 24 cells, got 0 × 2"),
+        ({"search_result": 1, "grid": [1, 2]}, "A grid requires a content seed"),
+    ],
+)
+def test_invalid_params_are_refused(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(StyleganvError, match=message):
+        VideoParams.from_json(values)
+
+
+def test_params_that_a_model_does_not_support_are_refused(studio_model: StudioModel) -> None:
+    for params, message in (
+        (VideoParams(label=7), "Class 7 is not known"),
+        (VideoParams(mix=StyleMix(1, range(100))), "no style layer"),
+        (VideoParams(directions=(("content 99", 1.0),)), "Unknown direction content 99"),
+        (VideoParams(search_result=99), "Search result 99 not found"),
+    ):
+        with pytest.raises(StyleganvError, match=message):
+            studio_model.frames(params, start=0, fps=25)
+
+
+def test_stream_continues_where_the_last_request_ended(studio_model: StudioModel) -> None:
+    stream, params = FrameStream(studio_model), VideoParams(seed=3)
+    frames = stream.read(params, start=1, fps=25, num_frames=3)
+    frames += stream.read(params, start=1 + 3 / 25, fps=25, num_frames=5)
+    for frame, expected in zip(frames, studio_model.frames(params, start=1, fps=25), strict=False):
+        np.testing.assert_array_equal(frame, expected)
+    np.testing.assert_array_equal(stream.read(params, start=1, fps=25, num_frames=1)[0], frames[0])
+    assert len(stream.read(params, start=1, fps=25, num_frames=9, is_canceled=lambda: True)) == 1
+
+
+def test_videos_of_a_recurrent_model_end(tmp_path: Path) -> None:
+    model = StudioModel(tiny.save(tmp_path / "lstm", motion="lstm"))
+    assert model.metadata().max_seconds == 20_000 / 25 and model.metadata().supports_any_fps
+    model.model.max_frames = 500  # A late frame costs as many LSTM steps.
+    assert len(list(model.frames(VideoParams(), start=500 / 25 - 0.2, fps=25))) == 5
+
+
+def test_command_generates_the_exported_video(
+    studio_model: StudioModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    mix, directions = StyleMix(4, range(1, 3), 0.5), (("motion 1", 2.0), ("content 2", -1.5))
+    params = VideoParams(seed=5, motion_seed=2, psi=0.8, label=1, mix=mix, directions=directions)
+    export = ExportParams(start=2, seconds=0.4, fps=20, speed=0.5, format="webp")
+    for line in export_commands(studio_model, params, export):
+        main(shlex.split(line)[1:])
+    studio_model.export(params, export, tmp_path / "export.webp")
+    with Image.open("video.webp") as one, Image.open("export.webp") as two:
+        assert one.n_frames == two.n_frames == 8  # type: ignore[attr-defined]
+        for i in range(8):
+            one.seek(i), two.seek(i)
+            a, b = (np.asarray(image.convert("RGB"), float) for image in (one, two))
+            assert np.abs(a - b).mean() < 2
+
+
+def test_command_of_a_grid(studio_model: StudioModel) -> None:
+    export = ExportParams(start=0, seconds=1, fps=25, speed=1, format="mp4")
+    (line,) = export_commands(studio_model, VideoParams(seed=3, motion_seed=1, grid=(2, 3)), export)
+    assert " --format grid --seeds 3-5 --motion-seeds 1-2 --start 0 --seconds 1 --fps 25" in line
+    for params, slow in (
+        (VideoParams(grid=(1, 2)), 0.5),
+        (VideoParams(grid=(1, 2), directions=(("content 1", 1),)), 1),
+    ):
+        with pytest.raises(StyleganvError, match="No command generates a grid of edited videos"):
+            export_commands(studio_model, params, replace(export, speed=slow))
+
+
+def test_run_is_reloaded_and_its_real_videos_play(
+    run: Path, faces: Path, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    config: RunConfig = request.getfixturevalue("tiny")  # In this file, `tiny` is the module.
+    run = shutil.copytree(run, tmp_path / "run")
+    model, real_videos = open_sources([run])
+    assert isinstance(model, StudioModel) and isinstance(real_videos, RealVideoSource)
+    assert model.metadata().is_run and len(model.snapshots()) == 1
+    expected = VideoDataset(faces).read(3, [5, 6]).transpose(0, 2, 3, 1)
+    frames = real_videos.frames(VideoParams(seed=3), start=5 / 25, fps=25)
+    np.testing.assert_array_equal(list(islice(frames, 2)), expected)
+    stream = FrameStream(model)
+    (before,) = stream.read(VideoParams(), start=1, fps=25, num_frames=1)
+    resume(run, config=replace(config, training=replace(config.training, total_clips=32)))
+    model._checked -= 10
+    (after,) = stream.read(VideoParams(), start=1 + 1 / 25, fps=25, num_frames=1)
+    fresh = next(StudioModel(run).frames(VideoParams(), start=1 + 1 / 25, fps=25))
+    np.testing.assert_array_equal(after, fresh)
+    assert (before != after).any()
+
+
+def test_far_times_and_drawn_classes_are_exact(studio_model: StudioModel) -> None:
+    export = ExportParams(start=1_000_000.25, seconds=4, fps=25, speed=1, format="mp4")
+    (line,) = export_commands(studio_model, VideoParams(), export)
+    assert " --start 1000000.25 --seconds 4 " in line
+    # Without a label, the second content has the class that its own seed draws, as in `edit`.
+    model = studio_model.generator
+    first, second = (next(seed for seed in range(99) if model.class_of(seed) == label) for label in (0, 1))
+    mix = StyleMix(second, range(studio_model.metadata().num_layers))
+    frame = next(studio_model.frames(VideoParams(seed=first, mix=mix), start=0, fps=25))
+    latents = replace(latents_of(model, second), motion=latents_of(model, first, motion_seed=0).motion)
+    np.testing.assert_array_equal(frame, next(play(model, latents)))
