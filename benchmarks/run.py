@@ -149,7 +149,7 @@ class Plain:
 def generation(device: torch.device, sizes: list[int], repeats: int) -> Iterator[Row]:
     """Full-size networks, end to end: seeds to pictures in memory, and to H.264 beside it."""
     if device.type == "cpu":
-        keep_freed_memory()  # as loading a model does
+        keep_freed_memory()  # as the command line does
     per_frame: dict[int, float] = {}  # ordinary convolutions of float32 take no detour
     for name, dtype in DTYPES.items():
         plain = Plain(dtype, device)

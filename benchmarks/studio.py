@@ -31,7 +31,7 @@ from websockets.sync.client import connect
 from styleganv.methods.stylegan_v.config import GeneratorConfig
 from styleganv.methods.stylegan_v.generator import Generator
 from styleganv.model_folder import save_model
-from styleganv.video_model import chosen_device
+from styleganv.video_model import choose_device
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "studio"))
 from serving import open_browser, serving
@@ -140,7 +140,7 @@ def main() -> None:
     lines = [
         f"# The studio, {date}",
         "",
-        f"{machine(chosen_device(None))}; server and browser share them.",
+        f"{machine(choose_device(None))}; server and browser share them.",
         "",
     ]
     lines += ["| model | what | measured |", "|---|---|---|"]

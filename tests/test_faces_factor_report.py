@@ -82,7 +82,7 @@ def test_dependence_of_motion_on_content() -> None:
 class Drawer:
     """Stub of a model whose motion depends on its content seed (`bound`) or on its motion seed."""
 
-    fps, motion_seeds = FPS, True
+    fps, supports_motion_seed = FPS, True
 
     def __init__(self, bound: bool) -> None:
         self.bound = bound
@@ -96,7 +96,7 @@ def test_the_same_motion_with_another_content() -> None:
     independent: Any = Drawer(bound=False)
     dependent: Any = Drawer(bound=True)
     assert same_motion(independent, FRAMES, num_pairs=1) > 0.9 > 0.8 > same_motion(dependent, FRAMES, num_pairs=1)
-    independent.motion_seeds = False
+    independent.supports_motion_seed = False
     assert same_motion(independent, FRAMES, num_pairs=1) is None
 
 

@@ -22,7 +22,7 @@ from torch import nn
 from styleganv.clip import Clip
 from styleganv.methods.method import Implementation, Method
 from styleganv.training.trainer import Trainer, data_sizes
-from styleganv.video_model import VideoModel, levels
+from styleganv.video_model import VideoModel, to_uint8
 
 @dataclass(frozen=True)
 class MeanConfig:
@@ -41,7 +41,7 @@ class MeanVideos(VideoModel):
     def _frames_at(self, seed, motion_seed, times, *, psi, label):
         for t in times:
             brightness = 0.2 * math.sin(seed + motion_seed + t)
-            yield levels(self.network.frame[None].detach() + brightness)[0]
+            yield to_uint8(self.network.frame[None].detach() + brightness)[0]
 
 class MeanTrainer(Trainer):
     method = "toy"

@@ -356,7 +356,9 @@ def test_folded_synthesis_takes_a_few_frames_at_a_time_through_wide_blocks(
     rgb = folded_module.upsample2d
     monkeypatch.setattr(folded_module, "upsample2d", lambda image: (seen.append(image.shape[::3]), rgb(image))[1])
     # At 16² four frames would fit: of equal parts that is three. At 32² nothing does.
-    monkeypatch.setattr(folded_module, "FITS", 4 * 16**2 * g.synthesis.blocks[2].conv1.weight.shape[0] * 4 + 1)
+    monkeypatch.setattr(
+        folded_module, "MAX_ACTIVATION_BYTES", 4 * 16**2 * g.synthesis.blocks[2].conv1.weight.shape[0] * 4 + 1
+    )
     for module in (folded_module, convolution):
         monkeypatch.setattr(module, "in_phases", lambda device, dtype: phases)
     parts = FoldedSynthesis(g.synthesis, styles, StoredWeights(g.synthesis))(codes)
@@ -377,7 +379,7 @@ def test_folded_synthesis_after_winograd(dtype: torch.dtype, scaled: bool, monke
     monkeypatch.setattr(winograd, "LEAST_PIXELS", 0)
     monkeypatch.setattr(winograd, "_has_bfloat16_vectors", lambda: True)
     # As if all frames had no activations, or more than any kernel has weights.
-    monkeypatch.setattr(folded_module, "FRAMES", 0 if scaled else 1000)
+    monkeypatch.setattr(folded_module, "TYPICAL_FRAMES", 0 if scaled else 1000)
     folded = FoldedSynthesis(g.synthesis, styles, StoredWeights(g.synthesis, dtype))
     convs = [conv for each, _ in folded.layers for conv in each]
     assert all(isinstance(conv, folded_module._Scaled) is scaled for conv in convs)
@@ -397,12 +399,12 @@ def test_stored_weights_keep_their_order_and_know_when_they_are_old(dtype: torch
     stored = StoredWeights(g.synthesis, dtype)
     for block in g.synthesis.blocks:
         for conv in block.convs():
-            weight, kernel = stored._of[conv][0], stored.convolution(conv, randn(1, 8)).kernel
+            weight, kernel = stored._by_conv[conv][0], stored.convolution(conv, randn(1, 8)).kernel
             assert kernel.stride() == weight.stride() and kernel.dtype == dtype
-    assert stored.fit(g.synthesis)
+    assert stored.matches(g.synthesis)
     with torch.no_grad():
         g.synthesis.blocks[0].conv1.weight.mul_(2)
-    assert not stored.fit(g.synthesis)
+    assert not stored.matches(g.synthesis)
 
 
 def test_folded_synthesis_wants_one_style_a_layer() -> None:

@@ -1,4 +1,4 @@
-"""Pictures and clips out: what is written is read back with PyAV and Pillow."""
+"""Written images and videos, read back with PyAV and Pillow."""
 
 import itertools
 import weakref
@@ -16,7 +16,7 @@ from styleganv.training import curves
 
 
 def moving_square(num_frames: int = 12, height: int = 32, width: int = 48) -> np.ndarray:
-    """A red square that runs to the right over a green gradient, `[T, H, W, 3]`."""
+    """Return a red square that moves right over a green gradient, `[T, H, W, 3]`."""
     frames = np.zeros((num_frames, height, width, 3), np.uint8)
     frames[..., 1] = np.linspace(40, 200, width).astype(np.uint8)
     for t in range(num_frames):
@@ -25,7 +25,7 @@ def moving_square(num_frames: int = 12, height: int = 32, width: int = 48) -> np
 
 
 def read(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """All frames `[T, H, W, 3]` and their times in seconds."""
+    """Return all frames `[T, H, W, 3]` and their times in seconds."""
     if path.suffix == ".webp":
         frames, times = [], [0.0]
         with Image.open(path) as image:
@@ -40,7 +40,7 @@ def read(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize("suffix, tolerance", [(".mp4", 4.0), (".gif", 0.5), (".webp", 5.0)])
-def test_a_video_comes_back_frame_by_frame(tmp_path: Path, suffix: str, tolerance: float) -> None:
+def test_written_frames_can_be_read_back(tmp_path: Path, suffix: str, tolerance: float) -> None:
     video = moving_square()
     writing.write_video(tmp_path / f"new/clip{suffix}", video, 25)
     frames, times = read(tmp_path / f"new/clip{suffix}")
@@ -52,7 +52,7 @@ def test_a_video_comes_back_frame_by_frame(tmp_path: Path, suffix: str, toleranc
 
 
 @pytest.mark.parametrize("fps", [7, 12.5, 23.976, 25, 29.97, 30000 / 1001, 50, 120])
-def test_mp4_keeps_fractional_rates(tmp_path: Path, fps: float) -> None:
+def test_mp4_keeps_fractional_frame_rates(tmp_path: Path, fps: float) -> None:
     writing.write_video(tmp_path / "a.mp4", moving_square(11), fps)
     frames, times = read(tmp_path / "a.mp4")
     assert len(frames) == 11
@@ -62,7 +62,7 @@ def test_mp4_keeps_fractional_rates(tmp_path: Path, fps: float) -> None:
 
 
 @pytest.mark.parametrize("suffix, tick", [(".gif", 0.01), (".webp", 0.001)])
-def test_gif_and_webp_do_not_drift_from_a_rate_their_clocks_cannot_count(
+def test_gif_and_webp_do_not_drift_from_frame_rates_between_their_ticks(
     tmp_path: Path, suffix: str, tick: float
 ) -> None:
     writing.write_video(tmp_path / f"a{suffix}", moving_square(100, 16, 16), 29.97)
@@ -70,14 +70,14 @@ def test_gif_and_webp_do_not_drift_from_a_rate_their_clocks_cannot_count(
     assert np.abs(times - np.arange(len(frames)) / 29.97).max() <= tick
 
 
-def test_a_gif_above_50_fps_keeps_its_speed_by_dropping_frames(tmp_path: Path) -> None:
+def test_a_gif_above_50_fps_drops_frames_to_keep_its_speed(tmp_path: Path) -> None:
     writing.write_video(tmp_path / "a.gif", moving_square(12, 16, 48), 100)
     frames, times = read(tmp_path / "a.gif")
     assert len(frames) == pytest.approx(6, abs=1)
     assert np.allclose(np.diff(times), 0.02)
 
 
-def test_mp4_plays_in_browsers_and_repeats_the_edge_of_odd_sizes(tmp_path: Path) -> None:
+def test_mp4_suits_browsers_and_repeats_the_edge_of_odd_sizes(tmp_path: Path) -> None:
     video = moving_square(4, 31, 45)
     writing.write_video(tmp_path / "a.mp4", video, 25)
     frames, _ = read(tmp_path / "a.mp4")
@@ -90,16 +90,16 @@ def test_mp4_plays_in_browsers_and_repeats_the_edge_of_odd_sizes(tmp_path: Path)
         assert (stream.codec.name, stream.pix_fmt) == ("h264", "yuv420p")
         assert (stream.codec_context.colorspace, stream.codec_context.color_range) == (1, 1)
     data = (tmp_path / "a.mp4").read_bytes()
-    assert 0 < data.index(b"moov") < data.index(b"mdat")  # it starts before it is loaded whole
+    assert 0 < data.index(b"moov") < data.index(b"mdat")  # playback starts before the file is complete
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".webp"])
-def test_quality_trades_size_for_likeness(tmp_path: Path, suffix: str) -> None:
+def test_a_higher_crf_gives_smaller_files_and_larger_errors(tmp_path: Path, suffix: str) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (6, 32, 32, 3), np.uint8)
     sizes, errors = [], []
-    for quality in (5, 18, 45):
-        path = tmp_path / f"{quality}{suffix}"
-        writing.write_video(path, noise, 25, crf=quality)
+    for crf in (5, 18, 45):
+        path = tmp_path / f"{crf}{suffix}"
+        writing.write_video(path, noise, 25, crf=crf)
         sizes.append(path.stat().st_size)
         errors.append(np.abs(read(path)[0].astype(float) - noise).mean())
     assert sizes == sorted(sizes, reverse=True) and errors == sorted(errors)
@@ -107,7 +107,7 @@ def test_quality_trades_size_for_likeness(tmp_path: Path, suffix: str) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".gif", ".webp"])
-def test_frames_are_let_go_of_while_they_arrive(tmp_path: Path, suffix: str) -> None:
+def test_frames_are_released_while_they_are_written(tmp_path: Path, suffix: str) -> None:
     alive: set[int] = set()
     most = 0
 
@@ -125,7 +125,7 @@ def test_frames_are_let_go_of_while_they_arrive(tmp_path: Path, suffix: str) -> 
 
 
 @pytest.mark.parametrize(
-    "name, frames, fps, quality, words",
+    "name, frames, fps, crf, parts",
     [
         ("a.avi", moving_square(2), 25, 18, ["a.avi", ".mp4, .gif, .webp"]),
         ("a", moving_square(2), 25, 18, [".mp4"]),
@@ -136,17 +136,17 @@ def test_frames_are_let_go_of_while_they_arrive(tmp_path: Path, suffix: str) -> 
         ("a.mp4", moving_square(2), 25, 52, ["got 52", "0 (lossless) to 51"]),
     ],
 )
-def test_mistakes_are_named_and_leave_nothing_behind(
-    tmp_path: Path, name: str, frames: np.ndarray, fps: float, quality: int, words: list[str]
+def test_errors_name_the_value_and_leave_no_file(
+    tmp_path: Path, name: str, frames: np.ndarray, fps: float, crf: int, parts: list[str]
 ) -> None:
     with pytest.raises(StyleganvError) as caught:
-        writing.write_video(tmp_path / name, frames, fps, crf=quality)
-    assert all(word in str(caught.value) for word in words)
+        writing.write_video(tmp_path / name, frames, fps, crf=crf)
+    assert all(part in str(caught.value) for part in parts)
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".gif", ".webp"])
-def test_a_source_that_fails_half_way_leaves_the_earlier_file(tmp_path: Path, suffix: str) -> None:
+def test_a_source_that_fails_midway_leaves_the_earlier_file(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"a{suffix}"
     path.write_bytes(b"earlier")
 
@@ -161,7 +161,7 @@ def test_a_source_that_fails_half_way_leaves_the_earlier_file(tmp_path: Path, su
     assert path.read_bytes() == b"earlier" and list(tmp_path.iterdir()) == [path]
 
 
-def test_write_frames_replaces_the_folder_whole(tmp_path: Path) -> None:
+def test_write_frames_replaces_the_folder_atomically(tmp_path: Path) -> None:
     video = moving_square(5)
     writing.write_frames(tmp_path / "out", video)
     writing.write_frames(tmp_path / "out", iter(video[:2]), start_index=10_000_000)
@@ -173,7 +173,7 @@ def test_write_frames_replaces_the_folder_whole(tmp_path: Path) -> None:
     assert len(list((tmp_path / "out").iterdir())) == 2
 
 
-def test_tile_puts_each_picture_in_its_place() -> None:
+def test_tile_puts_each_image_in_its_cell() -> None:
     images = np.arange(6, dtype=np.uint8).reshape(2, 3, 1, 1, 1) * np.ones((1, 1, 4, 5, 3), np.uint8)
     sheet = sheets.tile(images, gap=2, background=99, scale=3)
     assert sheet.shape == (2 * 14 - 2, 3 * 17 - 2, 3)
@@ -184,7 +184,7 @@ def test_tile_puts_each_picture_in_its_place() -> None:
     assert np.array_equal(sheets.tile(images[:1, :1], gap=0)[..., 0], images[0, 0, ..., 0])
 
 
-def test_tile_videos_and_contact_sheet_show_the_right_times() -> None:
+def test_tile_videos_and_contact_sheet_show_the_expected_times() -> None:
     videos = (10 * np.arange(2)[:, None] + np.arange(9)).astype(np.uint8)  # value = 10 × video + time
     videos = videos[:, :, None, None, None] * np.ones((4, 4, 3), np.uint8)
     frames = list(sheets.tile_videos(videos[None], gap=1))
@@ -195,19 +195,19 @@ def test_tile_videos_and_contact_sheet_show_the_right_times() -> None:
 
 
 @pytest.mark.parametrize("height, width, shown", [(32, 48, (64, 96)), (144, 192, (96, 128)), (80, 60, (80, 60))])
-def test_the_grid_has_contents_in_columns_motions_in_rows_and_times_inside(
+def test_the_grid_has_contents_in_columns_motions_in_rows_and_times_in_cells(
     height: int, width: int, shown: tuple[int, int]
 ) -> None:
     motions, contents, total = 2, 3, 7
-    grey = 100 * np.arange(motions)[:, None, None] + 20 * np.arange(contents)[:, None] + np.arange(total)
-    frames = grey.astype(np.uint8)[..., None, None, None] * np.ones((height, width, 3), np.uint8)
-    picture = sheets.content_motion_grid(frames)
-    expected = [[grey[m, n, t] for n in range(contents) for t in (0, 2, 4, 6)] for m in range(motions)]
+    gray = 100 * np.arange(motions)[:, None, None] + 20 * np.arange(contents)[:, None] + np.arange(total)
+    frames = gray.astype(np.uint8)[..., None, None, None] * np.ones((height, width, 3), np.uint8)
+    image = sheets.content_motion_grid(frames)
+    expected = [[gray[m, n, t] for n in range(contents) for t in (0, 2, 4, 6)] for m in range(motions)]
     h, w = shown
     x = [84 + n * (4 * w + 3 + 10) + k * (w + 1) + w // 2 for n in range(contents) for k in range(4)]
     y = [52 + m * (h + 10) + h // 2 for m in range(motions)]
-    assert picture[np.ix_(y, x)][..., 0].tolist() == expected
-    labels = (picture[:52] < 60).all(-1), (picture[52:, :80] < 60).all(-1)
+    assert image[np.ix_(y, x)][..., 0].tolist() == expected
+    labels = (image[:52] < 60).all(-1), (image[52:, :80] < 60).all(-1)
     assert all(label.sum() > 40 for label in labels)
 
 
@@ -223,15 +223,15 @@ RECORD = {"clips_seen": 64, "loss_g": 1.0, "loss_d": 1.2, "logits_real": 0.5, "l
         [{**RECORD, "clips_seen": 64 * i, "augment_p": i / 500} for i in range(250)],
     ],
 )
-def test_curves_are_drawn_from_whatever_the_log_has(tmp_path: Path, records: list[dict[str, float]]) -> None:
+def test_curves_are_drawn_from_incomplete_logs(tmp_path: Path, records: list[dict[str, float]]) -> None:
     curves.plot_curves(tmp_path / "curves.png", records)
-    picture = np.asarray(Image.open(tmp_path / "curves.png").convert("RGB")).astype(int)
-    assert picture.shape[1] > 1000
-    coloured = (np.ptp(picture, axis=-1) > 60).sum()
-    assert coloured > 20 if records else coloured == 0
+    image = np.asarray(Image.open(tmp_path / "curves.png").convert("RGB")).astype(int)
+    assert image.shape[1] > 1000
+    colored = (np.ptp(image, axis=-1) > 60).sum()
+    assert colored > 20 if records else colored == 0
 
 
-def test_write_frames_never_replaces_a_folder_of_other_things(tmp_path: Path) -> None:
+def test_write_frames_never_replaces_a_folder_with_other_files(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(StyleganvError, match="choose a new folder"):
         writing.write_frames(tmp_path, moving_square(2))
@@ -246,7 +246,7 @@ def test_write_frames_never_replaces_a_folder_of_other_things(tmp_path: Path) ->
         lambda path: writing.write_video(path, moving_square(1), 25),
     ],
 )
-def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, write: Callable[[Path], None]) -> None:
+def test_errors_name_a_path_that_cannot_be_written(tmp_path: Path, write: Callable[[Path], None]) -> None:
     (tmp_path / "folder.mp4").mkdir()
     with pytest.raises(StyleganvError, match=r"Cannot write .*folder\.mp4"):
         write(tmp_path / "folder.mp4")

@@ -1,4 +1,4 @@
-"""Sampling: a frame depends on its seeds and its time, and on nothing else."""
+"""Sampling: a frame depends only on its seeds and its time."""
 
 import math
 import shutil
@@ -19,7 +19,7 @@ from styleganv import noise
 from styleganv.cli.parsing import parse_seeds
 from styleganv.errors import StyleganvError
 from styleganv.methods.loading import load
-from styleganv.methods.stylegan_v.sampler import CHUNK, VideoGenerator, by_chunk
+from styleganv.methods.stylegan_v.sampler import CHUNK, VideoGenerator, buffer_chunks
 from styleganv.options import ComputeOptions, OutputOptions, SampleOptions
 from styleganv.video_files import generate
 
@@ -54,7 +54,7 @@ def test_attributes(classes: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["folder", "classes", "lstm"])
-def test_frames_are_those_of_the_generator(kind: str, request: pytest.FixtureRequest) -> None:
+def test_frames_equal_those_of_the_generator(kind: str, request: pytest.FixtureRequest) -> None:
     videos = load(request.getfixturevalue(kind), device="cpu")
     label = 1 if videos.class_names else None
     sampled = videos.sample(seed=3, motion_seed=4, start=0.5, seconds=1, fps=30, psi=0.7, label=label)
@@ -67,13 +67,13 @@ def test_frames_are_those_of_the_generator(kind: str, request: pytest.FixtureReq
     with torch.no_grad():
         one_hot = None if label is None else torch.eye(3)[[label]]
         frames = net(z, times, motion_noise, one_hot, psi=0.7)[0].permute(0, 2, 3, 1)
-    levels = (frames * 127.5 + 127.5).clamp(0, 255).numpy()
-    assert np.abs(sampled - levels).max() <= 0.5 + 127.5e-4
+    unrounded = (frames * 127.5 + 127.5).clamp(0, 255).numpy()
+    assert np.abs(sampled - unrounded).max() <= 0.5 + 127.5e-4
     assert sampled.dtype == np.uint8 and sampled.std() > 5
     assert (sampled[0] != sampled[-1]).any()
 
 
-def test_the_same_frame_from_any_chunking_start_and_rate(videos: VideoGenerator) -> None:
+def test_a_frame_is_the_same_for_any_chunking_start_and_rate(videos: VideoGenerator) -> None:
     whole = videos.sample(seed=1, seconds=2, fps=50)
     assert len(whole) == 100
     np.testing.assert_array_equal(videos.sample(seed=1, seconds=2), whole[::2])
@@ -113,33 +113,33 @@ def test_classes(classes: Path) -> None:
 
 
 def test_far_times_are_continuous_and_exact(videos: VideoGenerator) -> None:
-    """At t = 10⁷ frames float32 phases would be wrong by radians and neighbouring frames unrelated."""
+    """At t = 10⁷ frames, float32 phases would err by radians, and neighboring frames would be unrelated."""
     close = videos.sample(seed=1, start=FAR, seconds=8e-3 / FPS, fps=1000 * FPS).astype(int)
     assert np.abs(np.diff(close, axis=0)).max() <= 1
     smooth = videos.sample(seed=1, start=FAR, seconds=3 / FPS, fps=20 * FPS).astype(int)
     steps = np.abs(np.diff(smooth, axis=0)).mean(axis=(1, 2, 3))
-    # Rounded phases stand still and then jump.
+    # Rounded phases would stay constant and then jump.
     assert steps.max() < 0.1 * steps.sum()
-    apart = videos.sample(seed=1, start=FAR, seconds=2).astype(int)
-    assert np.abs(apart[0] - apart[-1]).max() > 20
-    here = videos.sample(seed=1, start=FAR, seconds=1)
-    np.testing.assert_array_equal(videos.sample(seed=1, start=FAR - 11 / FPS, seconds=2)[11:36], here)
+    two_seconds = videos.sample(seed=1, start=FAR, seconds=2).astype(int)
+    assert np.abs(two_seconds[0] - two_seconds[-1]).max() > 20
+    expected = videos.sample(seed=1, start=FAR, seconds=1)
+    np.testing.assert_array_equal(videos.sample(seed=1, start=FAR - 11 / FPS, seconds=2)[11:36], expected)
 
 
-def test_far_times_cost_what_near_ones_cost(videos: VideoGenerator, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[int] = []
+def test_far_times_need_as_much_noise_as_near_ones(videos: VideoGenerator, monkeypatch: pytest.MonkeyPatch) -> None:
+    blocks: list[int] = []
     normal = noise.normal
 
     def counted(seed: int, stream: int, block: int, count: int) -> np.ndarray:
-        asked.append(block)
+        blocks.append(block)
         return normal(seed, stream, block, count)
 
     monkeypatch.setattr(noise, "normal", counted)
     costs = []
     for start in (0, FAR):
-        asked.clear()
+        blocks.clear()
         videos.sample(seed=1, start=start, seconds=1)
-        costs.append(len(asked))
+        costs.append(len(blocks))
     assert costs[0] == costs[1] < 40
 
 
@@ -151,7 +151,7 @@ def test_memory_does_not_grow_with_length(videos: VideoGenerator) -> None:
             pass
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-    # The frames would be 1.5 MB; the noise of the last 4096 slots is kept on purpose.
+    # The frames would need 1.5 MB; the noise of the last 4096 slots is cached on purpose.
     assert peaks[1] < peaks[0] + 400_000, peaks
 
 
@@ -163,7 +163,7 @@ def test_recurrent_motion(lstm: Path) -> None:
         videos.stream(seed=1)
 
 
-def test_image_model_stands_still(tmp_path: Path) -> None:
+def test_the_frames_of_an_image_model_are_equal(tmp_path: Path) -> None:
     video = load(save(tmp_path / "model", motion="none")).sample(seed=1, seconds=0.4)
     assert video.shape == (10, 16, 16, 3) and (video == video[0]).all() and video.std() > 5
 
@@ -191,7 +191,7 @@ def test_generate_writes_videos(folder: Path, videos: VideoGenerator, tmp_path: 
     assert [path.name for path in paths] == ["seed0003.mp4", "seed0012.mp4"]
     video, true = decoded(paths[1]), videos.sample(seed=12, seconds=0.4)
     assert video.shape == (10, 64, 64, 3)
-    # Chroma is subsampled inside the squares only.
+    # Chroma is subsampled only inside the enlarged pixels.
     assert np.abs(video[:, 1::4, 1::4].astype(int) - true).mean() < 8
 
 
@@ -212,12 +212,26 @@ def test_generate_writes_frames_and_pairs_of_seeds(folder: Path, videos: VideoGe
 
 
 @pytest.mark.parametrize("format", ["gif", "webp"])
-def test_generate_writes_moving_pictures(folder: Path, tmp_path: Path, format: Any) -> None:
+def test_generate_writes_animated_images(folder: Path, tmp_path: Path, format: Any) -> None:
     [path] = generate(
         folder, tmp_path, seeds=[0], format=format, sample=SampleOptions(seconds=0.4), output=OutputOptions(scale=2)
     )
-    with Image.open(path) as picture:
-        assert path.name == f"seed0000.{format}" and picture.size == (32, 32) and picture.n_frames == 10
+    with Image.open(path) as image:
+        assert path.name == f"seed0000.{format}" and image.size == (32, 32) and image.n_frames == 10
+
+
+def test_generate_reports_progress_and_can_be_cancelled(folder: Path, tmp_path: Path) -> None:
+    reports = []
+
+    def cancel(done: int, total: int, stage: str) -> None:
+        reports.append((done, total, stage))
+        if done == 7:
+            raise RuntimeError("cancelled")
+
+    with pytest.raises(RuntimeError, match="cancelled"):
+        generate(folder, tmp_path, seeds=[0, 1], sample=SampleOptions(seconds=0.2), progress=cancel)
+    assert reports == [(done, 10, "generating") for done in range(8)]
+    assert [path.name for path in tmp_path.iterdir()] == ["seed0000.mp4"]  # no partial file of the second
 
 
 def test_generate_writes_a_grid(folder: Path, tmp_path: Path) -> None:
@@ -236,8 +250,8 @@ def test_generate_writes_a_grid(folder: Path, tmp_path: Path) -> None:
     assert Image.open(paths[1]).width > 100
 
 
-def break_(folder: Path, how: str) -> Path:
-    """A copy of a good model, damaged."""
+def damage(folder: Path, how: str) -> Path:
+    """Return a damaged copy of a good model."""
     model = folder / "model"
     shutil.copytree(folder.parent / "good", model)
     weights = model / "model.safetensors"
@@ -252,46 +266,48 @@ def break_(folder: Path, how: str) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("how", "names"),
+    ("how", "message"),
     [
         ("truncated", "is damaged"),
         ("no weights", "is not a model"),
         ("no fps", "lacks a valid fps"),
     ],
 )
-def test_damaged_models(tmp_path: Path, folder: Path, how: str, names: str) -> None:
+def test_damaged_models(tmp_path: Path, folder: Path, how: str, message: str) -> None:
     shutil.copytree(folder, tmp_path / "good")
     (tmp_path / "bad").mkdir()
-    with pytest.raises(StyleganvError, match=names) as caught:
-        load(break_(tmp_path / "bad", how))
-    assert one_sentence(caught.value)
+    with pytest.raises(StyleganvError, match=message) as caught:
+        load(damage(tmp_path / "bad", how))
+    assert is_one_sentence(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("change", "names"),
+    ("change", "message"),
     [
-        ({"label": "dog"}, r"Class dog .* class0, class1, class2"),
-        ({"label": 3}, "Class 3"),
-        ({"label": -1}, "Class -1"),
-        ({"start": -0.1}, "start at -0.1"),
-        ({"start": math.nan}, "start at nan"),
-        ({"start": 1e300}, "start at 1e.300"),
-        ({"fps": 0}, "0 frames a second"),
-        ({"fps": -25}, "-25 frames a second"),
-        ({"seconds": 0}, "last 0 seconds"),
-        ({"seconds": math.inf}, "last inf seconds"),
-        ({"psi": math.nan}, "psi cannot be nan"),
-        ({"seeds": []}, "no seeds"),
-        ({"motion_seeds": [1, 2]}, "1 seeds and 2 motion seeds"),
-        ({"format": "avi"}, "Format avi"),
-        ({"scale": 0}, "Scale cannot be 0"),
-        ({"device": "abacus"}, "Device abacus"),
-        ({"precision": "float8"}, "Precision float8"),
+        ({"label": "dog"}, r"Unknown class dog: choose class0, class1, class2, or 0 to 2"),
+        ({"label": 3}, "Unknown class 3"),
+        ({"label": -1}, "Unknown class -1"),
+        ({"start": -0.1}, "Start time .* got -0.1"),
+        ({"start": math.nan}, "got nan"),
+        ({"start": 1e300}, "got 1e.300"),
+        ({"fps": 0}, "got 0 fps"),
+        ({"fps": -25}, "got -25 fps"),
+        ({"seconds": 0}, "got 0 seconds"),
+        ({"seconds": math.inf}, "got inf seconds"),
+        ({"psi": math.nan}, "psi must be finite, got nan"),
+        ({"seeds": []}, "at least one seed"),
+        ({"motion_seeds": [1, 2]}, "got 2 for 1"),
+        ({"format": "avi"}, "Unknown format avi"),
+        ({"scale": 0}, "--scale must be at least 1, got 0"),
+        ({"device": "abacus"}, "Device abacus is not available"),
+        ({"precision": "float8"}, "Unknown precision float8"),
         ({"model": "nowhere"}, "nowhere is not a model"),
     ],
 )
-def test_mistakes_are_named(classes: Path, tmp_path: Path, change: dict[str, Any], names: str) -> None:
-    with pytest.raises(StyleganvError, match=names) as caught:
+def test_invalid_arguments_fail_in_one_sentence(
+    classes: Path, tmp_path: Path, change: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(StyleganvError, match=message) as caught:
         kinds: dict[str, Any] = {"sample": SampleOptions, "compute": ComputeOptions, "output": OutputOptions}
         options = {
             name: kind(**{key: value for key, value in change.items() if key in kind.__annotations__})
@@ -300,7 +316,7 @@ def test_mistakes_are_named(classes: Path, tmp_path: Path, change: dict[str, Any
         options["sample"] = replace(options["sample"], seconds=change.get("seconds", 0.2))
         rest = {key: v for key, v in change.items() if not any(key in kind.__annotations__ for kind in kinds.values())}
         generate(**({"model": classes, "out": tmp_path / "out", "seeds": [0]} | options | rest))
-    assert one_sentence(caught.value)
+    assert is_one_sentence(caught.value)
     assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())
 
 
@@ -309,20 +325,20 @@ def test_label_for_a_model_without_classes(videos: VideoGenerator) -> None:
         videos.sample(seed=0, seconds=1, label="dog")
 
 
-def one_sentence(error: Exception) -> bool:
-    text = str(error)
+def is_one_sentence(error: Exception) -> bool:
+    text = str(error).replace("e.g. ", "")
     return text.endswith(".") and "\n" not in text and ". " not in text
 
 
 def test_parse_seeds() -> None:
     assert parse_seeds("0-7,12") == [*range(8), 12]
     assert parse_seeds("5") == [5]
-    for bad in ("", "7-0", "a", "1,,2", "-3", "1-2-3"):
+    for text in ("", "7-0", "a", "1,,2", "-3", "1-2-3"):
         with pytest.raises(StyleganvError, match="0-7,12"):
-            parse_seeds(bad)
+            parse_seeds(text)
 
 
-def test_processes_share_the_seeds(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_processes_split_the_seeds(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
     for rank, seeds in ((0, [0, 2, 4]), (1, [1, 3])):
         monkeypatch.setenv("RANK", str(rank))
@@ -332,40 +348,40 @@ def test_processes_share_the_seeds(folder: Path, tmp_path: Path, monkeypatch: py
         assert len(grid) == (2 if rank == 0 else 0)
 
 
-def test_rendering_is_streaming_with_content_and_motion_apart(classes: Path) -> None:
+def test_rendering_equals_sampling_with_separate_content_and_motion(classes: Path) -> None:
     videos = load(classes)
-    content = videos.style(3, label=1)
-    made = np.stack(list(videos.render(content, 7, label=1, start=2.0, seconds=0.5)))
-    np.testing.assert_array_equal(made, videos.sample(seed=3, motion_seed=7, label=1, start=2.0, seconds=0.5))
-    with pytest.raises(StyleganvError, match="give the video a label"):
+    content = videos.styles_from_seed(3, label=1)
+    rendered = np.stack(list(videos.render(content, 7, label=1, start=2.0, seconds=0.5)))
+    np.testing.assert_array_equal(rendered, videos.sample(seed=3, motion_seed=7, label=1, start=2.0, seconds=0.5))
+    with pytest.raises(StyleganvError, match="requires a class: pass a label"):
         next(videos.render(content, 7))
 
 
-def test_a_content_that_changes_starts_and_ends_at_those_of_its_ends(videos: VideoGenerator) -> None:
-    first, last = videos.style(0), videos.style(1)
-    way = np.stack(list(videos.render(lambda t: torch.lerp(first, last, min(t, 1.0)), 5, seconds=1.5)))
+def test_changing_content_passes_through_its_first_and_last(videos: VideoGenerator) -> None:
+    first, last = videos.styles_from_seed(0), videos.styles_from_seed(1)
+    changing = np.stack(list(videos.render(lambda t: torch.lerp(first, last, min(t, 1.0)), 5, seconds=1.5)))
     for frame, seed in ((0, 0), (30, 1)):
-        still = videos.sample(seed=seed, motion_seed=5, seconds=1.5)[frame]
-        assert np.abs(way[frame].astype(int) - still).max() <= 1  # folded or not, rounding may differ
-    assert np.abs(way[10].astype(int) - way[0]).max() > 1
+        expected = videos.sample(seed=seed, motion_seed=5, seconds=1.5)[frame]
+        assert np.abs(changing[frame].astype(int) - expected).max() <= 1  # folding changes the rounding
+    assert np.abs(changing[10].astype(int) - changing[0]).max() > 1
 
 
-def test_a_clock_slows_stops_and_turns_motion(videos: VideoGenerator) -> None:
-    content = videos.style(0)
+def test_a_time_map_slows_and_reverses_motion(videos: VideoGenerator) -> None:
+    content = videos.styles_from_seed(0)
     plain = videos.sample(seed=0, seconds=2.0)
-    slow = np.stack(list(videos.render(content, 0, clock=lambda t: t / 2, seconds=2.0)))
+    slow = np.stack(list(videos.render(content, 0, time_map=lambda t: t / 2, seconds=2.0)))
     np.testing.assert_array_equal(slow[::2], plain[:25])
-    back = np.stack(list(videos.render(content, 0, clock=lambda t: 1.0 - t, seconds=1.0)))
-    np.testing.assert_array_equal(back, plain[25:0:-1])
-    with pytest.raises(StyleganvError, match="Motion cannot be at -"):
-        list(videos.render(content, 0, clock=lambda t: -t, seconds=1.0))
+    reversed_ = np.stack(list(videos.render(content, 0, time_map=lambda t: 1.0 - t, seconds=1.0)))
+    np.testing.assert_array_equal(reversed_, plain[25:0:-1])
+    with pytest.raises(StyleganvError, match=r"Motion time .* got -"):
+        list(videos.render(content, 0, time_map=lambda t: -t, seconds=1.0))
 
 
-def test_weights_that_change_are_seen_beside_a_video_that_still_plays(tmp_path: Path) -> None:
+def test_changed_weights_take_effect_while_a_stream_is_open(tmp_path: Path) -> None:
     video = load(save(tmp_path / "model"), device="cpu")
     assert isinstance(video, VideoGenerator)
-    playing = video.stream(seed=0)
-    before = next(playing)
+    stream = video.stream(seed=0)
+    before = next(stream)
     with torch.no_grad():
         for weight in video.generator.synthesis.parameters():
             weight.mul_(1.5)
@@ -375,8 +391,8 @@ def test_weights_that_change_are_seen_beside_a_video_that_still_plays(tmp_path: 
     assert (changed[0] != before).any()
 
 
-def test_streams_side_by_side_finish_their_chunk_before_they_wait() -> None:
+def test_parallel_streams_finish_their_chunk_before_others_compute() -> None:
     frames = iter(np.arange(CHUNK + 3))
-    shown = by_chunk(frames)
-    assert next(shown) == 0 and next(frames) == CHUNK
-    assert list(shown) == [*range(1, CHUNK), CHUNK + 1, CHUNK + 2]
+    buffered = buffer_chunks(frames)
+    assert next(buffered) == 0 and next(frames) == CHUNK
+    assert list(buffered) == [*range(1, CHUNK), CHUNK + 1, CHUNK + 2]

@@ -36,7 +36,9 @@ if TYPE_CHECKING:
     from styleganv.motion_report.diagnose import diagnose
     from styleganv.options import (
         ComputeOptions,
+        DirectionOptions,
         EditOptions,
+        LatentsOptions,
         OutputOptions,
         PrepareOptions,
         ProjectOptions,
@@ -66,7 +68,9 @@ _MODULES = {
     "Discriminator": "methods.stylegan_v.discriminator",
     "Generator": "methods.stylegan_v.generator",
     "ComputeOptions": "options",
+    "DirectionOptions": "options",
     "EditOptions": "options",
+    "LatentsOptions": "options",
     "OutputOptions": "options",
     "PrepareOptions": "options",
     "ProjectOptions": "options",
@@ -79,10 +83,12 @@ _MODULES = {
 __all__ = [
     "Clip",
     "ComputeOptions",
+    "DirectionOptions",
     "Discriminator",
     "EditOptions",
     "EvaluateOptions",
     "Generator",
+    "LatentsOptions",
     "OutputOptions",
     "PrepareOptions",
     "ProjectOptions",

@@ -54,6 +54,7 @@ def demo(out: Path | str = "runs/demo", *, minutes: float = 5.0, progress: Progr
         out / "videos",
         seeds=range(8),
         sample=SampleOptions(seconds=4.0),
+        progress=progress,
         output=OutputOptions(scale=scale),
     )
     generate(
@@ -63,6 +64,7 @@ def demo(out: Path | str = "runs/demo", *, minutes: float = 5.0, progress: Progr
         motion_seeds=range(4),
         format="grid",
         sample=SampleOptions(seconds=2.0),
+        progress=progress,
         output=OutputOptions(scale=3),
     )
     # `make demo` installs into an environment that the user's shell may not have activated.

@@ -7,19 +7,15 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from styleganv.allocator import keep_freed_memory
 from styleganv.errors import StyleganvError
 from styleganv.files import atomic_write
-from styleganv.video_model import VideoModel
-
-M = TypeVar("M", bound=VideoModel)
 
 FORMAT = 1
 #: The method of a model whose config.json does not name one.
@@ -102,13 +98,6 @@ def load_model(
     return network.eval().requires_grad_(False), config
 
 
-def ready(model: M) -> M:
-    """The same; on a CPU, the process keeps a layer's memory for the next."""
-    if model.device.type == "cpu":
-        keep_freed_memory()
-    return model
-
-
 def sampler_arguments(path: Path | str, config: dict[str, Any]) -> dict[str, Any]:
     """What a `VideoModel` takes from a model folder's `config.json`."""
     try:
@@ -118,4 +107,4 @@ def sampler_arguments(path: Path | str, config: dict[str, Any]) -> dict[str, Any
             f"The config.json of the model in {path} lacks a valid fps or class_names under data: "
             "copy or train it again."
         ) from error
-    return {"fps": fps, "class_names": class_names, "config": config}
+    return {"fps": fps, "class_names": class_names, "config": config, "source": model_folder(path)}

@@ -1,4 +1,4 @@
-"""Options that Python functions, the command line and the studio share: documented and validated once."""
+"""Options shared by Python functions, the command line and the studio, each documented and validated once."""
 
 import math
 from collections.abc import Sequence
@@ -17,22 +17,41 @@ def _default(label: str) -> str:
     return "" if label == "None" else f"(default: {label})"
 
 
-#: An option that is None unless the user gives it. The help shows no None: its text says what happens by default.
+#: An option that is None by default. The help does not show the None; its text states the default.
 Unset = Annotated[T | None, tyro.conf.DisallowNone, tyro.conf.arg(help_behavior_hint=_default)]
 
-#: The same, where a preset or a run may have set it and None takes that back.
+#: The same for an option that a preset or a run may have set, which None then resets.
 OptionalInt = Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint=_default)]
 OptionalFloat = Annotated[float | None, tyro.conf.arg(metavar="FLOAT", help_behavior_hint=_default)]
 
 Precision = Literal["float32", "bfloat16"]
 
 
-DEFAULT_CLIP = "openai/clip-vit-base-patch32"
+#: CLIP on the Hugging Face Hub that edits by text use by default.
+DEFAULT_CLIP_MODEL = "openai/clip-vit-base-patch32"
+
+
+def check_seconds(seconds: float) -> None:
+    """Raise StyleganvError unless the duration is positive and finite."""
+    if not 0 < seconds < math.inf:
+        raise StyleganvError(f"Duration must be positive and finite, got {seconds:g} seconds: choose more than 0.")
+
+
+def check_fps(fps: float) -> None:
+    """Raise StyleganvError unless the frame rate is positive and finite."""
+    if not 0 < fps < math.inf:
+        raise StyleganvError(f"Frame rate must be positive and finite, got {fps:g} fps: choose more than 0.")
+
+
+def check_precision(precision: str) -> None:
+    """Raise StyleganvError for an unknown precision."""
+    if precision not in get_args(Precision):
+        raise StyleganvError(f"Unknown precision {precision}: choose {' or '.join(get_args(Precision))}.")
 
 
 @dataclass(frozen=True)
 class SampleOptions:
-    """Which part of an endless video to generate.
+    """Part of an endless video to generate.
 
     Raises:
         StyleganvError: for a value that no model can generate.
@@ -45,20 +64,20 @@ class SampleOptions:
     start: float = 0.0
     """Start time in the endless video, in seconds."""
     psi: float = 1.0
-    """Truncation psi: 1 = full variety, 0 = mean content."""
+    """Truncation psi: 1 = full variety, 0 = mean w."""
     label: Annotated[str | int | None, tyro.conf.arg(metavar="STR", help_behavior_hint=_default)] = None
     """Class name or number, for a class-conditional model. Default: chosen by the seed."""
 
     def __post_init__(self) -> None:
-        if self.seconds is not None and not 0 < self.seconds < math.inf:
-            raise StyleganvError(f"A video cannot last {self.seconds:g} seconds: choose more than 0.")
-        if self.fps is not None and not 0 < self.fps < math.inf:
-            raise StyleganvError(f"A video cannot have {self.fps:g} frames a second: choose more than 0.")
+        if self.seconds is not None:
+            check_seconds(self.seconds)
+        if self.fps is not None:
+            check_fps(self.fps)
 
 
 @dataclass(frozen=True)
 class ComputeOptions:
-    """Where and how to compute.
+    """Device and precision of a computation.
 
     Raises:
         StyleganvError: for an unknown precision.
@@ -67,45 +86,69 @@ class ComputeOptions:
     device: Unset[str] = None
     """Torch device, e.g. cpu or cuda. Default: cuda if available."""
     precision: Precision = "float32"
-    """Precision of convolutions. float32 gives the same video on every machine."""
+    """Precision of convolutions; float32 gives the same video on every machine."""
 
     def __post_init__(self) -> None:
-        if self.precision not in ("float32", "bfloat16"):
-            raise StyleganvError(f"Precision {self.precision} is not known: choose float32 or bfloat16.")
+        check_precision(self.precision)
 
 
 @dataclass(frozen=True)
 class OutputOptions:
-    """How to write frames.
+    """Size and quality of written frames.
 
     Raises:
         StyleganvError: for a value out of range.
     """
 
     scale: int = 1
-    """Enlarge every pixel to a square of this many pixels per side."""
+    """Enlargement: every pixel becomes a square of this many pixels per side."""
     crf: int = 18
-    """H.264 CRF (also of webp): 0 = lossless, 18 = visually lossless, 51 = worst."""
+    """CRF of H.264 and WebP: 0 = lossless, 18 = visually lossless, 51 = worst."""
 
     def __post_init__(self) -> None:
         if self.scale < 1:
-            raise StyleganvError(f"Scale cannot be {self.scale}: choose 1 or more.")
+            raise StyleganvError(f"--scale must be at least 1, got {self.scale}: choose 1 or more.")
         if not 0 <= self.crf <= 51:
-            raise StyleganvError(f"A CRF of {self.crf} is not known: choose 0 (lossless) to 51 (worst).")
+            raise StyleganvError(f"--crf must be 0 to 51, got {self.crf}: choose 0 (lossless) to 51 (worst).")
+
+
+@dataclass(frozen=True)
+class LatentsOptions:
+    """Video to edit: the content and the motion, each from a seed or from a latents file.
+
+    Raises:
+        StyleganvError: if both a seed and a file choose the content, or the motion.
+    """
+
+    seed: Unset[int] = None
+    """Content seed. Default: 0."""
+    latents: Unset[Path] = None
+    """Latents file, or folder of `styleganv project`, instead of --seed."""
+    motion_seed: Unset[int] = None
+    """Motion seed. Default: same as --seed, or the motion of --latents."""
+    motion_latents: Unset[Path] = None
+    """Latents file or folder to take only the motion from, instead of --motion-seed."""
+
+    def __post_init__(self) -> None:
+        for kind, seed, path in (("", self.seed, self.latents), ("motion-", self.motion_seed, self.motion_latents)):
+            if seed is not None and path is not None:
+                raise StyleganvError(
+                    f"--{kind}seed and --{kind}latents exclude each other, got {seed} and {path}: pass one of them."
+                )
 
 
 @dataclass(frozen=True)
 class StyleMix:
-    """The content of another seed or latents file at some style layers; `amount` 1 is all of it, 0.5 half."""
+    """Content of a seed or latents file to mix in at some style layers; `amount` 1 replaces, 0.5 averages."""
 
-    content: str | int | Path
+    content: int | Path
     layers: Sequence[int]
     amount: float = 1.0
 
 
 @dataclass(frozen=True)
 class DirectionStep:
-    """A step along a direction in a file of `styleganv directions`, in standard deviations; at all layers if None."""
+    """A step along a direction of a directions file, in standard deviations; None as `layers` means all layers."""
 
     file: str | Path
     name: str
@@ -115,15 +158,17 @@ class DirectionStep:
 
 @dataclass(frozen=True)
 class EditOptions:
-    """What to change in a video; edits are made in the order of the fields.
+    """Changes to a video, made in the order of the fields.
 
     Attributes:
-        text: what the video should show, as CLIP understands it; see `editing.text.edit_by_text`.
-        clip_model: a folder that holds a CLIP, or its name on the Hugging Face Hub.
+        mixes: contents to mix in at some layers.
+        directions: steps along directions.
+        text: description of the wanted video; see `editing.text.edit_by_text`.
+        clip_model: folder of a CLIP, or its name on the Hugging Face Hub.
         text_steps: steps of the search for `text`.
         interpolate_to: content seeds or latents files to interpolate to over the video, in order.
-        speed: of the motion; 0.25 is slow motion.
-        time_map: points (seconds of the video, seconds of the motion), instead of `speed`.
+        speed: speed of the motion; 0.25 is slow motion.
+        time_map: points (video time, motion time) in seconds, instead of `speed`.
 
     Raises:
         StyleganvError: if both `speed` and `time_map` are given.
@@ -132,15 +177,104 @@ class EditOptions:
     mixes: Sequence[StyleMix] = ()
     directions: Sequence[DirectionStep] = ()
     text: str | None = None
-    clip_model: str | Path = DEFAULT_CLIP
+    clip_model: str | Path = DEFAULT_CLIP_MODEL
     text_steps: int = 100
-    interpolate_to: Sequence[str | int | Path] = ()
+    interpolate_to: Sequence[int | Path] = ()
     speed: float = 1.0
     time_map: Sequence[tuple[float, float]] | None = None
 
     def __post_init__(self) -> None:
         if self.speed != 1 and self.time_map is not None:
-            raise StyleganvError("--speed and --time-map both say when the motion is where: give one of them.")
+            raise StyleganvError("--speed and --time-map exclude each other: pass one of them.")
+
+
+@dataclass(frozen=True)
+class TextEditOptions:
+    """How `editing.text.edit_by_text` searches for a content.
+
+    Attributes:
+        num_steps: steps of Adam.
+        num_frames: frames at random times that each step uses.
+        num_starts: other contents that are tried as the start. They help where CLIP has no gradient near the original.
+        learning_rate: peak learning rate of Adam, in standard deviations of w.
+        distance_weight: weight of the squared distance from the original, in standard deviations of w.
+        identity_weight: weight of the perceptual distance from the original frames.
+        layers: style layers to change, 0 the coarsest; None for all.
+        seed: random seed of the times, and first seed of the other contents.
+
+    Raises:
+        StyleganvError: for no steps or no frames.
+    """
+
+    num_steps: int = 100
+    num_frames: int = 4
+    num_starts: int = 64
+    learning_rate: float = 0.1
+    distance_weight: float = 0.03
+    identity_weight: float = 0.3
+    layers: Sequence[int] | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.num_steps < 1 or self.num_frames < 1:
+            raise StyleganvError(
+                f"Editing by text requires at least 1 step of 1 frame, got {self.num_steps} of {self.num_frames}: "
+                "choose 1 or more."
+            )
+
+
+Space = Literal["content", "motion"]
+
+
+@dataclass(frozen=True)
+class DirectionOptions:
+    """Which directions to find; with no score, annotations or text, those of largest variance.
+
+    Raises:
+        StyleganvError: for a value out of range, or options that exclude each other.
+    """
+
+    space: Space = "content"
+    """Directions of the content or of the motion."""
+    num_directions: int = 10
+    """Number of directions of largest variance."""
+    num_samples: Unset[int] = None
+    """Number of seeds to sample. Default: 2000; 200 with --score or --text."""
+    first_seed: int = 0
+    """First of the consecutive seeds to sample."""
+    score: Unset[str] = None
+    """Score to increase: brightness, contrast, saturation, red, green, blue or motion."""
+    annotations: Unset[Path] = None
+    """CSV file of seed,label lines to find directions from: numbers, or class names."""
+    text: Unset[str] = None
+    """Text to move toward, e.g. "a green square"; requires styleganv[clip]."""
+    source_text: Unset[str] = None
+    """Text to move away from, in addition to --text."""
+    clip_model: str = DEFAULT_CLIP_MODEL
+    """CLIP for --text: a folder, or a name on the Hugging Face Hub."""
+
+    def __post_init__(self) -> None:
+        if self.space not in get_args(Space):
+            raise StyleganvError(f"Unknown space {self.space!r}: choose {' or '.join(get_args(Space))}.")
+        if self.num_directions < 1 or (self.num_samples is not None and self.num_samples < 3):
+            raise StyleganvError(
+                f"Directions require at least 3 samples and 1 direction, got {self.num_samples} and "
+                f"{self.num_directions}: raise --num-samples or --num-directions."
+            )
+        given = {"--score": self.score, "--annotations": self.annotations, "--text": self.text}
+        sources = [name for name, value in given.items() if value is not None]
+        if len(sources) > 1:
+            raise StyleganvError(f"{' and '.join(sources)} exclude each other: pass one of them.")
+        if self.text is not None and self.space != "content":
+            raise StyleganvError("--text requires --space content, got motion: omit --space.")
+        if self.source_text is not None and self.text is None:
+            raise StyleganvError("--source-text requires --text: pass the text to move toward.")
+
+    @property
+    def seeds(self) -> range:
+        """Seeds to sample."""
+        default = 2000 if self.score is None and self.text is None else 200
+        return range(self.first_seed, self.first_seed + (self.num_samples or default))
 
 
 Fit = Literal["crop", "pad", "stretch"]
@@ -148,10 +282,10 @@ Fit = Literal["crop", "pad", "stretch"]
 
 @dataclass(frozen=True)
 class PrepareOptions:
-    """How footage becomes a dataset.
+    """How to turn videos into a dataset.
 
     Raises:
-        StyleganvError: for settings that no video could meet.
+        StyleganvError: for a value out of range.
     """
 
     fps: Unset[float] = None
@@ -193,24 +327,35 @@ class PrepareOptions:
 
     @property
     def stored_quality(self) -> int | None:
-        """Of the JPEGs; None stores PNGs."""
+        """JPEG quality of the stored frames; None for PNG."""
         return None if self.lossless else self.jpeg_quality
 
 
 @dataclass(frozen=True)
 class ProjectOptions:
-    """How to search for a clip's latents."""
+    """How to search for the latents of a clip.
+
+    Raises:
+        StyleganvError: for an unknown space or a negative number of steps.
+    """
 
     space: Literal["w", "w+"] = "w+"
-    """w+: every layer has a style of its own. w: less similar, closer to the model's own videos."""
+    """w+: one style per layer, closer to the clip. w: one style, closer to the model's own videos."""
     num_steps: int = 600
     """Steps of the search."""
     finetune_steps: int = 0
-    """Steps of fine-tuning a copy of the model to the clip, for a closer match; the copy is written to OUT/model."""
+    """Steps of fine-tuning a copy of the model to the clip, for a closer match."""
     seed: int = 0
-    """Random seed of the search, and motion seed beyond the clip."""
+    """Random seed of the search, and motion seed after the end of the clip."""
     first_frame: bool = False
-    """Fit the first frame only and leave the motion to chance, as a baseline."""
+    """Fit only the first frame and leave the motion to the seed, as a baseline."""
+
+    def __post_init__(self) -> None:
+        if self.space not in ("w", "w+"):
+            raise StyleganvError(f"Unknown space {self.space!r}: choose w or w+.")
+        for option, value in (("--num-steps", self.num_steps), ("--finetune-steps", self.finetune_steps)):
+            if value < 0:
+                raise StyleganvError(f"{option} must be at least 0, got {value}: choose 0 or more.")
 
 
 @dataclass(frozen=True)

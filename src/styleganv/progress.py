@@ -1,5 +1,7 @@
 """Progress of long functions: the callback that they accept, and the bar that the command line passes as one."""
 
+import json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -10,9 +12,12 @@ from tqdm import tqdm
 
 T = TypeVar("T")
 
-#: Called as `progress(done, total, stage)`: steps done, steps in all, and the name of the stage, e.g. "projecting". A note
-#: may follow the name after a comma. Every stage starts with a report of 0. An exception that the callback raises cancels
-#: the function, which then leaves no partial file.
+#: Set this environment variable to "json" to get one JSON object per report instead of a bar.
+FORMAT_VARIABLE = "STYLEGANV_PROGRESS"
+
+#: Called as `progress(done, total, stage)`: steps done, steps in all, and the name of the stage, e.g. "projecting". A
+#: note may follow the name after a comma. Every stage starts with a report of 0. An exception that the callback raises
+#: cancels the function, which then leaves no partial file.
 Progress = Callable[[int, int, str], None]
 
 
@@ -21,17 +26,17 @@ class Stage:
 
     def __init__(self, progress: Progress | None, total: int, name: str) -> None:
         """Report 0 of `total` steps; None as `progress` reports nothing."""
-        self.progress, self.done, self.total, self.name = progress, 0, total, name
-        self._report("")
+        self.progress, self.done, self.total, self.name, self.note = progress, 0, total, name, ""
+        self._report()
 
     def advance(self, note: str = "") -> None:
-        """Report one more step, and if given a note such as "PSNR 31.4 dB"."""
-        self.done += 1
-        self._report(note)
+        """Report one more step, with the latest note, such as "PSNR 31.4 dB"."""
+        self.done, self.note = self.done + 1, note or self.note
+        self._report()
 
-    def _report(self, note: str) -> None:
+    def _report(self) -> None:
         if self.progress is not None:
-            self.progress(self.done, self.total, f"{self.name}, {note}" if note else self.name)
+            self.progress(self.done, self.total, f"{self.name}, {self.note}" if self.note else self.name)
 
 
 def track(items: Iterable[T], progress: Progress | None, total: int, name: str) -> Iterator[T]:
@@ -49,6 +54,9 @@ def progress_bar(file: TextIO | None = None) -> Iterator[Progress]:
     Where `file` is no terminal, it writes at most one line per percent and per second instead.
     """
     file = file or sys.stderr
+    if os.environ.get(FORMAT_VARIABLE) == "json":
+        yield _json_writer(file)
+        return
     if not file.isatty():
         yield _line_writer(file)
         return
@@ -68,6 +76,13 @@ def progress_bar(file: TextIO | None = None) -> Iterator[Progress]:
     finally:
         if bar is not None:
             bar.close()
+
+
+def _json_writer(file: TextIO) -> Progress:
+    def report(done: int, total: int, stage: str) -> None:
+        print(json.dumps({"done": done, "total": total, "stage": stage}), file=file, flush=True)
+
+    return report
 
 
 def _line_writer(file: TextIO) -> Progress:

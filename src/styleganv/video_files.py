@@ -1,6 +1,6 @@
-"""From a model to files: a video for each seed, or the grid of all contents with all motions, in constant memory.
+"""Video files of a model: one video per seed, or a grid of content and motion seeds, in constant memory.
 
-Shapes: T frames, H height, W width, M motions, N contents.
+Shapes: T frames, H height, W width, M motion seeds, N content seeds.
 """
 
 from collections.abc import Iterator, Sequence
@@ -9,20 +9,20 @@ from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
-from tqdm import tqdm
 
 from styleganv import distributed
 from styleganv.errors import StyleganvError
 from styleganv.media import sheets, writing
 from styleganv.methods.loading import load
-from styleganv.methods.stylegan_v.sampler import Frame, by_chunk
+from styleganv.methods.stylegan_v.sampler import buffer_chunks
 from styleganv.options import ComputeOptions, OutputOptions, SampleOptions
-from styleganv.video_model import VideoModel
+from styleganv.progress import Progress, Stage, track
+from styleganv.video_model import Frame, VideoModel
 
 Format = Literal["mp4", "gif", "webp", "frames", "grid"]
 
-#: Pictures of each video that the still content/motion grid chooses from.
-GRID_STILLS = 16
+#: Frames of each video from which the image of a grid chooses.
+MAX_GRID_FRAMES = 16
 
 
 def generate(
@@ -35,33 +35,37 @@ def generate(
     sample: SampleOptions = SampleOptions(),
     compute: ComputeOptions = ComputeOptions(),
     output: OutputOptions = OutputOptions(),
+    progress: Progress | None = None,
 ) -> list[Path]:
     """Write one video per seed into the folder `out`, in constant memory; see `VideoModel.sample`.
 
-    Processes under `torchrun` share the seeds, and each writes and returns its own (a grid is one process's work).
+    Processes under `torchrun` split the seeds; each writes and returns its own videos. One process writes a grid.
 
     Args:
-        motion_seeds: one for each of `seeds`; with "grid" any number, and all combinations are shown.
-        format: "frames" makes a folder of PNGs; "grid" one `grid.mp4` and one `grid.png` of all videos, one
-            content per column, one motion per row.
+        model: model folder or run.
+        out: folder to write to.
+        seeds: content seeds.
+        motion_seeds: one per content seed; for a grid any number, which are combined with all content seeds.
+        format: "frames" writes a folder of PNGs per video; "grid" writes one `grid.mp4` and one `grid.png` of all
+            videos, with one content seed per column and one motion seed per row.
+        sample, compute, output: see the classes.
+        progress: called with frames done, frames in all, and the stage.
 
     Returns:
-        What was written: `seed0003.mp4`, or `seed0003-motion0007.mp4` where motion seeds are given.
+        The files written: `seed0003.mp4`, or `seed0003-motion0007.mp4` with motion seeds.
 
     Raises:
-        StyleganvError: for a value out of range, a model that cannot be read, a disk that is full.
+        StyleganvError: for a value out of range, an unreadable model or a full disk.
     """
     _check(seeds, motion_seeds, format)
-    videos, out = load(model, device=compute.device, precision=compute.precision), Path(out)
-    if format == "grid" and not videos.motion_seeds:
-        raise StyleganvError(
-            f"{videos.name} has no motion apart from content, so there is no grid of the two: choose another format."
-        )
-    seconds = duration(videos, sample)
-    rate, total = sample.fps or videos.fps, videos.num_frames(seconds, sample.fps)
+    video_model, out = load(model, device=compute.device, precision=compute.precision), Path(out)
+    if format == "grid" and not video_model.supports_motion_seed:
+        raise StyleganvError(f"Format grid requires motion seeds, which {video_model.name} lacks: use another format.")
+    seconds = choose_seconds(video_model, sample)
+    fps, num_frames = sample.fps or video_model.fps, video_model.num_frames(seconds, sample.fps)
 
     def frames(seed: int, motion_seed: int | None) -> Iterator[Frame]:
-        return videos.stream(
+        return video_model.stream(
             seed=seed,
             motion_seed=motion_seed,
             start=sample.start,
@@ -75,65 +79,65 @@ def generate(
         if not distributed.shard([out]):  # the first process writes it
             return []
         motions = seeds if motion_seeds is None else motion_seeds
-        streams = [[frames(seed, motion) for seed in seeds] for motion in motions]
-        return _write_grid(out, streams, total, rate, output)
+        images = _grid_images([[frames(seed, motion) for seed in seeds] for motion in motions])
+        return _write_grid(out, track(images, progress, num_frames, "generating"), num_frames, fps, output)
     pairs = distributed.shard(list(zip(seeds, motion_seeds or repeat(None), strict=False)))
+    stage = Stage(progress, len(pairs) * num_frames, "generating")
     paths = []
-    with tqdm(total=len(pairs) * total, unit="frame", desc="generating") as bar:
-        for seed, motion in pairs:
-            name = f"seed{seed:04d}" + ("" if motion is None else f"-motion{motion:04d}")
-            shown = (
-                _counted(bar, frame).repeat(output.scale, 0).repeat(output.scale, 1) for frame in frames(seed, motion)
-            )
-            if format == "frames":
-                paths.append(out / name)
-                writing.write_frames(paths[-1], shown)
-            else:
-                paths.append(out / f"{name}.{format}")
-                writing.write_video(paths[-1], shown, rate, crf=output.crf)
+    for seed, motion in pairs:
+        path = out / (f"seed{seed:04d}" + ("" if motion is None else f"-motion{motion:04d}"))
+        enlarged = _enlarge(frames(seed, motion), output.scale, stage)
+        if format == "frames":
+            writing.write_frames(path, enlarged)
+        else:
+            path = path.with_name(f"{path.name}.{format}")
+            writing.write_video(path, enlarged, fps, crf=output.crf)
+        paths.append(path)
     return paths
 
 
 def _check(seeds: Sequence[int], motion_seeds: Sequence[int] | None, format: str) -> None:
     if not seeds or (motion_seeds is not None and not motion_seeds):
-        raise StyleganvError("There are no seeds: give at least one, such as 0-7.")
+        raise StyleganvError("Generation requires at least one seed, got none: pass seeds, e.g. 0-7.")
     if format not in get_args(Format):
-        raise StyleganvError(f"Format {format} is not known: choose mp4, gif, webp, frames or grid.")
+        raise StyleganvError(f"Unknown format {format}: choose one of {', '.join(get_args(Format))}.")
     if motion_seeds is not None and format != "grid" and len(motion_seeds) != len(seeds):
         raise StyleganvError(
-            f"There are {len(seeds)} seeds and {len(motion_seeds)} motion seeds: give as many of each, or "
-            "choose format grid for all combinations."
+            f"Motion seeds must match seeds one to one, got {len(motion_seeds)} for {len(seeds)}: pass as many of "
+            "each, or format grid for all combinations."
         )
 
 
-def duration(videos: VideoModel, sample: SampleOptions) -> float:
-    """Seconds of a video: those asked for, or 5, or what is left of the model's videos if less."""
+def choose_seconds(model: VideoModel, sample: SampleOptions) -> float:
+    """Return the duration that `sample` requests; by default 5 seconds, or what is left of the model's videos."""
     if sample.seconds is not None:
         return sample.seconds
-    return 5.0 if videos.max_frames is None else min(5.0, videos.max_frames / videos.fps - sample.start)
+    return 5.0 if model.max_frames is None else min(5.0, model.max_frames / model.fps - sample.start)
 
 
-def _write_grid(
-    out: Path, streams: list[list[Iterator[Frame]]], total: int, fps: float, output: OutputOptions
-) -> list[Path]:
-    """`streams` of `total` frames, M rows of N, as `grid.mp4` and `grid.png`."""
-    streams = [[by_chunk(stream) for stream in row] for row in streams]
-    kept = set(np.linspace(0, total - 1, min(total, GRID_STILLS)).round().astype(int).tolist())
-    stills: list[Frame] = []
+def _enlarge(frames: Iterator[Frame], scale: int, stage: Stage) -> Iterator[Frame]:
+    for frame in frames:
+        yield frame.repeat(scale, axis=0).repeat(scale, axis=1)
+        stage.advance()
 
-    def pictures(bar: tqdm) -> Iterator[Frame]:
-        for t in range(total):
-            cells = np.stack([np.stack([next(stream) for stream in row]) for row in streams])
-            if t in kept:
-                stills.append(cells)
-            yield sheets.tile(_counted(bar, cells), scale=output.scale)
 
-    with tqdm(total=total, unit="frame", desc="generating") as bar:
-        writing.write_video(out / "grid.mp4", pictures(bar), fps, crf=output.crf)
-    writing.write_image(out / "grid.png", sheets.content_motion_grid(np.stack(stills, axis=2)))
+def _grid_images(streams: list[list[Iterator[Frame]]]) -> Iterator[Frame]:
+    """Yield the cells `[M, N, H, W, 3]` of each time."""
+    rows = [zip(*map(buffer_chunks, row), strict=True) for row in streams]
+    return (np.stack([np.stack(cells) for cells in column]) for column in zip(*rows, strict=True))
+
+
+def _write_grid(out: Path, images: Iterator[Frame], num_frames: int, fps: float, output: OutputOptions) -> list[Path]:
+    """Write the cells `[M, N, H, W, 3]` of each time as `grid.mp4`, and some of them as `grid.png`."""
+    chosen = set(np.linspace(0, num_frames - 1, min(num_frames, MAX_GRID_FRAMES)).round().astype(int).tolist())
+    chosen_cells: list[Frame] = []
+
+    def tiles() -> Iterator[Frame]:
+        for t, cells in enumerate(images):
+            if t in chosen:
+                chosen_cells.append(cells)
+            yield sheets.tile(cells, scale=output.scale)
+
+    writing.write_video(out / "grid.mp4", tiles(), fps, crf=output.crf)
+    writing.write_image(out / "grid.png", sheets.content_motion_grid(np.stack(chosen_cells, axis=2)))
     return [out / "grid.mp4", out / "grid.png"]
-
-
-def _counted(bar: tqdm, picture: Frame) -> Frame:
-    bar.update()
-    return picture

@@ -1,10 +1,10 @@
-"""What commands, metrics and pages need of a model of any kind: videos by seed, at times, as far as it can.
+"""Interface of a trained model of any method: videos by seed, at any times that the method supports.
 
-A subclass says how frames at given times come about, and what it cannot do: videos without an end, other frame rates,
-motion with a seed of its own, truncation. Nobody then has to ask which kind it is.
+Commands, metrics and pages use this interface and never ask which method a model is of. A subclass generates frames at
+given times and states what it does not support: unlimited length, other frame rates, motion seeds, truncation.
 
-Shapes: T frames, H height, W width, M motions, N contents, K classes.
-Times are in seconds of the data's clock outside, in frames of the data inside.
+Shapes: T frames, H height, W width, M motion seeds, N content seeds, K classes.
+Times are in seconds at the interface and in frames of the dataset's frame rate inside.
 """
 
 import math
@@ -14,7 +14,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from fractions import Fraction
 from itertools import count, islice
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -23,43 +24,45 @@ from torch import Tensor, nn
 
 from styleganv import distributed, noise
 from styleganv.errors import StyleganvError
-from styleganv.options import Precision
+from styleganv.options import Precision, check_fps, check_precision, check_seconds
 
 Frame = NDArray[np.uint8]
 
-#: Times are whole multiples of 1/TICKS of a frame, so that rounding cannot tell two ways to an instant apart.
+#: Times are whole multiples of 1/TICKS of a frame, so that rounding never separates two computations of one time.
 TICKS = 2**20
-#: Beyond this many frames float64 no longer holds every tick.
+#: Above this number of frames float64 no longer represents every tick.
 MAX_FRAMES = 2**33
 
 
 class VideoModel(ABC):
     """A trained model as a source of videos.
 
+    Copies (`copy.deepcopy`, `pickle`) generate the same frames, bit for bit.
+
     Attributes:
-        name: of the kind of model, for people.
-        fps: frames a second of the data it learned from.
-        network: whose weights make the videos.
-        height, width: of a frame, in pixels.
+        name: method, for display.
+        fps: frame rate of the dataset, in frames per second.
+        network: module whose weights generate the videos.
+        height, width: size of a frame, in pixels.
         num_classes: K of a class-conditional model, else 0.
-        class_names: of a class-conditional model, else empty.
+        class_names: names of the classes, if there are any.
         device, precision: where and how the network runs.
-        config: the model folder's `config.json`.
-        max_frames: of the data's clock, from the start of the video on, and why; None: no end.
-        any_rate: whether there are frames between those of the data's clock.
-        still: whether all frames of a video are one picture.
-        motion_seeds: whether motion has a seed of its own.
-        truncates: whether contents can be drawn nearer to the mean (psi).
-        slot_distance: frames between two motion codes; None for a model without slots.
+        config: content of the model folder's `config.json`.
+        source: folder that the model was loaded from; None for a model built in memory.
+        max_frames: largest end of a video in frames of the dataset; None for no limit.
+        supports_any_fps: whether frames exist between those of the dataset's frame rate.
+        is_image_model: whether all frames of a video are the same image.
+        supports_motion_seed: whether motion has a seed of its own.
+        supports_truncation: whether psi has an effect.
+        slot_distance: frames between two motion noise vectors; None for a model without slots.
     """
 
     name = "StyleGAN-V"
     max_frames: int | None = None
-    why_max_frames = ""
-    any_rate = True
-    still = False
-    motion_seeds = True
-    truncates = True
+    supports_any_fps = True
+    is_image_model = False
+    supports_motion_seed = True
+    supports_truncation = True
     slot_distance: float | None = None
 
     def __init__(
@@ -71,25 +74,52 @@ class VideoModel(ABC):
         device: str | torch.device | None = None,
         precision: Precision = "float32",
         config: dict[str, Any] | None = None,
+        source: Path | str | None = None,
     ) -> None:
-        """`network`: a module that knows its `height`, `width` and `num_classes`; the subclass takes it to the device.
+        """Store the attributes; the subclass moves the network to the device.
+
+        Args:
+            network: module with the attributes `height`, `width` and `num_classes`.
 
         Raises:
             StyleganvError: for an unknown device or precision.
         """
-        if precision not in ("float32", "bfloat16"):
-            raise StyleganvError(f"Precision {precision} is not known: choose float32 or bfloat16.")
-        self.device, self.precision = chosen_device(device), precision
+        check_precision(precision)
+        self.device, self.precision = choose_device(device), precision
         self.network: nn.Module = network
         self.height, self.width, self.num_classes = network.height, network.width, network.num_classes
-        self.fps, self.config = fps, config or {}
+        self.fps, self.config, self.source = fps, config or {}, None if source is None else Path(source)
         self.class_names = list(class_names) if self.num_classes else []
+
+    def __repr__(self) -> str:
+        classes = f"{self.num_classes} classes" if self.num_classes else "no classes"
+        if self.class_names:
+            classes += f" ({', '.join(self.class_names[:5])}{', …' if self.num_classes > 5 else ''})"
+        num_parameters = sum(parameter.numel() for parameter in self.network.parameters())
+        return (
+            f"<{type(self).__name__}: {self.name}, {self.width}x{self.height} pixels, {self.fps:g} fps, {classes}, "
+            f"{num_parameters:,} parameters, {self.precision} on {self.device}, from {self.source or 'memory'}>"
+        )
+
+    def to(self, device: str | torch.device) -> Self:
+        """Move the model in place and return it; finish or drop its running streams first.
+
+        Raises:
+            StyleganvError: if the device is not available.
+        """
+        self.device = choose_device(device)
+        self._move_network()
+        return self
+
+    def _move_network(self) -> None:
+        """Move the network to `self.device`; a subclass that keeps parts of it on the CPU overrides this."""
+        self.network.to(self.device)
 
     @abstractmethod
     def _frames_at(
         self, seed: int, motion_seed: int, times: Iterator[float], *, psi: float, label: int | None
     ) -> Iterator[Frame]:
-        """Frames `[H, W, 3]` at increasing, evenly spaced times in frames, in constant memory where there is no end."""
+        """Yield frames `[H, W, 3]` at increasing, evenly spaced times in frames; in constant memory if unlimited."""
 
     def sample(
         self,
@@ -102,18 +132,18 @@ class VideoModel(ABC):
         psi: float = 1.0,
         label: str | int | None = None,
     ) -> Frame:
-        """One video `[T, H, W, 3]`, uint8, of `T = round(seconds · fps)` frames, at least one.
+        """Return one video `[T, H, W, 3]`, uint8, of `T = round(seconds · fps)` frames, at least one.
 
         Args:
-            seed: of the content, and of the class where `label` is left out.
-            motion_seed: of the motion; the content's if left out.
-            start, seconds: in seconds of the data's clock.
-            fps: frames a second; the data's if left out.
-            psi: truncation; 1 none, 0 the mean content.
+            seed: content seed; also chooses the class if `label` is None.
+            motion_seed: motion seed; default: the content seed.
+            start, seconds: start time and duration in seconds.
+            fps: output frame rate in frames per second; default: the dataset's.
+            psi: truncation psi; 1 = full variety, 0 = mean w.
             label: class name or number.
 
         Raises:
-            StyleganvError: for a value out of range or an unknown class.
+            StyleganvError: for a value out of range or not supported by the model, or an unknown class.
         """
         video = np.empty((self.num_frames(seconds, fps), self.height, self.width, 3), np.uint8)
         frames = self.stream(
@@ -134,12 +164,12 @@ class VideoModel(ABC):
         psi: float = 1.0,
         label: str | int | None = None,
     ) -> Iterator[Frame]:
-        """Like `sample`, frame by frame `[H, W, 3]` in constant memory; endless where `seconds` is left out."""
+        """Yield the frames `[H, W, 3]` of `sample` in constant memory; without end if `seconds` is None."""
         total = None if seconds is None else self.num_frames(seconds, fps)
         self._check(start, seconds, fps=fps, psi=psi, motion_seed=motion_seed)
-        times = islice(self._times(start, self._rate(fps)), total)
-        motion = seed if motion_seed is None else motion_seed
-        return self._frames_at(seed, motion, times, psi=psi, label=self.class_index(seed, label))
+        times = islice(self._times(start, self._output_fps(fps)), total)
+        motion_seed = seed if motion_seed is None else motion_seed
+        return self._frames_at(seed, motion_seed, times, psi=psi, label=self.class_index(seed, label))
 
     def grid(
         self,
@@ -152,31 +182,29 @@ class VideoModel(ABC):
         start: float = 0.0,
         label: str | int | None = None,
     ) -> Frame:
-        """All combinations `[M, N, T, H, W, 3]`: one motion a row, one content a column."""
-        contents = list(content_seeds)
+        """Return videos of all combinations `[M, N, T, H, W, 3]`: a motion seed per row, a content seed per column."""
+        content_seeds = list(content_seeds)
 
-        def video(content: int, motion: int) -> Frame:
+        def sample(content_seed: int, motion_seed: int) -> Frame:
             return self.sample(
-                seed=content, motion_seed=motion, start=start, seconds=seconds, fps=fps, psi=psi, label=label
+                seed=content_seed, motion_seed=motion_seed, start=start, seconds=seconds, fps=fps, psi=psi, label=label
             )
 
-        return np.stack([np.stack([video(content, motion) for content in contents]) for motion in motion_seeds])
+        return np.stack([np.stack([sample(content, motion) for content in content_seeds]) for motion in motion_seeds])
 
     def autocast(self) -> torch.autocast:
-        """Within it networks work in the model's precision."""
+        """Return a context in which networks compute in the model's precision."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16")
 
     def num_frames(self, seconds: float, fps: float | None = None) -> int:
-        """T of a video of so many seconds."""
-        if not 0 < seconds < math.inf:
-            raise StyleganvError(f"A video cannot last {seconds:g} seconds: choose more than 0.")
-        return max(1, round(seconds * self._rate(fps)))
+        """Return T of a video of this duration; `fps` defaults to the dataset's."""
+        check_seconds(seconds)
+        return max(1, round(seconds * self._output_fps(fps)))
 
-    def _rate(self, fps: float | None) -> float:
-        rate = self.fps if fps is None else fps
-        if not 0 < rate < math.inf:
-            raise StyleganvError(f"A video cannot have {rate:g} frames a second: choose more than 0.")
-        return rate
+    def _output_fps(self, fps: float | None) -> float:
+        fps = self.fps if fps is None else fps
+        check_fps(fps)
+        return fps
 
     def _check(
         self,
@@ -187,95 +215,108 @@ class VideoModel(ABC):
         psi: float = 1.0,
         motion_seed: int | None = None,
     ) -> None:
-        """Raises StyleganvError for what is out of range or beyond this kind of model."""
+        """Raise StyleganvError for what is out of range or not supported by the model."""
         if not 0 <= start * self.fps <= MAX_FRAMES:
-            raise StyleganvError(f"A video cannot start at {start:g} seconds: choose 0 to {MAX_FRAMES / self.fps:.3g}.")
-        check_psi(psi)
-        if psi != 1 and not self.truncates:
-            raise StyleganvError(f"{self.name} has no truncation: leave psi at 1.")
-        if motion_seed is not None and not self.motion_seeds:
-            raise StyleganvError(f"{self.name} has no motion apart from content: leave out the motion seed.")
-        rate = self._rate(fps)
-        if not self.any_rate and (rate != self.fps or not float(start * self.fps).is_integer()):
             raise StyleganvError(
-                f"{self.name} has no frames between those it learned: choose {self.fps:g} frames a second, and a start "
-                "that is a whole number of frames."
+                f"Start time must be between 0 and {MAX_FRAMES / self.fps:.3g} seconds, got {start:g}: "
+                "choose another start."
+            )
+        check_psi(psi)
+        if psi != 1 and not self.supports_truncation:
+            raise StyleganvError(f"{self.name} does not support truncation, got psi {psi:g}: leave psi at 1.")
+        if motion_seed is not None and not self.supports_motion_seed:
+            raise StyleganvError(
+                f"{self.name} does not support motion seeds, got motion seed {motion_seed}: omit the motion seed."
+            )
+        rate = self._output_fps(fps)
+        if not self.supports_any_fps and (rate != self.fps or not float(start * self.fps).is_integer()):
+            raise StyleganvError(
+                f"{self.name} generates only the frames of its dataset's frame rate, got {rate:g} fps from {start:g} "
+                f"seconds: use {self.fps:g} fps and a start that is a whole number of frames."
             )
         end = math.inf if seconds is None else start + seconds
         if self.max_frames is not None and end * self.fps > self.max_frames * (1 + 1e-9):
             raise StyleganvError(
-                f"{self.name} {self.why_max_frames}, so its videos must end within {self.max_frames / self.fps:g} "
-                "seconds: choose an earlier start and fewer seconds."
+                f"Videos of {self.name} must end within {self.max_frames / self.fps:g} seconds, got an end at {end:g}: "
+                "choose an earlier start or fewer seconds."
             )
 
     def _times(self, start: float, fps: float) -> Iterator[float]:
-        """Times of an endless video in frames of the data."""
+        """Yield times without end, in frames of the dataset."""
         ticks = Fraction(self.fps) * TICKS
         first, step = Fraction(start) * ticks, ticks / Fraction(fps)
         return (round(first + i * step) / TICKS for i in count())
 
-    def class_of(self, seed: int) -> int:
-        """The class of a conditional model's video where no label is given."""
+    def class_from_seed(self, seed: int) -> int:
+        """Return the class of a conditional model's video if no label is given."""
         return noise.uniform_integer(seed, noise.CLASS, self.num_classes)
 
     def class_index(self, seed: int, label: str | int | None = None) -> int | None:
-        """The number of a video's class: as asked, by name or number, else the seed's own; None without classes.
+        """Return the number of the class named by `label`, by default the seed's; None for a model without classes.
 
         Raises:
-            StyleganvError: for an unknown class, or any in a model without.
+            StyleganvError: for an unknown class, or a label for a model without classes.
         """
-        return self._index(self.class_of(seed) if label is None and self.num_classes else label)
+        return self._index(self.class_from_seed(seed) if label is None and self.num_classes else label)
 
     def _index(self, label: str | int | None) -> int | None:
-        classes = self.num_classes
-        if not classes:
+        if not self.num_classes:
             if label is not None:
-                raise StyleganvError(f"This model has no classes: leave out the label {label}.")
+                raise StyleganvError(f"This model has no classes, got label {label}: omit the label.")
             return None
         if label is None:
-            raise StyleganvError("This model has classes: give the video a label.")
+            raise StyleganvError("This model requires a class: pass a label.")
         if label in self.class_names:
             return self.class_names.index(str(label))
         index = int(label) if re.fullmatch(r"[0-9]+", str(label)) else -1
-        if not 0 <= index < classes:
-            known = ", ".join(self.class_names) or "none by name"
-            raise StyleganvError(f"Class {label} is not known: choose one of {known}, or 0 to {classes - 1}.")
+        if not 0 <= index < self.num_classes:
+            numbers = f"0 to {self.num_classes - 1}"
+            known = f"{', '.join(self.class_names)}, or {numbers}" if self.class_names else numbers
+            raise StyleganvError(f"Unknown class {label}: choose {known}.")
         return index
 
     def _one_hot(self, label: str | int | None) -> Tensor | None:
-        """`[1, K]` on the CPU; None for an unconditional model."""
+        """Return the label as `[1, K]` on the CPU; None for a model without classes."""
         index = self._index(label)
         return None if index is None else torch.eye(self.num_classes)[[index]]
 
 
 def check_psi(psi: float) -> None:
+    """Raise StyleganvError unless truncation psi is finite."""
     if not math.isfinite(psi):
-        raise StyleganvError(f"Truncation psi cannot be {psi:g}: choose 1 (none) to 0 (the mean content).")
+        raise StyleganvError(f"Truncation psi must be finite, got {psi:g}: choose 1 (full variety) to 0 (mean w).")
 
 
-def levels(frames: Tensor) -> Frame:
-    """Pictures `[N, 3, H, W]` in −1..1 on any device → uint8 `[N, H, W, 3]`."""
+def to_uint8(frames: Tensor) -> Frame:
+    """Convert frames `[N, 3, H, W]` in −1..1 on any device to uint8 `[N, H, W, 3]`."""
     rounded = (frames * 127.5 + 127.5).round().clamp(0, 255).to(torch.uint8)
     return rounded.permute(0, 2, 3, 1).contiguous().cpu().numpy()
 
 
-def exactly() -> AbstractContextManager[None]:
-    """No algorithm chosen by speed, or that adds in any order: frames must not depend on the run."""
+def deterministic() -> AbstractContextManager[None]:
+    """Return a context without cuDNN algorithms chosen by speed or with a varying order of summation.
+
+    Within it, frames are the same in every run.
+    """
     return torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
 
 
-def chosen_device(device: str | torch.device | None) -> torch.device:
-    """The device of that name; None: the GPU of this process, or the CPU. Raises StyleganvError if there is none."""
+def choose_device(device: str | torch.device | None) -> torch.device:
+    """Return the device of that name; for None, this process's GPU, or the CPU without one.
+
+    Raises:
+        StyleganvError: if the device is not available.
+    """
     try:
         chosen = torch.device(device or distributed.local_device())
         torch.empty(0, device=chosen)
     except (RuntimeError, AssertionError) as error:
-        raise StyleganvError(f"Device {device} is not to be had here: choose cpu, or cuda with a GPU.") from error
+        raise StyleganvError(f"Device {device} is not available: use cpu, or cuda on a machine with a GPU.") from error
     return chosen
 
 
-def working_precision(precision: str, device: torch.device) -> torch.dtype:
-    """The dtype of convolutions: as asked, and for "auto" bfloat16 where the machine has instructions for it."""
+def choose_dtype(precision: str, device: torch.device) -> torch.dtype:
+    """Return the dtype of convolutions; "auto" is bfloat16 where the hardware accelerates it."""
     if precision == "auto":
         fast = torch.cuda.is_bf16_supported() if device.type == "cuda" else torch.cpu._is_avx512_bf16_supported()
         return torch.bfloat16 if fast else torch.float32

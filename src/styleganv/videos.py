@@ -126,12 +126,12 @@ class ModelVideos:
         return self.generator.max_frames
 
     def label(self, index: int) -> int | None:
-        return self.generator.class_of(index) if self.class_names else None
+        return self.generator.class_from_seed(index) if self.class_names else None
 
     def read(self, index: int, frames: Sequence[int] | NDArray[np.integer]) -> Frames:
         """Return frames; evenly spaced ones are generated as one video at a lower frame rate, which is cheaper."""
         numbers = np.asarray(frames)
-        if not self.generator.any_rate:
+        if not self.generator.supports_any_fps:
             count = int(numbers[-1] - numbers[0]) + 1
             video = self.generator.sample(
                 seed=index, start=numbers[0] / self.fps, seconds=count / self.fps, psi=self.psi

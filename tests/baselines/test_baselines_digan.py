@@ -164,7 +164,7 @@ def test_a_frame_is_the_same_however_it_is_asked_for(videos: DiganVideos) -> Non
     np.testing.assert_array_equal(videos.sample(seed=1, seconds=2), whole[::2])
     np.testing.assert_array_equal(videos.sample(seed=1, start=0.22, seconds=0.3, fps=50), whole[11:26])
     np.testing.assert_array_equal(videos.sample(seed=1, start=1.1, seconds=0.01)[0], whole[55])
-    label = videos.class_of(1)
+    label = videos.class_from_seed(1)
     np.testing.assert_array_equal(videos.sample(seed=1, motion_seed=1, seconds=0.2, label=label), whole[:10:2])
     for other in (dict(motion_seed=2), dict(seed=2), dict(label=(label + 1) % 3), dict(psi=0.5)):
         assert (videos.sample(**({"seed": 1, "start": 1.0, "seconds": 0.04} | other))[0] != whole[50]).any(), other

@@ -177,8 +177,8 @@ def test_a_seed_is_one_video_however_it_is_asked_for(videos: VideoGptVideos) -> 
     assert (videos.sample(seed=4, seconds=CLIP) != whole).any()
     again = load_again(videos)
     assert (again.sample(seed=3, start=5 / 25, seconds=4 / 25) == whole[5:9]).all()
-    assert (again.sample(seed=3, seconds=CLIP, label=videos.class_of(3)) == whole).all()
-    other = again.sample(seed=3, seconds=CLIP, label=(videos.class_of(3) + 1) % 3)
+    assert (again.sample(seed=3, seconds=CLIP, label=videos.class_from_seed(3)) == whole).all()
+    other = again.sample(seed=3, seconds=CLIP, label=(videos.class_from_seed(3) + 1) % 3)
     assert (other != whole).any() and (again.sample(seed=3, seconds=CLIP) == whole).all()
     frames = next(iter(again.stream(seed=-6, seconds=CLIP)))
     assert frames.shape == (16, 24, 3)
@@ -198,7 +198,7 @@ def test_half_precision_makes_videos_too(videos: VideoGptVideos) -> None:
 def test_videos_of_seeds_are_those_of_the_slow_way(videos: VideoGptVideos) -> None:
     """The full transformer for each code, of one video alone."""
     gpt, seed = videos.net.transformer, 10
-    label = torch.tensor([videos.class_of(seed)])
+    label = torch.tensor([videos.class_from_seed(seed)])
     uniform = torch.from_numpy(noise.uniform(seed, noise.CONTENT, 0, videos.net.num_places))
     codes = torch.zeros(1, videos.net.num_places, dtype=torch.long)
     with torch.inference_mode():
@@ -212,19 +212,19 @@ def test_videos_of_seeds_are_those_of_the_slow_way(videos: VideoGptVideos) -> No
 @pytest.mark.parametrize(
     "asked, told",
     [
-        (dict(seconds=1.0), "makes clips of 16 frames, so its videos must end within 0.64 seconds"),
-        (dict(seconds=None), "makes clips of 16 frames"),
-        (dict(start=0.6, seconds=0.2), "makes clips of 16 frames"),
-        (dict(seconds=CLIP, fps=50), "no frames between those it learned: choose 25 frames a second"),
-        (dict(seconds=CLIP, motion_seed=3), "no motion apart from content"),
+        (dict(seconds=1.0), "must end within 0.64 seconds, got an end at 1:"),
+        (dict(seconds=None), "must end within 0.64 seconds"),
+        (dict(start=0.6, seconds=0.2), "must end within 0.64 seconds"),
+        (dict(seconds=CLIP, fps=50), "got 50 fps from 0 seconds: use 25 fps"),
+        (dict(seconds=CLIP, motion_seed=3), "does not support motion seeds, got motion seed 3"),
         (dict(seconds=CLIP, psi=0.5), "no truncation"),
-        (dict(seconds=CLIP, label="d"), "Class d is not known"),
+        (dict(seconds=CLIP, label="d"), "Unknown class d"),
     ],
 )
 def test_what_it_cannot_do_is_refused(asked: dict[str, Any], told: str, videos: VideoGptVideos) -> None:
     with pytest.raises(StyleganvError, match=told):
         videos.stream(seed=0, **asked)
-    with pytest.raises(StyleganvError, match="Precision half is not known"):
+    with pytest.raises(StyleganvError, match="Unknown precision half"):
         VideoGptVideos(videos.net, fps=25, precision="half")  # type: ignore[arg-type]
 
 
@@ -403,17 +403,17 @@ def test_from_training_to_the_report_by_commands(
     styleganv(f"generate {run} --out {tmp_path / 'videos'} --seeds 0-1 --format frames")
     assert sorted(x.name for x in (tmp_path / "videos").iterdir()) == ["seed0000", "seed0001"]
     assert len(list((tmp_path / "videos" / "seed0000").iterdir())) == 16
-    styleganv(f"generate {run} --out {tmp_path / 'videos'} --seconds 5", "makes clips of 16 frames")
-    styleganv(f"generate {run} --out {tmp_path / 'videos'} --format grid", "no grid of the two")
+    styleganv(f"generate {run} --out {tmp_path / 'videos'} --seconds 5", "must end within 0.64 seconds")
+    styleganv(f"generate {run} --out {tmp_path / 'videos'} --format grid", "Format grid requires motion seeds")
     protocol = "--protocol frechet_efficientnet256_16f --num-clips 4"
     styleganv(f"evaluate --real {faces} --fake {run} {protocol} --json {tmp_path / 'values.json'} --device cpu")
     assert json.loads((tmp_path / "values.json").read_text())["results"][0]["clips"]["fake"] == 4
     page, numbers = tmp_path / "report.html", tmp_path / "report.json"
     styleganv(f"diagnose {run} --num-videos 2 --out {page} --json {numbers} --device cpu")
     report = json.loads(numbers.read_text())
-    assert report["num_frames"] == 16 and "makes clips of 16 frames" in page.read_text()
+    assert report["num_frames"] == 16 and "must end within 0.64 seconds" in page.read_text()
     told = {found["name"]: found["verdict"] for found in report["diagnostics"] if found["value"] is None}
-    assert "no motion seed" in told["hold"] and "makes clips of 16 frames" in told["drift_1000"]
+    assert "no motion seed" in told["hold"] and "must end within 0.64 seconds" in told["drift_1000"]
     assert "fixed frame rate" in told["between"] and "no motion slots" in told["slot_jump"]
 
 

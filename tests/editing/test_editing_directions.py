@@ -1,4 +1,4 @@
-"""Directions: those planted are found again, named, kept, and do the same to every video."""
+"""Directions: planted ones are recovered, named, saved, and change every video alike."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -10,28 +10,27 @@ import torch
 from tiny import save
 
 from styleganv.cli import main
+from styleganv.editing.direction_search import compute_motion_effect, draw_directions, find_directions
 from styleganv.editing.directions import (
     Directions,
-    directions_sheet,
-    find_directions,
+    find_principal_directions,
+    find_scored_direction,
     load_directions,
-    motion_effect,
-    principal_directions,
     sample_latents,
     save_directions,
-    scored_direction,
 )
 from styleganv.editing.explore import explore
-from styleganv.editing.latents import latents_of, play
-from styleganv.editing.scores import SCORES, read_labels
+from styleganv.editing.latents import latents_from_seed, render_latents
+from styleganv.editing.scores import SCORES, load_annotations
 from styleganv.errors import StyleganvError
 from styleganv.methods.stylegan_v.motion import Motion
 from styleganv.methods.stylegan_v.sampler import VideoGenerator
 from styleganv.methods.stylegan_v.synthesis import ModulatedConv
 from styleganv.nn import modulated_conv2d
+from styleganv.options import DirectionOptions
 
 
-def spread(scales: list[float], count: int = 4000) -> tuple[torch.Tensor, torch.Tensor]:
+def draw_samples(scales: list[float], count: int = 4000) -> tuple[torch.Tensor, torch.Tensor]:
     """Samples with known principal directions `[D, D]` (rows) and standard deviations."""
     torch.manual_seed(0)
     axes = torch.linalg.qr(torch.randn(len(scales), len(scales)))[0].T
@@ -40,28 +39,28 @@ def spread(scales: list[float], count: int = 4000) -> tuple[torch.Tensor, torch.
 
 def test_principal_directions_of_known_samples() -> None:
     scales = [5.0, 3.0, 1.0, 0.5]
-    samples, axes = spread(scales)
-    found = principal_directions(samples, 3, "content")
-    assert found.names == ("1", "2", "3")
-    assert (found.vectors @ axes.T).abs().diag().min() > 0.999
-    assert torch.allclose(found.scale, torch.tensor(scales[:3]), rtol=0.05)
-    assert torch.allclose(found.share, torch.tensor(scales[:3]) ** 2 / sum(s**2 for s in scales), atol=0.02)
-    values, vectors = np.linalg.eigh(np.cov(samples.double().numpy().T))  # the obvious twin
-    assert np.allclose(found.scale.numpy() ** 2, values[::-1][:3], rtol=1e-5)
-    assert np.allclose(np.abs(found.vectors.numpy() @ vectors[:, ::-1][:, :3]), np.eye(3), atol=1e-4)
+    samples, axes = draw_samples(scales)
+    directions = find_principal_directions(samples, 3, "content")
+    assert directions.names == ("1", "2", "3")
+    assert (directions.vectors @ axes.T).abs().diag().min() > 0.999
+    assert torch.allclose(directions.scale, torch.tensor(scales[:3]), rtol=0.05)
+    assert torch.allclose(directions.share, torch.tensor(scales[:3]) ** 2 / sum(s**2 for s in scales), atol=0.02)
+    values, vectors = np.linalg.eigh(np.cov(samples.double().numpy().T))  # a direct computation
+    assert np.allclose(directions.scale.numpy() ** 2, values[::-1][:3], rtol=1e-5)
+    assert np.allclose(np.abs(directions.vectors.numpy() @ vectors[:, ::-1][:, :3]), np.eye(3), atol=1e-4)
 
 
-def test_the_effect_tells_which_of_equal_directions_matter() -> None:
-    samples, axes = spread([1.0, 1.0, 1.0, 1.0])
+def test_the_effect_ranks_directions_of_equal_variance() -> None:
+    samples, axes = draw_samples([1.0, 1.0, 1.0, 1.0])
     effect = samples @ torch.stack([10 * axes[2], axes[0]], dim=1)
-    found = principal_directions(samples, 4, "motion", effect)
-    assert len(found.names) == 2  # the effect has no more
-    assert (found.vectors[0] @ axes[2]).abs() > 0.99 and (found.vectors[1] @ axes[0]).abs() > 0.97
-    assert torch.allclose(found.scale, torch.ones(2), rtol=0.05) and found.share[0] > 0.98
+    directions = find_principal_directions(samples, 4, "motion", effect)
+    assert len(directions.names) == 2  # the effect has two dimensions
+    assert (directions.vectors[0] @ axes[2]).abs() > 0.99 and (directions.vectors[1] @ axes[0]).abs() > 0.97
+    assert torch.allclose(directions.scale, torch.ones(2), rtol=0.05) and directions.share[0] > 0.98
 
 
 @pytest.mark.parametrize("kind", ["plain", "lstm"])
-def test_the_effect_of_motion_is_what_the_first_convolution_gets(kind: str, request: pytest.FixtureRequest) -> None:
+def test_the_effect_of_motion_is_that_on_the_first_convolution(kind: str, request: pytest.FixtureRequest) -> None:
     generator = request.getfixturevalue(kind).generator
     conv = generator.synthesis.blocks[0].conv1
     assert isinstance(conv, ModulatedConv)
@@ -70,108 +69,113 @@ def test_the_effect_of_motion_is_what_the_first_convolution_gets(kind: str, requ
     v = generator.motion.encoding.align(codes) if kind == "plain" else codes
     with torch.inference_mode():
         style = conv.affine(generator.mapping.w_mean[None])
-        moved, still = (
+        with_motion, without = (
             modulated_conv2d(generator.synthesis.input(each, 0), conv.weight, style)
             for each in (v, torch.zeros_like(v))
         )
-    inside = (moved - still)[:, :, 1:-1, 1:-1]  # at the border some of the kernel sees nothing
-    expected = motion_effect(request.getfixturevalue(kind), codes)[:, :, None, None].expand_as(inside)
+    inside = (with_motion - without)[:, :, 1:-1, 1:-1]  # at the border part of the kernel covers padding
+    expected = compute_motion_effect(request.getfixturevalue(kind), codes)[:, :, None, None].expand_as(inside)
     assert torch.allclose(inside, expected, atol=1e-5) and expected.abs().max() > 1e-3
 
 
-def test_a_planted_score_and_labels_are_found_again() -> None:
-    samples, axes = spread([1.0, 1.0, 1.0, 1.0])
-    found = scored_direction(samples, samples @ axes[1] * 3 + 7, "score", "content")
-    assert found.vectors[0] @ axes[1] > 0.99 and torch.allclose(found.scale, torch.ones(1), rtol=0.05)
+def test_planted_scores_and_labels_are_recovered() -> None:
+    samples, axes = draw_samples([1.0, 1.0, 1.0, 1.0])
+    directions = find_scored_direction(samples, samples @ axes[1] * 3 + 7, "score", "content")
+    assert directions.vectors[0] @ axes[1] > 0.99 and torch.allclose(directions.scale, torch.ones(1), rtol=0.05)
     labels = (samples @ axes[2] > 5 * axes[2].sum()).float()
-    assert scored_direction(samples, labels, "label", "content").vectors[0] @ axes[2] > 0.99
+    assert find_scored_direction(samples, labels, "label", "content").vectors[0] @ axes[2] > 0.99
     with pytest.raises(StyleganvError, match="same brightness"):
-        scored_direction(samples, torch.ones(len(samples)), "brightness", "content")
+        find_scored_direction(samples, torch.ones(len(samples)), "brightness", "content")
 
 
 @pytest.mark.parametrize("space", ["content", "motion"])
 @pytest.mark.parametrize("kind", ["plain", "classes", "lstm"])
-def test_samples_are_the_latents_of_their_seeds(space: str, kind: str, request: pytest.FixtureRequest) -> None:
+def test_samples_are_the_latents_of_the_seeds(space: str, kind: str, request: pytest.FixtureRequest) -> None:
     video: VideoGenerator = request.getfixturevalue(kind)
-    found = sample_latents(video, space, [4, 9, 4])  # type: ignore[arg-type]
-    assert torch.allclose(found[0], found[2], atol=1e-6) and not torch.allclose(found[0], found[1], atol=1e-3)
+    directions = sample_latents(video, space, [4, 9, 4])  # type: ignore[arg-type]
+    assert torch.allclose(directions[0], directions[2], atol=1e-6) and not torch.allclose(
+        directions[0], directions[1], atol=1e-3
+    )
     if space == "content":
-        assert torch.allclose(found[1], latents_of(video, 9).styles[0], atol=1e-6)
+        assert torch.allclose(directions[1], latents_from_seed(video, 9).styles[0], atol=1e-6)
     elif isinstance(video.generator.motion, Motion):
         motion = video.generator.motion
-        label = torch.eye(3)[[video.class_of(9)]] if kind == "classes" else None
-        noise = latents_of(video, 9).motion.slot_noise(motion.noise_dim)
+        label = torch.eye(3)[[video.class_from_seed(9)]] if kind == "classes" else None
+        noise = latents_from_seed(video, 9).motion.slot_noise(motion.noise_dim)
         code = motion.codes(torch.zeros(1, dtype=torch.long), torch.arange(motion.reach + 1)[None], noise, label)
-        assert torch.allclose(found[1], code[0, 0], atol=1e-6)
+        assert torch.allclose(directions[1], code[0, 0], atol=1e-6)
 
 
-def test_a_direction_changes_every_moment_alike(plain: VideoGenerator) -> None:
-    latents = latents_of(plain, 2)
-    content, motion = (find_directions(plain, space, count=2, samples=40) for space in ("content", "motion"))
-    moved = content.moved(latents, "2", 1.5)
+def test_a_direction_applies_at_all_times(plain: VideoGenerator) -> None:
+    latents = latents_from_seed(plain, 2)
+    content, motion = (
+        find_directions(plain, DirectionOptions(space=space, num_directions=2, num_samples=40))  # type: ignore[arg-type]
+        for space in ("content", "motion")
+    )
+    moved = content.apply(latents, "2", 1.5)
     step = 1.5 * content.scale[1] * content.vectors[1]
     assert torch.allclose(moved.styles - latents.styles, step.expand_as(latents.styles), atol=1e-6)
     assert moved.motion is latents.motion
-    some = content.moved(latents, "2", 1.5, [0, 3])
+    some = content.apply(latents, "2", 1.5, [0, 3])
     assert (some.styles != latents.styles).any(dim=1).tolist() == [True, False, False, True, False, False]
-    twice = motion.moved(motion.moved(latents, "1", 1), "1", 2)
+    twice = motion.apply(motion.apply(latents, "1", 1), "1", 2)
     assert twice.motion.shift is not None and torch.equal(twice.styles, latents.styles)
     assert torch.allclose(twice.motion.shift, 3 * motion.scale[0] * motion.vectors[0], atol=1e-6)
     for start in (0.0, 4000.0):
-        before = np.stack(list(play(plain, latents, start=start, seconds=0.2)))
-        after = np.stack(list(play(plain, twice, start=start, seconds=0.2)))
+        before = np.stack(list(render_latents(plain, latents, start=start, seconds=0.2)))
+        after = np.stack(list(render_latents(plain, twice, start=start, seconds=0.2)))
         assert (before != after).any(axis=(1, 2, 3)).all()
-    with pytest.raises(StyleganvError, match="no direction '7': choose one of 1, 2"):
-        content.moved(latents, "7", 1)
+    with pytest.raises(StyleganvError, match="Unknown direction '7': choose one of 1, 2"):
+        content.apply(latents, "7", 1)
     with pytest.raises(StyleganvError, match="has no layers"):
-        motion.moved(latents, "1", 1, [0])
+        motion.apply(latents, "1", 1, [0])
 
 
-def test_a_score_rises_along_its_direction(plain: VideoGenerator) -> None:
-    found = find_directions(plain, "content", samples=60, score="brightness")
-    assert found.names == ("brightness",)
+def test_a_score_increases_along_its_direction(plain: VideoGenerator) -> None:
+    directions = find_directions(plain, DirectionOptions(num_samples=60, score="brightness"))
+    assert directions.names == ("brightness",)
 
     def brightness(seed: int, strength: float) -> float:
-        moved = found.moved(latents_of(plain, seed), "brightness", strength)
-        return SCORES["brightness"](np.stack(list(play(plain, moved, seconds=0.2))))
+        moved = directions.apply(latents_from_seed(plain, seed), "brightness", strength)
+        return SCORES["brightness"](np.stack(list(render_latents(plain, moved, seconds=0.2))))
 
     higher = [brightness(seed, 1.5) > brightness(seed, -1.5) for seed in range(100, 110)]
     assert sum(higher) >= 9
 
 
 @pytest.mark.parametrize("score", SCORES)
-def test_scores_say_what_they_are_called(score: str) -> None:
+def test_scores_measure_what_their_names_say(score: str) -> None:
     dark = np.full((4, 8, 8, 3), 20, np.uint8)
-    much = dark.copy()
+    changed = dark.copy()
     if score == "brightness":
-        much += 50
+        changed += 50
     elif score == "contrast":
-        much[:, ::2] += 50
+        changed[:, ::2] += 50
     elif score == "motion":
-        much[1::2] += 50
+        changed[1::2] += 50
     else:
-        much[..., {"red": 0, "green": 1, "blue": 2, "saturation": 1}[score]] += 50
-    assert SCORES[score](much) > SCORES[score](dark)
+        changed[..., {"red": 0, "green": 1, "blue": 2, "saturation": 1}[score]] += 50
+    assert SCORES[score](changed) > SCORES[score](dark)
 
 
-def test_labels_as_a_person_writes_them(plain: VideoGenerator, tmp_path: Path) -> None:
-    path = tmp_path / "labels.csv"
+def test_annotations_of_two_names_numbers_and_more_names(plain: VideoGenerator, tmp_path: Path) -> None:
+    path = tmp_path / "annotations.csv"
     path.write_text("seed,what\n1,round\n2, square\n3,round\n")
-    assert read_labels(path) == ([1, 2, 3], {"round to square": [0, 1, 0]})
-    found = find_directions(plain, "content", labels=path)
+    assert load_annotations(path) == ([1, 2, 3], {"round to square": [0, 1, 0]})
+    directions = find_directions(plain, DirectionOptions(annotations=path))
     w = sample_latents(plain, "content", [1, 2, 3])
     expected = torch.nn.functional.normalize(w[1] - (w[0] + w[2]) / 2, dim=0)
-    assert torch.allclose(found.vectors[0], expected, atol=1e-5)  # the difference of the means
+    assert torch.allclose(directions.vectors[0], expected, atol=1e-5)  # the difference of the means
     path.write_text("1,0.5\n2,3\n9,-1\n")
-    assert read_labels(path) == ([1, 2, 9], {"score": [0.5, 3, -1]})
+    assert load_annotations(path) == ([1, 2, 9], {"score": [0.5, 3, -1]})
     path.write_text("1,a\n2,b\n3,c\n4,a\n")
-    assert find_directions(plain, "content", labels=path).names == ("a", "b", "c")
-    path.write_bytes(b"\xef\xbb\xbf1,0.5\n2,3\n9,-1\n")  # as spreadsheets begin a file
-    assert read_labels(path)[0] == [1, 2, 9]
+    assert find_directions(plain, DirectionOptions(annotations=path)).names == ("a", "b", "c")
+    path.write_bytes(b"\xef\xbb\xbf1,0.5\n2,3\n9,-1\n")  # byte order mark of spreadsheets
+    assert load_annotations(path)[0] == [1, 2, 9]
 
 
 @pytest.mark.parametrize(
-    "text, told",
+    "text, message",
     [
         ("", "seed,label"),
         ("1,a\n2,b\n", "seed,label"),
@@ -182,24 +186,26 @@ def test_labels_as_a_person_writes_them(plain: VideoGenerator, tmp_path: Path) -
         ("1,nan\n2,1\n3,2\n", "not finite"),
     ],
 )
-def test_labels_that_say_nothing_are_refused(text: str, told: str, tmp_path: Path) -> None:
-    (tmp_path / "labels.csv").write_text(text)
-    with pytest.raises(StyleganvError, match=told):
-        read_labels(tmp_path / "labels.csv")
-    with pytest.raises(StyleganvError, match="cannot be read"):
-        read_labels(tmp_path / "none.csv")
+def test_invalid_annotations_fail(text: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "annotations.csv").write_text(text)
+    with pytest.raises(StyleganvError, match=message):
+        load_annotations(tmp_path / "annotations.csv")
+    with pytest.raises(StyleganvError, match="Cannot read annotations"):
+        load_annotations(tmp_path / "none.csv")
 
 
-def test_kept_in_a_file(plain: VideoGenerator, tmp_path: Path) -> None:
-    found = find_directions(plain, "motion", count=3, samples=30)
-    save_directions(tmp_path / "d.safetensors", found)
+def test_saved_and_loaded(plain: VideoGenerator, tmp_path: Path) -> None:
+    directions = find_directions(plain, DirectionOptions(space="motion", num_directions=3, num_samples=30))
+    save_directions(tmp_path / "d.safetensors", directions)
     again = load_directions(plain, tmp_path / "d.safetensors")
-    assert (again.space, again.names) == (found.space, found.names) and torch.equal(again.vectors, found.vectors)
-    save_directions(tmp_path / "wide.safetensors", replace(found, vectors=torch.ones(3, 99)))
-    with pytest.raises(StyleganvError, match="of another model"):
+    assert (again.space, again.names) == (directions.space, directions.names) and torch.equal(
+        again.vectors, directions.vectors
+    )
+    save_directions(tmp_path / "wide.safetensors", replace(directions, vectors=torch.ones(3, 99)))
+    with pytest.raises(StyleganvError, match="do not match this model"):
         load_directions(plain, tmp_path / "wide.safetensors")
     (tmp_path / "text.safetensors").write_text("hello")
-    with pytest.raises(StyleganvError, match="cannot be read"):
+    with pytest.raises(StyleganvError, match="Cannot read directions"):
         load_directions(plain, tmp_path / "text.safetensors")
 
 
@@ -214,30 +220,55 @@ def test_kept_in_a_file(plain: VideoGenerator, tmp_path: Path) -> None:
     ],
     ids=lambda broken: next(iter(broken)),
 )
-def test_a_broken_file_is_told(broken: dict[str, Any], plain: VideoGenerator, tmp_path: Path) -> None:
-    whole = Directions("content", torch.eye(2, 16), torch.ones(2), torch.ones(2), ("1", "2"))
-    save_directions(tmp_path / "d.safetensors", whole)
+def test_a_broken_file_fails(broken: dict[str, Any], plain: VideoGenerator, tmp_path: Path) -> None:
+    intact = Directions("content", torch.eye(2, 16), torch.ones(2), torch.ones(2), ("1", "2"))
+    save_directions(tmp_path / "d.safetensors", intact)
     assert load_directions(plain, tmp_path / "d.safetensors").names == ("1", "2")
-    save_directions(tmp_path / "d.safetensors", replace(whole, **broken))
-    with pytest.raises(StyleganvError, match=r"d\.safetensors cannot be read .*: find them again"):
+    save_directions(tmp_path / "d.safetensors", replace(intact, **broken))
+    with pytest.raises(StyleganvError, match=r"Cannot read directions .*d\.safetensors"):
         load_directions(plain, tmp_path / "d.safetensors")
 
 
-def test_what_cannot_be_found_is_said(image: VideoGenerator, plain: VideoGenerator) -> None:
-    with pytest.raises(StyleganvError, match="no motion"):
-        find_directions(image, "motion", samples=10)
-    with pytest.raises(StyleganvError, match="no score 'beauty': choose one of brightness"):
-        find_directions(plain, score="beauty", samples=10)
-    with pytest.raises(StyleganvError, match="3 samples"):
-        find_directions(plain, samples=2)
-    with pytest.raises(StyleganvError, match="give one of them"):
-        find_directions(plain, score="red", labels="labels.csv")
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"score": "beauty"}, "Unknown score 'beauty': choose one of brightness"),
+        ({"num_samples": 2}, "at least 3 samples"),
+        ({"num_directions": 0}, "1 direction"),
+        ({"space": "time"}, "Unknown space 'time'"),
+        ({"score": "red", "annotations": "a.csv"}, "--score and --annotations exclude each other"),
+        ({"text": "a", "score": "red"}, "--score and --text exclude each other"),
+        ({"text": "a", "space": "motion"}, "--text requires --space content"),
+        ({"source_text": "a"}, "--source-text requires --text"),
+    ],
+)
+def test_invalid_options_fail(options: dict[str, Any], message: str, plain: VideoGenerator) -> None:
+    with pytest.raises(StyleganvError, match=message):
+        find_directions(plain, DirectionOptions(**{"num_samples": 10} | options))
 
 
-def test_a_sheet_shows_each_direction_at_both_ends(plain: VideoGenerator) -> None:
-    still = Directions("content", torch.zeros(1, 16), torch.ones(1), torch.ones(1), ("nothing",))
-    moving = find_directions(plain, "content", count=1, samples=30)
-    sheets = [directions_sheet(plain, each, seed=0) for each in (still, moving)]
+def test_an_image_model_has_no_directions_of_motion(image: VideoGenerator) -> None:
+    with pytest.raises(StyleganvError, match="without motion"):
+        find_directions(image, DirectionOptions(space="motion", num_samples=10))
+
+
+def test_scoring_reports_progress_and_can_be_cancelled(plain: VideoGenerator) -> None:
+    reports = []
+
+    def cancel(done: int, total: int, stage: str) -> None:
+        reports.append((done, total, stage))
+        if done == 2:
+            raise RuntimeError("cancelled")
+
+    with pytest.raises(RuntimeError, match="cancelled"):
+        find_directions(plain, DirectionOptions(score="red", num_samples=5), progress=cancel)
+    assert reports == [(done, 5, "scoring red") for done in range(3)]
+
+
+def test_the_image_shows_each_direction_at_both_ends(plain: VideoGenerator) -> None:
+    zero = Directions("content", torch.zeros(1, 16), torch.ones(1), torch.ones(1), ("nothing",))
+    first = find_directions(plain, DirectionOptions(num_directions=1, num_samples=30))
+    sheets = [draw_directions(plain, each, seed=0) for each in (zero, first)]
     cells = [
         [sheet[52:116, left : left + 64] for left in range(sheet.shape[1] - 10 - 7 * 74 + 10, 9999, 74)][:7]
         for sheet in sheets
@@ -247,39 +278,37 @@ def test_a_sheet_shows_each_direction_at_both_ends(plain: VideoGenerator) -> Non
 
 
 @pytest.mark.parametrize("kind", ["plain", "image"])
-def test_the_page_holds_every_picture(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+def test_the_page_contains_every_figure(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     video: VideoGenerator = request.getfixturevalue(kind)
-    written = explore(video, tmp_path / "explored", samples=30, components=2)
+    written = explore(video, tmp_path / "explored", num_samples=30, num_directions=2)
     names = {path.name for path in written}
     assert all(path.is_file() for path in written)
     assert ("motion-directions.png" in names) == ("slow-motion.mp4" in names) == (kind == "plain")
     page = written[0].read_text()
-    pictures = [name for name in names if name.endswith((".png", ".mp4"))]
-    assert page.count("data:image/png") + page.count("data:video/mp4") == len(pictures)
-    assert "://" not in page.split("</style>")[1]  # nothing from outside
-    explore(video, tmp_path / "explored", samples=30, components=2)  # again, in its own folder
+    figures = [name for name in names if name.endswith((".png", ".mp4"))]
+    assert page.count("data:image/png") + page.count("data:video/mp4") == len(figures)
+    assert "://" not in page.split("</style>")[1]  # no external resources
+    explore(video, tmp_path / "explored", num_samples=30, num_directions=2)  # replaces its own folder
     (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "thesis.txt").write_text("years of work")
-    (tmp_path / "mine" / "index.html").write_text("a page of one's own")
-    for place in (tmp_path / "mine", tmp_path / "mine" / "thesis.txt"):
-        with pytest.raises(StyleganvError, match="holds other things"):
-            explore(video, place, samples=30)
-    assert (tmp_path / "mine" / "thesis.txt").read_text() == "years of work"
+    (tmp_path / "mine" / "thesis.txt").write_text("mine")
+    (tmp_path / "mine" / "index.html").write_text("mine")
+    for path in (tmp_path / "mine", tmp_path / "mine" / "thesis.txt"):
+        with pytest.raises(StyleganvError, match="contains files that are not of such a page"):
+            explore(video, path, num_samples=30)
+    assert (tmp_path / "mine" / "thesis.txt").read_text() == "mine"
 
 
-def test_the_verbs_say_what_they_wrote(
-    plain: VideoGenerator, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-
+def test_the_command_writes_a_file_and_an_image(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = save(tmp_path / "model")
-    main(["directions", str(folder), "--out", str(tmp_path / "red.safetensors"), "--score=red", "--samples=10"])
-    assert "red.safetensors: red\nPicture:" in capsys.readouterr().out and (tmp_path / "red.png").is_file()
-    for words, told in (
+    main(["directions", str(folder), "--out", str(tmp_path / "red.safetensors"), "--score=red", "--num-samples=10"])
+    output = capsys.readouterr()
+    assert "Wrote directions red to" in output.out and (tmp_path / "red.png").is_file()
+    assert "scoring red: 100%" in output.err
+    for arguments, message in (
         ([str(tmp_path / "nowhere")], "nowhere is not a model"),
-        ([str(folder), "--out", str(tmp_path / "x.png")], "end its name with .safetensors"),
-        ([str(folder), "--text", "a", "--score", "red"], "leave out --score"),
-        ([str(folder), "--source-text", "a"], "give --text too"),
+        ([str(folder), "--out", str(tmp_path / "x.png")], "--out must end with .safetensors"),
+        ([str(folder), "--text", "a", "--score", "red"], "exclude each other"),
     ):
         with pytest.raises(SystemExit):
-            main(["directions", "--out", str(tmp_path / "x.safetensors"), *words])
-        assert told in capsys.readouterr().err and not list(tmp_path.glob("x.*"))
+            main(["directions", "--out", str(tmp_path / "x.safetensors"), *arguments])
+        assert message in capsys.readouterr().err and not list(tmp_path.glob("x.*"))

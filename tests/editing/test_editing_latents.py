@@ -1,4 +1,4 @@
-"""Latents: what is behind a seed, kept in a file, played as the model itself would."""
+"""Latents: those of a seed, saved, loaded and rendered like the model's own videos."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -6,15 +6,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from tiny import save
 
 from styleganv.editing.latents import (
     MotionLatents,
-    differentiable_frames,
-    latents_of,
-    open_latents,
-    play,
+    latents_from_seed,
+    load_latents,
+    render_differentiably,
+    render_latents,
     save_latents,
+    truncate,
 )
 from styleganv.errors import StyleganvError
 from styleganv.methods.stylegan_v.sampler import VideoGenerator, load_video_generator
@@ -27,45 +29,45 @@ def video(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 def frames_of(video: VideoGenerator, *arguments: object, **more: object) -> np.ndarray:
-    return np.stack(list(play(video, *arguments, **more)))  # type: ignore[arg-type]
+    return np.stack(list(render_latents(video, *arguments, **more)))  # type: ignore[arg-type]
 
 
 def recorded(seed: int, slots: int, noise_dim: int = 16) -> torch.Tensor:
     return torch.from_numpy(np.stack([normal(seed, MOTION, slot, noise_dim) for slot in range(slots)]))
 
 
-def test_the_latents_of_a_seed_play_as_the_seed(video: VideoGenerator) -> None:
-    motion_seed = 5 if video.motion_seeds else None
-    latents = latents_of(video, 3, motion_seed=motion_seed, psi=0.7)
+def test_latents_of_a_seed_render_as_the_seed(video: VideoGenerator) -> None:
+    motion_seed = 5 if video.supports_motion_seed else None
+    latents = latents_from_seed(video, 3, motion_seed=motion_seed, psi=0.7)
     expected = video.sample(seed=3, motion_seed=motion_seed, psi=0.7, start=1.5, seconds=0.5)
     assert np.array_equal(frames_of(video, latents, start=1.5, seconds=0.5), expected)
 
 
-def test_differentiable_frames_are_the_frames(video: VideoGenerator) -> None:
-    latents = latents_of(video, 3)
+def test_differentiable_frames_equal_the_frames(video: VideoGenerator) -> None:
+    latents = latents_from_seed(video, 3)
     times = [0.0, 0.52, 3.2]
-    found = differentiable_frames(video, latents.styles, latents.motion, times)
+    frames = render_differentiably(video, latents.styles, latents.motion, times)
     if video.generator.motion is None:
-        found = found.expand(3, -1, -1, -1)
-    levels = (found * 127.5 + 127.5).permute(0, 2, 3, 1)
-    for frame, time in zip(levels, times, strict=True):
+        frames = frames.expand(3, -1, -1, -1)
+    unrounded = (frames * 127.5 + 127.5).permute(0, 2, 3, 1)
+    for frame, time in zip(unrounded, times, strict=True):
         expected = video.sample(seed=3, start=time, seconds=0.01)[0]
         assert np.abs(frame.numpy().clip(0, 255) - expected).max() <= 0.501  # the rounding to uint8
 
 
 def test_gradients_reach_styles_noise_and_shift(plain: VideoGenerator) -> None:
-    latents = latents_of(plain, 0)
+    latents = latents_from_seed(plain, 0)
     styles, noise, shift = latents.styles.requires_grad_(), recorded(0, 23).requires_grad_(), torch.zeros(16)
     shift.requires_grad_()
     motion = MotionLatents(0, noise, shift=shift)
-    differentiable_frames(plain, styles, motion, [0.0, 0.1]).square().sum().backward()
+    render_differentiably(plain, styles, motion, [0.0, 0.1]).square().sum().backward()
     for tensor in (styles, noise, shift):
         assert tensor.grad is not None and tensor.grad.abs().max() > 0
 
 
-def test_recorded_noise_is_followed_by_the_seed(plain: VideoGenerator) -> None:
-    """Noise recorded from the very seed changes nothing, at the start, across its end, and far beyond."""
-    latents = latents_of(plain, 4)
+def test_recorded_noise_continues_with_the_seed(plain: VideoGenerator) -> None:
+    """Noise recorded from the same seed changes nothing: at the start, across its end, or far later."""
+    latents = latents_from_seed(plain, 4)
     same = replace(latents, motion=MotionLatents(4, recorded(4, 30)))
     other = replace(latents, motion=MotionLatents(4, recorded(9, 30)))
     for start in (0.0, 9.0, 1000.0):
@@ -78,40 +80,47 @@ def test_recorded_noise_is_followed_by_the_seed(plain: VideoGenerator) -> None:
 
 
 def test_a_shift_changes_the_motion_at_all_times(plain: VideoGenerator) -> None:
-    latents = latents_of(plain, 4)
+    latents = latents_from_seed(plain, 4)
     shifted = replace(latents, motion=replace(latents.motion, shift=torch.ones(16)))
     for start in (0.0, 5000.0):
         before, after = (frames_of(plain, each, start=start, seconds=0.2) for each in (latents, shifted))
         assert (before != after).any(axis=(1, 2, 3)).all()
 
 
-def test_content_that_changes_and_a_clock(plain: VideoGenerator) -> None:
-    latents, other = latents_of(plain, 1), latents_of(plain, 2)
-    slow = frames_of(plain, latents, clock=lambda seconds: seconds / 2, seconds=1, fps=25)
+def test_changing_content_and_a_time_map(plain: VideoGenerator) -> None:
+    latents, other = latents_from_seed(plain, 1), latents_from_seed(plain, 2)
+    slow = frames_of(plain, latents, time_map=lambda seconds: seconds / 2, seconds=1, fps=25)
     assert np.array_equal(slow, frames_of(plain, latents, seconds=0.5, fps=50))
     changing = frames_of(plain, latents, styles=lambda s: torch.lerp(latents.styles, other.styles, s), seconds=1)
     assert np.abs(changing[0].astype(int) - frames_of(plain, latents, seconds=0.1)[0]).max() <= 1
 
 
-def test_kept_in_a_file_and_truncated(video: VideoGenerator, tmp_path: Path) -> None:
-    latents = latents_of(video, 6)
+def test_saved_loaded_and_truncated(video: VideoGenerator, tmp_path: Path) -> None:
+    latents = latents_from_seed(video, 6)
     motion_dim = 0 if video.generator.motion is None else 16
     if motion_dim:
         latents = replace(latents, motion=replace(latents.motion, noise=recorded(2, 25), shift=torch.ones(16) / 3))
     save_latents(tmp_path / "latents.safetensors", latents)
-    again = open_latents(video, tmp_path)
+    again = load_latents(video, tmp_path)
     assert torch.equal(again.styles, latents.styles) and again.motion.label == latents.motion.label
     assert np.array_equal(frames_of(video, again, seconds=0.3), frames_of(video, latents, seconds=0.3))
-    truncated = open_latents(video, tmp_path / "latents.safetensors", psi=0.5)
-    mean = video.generator.mapping.w_mean
-    assert torch.allclose(truncated.styles, (latents.styles + mean) / 2, atol=1e-6)
-    assert torch.equal(open_latents(video, "6", psi=0.5).styles, latents_of(video, 6, psi=0.5).styles)
+    assert torch.allclose(truncate(video, again, 0.5).styles, latents_from_seed(video, 6, psi=0.5).styles, atol=1e-6)
+    assert truncate(video, again, 1) is again
 
 
-@pytest.mark.parametrize("place", ["nowhere", "-3", "text.txt", "other.safetensors"])
-def test_what_is_no_latents_is_refused(place: str, plain: VideoGenerator, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "name, message",
+    [
+        ("nowhere", "not found"),
+        ("text.txt", "Cannot read latents"),
+        ("directions.safetensors", "is not a latents file"),
+        ("other.safetensors", "do not match this model"),
+    ],
+)
+def test_invalid_latents_fail(name: str, message: str, plain: VideoGenerator, tmp_path: Path) -> None:
     (tmp_path / "text.txt").write_text("hello")
-    save_latents(tmp_path / "other.safetensors", latents_of(plain, 0))
+    save_latents(tmp_path / "other.safetensors", latents_from_seed(plain, 0))
     bigger = load_video_generator(save(tmp_path / "model", height=32, width=32, w_dim=24), device="cpu")
-    with pytest.raises(StyleganvError, match=r"seed|latents"):
-        open_latents(bigger, str(tmp_path / place))
+    save_file({"styles": torch.zeros(1)}, tmp_path / "directions.safetensors", {"format": "styleganv-directions-1"})
+    with pytest.raises(StyleganvError, match=message):
+        load_latents(bigger, tmp_path / name)

@@ -1,4 +1,4 @@
-"""Distances of pictures: closed forms, slow twins, and a network of one's own."""
+"""Distances between images: closed forms, direct computations, and a network of the user's."""
 
 import math
 from pathlib import Path
@@ -19,8 +19,8 @@ def packaged() -> Perceptual:
 
 
 @pytest.fixture(scope="module")
-def pictures() -> Tensor:
-    """Two drawn pictures `[2, 3, 32, 48]`."""
+def images() -> Tensor:
+    """Two drawn images `[2, 3, 32, 48]`."""
     random = np.random.default_rng(0)
     drawn = [draw_video(sample_factors(random), num_frames=1, height=32, width=48)[0] for _ in range(2)]
     return torch.from_numpy(np.stack(drawn)).permute(0, 3, 1, 2).float() / 255
@@ -34,15 +34,15 @@ def test_psnr_of_a_constant_difference() -> None:
     assert psnr(x, y)[1] == pytest.approx(20, abs=1e-4)
 
 
-def test_ssim_of_constant_pictures() -> None:
-    """Without variance only the luminance term is left."""
+def test_ssim_of_constant_images() -> None:
+    """Without variance, only the luminance term remains."""
     x, y = torch.full((1, 3, 16, 12), 0.25), torch.full((1, 3, 16, 12), 0.75)
     expected = (2 * 0.25 * 0.75 + 1e-4) / (0.25**2 + 0.75**2 + 1e-4)
     assert ssim(x, y).item() == pytest.approx(expected, abs=1e-6)
     assert ssim(x, x).item() == pytest.approx(1, abs=1e-6)
 
 
-def test_ssim_agrees_with_window_by_window() -> None:
+def test_ssim_equals_the_mean_over_windows() -> None:
     x, y = torch.rand(2, 1, 3, 14, 13, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     along = torch.exp(-((torch.arange(11, dtype=torch.float64) - 5) ** 2) / (2 * 1.5**2))
     weight = along[:, None] * along[None]
@@ -61,24 +61,24 @@ def test_ssim_agrees_with_window_by_window() -> None:
     assert ssim(x, y).item() == pytest.approx(torch.stack(found).mean().item(), abs=1e-10)
 
 
-def test_ssim_refuses_what_its_window_does_not_fit() -> None:
+def test_ssim_of_images_smaller_than_its_window_fails() -> None:
     with pytest.raises(StyleganvError, match="8x16"):
         ssim(torch.zeros(1, 3, 8, 16), torch.zeros(1, 3, 8, 16))
 
 
-def test_the_network_orders_pictures(packaged: Perceptual, pictures: Tensor) -> None:
-    """None from itself, little to a blurred one, more to another one; and each picture by itself."""
-    blurred = nn.functional.avg_pool2d(pictures, 3, stride=1, padding=1, count_include_pad=False)
-    same, near, far = packaged(pictures, pictures), packaged(pictures, blurred), packaged(pictures, pictures.flip(0))
+def test_the_network_ranks_images(packaged: Perceptual, images: Tensor) -> None:
+    """The distance is 0 to itself, small to a blurred image, larger to another; images are independent."""
+    blurred = nn.functional.avg_pool2d(images, 3, stride=1, padding=1, count_include_pad=False)
+    same, near, far = packaged(images, images), packaged(images, blurred), packaged(images, images.flip(0))
     assert (same == 0).all() and (near > 0.01).all() and (far > 1.2 * near).all()
-    assert torch.allclose(packaged(pictures[:1], blurred[:1]), near[:1], atol=1e-5)
+    assert torch.allclose(packaged(images[:1], blurred[:1]), near[:1], atol=1e-5)
 
 
-def test_gradients_lead_to_the_picture(packaged: Perceptual, pictures: Tensor) -> None:
-    x = pictures[:1].lerp(torch.full_like(pictures[:1], 0.5), 0.5).requires_grad_()
-    before = packaged(x, pictures[:1]).sum()
+def test_gradients_reduce_the_distance(packaged: Perceptual, images: Tensor) -> None:
+    x = images[:1].lerp(torch.full_like(images[:1], 0.5), 0.5).requires_grad_()
+    before = packaged(x, images[:1]).sum()
     (gradient,) = torch.autograd.grad(before, x)
-    after = packaged(x - 1e-3 * gradient / gradient.square().mean().sqrt(), pictures[:1])
+    after = packaged(x - 1e-3 * gradient / gradient.square().mean().sqrt(), images[:1])
     assert after.item() < before.item()
 
 
@@ -97,24 +97,24 @@ class NoGradient(nn.Module):
         return [x.round()]
 
 
-def scripted(net: nn.Module, path: Path) -> Path:
+def save_script(net: nn.Module, path: Path) -> Path:
     torch.jit.script(net).save(str(path))
     return path
 
 
-def test_a_network_of_ones_own(pictures: Tensor, tmp_path: Path) -> None:
-    own = load_perceptual(scripted(Pyramid(), tmp_path / "own.pt"))
+def test_a_network_of_the_user(images: Tensor, tmp_path: Path) -> None:
+    own = load_perceptual(save_script(Pyramid(), tmp_path / "own.pt"))
     dark, red = torch.full((1, 3, 4, 4), 0.2), torch.zeros(1, 3, 4, 4)
     red[:, 0] = 1
-    # Of unit vectors (1,1,1)/sqrt(3) and (1,0,0): 2 − 2/sqrt(3), at both stages.
+    # Unit vectors (1,1,1)/sqrt(3) and (1,0,0) give 2 − 2/sqrt(3) at both stages.
     assert own(dark, red).item() == pytest.approx(2 - 2 / math.sqrt(3), abs=1e-5)
     assert own.name == "own.pt" and len(own.sha256) == 64
 
 
 @pytest.mark.parametrize("net", [OneVector(), NoGradient(), None])
-def test_a_wrong_network_is_refused(net: nn.Module | None, tmp_path: Path) -> None:
+def test_a_network_with_another_interface_fails(net: nn.Module | None, tmp_path: Path) -> None:
     path = tmp_path / "wrong.pt"
     if net is not None:
-        scripted(net, path)
-    with pytest.raises(StyleganvError, match=r"wrong\.pt is no perceptual network"):
+        save_script(net, path)
+    with pytest.raises(StyleganvError, match=r"wrong\.pt is not a perceptual network"):
         load_perceptual(path)

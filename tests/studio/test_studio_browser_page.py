@@ -64,7 +64,7 @@ def test_errors_are_shown_until_they_are_fixed(browser: Any, models: list[Path],
         page.until(lambda: len(page.recorded()) > 10)
         assert "The text must be" in page.text()
         page.set("time", 1e9)  # beyond the resolution of the model
-        page.until_message("cannot start at")
+        page.until_message("Start time must be")
         page.set("time", 0)
         page.until(lambda: not page.text())
         process.terminate()

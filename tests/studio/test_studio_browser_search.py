@@ -9,7 +9,7 @@ import pytest
 from serving import serving
 from studio_page import BROWSER_MARKS, Page, frame
 
-from styleganv.editing.latents import open_latents
+from styleganv.editing.latents import load_latents
 from styleganv.studio.studio_model import SearchResult, StudioModel
 
 pytest.importorskip("selenium", reason="pip install styleganv[dev]")
@@ -85,5 +85,5 @@ def result_model(model: Path, latents: bytes, file: Path) -> StudioModel:
     """Return a model with these downloaded latents as search result 1."""
     file.write_bytes(latents)
     studio_model = StudioModel(model)
-    studio_model.search_results[1] = SearchResult("", open_latents(studio_model.generator, file), "", ())
+    studio_model.search_results[1] = SearchResult("", load_latents(studio_model.generator, file), "", ())
     return studio_model

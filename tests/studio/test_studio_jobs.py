@@ -1,11 +1,10 @@
 """Text edits and projections: processes of the real commands, which are followed, stopped and canceled."""
 
+import io
 import json
 import os
 import shlex
 import signal
-import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -27,11 +26,11 @@ pytest.importorskip("uvicorn", reason="pip install styleganv[studio]")
 from styleganv.cli import main
 from styleganv.errors import StyleganvError
 from styleganv.options import StyleMix
+from styleganv.progress import FORMAT_VARIABLE, progress_bar, track
 from styleganv.studio.access import MAX_UPLOAD_BYTES
 from styleganv.studio.commands import export_commands
 from styleganv.studio.jobs import (
-    PROGRESS_FORMAT,
-    STOPPABLE_TASK,
+    STOPPABLE_STAGE,
     ClipParams,
     Job,
     JobManager,
@@ -147,7 +146,7 @@ def test_stopped_projection_keeps_its_best_result(manager: JobManager, studio_mo
     job = start_projection(manager, studio_model, video, num_steps=2000)
     signal.signal(signal.SIGINT, handler)
     wait_until(lambda: job.can_stop and job.fraction >= 0.01)
-    assert job.task == STOPPABLE_TASK and job.remaining_seconds > 0
+    assert job.stage == STOPPABLE_STAGE and job.remaining_seconds > 0
     assert os.getpriority(os.PRIO_PROCESS, job.process.pid) == os.getpriority(os.PRIO_PROCESS, 0) + 10
     job.stop()
     job.stop()
@@ -200,21 +199,14 @@ def test_suffixes_of_videos(name: str) -> None:
     assert name.lower().endswith(video_suffix(name))
 
 
-def test_progress_bars_of_a_process_become_json() -> None:
-    program = (
-        "import sys\nfrom tqdm import tqdm\n"
-        "for _ in tqdm(range(4), desc='projecting', unit='step', postfix='x'): pass\n"
-        "for _ in tqdm(iter('ab'), desc='seeds'): pass\nprint('styleganv: no bar', 7, file=sys.stderr)"
-    )
-    environment = os.environ | {"TQDM_BAR_FORMAT": PROGRESS_FORMAT, "TQDM_MININTERVAL": "0"}
-    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
-    lines = [line for line in done.stderr.splitlines() if line.strip()]
-    progress = [parse_progress(line) for line in lines]
-    assert progress[0] == {"task": "projecting", "percentage": 0, "remaining_seconds": 0}
-    assert any(one and one["task"] == "projecting" and one["percentage"] == 100 for one in progress)
-    assert any(one and one["task"] == "seeds" and one["percentage"] == 0 for one in progress)
-    assert progress[-1] is None and None not in progress[:-1]
-    assert parse_progress("7") is None and parse_progress('{"other": 1}') is None
+def test_progress_of_a_process_is_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(FORMAT_VARIABLE, "json")
+    file = io.StringIO()
+    with progress_bar(file) as progress:
+        list(track("ab", progress, 2, "projecting"))
+    reports = [parse_progress(line) for line in file.getvalue().splitlines()]
+    assert reports == [{"done": done, "total": 2, "stage": "projecting"} for done in range(3)]
+    assert parse_progress("7") is parse_progress('{"other": 1}') is parse_progress("styleganv: no report") is None
 
 
 # Over the network

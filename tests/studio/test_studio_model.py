@@ -15,7 +15,7 @@ from PIL import Image
 from styleganv.cli import main
 from styleganv.config import RunConfig
 from styleganv.data.dataset import VideoDataset
-from styleganv.editing.latents import latents_of, play
+from styleganv.editing.latents import latents_from_seed, render_latents
 from styleganv.errors import StyleganvError
 from styleganv.options import StyleMix
 from styleganv.runs import resume
@@ -50,8 +50,8 @@ def test_invalid_params_are_refused(values: dict[str, Any], message: str) -> Non
 
 def test_params_that_a_model_does_not_support_are_refused(studio_model: StudioModel) -> None:
     for params, message in (
-        (VideoParams(label=7), "Class 7 is not known"),
-        (VideoParams(mix=StyleMix(1, range(100))), "no style layer"),
+        (VideoParams(label=7), "Unknown class 7"),
+        (VideoParams(mix=StyleMix(1, range(100))), "Unknown style layer 8"),
         (VideoParams(directions=(("content 99", 1.0),)), "Unknown direction content 99"),
         (VideoParams(search_result=99), "Search result 99 not found"),
     ):
@@ -133,8 +133,8 @@ def test_far_times_and_drawn_classes_are_exact(studio_model: StudioModel) -> Non
     assert " --start 1000000.25 --seconds 4 " in line
     # Without a label, the second content has the class that its own seed draws, as in `edit`.
     model = studio_model.generator
-    first, second = (next(seed for seed in range(99) if model.class_of(seed) == label) for label in (0, 1))
+    first, second = (next(seed for seed in range(99) if model.class_from_seed(seed) == label) for label in (0, 1))
     mix = StyleMix(second, range(studio_model.metadata().num_layers))
     frame = next(studio_model.frames(VideoParams(seed=first, mix=mix), start=0, fps=25))
-    latents = replace(latents_of(model, second), motion=latents_of(model, first, motion_seed=0).motion)
-    np.testing.assert_array_equal(frame, next(play(model, latents)))
+    latents = replace(latents_from_seed(model, second), motion=latents_from_seed(model, first, motion_seed=0).motion)
+    np.testing.assert_array_equal(frame, next(render_latents(model, latents)))

@@ -138,9 +138,9 @@ def test_frames_are_those_of_the_request(url: str, studio_model: StudioModel) ->
     [
         ({"model": 5}, "Unknown model 5"),
         ({"params": {"seed": "x"}}, "expected an integer"),
-        ({"start": -1}, "cannot start at -1"),
+        ({"start": -1}, "got -1: choose another start"),
         ({"start": "x"}, "could not convert"),
-        ({"fps": 0}, "cannot have 0 frames a second"),
+        ({"fps": 0}, "got 0 fps"),
     ],
 )
 def test_invalid_request_gets_an_error_and_the_next_is_served(values: dict[str, Any], message: str, url: str) -> None:

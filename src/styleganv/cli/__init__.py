@@ -8,6 +8,7 @@ from typing import Any
 import tyro
 
 from styleganv import __version__
+from styleganv.allocator import keep_freed_memory
 from styleganv.cli import console
 from styleganv.cli.data import inspect, prepare
 from styleganv.cli.measuring import diagnose, evaluate
@@ -61,6 +62,7 @@ def main(argv: list[str] | None = None) -> None:
         print(USAGE.format(commands="\n".join(_summarize(name) for name in COMMANDS)))
         sys.exit(0 if argv else 2)
     name, *options = argv
+    keep_freed_memory()
     try:
         _run(name, options)
     except StyleganvError as error:

@@ -5,7 +5,7 @@ from pathlib import Path
 from tyro.conf import Positional
 
 from styleganv.errors import StyleganvError
-from styleganv.options import DEFAULT_CLIP, Unset
+from styleganv.options import DEFAULT_CLIP_MODEL, Unset
 
 
 def studio(
@@ -15,7 +15,7 @@ def studio(
     port: int = 8000,
     token: Unset[str] = None,
     open: bool = True,
-    clip_model: str = DEFAULT_CLIP,
+    clip_model: str = DEFAULT_CLIP_MODEL,
     device: Unset[str] = None,
 ) -> None:
     """Explore models interactively in the browser, next to their training videos. Requires styleganv[studio].

@@ -1,26 +1,32 @@
-"""Commands that make and change videos."""
+"""Commands that generate and edit videos."""
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
+import tyro
 from tyro.conf import OmitArgPrefixes, Positional
 
 from styleganv.cli.parsing import parse_directions, parse_mixes, parse_names, parse_seeds, parse_time_map
 from styleganv.errors import StyleganvError
 from styleganv.options import (
-    DEFAULT_CLIP,
+    DEFAULT_CLIP_MODEL,
     ComputeOptions,
+    DirectionOptions,
     EditOptions,
+    LatentsOptions,
     OutputOptions,
     ProjectOptions,
     SampleOptions,
     Unset,
 )
+from styleganv.progress import progress_bar
+
+ModelPath = Annotated[Positional[Path], tyro.conf.arg(metavar="MODEL")]
 
 
 def generate(
-    model: Positional[Path],
+    model: ModelPath,
     /,
     out: Path,
     seeds: str = "0-7",
@@ -30,71 +36,78 @@ def generate(
     output: OmitArgPrefixes[OutputOptions] = OutputOptions(),
     compute: OmitArgPrefixes[ComputeOptions] = ComputeOptions(),
 ) -> None:
-    """Write videos of a model: any length, frame rate and start; the same seed gives the same video.
+    """Generate videos of any length, frame rate and start; the same seed gives the same video.
 
     Args:
-        model: Model folder, or the folder of a run.
+        model: Model folder or run.
         out: Folder to write to.
         seeds: Content seeds, e.g. 0-7 or 1,5,9.
         motion_seeds: Motion seeds, one per content seed (in a grid: one per row). Default: same as --seeds.
-        format: mp4 (H.264), gif, webp, frames (PNG folders), or grid (contents across, motions down).
+        format: mp4 (H.264), gif, webp, frames (folders of PNGs), or grid (one content seed per column).
     """
     from styleganv.video_files import generate as run
 
-    paths = run(
-        model,
-        out,
-        seeds=parse_seeds(seeds),
-        motion_seeds=None if motion_seeds is None else parse_seeds(motion_seeds),
-        format=format,
-        sample=sample,
-        compute=compute,
-        output=output,
-    )
+    with progress_bar() as progress:
+        paths = run(
+            model,
+            out,
+            seeds=parse_seeds(seeds),
+            motion_seeds=None if motion_seeds is None else parse_seeds(motion_seeds),
+            format=format,
+            sample=sample,
+            compute=compute,
+            output=output,
+            progress=progress,
+        )
     for path in paths:
         print(path)
 
 
 @dataclass(frozen=True)
 class EditFlags:
-    """Edits as the command line takes them."""
+    """Edits in the syntax of the command line."""
 
     mix: Unset[str] = None
-    """Content of another seed at some layers, 0 the coarsest: "7:4-9", or half of it: "7:4-9@0.5"; several with ;."""
+    """Contents of seeds to mix in: SEED:LAYERS[@AMOUNT], e.g. "7:4-9;8:0-2@0.5"."""
+    mix_latents: Unset[str] = None
+    """Contents of latents files to mix in: FILE:LAYERS[@AMOUNT], e.g. "projected:4-9"."""
     direction: Unset[str] = None
-    """Step along a direction: "FILE:NAME=2" standard deviations, "…=2@0-3" at some layers; several with ;."""
+    """Steps along directions: FILE:NAME=STRENGTH[@LAYERS], e.g. "found.safetensors:1=2"."""
     text: Unset[str] = None
-    """What the video should show, e.g. "a green square"; requires styleganv[clip]."""
-    clip_model: str = DEFAULT_CLIP
-    """CLIP that understands the text: a folder, or a name on the Hugging Face Hub."""
+    """Description of the wanted video, e.g. "a green square"; requires styleganv[clip]."""
+    clip_model: str = DEFAULT_CLIP_MODEL
+    """CLIP for --text: a folder, or a name on the Hugging Face Hub."""
     text_steps: int = 100
     """Steps of the search for the text."""
-    interpolate_to: str = ""
+    interpolate_to: Unset[str] = None
     """Content seeds to interpolate to over the video, in order, e.g. 7,9."""
+    interpolate_to_latents: Unset[str] = None
+    """Latents files to interpolate to after those seeds, e.g. a.safetensors,b.safetensors."""
     speed: float = 1.0
-    """Speed of the motion: 0.25 is slow motion, 0 a still."""
+    """Speed of the motion: 1 = the dataset's, 0.25 = slow motion, 0 = frozen."""
     time_map: Unset[str] = None
     """Map from video time to motion time in seconds, instead of --speed, e.g. 0:0,2:1,3:0.5."""
 
     def options(self) -> EditOptions:
+        """Return the parsed options."""
+        seeds = [] if self.interpolate_to is None else parse_seeds(self.interpolate_to, "--interpolate-to")
         return EditOptions(
-            mixes=list(parse_mixes(self.mix)),
+            mixes=[*parse_mixes(self.mix), *parse_mixes(self.mix_latents, latents=True)],
             directions=list(parse_directions(self.direction)),
             text=self.text,
             clip_model=self.clip_model,
             text_steps=self.text_steps,
-            interpolate_to=parse_names(self.interpolate_to),
+            interpolate_to=[*seeds, *map(Path, parse_names(self.interpolate_to_latents or ""))],
             speed=self.speed,
             time_map=None if self.time_map is None else parse_time_map(self.time_map),
         )
 
 
 def edit(
-    model: Positional[Path],
+    model: ModelPath,
     /,
     out: Path,
-    seed: str = "0",
-    motion_seed: Unset[str] = None,
+    latents: OmitArgPrefixes[LatentsOptions] = LatentsOptions(),
     edits: OmitArgPrefixes[EditFlags] = EditFlags(),
     sample: OmitArgPrefixes[SampleOptions] = SampleOptions(),
     side_by_side: bool = False,
@@ -102,150 +115,127 @@ def edit(
     output: OmitArgPrefixes[OutputOptions] = OutputOptions(),
     compute: OmitArgPrefixes[ComputeOptions] = ComputeOptions(),
 ) -> None:
-    """Edit a video of a model: other content or motion, style mixing, directions, slow motion; all of it endless.
-
-    Any option that takes a seed also accepts a latents file: what --save-latents or `styleganv project` wrote.
+    """Edit a video of a model: its content, its motion, its speed. Edits apply at all times of an endless video.
 
     Args:
-        model: Model folder, or the folder of a run.
+        model: Model folder or run.
         out: Video to write: .mp4, .gif or .webp.
-        seed: Content seed, and its motion.
-        motion_seed: Motion seed. Default: same as --seed.
         side_by_side: Show the original on the left.
-        save_latents: File to keep the edited latents in.
+        save_latents: File to write the edited latents to.
     """
     from styleganv.editing.edit import edit as run
 
-    path = run(
-        model,
-        out,
-        content=seed,
-        motion=motion_seed,
-        edits=edits.options(),
-        sample=sample,
-        compute=compute,
-        output=output,
-        side_by_side=side_by_side,
-        latents_out=save_latents,
-    )
+    with progress_bar() as progress:
+        path = run(
+            model,
+            out,
+            latents=latents,
+            edits=edits.options(),
+            sample=sample,
+            compute=compute,
+            output=output,
+            side_by_side=side_by_side,
+            latents_out=save_latents,
+            progress=progress,
+        )
     print(path)
 
 
 def project(
-    model: Positional[Path],
-    video: Positional[Path],
+    model: ModelPath,
+    video: Annotated[Positional[Path], tyro.conf.arg(metavar="VIDEO")],
     /,
     out: Path,
     start: float = 0.0,
     seconds: float = 2.0,
     label: Unset[str] = None,
-    options: OmitArgPrefixes[ProjectOptions] = ProjectOptions(),
+    search: OmitArgPrefixes[ProjectOptions] = ProjectOptions(),
     perceptual: Unset[Path] = None,
     device: Unset[str] = None,
 ) -> None:
-    """Find the content and the motion of a real clip, to continue, change and combine it; Ctrl-C ends the search early.
+    """Project a real clip: find its latents, to continue and edit it. Ctrl-C ends the search and keeps the best.
 
     Args:
-        model: Model folder, or the folder of a run.
-        video: Video file or folder of frames; cropped, resized and resampled as the model needs.
+        model: Model folder or run.
+        video: Video file or folder of frames; cropped, resized and resampled to match the model.
         out: Folder to write to.
         start: Start of the clip in the video, in seconds.
         seconds: Duration of the clip in seconds.
         label: Class name or number, for a class-conditional model. Default: the best.
-        perceptual: TorchScript network that measures likeness (docs/projection.md). Default: the packaged one.
+        perceptual: TorchScript network that compares frames. Default: the packaged one.
         device: Torch device, e.g. cpu or cuda. Default: cuda if available.
     """
     from styleganv.editing.project_video import project_video
 
-    found = project_video(
-        model,
-        video,
-        out,
-        start=start,
-        seconds=seconds,
-        label=label,
-        options=options,
-        perceptual=perceptual,
-        device=device,
-    )
-    if found.interrupted:
-        print("Interrupted: this is the best that was found until then.")
-    means = found.means()
+    with progress_bar() as progress:
+        projection = project_video(
+            model,
+            video,
+            out,
+            start=start,
+            seconds=seconds,
+            label=label,
+            options=search,
+            perceptual=perceptual,
+            device=device,
+            progress=progress,
+        )
+    if projection.interrupted:
+        print("Interrupted: kept the best result so far.")
+    means = projection.means()
     print(
         f"PSNR {means['psnr']:.2f} dB, SSIM {means['ssim']:.3f}, perceptual distance {means['perceptual']:.3f} "
-        f"(means of {len(found.psnr)} frames; the worst {min(found.psnr):.2f} dB)"
+        f"(means over {len(projection.psnr)} frames; worst PSNR {min(projection.psnr):.2f} dB)"
     )
-    print(f"Look at {out / 'comparison.mp4'} (left real, right projected) and {out / 'continued.mp4'}.")
-    print(f"Next, to change it: styleganv edit {out / 'model' if found.tuned else model} --seed {out}")
+    print(f"Wrote {out / 'comparison.mp4'} (real on the left, projected on the right) and {out / 'continued.mp4'}.")
+    print(
+        f"Next: styleganv edit {out / 'model' if projection.is_finetuned else model} --latents {out} --out edited.mp4"
+    )
 
 
 def directions(
-    model: Positional[Path],
+    model: ModelPath,
     /,
     out: Path = Path("directions.safetensors"),
-    space: Literal["content", "motion"] = "content",
-    count: int = 10,
-    samples: Unset[int] = None,
-    score: Unset[str] = None,
-    labels: Unset[Path] = None,
-    text: Unset[str] = None,
-    source_text: Unset[str] = None,
-    clip_model: str = DEFAULT_CLIP,
-    seed: int = 0,
+    search: OmitArgPrefixes[DirectionOptions] = DirectionOptions(),
     device: Unset[str] = None,
 ) -> None:
-    """Find directions for `styleganv edit`: what varies most in a model, or what goes along with a score or labels.
+    """Find directions for `styleganv edit`: by variance, by a score, by annotations, or by a text.
 
     Args:
-        model: A model folder, or the folder of a run.
-        out: The file to write; a picture of what each does comes beside it.
-        space: Of the content, or of the motion.
-        count: How many of those in which the model varies most.
-        samples: Seeds to look at; 2000, or 200 with --score or --text, which have to see them.
-        score: What rises along it instead: brightness, contrast, saturation, red, green, blue or motion.
-        labels: A CSV file of seed,label lines instead: numbers, or names such as round and square.
-        text: Towards a text, such as "a green square"; needs styleganv[clip].
-        source_text: Away from another one.
-        clip_model: The CLIP that understands the text: a folder, or a name on the Hugging Face hub.
-        seed: The first of the seeds to look at, and the one in the picture.
-        device: Such as cpu or cuda; the GPU, if there is one, where left out.
+        model: Model folder or run.
+        out: File to write; an image of each direction is written next to it.
+        device: Torch device, e.g. cpu or cuda. Default: cuda if available.
     """
-    from styleganv.editing.directions import directions_sheet, find_directions, save_directions
+    from styleganv.editing.direction_search import draw_directions, find_directions
+    from styleganv.editing.directions import save_directions
     from styleganv.media import writing
     from styleganv.methods.stylegan_v.sampler import load_video_generator
 
     if out.suffix != ".safetensors":
-        raise StyleganvError(f"{out} cannot hold directions: end its name with .safetensors.")
-    if text is not None and (score is not None or labels is not None or space != "content"):
-        raise StyleganvError("--text finds a direction of content by itself: leave out --score, --labels and --space.")
-    if source_text is not None and text is None:
-        raise StyleganvError("--source-text says what a text leads away from: give --text too.")
-    video = load_video_generator(model, device=device)
-    samples = samples or (2000 if score is None and text is None else 200)
-    if text is not None:
-        from styleganv.editing.clip_model import load_clip
-        from styleganv.editing.text import text_direction
-
-        judge = load_clip(clip_model, device=video.device)
-        found = text_direction(video, text, judge, source_text=source_text, seeds=range(seed, seed + samples))
-    else:
-        found = find_directions(video, space, count=count, samples=samples, seed=seed, score=score, labels=labels)
+        raise StyleganvError(f"--out must end with .safetensors, got {out}: change its suffix.")
+    video_model = load_video_generator(model, device=device)
+    with progress_bar() as progress:
+        found = find_directions(video_model, search, progress=progress)
+        image = draw_directions(video_model, found, search.first_seed, progress=progress)
     save_directions(out, found)
-    picture = out.with_suffix(".png")
-    writing.write_image(picture, directions_sheet(video, found, seed))
-    print(f"{out}: {', '.join(found.names)}\nPicture: {picture}")
+    writing.write_image(out.with_suffix(".png"), image)
+    print(f"Wrote directions {', '.join(found.names)} to {out}, and their image to {out.with_suffix('.png')}")
 
 
-def explore(model: Positional[Path], /, out: Path = Path("explored"), seed: int = 0, device: Unset[str] = None) -> None:
-    """Show what a model can be asked for: truncation, interpolation, mixing, motion, directions, on one page.
+def explore(model: ModelPath, /, out: Path = Path("explored"), first_seed: int = 0, device: Unset[str] = None) -> None:
+    """Show a model on one page: truncation, interpolation, style mixing, motion, directions.
 
     Args:
-        model: A model folder, or the folder of a run.
-        out: The folder to write to.
-        seed: The first of the six contents shown.
-        device: Such as cpu or cuda; the GPU, if there is one, where left out.
+        model: Model folder or run.
+        out: Folder to write to.
+        first_seed: First of the six content seeds shown.
+        device: Torch device, e.g. cpu or cuda. Default: cuda if available.
     """
     from styleganv.editing.explore import explore as run
     from styleganv.methods.stylegan_v.sampler import load_video_generator
 
-    print(f"Page: {run(load_video_generator(model, device=device), out, first_seed=seed)[0]}")
+    video_model = load_video_generator(model, device=device)
+    with progress_bar() as progress:
+        page = run(video_model, out, first_seed=first_seed, progress=progress)[0]
+    print(f"Wrote {page}")

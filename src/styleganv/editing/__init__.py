@@ -1,1 +1,1 @@
-"""Change videos of a model through its latents: what is seen, how it moves, a text, a real clip. See `latents`."""
+"""Editing of videos through their latents: content, motion, time, text, real clips. Start with `latents`."""

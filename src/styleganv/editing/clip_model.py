@@ -1,8 +1,8 @@
-"""CLIP (Radford et al. 2021) of the `transformers` library as two functions: pictures and texts to unit vectors.
+"""CLIP (Radford et al. 2021) of the `transformers` library as two functions from images and texts to unit vectors.
 
-The library's image processor works on files of bytes, without gradients; here pictures stay tensors.
+The library's image processor loses gradients; here images stay tensors.
 
-Shapes: N pictures or texts, H height, W width, E embedding width.
+Shapes: N images or texts, H height, W width, E width of an embedding.
 """
 
 import json
@@ -16,83 +16,91 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from styleganv.errors import StyleganvError
-from styleganv.options import DEFAULT_CLIP
+from styleganv.options import DEFAULT_CLIP_MODEL
 
-#: What CLIP's pictures are normalised with where the model's folder does not say.
+#: Image normalization of OpenAI's models, used if the model's folder states none.
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 
 
 @dataclass(frozen=True)
 class ClipModel:
-    """A network that puts pictures and texts into one space.
+    """A network that embeds images and texts in one space.
 
     Attributes:
-        images: frames float `[N, 3, H, W]` in −1..1 → `[N, E]` of length 1; gradients flow.
-        texts: N texts → `[N, E]` of length 1.
+        embed_images: frames float `[N, 3, H, W]` in −1..1 → `[N, E]` of length 1; gradients flow.
+        embed_texts: N texts → `[N, E]` of length 1.
     """
 
-    images: Callable[[Tensor], Tensor]
-    texts: Callable[[Sequence[str]], Tensor]
+    embed_images: Callable[[Tensor], Tensor]
+    embed_texts: Callable[[Sequence[str]], Tensor]
 
 
-def load_clip(place: Path | str, *, device: torch.device | str = "cpu") -> ClipModel:
-    """The CLIP in a local folder, or of that name on the Hugging Face hub.
-
-    Args:
-        place: a folder with config.json, weights and tokenizer, or a name such as openai/clip-vit-base-patch32.
+def embed_text(clip_model: ClipModel, text: str) -> Tensor:
+    """Return the embedding `[1, E]` of one text.
 
     Raises:
-        StyleganvError: if `transformers` is not installed, or there is no such model.
+        StyleganvError: for an empty text.
+    """
+    if not text.strip():
+        raise StyleganvError("The text is empty: describe the wanted video, e.g. 'a green square'.")
+    return clip_model.embed_texts([text])
+
+
+def load_clip_model(path: Path | str, *, device: torch.device | str = "cpu") -> ClipModel:
+    """Return the CLIP in a local folder, or of that name on the Hugging Face Hub.
+
+    Args:
+        path: folder with config.json, weights and tokenizer, or a name such as openai/clip-vit-base-patch32.
+        device: device to run on.
+
+    Raises:
+        StyleganvError: if `transformers` is not installed, or the model cannot be loaded.
     """
     try:
         from transformers import AutoTokenizer, CLIPModel
     except ImportError as error:
-        raise StyleganvError("Editing by text needs the transformers library: pip install styleganv[clip].") from error
+        raise StyleganvError("Editing by text requires transformers: run pip install 'styleganv[clip]'.") from error
     try:
-        loaded: Any = CLIPModel.from_pretrained(place, output_loading_info=True)
-        model, found = loaded
-        if found["missing_keys"]:  # the library would fill them with random numbers
-            raise ValueError(f"its weights lack {sorted(found['missing_keys'])[0]}")
-        tokenizer: Any = AutoTokenizer.from_pretrained(place)
-        size = _picture_size(model)
-    except Exception as error:  # the library raises what its files, the hub and the network do
+        loaded: Any = CLIPModel.from_pretrained(path, output_loading_info=True)
+        model, info = loaded
+        if info["missing_keys"]:  # the library fills them with random numbers
+            raise ValueError(f"its weights lack {sorted(info['missing_keys'])[0]}")
+        tokenizer: Any = AutoTokenizer.from_pretrained(path)
+        image_size = int(model.config.vision_config.image_size)
+    except Exception as error:  # the library raises whatever its files, the Hub and the network raise
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise StyleganvError(
-            f"There is no CLIP at {place} ({reason}): give a folder that holds one, or its name on the hub, such as "
-            f"{DEFAULT_CLIP}."
+            f"Cannot load CLIP {path} ({reason}): pass a folder that contains one, or its name on the Hugging Face "
+            f"Hub, e.g. {DEFAULT_CLIP_MODEL}."
         ) from error
     model.eval().requires_grad_(False).to(device)
-    mean, std = (torch.tensor(x, device=device)[:, None, None] for x in _normalisation(Path(place)))
+    mean, std = (torch.tensor(x, device=device)[:, None, None] for x in _read_normalization(Path(path)))
 
-    def images(frames: Tensor) -> Tensor:
+    def embed_images(frames: Tensor) -> Tensor:
         x = frames.to(device).clamp(-1, 1) / 2 + 0.5
-        x = F.interpolate(x, (size, size), mode="bicubic", antialias=True)
-        return F.normalize(_tensor(model.get_image_features(pixel_values=(x - mean) / std)), dim=1)
+        x = F.interpolate(x, (image_size, image_size), mode="bicubic", antialias=True)
+        return F.normalize(_as_tensor(model.get_image_features(pixel_values=(x - mean) / std)), dim=1)
 
     @torch.no_grad()
-    def texts(words: Sequence[str]) -> Tensor:
-        longest = model.config.text_config.max_position_embeddings
-        tokens = tokenizer(list(words), padding=True, truncation=True, max_length=longest, return_tensors="pt")
-        found = model.get_text_features(
+    def embed_texts(texts: Sequence[str]) -> Tensor:
+        max_length = model.config.text_config.max_position_embeddings
+        tokens = tokenizer(list(texts), padding=True, truncation=True, max_length=max_length, return_tensors="pt")
+        features = model.get_text_features(
             input_ids=tokens["input_ids"].to(device), attention_mask=tokens["attention_mask"].to(device)
         )
-        return F.normalize(_tensor(found), dim=1)
+        return F.normalize(_as_tensor(features), dim=1)
 
-    return ClipModel(images, texts)
-
-
-def _picture_size(model: Any) -> int:
-    return int(model.config.vision_config.image_size)
+    return ClipModel(embed_images, embed_texts)
 
 
-def _tensor(found: Any) -> Tensor:
-    """Versions of the library differ: some wrap the embedding."""
-    return found if isinstance(found, Tensor) else found.pooler_output
+def _as_tensor(features: Any) -> Tensor:
+    """Unwrap the embedding, which some versions of the library wrap."""
+    return features if isinstance(features, Tensor) else features.pooler_output
 
 
-def _normalisation(folder: Path) -> tuple[Sequence[float], Sequence[float]]:
+def _read_normalization(folder: Path) -> tuple[Sequence[float], Sequence[float]]:
     try:
-        said = json.loads((folder / "preprocessor_config.json").read_text())
-        return said["image_mean"], said["image_std"]
+        config = json.loads((folder / "preprocessor_config.json").read_text())
+        return config["image_mean"], config["image_std"]
     except (OSError, KeyError, ValueError):
         return MEAN, STD

@@ -1,44 +1,38 @@
-"""Directions: ways to change every video of a model alike, found in samples of its latents.
+"""Directions: edits that change every video of a model in the same way, computed from samples of its latents.
 
-    content: added to the styles w;  motion: added to the codes u, so the edit holds at all times
+    content: added to the styles w;  motion: added to the motion codes u, so the edit holds at all times
 
-`principal_directions` looks for what varies most (PCA, as GANSpace does); `scored_direction` for what goes along with a
-score or a label. Strengths are counted in standard deviations of the samples.
+`find_principal_directions` computes those of largest variance (PCA, as in GANSpace); `find_scored_direction` computes
+the one along which a score or a label changes. Strengths are in standard deviations of the samples.
 
-Shapes: n samples, N directions, D latent width (w or u), T frames, H height, W width, L style layers, U code width.
+Shapes: n samples, N directions, D latent width (w or u), L style layers, U width of a motion code.
 """
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, cast, get_args
+from typing import cast, get_args
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
-from tqdm import tqdm
 
 from styleganv import noise
-from styleganv.editing.edits import checked_layer
-from styleganv.editing.latents import Latents, MotionLatents, latents_of, play
-from styleganv.editing.scores import SCORES, read_labels
+from styleganv.editing.edits import check_layer
+from styleganv.editing.latents import Latents
 from styleganv.errors import StyleganvError
 from styleganv.files import atomic_write
-from styleganv.media import sheets
 from styleganv.methods.stylegan_v.motion import Motion
 from styleganv.methods.stylegan_v.sampler import VideoGenerator
-from styleganv.methods.stylegan_v.synthesis import SynthesisBlock
-from styleganv.nn import modulated_kernel
+from styleganv.options import Space
 
-Space = Literal["content", "motion"]
 FORMAT = "styleganv-directions-1"
-#: Frames that a score sees of each sample, and how far apart, in frames of the data.
-SCORED_FRAMES, SCORED_STEP = 8, 4
-BATCH = 256
+BATCH_SIZE = 256
+#: Time in frames at which recurrent motion is sampled, when it has left its initial state.
+RECURRENT_SAMPLE_TIME = 16.0
 
 
 @dataclass(frozen=True)
@@ -48,9 +42,9 @@ class Directions:
     Attributes:
         space: content (w) or motion (u).
         vectors: `[N, D]`, of length 1.
-        scale: `[N]`, standard deviation of the samples along each.
-        share: `[N]`, of the variance of the samples (of their effect, for motion) along each, 0..1.
-        names: N names without the signs of `NAMELESS`.
+        scale: `[N]`, standard deviation of the samples along each direction.
+        share: `[N]`, fraction of the variance of the samples (for motion, of their effect) along each, 0..1.
+        names: N names without the `RESERVED_CHARACTERS`.
     """
 
     space: Space
@@ -59,243 +53,148 @@ class Directions:
     share: Tensor
     names: tuple[str, ...]
 
-    def moved(self, latents: Latents, name: str, strength: float, layers: Iterable[int] | None = None) -> Latents:
-        """The latents moved along a direction, by so many standard deviations; of content, only at `layers` if given.
+    def apply(self, latents: Latents, name: str, strength: float, layers: Iterable[int] | None = None) -> Latents:
+        """Return the latents moved along a direction.
+
+        Args:
+            latents: latents to change.
+            name: name of the direction.
+            strength: distance in standard deviations.
+            layers: style layers to change, for a direction of content; default: all.
 
         Raises:
-            StyleganvError: for an unknown name or layer, or layers of a motion.
+            StyleganvError: for an unknown name or layer, or layers of a direction of motion.
         """
         if name not in self.names:
-            raise StyleganvError(f"There is no direction {name!r}: choose one of {', '.join(self.names)}.")
+            raise StyleganvError(f"Unknown direction {name!r}: choose one of {', '.join(self.names)}.")
         index = self.names.index(name)
         step = strength * self.scale[index] * self.vectors[index]
         if self.space == "motion":
             if layers is not None:
-                raise StyleganvError(f"Direction {name} is one of motion, which has no layers: leave out the layers.")
-            before = latents.motion.shift
-            return replace(latents, motion=replace(latents.motion, shift=step if before is None else before + step))
+                raise StyleganvError(f"Direction {name} changes motion, which has no layers: omit the layers.")
+            shift = latents.motion.shift
+            return replace(latents, motion=replace(latents.motion, shift=step if shift is None else shift + step))
         styles = latents.styles.clone()
         for layer in range(len(styles)) if layers is None else layers:
-            styles[checked_layer(layer, len(styles))] += step
+            check_layer(layer, len(styles))
+            styles[layer] += step
         return replace(latents, styles=styles)
 
 
-def principal_directions(samples: Tensor, count: int, space: Space, effect: Tensor | None = None) -> Directions:
-    """The `count` directions along which `samples [n, D]` vary most, named 1, 2, … from the widest on.
+def find_principal_directions(
+    samples: Tensor, num_directions: int, space: Space, effect: Tensor | None = None
+) -> Directions:
+    """Return the directions of largest variance of `samples [n, D]`, named 1, 2, … in descending order.
 
-    Where samples vary alike in all directions (motion codes nearly do), `effect [n, E]` tells which of it matters:
-    then the components are those of the effect, each the direction of the samples that goes along with one.
-    A principal component has no sign of its own; here its largest entry is positive.
+    Samples such as motion codes vary almost equally in all directions. For those, `effect [n, E]` measures what
+    matters: the components are then those of the effect, each as the direction of the samples that causes it. The sign
+    of a principal component is arbitrary; here its largest entry is positive.
     """
-    centred = samples.double() - samples.double().mean(dim=0)
-    seen = centred if effect is None else effect.double() - effect.double().mean(dim=0)
-    _, widths, components = torch.linalg.svd(seen, full_matrices=False)
-    count = min(count, len(samples) - 1, *samples.shape[1:], *seen.shape[1:])
-    share = (widths.square() / widths.square().sum())[:count]
-    vectors = components[:count]
+    centered = samples.double() - samples.double().mean(dim=0)
+    analyzed = centered if effect is None else effect.double() - effect.double().mean(dim=0)
+    _, singular_values, components = torch.linalg.svd(analyzed, full_matrices=False)
+    num_directions = min(num_directions, len(samples) - 1, *samples.shape[1:], *analyzed.shape[1:])
+    share = (singular_values.square() / singular_values.square().sum())[:num_directions]
+    vectors = components[:num_directions]
     if effect is not None:
-        vectors = torch.nn.functional.normalize((seen @ vectors.T).T @ centred, dim=1)
+        vectors = torch.nn.functional.normalize((analyzed @ vectors.T).T @ centered, dim=1)
     vectors = vectors * vectors.gather(1, vectors.abs().argmax(dim=1, keepdim=True)).sign()
-    scale = (centred @ vectors.T).square().sum(dim=0).div(len(samples) - 1).sqrt()
-    names = tuple(str(i + 1) for i in range(count))
+    scale = (centered @ vectors.T).square().sum(dim=0).div(len(samples) - 1).sqrt()
+    names = tuple(str(i + 1) for i in range(num_directions))
     return Directions(space, vectors.float(), scale.float(), share.float(), names)
 
 
-def scored_direction(samples: Tensor, scores: Sequence[float] | Tensor, name: str, space: Space) -> Directions:
-    """The direction along which a score rises: the covariance of `samples [n, D]` with `scores [n]`.
+def find_scored_direction(samples: Tensor, scores: Sequence[float] | Tensor, name: str, space: Space) -> Directions:
+    """Return the direction along which a score increases: the covariance of `samples [n, D]` with `scores [n]`.
 
-    For two labels, 0 and 1, it is the difference of their means. It follows how latents vary, where a regression would
-    also step where no latents are.
+    For two labels, 0 and 1, it is the difference of their means. It follows the distribution of the latents; a
+    regression could leave it.
 
     Raises:
-        StyleganvError: if all scores are the same.
+        StyleganvError: if all scores are equal.
     """
-    centred = samples.double() - samples.double().mean(dim=0)
+    centered = samples.double() - samples.double().mean(dim=0)
     scores = torch.as_tensor(scores, dtype=torch.float64)
-    covariance = ((scores - scores.mean())[:, None] * centred).mean(dim=0)
+    covariance = ((scores - scores.mean())[:, None] * centered).mean(dim=0)
     length = covariance.norm()
     if not (length > 0 and length.isfinite()):
-        raise StyleganvError(f"All samples have the same {name}, so it shows no direction: score other or more seeds.")
+        raise StyleganvError(f"All samples have the same {name}, which gives no direction: score other or more seeds.")
     vector = covariance / length
-    along = (centred @ vector).square().mean()
-    share = along / centred.square().sum(dim=1).mean()
-    return Directions(space, vector[None].float(), along.sqrt()[None].float(), share[None].float(), (name,))
+    variance = (centered @ vector).square().mean()
+    share = variance / centered.square().sum(dim=1).mean()
+    return Directions(space, vector[None].float(), variance.sqrt()[None].float(), share[None].float(), (name,))
 
 
 @torch.inference_mode()
-def sample_latents(video: VideoGenerator, space: Space, seeds: Sequence[int]) -> Tensor:
-    """w `[n, w_dim]` of contents, or u `[n, U]` (the codes of slot 0) of motions, one for each seed, on the CPU.
+def sample_latents(model: VideoGenerator, space: Space, seeds: Sequence[int]) -> Tensor:
+    """Return w `[n, w_dim]` of content seeds, or u `[n, U]` (the codes of slot 0) of motion seeds, on the CPU.
 
     Raises:
-        StyleganvError: for motions of a model without.
+        StyleganvError: for motion of an image model.
     """
-    generator, found = video.generator, []
+    generator, samples = model.generator, []
     if space == "motion" and generator.motion is None:
-        raise StyleganvError("This model has no motion: find directions of its content.")
-    for first in range(0, len(seeds), BATCH):
-        batch = list(seeds[first : first + BATCH])
+        raise StyleganvError("This is an image model without motion: use space content.")
+    for first in range(0, len(seeds), BATCH_SIZE):
+        batch = list(seeds[first : first + BATCH_SIZE])
         label = None
         if generator.num_classes:
-            label = torch.eye(generator.num_classes)[[video.class_of(seed) for seed in batch]]
+            label = torch.eye(generator.num_classes)[[model.class_from_seed(seed) for seed in batch]]
         if space == "content":
             z = np.stack([noise.normal(seed, noise.CONTENT, 0, generator.z_dim) for seed in batch])
-            on = None if label is None else label.to(video.device)
-            found.append(generator.mapping(torch.from_numpy(z).to(video.device), on).cpu())
+            label = None if label is None else label.to(model.device)
+            samples.append(generator.mapping(torch.from_numpy(z).to(model.device), label).cpu())
             continue
         assert generator.motion is not None
         motion = generator.motion.cpu()
         slot_noise = noise.SeededNoise(batch, motion.noise_dim)
         if isinstance(motion, Motion):
             slots = torch.arange(motion.reach + 1).expand(len(batch), -1)
-            found.append(motion.codes(torch.arange(len(batch)), slots, slot_noise, label)[:, 0])
-        else:  # a recurrent motion comes to itself after some frames
-            times = torch.full((len(batch), 1), 16.0)
-            found.append(motion(times, slot_noise, label)[:, 0])
-    return torch.cat(found).float()
+            samples.append(motion.codes(torch.arange(len(batch)), slots, slot_noise, label)[:, 0])
+        else:
+            times = torch.full((len(batch), 1), RECURRENT_SAMPLE_TIME)
+            samples.append(motion(times, slot_noise, label)[:, 0])
+    return torch.cat(samples).float()
 
 
-def find_directions(
-    video: VideoGenerator,
-    space: Space = "content",
-    *,
-    count: int = 10,
-    samples: int = 2000,
-    seed: int = 0,
-    score: str | None = None,
-    labels: Path | str | None = None,
-) -> Directions:
-    """What varies most in a model; or what goes along with a score of its videos, or with labels that a person gave.
-
-    Args:
-        count: of principal directions.
-        samples: how many seeds to draw, from `seed` on.
-        score: a key of `SCORES`.
-        labels: a CSV file of `seed,label` lines: numbers, or names (two: from the first to the second in the order of
-            the alphabet; more: one direction for each, away from the rest).
-
-    Raises:
-        StyleganvError: for an unknown space or score, both a score and labels, or labels that cannot be used.
-    """
-    if space not in get_args(Space):
-        raise StyleganvError(f"There is no space {space!r}: choose {' or '.join(get_args(Space))}.")
-    if samples < 3 or count < 1:
-        raise StyleganvError("Directions need at least 3 samples and a count of 1.")
-    if score is not None and labels is not None:
-        raise StyleganvError("A score and labels each show a direction of their own: give one of them.")
-    if labels is not None:
-        seeds, columns = read_labels(labels)
-        found = sample_latents(video, space, seeds)
-        return _joined([scored_direction(found, values, name, space) for name, values in columns.items()])
-    seeds = list(range(seed, seed + samples))
-    if score is None:
-        found = sample_latents(video, space, seeds)
-        return principal_directions(found, count, space, motion_effect(video, found) if space == "motion" else None)
-    if score not in SCORES:
-        raise StyleganvError(f"There is no score {score!r}: choose one of {', '.join(SCORES)}.")
-    return judged_direction(video, space, SCORES[score], score, seeds)
-
-
-@torch.inference_mode()
-def motion_effect(video: VideoGenerator, codes: Tensor) -> Tensor:
-    """What motion codes u `[n, U]` add to the first convolution of the mean content `[n, C]`, at a slot, where v = M u.
-
-    It is linear, as v is the same at every pixel. The network looks at a few of v's directions and ignores the rest.
-    """
-    generator = video.generator
-    v = generator.motion.encoding.align(codes) if isinstance(generator.motion, Motion) else codes
-    conv = cast(SynthesisBlock, generator.synthesis.blocks[0]).conv1
-    kernel = modulated_kernel(conv.weight, conv.affine(generator.mapping.w_mean[None])[0])
-    of_motion = kernel[:, len(generator.synthesis.constant) :].sum(dim=(2, 3))
-    return v @ of_motion.T.to(v)
-
-
-def judged_direction(
-    video: VideoGenerator,
-    space: Space,
-    judge: Callable[[NDArray[np.uint8]], float],
-    name: str,
-    seeds: Sequence[int],
-) -> Directions:
-    """The direction along which a score rises, from a clip `[T, H, W, 3]` of each seed; with a progress bar."""
-    scores = [judge(_clip(video, space, seed)) for seed in tqdm(seeds, desc=f"scoring {name}", unit="video")]
-    return scored_direction(sample_latents(video, space, seeds), scores, name, space)
-
-
-def _clip(video: VideoGenerator, space: Space, seed: int) -> NDArray[np.uint8]:
-    """What a score sees of a seed `[T, H, W, 3]`: its content and motion, or its motion on the mean content."""
-    latents = latents_of(video, seed, psi=1.0 if space == "content" else 0.0)
-    fps = video.fps / SCORED_STEP
-    return np.stack(list(play(video, latents, seconds=SCORED_FRAMES / fps, fps=fps)))
-
-
-def _joined(parts: Sequence[Directions]) -> Directions:
+def join_directions(parts: Sequence[Directions]) -> Directions:
+    """Return the directions of several sets of one space as one set."""
     vectors, scale, share = (torch.cat([getattr(p, name) for p in parts]) for name in ("vectors", "scale", "share"))
     return Directions(parts[0].space, vectors, scale, share, tuple(name for part in parts for name in part.names))
 
 
 def save_directions(path: Path | str, directions: Directions) -> None:
-    """Write the file whole."""
-    about = {"format": FORMAT, "space": directions.space, "names": json.dumps(directions.names)}
+    """Write the directions to a safetensors file."""
+    metadata = {"format": FORMAT, "space": directions.space, "names": json.dumps(directions.names)}
     tensors = {name: getattr(directions, name).contiguous() for name in ("vectors", "scale", "share")}
     with atomic_write(path) as tmp_path:
-        save_file(tensors, tmp_path, about)
+        save_file(tensors, tmp_path, metadata)
 
 
-def load_directions(video: VideoGenerator, path: Path | str) -> Directions:
-    """Directions as `save_directions` wrote them, for this model.
+def load_directions(model: VideoGenerator, path: Path | str) -> Directions:
+    """Return the directions in a file of `save_directions`.
 
     Raises:
         StyleganvError: if the file is missing, damaged, or of a model of another width.
     """
     try:
         with safe_open(path, "pt") as file:
-            about = file.metadata() or {}
-            if about.get("format") != FORMAT:
-                raise StyleganvError(f"{path} holds no directions: give a file that styleganv directions wrote.")
+            metadata = file.metadata() or {}
+            if metadata.get("format") != FORMAT:
+                raise StyleganvError(f"{path} is not a directions file: pass one that styleganv directions wrote.")
             vectors, scale, share = (file.get_tensor(name) for name in ("vectors", "scale", "share"))
-        found = Directions(cast(Space, about["space"]), vectors, scale, share, tuple(json.loads(about["names"])))
-        count, tensors = len(found.names), (vectors, scale, share)
-        shapes = [list(tensor.shape) for tensor in tensors]
-        if found.space not in get_args(Space) or shapes != [[count, vectors.shape[-1]], [count], [count]]:
-            raise ValueError(f"space {found.space}, {count} names, shapes {shapes}")
-        if not all(bool(tensor.isfinite().all()) for tensor in tensors):
-            raise ValueError("its numbers are not all finite")
+        space, names = cast(Space, metadata["space"]), tuple(json.loads(metadata["names"]))
+        shapes = [list(tensor.shape) for tensor in (vectors, scale, share)]
+        if space not in get_args(Space) or shapes != [[len(names), vectors.shape[-1]], [len(names)], [len(names)]]:
+            raise ValueError(f"space {space}, {len(names)} names, shapes {shapes}")
+        if not all(bool(tensor.isfinite().all()) for tensor in (vectors, scale, share)):
+            raise ValueError("it holds numbers that are not finite")
     except (SafetensorError, KeyError, ValueError, OSError) as error:
-        raise StyleganvError(f"The directions {path} cannot be read ({error}): find them again.") from error
-    width = sample_latents(video, found.space, [0]).shape[1]
-    if found.vectors.shape[1] != width:
+        raise StyleganvError(f"Cannot read directions {path} ({error}): run styleganv directions again.") from error
+    width = sample_latents(model, space, [0]).shape[1]
+    if vectors.shape[1] != width:
         raise StyleganvError(
-            f"The directions {path} are of another model (width {found.vectors.shape[1]}, this one's is {width}): find "
-            "them with this model."
+            f"Directions {path} do not match this model (their width is {vectors.shape[1]}, the model's {width}): use "
+            "the model they were found in."
         )
-    return found
-
-
-def directions_sheet(video: VideoGenerator, directions: Directions, seed: int) -> NDArray[np.uint8]:
-    """One direction a row, from −3 to +3 standard deviations: stills of content, film strips of motion.
-
-    They start from the seed's content half-way to the mean, from where 3 still leads to what the model knows. A strip
-    sees one and a half slots or more, so that motion shows in slow models too.
-    """
-    strengths = (-3, -2, -1, 0, 1, 2, 3) if directions.space == "content" else (-3, 0, 3)
-    start = latents_of(video, seed, psi=0.5)
-    base = replace(start, motion=MotionLatents(seed, label=start.motion.label))
-    count = 1 if directions.space == "content" else 6
-    slot = 0.0 if video.generator.motion is None else video.generator.motion.slot_distance
-    fps = video.fps / max(SCORED_STEP, slot / 4)
-
-    def cell(name: str, strength: float) -> NDArray[np.uint8]:
-        clip = play(video, directions.moved(base, name, strength), seconds=count / fps, fps=fps)
-        return sheets.film_strip(np.stack(list(clip)))
-
-    names = directions.names[:10]
-    rows = [
-        [cell(name, strength) for strength in strengths]
-        for name in tqdm(names, desc="drawing directions", unit="direction")
-    ]
-    labels = [f"{name} ({share:.0%})" for name, share in zip(names, directions.share.tolist(), strict=False)]
-    note = f"{directions.space} directions, in standard deviations (share of the variance)"
-    if count > 1:
-        note += "; time runs to the right inside each strip"
-    columns = [f"{strength:+d}" if strength else "0" for strength in strengths]
-    return sheets.labeled_sheet(np.array(rows), rows=labels, columns=columns, note=note)
+    return Directions(space, vectors, scale, share, names)

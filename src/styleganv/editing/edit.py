@@ -1,103 +1,120 @@
-"""Edit a video: from a seed or a file of latents to a video file.
+"""Edit a video: from a seed or a latents file to a video file.
 
-seed or file ──▶ Latents ──mixes, directions, text──▶ Latents ──interpolation, time map──▶ frames ──▶ a file
+seed or file ──▶ Latents ──mixes, directions, text──▶ Latents ──interpolation, time map──▶ frames ──▶ file
 """
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
-from styleganv.editing.clip_model import load_clip
+from styleganv.editing.clip_model import load_clip_model
 from styleganv.editing.directions import load_directions
-from styleganv.editing.edits import Clock, at_speed, content_over_time, mixed, remapped
-from styleganv.editing.latents import Latents, open_latents, play, save_latents
+from styleganv.editing.edits import TimeMap, constant_speed, interpolate_over_time, mix_styles, piecewise_linear
+from styleganv.editing.latents import Latents, latents_from_seed, load_latents, render_latents, save_latents, truncate
 from styleganv.editing.perceptual import load_perceptual
 from styleganv.editing.text import edit_by_text
 from styleganv.media import sheets, writing
-from styleganv.methods.stylegan_v.sampler import Frame, Styles, VideoGenerator, load_video_generator
-from styleganv.options import ComputeOptions, EditOptions, OutputOptions, SampleOptions
-from styleganv.video_files import duration
+from styleganv.methods.stylegan_v.sampler import Styles, VideoGenerator, load_video_generator
+from styleganv.options import (
+    ComputeOptions,
+    EditOptions,
+    LatentsOptions,
+    OutputOptions,
+    SampleOptions,
+    TextEditOptions,
+)
+from styleganv.progress import Progress, track
+from styleganv.video_files import choose_seconds
 
 
 def edit(
     model: Path | str,
     out: Path | str,
     *,
-    content: str | int | Path,
-    motion: str | int | Path | None = None,
+    latents: LatentsOptions = LatentsOptions(),
     edits: EditOptions = EditOptions(),
     sample: SampleOptions = SampleOptions(),
     compute: ComputeOptions = ComputeOptions(),
     output: OutputOptions = OutputOptions(),
     side_by_side: bool = False,
     latents_out: Path | str | None = None,
+    progress: Progress | None = None,
 ) -> Path:
     """Write one edited video of a model.
 
     Args:
-        out: its suffix chooses the format: .mp4, .gif or .webp.
-        content: a seed, or a file (or folder) of latents.
-        motion: likewise; that of `content` by default.
+        model: model folder or run.
+        out: file to write; its suffix chooses the format: .mp4, .gif or .webp.
+        latents: the video to edit.
+        edits: changes to make.
+        sample, compute, output: see the classes.
         side_by_side: show the original on the left, with its own motion and speed.
-        latents_out: where to keep the edited latents (all but `interpolate_to`, `speed` and `time_map`, which are no
-            latents).
+        latents_out: file for the edited latents, which do not include `interpolate_to`, `speed` and `time_map`.
+        progress: called with steps done, steps in all, and the stage.
 
     Raises:
-        StyleganvError: for what cannot be read, is out of range, or does not fit the model.
+        StyleganvError: for a file that cannot be read, a value out of range, or one that does not match the model.
     """
-    video = load_video_generator(model, device=compute.device, precision=compute.precision)
-    start, seconds, fps = sample.start, duration(video, sample), sample.fps
-    original = open_latents(video, content, psi=sample.psi, label=sample.label)
-    latents = _edited(video, original, motion, edits, sample)
-    others = [open_latents(video, place, psi=sample.psi, label=sample.label) for place in edits.interpolate_to]
-    clock = _clock(edits, start)
-    plain = play(video, original, start=start, seconds=seconds, fps=fps)
-    out, total, rate = Path(out), video.num_frames(seconds, fps), fps or video.fps
-    writing.check_video(out, rate, output.crf)
+    video_model = load_video_generator(model, device=compute.device, precision=compute.precision)
+    start, seconds, fps = sample.start, choose_seconds(video_model, sample), sample.fps
+    original = _load_content(video_model, latents.latents or latents.seed or 0, sample)
+    edited = _edit_latents(video_model, original, latents, edits, sample)
+    targets = [_load_content(video_model, content, sample) for content in edits.interpolate_to]
+    time_map = _time_map(edits, start)
+    original_frames = render_latents(video_model, original, start=start, seconds=seconds, fps=fps)
+    out, num_frames, output_fps = Path(out), video_model.num_frames(seconds, fps), fps or video_model.fps
+    writing.check_video(out, output_fps, output.crf)
 
-    # All that could be refused has been, before what takes long and before anything is written.
+    # Everything is validated before the long search and before anything is written.
     if edits.text is not None:
-        judge, keep = load_clip(edits.clip_model, device=video.device), load_perceptual(device=video.device)
-        latents = edit_by_text(video, latents, edits.text, judge, steps=edits.text_steps, identity=keep)
-    styles: Styles = content_over_time([latents, *others], seconds, start=start) if others else latents.styles
+        clip_model = load_clip_model(edits.clip_model, device=video_model.device)
+        identity = load_perceptual(device=video_model.device)
+        options = TextEditOptions(num_steps=edits.text_steps)
+        edited = edit_by_text(
+            video_model, edited, edits.text, clip_model, identity=identity, options=options, progress=progress
+        )
+    styles: Styles = edited.styles
+    if targets:
+        styles = interpolate_over_time([edited, *targets], seconds, start=start)
     if latents_out is not None:
-        save_latents(latents_out, latents)
-    shown = play(video, latents, styles=styles, clock=clock, start=start, seconds=seconds, fps=fps)
+        save_latents(latents_out, edited)
+    frames = render_latents(
+        video_model, edited, styles=styles, time_map=time_map, start=start, seconds=seconds, fps=fps
+    )
     if side_by_side:
-        shown = (sheets.tile(np.stack(pair)[None]) for pair in zip(plain, shown, strict=True))
-    writing.write_video(out, _enlarged(shown, total, output.scale), rate, crf=output.crf)
+        frames = (sheets.tile(np.stack(pair)[None]) for pair in zip(original_frames, frames, strict=True))
+    tracked = track(frames, progress, num_frames, "generating")
+    scaled = (frame.repeat(output.scale, axis=0).repeat(output.scale, axis=1) for frame in tracked)
+    writing.write_video(out, scaled, output_fps, crf=output.crf)
     return out
 
 
-def _edited(
-    video: VideoGenerator,
-    latents: Latents,
-    motion: str | int | Path | None,
-    edits: EditOptions,
-    sample: SampleOptions,
+def _load_content(model: VideoGenerator, content: int | Path, sample: SampleOptions) -> Latents:
+    """Return the latents of a seed, or those of a file, truncated by psi."""
+    if isinstance(content, int):
+        return latents_from_seed(model, content, psi=sample.psi, label=sample.label)
+    return truncate(model, load_latents(model, content), sample.psi)
+
+
+def _edit_latents(
+    model: VideoGenerator, latents: Latents, source: LatentsOptions, edits: EditOptions, sample: SampleOptions
 ) -> Latents:
-    """Other motion, other layers' content, and steps along directions."""
-    if motion is not None:
-        # The motion of a seed is that of the content's class, as in generate.
-        kind = latents.motion.label if sample.label is None else sample.label
-        latents = replace(latents, motion=open_latents(video, motion, label=kind).motion)
+    """Replace the motion, mix styles and step along directions."""
+    if source.motion_seed is not None:
+        # Like in `generate`, the motion of a seed is of the content's class.
+        label = latents.motion.label if sample.label is None else sample.label
+        latents = replace(latents, motion=latents_from_seed(model, source.motion_seed, label=label).motion)
+    if source.motion_latents is not None:
+        latents = replace(latents, motion=load_latents(model, source.motion_latents).motion)
     for mix in edits.mixes:
-        other = open_latents(video, mix.content, psi=sample.psi, label=sample.label)
-        latents = mixed(latents, other, mix.layers, mix.amount)
+        latents = mix_styles(latents, _load_content(model, mix.content, sample), mix.layers, mix.amount)
     for step in edits.directions:
-        latents = load_directions(video, step.file).moved(latents, step.name, step.strength, step.layers)
+        latents = load_directions(model, step.file).apply(latents, step.name, step.strength, step.layers)
     return latents
 
 
-def _enlarged(frames: Iterator[Frame], total: int, scale: int) -> Iterator[Frame]:
-    for frame in tqdm(frames, total=total, desc="generating", unit="frame"):
-        yield frame.repeat(scale, axis=0).repeat(scale, axis=1)
-
-
-def _clock(edits: EditOptions, start: float) -> Clock | None:
+def _time_map(edits: EditOptions, start: float) -> TimeMap | None:
     if edits.time_map is not None:
-        return remapped(list(edits.time_map))
-    return None if edits.speed == 1 else at_speed(edits.speed, start=start)
+        return piecewise_linear(list(edits.time_map))
+    return None if edits.speed == 1 else constant_speed(edits.speed, start=start)

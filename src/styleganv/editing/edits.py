@@ -1,6 +1,4 @@
-"""Edits of what is seen and when: other layers' content, content on its way to another, other clocks.
-
-All are plain functions of `Latents`, so they can follow one another.
+"""Edits of content and time: style mixing, interpolation and time maps, as plain functions of `Latents`.
 
 Shapes: L style layers. Times are in seconds.
 """
@@ -16,84 +14,95 @@ from torch import Tensor
 from styleganv.editing.latents import Latents
 from styleganv.errors import StyleganvError
 
-Clock = Callable[[float], float]
+TimeMap = Callable[[float], float]
 
 
-def mixed(latents: Latents, other: Latents, layers: Iterable[int], amount: float = 1.0) -> Latents:
-    """Style mixing (StyleGAN, section 3.1): the content of `other` at these layers; the motion stays.
+def mix_styles(latents: Latents, other: Latents, layers: Iterable[int], amount: float = 1.0) -> Latents:
+    """Return latents with the content of `other` at these layers (style mixing, StyleGAN section 3.1).
 
-    Layer 0 is the coarsest. Coarse layers hold shape and layout, fine ones colour and texture. `amount` 1 is all of the
-    other, 0 nothing of it, straight in w between.
+    The motion stays. Layer 0 is the coarsest; coarse layers control shape and layout, fine layers color and texture.
+
+    Args:
+        latents: latents to change.
+        other: latents to take content from.
+        layers: style layers to change.
+        amount: 1 replaces the styles, 0 keeps them; linear in w between.
 
     Raises:
-        StyleganvError: if there is no such layer.
+        StyleganvError: for an unknown layer.
     """
     styles = latents.styles.clone()
     for layer in layers:
-        index = checked_layer(layer, len(styles))
-        styles[index] = torch.lerp(styles[index], other.styles[index], amount)
+        check_layer(layer, len(styles))
+        styles[layer] = torch.lerp(styles[layer], other.styles[layer], amount)
     return replace(latents, styles=styles)
 
 
-def checked_layer(layer: int, num_layers: int) -> int:
+def check_layer(layer: int, num_layers: int) -> None:
+    """Raise StyleganvError for an unknown style layer."""
     if not 0 <= layer < num_layers:
-        raise StyleganvError(f"There is no style layer {layer}: choose 0 (coarsest) to {num_layers - 1} (finest).")
-    return layer
+        raise StyleganvError(f"Unknown style layer {layer}: choose 0 (coarsest) to {num_layers - 1} (finest).")
 
 
-def interpolated(latents: Latents, other: Latents, amount: float) -> Latents:
-    """Content between two, straight in w: `amount` 0 is the first, 1 the second; the motion stays the first's."""
+def interpolate(latents: Latents, other: Latents, amount: float) -> Latents:
+    """Return content between two, linear in w: `amount` 0 is the first, 1 the second. The motion stays the first's."""
     return replace(latents, styles=torch.lerp(latents.styles, other.styles, amount))
 
 
-def content_over_time(contents: Sequence[Latents], seconds: float, *, start: float = 0.0) -> Callable[[float], Tensor]:
-    """Styles `[L, w_dim]` at each second of a video that goes from the first content to the last: for `play(styles=…)`.
+def interpolate_over_time(
+    contents: Sequence[Latents], seconds: float, *, start: float = 0.0
+) -> Callable[[float], Tensor]:
+    """Return the styles `[L, w_dim]` of a video that moves through several contents, as a function of its time.
 
-    Contents lie at equal distances from `start` to `start + seconds`; each is reached and left gently (smoothstep).
+    Pass the function as `styles` to `render_latents`. The contents are evenly spaced from `start` to
+    `start + seconds`; the rate of change is 0 at each of them (smoothstep).
 
     Raises:
-        StyleganvError: if there are fewer than two contents, or no time for them.
+        StyleganvError: for fewer than two contents, or no duration.
     """
     if len(contents) < 2 or not seconds > 0:
-        raise StyleganvError("Content that changes needs two contents or more and a length above 0 seconds.")
+        raise StyleganvError(
+            f"Interpolation over time requires at least 2 contents and more than 0 seconds, got {len(contents)} in "
+            f"{seconds:g}: add contents or time."
+        )
     styles = torch.stack([latents.styles for latents in contents])
 
-    def at(time: float) -> Tensor:
-        place = min(max((time - start) / seconds, 0.0), 1.0) * (len(contents) - 1)
-        first = min(math.floor(place), len(contents) - 2)
-        a = place - first
+    def styles_at(time: float) -> Tensor:
+        position = min(max((time - start) / seconds, 0.0), 1.0) * (len(contents) - 1)
+        first = min(math.floor(position), len(contents) - 2)
+        a = position - first
         return torch.lerp(styles[first], styles[first + 1], a * a * (3 - 2 * a))
 
-    return at
+    return styles_at
 
 
-def at_speed(factor: float, *, start: float = 0.0) -> Clock:
-    """Slow motion (below 1) or fast (above), from `start` on: in between there are real frames, not blends.
+def constant_speed(speed: float, *, start: float = 0.0) -> TimeMap:
+    """Return the time map of slow motion (below 1) or fast motion (above 1), which begins at `start`.
 
     Raises:
-        StyleganvError: for a factor that is negative or not finite.
+        StyleganvError: for a speed that is negative or not finite.
     """
-    if not 0 <= factor < math.inf:
-        raise StyleganvError(f"A video cannot move at speed {factor:g}: choose 0 (still) or more; 1 is the data's.")
-    return lambda time: start + factor * (time - start)
+    if not 0 <= speed < math.inf:
+        raise StyleganvError(f"Speed must be 0 or more and finite, got {speed:g}: choose 0 (freeze) or more.")
+    return lambda time: start + speed * (time - start)
 
 
-def remapped(points: Sequence[tuple[float, float]]) -> Clock:
-    """A clock through (seconds of the video, seconds of the motion), straight from point to point.
+def piecewise_linear(points: Sequence[tuple[float, float]]) -> TimeMap:
+    """Return the time map through (video time, motion time) in seconds, linear between the points.
 
-    Backwards is possible. Before the first point motion stands still; after the last it goes on at the data's speed;
-    a single point is a still.
+    Motion may run backward. It is frozen before the first point and runs at speed 1 after the last. A single point
+    freezes it everywhere.
 
     Raises:
-        StyleganvError: if there is no point, one is below 0, or they do not follow one another.
+        StyleganvError: for no points, a negative time, or video times that do not increase.
     """
     times = [time for time, _ in points]
     if not points or any(b <= a for a, b in pairwise(times)):
-        raise StyleganvError("Times of a remapped video must rise from point to point: write them as 0:0,2:1,3:3.")
-    if min(min(times), min(moment for _, moment in points)) < 0:
-        raise StyleganvError("Times of a remapped video cannot be below 0.")
+        raise StyleganvError(f"Video times of a time map must increase, got {times}: order them, e.g. 0:0,2:1,3:3.")
+    if min(map(min, points)) < 0:
+        raise StyleganvError(f"Times of a time map must be 0 or more, got {min(map(min, points)):g}: raise them.")
 
-    def at(time: float) -> float:
+    def motion_time(time: float) -> float:
         if time <= times[0] or len(points) == 1:
             return points[0][1]
         for (t0, m0), (t1, m1) in pairwise(points):
@@ -101,4 +110,4 @@ def remapped(points: Sequence[tuple[float, float]]) -> Clock:
                 return m0 + (m1 - m0) * (time - t0) / (t1 - t0)
         return points[-1][1] + time - times[-1]
 
-    return at
+    return motion_time

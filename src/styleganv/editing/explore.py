@@ -1,5 +1,5 @@
-"""A model at a glance: one page of pictures for truncation, interpolation, style mixing, content and motion, slow
-motion, and the directions in which it varies most.
+"""Overview of a model on one page: truncation, interpolation, style mixing, content and motion, slow motion, and the
+directions of largest variance.
 
 Shapes: T frames, H height, W width, L style layers.
 """
@@ -8,192 +8,211 @@ import base64
 import html
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import get_args
 
 import numpy as np
-from tqdm import tqdm
 
-from styleganv.editing.directions import Space, directions_sheet, find_directions, save_directions
-from styleganv.editing.edits import at_speed, content_over_time, interpolated, mixed
-from styleganv.editing.latents import Latents, latents_of, play
+from styleganv.editing.direction_search import draw_directions, find_directions
+from styleganv.editing.directions import save_directions
+from styleganv.editing.edits import constant_speed, interpolate, interpolate_over_time, mix_styles
+from styleganv.editing.latents import Latents, latents_from_seed, render_latents
 from styleganv.errors import StyleganvError
 from styleganv.files import atomic_write
 from styleganv.media import sheets, writing
 from styleganv.methods.stylegan_v.sampler import Frame, VideoGenerator
+from styleganv.options import DirectionOptions, Space
+from styleganv.progress import Progress, track
 
-SEEDS = 6
+NUM_SEEDS = 6
 PSIS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5)
 SECONDS = 4.0
-#: Height to which small films are enlarged.
-FILM_HEIGHT = 192
+#: Height in pixels to which small videos are enlarged.
+VIDEO_HEIGHT = 192
 
 
 @dataclass(frozen=True)
-class _Exhibit:
-    """A file of the page, with what it shows."""
+class _Figure:
+    """A figure of the page: its file, its text, and the function that writes the file."""
 
     file: str
     title: str
     caption: str
-    make: Callable[[Path], None]
+    write: Callable[[Path], None]
 
 
 def explore(
-    video: VideoGenerator, out: Path | str, *, first_seed: int = 0, samples: int = 2000, components: int = 5
+    model: VideoGenerator,
+    out: Path | str,
+    *,
+    first_seed: int = 0,
+    num_samples: int = 2000,
+    num_directions: int = 5,
+    progress: Progress | None = None,
 ) -> list[Path]:
-    """Write pictures, films, direction files and `index.html`, which holds all of them, into the folder `out`.
+    """Write images, videos, direction files and `index.html`, which contains all of them, to the folder `out`.
 
     Args:
-        first_seed: the first of the six contents shown.
-        samples: latents from which directions are found.
-        components: directions shown of each space.
+        model: model to show.
+        out: folder to write to; an earlier page is replaced.
+        first_seed: first of the six content seeds shown.
+        num_samples: seeds that directions are found from.
+        num_directions: number of directions of each space.
+        progress: called with figures done, figures in all, and the stage.
 
     Returns:
-        What was written, the page first.
+        The files written, the page first.
 
     Raises:
-        StyleganvError: if `out` holds anything else (an earlier page is replaced), or cannot be written.
+        StyleganvError: if `out` contains anything else or cannot be written.
     """
-    out, exhibits = Path(out), _exhibits(video, first_seed, samples, components)
-    ours = {"index.html", *(exhibit.file for exhibit in exhibits), *map(_directions_file, get_args(Space))}
-    if out.exists() and not (out.is_dir() and {path.name for path in out.iterdir()} <= ours):
-        raise StyleganvError(f"{out} holds other things than such a page: choose a new folder.")
+    out, directions = Path(out), DirectionOptions(num_samples=num_samples, num_directions=num_directions)
+    figures = _Figures(model, first_seed, directions).all()
+    known = {"index.html", *(figure.file for figure in figures), *map(_directions_file, get_args(Space))}
+    if out.exists() and not (out.is_dir() and {path.name for path in out.iterdir()} <= known):
+        raise StyleganvError(f"{out} contains files that are not of such a page: choose a new folder.")
     with atomic_write(out) as tmp_path:
         tmp_path.mkdir()
-        for exhibit in tqdm(exhibits, desc="exploring", unit="picture"):
-            exhibit.make(tmp_path / exhibit.file)
-        (tmp_path / "index.html").write_text(_page(tmp_path, exhibits), encoding="utf-8")
+        for figure in track(figures, progress, len(figures), "exploring"):
+            figure.write(tmp_path / figure.file)
+        (tmp_path / "index.html").write_text(_page(tmp_path, figures), encoding="utf-8")
         names = [path.name for path in tmp_path.iterdir()]
     return [out / "index.html", *(out / name for name in sorted(names) if name != "index.html")]
 
 
-def _exhibits(video: VideoGenerator, first: int, samples: int, components: int) -> list[_Exhibit]:
-    seeds = range(first, first + SEEDS)
-    contents = [latents_of(video, seed) for seed in seeds]
-    layers = len(contents[0].styles)
-    bands = [range(a, b) for a, b in ((0, layers // 3), (layers // 3, 2 * layers // 3), (2 * layers // 3, layers))]
-    moves = video.generator.motion is not None
+class _Figures:
+    """The figures of a model, each written by one method."""
 
-    def film(styles_or_latents: Sequence[Iterator[Frame]], path: Path) -> None:
-        scale = max(1, FILM_HEIGHT // video.height)
-        shown = (sheets.tile(np.stack(row)[None], scale=scale) for row in zip(*styles_or_latents, strict=True))
-        writing.write_video(path, shown, video.fps)
+    def __init__(self, model: VideoGenerator, first_seed: int, directions: DirectionOptions) -> None:
+        self.model, self.options = model, directions
+        self.seeds = range(first_seed, first_seed + NUM_SEEDS)
+        self.contents = [latents_from_seed(model, seed) for seed in self.seeds]
 
-    def truncation(path: Path) -> None:
-        rows = [[_still(video, latents_of(video, seed, psi=psi)) for psi in PSIS] for seed in seeds]
-        _sheet(path, rows, [f"seed {s}" for s in seeds], [f"psi {psi:g}" for psi in PSIS])
+    def all(self) -> list[_Figure]:
+        """Return the figures that make sense for the model, in the order of the page."""
+        figures = [
+            (
+                "truncation.png",
+                "Truncation",
+                "From mean w (psi 0) to each content (psi 1) and beyond.",
+                self.truncation,
+            ),
+            ("interpolation.png", "Interpolation", "From one content to the next, linear in w.", self.interpolation),
+            (
+                "over-time.mp4",
+                "Content over time",
+                "One video that moves through three contents and back.",
+                self.over_time,
+            ),
+            ("mixing.png", "Style mixing", "Coarse, middle or fine layers of another content.", self.mixing),
+        ]
+        if self.model.generator.motion is not None:
+            figures += [
+                ("content-motion.png", "Content and motion", "Each content with each motion.", self.content_motion),
+                (
+                    "slow-motion.mp4",
+                    "Slow motion",
+                    "One motion at full, half and quarter speed, from left to right.",
+                    self.slow_motion,
+                ),
+            ]
+        spaces: list[Space] = ["content"] if self.model.generator.motion is None else ["content", "motion"]
+        figures += [
+            (
+                f"{space}-directions.png",
+                f"Directions of {space}",
+                f"Directions of largest variance, from -3 to +3 standard deviations{note}.",
+                partial(self.directions, space),
+            )
+            for space, note in zip(spaces, (" (psi 0.5)", ""), strict=False)
+        ]
+        return [_Figure(*figure) for figure in figures]
 
-    def interpolation(path: Path) -> None:
+    def truncation(self, path: Path) -> None:
+        rows = [[self._image(latents_from_seed(self.model, seed, psi=psi)) for psi in PSIS] for seed in self.seeds]
+        _write_sheet(path, rows, [f"seed {seed}" for seed in self.seeds], [f"psi {psi:g}" for psi in PSIS])
+
+    def interpolation(self, path: Path) -> None:
         amounts = np.linspace(0, 1, 7)
         rows = [
-            [_still(video, interpolated(contents[i], contents[i + 1], float(a))) for a in amounts]
-            for i in range(SEEDS - 1)
+            [self._image(interpolate(self.contents[i], self.contents[i + 1], float(amount))) for amount in amounts]
+            for i in range(NUM_SEEDS - 1)
         ]
-        _sheet(path, rows, [f"{s} to {s + 1}" for s in seeds[:-1]], [f"{a:.0%}" for a in amounts])
+        names = [f"{seed} to {seed + 1}" for seed in self.seeds[:-1]]
+        _write_sheet(path, rows, names, [f"{amount:.0%}" for amount in amounts])
 
-    def mixing(path: Path) -> None:
-        others = [(other, band) for other in (3, 4) for band in bands]
-        sources = [_still(video, contents[other]) for other, _ in others]
-        rows = [[np.full_like(sources[0], 255), *sources]]
-        for base in contents[:3]:
-            rows.append(
-                [_still(video, latents) for latents in (base, *(mixed(base, contents[o], b) for o, b in others))]
-            )
-        columns = [f"{seeds[other]}: {band[0]}-{band[-1]}" for other, band in others]
-        note = "top row: the seed whose layers (0 the coarsest) are taken; below: put into the content on the left"
-        _sheet(path, rows, ["taken from", *(f"seed {s}" for s in seeds[:3])], ["itself", *columns], note)
+    def mixing(self, path: Path) -> None:
+        num_layers = len(self.contents[0].styles)
+        bounds = (0, num_layers // 3, 2 * num_layers // 3, num_layers)
+        sources = [(other, range(*bounds[i : i + 2])) for other in (3, 4) for i in range(3)]
+        images = [self._image(self.contents[other]) for other, _ in sources]
+        rows = [[np.full_like(images[0], 255), *images]]
+        for base in self.contents[:3]:
+            mixes = (mix_styles(base, self.contents[other], layers) for other, layers in sources)
+            rows.append([self._image(latents) for latents in (base, *mixes)])
+        columns = [f"{self.seeds[other]}: {layers[0]}-{layers[-1]}" for other, layers in sources]
+        names = ["source", *(f"seed {seed}" for seed in self.seeds[:3])]
+        note = "top row: source of the layers (0 is the coarsest); below: mixed into the content on the left"
+        _write_sheet(path, rows, names, ["original", *columns], note)
 
-    def content_and_motion(path: Path) -> None:
-        grid = video.grid(seeds[:4], range(first, first + 3), seconds=SECONDS / 2)
+    def content_motion(self, path: Path) -> None:
+        grid = self.model.grid(self.seeds[:4], self.seeds[:3], seconds=SECONDS / 2)
         writing.write_image(path, sheets.content_motion_grid(grid))
 
-    def over_time(path: Path) -> None:
-        styles = content_over_time([*contents[:3], contents[0]], SECONDS)
-        film([play(video, contents[0], styles=styles, seconds=SECONDS)], path)
+    def over_time(self, path: Path) -> None:
+        styles = interpolate_over_time([*self.contents[:3], self.contents[0]], SECONDS)
+        self._write_video(path, [render_latents(self.model, self.contents[0], styles=styles, seconds=SECONDS)])
 
-    def slow(path: Path) -> None:
-        speeds = (1.0, 0.5, 0.25)
-        film([play(video, contents[0], clock=at_speed(speed), seconds=SECONDS) for speed in speeds], path)
-
-    def directions(space: Space) -> Callable[[Path], None]:
-        def draw(path: Path) -> None:
-            found = find_directions(video, space, count=components, samples=samples)
-            save_directions(path.with_name(_directions_file(space)), found)
-            writing.write_image(path, directions_sheet(video, found, first))
-
-        return draw
-
-    shown = [
-        _Exhibit(
-            "truncation.png", "Truncation", "Each content from the mean (psi 0) to itself (1) and beyond.", truncation
-        ),
-        _Exhibit("interpolation.png", "Interpolation", "From one content to the next, straight in w.", interpolation),
-        _Exhibit(
-            "over-time.mp4",
-            "Content over time",
-            "One video whose content goes through three seeds and back.",
-            over_time,
-        ),
-        _Exhibit("mixing.png", "Style mixing", "Coarse, middle or fine layers from another content.", mixing),
-        _Exhibit(
-            "content-directions.png",
-            "Directions of content",
-            "What varies most between contents, from -3 to +3 on one of them (psi 0.5).",
-            directions("content"),
-        ),
-    ]
-    if moves:
-        shown[4:4] = [
-            _Exhibit("content-motion.png", "Content and motion", "Each content with each motion.", content_and_motion),
-            _Exhibit(
-                "slow-motion.mp4",
-                "Slow motion",
-                "One motion at full, half and quarter speed, from left to right.",
-                slow,
-            ),
-        ]
-        shown.append(
-            _Exhibit(
-                "motion-directions.png",
-                "Directions of motion",
-                "What varies most between motions, from -3 to +3 on one of them.",
-                directions("motion"),
-            )
+    def slow_motion(self, path: Path) -> None:
+        time_maps = [constant_speed(speed) for speed in (1.0, 0.5, 0.25)]
+        self._write_video(
+            path,
+            [render_latents(self.model, self.contents[0], time_map=each, seconds=SECONDS) for each in time_maps],
         )
-    return shown
+
+    def directions(self, space: Space, path: Path) -> None:
+        directions = find_directions(self.model, replace(self.options, space=space))
+        save_directions(path.with_name(_directions_file(space)), directions)
+        writing.write_image(path, draw_directions(self.model, directions, self.seeds[0]))
+
+    def _image(self, latents: Latents) -> Frame:
+        """Return the first frame, at a size for display."""
+        latents = replace(latents, motion=replace(latents.motion, seed=0))
+        return sheets.film_strip(np.stack(list(render_latents(self.model, latents, seconds=1 / self.model.fps))))
+
+    def _write_video(self, path: Path, columns: Sequence[Iterator[Frame]]) -> None:
+        scale = max(1, VIDEO_HEIGHT // self.model.height)
+        frames = (sheets.tile(np.stack(row)[None], scale=scale) for row in zip(*columns, strict=True))
+        writing.write_video(path, frames, self.model.fps)
 
 
 def _directions_file(space: Space) -> str:
     return f"{space}-directions.safetensors"
 
 
-def _still(video: VideoGenerator, latents: Latents) -> Frame:
-    """The first frame, at a size that shows well."""
-    plain = replace(latents, motion=replace(latents.motion, seed=0))
-    return sheets.film_strip(np.stack(list(play(video, plain, seconds=1 / video.fps))))
-
-
-def _sheet(path: Path, rows: list[list[Frame]], names: Sequence[str], columns: Sequence[str], note: str = "") -> None:
+def _write_sheet(
+    path: Path, rows: list[list[Frame]], names: Sequence[str], columns: Sequence[str], note: str = ""
+) -> None:
     writing.write_image(path, sheets.labeled_sheet(np.array(rows), rows=names, columns=columns, note=note))
 
 
-def _page(folder: Path, exhibits: Sequence[_Exhibit]) -> str:
-    """One page with everything in it, so that it can be mailed and kept."""
+def _page(folder: Path, figures: Sequence[_Figure]) -> str:
+    """Return the HTML of the page, with all files embedded."""
     sections = []
-    for exhibit in exhibits:
-        data = base64.b64encode((folder / exhibit.file).read_bytes()).decode()
-        title = html.escape(exhibit.title)
-        # A single film would fill the page.
-        wide = "" if exhibit.file == "over-time.mp4" else ' class="wide"'
-        shown = f'<img alt="{title}" src="data:image/png;base64,{data}">'
-        if exhibit.file.endswith(".mp4"):
+    for figure in figures:
+        data = base64.b64encode((folder / figure.file).read_bytes()).decode()
+        title = html.escape(figure.title)
+        # A single video would fill the page.
+        wide = "" if figure.file == "over-time.mp4" else ' class="wide"'
+        element = f'<img alt="{title}" src="data:image/png;base64,{data}">'
+        if figure.file.endswith(".mp4"):
             source = f"data:video/mp4;base64,{data}"
-            shown = f'<video controls autoplay loop muted playsinline aria-label="{title}" src="{source}"></video>'
+            element = f'<video controls autoplay loop muted playsinline aria-label="{title}" src="{source}"></video>'
         sections.append(
-            f'<section><h2>{title}</h2><p class="question">{html.escape(exhibit.caption)}</p>'
-            f'<div class="figures"><figure{wide}>{shown}</figure></div></section>'
+            f'<section><h2>{title}</h2><p class="question">{html.escape(figure.caption)}</p>'
+            f'<div class="figures"><figure{wide}>{element}</figure></div></section>'
         )
     return f"""<!doctype html>
 <html lang="en">
@@ -201,11 +220,11 @@ def _page(folder: Path, exhibits: Sequence[_Exhibit]) -> str:
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
-<title>What the model can be asked for</title>
+<title>Latent space</title>
 <style>{files("styleganv.motion_report").joinpath("page.css").read_text()}</style>
 </head>
 <body>
-<header><p class="kind">Latent space</p><h1>What the model can be asked for</h1></header>
+<header><p class="kind">Overview</p><h1>Latent space of the model</h1></header>
 <main>{"".join(sections)}</main>
 </body>
 </html>

@@ -1,4 +1,4 @@
-"""What a direction can be found from: scores of clips, and labels that a person wrote.
+"""Scores of clips and annotations by the user, from which directions are found.
 
 Shapes: T frames, H height, W width.
 """
@@ -13,16 +13,16 @@ from numpy.typing import NDArray
 
 from styleganv.errors import StyleganvError
 
-#: Signs by which `styleganv edit --direction` tells a name from what stands around it.
-NAMELESS = ",:;=@"
+#: Characters of the syntax of `styleganv edit --direction`, which the name of a direction cannot contain.
+RESERVED_CHARACTERS = ",:;=@"
 
 
 def _luma(clip: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Brightness of each pixel `[T, H, W]` (BT.709)."""
+    """Return the brightness of each pixel `[T, H, W]` (BT.709)."""
     return clip @ np.array([0.2126, 0.7152, 0.0722])
 
 
-#: What can be seen without a network, of uint8 clips `[T, H, W, 3]`.
+#: Scores of uint8 clips `[T, H, W, 3]` that need no network.
 SCORES: dict[str, Callable[[NDArray[np.uint8]], float]] = {
     "brightness": lambda clip: float(_luma(clip).mean()),
     "contrast": lambda clip: float(_luma(clip).std(axis=(1, 2)).mean()),
@@ -34,39 +34,41 @@ SCORES: dict[str, Callable[[NDArray[np.uint8]], float]] = {
 }
 
 
-def read_labels(path: Path | str) -> tuple[list[int], dict[str, list[float]]]:
-    """Seeds, and a column of scores for each direction that the file's labels show; see `directions.find_directions`.
+def load_annotations(path: Path | str) -> tuple[list[int], dict[str, list[float]]]:
+    """Return the seeds, and one column of scores per direction that the labels define.
+
+    Numbers define one direction; two names one from the first to the second in alphabetical order; more names one each.
 
     Raises:
         StyleganvError: if the file cannot be read, has fewer than three lines of `seed,label`, or a label that is not
-            finite or cannot name a direction.
+            finite or contains a reserved character.
     """
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
             rows = [[cell.strip() for cell in row] for row in csv.reader(file) if row]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise StyleganvError(
-            f"The labels {path} cannot be read ({error}): give a CSV file of seed,label lines."
+            f"Cannot read annotations {path} ({error}): pass a CSV file of seed,label lines."
         ) from error
     if rows and len(rows[0]) == 2 and not rows[0][0].isdecimal():
         rows = rows[1:]  # a heading
     if len(rows) < 3 or any(len(row) != 2 or not row[0].isdecimal() for row in rows):
-        raise StyleganvError(f"The labels {path} need three or more lines of seed,label, such as 17,round.")
-    seeds, words = [int(row[0]) for row in rows], [row[1] for row in rows]
+        raise StyleganvError(f"Annotations {path} must have at least 3 lines of seed,label: add lines, e.g. 17,round.")
+    seeds, labels = [int(row[0]) for row in rows], [row[1] for row in rows]
     try:
-        numbers = [float(word) for word in words]
+        numbers = [float(label) for label in labels]
     except ValueError:
-        return seeds, _columns(words, path)
+        return seeds, _name_columns(labels, path)
     if not all(map(math.isfinite, numbers)):
-        raise StyleganvError(f"The labels {path} hold a number that is not finite: leave its line out.")
+        raise StyleganvError(f"Annotations {path} contain a number that is not finite: remove its line.")
     return seeds, {"score": numbers}
 
 
-def _columns(words: list[str], path: Path | str) -> dict[str, list[float]]:
-    """1 where a word is the one that a direction leads to, else 0."""
-    kinds = sorted(set(words))
-    unfit = [kind for kind in kinds if not kind or set(kind) & set(NAMELESS)]
-    if unfit:
-        raise StyleganvError(f"The label {unfit[0]!r} in {path} cannot name a direction: use letters and digits.")
-    wanted = {f"{kinds[0]} to {kinds[1]}": kinds[1]} if len(kinds) == 2 else {kind: kind for kind in kinds}
-    return {name: [float(word == kind) for word in words] for name, kind in wanted.items()}
+def _name_columns(labels: list[str], path: Path | str) -> dict[str, list[float]]:
+    """Return a column per direction: 1 for the name that it leads to, 0 for others."""
+    names = sorted(set(labels))
+    invalid = [name for name in names if not name or set(name) & set(RESERVED_CHARACTERS)]
+    if invalid:
+        raise StyleganvError(f"Label {invalid[0]!r} in {path} cannot name a direction: use letters and digits.")
+    targets = {f"{names[0]} to {names[1]}": names[1]} if len(names) == 2 else {name: name for name in names}
+    return {title: [float(label == target) for label in labels] for title, target in targets.items()}

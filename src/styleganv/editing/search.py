@@ -1,197 +1,199 @@
-"""The search behind `project`: which seed is nearest to a clip, then gradients to content and motion, or to weights.
+"""The search behind `project`: the seed nearest to a clip, then gradients to its content and motion, or to weights.
 
-It follows StyleGAN2's projection (Karras et al. 2020, appendix D), and the motion noise of every slot that the clip
-sees moves along.
+It follows StyleGAN2's projection (Karras et al. 2020, appendix D), and also optimizes the motion noise of every slot
+that the clip depends on.
 
-Shapes: T frames, N of them in a step, L style layers, S slots, H height, W width. Times are in seconds, and pictures
-in 0..1.
+Shapes: T frames, N of them in a step, L style layers, S slots, H height, W width. Times are in seconds, images in 0..1.
 """
 
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from tqdm import tqdm
 
 from styleganv import noise
-from styleganv.editing.latents import Latents, MotionLatents, differentiable_frames, spread_of_w
-from styleganv.editing.perceptual import Perceptual, apart, psnr
+from styleganv.editing.latents import Latents, MotionLatents, compute_w_std, render_differentiably
+from styleganv.editing.perceptual import Perceptual, feature_distance, psnr
 from styleganv.methods.stylegan_v.sampler import VideoGenerator
+from styleganv.options import ProjectOptions
+from styleganv.progress import Progress, Stage, track
 
-Space = Literal["w", "w+"]
-
-#: How many of the seeds, the nearest by their pixels, the perceptual network sees.
-JUDGED_SEEDS = 12
-#: Frames of a step, unless they have more pixels than this together: so 4 of 512² and 1 of 1024².
-FRAMES, STEP_PIXELS = 16, 2**20
-#: How many of them the perceptual network sees: it costs ten times what small frames cost.
-JUDGED = 2
-#: Adam's steps at their largest, in standard deviations of w and of the noise; of the weights, in fine-tuning.
-STYLE_RATE, NOISE_RATE, TUNE_RATE = 0.06, 0.025, 0.002
-#: Weights of the loss, whose pixel term is the squared error summed over a pyramid of three sizes.
-PIXELS, PERCEPTUAL = 8.0, 1.0
-#: Of the styles' distance from one common w, and of the noise's norm from that of N(0, I): both keep what is found
-#: where the model was trained, so that it can be edited.
-SPREAD, NORM = 0.1, 0.05
-#: From this part of the steps on, layers have styles of their own and pictures are judged by the network, too.
-REFINED = 0.4
-#: Added to w at first, in standard deviations, and gone after half of the steps: the search is not caught at its start.
-BLUR = 0.05
-#: Steps between looks at the whole clip, of which the best is kept; how many of its frames they see, and the network.
-LOOK_EVERY, LOOK_FRAMES, LOOK_JUDGED = 50, 32, 8
+#: Number of candidates, the nearest by their pixels, that the perceptual network compares.
+NUM_PERCEPTUAL_CANDIDATES = 12
+#: Frames per step, and the limit of their elements together: 4 frames of 512², 1 of 1024².
+STEP_FRAMES, MAX_STEP_ELEMENTS = 16, 2**20
+#: Frames per step that the perceptual network compares; it costs ten times what small frames cost.
+PERCEPTUAL_FRAMES = 2
+#: Peak learning rates of Adam: in standard deviations of w and of the noise; of the weights, in fine-tuning.
+STYLE_RATE, NOISE_RATE, FINETUNE_RATE = 0.06, 0.025, 0.002
+#: Weights of the loss, whose pixel term is the mean squared error summed over a pyramid of three sizes.
+PIXEL_WEIGHT, PERCEPTUAL_WEIGHT = 8.0, 1.0
+#: Weights of two priors that keep the latents editable: distance of the styles from one w, and of the norm of the noise
+#: from that of N(0, I).
+STYLE_PRIOR_WEIGHT, NOISE_PRIOR_WEIGHT = 0.1, 0.05
+#: Fraction of the steps after which layers have their own styles and the perceptual network takes part.
+REFINE_AFTER = 0.4
+#: Noise added to w at first, in standard deviations; it falls to 0 by half of the steps and avoids local minima.
+W_NOISE = 0.05
+#: Steps between evaluations of the clip, the best of which is kept; frames per evaluation, by pixels and perceptually.
+EVAL_EVERY, EVAL_FRAMES, EVAL_PERCEPTUAL_FRAMES = 50, 32, 8
 
 
 @dataclass(frozen=True)
-class Clip:
-    """The real frames `[T, 3, H, W]` with their times `[T]` and their perceptual features."""
+class TargetClip:
+    """Real frames `[T, 3, H, W]` with their times `[T]` and perceptual features."""
 
     frames: Tensor
     times: Tensor
     features: list[Tensor]
-    judge: Perceptual
+    perceptual: Perceptual
 
-    def first(self) -> "Clip":
-        """Its first frame only."""
-        return Clip(self.frames[:1], self.times[:1], [stage[:1] for stage in self.features], self.judge)
+    @classmethod
+    def from_frames(cls, frames: np.ndarray, fps: float, perceptual: Perceptual, device: torch.device) -> "TargetClip":
+        """Create the clip from uint8 `[T, H, W, 3]`; the features take about one megabyte per frame on the device."""
+        images = torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2).to(device).float() / 255
+        with torch.no_grad():
+            parts = [perceptual.features(part) for part in images.split(8)]
+        times = torch.arange(len(frames), dtype=torch.float64) / fps
+        return cls(images, times, [torch.cat(stage) for stage in zip(*parts, strict=True)], perceptual)
+
+    def first_frame(self) -> "TargetClip":
+        """Return the clip of the first frame only."""
+        return TargetClip(self.frames[:1], self.times[:1], [stage[:1] for stage in self.features], self.perceptual)
 
     @property
-    def step_frames(self) -> int:
-        """How many frames fit into a step."""
-        return max(1, min(FRAMES, STEP_PIXELS // self.frames[0, 0].numel()))
+    def frames_per_step(self) -> int:
+        """Number of frames that fit into a step."""
+        return max(1, min(STEP_FRAMES, MAX_STEP_ELEMENTS // self.frames[0, 0].numel()))
 
-    def some(self, random: torch.Generator) -> Tensor:
-        """Frame numbers for a step, one at random of each of as many equal parts of the clip."""
-        total = len(self.times)
-        count = min(total, self.step_frames)
-        places = (torch.arange(count) + torch.rand(count, generator=random)) * total / count
-        return places.long().clamp(max=total - 1)
+    def draw_frames(self, random: torch.Generator) -> Tensor:
+        """Return frame numbers for a step, one at random from each of equal parts of the clip."""
+        num_frames = len(self.times)
+        num_drawn = min(num_frames, self.frames_per_step)
+        positions = (torch.arange(num_drawn) + torch.rand(num_drawn, generator=random)) * num_frames / num_drawn
+        return positions.long().clamp(max=num_frames - 1)
 
-    def loss(self, x: Tensor, index: Tensor, judged: Tensor | None) -> Tensor:
-        """Of pictures `x [N, 3, H, W]` from the frames `index [N]`, of which the network sees those at `judged`.
+    def loss(self, x: Tensor, index: Tensor, perceptual_index: Tensor | None) -> Tensor:
+        """Return the loss of images `x [N, 3, H, W]` of the frames `index [N]`.
 
-        Coarse pictures tell from afar which way to go.
+        The coarse sizes of the pyramid give gradients far from the target. The perceptual network compares the images
+        `perceptual_index` of `x`, or none.
         """
         total = x.new_zeros(())
         small, real = x, self.frames[index]
         for _ in range(3):
-            total = total + PIXELS * (small - real).square().mean()
+            total = total + PIXEL_WEIGHT * (small - real).square().mean()
             small, real = F.avg_pool2d(small, 2), F.avg_pool2d(real, 2)
-        if judged is None:
+        if perceptual_index is None:
             return total
-        features = [stage[index[judged]] for stage in self.features]
-        return total + PERCEPTUAL * apart(self.judge.features(x[judged]), features).mean()
+        features = [stage[index[perceptual_index]] for stage in self.features]
+        distance = feature_distance(self.perceptual.features(x[perceptual_index]), features)
+        return total + PERCEPTUAL_WEIGHT * distance.mean()
 
 
-def clip_of(frames: np.ndarray, fps: float, judge: Perceptual, device: torch.device) -> Clip:
-    """Of uint8 `[T, H, W, 3]`. On the device the features take about a megabyte a frame."""
-    pictures = torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2).to(device).float() / 255
-    with torch.no_grad():
-        parts = [judge.features(part) for part in pictures.split(8)]
-    times = torch.arange(len(frames), dtype=torch.float64) / fps
-    return Clip(pictures, times, [torch.cat(stage) for stage in zip(*parts, strict=True)], judge)
-
-
-def nearest(video: VideoGenerator, clip: Clip, candidates: Sequence[Latents]) -> Latents:
-    """The one most like a few frames of the clip."""
-    index = _evenly(len(clip.times), 4)
-    by_pixels = [_look(video, clip, each, index, None)[0] for each in tqdm(candidates, desc="seeds", delay=2)]
-    few = np.argsort(by_pixels, kind="stable")[:JUDGED_SEEDS]
-    judged = torch.arange(len(index))
-    return min((candidates[i] for i in few), key=lambda each: _look(video, clip, each, index, judged)[0])
+def find_nearest(
+    model: VideoGenerator, clip: TargetClip, candidates: Sequence[Latents], progress: Progress | None
+) -> Latents:
+    """Return the candidate most similar to a few frames of the clip."""
+    index = _spaced(len(clip.times), 4)
+    losses = [
+        _evaluate(model, clip, candidate, index, None)[0]
+        for candidate in track(candidates, progress, len(candidates), "comparing seeds")
+    ]
+    nearest = np.argsort(losses, kind="stable")[:NUM_PERCEPTUAL_CANDIDATES]
+    everything = torch.arange(len(index))
+    return min(
+        (candidates[i] for i in nearest), key=lambda latents: _evaluate(model, clip, latents, index, everything)[0]
+    )
 
 
 def search(
-    video: VideoGenerator,
-    clip: Clip,
-    start: Latents,
-    *,
-    space: Space,
-    steps: int,
-    seed: int,
-    move_noise: bool,
-    bar: tqdm,
+    model: VideoGenerator, clip: TargetClip, start: Latents, options: ProjectOptions, stage: Stage
 ) -> Iterator[tuple[Latents, dict[str, float]]]:
-    """The best so far, with `step`, `psnr` and `loss` of now, at every look. Other arguments as for `project`."""
-    spread = spread_of_w(video)
-    # One w, each layer's offset from it in units of the spread, and the noise of the slots that the clip sees.
+    """Optimize the latents; at every evaluation, yield the best so far and its `step`, `psnr` and `loss` of now."""
+    num_steps, w_std = options.num_steps, compute_w_std(model)
+    # One w, the offset of each layer from it in standard deviations, and the noise of the slots of the clip.
     w = start.styles[0].clone().requires_grad_()
-    offset = torch.zeros_like(start.styles).requires_grad_(space == "w+")
-    slot_noise = _recorded(video, clip, start.motion.seed).requires_grad_(move_noise)
-    motion = MotionLatents(start.motion.seed, slot_noise, start.motion.label)
-    rates = {w: STYLE_RATE * float(spread.mean()), offset: STYLE_RATE, slot_noise: NOISE_RATE}
+    offset = torch.zeros_like(start.styles).requires_grad_(options.space == "w+")
+    motion_noise = _seeded_noise(model, clip, start.motion.seed).requires_grad_(not options.first_frame)
+    motion = MotionLatents(start.motion.seed, motion_noise, start.motion.label)
+    rates = {w: STYLE_RATE * float(w_std.mean()), offset: STYLE_RATE, motion_noise: NOISE_RATE}
     optimizer = torch.optim.Adam([{"params": [x], "peak": peak} for x, peak in rates.items()], betas=(0.9, 0.95))
-    random = torch.Generator().manual_seed(seed)
+    random = torch.Generator().manual_seed(options.seed)
     best = math.inf
-    for step in range(steps):
-        part = step / steps
-        index = clip.some(random)
-        blur = BLUR * max(0.0, 1 - 2 * part) ** 2 * spread * torch.randn(w.shape, generator=random)
-        styles, judged = (w + blur).expand_as(offset), None
-        if part >= REFINED:
-            styles = styles + offset * spread
-            judged = torch.randperm(len(index), generator=random)[:JUDGED]
-        x = differentiable_frames(video, styles, motion, clip.times[index]) / 2 + 0.5
-        norm = slot_noise.square().mean(dim=1)
-        prior = SPREAD * offset.square().mean() + NORM * (norm - 1).square().mean()
-        _descend(optimizer, clip.loss(x, index, judged) + prior, part)
-        bar.update()
-        if (step + 1) % LOOK_EVERY == 0 or step + 1 == steps:
-            styles = (w + offset * spread).detach()
-            found = Latents(styles, MotionLatents(motion.seed, slot_noise.detach().clone(), motion.label))
-            looked = _evenly(len(clip.times), LOOK_FRAMES)
-            value, decibels = _look(video, clip, found, looked, _evenly(len(looked), LOOK_JUDGED))
-            bar.set_postfix_str(f"psnr {decibels:.1f}")
-            if value < best:
-                best, start = value, found
-            yield start, {"step": step + 1, "psnr": decibels, "loss": value}
+    for step in range(num_steps):
+        fraction = step / num_steps
+        index = clip.draw_frames(random)
+        w_noise = W_NOISE * max(0.0, 1 - 2 * fraction) ** 2 * w_std * torch.randn(w.shape, generator=random)
+        styles, perceptual_index = (w + w_noise).expand_as(offset), None
+        if fraction >= REFINE_AFTER:
+            styles = styles + offset * w_std
+            perceptual_index = torch.randperm(len(index), generator=random)[:PERCEPTUAL_FRAMES]
+        x = render_differentiably(model, styles, motion, clip.times[index]) / 2 + 0.5
+        squared_norm = motion_noise.square().mean(dim=1)
+        prior = STYLE_PRIOR_WEIGHT * offset.square().mean() + NOISE_PRIOR_WEIGHT * (squared_norm - 1).square().mean()
+        _optimizer_step(optimizer, clip.loss(x, index, perceptual_index) + prior, fraction)
+        if (step + 1) % EVAL_EVERY and step + 1 < num_steps:
+            stage.advance()
+            continue
+        styles = (w + offset * w_std).detach()
+        latents = Latents(styles, MotionLatents(motion.seed, motion_noise.detach().clone(), motion.label))
+        index = _spaced(len(clip.times), EVAL_FRAMES)
+        loss, decibels = _evaluate(model, clip, latents, index, _spaced(len(index), EVAL_PERCEPTUAL_FRAMES))
+        if loss < best:
+            best, start = loss, latents
+        yield start, {"step": step + 1, "psnr": decibels, "loss": loss}
+        stage.advance(f"PSNR {decibels:.1f} dB")
 
 
-def tune(video: VideoGenerator, latents: Latents, clip: Clip, *, steps: int, seed: int, bar: tqdm) -> None:
-    """Fit the synthesis network itself to the clip, with the latents held (Roich et al. 2021)."""
-    weights = list(video.generator.synthesis.requires_grad_(True).parameters())
-    optimizer = torch.optim.Adam([{"params": weights, "peak": TUNE_RATE}], betas=(0.9, 0.99))
-    random = torch.Generator().manual_seed(seed)
-    for step in range(steps):
-        index = clip.some(random)
-        x = differentiable_frames(video, latents.styles, latents.motion, clip.times[index]) / 2 + 0.5
-        _descend(optimizer, clip.loss(x, index, torch.randperm(len(index), generator=random)[:JUDGED]), step / steps)
-        bar.update()
-        if (step + 1) % LOOK_EVERY == 0:
-            bar.set_postfix_str(f"tuning, psnr {float(psnr(x.detach(), clip.frames[index]).mean()):.1f}")
+def finetune(model: VideoGenerator, latents: Latents, clip: TargetClip, options: ProjectOptions, stage: Stage) -> None:
+    """Fit the weights of the synthesis network to the clip, with the latents fixed (Roich et al. 2021)."""
+    weights = list(model.generator.synthesis.requires_grad_(True).parameters())
+    optimizer = torch.optim.Adam([{"params": weights, "peak": FINETUNE_RATE}], betas=(0.9, 0.99))
+    random = torch.Generator().manual_seed(options.seed)
+    for step in range(options.finetune_steps):
+        index = clip.draw_frames(random)
+        x = render_differentiably(model, latents.styles, latents.motion, clip.times[index]) / 2 + 0.5
+        perceptual_index = torch.randperm(len(index), generator=random)[:PERCEPTUAL_FRAMES]
+        _optimizer_step(optimizer, clip.loss(x, index, perceptual_index), step / options.finetune_steps)
+        if (step + 1) % EVAL_EVERY:
+            stage.advance()
+        else:
+            stage.advance(f"fine-tuning, PSNR {float(psnr(x.detach(), clip.frames[index]).mean()):.1f} dB")
 
 
-def _descend(optimizer: torch.optim.Optimizer, loss: Tensor, part: float) -> None:
-    """A step of a rate that rises in the first twentieth of all steps, then falls along a cosine."""
+def _optimizer_step(optimizer: torch.optim.Optimizer, loss: Tensor, fraction: float) -> None:
+    """Take a step at a rate that rises during the first twentieth of all steps, then falls along a cosine."""
     for group in optimizer.param_groups:
-        group["lr"] = group["peak"] * min(1.0, 20 * part + 0.01) * (0.5 + 0.5 * math.cos(math.pi * part))
+        group["lr"] = group["peak"] * min(1.0, 20 * fraction + 0.01) * (0.5 + 0.5 * math.cos(math.pi * fraction))
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
 
 
 @torch.no_grad()
-def _look(
-    video: VideoGenerator, clip: Clip, latents: Latents, index: Tensor, judged: Tensor | None
+def _evaluate(
+    model: VideoGenerator, clip: TargetClip, latents: Latents, index: Tensor, perceptual_index: Tensor | None
 ) -> tuple[float, float]:
-    """Loss and PSNR over the frames `index`."""
-    few = index.split(clip.step_frames)
-    parts = [differentiable_frames(video, latents.styles, latents.motion, clip.times[each]) for each in few]
+    """Return the loss and the PSNR over the frames `index`."""
+    times = clip.times[index].split(clip.frames_per_step)
+    parts = [render_differentiably(model, latents.styles, latents.motion, part) for part in times]
     x = (torch.cat(parts) / 2 + 0.5).clamp(0, 1)
-    return float(clip.loss(x, index, judged)), float(psnr(x, clip.frames[index]).mean())
+    return float(clip.loss(x, index, perceptual_index)), float(psnr(x, clip.frames[index]).mean())
 
 
-def _recorded(video: VideoGenerator, clip: Clip, seed: int) -> Tensor:
-    """The seed's noise `[S, noise_dim]` of the slots that the clip sees."""
-    motion = video.generator.motion
+def _seeded_noise(model: VideoGenerator, clip: TargetClip, seed: int) -> Tensor:
+    """Return the seed's noise `[S, noise_dim]` of the slots that the clip depends on."""
+    motion = model.generator.motion
     assert motion is not None
-    slots = range(video.generator.num_slots(float(clip.times[-1]) * video.fps))
+    slots = range(model.generator.num_slots(float(clip.times[-1]) * model.fps))
     return torch.from_numpy(np.stack([noise.normal(seed, noise.MOTION, slot, motion.noise_dim) for slot in slots]))
 
 
-def _evenly(total: int, count: int) -> Tensor:
+def _spaced(total: int, count: int) -> Tensor:
+    """Return at most `count` evenly spaced numbers from 0 to `total` − 1."""
     return torch.linspace(0, total - 1, min(total, count)).round().long()

@@ -181,7 +181,7 @@ def same_motion(model: VideoModel, num_frames: int = 64, num_pairs: int = NUM_PA
 
     The result is None if the model has no motion seeds, or too few videos show a head.
     """
-    if not model.motion_seeds:
+    if not model.supports_motion_seed:
         return None
     correlations = []
     for pair in range(num_pairs):

@@ -12,7 +12,7 @@ import numpy as np
 import yaml
 
 from styleganv.media import sheets, writing
-from styleganv.methods.stylegan_v.sampler import VideoGenerator, by_chunk, load_video_generator
+from styleganv.methods.stylegan_v.sampler import VideoGenerator, buffer_chunks, load_video_generator
 from styleganv.progress import Progress, track
 from styleganv.video_model import Frame
 
@@ -119,7 +119,7 @@ def _number(value: Any) -> str:
 def _preview(video: VideoGenerator, fps: float, progress: Progress | None) -> Iterator[Frame]:
     """Yield the videos of all seeds side by side, each reduced to at most `PREVIEW_PIXELS` per side."""
     seconds = PREVIEW_SECONDS if video.generator.motion is not None else 1 / fps
-    streams = [by_chunk(video.stream(seed=seed, seconds=seconds, fps=fps)) for seed in PREVIEW_SEEDS]
+    streams = [buffer_chunks(video.stream(seed=seed, seconds=seconds, fps=fps)) for seed in PREVIEW_SEEDS]
     total = video.num_frames(seconds, fps)
     for frames in track(zip(*streams, strict=True), progress, total, "rendering the preview"):
         yield sheets.tile(np.stack([_reduce(frame) for frame in frames])[None])

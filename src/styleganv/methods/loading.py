@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from styleganv.methods import METHODS, get_method
-from styleganv.model_folder import load_model, ready, sampler_arguments
+from styleganv.model_folder import load_model, sampler_arguments
 from styleganv.video_model import Precision, VideoModel
 
 
@@ -23,7 +23,7 @@ def load(path: Path | str, *, device: str | torch.device | None = None, precisio
     networks: dict[str, Callable[..., nn.Module]] = {name: partial(_network, name) for name in METHODS}
     network, config = load_model(path, networks)
     sampler = get_method(config["model"]).implementation().sampler
-    return ready(sampler(network, **sampler_arguments(path, config), device=device, precision=precision))
+    return sampler(network, **sampler_arguments(path, config), device=device, precision=precision)
 
 
 def _network(method: str, **arguments: Any) -> nn.Module:

@@ -26,7 +26,7 @@ from styleganv.metrics.report import Estimate, Report, Result
 from styleganv.metrics.statistics import Statistics, cache_folder, count_of, pool
 from styleganv.metrics.video_set import VideoSet
 from styleganv.options import ComputeOptions
-from styleganv.video_model import chosen_device
+from styleganv.video_model import choose_device
 from styleganv.videos import DatasetVideos, Videos, open_videos
 
 
@@ -54,7 +54,7 @@ def evaluate(
         chosen = [protocol.with_num_clips(options.num_clips) for protocol in chosen]
     check_weights({protocol.extractor for protocol in chosen}, options.weights)
     with distributed.processes():
-        device = chosen_device(compute.device)
+        device = choose_device(compute.device)
         extractors = {
             name: load_feature_extractor(name, weights=options.weights, sha256=options.sha256, device=device)
             for name in dict.fromkeys(protocol.extractor for protocol in chosen)

@@ -20,7 +20,7 @@ from torch import Tensor
 from styleganv.errors import StyleganvError
 from styleganv.files import atomic_write
 from styleganv.metrics.patches import PATCH, PATCHES_PER_CLIP, patch_features
-from styleganv.video_model import exactly
+from styleganv.video_model import deterministic
 
 #: Customary names of the weight files; the offline extractors have none.
 WEIGHT_FILES = {
@@ -69,7 +69,7 @@ class FeatureExtractor:
         Raises:
             StyleganvError: if they are not finite.
         """
-        with exactly():
+        with deterministic():
             features = self.run(clips.to(self.device)).float().cpu()
         if not features.isfinite().all():
             raise StyleganvError(f"{self.name} returns non-finite features: use another --device.")

@@ -176,7 +176,7 @@ class ModelProbe:
     @cached_property
     def grid(self) -> Frames:
         """Videos `[M, N, T, 3, H, W]`: one motion seed per row, one content seed per column."""
-        if not self.model.motion_seeds:
+        if not self.model.supports_motion_seed:
             raise StyleganvError("The model has no motion seed.")
         return model_motion.grid(self.model, self.grid_seeds, self.grid_seeds, count=GRID_FRAMES, psi=self.psi)
 
@@ -210,7 +210,7 @@ class ModelProbe:
     @cached_property
     def frame_rates(self) -> Array:
         """Results of `model_motion.frame_rate`, `[V, 3]`."""
-        if not self.model.any_rate:
+        if not self.model.supports_any_fps:
             raise StyleganvError("The model has a fixed frame rate.")
         rates = [
             model_motion.frame_rate(self.model, s, start=7 + 13 * i, psi=self.psi) for i, s in enumerate(self.seeds)

@@ -38,7 +38,7 @@ def video(
 
     A model with a fixed frame rate generates all frames from the first to the last; `step` must then be an integer.
     """
-    if not model.any_rate and step > 1:
+    if not model.supports_any_fps and step > 1:
         every = video(model, content, motion, start=start, count=int((count - 1) * step) + 1, psi=psi)
         return every[np.arange(count) * int(step)]
     rate = model.fps / step

@@ -22,7 +22,7 @@ def export_commands(source: VideoSource, params: VideoParams, export: ExportPara
         return [_grid_command(source, params, export, span)]
     if not source.is_editable:
         argv = ["generate", source.path, "--out", "videos", "--seeds", str(params.seed)]
-        if source.model.motion_seeds:
+        if source.model.supports_motion_seed:
             argv += ["--motion-seeds", str(params.motion_seed)]
         return [_line([*argv, *span, "--format", export.format, *_common_options(source, params)])]
     lines, options = edit_options(source, params)
@@ -37,8 +37,8 @@ def edit_options(model: StudioModel, params: VideoParams) -> tuple[list[str], li
     options = ["--seed", str(params.seed)]
     if params.search_result is not None:
         result = model.search_result(params.search_result)
-        lines, options = list(result.commands), ["--seed", result.file]
-    if model.model.motion_seeds and params.motion_seed is not None:
+        lines, options = list(result.commands), ["--latents", result.file]
+    if model.model.supports_motion_seed and params.motion_seed is not None:
         options += ["--motion-seed", str(params.motion_seed)]
     if (mix := params.mix) is not None:
         options += ["--mix", f"{mix.content}:{mix.layers[0]}-{mix.layers[-1]}@{mix.amount:g}"]
@@ -46,7 +46,14 @@ def edit_options(model: StudioModel, params: VideoParams) -> tuple[list[str], li
     for full_name, strength in params.directions:
         directions, name = model.find_direction(full_name)
         file = f"{directions.space}.safetensors"
-        found = ["--space", directions.space, "--count", str(NUM_DIRECTIONS), "--samples", str(NUM_SAMPLES)]
+        found = [
+            "--space",
+            directions.space,
+            "--num-directions",
+            str(NUM_DIRECTIONS),
+            "--num-samples",
+            str(NUM_SAMPLES),
+        ]
         line = _line(["directions", model.path, "--out", file, *found])
         lines += [] if line in lines else [line]
         steps.append(f"{file}:{name}={strength:g}")

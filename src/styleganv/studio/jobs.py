@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,10 +23,11 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any, Literal
 
-from styleganv.editing.latents import open_latents, save_latents
+from styleganv.editing.latents import load_latents, save_latents
 from styleganv.errors import StyleganvError
 from styleganv.media.sources import SUFFIX_LIST, VIDEO_SUFFIXES
-from styleganv.options import DEFAULT_CLIP
+from styleganv.options import DEFAULT_CLIP_MODEL
+from styleganv.progress import FORMAT_VARIABLE
 from styleganv.studio.commands import edit_options
 from styleganv.studio.studio_model import SearchResult, StudioModel
 from styleganv.studio.video_params import VideoParams
@@ -36,10 +38,8 @@ MAX_CLIP_SECONDS, MAX_STEPS = 10.0, 2000
 COMPARISON_SECONDS = 2.0
 #: `styleganv` with Ctrl-C's signal enabled, even if the studio was started where it is ignored (`nohup … &`).
 PROGRAM = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); import styleganv.cli as c; c.main()"
-#: Makes every tqdm bar of a process print its state as one JSON object.
-PROGRESS_FORMAT = '{{"task": "{desc}", "percentage": {percentage}, "remaining_seconds": {remaining_s}}}'
-#: The task that a projection can stop early; `styleganv.editing.project` names its bar.
-STOPPABLE_TASK = "projecting"
+#: The stage that a projection can stop early, as `styleganv.editing.project` names it.
+STOPPABLE_STAGE = "projecting"
 #: Added to the nice value of the process.
 NICENESS = 10
 
@@ -75,26 +75,27 @@ class Job:
         name: the text, or the file name of the clip.
         folder: its own; `result` in it holds `latents.safetensors` and `comparison.mp4` once the job is done.
         state: a failed job has an `error`.
-        task: description of its current progress bar.
-        fraction: of the task that is done, 0 to 1.
-        remaining_seconds: estimate for the task; 0 if unknown.
+        stage: name of its current stage.
+        fraction: of the stage that is done, 0 to 1.
+        remaining_seconds: estimate for the stage; 0 if unknown.
     """
 
     def __init__(self, number: int, kind: Literal["text", "clip"], name: str, model: StudioModel, folder: Path) -> None:
         self.number, self.kind, self.name, self.model, self.folder = number, kind, name, model, folder
         self.state: Literal["running", "done", "failed", "canceled"] = "running"
-        self.task, self.fraction, self.remaining_seconds, self.error = "starting", 0.0, 0.0, ""
+        self.stage, self.fraction, self.remaining_seconds, self.error = "starting", 0.0, 0.0, ""
+        self._stage_start = time.monotonic()
         self._is_stopping, self._lock = False, threading.Lock()
 
     def to_dict(self) -> dict[str, Any]:
         """Return what the page shows."""
-        names = ("number", "kind", "name", "state", "task", "fraction", "remaining_seconds", "error", "can_stop")
+        names = ("number", "kind", "name", "state", "stage", "fraction", "remaining_seconds", "error", "can_stop")
         return {name: getattr(self, name) for name in names}
 
     @property
     def can_stop(self) -> bool:
         """Whether the search can end early with the best result so far."""
-        return self.state == "running" and self.task == STOPPABLE_TASK
+        return self.state == "running" and self.stage == STOPPABLE_STAGE
 
     def start(self, argv: Sequence[str], file: str, commands: Sequence[str]) -> None:
         """Run `styleganv` with these arguments. `file` and `commands` are those of the `SearchResult`."""
@@ -105,7 +106,7 @@ class Job:
             stderr=subprocess.PIPE,
             text=True,
             errors="replace",
-            env=os.environ | {"TQDM_BAR_FORMAT": PROGRESS_FORMAT},
+            env=os.environ | {FORMAT_VARIABLE: "json"},
             start_new_session=True,  # Ctrl-C in the studio's terminal must not reach it.
         )
         if hasattr(os, "setpriority"):
@@ -117,7 +118,7 @@ class Job:
         """Follow the progress until the process ends, then load the result."""
         assert self.process.stderr is not None
         message = ""
-        for line in self.process.stderr:  # The carriage return of a progress bar ends a line, too.
+        for line in self.process.stderr:
             if progress := parse_progress(line):
                 if not self._is_stopping:
                     self._set_progress(**progress)
@@ -132,7 +133,7 @@ class Job:
                     raise StyleganvError(
                         self._user_message(message) or f"The search failed with exit status {status}: start it again."
                     )
-                latents = open_latents(self.model.generator, self.folder / "result")
+                latents = load_latents(self.model.generator, self.folder / "result")
                 self.model.search_results[self.number] = SearchResult(self.name, latents, file, commands)
                 self.state = "done"
             except Exception as error:  # Otherwise the job would stay in the running state.
@@ -140,8 +141,13 @@ class Job:
         for upload in self.folder.glob("clip.*"):
             upload.unlink()
 
-    def _set_progress(self, task: str, percentage: float, remaining_seconds: float) -> None:
-        self.task, self.fraction, self.remaining_seconds = task, percentage / 100, remaining_seconds
+    def _set_progress(self, done: int, total: int, stage: str) -> None:
+        now = time.monotonic()
+        if done == 0:
+            self._stage_start = now
+        self.stage, _, _ = stage.partition(", ")  # A note follows the name.
+        self.fraction = done / total if total else 0.0
+        self.remaining_seconds = (now - self._stage_start) * (total - done) / done if done else 0.0
 
     def _user_message(self, message: str) -> str:
         """Return an error without the program's name and with the user's name of the uploaded file."""
@@ -155,7 +161,7 @@ class Job:
         with self._lock:
             if self.state == "running" and not self._is_stopping:  # A second signal would interrupt the writing.
                 self._is_stopping = True
-                self._set_progress("saving the best result", 100, 0)
+                self._set_progress(1, 1, "saving the best result")
                 self.process.send_signal(signal.SIGINT)
 
     def cancel(self) -> None:
@@ -170,12 +176,12 @@ class Job:
 
 
 def parse_progress(line: str) -> dict[str, Any] | None:
-    """Return the state of a progress bar that `PROGRESS_FORMAT` wrote, or None for any other line."""
+    """Return the arguments of a report that a process wrote as JSON, or None for any other line."""
     try:
         progress = json.loads(line)
     except ValueError:
         return None
-    return progress if isinstance(progress, dict) and "task" in progress else None
+    return progress if isinstance(progress, dict) and "stage" in progress else None
 
 
 class JobManager:
@@ -186,7 +192,7 @@ class JobManager:
         device: of all jobs. Default: cuda if available.
     """
 
-    def __init__(self, *, clip_model: Path | str = DEFAULT_CLIP, device: str | None = None) -> None:
+    def __init__(self, *, clip_model: Path | str = DEFAULT_CLIP_MODEL, device: str | None = None) -> None:
         self.jobs: dict[int, Job] = {}
         self._clip_model, self._device = str(clip_model), device
         self._folder = Path(mkdtemp(prefix="styleganv-studio-"))
@@ -209,12 +215,12 @@ class JobManager:
         (commands, options), latents = edit_options(model, params), model.latents(params)
         search = ["--text", text, "--text-steps", str(num_steps)]
         search += ["--side-by-side", "--seconds", f"{COMPARISON_SECONDS:g}"]
-        search += [] if self._clip_model == DEFAULT_CLIP else ["--clip-model", self._clip_model]
+        search += [] if self._clip_model == DEFAULT_CLIP_MODEL else ["--clip-model", self._clip_model]
         with self._lock:
             job = self._create("text", text, model)
             start, result = job.folder / "start.safetensors", job.folder / "result"
             save_latents(start, latents)
-            argv = ["--seed", str(start), *search, "--precision", model.model.precision]
+            argv = ["--latents", str(start), *search, "--precision", model.model.precision]
             argv += ["--out", str(result / "comparison.mp4"), "--save-latents", str(result / "latents.safetensors")]
             file = f"edit-{job.number}.safetensors"
             repeat = [*options, *search, "--out", f"edit-{job.number}.mp4", "--save-latents", file]
@@ -266,7 +272,7 @@ class JobManager:
         return job
 
     def _check_projection(self, model: StudioModel) -> None:
-        if model.generator.still:
+        if model.generator.is_image_model:
             raise StyleganvError("Projection requires a video model, got an image model: select another model.")
 
     def _check_idle(self) -> None:

@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from styleganv.errors import StyleganvError
-from styleganv.options import DEFAULT_CLIP
+from styleganv.options import DEFAULT_CLIP_MODEL
 from styleganv.studio.jobs import JobManager
 from styleganv.studio.studio_model import open_sources
 
@@ -38,7 +38,7 @@ def create_app(
     paths: Sequence[Path | str],
     *,
     token: str | None = None,
-    clip_model: Path | str = DEFAULT_CLIP,
+    clip_model: Path | str = DEFAULT_CLIP_MODEL,
     device: str | None = None,
 ) -> FastAPI:
     """Return the studio of these models. With a `token`, clients must open `/?token=…` first."""
@@ -89,7 +89,7 @@ def run_studio(
     port: int = 8000,
     token: str | None = None,
     open_page: bool = True,
-    clip_model: Path | str = DEFAULT_CLIP,
+    clip_model: Path | str = DEFAULT_CLIP_MODEL,
     device: str | None = None,
 ) -> None:
     """Serve until Ctrl-C.

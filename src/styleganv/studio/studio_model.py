@@ -15,17 +15,19 @@ import numpy as np
 import torch
 
 from styleganv.data.dataset import VideoDataset
-from styleganv.editing.directions import Directions, find_directions
-from styleganv.editing.edits import mixed
-from styleganv.editing.latents import Latents, MotionLatents, latents_of, play, truncated
+from styleganv.editing.direction_search import find_directions
+from styleganv.editing.directions import Directions
+from styleganv.editing.edits import mix_styles
+from styleganv.editing.latents import Latents, MotionLatents, latents_from_seed, render_latents, truncate
 from styleganv.errors import StyleganvError
 from styleganv.media import sheets
 from styleganv.methods.loading import load
 from styleganv.methods.stylegan_v.sampler import VideoGenerator
 from styleganv.motion_report.diagnose import training_data
+from styleganv.options import DirectionOptions, Space
 from styleganv.studio.video_params import VideoParams
 from styleganv.studio.video_source import RealVideoSource, SourceMetadata, VideoSource
-from styleganv.video_model import Frame, VideoModel, chosen_device, working_precision
+from styleganv.video_model import Frame, VideoModel, choose_device, choose_dtype
 
 #: Directions per space that get a slider, and the samples that they are estimated from.
 NUM_DIRECTIONS, NUM_SAMPLES = 6, 1000
@@ -69,10 +71,10 @@ class StudioModel(VideoSource):
         self._version = self._modification_time()
 
     def _load(self) -> VideoModel:
-        is_bfloat16 = working_precision("auto", chosen_device(self._device)) == torch.bfloat16
+        is_bfloat16 = choose_dtype("auto", choose_device(self._device)) == torch.bfloat16
         model = load(self.path, device=self._device, precision="bfloat16" if is_bfloat16 else "float32")
         if isinstance(model, VideoGenerator):
-            model.lead, model.chunk = LEAD_FRAMES, CHUNK_FRAMES
+            model.first_chunk_size, model.chunk_size = LEAD_FRAMES, CHUNK_FRAMES
         return model
 
     @property
@@ -102,10 +104,10 @@ class StudioModel(VideoSource):
             class_names=tuple(model.class_names or map(str, range(model.num_classes))),
             num_layers=model.generator.synthesis.num_styles if isinstance(model, VideoGenerator) else 0,
             max_seconds=None if model.max_frames is None else model.max_frames / model.fps,
-            supports_any_fps=model.any_rate,
-            supports_motion_seed=model.motion_seeds,
-            supports_truncation=model.truncates,
-            is_image_model=model.still,
+            supports_any_fps=model.supports_any_fps,
+            supports_motion_seed=model.supports_motion_seed,
+            supports_truncation=model.supports_truncation,
+            is_image_model=model.is_image_model,
             is_run=self.run is not None,
         )
 
@@ -137,8 +139,11 @@ class StudioModel(VideoSource):
         """Directions per space, estimated on first use in a few seconds; empty if the model cannot be edited."""
         if not isinstance(self.model, VideoGenerator):
             return ()
-        spaces = ["content"] if self.model.still else ["content", "motion"]
-        return tuple(find_directions(self.model, space, count=NUM_DIRECTIONS, samples=NUM_SAMPLES) for space in spaces)  # type: ignore[arg-type]
+        spaces: list[Space] = ["content"] if self.model.is_image_model else ["content", "motion"]
+        options = [
+            DirectionOptions(space=each, num_directions=NUM_DIRECTIONS, num_samples=NUM_SAMPLES) for each in spaces
+        ]
+        return tuple(find_directions(self.model, each) for each in options)
 
     def direction_names(self) -> list[str]:
         with self._directions_lock:
@@ -177,8 +182,8 @@ class StudioModel(VideoSource):
         if model.max_frames is not None:
             seconds = max(1, math.floor((model.max_frames / model.fps - start) * rate + 1e-6)) / rate
         if isinstance(model, VideoGenerator):
-            return play(model, self.latents(params), start=start, seconds=seconds, fps=fps)
-        motion = params.motion_seed if model.motion_seeds else None
+            return render_latents(model, self.latents(params), start=start, seconds=seconds, fps=fps)
+        motion = params.motion_seed if model.supports_motion_seed else None
         return model.stream(
             seed=params.seed, motion_seed=motion, start=start, seconds=seconds, psi=params.psi, label=params.label
         )
@@ -190,20 +195,20 @@ class StudioModel(VideoSource):
             StyleganvError: if the model cannot show these parameters.
         """
         model = self.generator
-        motion = params.motion_seed if model.motion_seeds else None
+        motion = params.motion_seed if model.supports_motion_seed else None
         if params.search_result is None:
-            latents = latents_of(model, params.seed, motion_seed=motion, psi=params.psi, label=params.label)
+            latents = latents_from_seed(model, params.seed, motion_seed=motion, psi=params.psi, label=params.label)
         else:
-            latents = truncated(model, self.search_result(params.search_result).latents, params.psi)
+            latents = truncate(model, self.search_result(params.search_result).latents, params.psi)
             if motion is not None:
                 label = latents.motion.label if params.label is None else model.class_index(0, params.label)
                 latents = replace(latents, motion=MotionLatents(motion, label=label))
         if params.mix is not None:
-            other = latents_of(model, int(params.mix.content), psi=params.psi, label=params.label)  # type: ignore[arg-type]
-            latents = mixed(latents, other, params.mix.layers, params.mix.amount)
+            other = latents_from_seed(model, int(params.mix.content), psi=params.psi, label=params.label)  # type: ignore[arg-type]
+            latents = mix_styles(latents, other, params.mix.layers, params.mix.amount)
         for full_name, strength in params.directions:
             directions, name = self.find_direction(full_name)
-            latents = directions.moved(latents, name, strength)
+            latents = directions.apply(latents, name, strength)
         return latents
 
     def search_result(self, number: int) -> SearchResult:
@@ -213,7 +218,7 @@ class StudioModel(VideoSource):
         return self.search_results[number]
 
     def export_fps(self, fps: float) -> float:
-        return fps if self.model.any_rate else self.model.fps
+        return fps if self.model.supports_any_fps else self.model.fps
 
 
 def open_sources(paths: Sequence[Path | str], *, device: str | None = None) -> list[VideoSource]:

@@ -20,6 +20,7 @@ from typing import Any
 import torch
 
 from styleganv.config import RunConfig, get_preset
+from styleganv.allocator import keep_freed_memory
 from styleganv.errors import StyleganvError
 from styleganv.files import atomic_write
 from styleganv.methods import METHODS, apply_ablation, apply_method
@@ -199,11 +200,11 @@ def time_sampling(model: VideoModel, num_frames: int) -> float | str:
 def list_unsupported(model: VideoModel) -> list[str]:
     """Return what a model cannot do, as entries of a table."""
     unsupported = {
-        "motion": model.still,
+        "motion": model.is_image_model,
         f"more than {model.max_frames or 0:,} frames": model.max_frames is not None,
-        "other frame rates": not model.any_rate,
-        "motion seeds": not model.motion_seeds and not model.still,
-        "truncation": not model.truncates,
+        "other frame rates": not model.supports_any_fps,
+        "motion seeds": not model.supports_motion_seed and not model.is_image_model,
+        "truncation": not model.supports_truncation,
     }
     return [what for what, applies in unsupported.items() if applies]
 
@@ -214,6 +215,7 @@ STEPS = {"train": train_trial, "measure": measure_trial}
 def main() -> None:
     """Run one step; exits with status 1 after an error, whose text is the last line, and with 130 after Ctrl-C."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
+    keep_freed_memory()
     try:
         STEPS[sys.argv[1]](Path(sys.argv[2]))
     except StyleganvError as error:

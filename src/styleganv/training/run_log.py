@@ -58,7 +58,7 @@ class RunLog:
         seconds = max(2.0, 32 / videos.fps)
         if videos.max_frames is not None:
             seconds = min(seconds, videos.max_frames / videos.fps)
-        if videos.motion_seeds:
+        if videos.supports_motion_seed:
             grid = videos.grid(range(SNAPSHOT_CONTENTS), range(SNAPSHOT_MOTIONS), seconds=seconds)
             image = sheets.content_motion_grid(grid)
         else:

@@ -18,7 +18,7 @@ from styleganv.config import RunConfig
 from styleganv.data.dataset import VideoDataset
 from styleganv.data.sampling import draw_real_frames
 from styleganv.training.batches import ClipDataset
-from styleganv.video_model import VideoModel, working_precision
+from styleganv.video_model import VideoModel, choose_dtype
 
 
 def data_sizes(config: RunConfig, data: VideoDataset) -> dict[str, int]:
@@ -53,7 +53,7 @@ class Trainer(ABC):
         local = config.training.batch_size // distributed.world_size()
         self.num_micro_batches = local // min(config.training.micro_batch_size or local, local)
         self.finite = torch.ones((), dtype=torch.bool, device=device)
-        self.dtype = working_precision(config.training.precision, device)
+        self.dtype = choose_dtype(config.training.precision, device)
         self._scalars: dict[str, list[Tensor]] = {}
 
     @property

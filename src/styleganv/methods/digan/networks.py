@@ -26,7 +26,7 @@ from styleganv import noise
 from styleganv.methods.stylegan_v.mapping import Mapping
 from styleganv.nn import UNIT_GAIN, leaky_relu, upsample2d
 from styleganv.nn.layers import Dense, channels_at, resolutions, run_block, working_dtype
-from styleganv.video_model import Frame, VideoModel, exactly, levels
+from styleganv.video_model import Frame, VideoModel, deterministic, to_uint8
 
 BASE_RESOLUTION = 32
 NUM_WAVES = 128
@@ -243,9 +243,12 @@ class DiganVideos(VideoModel):
         """Moves all but the motion network to the device; that is copied and stays on the CPU, in float64."""
         super().__init__(generator, **arguments)
         self.generator = generator
-        for part in (generator.mapping, generator.synthesis):
-            part.to(self.device)
+        self._move_network()
         self._motion = deepcopy(generator.motion).cpu().double()
+
+    def _move_network(self) -> None:
+        for part in (self.generator.mapping, self.generator.synthesis):
+            part.to(self.device)
 
     def _frames_at(
         self, seed: int, motion_seed: int, times: Iterator[float], *, psi: float, label: int | None
@@ -269,6 +272,6 @@ class DiganVideos(VideoModel):
         times lose nothing in float32."""
         moments = [torch.tensor([[time]], dtype=torch.float64) for time in times]
         shifts = torch.cat([self._motion(code, moment).remainder(2 * math.pi).float() for moment in moments], dim=1)
-        with exactly():
+        with deterministic():
             frames = self.generator.synthesis(kernels, shifts.to(self.device))[0]
-        return levels(frames)
+        return to_uint8(frames)

@@ -24,7 +24,7 @@ from styleganv import noise
 from styleganv.errors import StyleganvError
 from styleganv.methods.stylegan_v.sampler import CHUNK, MAX_RECURRENT_FRAMES
 from styleganv.nn.layers import resolutions
-from styleganv.video_model import Frame, VideoModel, exactly, levels
+from styleganv.video_model import Frame, VideoModel, deterministic, to_uint8
 
 WIDTH, MAX_WIDTH = 64, 512
 KERNEL = 4
@@ -166,9 +166,8 @@ class MocoganVideos(VideoModel):
 
     name = "MoCoGAN"
     max_frames = MAX_RECURRENT_FRAMES
-    why_max_frames = "walks through all earlier frames"
-    any_rate = False
-    truncates = False
+    supports_any_fps = False
+    supports_truncation = False
 
     def __init__(self, generator: Mocogan, **arguments: Any) -> None:
         """Takes the generator to the device; its GRU is copied and stays on the CPU, in float64."""
@@ -208,6 +207,6 @@ class MocoganVideos(VideoModel):
     @torch.inference_mode()
     def _draw(self, x: Tensor) -> Frame:
         """`x [CHUNK, …]` on the CPU → uint8 `[CHUNK, H, W, 3]`."""
-        with exactly(), self.autocast():
+        with deterministic(), self.autocast():
             frames = self.generator.draw(x.to(self.device))
-        return levels(frames)
+        return to_uint8(frames)

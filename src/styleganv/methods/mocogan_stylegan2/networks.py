@@ -94,11 +94,10 @@ class MocoganStylegan2Videos(VideoGenerator):
     """
 
     name = "MoCoGAN with StyleGAN2"
-    any_rate = False
+    supports_any_fps = False
 
     def __init__(self, generator: MocoganStylegan2, **arguments: Any) -> None:
         super().__init__(generator, **arguments)
-        self.why_max_frames = "walks through all earlier frames"
         self.slot_distance = None
         self._network = generator
 

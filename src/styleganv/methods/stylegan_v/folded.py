@@ -1,8 +1,8 @@
-"""Synthesis of one video with its style folded into plain convolutions: for generating, where every frame has the
-same w, so that modulation and demodulation are done once a video instead of once a frame.
+"""Synthesis of one video with its style folded into plain convolutions, for generation.
 
-On a processor, layers of few pixels keep their weights: scaling their activations is less than scaling those, which are
-most of a network's, so that another content is soon seen.
+All frames of a video share one w, so weights are modulated and demodulated once per video instead of once per frame.
+On a CPU, layers of few pixels keep their weights and scale their activations instead. They hold most of a network's
+weights, so this shortens the time to the first frame of a new content.
 
 Shapes: T frames, L style layers, C channels, O output and I input channels, H height, W width.
 """
@@ -28,17 +28,17 @@ from styleganv.nn import (
     winograd,
 )
 
-#: Numbers of a product that stay in a processor's cache.
-CACHED = 2**17
-#: Bytes of activations up to which a processor's memory is fast: larger ones leave its caches.
-FITS = 2**24
-#: As many as go through the network together, about; for the choice of what is folded.
-FRAMES = 8
+#: Elements of a product that stay in a CPU's cache.
+MAX_CACHED_ELEMENTS = 2**17
+#: Bytes of activations that stay in a CPU's caches.
+MAX_ACTIVATION_BYTES = 2**24
+#: Typical number of frames per call of the network; decides what is folded.
+TYPICAL_FRAMES = 8
 
 
 @dataclass(frozen=True)
 class _Plain:
-    """A convolution that does not depend on w any more, or not yet."""
+    """A convolution whose kernel has w folded in, or does not depend on w."""
 
     kernel: Tensor
     bias: Tensor | None
@@ -50,7 +50,7 @@ class _Plain:
 
 @dataclass(frozen=True)
 class _Transformed:
-    """The same after Winograd; kernel `[P, I, O]`, up to four times as large."""
+    """The same as a Winograd convolution; kernel `[P, I, O]`, up to four times as large."""
 
     kernel: Tensor
     bias: Tensor | None
@@ -62,7 +62,7 @@ class _Transformed:
 
 @dataclass(frozen=True)
 class _Scaled:
-    """A convolution whose activations, in and out in float32, are scaled by w before and after; all `[C, 1, 1]`."""
+    """A convolution of float32 activations that are scaled by w before and after; all scales `[C, 1, 1]`."""
 
     convolution: _Plain | _Transformed
     before: Tensor
@@ -81,8 +81,14 @@ _Folded = _Plain | _Transformed | _Scaled
 
 
 class _Stored(NamedTuple):
-    """What all contents share of a convolution: its weights in the order that it wants them, the sums of squares for
-    demodulation, and whether activations are scaled instead of weights."""
+    """Parts of a convolution that do not depend on w.
+
+    Attributes:
+        weight: in the memory layout of the convolution.
+        squares: sums of squares for demodulation.
+        transformed: whether the weight is transformed for Winograd convolution.
+        scaled: whether activations are scaled instead of weights.
+    """
 
     weight: Tensor
     squares: Tensor
@@ -91,23 +97,22 @@ class _Stored(NamedTuple):
 
 
 class StoredWeights:
-    """What all contents of a network share: its weights in the order of the convolutions, and the sums of squares for
-    demodulation. Folding is then one product a layer."""
+    """The parts of a network that do not depend on w; with them, folding is one product per layer."""
 
     @torch.no_grad()
     def __init__(self, synthesis: Synthesis, dtype: torch.dtype = torch.float32) -> None:
-        """`dtype` of the convolutions, float32 or bfloat16."""
+        """Prepare the weights; `dtype` is that of the convolutions, float32 or bfloat16."""
         self.dtype = dtype
         self._versions = self._versions_of(synthesis)
-        self._of: dict[ModulatedConv, _Stored] = {}
+        self._by_conv: dict[ModulatedConv, _Stored] = {}
         height, width = synthesis.constant.shape[1:]
         for block in synthesis.blocks:
             for conv in cast(SynthesisBlock, block).convs():
-                self._of[conv] = self._stored(conv, height, width)
+                self._by_conv[conv] = self._stored(conv, height, width)
             height, width = 2 * height, 2 * width
 
-    def fit(self, synthesis: Synthesis) -> bool:
-        """Whether the network's weights are still those that were stored."""
+    def matches(self, synthesis: Synthesis) -> bool:
+        """Return whether the network's weights have not changed since."""
         return self._versions == self._versions_of(synthesis)
 
     @staticmethod
@@ -116,8 +121,8 @@ class StoredWeights:
 
     @torch.no_grad()
     def convolution(self, conv: ModulatedConv, w: Tensor) -> _Folded:
-        """Modulated by `w [1, w_dim]` and demodulated."""
-        weight, squares, transformed, scaled = self._of[conv]
+        """Return the convolution modulated by `w [1, w_dim]` and demodulated."""
+        weight, squares, transformed, scaled = self._by_conv[conv]
         style, bias = conv.affine(w), conv.bias * UNIT_GAIN
         demodulated = demodulation(conv.weight, style, squares) * UNIT_GAIN
         if scaled:
@@ -127,34 +132,34 @@ class StoredWeights:
         scale, bias = demodulated.T * style, bias.to(self.dtype)
         if transformed:
             return _Transformed(self._product(weight, scale.T.expand_as(weight)), bias)
-        of_phases = scale.repeat(len(weight) // len(scale), 1)  # the same for each, if there are any
-        return _Plain(self._product(weight, of_phases[:, :, None, None]), bias, conv.up)
+        scale = scale.repeat(len(weight) // len(scale), 1)  # the same for each phase, if there are phases
+        return _Plain(self._product(weight, scale[:, :, None, None]), bias, conv.up)
 
     def _product(self, weight: Tensor, scale: Tensor) -> Tensor:
-        """Of stored weights and a scale for each row, in the dtype of the convolutions."""
+        """Return stored weights times one scale per row, in the dtype of the convolutions."""
         if weight.dtype == self.dtype:
             return weight * scale
-        # A few rows at a time, so that a processor's float32 products do not leave its cache.
+        # A few rows at a time, so that the float32 products stay in a CPU's cache.
         kernel = torch.empty_like(weight, dtype=self.dtype)
-        rows = max(1, CACHED // weight[0].numel()) if weight.device.type == "cpu" else len(weight)
-        for into, some, scales in zip(kernel.split(rows), weight.split(rows), scale.split(rows), strict=True):
-            into.copy_(some * scales)
+        rows = max(1, MAX_CACHED_ELEMENTS // weight[0].numel()) if weight.device.type == "cpu" else len(weight)
+        for target, part, scales in zip(kernel.split(rows), weight.split(rows), scale.split(rows), strict=True):
+            target.copy_(part * scales)
         return kernel
 
     def _stored(self, conv: ModulatedConv, height: int, width: int) -> _Stored:
-        """For results of this size."""
+        """Prepare a convolution whose output has this size."""
         weight = conv.weight.detach()
-        transformed = not conv.up and winograd.is_faster(weight, self.dtype, FRAMES, height, width, kept=True)
+        transformed = not conv.up and winograd.is_faster(weight, self.dtype, TYPICAL_FRAMES, height, width, kept=True)
         if transformed:
             weight = winograd.transformed(weight, self.dtype)
         elif conv.up and in_phases(weight.device, self.dtype):
             weight = channels_last(phases(weight))
         elif conv.up:
-            # Transposed convolutions want the input channels first, and would copy any other order at every call.
+            # Transposed convolutions take the input channels first and would copy any other layout at every call.
             weight = channels_last(weight.transpose(0, 1)).transpose(0, 1)
         else:
             weight = channels_last(weight)
-        activations = FRAMES * height * width * sum(conv.weight.shape[:2])
+        activations = TYPICAL_FRAMES * height * width * sum(conv.weight.shape[:2])
         scaled = weight.device.type == "cpu" and activations <= weight.numel()
         return _Stored(weight.to(self.dtype) if scaled else weight, squared(conv.weight), transformed, scaled)
 
@@ -166,13 +171,13 @@ def channels_last(kernel: Tensor) -> Tensor:
 class FoldedSynthesis:
     """`Synthesis` for a single style: motion codes of a video's frames → frames.
 
-    Agrees with `Synthesis.forward` up to rounding, as long as the network is not trained on. In bfloat16, which has the
-    range of float32, activations are not clamped as they are there.
+    It agrees with `Synthesis.forward` up to rounding until the network's weights change. It does not clamp activations
+    as that does, since bfloat16 has the range of float32.
     """
 
     @torch.no_grad()
     def __init__(self, synthesis: Synthesis, styles: Tensor, stored: StoredWeights) -> None:
-        """`styles [L, w_dim]`, one for each layer; `stored` of this network."""
+        """Fold `styles [L, w_dim]`, one per layer, into the `stored` weights of this network."""
         self.dtype = stored.dtype
         self.input = synthesis.input
         self.layers: list[tuple[list[_Folded], _Plain]] = []
@@ -187,38 +192,40 @@ class FoldedSynthesis:
 
     @torch.no_grad()
     def __call__(self, codes: Tensor | None) -> Iterator[Tensor]:
-        """`codes [T, v_dim]` → frames `[T, 3, H, W]` float32, roughly in −1..1, in parts as they are ready; None (a
-        model of images): T = 1."""
-        yield from self._draw(0, self.input(codes, 1).contiguous(memory_format=torch.channels_last), None)
+        """Yield the frames `[T, 3, H, W]` of `codes [T, v_dim]`, float32, roughly in −1..1, in parts as they are ready.
 
-    def _draw(self, first: int, x: Tensor, image: Tensor | None) -> Iterator[Tensor]:
-        """The rest of the way, from block `first` on, of what is there so far."""
+        None as `codes` (an image model) gives one frame.
+        """
+        yield from self._run_blocks(0, self.input(codes, 1).contiguous(memory_format=torch.channels_last), None)
+
+    def _run_blocks(self, first: int, x: Tensor, image: Tensor | None) -> Iterator[Tensor]:
+        """Yield frames from the activations `x` and the `image` so far, which enter block `first`."""
         for i, (convs, to_rgb) in enumerate(self.layers[first:], start=first):
-            if (few := self._together(x, convs, to_rgb)) < len(x):
-                parts = list(zip(x.split(few), repeat(None) if image is None else image.split(few), strict=False))
+            if (size := self._frames_per_call(x, convs, to_rgb)) < len(x):
+                parts = list(zip(x.split(size), repeat(None) if image is None else image.split(size), strict=False))
                 del x, image  # as below
                 while parts:
-                    yield from self._draw(i, *parts.pop(0))
+                    yield from self._run_blocks(i, *parts.pop(0))
                 return
             for conv in convs:
                 x = leaky_relu_(conv(x))
-            colours = to_rgb(x).float()
-            image = colours if image is None else upsample2d(image) + colours
+            rgb = to_rgb(x).float()
+            image = rgb if image is None else upsample2d(image) + rgb
         assert image is not None
         ready = [image]
-        del x, colours, image  # nothing is kept while somebody looks at the frames
+        del x, rgb, image  # nothing is kept while the caller uses the frames
         yield ready.pop()
 
-    def _together(self, x: Tensor, convs: list[_Folded], to_rgb: _Plain) -> int:
-        """How many of the frames `x` go through a block at a time, so that activations have `FITS` bytes at most.
+    def _frames_per_call(self, x: Tensor, convs: list[_Folded], to_rgb: _Plain) -> int:
+        """Return how many of the frames `x` pass a block at once for activations of at most `MAX_ACTIVATION_BYTES`.
 
-        All parts are of the same size, since rounding may depend on it.
+        All parts have the same size, since rounding may depend on it.
         """
         if x.device.type != "cpu":
             return len(x)
         pixels = x[0, 0].numel() * (4 if convs[0].up else 1)
-        most = FITS // (pixels * to_rgb.kernel.shape[1] * self.dtype.itemsize)
-        return max((few for few in range(1, min(most, len(x)) + 1) if len(x) % few == 0), default=1)
+        limit = MAX_ACTIVATION_BYTES // (pixels * to_rgb.kernel.shape[1] * self.dtype.itemsize)
+        return max((size for size in range(1, min(limit, len(x)) + 1) if len(x) % size == 0), default=1)
 
     def _rgb(self, to_rgb: ToRGB, w: Tensor) -> _Plain:
         kernel = to_rgb.weight * (to_rgb.affine(w)[0] * to_rgb.style_gain)[:, None, None]

@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from styleganv import noise
 from styleganv.errors import StyleganvError
-from styleganv.video_model import Frame, VideoModel, exactly, levels
+from styleganv.video_model import Frame, VideoModel, deterministic, to_uint8
 
 DOWN = 4  # frames, rows and columns that share a code
 RESIDUAL_BLOCKS, AXIAL_HEADS, GROUPS = 4, 2, 4
@@ -252,14 +252,17 @@ class VideoGptVideos(VideoModel):
     """
 
     name = "VideoGPT"
-    any_rate = False
-    motion_seeds = False
-    truncates = False
+    supports_any_fps = False
+    supports_motion_seed = False
+    supports_truncation = False
 
     def __init__(self, net: VideoGpt, **arguments: Any) -> None:
         super().__init__(net, **arguments)
-        self.net = net.to(self.device)
-        self.max_frames, self.why_max_frames = net.num_frames, f"makes clips of {net.num_frames} frames"
+        self.net, self.max_frames = net, net.num_frames
+        self._move_network()
+
+    def _move_network(self) -> None:
+        super()._move_network()
         self._written: dict[tuple[int, int | None], Tensor] = {}
 
     def _frames_at(
@@ -268,13 +271,13 @@ class VideoGptVideos(VideoModel):
         if (seed, label) not in self._written:
             first = seed - seed % TOGETHER
             seeds = range(first, first + TOGETHER)
-            own = label is None or label == self.class_of(seed)
+            own = label is None or label == self.class_from_seed(seed)
             labels = [self.class_index(s) if own else label for s in seeds]
             rows = zip(seeds, labels, strict=True)
             self._written = dict(zip(rows, self._write(seeds, labels), strict=True))
-        with torch.inference_mode(), exactly(), self.autocast():
+        with torch.inference_mode(), deterministic(), self.autocast():
             clip = self.net.vqvae.decode(self._written[seed, label][None], self.net.shape)[0]
-        frames = levels(2 * clip.float().transpose(0, 1))
+        frames = to_uint8(2 * clip.float().transpose(0, 1))
         yield from (frames[round(time)] for time in times)
 
     @torch.inference_mode()
@@ -285,5 +288,5 @@ class VideoGptVideos(VideoModel):
         uniform = torch.stack(columns, dim=1).to(self.device)
         label = torch.tensor([label or 0 for label in labels], device=self.device)
         dtype: torch.dtype = getattr(torch, self.precision)
-        with exactly(), self.autocast():
+        with deterministic(), self.autocast():
             return self.net.transformer.write(label, lambda logits, i: drawn(logits, uniform[i]), dtype)

@@ -81,7 +81,7 @@ function status(job) {
   if (job.state !== "running") return { done: "Done", failed: job.error, canceled: "" }[job.state];
   const seconds = Math.ceil(job.remaining_seconds);
   const left = seconds && `, ${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")} left`;
-  return `${job.task[0].toUpperCase()}${job.task.slice(1)}${left || ""}`;
+  return `${job.stage[0].toUpperCase()}${job.stage.slice(1)}${left || ""}`;
 }
 
 function showJob(job) {
