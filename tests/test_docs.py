@@ -88,7 +88,8 @@ def test_own_videos_in_python(folder: Path) -> None:
     assert all(code.count(text) == 1 for text in used)
     model = {name: value for name, value in TINY.items() if name not in ("total_clips", "batch_size")}
     tiny = f"""RunConfig(
-        model=ModelConfig(**{model}), training=TrainingConfig(total_clips={TINY["total_clips"]}, batch_size={TINY["batch_size"]})
+        model=ModelConfig(**{model}),
+        training=TrainingConfig(total_clips={TINY["total_clips"]}, batch_size={TINY["batch_size"]}),
     )"""
     (folder / "mine.py").write_text(
         "from styleganv.config import ModelConfig, RunConfig, TrainingConfig\n"

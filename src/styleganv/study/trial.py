@@ -19,8 +19,8 @@ from typing import Any
 
 import torch
 
-from styleganv.config import RunConfig, get_preset
 from styleganv.allocator import keep_freed_memory
+from styleganv.config import RunConfig, get_preset
 from styleganv.errors import StyleganvError
 from styleganv.files import atomic_write
 from styleganv.methods import METHODS, apply_ablation, apply_method
