@@ -37,7 +37,9 @@ def demo(out: Path | str = "runs/demo", *, minutes: float = 5.0, progress: Progr
     data = out / "data.zip"
     if not data.exists():
         logger.info(f"1/3  Drawing {NUM_VIDEOS} videos of cartoon faces (about {'30' if gpu else '10'} seconds) …")
-        make_faces(data, num_videos=NUM_VIDEOS, num_frames=NUM_FRAMES, resolution=(resolution, resolution))
+        make_faces(
+            data, num_videos=NUM_VIDEOS, num_frames=NUM_FRAMES, resolution=(resolution, resolution), progress=progress
+        )
     _write_real(VideoDataset(data), out / "real.png")
 
     logger.info(f"2/3  Training for {minutes:g} minutes on {'the GPU' if gpu else 'the CPU'} …")

@@ -4,11 +4,15 @@ import contextlib
 import difflib
 import io
 import logging
+import os
 import re
 import sys
 from collections.abc import Iterable, Iterator
 
 from tqdm import tqdm
+
+from styleganv import progress
+from styleganv.progress import Progress
 
 LEVELS = {"--quiet": logging.WARNING, "--verbose": logging.DEBUG}
 
@@ -28,6 +32,16 @@ def set_up(argv: list[str]) -> list[str]:
     if not any(isinstance(handler, _AboveProgressBar) for handler in logger.handlers):
         logger.addHandler(_AboveProgressBar())
     return [word for word in argv if word not in LEVELS]
+
+
+@contextlib.contextmanager
+def progress_bar() -> Iterator[Progress | None]:
+    """Yield a progress callback that draws a bar; None with --quiet and on all processes but the first."""
+    if os.environ.get("RANK", "0") != "0" or not logging.getLogger("styleganv").isEnabledFor(logging.INFO):
+        yield None
+        return
+    with progress.progress_bar() as report:
+        yield report
 
 
 def suggest(name: str, names: Iterable[str]) -> str:

@@ -6,9 +6,9 @@ from typing import Annotated
 import tyro
 from tyro.conf import OmitArgPrefixes, Positional
 
+from styleganv.cli.console import progress_bar
 from styleganv.cli.parsing import parse_resolution
 from styleganv.options import PrepareOptions, Unset
-from styleganv.progress import progress_bar
 
 
 def prepare(

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from tyro.conf import OmitArgPrefixes, Positional
 
+from styleganv.cli.console import progress_bar
 from styleganv.cli.parsing import parse_resolution
 from styleganv.metrics.options import EvaluateOptions
 from styleganv.options import ComputeOptions, Unset
@@ -30,14 +31,16 @@ def evaluate(
     """
     from styleganv.metrics.evaluate import evaluate as run
 
-    report = run(
-        real,
-        fake,
-        protocols=protocol.split(","),
-        resolution=None if resolution is None else parse_resolution(resolution),
-        options=evaluation,
-        compute=compute,
-    )
+    with progress_bar() as progress:
+        report = run(
+            real,
+            fake,
+            protocols=protocol.split(","),
+            resolution=None if resolution is None else parse_resolution(resolution),
+            options=evaluation,
+            compute=compute,
+            progress=progress,
+        )
     if os.environ.get("RANK", "0") == "0":
         print(report)
         if json is not None:
@@ -75,8 +78,9 @@ def diagnose(
 
     data = data or training_data(videos)
     opened = open_videos(videos, psi=psi, device=compute.device, precision=compute.precision)
-    analysis = run(opened, data, num_videos=num_videos, max_frames=max_frames, seed=seed)
-    write_page(out, analysis)
+    with progress_bar() as progress:
+        analysis = run(opened, data, num_videos=num_videos, max_frames=max_frames, seed=seed, progress=progress)
+        write_page(out, analysis, progress)
     if json is not None:
         analysis.report.write_json(json)
     print(analysis.report)

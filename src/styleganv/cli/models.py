@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 import tyro
 from tyro.conf import Positional
 
+from styleganv.cli.console import progress_bar
 from styleganv.options import Unset
-from styleganv.progress import progress_bar
 
 _Model = Annotated[Positional[Path], tyro.conf.arg(metavar="MODEL")]
 _Dest = Annotated[Positional[Path], tyro.conf.arg(metavar="DEST")]

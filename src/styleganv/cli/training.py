@@ -8,12 +8,12 @@ from typing import Annotated
 import tyro
 from tyro.conf import OmitArgPrefixes, Positional
 
+from styleganv.cli.console import progress_bar
 from styleganv.cli.parsing import parse_names
 from styleganv.config import PRESETS, RunConfig, get_preset, load_settings
 from styleganv.errors import StyleganvError
 from styleganv.methods import METHODS, ablation_names, apply_ablation, apply_method
 from styleganv.options import StudyOptions, Unset
-from styleganv.progress import progress_bar
 
 
 def train_command(defaults: RunConfig, preset_name: str, ablations: Sequence[str] = ()) -> Callable[..., None]:
@@ -37,11 +37,13 @@ def train_command(defaults: RunConfig, preset_name: str, ablations: Sequence[str
         if resume is not None:
             if out is not None or finetune is not None:
                 raise StyleganvError("--resume continues a run in its own folder: leave out --out and --finetune.")
-            folder = run_resume(resume, data=data, config=config)
+            with progress_bar() as progress:
+                folder = run_resume(resume, data=data, config=config, progress=progress)
         elif data is None or out is None:
             raise StyleganvError("train requires a dataset and --out RUN, or --resume RUN: pass them.")
         else:
-            folder = run_train(data, out, config, finetune=finetune, or_resume=or_resume)
+            with progress_bar() as progress:
+                folder = run_train(data, out, config, finetune=finetune, or_resume=or_resume, progress=progress)
         if os.environ.get("RANK", "0") == "0":
             print(f"Model: {folder}. Next: styleganv generate {folder} --out videos --seeds 0-7")
 
@@ -100,15 +102,16 @@ def _option(flag: str, argv: list[str]) -> str | None:
 
 
 def demo(out: Path = Path("runs/demo"), minutes: float = 5.0) -> None:
-    """The whole way once: draw videos of cartoon faces, train on them, generate new ones.
+    """Run the full pipeline once: draw a dataset of cartoon faces, train on it, generate videos.
 
     Args:
-        out: The folder to write to.
-        minutes: How long to train.
+        out: Folder to write to.
+        minutes: Training time in minutes.
     """
     from styleganv.demo import demo as run
 
-    run(out, minutes=minutes)
+    with progress_bar() as progress:
+        run(out, minutes=minutes, progress=progress)
 
 
 def study(

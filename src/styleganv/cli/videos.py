@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import tyro
 from tyro.conf import OmitArgPrefixes, Positional
 
+from styleganv.cli.console import progress_bar
 from styleganv.cli.parsing import parse_directions, parse_mixes, parse_names, parse_seeds, parse_time_map
 from styleganv.errors import StyleganvError
 from styleganv.options import (
@@ -20,7 +21,6 @@ from styleganv.options import (
     SampleOptions,
     Unset,
 )
-from styleganv.progress import progress_bar
 
 ModelPath = Annotated[Positional[Path], tyro.conf.arg(metavar="MODEL")]
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from styleganv.data.dataset import write_dataset
 from styleganv.faces.drawing import draw_video
 from styleganv.faces.factors import FPS, sample_face
+from styleganv.progress import Progress, track
 
 
 def make_faces(
@@ -22,6 +22,7 @@ def make_faces(
     resolution: tuple[int, int] = (64, 64),
     seed: int = 0,
     jpeg_quality: int | None = 95,
+    progress: Progress | None = None,
 ) -> None:
     """Write a dataset of drawn faces to the zip `dest`; each record holds the video's ground-truth factors.
 
@@ -29,6 +30,7 @@ def make_faces(
         resolution: height and width in pixels.
         seed: random seed; video i depends only on `seed` and i, so a larger dataset begins with a smaller one.
         jpeg_quality: quality of the JPEG frames, 1..100, or None for PNG.
+        progress: callback, see `styleganv.progress`.
 
     Raises:
         StyleganvError: if `dest` cannot be written.
@@ -36,7 +38,7 @@ def make_faces(
     height, width = resolution
 
     def videos() -> Iterator[tuple[str, NDArray[np.uint8], None, dict[str, Any]]]:
-        for index in tqdm(range(num_videos), desc="drawing faces", unit="video"):
+        for index in track(range(num_videos), progress, num_videos, "drawing faces"):
             rng = np.random.default_rng([seed, index])
             face, motion_seed = sample_face(rng), int(rng.integers(2**31))
             factors = asdict(face) | {"motion_seed": motion_seed}

@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from styleganv.errors import StyleganvError
 from styleganv.faces.factors import FPS, OPTIONS, Face
 from styleganv.faces.failures import FAILURE_MODES
 from styleganv.faces.recognition import RecognizedFace, recognize_factors
+from styleganv.progress import Progress, track
 from styleganv.video_model import VideoModel
 from styleganv.videos import DatasetVideos, ModelVideos, Videos
 
@@ -143,7 +143,13 @@ def has_factors(data: DatasetVideos) -> bool:
 
 
 def compare_factors(
-    videos: Videos, data: DatasetVideos, *, num_clips: int = 256, num_frames: int = 64, seed: int = 0
+    videos: Videos,
+    data: DatasetVideos,
+    *,
+    num_clips: int = 256,
+    num_frames: int = 64,
+    seed: int = 0,
+    progress: Progress | None = None,
 ) -> FactorReport:
     """Compare the factors recognized in `videos` with those recognized in a dataset.
 
@@ -153,6 +159,7 @@ def compare_factors(
         num_clips: maximum number of clips of each, one per video.
         num_frames: consecutive frames per clip; fewer if the model's videos are shorter.
         seed: random seed for the choice of clips and for the floors.
+        progress: callback, see `styleganv.progress`.
 
     Raises:
         StyleganvError: if the dataset has no ground-truth factors, or a set has no video of that many frames.
@@ -166,8 +173,8 @@ def compare_factors(
         num_frames = min(num_frames, videos.length(0) or num_frames)
     rng = np.random.default_rng(seed)
     chosen = _choose(data, num_clips, num_frames, rng)
-    real = _recognize_all(data, chosen, num_frames)
-    generated = _recognize_all(videos, _choose(videos, num_clips, num_frames, rng), num_frames)
+    real = _recognize_all(data, chosen, num_frames, progress)
+    generated = _recognize_all(videos, _choose(videos, num_clips, num_frames, rng), num_frames, progress)
     names = [field.name for field in fields(Face)]
     factors = [data.data.videos[index].meta["factors"] for index, _ in chosen]
     truth = [Face(**{name: values[name] for name in names}) for values in factors]
@@ -213,10 +220,12 @@ def _choose(videos: Videos, num_clips: int, num_frames: int, rng: np.random.Gene
     return sorted(chosen)
 
 
-def _recognize_all(videos: Videos, chosen: list[tuple[int, int]], num_frames: int) -> list[RecognizedFace]:
+def _recognize_all(
+    videos: Videos, chosen: list[tuple[int, int]], num_frames: int, progress: Progress | None
+) -> list[RecognizedFace]:
     return [
         recognize_factors(videos.read(index, np.arange(start, start + num_frames)).transpose(0, 2, 3, 1), videos.fps)
-        for index, start in tqdm(chosen, desc=f"factors of {videos.name}", unit="video")
+        for index, start in track(chosen, progress, len(chosen), f"factors of {videos.name}")
     ]
 
 

@@ -12,13 +12,13 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from styleganv import distributed
 from styleganv.data.sampling import ORDER, REAL, clip_random
 from styleganv.errors import StyleganvError
 from styleganv.metrics.protocols import Protocol
 from styleganv.metrics.statistics import cached
+from styleganv.progress import Progress, track
 from styleganv.videos import Videos
 
 
@@ -47,7 +47,7 @@ class RealSplit:
         return self.parts[0] + self.parts[1] if self.halves else self.parts[0]
 
 
-def video_lengths(videos: Videos, cache: Path) -> list[int]:
+def video_lengths(videos: Videos, cache: Path, progress: Progress | None = None) -> list[int]:
     """Return the number of frames of every video of a finite set; cached, since files must be decoded for it."""
     if videos.count is None:
         raise ValueError("the videos of a model have no end")
@@ -55,7 +55,7 @@ def video_lengths(videos: Videos, cache: Path) -> list[int]:
 
     def compute() -> dict[str, Tensor]:
         mine = numbers[distributed.rank() :: distributed.world_size()]
-        measured = [videos.length(i) or 0 for i in tqdm(mine, desc="measuring lengths", unit="video", delay=2)]
+        measured = [videos.length(i) or 0 for i in track(mine, progress, len(mine), "measuring lengths")]
         lengths = torch.zeros(len(numbers), dtype=torch.int64)
         for rank, part in enumerate(distributed.all_gather(measured)):
             lengths[rank :: distributed.world_size()] = torch.tensor(part, dtype=torch.int64)

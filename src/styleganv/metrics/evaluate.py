@@ -26,6 +26,7 @@ from styleganv.metrics.report import Estimate, Report, Result
 from styleganv.metrics.statistics import Statistics, cache_folder, count_of, pool
 from styleganv.metrics.video_set import VideoSet
 from styleganv.options import ComputeOptions
+from styleganv.progress import Progress
 from styleganv.video_model import choose_device
 from styleganv.videos import DatasetVideos, Videos, open_videos
 
@@ -38,6 +39,7 @@ def evaluate(
     resolution: tuple[int, int] | None = None,
     options: EvaluateOptions = EvaluateOptions(),
     compute: ComputeOptions = ComputeOptions(),
+    progress: Progress | None = None,
 ) -> Report:
     """Measure the distance between real and generated videos.
 
@@ -45,6 +47,7 @@ def evaluate(
         real, fake: prepared dataset, video files, or any `Videos`; `fake` also a model or run.
         protocols: protocols, or names in `styleganv.metrics.protocols.PROTOCOLS`.
         resolution: height and width to resize both to. Default: their own, which must be equal.
+        progress: callback, see `styleganv.progress`; called on rank 0 only.
 
     Raises:
         StyleganvError: for anything that cannot be measured as requested; no other network is used instead.
@@ -68,14 +71,15 @@ def evaluate(
         if real.count is None:
             raise StyleganvError(f"{real.name} is a model: pass real videos, e.g. its training dataset.")
         size, folder = common_size(real, fake, resolution), cache_folder(options.cache)
+        progress = progress if distributed.rank() == 0 else None
         classes = [None, *(common_classes(real, fake) if options.per_class else [])]
-        real_set, fake_set = VideoSet.of(real, size, folder), VideoSet.of(fake, size, folder)
+        real_set, fake_set = (VideoSet.of(videos, size, folder, progress) for videos in (real, fake))
         results = [
             _evaluate(protocol, extractors[protocol.extractor], real_set, fake_set, class_name, options.num_repeats)
             for protocol in chosen
             for class_name in classes
         ]
-        factors = _compare_factors(fake, real, options.num_clips) if options.factors else None
+        factors = _compare_factors(fake, real, options.num_clips, progress) if options.factors else None
     return Report(
         real=real_set.to_dict(),
         fake=fake_set.to_dict(),
@@ -88,10 +92,12 @@ def evaluate(
     )
 
 
-def _compare_factors(fake: Videos, real: Videos, num_clips: int | None) -> FactorReport:
+def _compare_factors(fake: Videos, real: Videos, num_clips: int | None, progress: Progress | None) -> FactorReport:
     if not isinstance(real, DatasetVideos):
         raise StyleganvError(f"{real.name} is not a prepared dataset, which --factors requires: omit --factors.")
-    report = compare_factors(fake, real, num_clips=num_clips or 256) if distributed.rank() == 0 else None
+    report = None
+    if distributed.rank() == 0:
+        report = compare_factors(fake, real, num_clips=num_clips or 256, progress=progress)
     return next(filter(None, distributed.all_gather(report)))
 
 

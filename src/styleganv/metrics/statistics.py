@@ -5,8 +5,8 @@ Shapes: n features of d numbers each. Moments are float64, features float32.
 
 import hashlib
 import json
+import logging
 import os
-import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,8 @@ from torch import Tensor
 from styleganv import distributed
 from styleganv.errors import StyleganvError
 from styleganv.files import atomic_write
+
+logger = logging.getLogger(__name__)
 
 #: Environment variable for the cache folder, instead of ~/.cache/styleganv/statistics.
 CACHE_VARIABLE = "STYLEGANV_CACHE"
@@ -150,7 +152,7 @@ def cached(folder: Path, key: dict[str, Any], compute: Callable[[], dict[str, Te
             with atomic_write(path) as tmp_path:
                 tmp_path.write_bytes(hashlib.sha256(payload).digest() + payload)
         except StyleganvError as error:  # the numbers may have taken an hour
-            print(f"Cannot write the cache: {error}", file=sys.stderr)
+            logger.warning(f"Cannot write the cache: {error}")
     return tensors
 
 

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from styleganv import distributed
 from styleganv.metrics import clips
@@ -19,6 +18,7 @@ from styleganv.metrics.clips import Window
 from styleganv.metrics.features import FeatureExtractor, resize
 from styleganv.metrics.protocols import Protocol
 from styleganv.metrics.statistics import Statistics, cached_statistics, gather_statistics
+from styleganv.progress import Progress, track
 from styleganv.videos import Videos
 
 #: Frames per call of a feature extractor; at least one clip.
@@ -35,17 +35,20 @@ class VideoSet:
         lengths: number of frames of each video; None for a model, which has a video for every number.
         size: height and width that frames are resized to.
         cache: folder of computed statistics.
+        progress: callback for the frames that are read.
     """
 
     videos: Videos
     lengths: list[int] | None
     size: tuple[int, int]
     cache: Path
+    progress: Progress | None = None
 
     @classmethod
-    def of(cls, videos: Videos, size: tuple[int, int], cache: Path) -> "VideoSet":
+    def of(cls, videos: Videos, size: tuple[int, int], cache: Path, progress: Progress | None = None) -> "VideoSet":
         """Return the set of `videos`, whose lengths are measured or read from the cache."""
-        return cls(videos, None if videos.count is None else clips.video_lengths(videos, cache), size, cache)
+        lengths = None if videos.count is None else clips.video_lengths(videos, cache, progress)
+        return cls(videos, lengths, size, cache, progress)
 
     def members(self, class_name: str | None) -> list[int]:
         """Return the numbers of the videos of a class, or of all; none for a model, which has no end of them."""
@@ -93,14 +96,9 @@ class VideoSet:
         )
         batches = [windows[i : i + size] for i in range(0, len(windows), size)]
         mine = batches[distributed.rank() :: distributed.world_size()]
-        with tqdm(
-            total=sum(map(len, mine)), desc=f"{protocol.name} of {self.videos.name}", unit="clip", delay=2,
-            disable=distributed.rank() > 0,
-        ) as bar:  # fmt: skip
-            for batch in mine:
-                frames = np.stack([self.videos.read(video, first + offsets) for video, first in batch])
-                yield extractor(resize(torch.from_numpy(frames), *self.size))
-                bar.update(len(batch))
+        for batch in track(mine, self.progress, len(mine), f"{protocol.name} of {self.videos.name}"):
+            frames = np.stack([self.videos.read(video, first + offsets) for video, first in batch])
+            yield extractor(resize(torch.from_numpy(frames), *self.size))
 
     def to_dict(self) -> dict[str, Any]:
         """Return what a report states about the set."""

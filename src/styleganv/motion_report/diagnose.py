@@ -17,6 +17,7 @@ from styleganv.motion_report.diagnostics import DIAGNOSTICS
 from styleganv.motion_report.measurements import ClipMeasurements, ModelProbe, clip_length, measure_clips, probe_model
 from styleganv.motion_report.report import Diagnostic, MotionAnalysis, MotionReport
 from styleganv.motion_report.specs import DiagnosticSpec, LikeData, Range
+from styleganv.progress import Progress
 from styleganv.videos import ModelVideos, Videos, open_videos
 
 Estimate = tuple[float | None, float | None]
@@ -32,6 +33,7 @@ def diagnose(
     num_videos: int = 32,
     max_frames: int = 128,
     seed: int = 0,
+    progress: Progress | None = None,
 ) -> MotionAnalysis:
     """Measure how videos move, compared with a dataset if there is one; `page.write_page` shows the result.
 
@@ -40,6 +42,7 @@ def diagnose(
         num_videos: number of clips of each; at least 2.
         max_frames: maximum frames per clip, at least 16; all clips have the same number of frames.
         seed: random seed for the choice of clips; the same seed gives the same report.
+        progress: callback, see `styleganv.progress`.
 
     Raises:
         StyleganvError: if sizes differ, videos are too short, or `num_videos` is too small.
@@ -55,8 +58,13 @@ def diagnose(
         )
     num_frames = clip_length([videos] if data is None else [videos, data], max_frames)
     specs = [spec for spec in DIAGNOSTICS.values() if data is not None or not spec.requires_data]
-    clips = _measure(videos, specs, num_videos, num_frames, seed)
-    data_clips = None if data is None else _measure(data, specs, num_videos, num_frames, seed)
+    measures = {spec.name: spec.measure_clip for spec in specs if spec.measure_clip}
+
+    def measure(side: Videos) -> ClipMeasurements:
+        return measure_clips(side, measures, num_videos=num_videos, num_frames=num_frames, seed=seed, progress=progress)
+
+    clips = measure(videos)
+    data_clips = None if data is None else measure(data)
     for spec in specs:
         if spec.measure_clips:
             clips.values[spec.name] = spec.measure_clips(clips, data_clips)
@@ -65,7 +73,7 @@ def diagnose(
     probe = None
     if isinstance(videos, ModelVideos):
         probes = {spec.name: spec.probe_model for spec in specs if spec.probe_model}
-        probe = probe_model(videos, probes, num_videos=num_videos, seed=seed)
+        probe = probe_model(videos, probes, num_videos=num_videos, seed=seed, progress=progress)
     report = MotionReport(
         name=videos.name,
         identity=videos.identity,
@@ -100,13 +108,6 @@ def mean_and_error(values: NDArray[np.float64]) -> Estimate:
     if not len(values):
         return None, None
     return float(values.mean()), float(values.std(ddof=1) / math.sqrt(len(values))) if len(values) > 1 else None
-
-
-def _measure(
-    videos: Videos, specs: list[DiagnosticSpec], num_videos: int, num_frames: int, seed: int
-) -> ClipMeasurements:
-    measures = {spec.name: spec.measure_clip for spec in specs if spec.measure_clip}
-    return measure_clips(videos, measures, num_videos=num_videos, num_frames=num_frames, seed=seed)
 
 
 def _rate_clips(spec: DiagnosticSpec, clips: ClipMeasurements, data: ClipMeasurements | None) -> Diagnostic:

@@ -10,10 +10,10 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from styleganv.errors import StyleganvError
 from styleganv.motion_report import model_motion, motion
+from styleganv.progress import Progress, track
 from styleganv.videos import ModelVideos, Videos
 
 Array = NDArray[np.float64]
@@ -129,6 +129,7 @@ def measure_clips(
     num_videos: int,
     num_frames: int,
     seed: int,
+    progress: Progress | None = None,
 ) -> ClipMeasurements:
     """Apply `measures` to each clip of `draw_clips`, one clip in memory at a time."""
     values: dict[str, list[float]] = {name: [] for name in measures}
@@ -136,7 +137,7 @@ def measure_clips(
     curves, correlations, speeds, appearances = [], [], [], []
     clips = draw_clips(videos, num_videos, num_frames, seed)
     total = num_videos if videos.count is None else min(num_videos, videos.count)
-    for frames in tqdm(clips, total=total, desc=f"measuring {videos.name}", unit="video"):
+    for frames in track(clips, progress, total, f"measuring {videos.name}"):
         clip = ClipFeatures(frames, videos.fps)
         for name, measure in measures.items():
             values[name].append(measure(clip))
@@ -227,11 +228,16 @@ class ModelProbe:
 
 
 def probe_model(
-    videos: ModelVideos, probes: Mapping[str, Callable[[ModelProbe], Array]], *, num_videos: int, seed: int
+    videos: ModelVideos,
+    probes: Mapping[str, Callable[[ModelProbe], Array]],
+    *,
+    num_videos: int,
+    seed: int,
+    progress: Progress | None = None,
 ) -> ModelProbe:
     """Return a probe of at most `num_videos` videos per diagnostic, with the values of `probes`."""
     probe = ModelProbe(videos, num_videos=num_videos, seed=seed)
-    for name, measure in tqdm(probes.items(), desc=f"probing {videos.name}", unit="diagnostic"):
+    for name, measure in track(probes.items(), progress, len(probes), f"probing {videos.name}"):
         try:
             probe.values[name] = measure(probe)
         except StyleganvError as error:

@@ -9,13 +9,12 @@ import json
 from importlib.resources import files
 from pathlib import Path
 
-from tqdm import tqdm
-
 from styleganv.files import atomic_write
 from styleganv.motion_report.diagnostics import DIAGNOSTICS
 from styleganv.motion_report.figures import show_clips
 from styleganv.motion_report.report import Diagnostic, MotionAnalysis, MotionReport
 from styleganv.motion_report.specs import Section
+from styleganv.progress import Progress, track
 
 PAUSE_VIDEOS = (
     "<script>if (matchMedia('(prefers-reduced-motion: reduce)').matches)"
@@ -23,7 +22,7 @@ PAUSE_VIDEOS = (
 )
 
 
-def write_page(path: Path | str, analysis: MotionAnalysis) -> None:
+def write_page(path: Path | str, analysis: MotionAnalysis, progress: Progress | None = None) -> None:
     """Write the report as one self-contained HTML page, atomically."""
     report = analysis.report
     sections: dict[Section, list[Diagnostic]] = {}
@@ -31,7 +30,7 @@ def write_page(path: Path | str, analysis: MotionAnalysis) -> None:
         sections.setdefault(DIAGNOSTICS[diagnostic.name].section, []).append(diagnostic)
     bodies = [
         _section(analysis, section, diagnostics)
-        for section, diagnostics in tqdm(sections.items(), desc="drawing the page", unit="section")
+        for section, diagnostics in track(sections.items(), progress, len(sections), "drawing the page")
     ]
     anchors = {one.name: diagnostics[0].name for diagnostics in sections.values() for one in diagnostics}
     compared = f" compared with <b>{html.escape(report.data_name)}</b>" if report.data_name else ""
