@@ -60,11 +60,11 @@ def _remove(path: Path) -> None:
             path.unlink()
 
 
-def _disk_error(error: OSError, path: Path) -> Exception:
+def _disk_error(error: OSError, path: Path) -> StyleganvError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return StyleganvError(
             f"Cannot write {path}, the disk is full (an earlier version is unchanged): free space and try again."
         )
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.EFBIG):
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return StyleganvError(f"Cannot write {path} ({error.strerror}): choose a folder with write permission.")
-    return error
+    return StyleganvError(f"Cannot write {path} ({error.strerror or error}): choose another path.")

@@ -5,6 +5,7 @@ import math
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -146,12 +147,29 @@ def test_a_new_diagnostic_needs_one_spec(sound: Videos, tmp_path: Path, monkeypa
     assert "<title>Mean brightness: one dot per video" in page
 
 
+def test_a_clip_diagnostic_may_expect_a_fixed_range(sound: Videos, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = {"name": "pulse", "title": "Brightness pulse", "unit": "gray levels", "description": "", "section": LOOPS}
+    spec = DiagnosticSpec(
+        **texts,
+        measure_clip=lambda clip: float(clip.frames.mean(axis=(1, 2, 3)).std()),
+        expected=Range(0.0, high=30.0),
+    )
+    monkeypatch.setitem(DIAGNOSTICS, "pulse", spec)
+    assert diagnose(sound, num_videos=COUNT, max_frames=16).report["pulse"].fine
+    monkeypatch.setitem(DIAGNOSTICS, "pulse", replace(spec, expected=Range(-2.0, high=-1.0)))
+    report = diagnose(sound, sound, num_videos=COUNT, max_frames=16).report
+    assert report["pulse"].fine is False and report["pulse"].verdict == "Higher than expected."
+    assert report["speed_spread"].value == 0 and report["speed_spread"].fine  # a distance cannot be too small
+
+
 def test_specs_are_validated() -> None:
     texts = {"name": "x", "title": "X", "unit": "", "description": "", "section": LOOPS}
     with pytest.raises(ValueError, match="exactly one"):
         DiagnosticSpec(**texts, expected=LikeData())
-    with pytest.raises(ValueError, match="unless it probes a model"):
-        DiagnosticSpec(**texts, expected=Range(1.0), measure_clip=lambda clip: 0.0)
+    with pytest.raises(ValueError, match="measures clips, so `expected` must be LikeData or a Range"):
+        DiagnosticSpec(**texts, expected=lambda means: Range(1.0), measure_clip=lambda clip: 0.0)
+    with pytest.raises(ValueError, match="probes a model, so `expected` must be a Range or a function"):
+        DiagnosticSpec(**texts, expected=LikeData(), probe_model=lambda probe: np.zeros(2))
 
 
 def test_the_same_seed_gives_the_same_report(sound: Videos) -> None:

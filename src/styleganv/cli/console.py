@@ -14,6 +14,15 @@ from tqdm import tqdm
 from styleganv import progress
 from styleganv.progress import Progress
 
+#: The parser's sentences about values, and how they read here.
+REWORDED = (
+    (r"^Missing value for argument (\S+?)\. Expected.*", r"\1 requires a value"),
+    (r"^invalid choice (.*) for argument (\S+?)\. Expected one of \((.*)\)", r"\2 must be one of \3, got \1"),
+    (r"^Error parsing (\S+): invalid literal for int\(\) with base 10: (.*)", r"\1 must be a whole number, got \2"),
+    (r"^Error parsing (\S+): could not convert string to float: (.*)", r"\1 must be a number, got \2"),
+    (r"^Error parsing (\S+): no type matching (\S+) .* from \[(.*?)\].*", r"\1 must be of type \2, got \3"),
+    (r"^Error parsing ", ""),
+)
 LEVELS = {"--quiet": logging.WARNING, "--verbose": logging.DEBUG}
 
 
@@ -70,11 +79,17 @@ def _summarize(text: str) -> str:
     # A box of UTF-8 or, on other terminals, indented lines below a title; rules separate the paragraphs of both.
     lines = [re.sub(r"^(│ |  )|[│ ]+$", "", line) for line in text.splitlines() if line.startswith(("│", "  "))]
     first, *others = re.split(r"\n[─-]+\n", "\n".join(lines))
+    first = first.replace("'", "")
     if unknown := re.match(r"Unrecognized options: (.*)", first):
-        names = [name for name in re.split(r"[,\s]+", unknown[1]) if name.startswith("-")] or [unknown[1]]
+        names = [name for name in re.split(r"[,\s]+", unknown[1]) if name.startswith("-")]
+        if not names:
+            return f"Unexpected argument {unknown[1]}."
         nearest = re.search(r"^ +(--[\w-]+)", "\n".join(others), re.MULTILINE)
         return f"Unknown option {', '.join(names)}" + (f": did you mean {nearest[1]}?" if nearest else ".")
     if first.startswith("Missing from"):
         names = re.findall(r"^    (\S+)", first, re.MULTILINE)
         return f"Missing {', '.join(names)}."
-    return " ".join(first.split()).removeprefix("Error parsing ").rstrip(".") + "."
+    sentence = " ".join(first.split()).rstrip(".")
+    for pattern, replacement in REWORDED:
+        sentence = re.sub(pattern, replacement, sentence)
+    return sentence + "."

@@ -7,6 +7,7 @@ Shapes: V videos.
 """
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -111,31 +112,40 @@ def mean_and_error(values: NDArray[np.float64]) -> Estimate:
 
 
 def _rate_clips(spec: DiagnosticSpec, clips: ClipMeasurements, data: ClipMeasurements | None) -> Diagnostic:
-    """Rate a number against the dataset's."""
+    """Rate a number against a fixed range, or against the dataset's number."""
     value, error = mean_and_error(clips.values[spec.name])
     reference, reference_error = (None, None) if data is None else mean_and_error(data.values[spec.name])
+    if isinstance(spec.expected, Range):
+        return _rate_range(spec, spec.expected, (value, error), (reference, reference_error))
     expected = None
     if reference is not None:
         assert isinstance(spec.expected, LikeData)
         significant = SIGNIFICANT * math.hypot(error or 0.0, reference_error or 0.0)
         margin = max(significant, spec.expected.relative * abs(reference), spec.expected.absolute)
-        expected = Range(None, reference - margin, reference + margin)
+        low = -math.inf if spec.expected.only_above else reference - margin
+        expected = Range(None, low, reference + margin)
     fine, verdict = _rate(spec, value, expected, "Matches the dataset.")
     texts = (spec.name, spec.title, spec.unit, spec.description)
     return Diagnostic(*texts, value, error, reference, reference_error, None, None, fine, verdict)
 
 
 def _rate_probe(spec: DiagnosticSpec, probe: ModelProbe) -> Diagnostic:
-    """Rate a number of a model against its expected range, with a tolerance of two standard errors."""
+    """Rate a number of a model against its expected range."""
     means = {name: mean_and_error(values)[0] for name, values in probe.values.items()}
     assert not isinstance(spec.expected, LikeData)
     expected = spec.expected(means) if callable(spec.expected) else spec.expected
-    value, error = mean_and_error(probe.values.get(spec.name, np.array([])))
+    estimate = mean_and_error(probe.values.get(spec.name, np.array([])))
+    rated = _rate_range(spec, expected, estimate, (None, None))
+    return replace(rated, verdict=probe.missing.get(spec.name, rated.verdict))
+
+
+def _rate_range(spec: DiagnosticSpec, expected: Range, estimate: Estimate, reference: Estimate) -> Diagnostic:
+    """Rate a number against a range, with a tolerance of two standard errors."""
+    value, error = estimate
     fine, verdict = _rate(spec, value, expected, "Within the expected range.", tolerance=2 * (error or 0.0))
     low, high = (limit if math.isfinite(limit) else None for limit in (expected.low, expected.high))
     texts = (spec.name, spec.title, spec.unit, spec.description)
-    verdict = probe.missing.get(spec.name, verdict)
-    return Diagnostic(*texts, value, error, None, None, expected.ideal, (low, high), fine, verdict)
+    return Diagnostic(*texts, value, error, *reference, expected.ideal, (low, high), fine, verdict)
 
 
 def _rate(

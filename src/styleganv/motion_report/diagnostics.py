@@ -112,7 +112,7 @@ _SPECS = (
         section=SPEED,
         measure_clips=speed_distance,
         requires_data=True,
-        expected=LikeData(0.0, 0.15),
+        expected=LikeData(0.0, 0.15, only_above=True),
         too_high="Speeds are not distributed as in the dataset.",
         figures=(),
     ),

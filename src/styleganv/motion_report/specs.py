@@ -27,19 +27,20 @@ class Section:
 
 @dataclass(frozen=True)
 class LikeData:
-    """The dataset's own number is expected.
+    """The dataset's own number is expected; only for measures of clips.
 
     A number differs if it is three standard errors away, and further than both margins: `relative`, a fraction of the
-    dataset's number, and `absolute`.
+    dataset's number, and `absolute`. With `only_above`, as for distances, lower numbers never differ.
     """
 
     relative: float = 0.2
     absolute: float = 0.0
+    only_above: bool = False
 
 
 @dataclass(frozen=True)
 class Range:
-    """A range is expected of every model, whatever it was trained on."""
+    """A fixed range is expected, whatever the dataset. A tolerance of two standard errors is added on both sides."""
 
     ideal: float | None
     low: float = -math.inf
@@ -54,10 +55,10 @@ class DiagnosticSpec:
         name: key in `DIAGNOSTICS`, in JSON and on the page.
         description: one sentence on what is measured.
         section: where the page shows it.
-        measure_clip: from a clip to its value.
+        measure_clip: from a clip (uint8 `frames [T, H, W, 3]`, `fps`, and features derived from them) to its value.
         measure_clips: from the clips, and those of the dataset (None for the dataset itself), to values `[V]`.
         probe_model: from a model to values `[V]`; raises StyleganvError with the reason if the model has none.
-        expected: a function of the mean of each of the model's values returns a range that depends on them.
+        expected: what is rated as a pass. With `probe_model` also a function of the mean of each of the model's values.
         requires_data: whether there is no value without a dataset.
         too_high, too_low: verdicts above and below what is expected.
         figures: from the analysis and the name to `<figure>` elements.
@@ -80,5 +81,7 @@ class DiagnosticSpec:
     def __post_init__(self) -> None:
         if sum(measure is not None for measure in (self.measure_clip, self.measure_clips, self.probe_model)) != 1:
             raise ValueError(f"{self.name} must have exactly one of measure_clip, measure_clips and probe_model")
-        if isinstance(self.expected, LikeData) != (self.probe_model is None):
-            raise ValueError(f"{self.name} must expect the dataset's number, unless it probes a model")
+        if self.probe_model and isinstance(self.expected, LikeData):
+            raise ValueError(f"{self.name} probes a model, so `expected` must be a Range or a function")
+        if not self.probe_model and callable(self.expected):
+            raise ValueError(f"{self.name} measures clips, so `expected` must be LikeData or a Range")
