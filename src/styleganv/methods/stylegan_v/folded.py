@@ -149,7 +149,9 @@ class StoredWeights:
     def _stored(self, conv: ModulatedConv, height: int, width: int) -> _Stored:
         """Prepare a convolution whose output has this size."""
         weight = conv.weight.detach()
-        transformed = not conv.up and winograd.is_faster(weight, self.dtype, TYPICAL_FRAMES, height, width, reused_kernel=True)
+        transformed = not conv.up and winograd.is_faster(
+            weight, self.dtype, TYPICAL_FRAMES, height, width, reused_kernel=True
+        )
         if transformed:
             weight = winograd.transform_kernel(weight, self.dtype)
         elif conv.up and prefers_phases(weight.device, self.dtype):
