@@ -86,7 +86,7 @@ def test_videos_equal_uncached_generation(videos: VideoGptVideos) -> None:
         (dict(start=0.6, seconds=0.2), "must end within 0.64 seconds"),
         (dict(seconds=CLIP, fps=50), "got 50 fps from 0 seconds: use 25 fps"),
         (dict(seconds=CLIP, motion_seed=3), "does not support motion seeds, got motion seed 3"),
-        (dict(seconds=CLIP, psi=0.5), "no truncation"),
+        (dict(seconds=CLIP, psi=0.5), "does not support truncation"),
         (dict(seconds=CLIP, label="d"), "Unknown class d"),
     ],
 )
