@@ -33,4 +33,4 @@ def test_estimated_memory_reflects_the_settings(
 
     whole = estimate()
     assert estimate(micro_batch_size=4) < 0.65 * whole
-    assert estimate(gradient_checkpointing=True) < 0.6 * whole
+    assert estimate(gradient_checkpointing=True) < 0.7 * whole
