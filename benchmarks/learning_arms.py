@@ -10,7 +10,7 @@ from styleganv.clip import Clip
 from styleganv.config import RunConfig
 from styleganv.methods.stylegan_v.discriminator import Discriminator
 from styleganv.methods.stylegan_v.generator import Generator
-from styleganv.methods.stylegan_v.trainer import GanTrainer, adam
+from styleganv.methods.stylegan_v.trainer import GanTrainer, build_adam
 from styleganv.metrics.features import efficientnet, normalize_imagenet, offline_weights
 
 
@@ -25,7 +25,7 @@ class FeatureMatching(GanTrainer):
         super().__init__(config, generator, discriminator)
         self.network = efficientnet(offline_weights(), self.device)
 
-    def _loss_g(self, fake: Clip, real: Clip, numbers: list[int]) -> Tensor:
+    def _compute_loss_g(self, fake: Clip, real: Clip, clip_indices: list[int]) -> Tensor:
         with torch.no_grad():
             targets = self._moments(real.frames)
         distances = [
@@ -33,8 +33,8 @@ class FeatureMatching(GanTrainer):
             for mine, target in zip(self._moments(fake.frames), targets, strict=True)
         ]
         matching = torch.stack(distances).mean()
-        self.note(matching=matching)
-        return super()._loss_g(fake, real, numbers) + self.WEIGHT * matching
+        self.log_scalars(matching=matching)
+        return super()._compute_loss_g(fake, real, clip_indices) + self.WEIGHT * matching
 
     def _moments(self, frames: Tensor) -> list[Tensor]:
         x = normalize_imagenet((frames.flatten(0, 1).float() + 1) / 2)
@@ -64,19 +64,19 @@ class Reconstructing(GanTrainer):
             nn.LeakyReLU(0.2),
             nn.Conv2d(width // 2, 3 * frames, 3, padding=1),
         )
-        self.optimizer_decoder = adam(self.decoder, 0.001, 0.99)
+        self.optimizer_decoder = build_adam(self.decoder, 0.001, 0.99)
 
-    def update_d(self, real: Clip, fakes: Any, numbers: list[int]) -> None:
+    def update_d(self, real: Clip, fakes: Any, clip_indices: list[int]) -> None:
         with self.optimizer_step(self.decoder, self.optimizer_decoder):
-            super().update_d(real, fakes, numbers)
+            super().update_d(real, fakes, clip_indices)
 
-    def _loss_d(self, fake: Clip, real: Clip, numbers: list[int]) -> tuple[Tensor, Tensor]:
-        loss, realness = super()._loss_d(fake, real, numbers)
+    def _compute_loss_d(self, fake: Clip, real: Clip, clip_indices: list[int]) -> tuple[Tensor, Tensor]:
+        loss, realness = super()._compute_loss_d(fake, real, clip_indices)
         d = self.discriminator
-        features = d.features(real.frames, d.embed(real.times, real.label))
+        features = d.compute_features(real.frames, d.embed(real.times, real.label))
         target = F.interpolate(real.frames.flatten(1, 2), (32, 32), mode="area")
         reconstruction = F.mse_loss(self.decoder(features), target)
-        self.note(reconstruction=reconstruction)
+        self.log_scalars(reconstruction=reconstruction)
         return loss + self.WEIGHT * reconstruction, realness
 
     def state_parts(self) -> dict[str, Any]:

@@ -29,3 +29,10 @@ def tiny() -> RunConfig:
         augment=AugmentConfig(augment_p=0.3),
         logging=LoggingConfig(log_every=8, snapshot_every=1000, save_every=16),
     )
+
+
+@pytest.fixture
+def no_run_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Skip the curves and snapshots of runs, which take most of the time of a tiny run."""
+    monkeypatch.setattr("styleganv.training.run_log.RunLog.write_curves", lambda *_: None)
+    monkeypatch.setattr("styleganv.training.run_log.RunLog.write_snapshot", lambda *_: None)

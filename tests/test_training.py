@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from run_state import assert_same_state, flatten
 from safetensors.torch import load_file
 from settings import with_training
-from torch import Tensor
 
 from styleganv.clip import Clip
 from styleganv.config import RunConfig, TrainingConfig, load_settings, save_settings
@@ -40,28 +40,6 @@ from styleganv.training.run_log import peak_memory_gib, read_log
 CPU = torch.device("cpu")
 FLAGS = """--channel-base 128 --channel-max 8 --z-dim 16 --w-dim 16 --motion-dim 16
 --batch-size 8 --precision float32 --r1-interval 2 --log-every 8 --augment-p 0.3"""
-
-
-def flatten(state: object, prefix: str = "") -> dict[str, Tensor]:
-    """Every tensor and number of a nested state, by its path."""
-    if isinstance(state, Tensor):
-        return {prefix: state}
-    if isinstance(state, dict):
-        pairs = state.items()
-    elif isinstance(state, (list, tuple)):
-        pairs = dict(enumerate(state)).items()
-    else:
-        return {prefix: torch.tensor(state)} if isinstance(state, (int, float, bool)) else {}
-    return {key: value for name, part in pairs for key, value in flatten(part, f"{prefix}/{name}").items()}
-
-
-def assert_same_state(a: Path, b: Path) -> None:
-    """All but the time that it took."""
-    ours, theirs = flatten(load_checkpoint(a)), flatten(load_checkpoint(b))
-    assert ours.pop("/minutes") >= 0 and theirs.pop("/minutes") >= 0
-    assert ours.keys() == theirs.keys() and len(ours) > 100
-    for name, value in ours.items():
-        assert torch.equal(value, theirs[name]), name
 
 
 def styleganv(*words: object, processes: int = 1, restarts: int = 0, **options: object) -> subprocess.Popen[str]:
@@ -201,14 +179,14 @@ def test_micro_batches_accumulate_to_the_whole_batch(loss: str, faces: Path, tin
 
 
 @pytest.mark.parametrize("batch", [2, 4, 6, 8])
-def test_fakes_and_reals_are_judged_together_as_they_are_apart(batch: int, faces: Path, tiny: RunConfig) -> None:
+def test_joint_logits_equal_separate_logits(batch: int, faces: Path, tiny: RunConfig) -> None:
     data = VideoDataset(faces)
     trainer = GanTrainer(tiny, *build_networks(tiny, data))
     random = torch.Generator().manual_seed(0)
     frames = torch.randn(2, batch, 3, 3, 16, 16, generator=random)
     times = torch.rand(2, batch, 3, generator=random, dtype=torch.float64).cumsum(dim=2) * 9
     fake, real = Clip(frames[0], times[0]), Clip(frames[1], times[1].round().long())
-    together = trainer._judge(fake, real)
+    together = trainer._compute_logits(fake, real)
     for logits, clip in zip(together, (fake, real), strict=True):
         torch.testing.assert_close(logits, trainer.discriminator(clip.frames, clip.times), rtol=1e-5, atol=1e-6)
 
@@ -374,9 +352,9 @@ def test_memory_is_foretold(changes: dict[str, Any], larger_clips: ClipDataset, 
     with _LiveBytes() as live:
         trainer = GanTrainer(config, *build_networks(config, clips.data))
         trainer.train_step(clips, real)
-        live.most, trainer.step = 0, 0
+        live.peak, trainer.step = 0, 0
         trainer.train_step(clips, real)
-    assert estimate_step_memory_gib(config, clips, CPU) == pytest.approx(OVERHEAD["cpu"] * live.most / 2**30, rel=0.1)
+    assert estimate_step_memory_gib(config, clips, CPU) == pytest.approx(OVERHEAD["cpu"] * live.peak / 2**30, rel=0.1)
 
 
 def test_an_image_model_a_recurrent_one_and_a_conditional_one_train(
@@ -406,7 +384,7 @@ def test_training_on_one_clip_lowers_its_loss(faces: Path, tiny: RunConfig) -> N
     real = replace(real, frames=real.frames.float() / 127.5 - 1)
     losses = []
     for _step in range(20):
-        trainer.update_d(real, trainer._fakes(clips, list(range(8)), 1), list(range(8)))
+        trainer.update_d(real, trainer._sample_inputs(clips, list(range(8)), 1), list(range(8)))
         losses.append(trainer.pop_scalars()["loss_d"])
     assert losses[-1] < 0.5 * losses[0]
 

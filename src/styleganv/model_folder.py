@@ -99,7 +99,11 @@ def load_model(
 
 
 def sampler_arguments(path: Path | str, config: dict[str, Any]) -> dict[str, Any]:
-    """What a `VideoModel` takes from a model folder's `config.json`."""
+    """Return the arguments of a `VideoModel` that a model folder's `config.json` stores.
+
+    Raises:
+        StyleganvError: if one of them is missing or invalid.
+    """
     try:
         fps, class_names = float(config["data"]["fps"]), list(config["data"]["class_names"])
     except (KeyError, TypeError, ValueError) as error:

@@ -1,33 +1,33 @@
-"""How many threads of a CPU work together, and how they wait for each other."""
+"""Number of CPU threads, and how OpenMP's threads wait for each other."""
 
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-#: Which any OpenMP, GNU's and Intel's read, each only once: when torch loads it.
-WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
+#: Environment variables that GNU's or Intel's OpenMP reads once, when torch is loaded.
+WAIT_VARIABLES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 
 
 def wait_passively() -> None:
-    """Let threads that wait for others sleep, unless the user has said how they wait or torch is loaded already.
+    """Let waiting threads sleep, unless the user has set a wait policy or torch is already loaded.
 
-    By default GNU's OpenMP, which torch brings along for CPUs, spins: waiting threads keep their cores busy. If
-    anything else runs on the machine, a thread that has work may then get no core because others wait for it there,
-    and a training step takes several times as long. The price: on an idle machine, sleeping threads of tiny networks
-    take 1.5 to 1.9 times as long (docs/learning.md), so those train on one (`working_threads`).
+    GNU's OpenMP, which comes with torch for CPUs, spins by default: waiting threads keep their cores busy. If another
+    program runs on the machine, a thread with work may then find no free core, and a training step takes several times
+    as long. On an idle machine, sleeping costs tiny networks a factor of 1.5 to 1.9 (docs/learning.md), so those train
+    on one thread (`working_threads`).
     """
-    if "torch" not in sys.modules and not any(name in os.environ for name in WAITING):
+    if "torch" not in sys.modules and not any(name in os.environ for name in WAIT_VARIABLES):
         os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
 
 
 @contextmanager
-def working_threads(count: int | None) -> Iterator[None]:
-    """Meanwhile torch works with so many threads; None changes nothing."""
-    import torch  # not before `wait_passively`
+def working_threads(num_threads: int | None) -> Iterator[None]:
+    """Let torch use this many CPU threads inside the context; None changes nothing."""
+    import torch  # only now: `wait_passively` must come first
 
     before = torch.get_num_threads()
-    torch.set_num_threads(before if count is None else count)
+    torch.set_num_threads(before if num_threads is None else num_threads)
     try:
         yield
     finally:

@@ -102,7 +102,9 @@ def test_samples_are_the_latents_of_the_seeds(space: str, kind: str, request: py
         motion = video.generator.motion
         label = torch.eye(3)[[video.class_from_seed(9)]] if kind == "classes" else None
         noise = latents_from_seed(video, 9).motion.slot_noise(motion.noise_dim)
-        code = motion.codes(torch.zeros(1, dtype=torch.long), torch.arange(motion.reach + 1)[None], noise, label)
+        code = motion.compute_codes(
+            torch.zeros(1, dtype=torch.long), torch.arange(motion.lookahead_slots + 1)[None], noise, label
+        )
         assert torch.allclose(directions[1], code[0, 0], atol=1e-6)
 
 

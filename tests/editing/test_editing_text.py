@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 pytest.importorskip("transformers", reason="pip install styleganv[clip]")
 
 from shapes import COLOURS, hue_distances, measure
-from taught import CONTENTS, MOTIONS, caption, factors_of, taught_clip, taught_generator, video_of
+from trained_models import CONTENTS, MOTIONS, caption, factors_of, trained_clip, trained_generator, video_of
 
 from styleganv.cli import main
 from styleganv.editing.clip_model import ClipModel, load_clip_model
@@ -36,14 +36,14 @@ MAX_DISPLACEMENT = 0.08
 @pytest.fixture(scope="module")
 def trained_folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("trained")
-    return taught_generator(folder / "model", 1000), taught_clip(folder / "clip", 400)
+    return trained_generator(folder / "model", 1000), trained_clip(folder / "clip", 400)
 
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A generator and a CLIP after one training step, for tests that do not depend on what they learned."""
     folder = tmp_path_factory.mktemp("untrained")
-    return taught_generator(folder / "model", 1), taught_clip(folder / "clip", 1)
+    return trained_generator(folder / "model", 1), trained_clip(folder / "clip", 1)
 
 
 @pytest.fixture(scope="module")

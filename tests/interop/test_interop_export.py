@@ -45,7 +45,7 @@ def inputs_of(video: "VideoOf", seconds: list[list[float]]) -> dict[str, np.ndar
     """Return inputs for seeds 0, 1, … at different times, with noise from the slot of the earliest time on."""
     times = np.array(seconds) * FPS
     first = (times.min(axis=1) // video.motion.slot_distance).astype(np.int64)
-    slots = int((times.max(axis=1) // video.motion.slot_distance - first).max()) + 2 + video.motion.reach
+    slots = int((times.max(axis=1) // video.motion.slot_distance - first).max()) + 2 + video.motion.lookahead_slots
     drawn = [[noise.normal(s, noise.MOTION, f + i, 16) for i in range(slots)] for s, f in enumerate(first.tolist())]
     labels = np.eye(3, dtype=np.float32)[np.arange(len(times)) % 3]
     return {"times": times, "motion_noise": np.array(drawn), "first_slot": first, "label": labels}

@@ -34,9 +34,9 @@ def studio_model(models: list[Path]) -> StudioModel:
 def clip_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An untrained CLIP."""
     pytest.importorskip("transformers", reason="pip install styleganv[clip]")
-    from taught import taught_clip
+    from trained_models import trained_clip
 
-    return taught_clip(tmp_path_factory.mktemp("clip") / "clip", 1)
+    return trained_clip(tmp_path_factory.mktemp("clip") / "clip", 1)
 
 
 @pytest.fixture(scope="session")

@@ -47,13 +47,15 @@ def train_command(defaults: RunConfig, preset_name: str, ablations: Sequence[str
         if os.environ.get("RANK", "0") == "0":
             print(f"Model: {folder}. Next: styleganv generate {folder} --out videos --seeds 0-7")
 
+    # Names are listed for `train` itself only: a broken package with a method must not stop other commands.
+    methods = list(METHODS) if ablations else []
     train.__doc__ = f"""Train on a dataset. Ctrl-C saves and ends; --resume resumes exactly where it stopped.
 
     Args:
         data: Dataset written by `styleganv prepare`. With --resume, only if it was moved.
         out: Run folder to write to.
         preset: Preset to start from: {", ".join(PRESETS)}. Default: chosen by device and resolution.
-        method: Method to train: {", ".join(METHODS)}.
+        method: Method to train: {", ".join(methods)}.
         resume: Run to resume exactly where it stopped. Only --total-clips, --minutes, --num-workers, --num-threads and
             the logging options may change.
         or_resume: Resume the run in --out if it exists; for requeued jobs.

@@ -27,7 +27,7 @@ from styleganv.media import sheets
 from styleganv.methods.stylegan_v.motion import Motion
 from styleganv.methods.stylegan_v.sampler import Frame, VideoGenerator
 from styleganv.methods.stylegan_v.synthesis import SynthesisBlock
-from styleganv.nn import modulated_kernel
+from styleganv.nn import modulate_kernel
 from styleganv.options import DirectionOptions, Space
 from styleganv.progress import Progress, track
 
@@ -110,7 +110,7 @@ def compute_motion_effect(model: VideoGenerator, codes: Tensor) -> Tensor:
     generator = model.generator
     v = generator.motion.encoding.align(codes) if isinstance(generator.motion, Motion) else codes
     conv = cast(SynthesisBlock, generator.synthesis.blocks[0]).conv1
-    kernel = modulated_kernel(conv.weight, conv.affine(generator.mapping.w_mean[None])[0])
+    kernel = modulate_kernel(conv.weight, conv.affine(generator.mapping.w_mean[None])[0])
     motion_kernel = kernel[:, len(generator.synthesis.constant) :].sum(dim=(2, 3))
     return v @ motion_kernel.T.to(v)
 

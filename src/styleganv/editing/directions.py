@@ -149,8 +149,8 @@ def sample_latents(model: VideoGenerator, space: Space, seeds: Sequence[int]) ->
         motion = generator.motion.cpu()
         slot_noise = noise.SeededNoise(batch, motion.noise_dim)
         if isinstance(motion, Motion):
-            slots = torch.arange(motion.reach + 1).expand(len(batch), -1)
-            samples.append(motion.codes(torch.arange(len(batch)), slots, slot_noise, label)[:, 0])
+            slots = torch.arange(motion.lookahead_slots + 1).expand(len(batch), -1)
+            samples.append(motion.compute_codes(torch.arange(len(batch)), slots, slot_noise, label)[:, 0])
         else:
             times = torch.full((len(batch), 1), RECURRENT_SAMPLE_TIME)
             samples.append(motion(times, slot_noise, label)[:, 0])

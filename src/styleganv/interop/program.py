@@ -100,7 +100,7 @@ class _Gathered(nn.Module):
         motion, batch = self.motion, torch.arange(times.shape[0], device=times.device)
         slot = torch.floor(times / motion.slot_distance)
         offset = slot.long() - first_slot[:, None]
-        codes = motion.codes(batch, first_slot[:, None], lambda clip, slots: motion_noise, label)
+        codes = motion.compute_codes(batch, first_slot[:, None], lambda clip, slots: motion_noise, label)
         # A negative index would count from the end.
         offset = torch.where(offset < 0, codes.shape[1], offset)[:, :, None].expand(-1, -1, codes.shape[2])
         left, right = codes.gather(1, offset), codes.gather(1, offset + 1)

@@ -22,25 +22,29 @@ if TYPE_CHECKING:
     from styleganv.data.dataset import VideoDataset
     from styleganv.training.trainer import Trainer
 
-FIRST = "stylegan-v"
+DEFAULT_METHOD = "stylegan-v"
 
 
 @cache
 def _records() -> dict[str, Method]:
     folders = [name for _, name, is_folder in iter_modules(__path__) if is_folder]
-    found: list[Method] = [import_module(f"{__name__}.{name}").METHOD for name in folders]
-    found += [_load_entry_point(entry) for entry in entry_points(group=__name__)]
-    found.sort(key=lambda method: (method.name != FIRST, method.name))
-    names = [name for method in found for name in (method.name, *method.ablations)]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
+    methods: list[Method] = [import_module(f"{__name__}.{name}").METHOD for name in folders]
+    methods += [_load_entry_point(entry) for entry in entry_points(group=__name__)]
+    methods.sort(key=lambda method: (method.name != DEFAULT_METHOD, method.name))
+    names = [name for method in methods for name in (method.name, *method.ablations)]
+    if duplicates := sorted({name for name in names if names.count(name) > 1}):
         raise StyleganvError(
-            f"Several installed methods are called {', '.join(twice)}: uninstall one of their packages."
+            f"Several installed methods are named {', '.join(duplicates)}: uninstall one of their packages."
         )
-    return {method.name: method for method in found}
+    return {method.name: method for method in methods}
 
 
 def _load_entry_point(entry: EntryPoint) -> Method:
-    """Return the record that an installed package declares."""
+    """Return the record that an installed package declares.
+
+    Raises:
+        StyleganvError: if the package cannot be imported, or declares something else.
+    """
     try:
         method = entry.load()
     except Exception as error:
@@ -54,7 +58,7 @@ def _load_entry_point(entry: EntryPoint) -> Method:
 
 
 class _Methods(Mapping[str, Method]):
-    """Records, imported when first asked for; StyleGAN-V first."""
+    """Records by name, imported on first access; StyleGAN-V comes first."""
 
     def __getitem__(self, name: str) -> Method:
         if name not in _records():
@@ -72,17 +76,21 @@ METHODS: Mapping[str, Method] = _Methods()
 
 
 def get_method(name: str) -> Method:
-    """Return the method with this name; the `StyleganvError` lists all names if there is none."""
+    """Return the method with this name.
+
+    Raises:
+        StyleganvError: for an unknown method; the message lists all names.
+    """
     if name not in METHODS:
         raise StyleganvError(f"Unknown method {name!r}: choose one of {', '.join(METHODS)}.")
     return METHODS[name]
 
 
 def apply_method(config: RunConfig, name: str) -> RunConfig:
-    """RunConfig for a method, with what its paper says.
+    """Return the settings changed to a method, with the values of its paper.
 
     Raises:
-        StyleganvError: if there is no such method; the text lists them.
+        StyleganvError: for an unknown method; the message lists all names.
     """
     changed = get_method(name).adapt(config)
     return replace(changed, model=replace(changed.model, method=name))
@@ -94,7 +102,7 @@ def ablation_names() -> list[str]:
 
 
 def apply_ablation(config: RunConfig, ablation: str | None) -> RunConfig:
-    """RunConfig with an ablation of their method; unchanged for None.
+    """Return the settings changed to an ablation of their method; unchanged for None.
 
     Raises:
         StyleganvError: if the method has no such ablation.

@@ -1,4 +1,4 @@
-"""A trained model of any method, from its folder."""
+"""Loading a trained model of any method."""
 
 from collections.abc import Callable
 from functools import partial
@@ -14,18 +14,22 @@ from styleganv.video_model import Precision, VideoModel
 
 
 def load(path: Path | str, *, device: str | torch.device | None = None, precision: Precision = "float32") -> VideoModel:
-    """The model in a model folder or a training run, of any method, ready to sample; on a GPU if there is one and none
-    is named.
+    """Load the model of a model folder or training run.
+
+    Args:
+        path: model folder or run.
+        device: torch device. Default: the GPU if available.
+        precision: precision of convolutions.
 
     Raises:
-        StyleganvError: if `path` holds no model, or a damaged one, or the device or precision is unknown.
+        StyleganvError: if `path` holds no model or a damaged one, or if the device or precision is not available.
     """
-    networks: dict[str, Callable[..., nn.Module]] = {name: partial(_network, name) for name in METHODS}
+    networks: dict[str, Callable[..., nn.Module]] = {name: partial(_build_network, name) for name in METHODS}
     network, config = load_model(path, networks)
     sampler = get_method(config["model"]).implementation().sampler
     return sampler(network, **sampler_arguments(path, config), device=device, precision=precision)
 
 
-def _network(method: str, **arguments: Any) -> nn.Module:
+def _build_network(method: str, **fields: Any) -> nn.Module:
     implementation = get_method(method).implementation()
-    return implementation.network(implementation.config(**arguments))
+    return implementation.network(implementation.config(**fields))

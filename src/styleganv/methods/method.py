@@ -1,6 +1,6 @@
-"""What every method is described by: one record per method, in the `__init__.py` of its folder.
+"""The record of a method, one in the `__init__.py` of each method's folder.
 
-A record is cheap to import: what needs torch is imported when `implementation` is called.
+A record is cheap to import: code that needs torch is imported when `implementation` is called.
 """
 
 from collections.abc import Callable, Mapping
@@ -25,10 +25,10 @@ class Implementation:
 
     Attributes:
         config: frozen dataclass that `network` is built from; `config.json` stores its fields.
-        network: `network(config)` builds the network that makes videos.
+        network: `network(config)` builds the network that generates videos.
         sampler: `sampler(network, fps=…, …)` samples videos from it.
-        build_trainer: a freshly initialized trainer; the same seed gives the same weights.
-        estimate_memory: estimates the peak memory of a step in GiB without running it, where a method can.
+        build_trainer: builds a freshly initialized trainer; the same seed gives the same weights.
+        estimate_memory: estimates the peak memory of a step in GiB without running it; None if not supported.
     """
 
     config: "Callable[..., Any]"
@@ -40,22 +40,27 @@ class Implementation:
 
 @dataclass(frozen=True)
 class Ablation:
-    """A method without one of its parts, or with more of something: its title and what it changes in the settings."""
+    """A variant of a method: its title, and a function that changes the settings accordingly."""
 
     title: str
     adapt: Callable[[RunConfig], RunConfig]
 
 
-def unchanged(config: RunConfig) -> RunConfig:
+def keep_settings(config: RunConfig) -> RunConfig:
+    """Return the settings unchanged."""
     return config
 
 
 def accept(config: RunConfig) -> None:
-    """Every loss will do."""
+    """Accept all settings."""
 
 
 def check_loss(config: RunConfig) -> None:
-    """Of methods that have a loss of their own."""
+    """Check the loss, for methods that support only one.
+
+    Raises:
+        StyleganvError: for another loss than the default.
+    """
     if config.training.loss != "logistic":
         raise StyleganvError(
             f"--loss {config.training.loss} requires --method stylegan-v or stylegan2, got {config.model.method}."
@@ -63,7 +68,11 @@ def check_loss(config: RunConfig) -> None:
 
 
 def check_consecutive(config: RunConfig) -> None:
-    """Of methods whose clips are consecutive frames."""
+    """Check that the frames of clips are consecutive.
+
+    Raises:
+        StyleganvError: if `max_span` allows gaps.
+    """
     training = config.training
     if training.max_span != training.num_frames - 1:
         raise StyleganvError(
@@ -74,22 +83,22 @@ def check_consecutive(config: RunConfig) -> None:
 
 @dataclass(frozen=True)
 class Method:
-    """Architecture, losses and sampler, under the name that `--model` takes.
+    """Architecture, losses and sampler, under the name that `--method` takes.
 
     Attributes:
-        title: for tables.
+        title: name in tables.
         implementation: imports and returns the code.
         adapt: changes a preset's settings to what the method's paper says.
-        check: raises a `StyleganvError` that names the first setting that cannot work with this method.
-        ablations: by the name that `--ablation` takes.
-        published: FVD over 16 frames and over 128 ("–": none) on FaceForensics, SkyTimelapse and UCF101 at 256², as the
-            StyleGAN-V paper and those after it print them.
+        check: raises a `StyleganvError` that names the first setting that does not work with this method.
+        ablations: variants by the name that `--ablation` takes.
+        published: FVD over 16 and over 128 frames ("–": none) on FaceForensics, SkyTimelapse and UCF101 at 256², from
+            the StyleGAN-V paper and its successors.
     """
 
     name: str
     title: str
     implementation: Callable[[], Implementation]
-    adapt: Callable[[RunConfig], RunConfig] = unchanged
+    adapt: Callable[[RunConfig], RunConfig] = keep_settings
     check: Callable[[RunConfig], None] = check_loss
     ablations: Mapping[str, Ablation] = field(default_factory=dict)
     published: tuple[str, str, str] | None = None

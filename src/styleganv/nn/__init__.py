@@ -1,23 +1,29 @@
-"""The operators of StyleGAN2's image networks, as pure functions that differentiate twice."""
+"""Operators of StyleGAN2's networks as pure functions that are differentiable twice."""
 
 from styleganv.nn.activation import UNIT_GAIN, bias_act, leaky_relu, leaky_relu_
-from styleganv.nn.convolution import convolve, in_phases, phases
-from styleganv.nn.modulated_conv import demodulation, fewer_elements, modulated_conv2d, modulated_kernel, squared
+from styleganv.nn.convolution import convolve, prefers_phases, split_phases
+from styleganv.nn.modulated_conv import (
+    compute_demodulation,
+    modulate_kernel,
+    modulated_conv2d,
+    prefers_single_clips,
+    sum_squares,
+)
 from styleganv.nn.resample import fir_filter2d, upsample2d
 
 __all__ = [
     "UNIT_GAIN",
     "bias_act",
+    "compute_demodulation",
     "convolve",
-    "demodulation",
-    "fewer_elements",
     "fir_filter2d",
-    "in_phases",
     "leaky_relu",
     "leaky_relu_",
+    "modulate_kernel",
     "modulated_conv2d",
-    "modulated_kernel",
-    "phases",
-    "squared",
+    "prefers_phases",
+    "prefers_single_clips",
+    "split_phases",
+    "sum_squares",
     "upsample2d",
 ]

@@ -1,4 +1,4 @@
-"""Bias and leaky ReLU, the only non-linearity of StyleGAN2."""
+"""Bias and leaky ReLU, the only nonlinearity of StyleGAN2."""
 
 from typing import Any
 
@@ -7,14 +7,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 LEAKY_SLOPE = 0.2
-UNIT_GAIN = 2**0.5  # keeps the variance of a unit normal input (almost) at one
+UNIT_GAIN = 2**0.5  # keeps the variance of unit normal input at (almost) 1
 HALF_PRECISION_CLAMP = 256.0
 
 
 class _Guard(torch.autograd.Function):
-    """Clamp in place; the gradient passes as if nothing had been clamped, so training finds its way back.
+    """In-place clamp with a straight-through gradient, so that training can leave the clamped range.
 
-    A guard that hardly ever acts is one pass here; clamp or hardtanh take three or four, backwards included.
+    This takes one pass over memory; clamp or hardtanh take three or four, including the backward pass.
     """
 
     @staticmethod
@@ -28,25 +28,28 @@ class _Guard(torch.autograd.Function):
 
 
 def leaky_relu(x: Tensor) -> Tensor:
-    """Leaky ReLU with slope 0.2; half precision (bfloat16, float16) is clamped to ±256, StyleGAN2-ADA's guard
-    against overflow. Without a gain: being homogeneous, it lets callers put theirs into weights and biases.
+    """Apply leaky ReLU with slope 0.2, without a gain; bfloat16 and float16 are clamped to ±256.
+
+    The clamp is StyleGAN2-ADA's guard against overflow. Leaky ReLU is homogeneous, so callers fold their gain into
+    weights and biases.
     """
     x = F.leaky_relu(x, LEAKY_SLOPE)
     return _Guard.apply(x) if x.element_size() == 2 else x
 
 
 def leaky_relu_(x: Tensor) -> Tensor:
-    """`leaky_relu` without gradients or guard; in place, unless `x` is a part of something larger."""
+    """Apply `leaky_relu` without gradient or clamp; in place, unless `x` is a view of a larger tensor."""
     return F.leaky_relu(x, LEAKY_SLOPE, inplace=x.is_contiguous(memory_format=torch.channels_last))
 
 
 def bias_act(x: Tensor, bias: Tensor | None = None, *, activate: bool = True, gain: float = UNIT_GAIN) -> Tensor:
-    """`leaky_relu(x + bias) * gain`; without `activate` only the bias is added.
+    """Return `leaky_relu(x + bias) * gain`, or only `x + bias` without `activate`.
 
     Args:
         x: `[N, C, ...]`, any floating dtype.
         bias: `[C]`, cast to the dtype of `x`; None adds nothing.
-        gain: applied after the activation (before the clamp of half precision).
+        activate: apply the nonlinearity and the gain.
+        gain: scale after the activation, before the clamp of half precision.
     """
     if bias is not None:
         x = x + bias.to(x.dtype).reshape([1, -1] + [1] * (x.ndim - 2))

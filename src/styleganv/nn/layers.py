@@ -1,7 +1,7 @@
-"""Layers with an equalised learning rate, and the resolutions both networks walk through.
+"""Layers with an equalized learning rate, and the resolutions of both networks.
 
-Weights are stored as N(0, 1)/lr_multiplier and used × lr_multiplier/sqrt(fan_in), so that Adam, whose steps do
-not depend on a gradient's size, moves all layers at the same relative speed (Karras et al. 2018, section 4.1).
+Weights are stored as N(0, 1) / lr_multiplier and used × lr_multiplier / sqrt(fan_in). Adam's steps do not depend on the
+size of a gradient, so all layers learn at the same relative speed (Karras et al. 2018, section 4.1).
 """
 
 import math
@@ -19,7 +19,7 @@ MIN_BASE, MAX_BASE = 4, 16
 
 
 class Dense(nn.Module):
-    """Linear layer `[..., in] → [..., out]`, activated (leaky ReLU with unit gain) if asked."""
+    """Linear layer `[..., in] → [..., out]`; with `activate`, followed by leaky ReLU with unit gain."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class Dense(nn.Module):
 
 
 class Conv2d(nn.Module):
-    """Convolution `[N, in, H, W] → [N, out, H, W]`; with `down`, low-pass filtered and half the size."""
+    """Convolution `[N, in, H, W] → [N, out, H, W]`; with `down`, low-pass filtered and at half the size."""
 
     def __init__(
         self,
@@ -78,8 +78,7 @@ class Conv2d(nn.Module):
 
 
 def run_block(block: nn.Module, *inputs: Tensor | None, gradient_checkpointing: bool) -> Any:
-    """`block(*inputs)`; with `again`, what it computes is not kept for the backward pass but computed again there
-    (differentiable twice)."""
+    """Return `block(*inputs)`; with `gradient_checkpointing`, activations are recomputed in the backward pass."""
     if gradient_checkpointing and torch.is_grad_enabled():
         return checkpoint(block, *inputs, use_reentrant=False)
     return block(*inputs)
@@ -91,33 +90,33 @@ def normalize(x: Tensor) -> Tensor:
 
 
 def resolutions(height: int, width: int) -> list[tuple[int, int]]:
-    """The sizes (height, width) from the smallest to the full one, each twice the one before.
+    """Return the sizes (height, width) from the smallest to the full one, each twice the previous one.
 
-    The smallest has 4 or more pixels on each side, as small as halving goes: 64×64 gives 4, 8, 16, 32, 64;
+    The full size is halved while all sides are even and stay at 4 pixels or more: 64×64 gives 4, 8, 16, 32, 64;
     144×256 gives 9×16 … 144×256.
 
     Raises:
         StyleganvError: if halving does not reach a shorter side of 16 pixels or fewer.
     """
-    levels = [(height, width)]
-    while all(side % 2 == 0 and side // 2 >= MIN_BASE for side in levels[0]):
-        levels.insert(0, (levels[0][0] // 2, levels[0][1] // 2))
-    if len(levels) < 2 or min(levels[0]) > MAX_BASE:
+    sizes = [(height, width)]
+    while all(side % 2 == 0 and side // 2 >= MIN_BASE for side in sizes[0]):
+        sizes.insert(0, (sizes[0][0] // 2, sizes[0][1] // 2))
+    if len(sizes) < 2 or min(sizes[0]) > MAX_BASE:
         step = max(16, 2 ** math.ceil(math.log2(min(height, width) / MAX_BASE)))
         nearest = [max(8, step * round(side / step)) for side in (height, width)]
         raise StyleganvError(
             f"Resolution {height}x{width} cannot be halved down to between {MIN_BASE} and {MAX_BASE} pixels: "
-            f"choose sides that are multiples of {step}, such as {nearest[0]}x{nearest[1]}."
+            f"choose sides that are multiples of {step}, e.g. {nearest[0]}x{nearest[1]}."
         )
-    return levels
+    return sizes
 
 
-def channels_at(level: tuple[int, int], channel_base: int, channel_max: int) -> int:
-    """`min(channel_base / resolution, channel_max)`, the longer side being the resolution."""
-    return max(1, min(channel_base // max(level), channel_max))
+def channels_at(size: tuple[int, int], channel_base: int, channel_max: int) -> int:
+    """Return `min(channel_base / resolution, channel_max)`; the resolution is the longer side of `size`."""
+    return max(1, min(channel_base // max(size), channel_max))
 
 
 def working_dtype(x: Tensor) -> torch.dtype:
-    """The dtype convolutions run in: that of the surrounding `torch.autocast`, else that of `x`."""
-    kind = x.device.type
-    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
+    """Return the dtype of convolutions: that of the surrounding `torch.autocast`, else that of `x`."""
+    device = x.device.type
+    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype

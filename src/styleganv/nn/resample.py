@@ -1,4 +1,4 @@
-"""Resampling with the FIR kernel [1, 3, 3, 1], the low-pass filter of all of StyleGAN2.
+"""Resampling with the FIR kernel [1, 3, 3, 1], StyleGAN2's only low-pass filter.
 
 Shapes: N images, C channels, H height, W width.
 """
@@ -13,15 +13,17 @@ FIR_TAPS = (1.0, 3.0, 3.0, 1.0)
 
 
 def _depthwise_kernel(x: Tensor, gain: float) -> Tensor:
-    """The separable kernel as `[C, 1, 4, 4]` with sum `gain`, in the dtype and on the device of `x`."""
+    """Return the separable kernel `[C, 1, 4, 4]` with sum `gain`, in the dtype and on the device of `x`."""
     taps = torch.tensor(FIR_TAPS, dtype=x.dtype, device=x.device)
     kernel = torch.outer(taps, taps) * (gain / sum(FIR_TAPS) ** 2)
     return kernel.expand(x.shape[1], 1, 4, 4)
 
 
 class _Filter(torch.autograd.Function):
-    """The filter at every `stride`-th pixel. Its gradient is `_Spread`, which only takes forward passes: those of
-    depthwise convolutions are fast, their backward passes are not, on a processor."""
+    """The filter at every `stride`-th pixel, with `_Spread` as its gradient.
+
+    Both only run forward convolutions: on a CPU, the backward passes of depthwise convolutions are slow.
+    """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, padding: int, stride: int, gain: float) -> Tensor:
@@ -34,7 +36,7 @@ class _Filter(torch.autograd.Function):
 
 
 class _Spread(torch.autograd.Function):
-    """The adjoint of `_Filter`, and the other way around: `stride` − 1 zeros between the pixels, then the filter."""
+    """The adjoint of `_Filter`, and vice versa: `stride` − 1 zeros between the pixels, then the filter."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, padding: int, stride: int, gain: float, size: torch.Size) -> Tensor:
@@ -42,7 +44,7 @@ class _Spread(torch.autograd.Function):
         kernel = _depthwise_kernel(x, gain)
         if stride == 1:
             return F.conv2d(x, kernel, padding=3 - padding, groups=x.shape[1])
-        missing = [wanted - (stride * (n - 1) + 4 - 2 * padding) for wanted, n in zip(size, x.shape[2:], strict=True)]
+        missing = [side - (stride * (n - 1) + 4 - 2 * padding) for side, n in zip(size, x.shape[2:], strict=True)]
         return F.conv_transpose2d(x, kernel, None, stride, padding, missing, groups=x.shape[1])
 
     @staticmethod
@@ -51,11 +53,10 @@ class _Spread(torch.autograd.Function):
 
 
 def fir_filter2d(x: Tensor, *, padding: int, stride: int = 1, gain: float = 1.0, bias: Tensor | None = None) -> Tensor:
-    """Low-pass filter `[N, C, H, W]` with zero padding on every side (up to 3), keeping every `stride`-th pixel; plus
-    `bias [C]`.
+    """Low-pass filter `x [N, C, H, W]`, keep every `stride`-th pixel, and add `bias [C]`.
 
-    A depthwise convolution: on channels-last memory it is faster than sums of shifted copies, forwards and
-    backwards. The output has `ceil((H + 2·padding − 3) / stride)` rows.
+    Zero padding of up to 3 pixels is added on every side; the output has `ceil((H + 2·padding − 3) / stride)` rows.
+    The depthwise convolution is faster on channels-last memory than sums of shifted copies, forward and backward.
     """
     if not (torch.is_grad_enabled() and (x.requires_grad or (bias is not None and bias.requires_grad))):
         return F.conv2d(x, _depthwise_kernel(x, gain), bias, stride, padding, groups=x.shape[1])
@@ -64,7 +65,7 @@ def fir_filter2d(x: Tensor, *, padding: int, stride: int = 1, gain: float = 1.0,
 
 
 def upsample2d(x: Tensor) -> Tensor:
-    """`[N, C, H, W]` → `[N, C, 2H, 2W]`: zeros between the pixels, then the low-pass filter with gain 4."""
+    """Double the resolution, `[N, C, H, W]` → `[N, C, 2H, 2W]`: zeros between pixels, then the filter with gain 4."""
     if not (torch.is_grad_enabled() and x.requires_grad):
         return F.conv_transpose2d(x, _depthwise_kernel(x, 4.0), stride=2, padding=1, groups=x.shape[1])
     return _Spread.apply(x, 1, 2, 4.0, torch.Size([2 * x.shape[2], 2 * x.shape[3]]))

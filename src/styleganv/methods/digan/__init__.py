@@ -20,7 +20,7 @@ def _implementation() -> Implementation:
 
 
 def _adapt(config: RunConfig) -> RunConfig:
-    """Two frames of a window of 16, a fixed weight of R1."""
+    """Return the settings with two frames from a window of 16, and a fixed weight of R1."""
     return replace(config, training=replace(config.training, num_frames=2, max_span=15, r1_gamma=1.0))
 
 

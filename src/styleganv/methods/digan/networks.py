@@ -1,21 +1,25 @@
-"""DIGAN (Yu et al., ICLR 2022): a video as a function of place and time, which a network computes pixel by pixel.
+"""DIGAN (Yu et al., ICLR 2022): a video as a function of position and time, computed pixel by pixel.
 
     z ──Mapping──▶ w ──▶ kernels of the layers ─────────────┐
-    motion noise ──Mapping──▶ m ── MLP(m · t · 0.25) ──▶ phases(t) ──▶ waves over the picture ──▶ layers ──▶ frames
+    motion noise ──Mapping──▶ m ── MLP(m · t · 0.25) ──▶ phases(t) ──▶ sinusoids over the image ──▶ layers ──▶ frames
 
-Time only shifts the phases of the waves (Fourier features) that the layers see, so any instant has a frame.
-Left open by the description, and chosen here: layers are demodulated like StyleGAN2's; above 32², features are
-upsampled (FIR) and joined by waves twice as fine, whose phases motion shifts too, and colours are summed over the
-grids as in a skip generator; the longer side of the picture is 1 long, so that sqrt(10) waves span it; time 1 is the
-end of the training window; motion sees nothing of the content.
+Time only shifts the phases of the sinusoids (Fourier features) that the layers get, so there is a frame at any time.
+The paper leaves some choices open. Here:
 
-Shapes: B clips, T frames a clip, P pixels, C channels, F waves of a grid, G grids, K classes.
+- layers are demodulated like StyleGAN2's;
+- above 32², features are upsampled (FIR) and concatenated with sinusoids of twice the frequency, whose phases motion
+  shifts too, and colors are summed over the grids as in a skip generator;
+- the longer side of the image has length 1, so sqrt(10) periods span it;
+- time 1 is the end of the training window;
+- motion does not depend on the content.
+
+Shapes: B clips, T frames per clip, P pixels, C channels, F sinusoids per grid, G grids, K classes.
 """
 
 import math
 from collections.abc import Iterator
 from copy import deepcopy
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any, cast
 
@@ -23,23 +27,24 @@ import torch
 from torch import Tensor, nn
 
 from styleganv import noise
+from styleganv.methods.network_config import StyleConfig
 from styleganv.methods.stylegan_v.mapping import Mapping
 from styleganv.nn import UNIT_GAIN, leaky_relu, upsample2d
 from styleganv.nn.layers import Dense, channels_at, resolutions, run_block, working_dtype
 from styleganv.video_model import Frame, VideoModel, deterministic, to_uint8
 
 BASE_RESOLUTION = 32
-NUM_WAVES = 128
-WAVES_ACROSS = 10**0.5
+NUM_SINUSOIDS = 128
+PERIODS_ACROSS = 10**0.5
 RANK = 10
 TIME_SCALE = 0.25
 BASE_LAYERS, FINER_LAYERS = 6, 2
-#: Frames in a call of the network when videos are made.
+#: Frames per call of the network during generation.
 CHUNK = 8
 
 
 class LowRankLayer(nn.Module):
-    """A dense layer for every pixel, whose kernel is `W ⊙ (1 + U V / sqrt(10))` with U and V of rank 10 from w."""
+    """Dense layer applied to every pixel; its kernel is `W ⊙ (1 + U V / sqrt(10))` with U and V of rank 10 from w."""
 
     def __init__(self, in_channels: int, out_channels: int, w_dim: int, *, activate: bool = True) -> None:
         super().__init__()
@@ -48,8 +53,8 @@ class LowRankLayer(nn.Module):
         self.affine = Dense(w_dim, RANK * (in_channels + out_channels))
         self.activate = activate
 
-    def kernel(self, w: Tensor) -> Tensor:
-        """`w [B, w_dim]` → `[B, C_out, C_in]`; demodulated, except for colours."""
+    def compute_kernel(self, w: Tensor) -> Tensor:
+        """Return the kernels `[B, C_out, C_in]` for `w [B, w_dim]`; demodulated, except for color."""
         out_channels, in_channels = self.weight.shape
         u, v = self.affine(w).split([RANK * out_channels, RANK * in_channels], dim=1)
         modulation = u.unflatten(1, (out_channels, RANK)) @ v.unflatten(1, (RANK, in_channels)) / RANK**0.5
@@ -59,73 +64,87 @@ class LowRankLayer(nn.Module):
         return kernel * torch.rsqrt(kernel.square().sum(dim=2, keepdim=True) + 1e-8) * UNIT_GAIN
 
     def forward(self, x: Tensor, kernel: Tensor) -> Tensor:
-        """`x [B, T, C_in, P]`, `kernel [B, C_out, C_in]` → `[B, T, C_out, P]`."""
+        """Map `x [B, T, C_in, P]` to `[B, T, C_out, P]` by `kernel [B, C_out, C_in]`."""
         gain = UNIT_GAIN if self.activate else 1.0
         x = kernel[:, None] @ x + (self.bias * gain).to(x.dtype)[:, None]
         return leaky_relu(x) if self.activate else x
 
 
-class Waves(nn.Module):
-    """Fourier features of a grid: sines of fixed random frequencies, with phases that are learned and shifted."""
+class FourierFeatures(nn.Module):
+    """Sinusoids of fixed random frequencies on a grid, with learned phases that motion shifts."""
 
     frequency: Tensor
-    place: Tensor
+    position: Tensor
 
-    def __init__(self, height: int, width: int, across: float) -> None:
+    def __init__(self, height: int, width: int, periods_across: float) -> None:
         super().__init__()
-        self.register_buffer("frequency", 2 * math.pi * across * torch.randn(NUM_WAVES, 2))
-        self.phase = nn.Parameter(2 * math.pi * torch.rand(NUM_WAVES))
+        self.register_buffer("frequency", 2 * math.pi * periods_across * torch.randn(NUM_SINUSOIDS, 2))
+        self.phase = nn.Parameter(2 * math.pi * torch.rand(NUM_SINUSOIDS))
         rows, columns = torch.meshgrid(torch.arange(height) + 0.5, torch.arange(width) + 0.5, indexing="ij")
-        place = torch.stack([rows, columns]).flatten(1) / max(height, width)
-        self.register_buffer("place", place, persistent=False)
+        position = torch.stack([rows, columns]).flatten(1) / max(height, width)
+        self.register_buffer("position", position, persistent=False)
 
     def forward(self, shift: Tensor) -> Tensor:
-        """`shift [B, T, F]` in radians → `[B, T, F, P]` of unit variance."""
-        return ((self.frequency @ self.place) + (self.phase + shift)[..., None]).sin() * 2**0.5
+        """Return `[B, T, F, P]` of unit variance for phase shifts `shift [B, T, F]` in radians."""
+        return ((self.frequency @ self.position) + (self.phase + shift)[..., None]).sin() * 2**0.5
 
 
 class Grid(nn.Module):
-    """Everything at one resolution: waves, layers and colours."""
+    """One resolution: Fourier features, layers and to-RGB."""
 
     def __init__(
-        self, level: tuple[int, int], in_channels: int, channels: int, w_dim: int, *, layers: int, across: float
+        self,
+        size: tuple[int, int],
+        in_channels: int,
+        channels: int,
+        w_dim: int,
+        *,
+        num_layers: int,
+        periods_across: float,
     ) -> None:
         super().__init__()
-        self.height, self.width = level
-        self.waves = Waves(*level, across)
-        widths = [in_channels + NUM_WAVES] + [channels] * layers
-        self.layers = nn.ModuleList([LowRankLayer(widths[i], channels, w_dim) for i in range(layers)])
+        self.height, self.width = size
+        self.waves = FourierFeatures(*size, periods_across)  # the name in model folders
+        widths = [in_channels + NUM_SINUSOIDS] + [channels] * num_layers
+        self.layers = nn.ModuleList([LowRankLayer(widths[i], channels, w_dim) for i in range(num_layers)])
         self.to_rgb = LowRankLayer(channels, 3, w_dim, activate=False)
 
-    def kernels(self, w: Tensor) -> list[Tensor]:
-        return [layer.kernel(w) for layer in cast(list[LowRankLayer], [*self.layers, self.to_rgb])]
+    def compute_kernels(self, w: Tensor) -> list[Tensor]:
+        """Return the kernels of all layers, and of to-RGB, for `w [B, w_dim]`."""
+        return [layer.compute_kernel(w) for layer in cast(list[LowRankLayer], [*self.layers, self.to_rgb])]
 
     def forward(self, x: Tensor | None, image: Tensor | None, shift: Tensor, *kernels: Tensor) -> tuple[Tensor, Tensor]:
-        """Features `[B, T, C_in, P/4]` and picture `[B, T, 3, H/2, W/2]` of the coarser grid, or None → those of this
-        one, in the precision of the kernels."""
-        waves = self.waves(shift).to(kernels[0].dtype)
+        """Return the features and image of this grid, in the precision of the kernels.
+
+        Args:
+            x: features `[B, T, C_in, P/4]` of the coarser grid; None for the first grid.
+            image: image `[B, T, 3, H/2, W/2]` of the coarser grid; None for the first grid.
+            shift: phase shifts `[B, T, F]` in radians.
+            kernels: of the layers and to-RGB.
+        """
+        sinusoids = self.waves(shift).to(kernels[0].dtype)
         if x is None:
-            x = waves
+            x = sinusoids
         else:
             coarse = x.unflatten(3, (self.height // 2, self.width // 2))
-            x = torch.cat([_upsample(coarse).flatten(3), waves], dim=2)
+            x = torch.cat([_upsample(coarse).flatten(3), sinusoids], dim=2)
         for layer, kernel in zip(self.layers, kernels, strict=False):
             x = layer(x, kernel)
-        # Colours are summed in float32: over the grids half precision would lose a level of 255.
-        colours = self.to_rgb(x, kernels[-1]).to(shift.dtype).unflatten(3, (self.height, self.width))
-        return x, colours if image is None else _upsample(image) + colours
+        # Colors are summed in float32: over all grids, half precision would be off by one of 255 levels.
+        color = self.to_rgb(x, kernels[-1]).to(shift.dtype).unflatten(3, (self.height, self.width))
+        return x, color if image is None else _upsample(image) + color
 
 
 def _upsample(x: Tensor) -> Tensor:
-    """`[B, T, C, H, W]` → `[B, T, C, 2H, 2W]`."""
+    """Double the resolution, `[B, T, C, H, W]` → `[B, T, C, 2H, 2W]`."""
     return upsample2d(x.flatten(0, 1)).unflatten(0, x.shape[:2])
 
 
 class Synthesis(nn.Module):
-    """Kernels of a content and phase shifts of each instant → frames.
+    """Kernels of a content and phase shifts of each time → frames.
 
     Attributes:
-        checkpointing: compute each grid again in the backward pass instead of keeping what it computed: less memory.
+        gradient_checkpointing: recompute the activations of each grid in the backward pass, to save memory.
     """
 
     gradient_checkpointing = False
@@ -133,74 +152,57 @@ class Synthesis(nn.Module):
     def __init__(self, height: int, width: int, *, w_dim: int, channel_base: int, channel_max: int) -> None:
         super().__init__()
         sizes = resolutions(height, width)
-        base = max((i for i, level in enumerate(sizes) if max(level) <= BASE_RESOLUTION), default=0)
-        grids, before = [], 0
-        for i, level in enumerate(sizes[base:]):
-            channels = channels_at(level, channel_base, channel_max) if i else channel_max
-            layers = FINER_LAYERS if i else BASE_LAYERS
-            grids.append(Grid(level, before, channels, w_dim, layers=layers, across=WAVES_ACROSS * 2**i))
-            before = channels
+        base = max((i for i, size in enumerate(sizes) if max(size) <= BASE_RESOLUTION), default=0)
+        grids, in_channels = [], 0
+        for i, size in enumerate(sizes[base:]):
+            channels = channels_at(size, channel_base, channel_max) if i else channel_max
+            num_layers, periods = FINER_LAYERS if i else BASE_LAYERS, PERIODS_ACROSS * 2**i
+            grids.append(Grid(size, in_channels, channels, w_dim, num_layers=num_layers, periods_across=periods))
+            in_channels = channels
         self.grids = nn.ModuleList(grids)
-        self.num_waves = NUM_WAVES * len(grids)
+        self.num_sinusoids = NUM_SINUSOIDS * len(grids)
 
-    def kernels(self, w: Tensor, dtype: torch.dtype) -> list[list[Tensor]]:
-        """Of each grid, from `w [B, w_dim]`: all that depends on the content, once for all frames."""
-        return [[kernel.to(dtype) for kernel in grid.kernels(w)] for grid in cast(list[Grid], list(self.grids))]
+    def compute_kernels(self, w: Tensor, dtype: torch.dtype) -> list[list[Tensor]]:
+        """Return the kernels of each grid for `w [B, w_dim]`: all that depends on the content, shared by all frames."""
+        return [[kernel.to(dtype) for kernel in grid.compute_kernels(w)] for grid in cast(list[Grid], list(self.grids))]
 
     def forward(self, kernels: list[list[Tensor]], shifts: Tensor) -> Tensor:
-        """Phase shifts `[B, T, G·F]` in radians → frames `[B, T, 3, H, W]`."""
-        state: Any = (None, None)  # features and picture
-        for grid, of_grid, shift in zip(self.grids, kernels, shifts.split(NUM_WAVES, dim=2), strict=True):
-            state = run_block(grid, *state, shift, *of_grid, gradient_checkpointing=self.gradient_checkpointing)
+        """Return frames `[B, T, 3, H, W]` for phase shifts `[B, T, G·F]` in radians."""
+        state: Any = (None, None)  # features and image
+        for grid, grid_kernels, shift in zip(self.grids, kernels, shifts.split(NUM_SINUSOIDS, dim=2), strict=True):
+            state = run_block(grid, *state, shift, *grid_kernels, gradient_checkpointing=self.gradient_checkpointing)
         return state[1]
 
 
 class Motion(nn.Module):
-    """Motion noise → code m; m and time → phase shifts, by a small network of `m · t · 0.25`."""
+    """Motion noise → code m; m and time t → phase shifts, by a small network of `m · t · 0.25`."""
 
-    def __init__(self, dim: int, num_waves: int, *, window: float, num_classes: int) -> None:
+    def __init__(self, dim: int, num_sinusoids: int, *, window: float, num_classes: int) -> None:
         super().__init__()
         self.window = window
         self.code = Mapping(dim, dim, num_classes=num_classes)
         self.shift = nn.Sequential(
-            Dense(dim, dim, activate=True), Dense(dim, dim, activate=True), Dense(dim, num_waves)
+            Dense(dim, dim, activate=True), Dense(dim, dim, activate=True), Dense(dim, num_sinusoids)
         )
 
     def forward(self, code: Tensor, times: Tensor) -> Tensor:
-        """`code [B, M]`, `times [B, T]` in frames → radians `[B, T, G·F]`."""
+        """Return phase shifts `[B, T, G·F]` in radians for `code [B, M]` and `times [B, T]` in frames."""
         t = (times / self.window).to(code.dtype)
         return self.shift(code[:, None] * (TIME_SCALE * t)[..., None])
 
 
-@dataclass(frozen=True)
-class DiganConfig:
-    """Architecture of a `DiganGenerator`."""
+@dataclass(frozen=True, kw_only=True)
+class DiganConfig(StyleConfig):
+    """Architecture of a `DiganGenerator`; the layers up to 32² have `channel_max` channels."""
 
-    height: int
-    """Frame height in pixels; `resolutions` says which are possible."""
-    width: int
-    """Frame width in pixels."""
-    _: KW_ONLY
-    num_classes: int = 0
-    """Classes K of the dataset; 0 for an unconditional model."""
-    z_dim: int = 512
-    """Width of the content noise z."""
-    w_dim: int = 512
-    """Width of the content style w."""
-    mapping_layers: int = 2
-    """Layers from z to w."""
-    channel_base: int = 16384
-    """Layers of a grid of resolution r above 32² have `min(channel_base / r, channel_max)` channels."""
-    channel_max: int = 512
-    """Channels of the layers up to 32²."""
     motion_dim: int = 512
     """Width of motion noise, motion code and motion network."""
     window: float = 15
-    """Frames from the first to the last of a training clip, which are times 0 to 1."""
+    """Frames from the first to the last of a training clip, which are times 0 and 1."""
 
 
 class DiganGenerator(nn.Module):
-    """Content z, motion noise and times → frames; called as `models.Generator` is."""
+    """Content z, motion noise and times → frames; called like StyleGAN-V's `Generator`."""
 
     def __init__(self, config: DiganConfig) -> None:
         super().__init__()
@@ -218,29 +220,35 @@ class DiganGenerator(nn.Module):
             channel_max=config.channel_max,
         )
         self.motion = Motion(
-            config.motion_dim, self.synthesis.num_waves, window=config.window, num_classes=config.num_classes
+            config.motion_dim, self.synthesis.num_sinusoids, window=config.window, num_classes=config.num_classes
         )
 
     def forward(self, z: Tensor, times: Tensor, motion_noise: Tensor, label: Tensor | None = None) -> Tensor:
-        """Normal `z [B, z_dim]` and `motion_noise [B, motion_dim]`, `times [B, T]` in frames (any), one-hot
-        `label [B, K]` → frames `[B, T, 3, H, W]`, roughly in −1..1, float32 also under autocast."""
+        """Return frames `[B, T, 3, H, W]`, roughly in −1..1, float32 also under autocast.
+
+        Args:
+            z: `[B, z_dim]`, standard normal.
+            times: `[B, T]` in frames, any.
+            motion_noise: `[B, motion_dim]`, standard normal.
+            label: `[B, K]` one-hot for a class-conditional model.
+        """
         return self.synthesize(self.mapping(z, label), times, motion_noise, label)
 
     def synthesize(self, w: Tensor, times: Tensor, motion_noise: Tensor, label: Tensor | None = None) -> Tensor:
-        """Like `forward`, from `w [B, w_dim]`."""
+        """Return the frames of `forward` from `w [B, w_dim]`."""
         dtype = working_dtype(w)
         with torch.autocast(w.device.type, enabled=False):
             shifts = self.motion(self.motion.code(motion_noise, label), times)
-            return self.synthesis(self.synthesis.kernels(w, dtype), shifts)
+            return self.synthesis(self.synthesis.compute_kernels(w, dtype), shifts)
 
 
 class DiganVideos(VideoModel):
-    """A trained DIGAN as a source of videos. Frames of times far beyond the window were never judged."""
+    """Videos of a trained DIGAN; times far beyond the training window were never trained."""
 
     name = "DIGAN"
 
     def __init__(self, generator: DiganGenerator, **arguments: Any) -> None:
-        """Moves all but the motion network to the device; that is copied and stays on the CPU, in float64."""
+        """Move mapping and synthesis to the device; a copy of the motion network stays on the CPU, in float64."""
         super().__init__(generator, **arguments)
         self.generator = generator
         self._move_network()
@@ -258,20 +266,22 @@ class DiganVideos(VideoModel):
             z = torch.from_numpy(noise.normal(seed, noise.CONTENT, 0, self.generator.z_dim))[None].to(self.device)
             w = self.generator.mapping(z, None if one_hot is None else one_hot.to(self.device), psi=psi)
             half = self.precision == "bfloat16"
-            kernels = self.generator.synthesis.kernels(w, torch.bfloat16 if half else torch.float32)
+            kernels = self.generator.synthesis.compute_kernels(w, torch.bfloat16 if half else torch.float32)
             drawn = torch.from_numpy(noise.normal(motion_seed, noise.MOTION, 0, self.generator.motion_dim))[None]
             code = self._motion.code(drawn.double(), None if one_hot is None else one_hot.double())
         while chunk := list(islice(times, CHUNK)):
-            # Always as many frames, each with its own product, so that a frame does not depend on those beside it.
+            # The batch size is constant, since rounding may depend on it.
             padded = chunk + chunk[-1:] * (CHUNK - len(chunk))
-            yield from self._levels(kernels, code, padded)[: len(chunk)]
+            yield from self._render(kernels, code, padded)[: len(chunk)]
 
     @torch.inference_mode()
-    def _levels(self, kernels: list[list[Tensor]], code: Tensor, times: list[float]) -> Frame:
-        """uint8 `[CHUNK, H, W, 3]`. Motion's shifts are computed one by one, and kept within a turn, so that late
-        times lose nothing in float32."""
-        moments = [torch.tensor([[time]], dtype=torch.float64) for time in times]
-        shifts = torch.cat([self._motion(code, moment).remainder(2 * math.pi).float() for moment in moments], dim=1)
+    def _render(self, kernels: list[list[Tensor]], code: Tensor, times: list[float]) -> Frame:
+        """Return uint8 `[CHUNK, H, W, 3]`.
+
+        Phase shifts are computed separately, and reduced to one turn to keep the precision of late times in float32.
+        """
+        each = [torch.tensor([[time]], dtype=torch.float64) for time in times]
+        shifts = torch.cat([self._motion(code, time).remainder(2 * math.pi).float() for time in each], dim=1)
         with deterministic():
             frames = self.generator.synthesis(kernels, shifts.to(self.device))[0]
         return to_uint8(frames)

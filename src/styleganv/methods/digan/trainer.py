@@ -1,16 +1,14 @@
-"""DIGAN's training: StyleGAN-V's steps with another generator and two discriminators.
+"""Training of DIGAN: StyleGAN-V's steps with another generator and two discriminators.
 
-One discriminator sees two frames and the time between them as 7 channels of one picture, the other sees one of the
-two frames; losses and penalties are means over the verdicts of both. Motion, R1 and augmentation (one strength, for
-both) are otherwise as in `stylegan_v/trainer.py`. Two choices where the description is open: the frame that is judged
-by itself is the first where the gap is even and the second where it is odd; generated times are whole, as real ones
-are.
+One discriminator gets two frames and the time between them as an image of 7 channels, the other one of the two frames.
+Losses and penalties are means over the logits of both. Motion, R1 and augmentation (one probability for both) follow
+`stylegan_v/trainer.py`. Two choices that the paper leaves open: the single frame is the first if the time between them
+is even and the second if it is odd; generated times are whole, like real ones.
 
 Shapes: B clips of two frames, K classes.
 """
 
 from dataclasses import replace
-from typing import Any, cast
 
 import numpy as np
 import torch
@@ -20,19 +18,20 @@ from styleganv.config import RunConfig
 from styleganv.data.dataset import VideoDataset
 from styleganv.data.sampling import FAKE, clip_random, draw_pair_offsets, draw_real_pair
 from styleganv.methods.digan.networks import DiganConfig, DiganGenerator, DiganVideos
+from styleganv.methods.network_config import fill_config
 from styleganv.methods.stylegan_v.config import DiscriminatorConfig
 from styleganv.methods.stylegan_v.discriminator import Discriminator
-from styleganv.methods.stylegan_v.inputs import FakeInputs
+from styleganv.methods.stylegan_v.inputs import FakeInputs, draw_noise, stack_labels
 from styleganv.methods.stylegan_v.losses import r1_penalty
-from styleganv.methods.stylegan_v.trainer import CPU, GanTrainer
-from styleganv.noise import seeded, torch_random
+from styleganv.methods.stylegan_v.trainer import CPU, GanTrainer, to_channels_last
+from styleganv.noise import seeded
 from styleganv.training.batches import ClipDataset
-from styleganv.training.trainer import data_sizes
-from styleganv.video_model import VideoModel
 
 
 class PairDiscriminator(nn.Module):
-    """Two of StyleGAN2's discriminators: of both frames with their distance in time, and of one frame."""
+    """Two StyleGAN2 discriminators: of both frames with their distance in time, and of one frame."""
+
+    gradient_checkpointing: bool
 
     def __init__(self, config: DiscriminatorConfig, *, window: float) -> None:
         super().__init__()
@@ -41,83 +40,66 @@ class PairDiscriminator(nn.Module):
         self.image = Discriminator(replace(config, num_frames=1))
 
     def forward(self, frames: Tensor, times: Tensor, label: Tensor | None = None) -> Tensor:
-        """`frames [B, 2, 3, H, W]`, `times [B, 2]` in frames → logits `[2·B]`, those of pairs first."""
-        return torch.cat([self.judge_pair(frames, times, label), self.judge_frame(frames, times, label)])
+        """Return logits `[2·B]`, those of pairs first, of `frames [B, 2, 3, H, W]` at `times [B, 2]` in frames."""
+        pair, frame = self.compute_pair_logits(frames, times, label), self.compute_frame_logits(frames, times, label)
+        return torch.cat([pair, frame])
 
-    def judge_pair(self, frames: Tensor, times: Tensor, label: Tensor | None) -> Tensor:
+    def compute_pair_logits(self, frames: Tensor, times: Tensor, label: Tensor | None) -> Tensor:
+        """Return the logits `[B]` of both frames and the time between them."""
         batch, _, _, height, width = frames.shape
         gap = (times[:, 1] - times[:, 0]).to(frames.dtype) / self.window
         gaps = gap[:, None, None, None].expand(batch, 1, height, width)
         return self.video(torch.cat([frames.flatten(1, 2), gaps], dim=1)[:, None], times[:, :1], label)
 
-    def judge_frame(self, frames: Tensor, times: Tensor, label: Tensor | None) -> Tensor:
-        odd = (times[:, 1] - times[:, 0]).round().long() % 2
+    def compute_frame_logits(self, frames: Tensor, times: Tensor, label: Tensor | None) -> Tensor:
+        """Return the logits `[B]` of one of the two frames."""
+        is_odd = (times[:, 1] - times[:, 0]).round().long() % 2
         clip = torch.arange(len(frames), device=frames.device)
-        return self.image(frames[clip, odd][:, None], times[:, :1], label)
+        return self.image(frames[clip, is_odd][:, None], times[:, :1], label)
 
 
 def build_networks(
     config: RunConfig, data: VideoDataset, device: torch.device = CPU
 ) -> tuple[DiganGenerator, PairDiscriminator]:
-    """Freshly initialised networks for a data set, on a device; the same seed gives the same weights."""
-    model, training = config.model, config.training
-    sizes: dict[str, Any] = data_sizes(config, data)
-    sizes |= {"channel_base": model.channel_base, "channel_max": model.channel_max}
-    with seeded(training.seed):
-        generator = DiganGenerator(
-            DiganConfig(
-                z_dim=model.z_dim,
-                w_dim=model.w_dim,
-                mapping_layers=model.mapping_layers,
-                motion_dim=model.motion_dim,
-                window=training.max_span,
-                **sizes,
-            )
-        )
-        discriminator = PairDiscriminator(
-            DiscriminatorConfig(condition=model.condition, condition_dim=model.w_dim, **sizes), window=training.max_span
-        )
-    discriminator.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return generator.to(device), discriminator
+    """Return freshly initialized networks for a dataset; the same seed gives the same weights."""
+    window = config.training.max_span
+    with seeded(config.training.seed):
+        generator = DiganGenerator(fill_config(DiganConfig, config, data, window=window))
+        pair = fill_config(DiscriminatorConfig, config, data, condition_dim=config.model.w_dim)
+        discriminator = PairDiscriminator(pair, window=window)
+    return generator.to(device), to_channels_last(discriminator, device)
 
 
 class DiganTrainer(GanTrainer):
-    """Another pair of networks in `GanTrainer`'s steps."""
+    """`GanTrainer` with DIGAN's networks, which are called like StyleGAN-V's."""
 
     method = "digan"
+    sampler = DiganVideos
     frame_sampler = staticmethod(draw_real_pair)
+    generator: DiganGenerator  # type: ignore[assignment]
+    discriminator: PairDiscriminator  # type: ignore[assignment]
 
     def __init__(self, config: RunConfig, generator: DiganGenerator, discriminator: PairDiscriminator) -> None:
-        # Both are called as the networks of StyleGAN-V are.
-        super().__init__(config, cast(Any, generator), cast(Any, discriminator))
-        for judge in (discriminator.video, discriminator.image):
-            judge.gradient_checkpointing = config.training.gradient_checkpointing
+        super().__init__(config, generator, discriminator)  # type: ignore[arg-type]
+        for part in (discriminator.video, discriminator.image):
+            part.gradient_checkpointing = config.training.gradient_checkpointing
 
-    def video_model(self, data: VideoDataset) -> VideoModel:
-        generator = cast(DiganGenerator, self.generator_ema)
-        return DiganVideos(generator, fps=data.fps, class_names=data.class_names, device=self.device)
+    def _sample_part(self, clips: ClipDataset, clip_indices: list[int], phase: int) -> FakeInputs:
+        """Draw times from a window at the start of a random training video, and that video's class."""
+        z_dim, motion_dim = self.generator.z_dim, self.generator.motion_dim
+        times, labels = [], []
+        for index in clip_indices:
+            random = clip_random(clips.seed, FAKE, 2 * index + phase)
+            video = clips.videos[int(random.integers(len(clips.videos)))]
+            times.append(draw_pair_offsets(random, clips.data.videos[video].num_frames, clips.max_span))
+            labels.append(clips.label(video))
+        (noise,) = draw_noise(clips, clip_indices, phase, (z_dim + motion_dim,), device=self.device)
+        z, motion = noise.split([z_dim, motion_dim], dim=1)
+        t = torch.from_numpy(np.stack(times)).double().to(self.device)
+        return FakeInputs(z, t, motion, stack_labels(labels, self.device))
 
-    def _fakes(self, clips: ClipDataset, numbers: list[int], phase: int) -> list[FakeInputs]:
-        """Times of the first window, as long as that of some training video, and its class."""
-        generator, fakes = cast(DiganGenerator, self.generator), []
-        for part in range(self.num_micro_batches):
-            times, labels, normal = [], [], []
-            for number in numbers[part :: self.num_micro_batches]:
-                random = clip_random(clips.seed, FAKE, 2 * number + phase)
-                video = clips.videos[int(random.integers(len(clips.videos)))]
-                times.append(draw_pair_offsets(random, clips.data.videos[video].num_frames, clips.max_span))
-                labels.append(clips.label(video))
-                drawn = torch_random(self.device, clips.seed, 10 + phase, number)
-                normal.append(torch.randn(generator.z_dim + generator.motion_dim, generator=drawn, device=self.device))
-            z, motion = torch.stack(normal).split([generator.z_dim, generator.motion_dim], dim=1)
-            t, label = torch.from_numpy(np.stack(times)).double(), torch.stack(labels).to(self.device)
-            fakes.append(FakeInputs(z, t.to(self.device), motion, label if label.shape[1] else None))
-        return fakes
-
-    def _r1_penalty(self, frames: Tensor, times: Tensor, label: Tensor | None) -> Tensor:
-        """Of each discriminator by itself, `[2·B]`: the square norm over all that it sees of a clip."""
-        judges = cast(PairDiscriminator, self.discriminator)
-        penalties = [
-            r1_penalty(judge(frames, times, label), frames) for judge in (judges.judge_pair, judges.judge_frame)
-        ]
-        return 2 * torch.cat(penalties)  # `r1_penalty` is a mean over the two frames
+    def _compute_penalty(self, frames: Tensor, times: Tensor, label: Tensor | None) -> Tensor:
+        """Return the penalty of each discriminator, `[2·B]`: the squared norm over all of its inputs of a clip."""
+        d = self.discriminator
+        logits = (d.compute_pair_logits(frames, times, label), d.compute_frame_logits(frames, times, label))
+        return 2 * torch.cat([r1_penalty(each, frames) for each in logits])  # `r1_penalty` is a mean over two frames

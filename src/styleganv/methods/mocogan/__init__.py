@@ -9,13 +9,13 @@ from styleganv.methods.method import Implementation, Method, check_consecutive, 
 
 def _implementation() -> Implementation:
     from styleganv.methods.mocogan.networks import Mocogan, MocoganConfig, MocoganVideos
-    from styleganv.methods.mocogan.trainer import build
+    from styleganv.methods.mocogan.trainer import build_trainer
 
-    return Implementation(config=MocoganConfig, network=Mocogan, sampler=MocoganVideos, build_trainer=build)
+    return Implementation(config=MocoganConfig, network=Mocogan, sampler=MocoganVideos, build_trainer=build_trainer)
 
 
 def _adapt(config: RunConfig) -> RunConfig:
-    """Narrow noise, 16 consecutive frames, no augmentation."""
+    """Return the settings with narrow noise, 16 consecutive frames and no augmentation."""
     return replace(
         config,
         model=replace(config.model, motion="lstm", z_dim=50, motion_dim=10),
@@ -32,11 +32,9 @@ def _adapt(config: RunConfig) -> RunConfig:
 
 
 def check_clips(config: RunConfig) -> None:
-    """A recurrent motion of its own, and consecutive frames."""
+    """Check that motion is recurrent and frames are consecutive."""
     if config.model.motion != "lstm":
-        raise StyleganvError(
-            f"--method {config.model.method} has a recurrent motion of its own: leave --motion at lstm."
-        )
+        raise StyleganvError(f"--method {config.model.method} requires recurrent motion: leave --motion at lstm.")
     check_consecutive(config)
     check_loss(config)
 

@@ -1,9 +1,9 @@
-"""Trains MoCoGAN: a generator against a discriminator of single frames and one of 16 consecutive ones.
+"""Training of MoCoGAN: a generator, a discriminator of single frames, and one of 16 consecutive frames.
 
-Binary cross-entropy, Adam, no average of the weights, as published. Batch normalisation takes the statistics of the
-clips of each process by itself; the first process's are saved.
+As published: binary cross-entropy, Adam, no averaging of weights. Batch normalization uses the statistics of each
+process's clips; those of the first process are saved.
 
-Shapes: B clips of this process, T frames a clip.
+Shapes: B clips of this process, T frames per clip.
 """
 
 from copy import deepcopy
@@ -12,27 +12,35 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from styleganv import distributed
 from styleganv.clip import Clip
 from styleganv.config import RunConfig
 from styleganv.data.dataset import VideoDataset
 from styleganv.data.sampling import clip_random
 from styleganv.methods.mocogan.networks import ClipDiscriminator, Mocogan, MocoganConfig, MocoganVideos
-from styleganv.methods.stylegan_v.inputs import ClipNoise, FakeInputs
+from styleganv.methods.network_config import fill_config
+from styleganv.methods.stylegan_v.inputs import (
+    DISCRIMINATOR_PHASE,
+    GENERATOR_PHASE,
+    ClipNoise,
+    FakeInputs,
+    draw_noise,
+    local_clip_indices,
+    scale_frames,
+    stack_labels,
+)
 from styleganv.methods.stylegan_v.losses import discriminator_loss, generator_loss
 from styleganv.noise import seeded, torch_random
 from styleganv.training.batches import ClipDataset
 from styleganv.training.trainer import Trainer, data_sizes
 
 BETAS, WEIGHT_DECAY = (0.5, 0.999), 1e-5
-GENERATOR_PHASE, DISCRIMINATOR_PHASE = 0, 1
-#: What random numbers are for, beside those of `data.sampling` and `training.gan`.
-STILL, NOISE = 4, 30
+#: Purposes of random numbers, in addition to those of `data.sampling` and `stylegan_v.inputs`.
+FRAME_PURPOSE, LAYER_NOISE_PURPOSE = 4, 30
 
 
 def sample_recurrent_inputs(
     clips: ClipDataset,
-    numbers: list[int],
+    clip_indices: list[int],
     *,
     phase: int,
     z_dim: int,
@@ -40,38 +48,37 @@ def sample_recurrent_inputs(
     num_slots: int,
     device: torch.device,
 ) -> FakeInputs:
-    """Inputs of the fake clips `numbers`, all from the start of a video on, with the noise of `num_slots` frames;
-    `phase` tells the two networks' draws apart."""
-    random = [torch_random(device, clips.seed, 10 + phase, n) for n in numbers]
-    z = torch.stack([torch.randn(z_dim, generator=g, device=device) for g in random])
-    slots = torch.stack([torch.randn(num_slots, noise_dim, generator=g, device=device) for g in random])
-    label = torch.stack([clips.fake_inputs(2 * n + phase, longest=clips.num_frames)[1] for n in numbers]).to(device)
-    times = torch.arange(clips.num_frames, dtype=torch.float64, device=device).expand(len(numbers), -1)
-    first = torch.zeros(len(numbers), dtype=torch.long, device=device)
-    return FakeInputs(z, times, ClipNoise(slots, first), label if label.shape[1] else None)
+    """Draw the inputs of generated clips that start at time 0, with the motion noise of `num_slots` frames.
+
+    The other arguments are those of `sample_fake_inputs`.
+    """
+    z, slots = draw_noise(clips, clip_indices, phase, (z_dim,), (num_slots, noise_dim), device=device)
+    labels = [clips.fake_inputs(2 * index + phase, longest=clips.num_frames)[1] for index in clip_indices]
+    times = torch.arange(clips.num_frames, dtype=torch.float64, device=device).expand(len(clip_indices), -1)
+    first = torch.zeros(len(clip_indices), dtype=torch.long, device=device)
+    return FakeInputs(z, times, ClipNoise(slots, first), stack_labels(labels, device))
 
 
-def sample_frames(clip: Clip, numbers: list[int], seed: int) -> Clip:
-    """One random frame of each clip, as clips of T = 1."""
+def sample_frames(clip: Clip, clip_indices: list[int], seed: int) -> Clip:
+    """Return one random frame of each clip, as clips of T = 1."""
     num_frames = clip.frames.shape[1]
-    chosen = [int(clip_random(seed, STILL, n).integers(num_frames)) for n in numbers]
-    at = torch.tensor(chosen, device=clip.frames.device)
-    each = torch.arange(len(at), device=at.device)
-    return Clip(clip.frames[each, at][:, None], clip.times[each, at][:, None], clip.label)
+    chosen = [int(clip_random(seed, FRAME_PURPOSE, index).integers(num_frames)) for index in clip_indices]
+    frame = torch.tensor(chosen, device=clip.frames.device)
+    row = torch.arange(len(frame), device=frame.device)
+    return Clip(clip.frames[row, frame][:, None], clip.times[row, frame][:, None], clip.label)
 
 
-def build(config: RunConfig, data: VideoDataset, device: torch.device) -> "MocoganTrainer":
-    """Freshly initialised, for a data set, on a device; the same seed gives the same weights."""
-    model, training = config.model, config.training
-    sizes: dict[str, Any] = data_sizes(config, data) | {"channel_max": model.channel_max}
-    with seeded(training.seed):
-        generator = Mocogan(MocoganConfig(z_dim=model.z_dim, motion_dim=model.motion_dim, **sizes))
-        image, video = (ClipDiscriminator(num_frames=frames, **sizes) for frames in (1, training.num_frames))
+def build_trainer(config: RunConfig, data: VideoDataset, device: torch.device) -> "MocoganTrainer":
+    """Return a freshly initialized trainer for a dataset; the same seed gives the same weights."""
+    sizes = data_sizes(config, data) | {"channel_max": config.model.channel_max}
+    with seeded(config.training.seed):
+        generator = Mocogan(fill_config(MocoganConfig, config, data))
+        image, video = (ClipDiscriminator(num_frames=n, **sizes) for n in (1, config.training.num_frames))
     return MocoganTrainer(config, generator.to(device), image.to(device), video.to(device))
 
 
 class MocoganTrainer(Trainer):
-    """Networks and optimisers; the discriminators learn first, then the generator."""
+    """Trainer that updates the discriminators first, then the generator."""
 
     method = "mocogan"
 
@@ -90,26 +97,35 @@ class MocoganTrainer(Trainer):
         )
 
     def train_step(self, clips: ClipDataset, real: Clip) -> None:
-        real = Clip(real.frames.float() / 127.5 - 1, real.times, real.label)
-        numbers = [self.clips_seen + distributed.rank() + distributed.world_size() * i for i in range(len(real.frames))]
-        with self.optimizer_step(self.discriminators, self.optimizer_d), self.autocast():
-            with torch.no_grad():
-                fake = self._fake(clips, numbers, DISCRIMINATOR_PHASE)
-            reals, fakes = (self._judge(clip, numbers, purpose) for purpose, clip in enumerate((real, fake)))
-            loss = discriminator_loss(reals[0], fakes[0]) + discriminator_loss(reals[1], fakes[1])
-            loss.backward()
-        self.log_scalars(loss_d=loss, logits_real=reals[1].mean(), logits_fake=fakes[1].mean())
-        with self.optimizer_step(self.generator, self.optimizer_g, frozen=self.discriminators), self.autocast():
-            fakes = self._judge(self._fake(clips, numbers, GENERATOR_PHASE), numbers, 2)
-            loss = generator_loss(fakes[0]) + generator_loss(fakes[1])
-            loss.backward()
-        self.log_scalars(loss_g=loss)
+        real, indices = scale_frames(real), local_clip_indices(self.clips_seen, len(real.frames))
+        self.update_d(clips, real, indices)
+        self.update_g(clips, indices)
         self.step += 1
 
-    def _fake(self, clips: ClipDataset, numbers: list[int], phase: int) -> Clip:
+    def update_d(self, clips: ClipDataset, real: Clip, clip_indices: list[int]) -> None:
+        """Update both discriminators."""
+        with self.optimizer_step(self.discriminators, self.optimizer_d), self.autocast():
+            with torch.no_grad():
+                fake = self._generate(clips, clip_indices, DISCRIMINATOR_PHASE)
+            image_real, video_real = self._compute_logits(real, clip_indices, 0)
+            image_fake, video_fake = self._compute_logits(fake, clip_indices, 1)
+            loss = discriminator_loss(image_real, image_fake) + discriminator_loss(video_real, video_fake)
+            loss.backward()
+        self.log_scalars(loss_d=loss, logits_real=video_real.mean(), logits_fake=video_fake.mean())
+
+    def update_g(self, clips: ClipDataset, clip_indices: list[int]) -> None:
+        """Update the generator."""
+        with self.optimizer_step(self.generator, self.optimizer_g, frozen=self.discriminators), self.autocast():
+            fake = self._generate(clips, clip_indices, GENERATOR_PHASE)
+            image, video = self._compute_logits(fake, clip_indices, 2)
+            loss = generator_loss(image) + generator_loss(video)
+            loss.backward()
+        self.log_scalars(loss_g=loss)
+
+    def _generate(self, clips: ClipDataset, clip_indices: list[int], phase: int) -> Clip:
         inputs = sample_recurrent_inputs(
             clips,
-            numbers,
+            clip_indices,
             phase=phase,
             z_dim=self.generator.z_dim,
             noise_dim=self.generator.motion_dim,
@@ -119,18 +135,18 @@ class MocoganTrainer(Trainer):
         slots = cast(ClipNoise, inputs.noise).slots
         return Clip(self.generator(inputs.z, slots, inputs.label), inputs.times, inputs.label)
 
-    def _judge(self, clip: Clip, numbers: list[int], purpose: int) -> tuple[Tensor, Tensor]:
-        """Logits of a frame of each clip, and of the clips."""
+    def _compute_logits(self, clip: Clip, clip_indices: list[int], purpose: int) -> tuple[Tensor, Tensor]:
+        """Return the logits of one frame of each clip, and of the clips; `purpose` separates the layer noise."""
         seed = self.config.training.seed
-        random = torch_random(self.device, seed, NOISE + purpose, numbers[0])
-        still = sample_frames(clip, numbers, seed)
-        return self.image(still.frames, clip.label, random), self.video(clip.frames, clip.label, random)
+        random = torch_random(self.device, seed, LAYER_NOISE_PURPOSE + purpose, clip_indices[0])
+        frame = sample_frames(clip, clip_indices, seed)
+        return self.image(frame.frames, clip.label, random), self.video(clip.frames, clip.label, random)
 
     def inference_network(self) -> Mocogan:
         return self.generator
 
     def video_model(self, data: VideoDataset) -> MocoganVideos:
-        """Of a copy: the network in training keeps its mode."""
+        """Return a sampler of a copy, since sampling changes the network's mode."""
         return MocoganVideos(deepcopy(self.generator), fps=data.fps, class_names=data.class_names, device=self.device)
 
     def state_parts(self) -> dict[str, Any]:

@@ -13,18 +13,18 @@ def _implementation() -> Implementation:
         MocoganStylegan2Config,
         MocoganStylegan2Videos,
     )
-    from styleganv.methods.mocogan_stylegan2.trainer import build
+    from styleganv.methods.mocogan_stylegan2.trainer import build_trainer
 
     return Implementation(
         config=MocoganStylegan2Config,
         network=MocoganStylegan2,
         sampler=MocoganStylegan2Videos,
-        build_trainer=build,
+        build_trainer=build_trainer,
     )
 
 
 def _adapt(config: RunConfig) -> RunConfig:
-    """16 consecutive frames."""
+    """Return the settings with 16 consecutive frames."""
     return replace(
         config,
         model=replace(config.model, motion="lstm"),

@@ -9,7 +9,7 @@ from styleganv.methods.stylegan_v import implementation
 
 
 def _adapt(config: RunConfig) -> RunConfig:
-    """Single frames, no time."""
+    """Return the settings for single frames without motion."""
     return replace(config, model=replace(config.model, motion="none"), training=replace(config.training, num_frames=1))
 
 

@@ -7,7 +7,7 @@ from styleganv.methods.method import Ablation, Implementation, Method, accept
 
 
 def implementation() -> Implementation:
-    """StyleGAN2 has the same one."""
+    """Import and return the code, which StyleGAN2 shares."""
     from styleganv.methods.stylegan_v.config import GeneratorConfig
     from styleganv.methods.stylegan_v.generator import Generator
     from styleganv.methods.stylegan_v.memory import estimate_step_memory_gib
@@ -24,17 +24,17 @@ def implementation() -> Implementation:
 
 
 def _lstm(config: RunConfig) -> RunConfig:
-    """Motion codes of an LSTM that walks from frame to frame."""
+    """Return the settings with motion codes of an LSTM."""
     return replace(config, model=replace(config.model, motion="lstm"))
 
 
 def _unconditioned(config: RunConfig) -> RunConfig:
-    """A discriminator that is not told the times of what it sees."""
+    """Return the settings with a discriminator without time conditioning."""
     return replace(config, model=replace(config.model, condition="none"))
 
 
 def _more_frames(config: RunConfig) -> RunConfig:
-    """8 frames a clip."""
+    """Return the settings with 8 frames per clip."""
     return replace(config, training=replace(config.training, num_frames=8))
 
 
@@ -45,8 +45,8 @@ METHOD = Method(
     check=accept,
     ablations={
         "lstm": Ablation("StyleGAN-V, LSTM motion", _lstm),
-        "unconditioned": Ablation("StyleGAN-V, times not told", _unconditioned),
-        "more-frames": Ablation("StyleGAN-V, 8 frames a clip", _more_frames),
+        "unconditioned": Ablation("StyleGAN-V, no time conditioning", _unconditioned),
+        "more-frames": Ablation("StyleGAN-V, 8 frames per clip", _more_frames),
     },
     published=("47.4 / –", "79.5 / 197.0", "1431.0 / 1773.4"),
 )

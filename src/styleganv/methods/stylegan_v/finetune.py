@@ -1,4 +1,4 @@
-"""Where a training starts that goes on from a model: its networks' settings, and what fits of its weights."""
+"""Finetuning: the settings of a pretrained model's networks, and its matching weights."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -18,49 +18,49 @@ from styleganv.training.checkpoint import load_checkpoint
 
 @dataclass(frozen=True)
 class PretrainedWeights:
-    """A model to go on from.
+    """A model to initialize from.
 
     Attributes:
-        discriminator: its weights, if there is one.
-        condition: how time enters it, if it has one and judges more than images.
+        path: model folder or run.
+        generator: the averaged generator.
+        discriminator: state of the discriminator; None if there is none.
+        condition: how time distances enter the discriminator; None for images or without a discriminator.
     """
 
-    place: Path
+    path: Path
     generator: Generator
     discriminator: Mapping[str, Tensor] | None = None
     condition: str | None = None
 
 
-def load_pretrained(place: Path | str) -> PretrainedWeights:
-    """A model folder, or a run, whose checkpoint has the discriminator too."""
-    place = Path(place)
-    generator, _ = load_generator(place)
-    if (place / "checkpoint.pt").exists():
-        config = load_settings(place / "settings.yaml")
-        weights = load_checkpoint(place / "checkpoint.pt")["discriminator"]
-        return PretrainedWeights(
-            place, generator, weights, config.model.condition if config.training.num_frames > 1 else None
-        )
-    judge = load_discriminator(place)
-    if judge is None:
-        return PretrainedWeights(place, generator)
-    return PretrainedWeights(
-        place, generator, judge.state_dict(), judge.config.condition if judge.num_frames > 1 else None
-    )
+def load_pretrained(path: Path | str) -> PretrainedWeights:
+    """Load a model folder, or a run, whose checkpoint also has the discriminator."""
+    path = Path(path)
+    generator, _ = load_generator(path)
+    if (path / "checkpoint.pt").exists():
+        config = load_settings(path / "settings.yaml")
+        weights = load_checkpoint(path / "checkpoint.pt")["discriminator"]
+        condition = config.model.condition if config.training.num_frames > 1 else None
+        return PretrainedWeights(path, generator, weights, condition)
+    discriminator = load_discriminator(path)
+    if discriminator is None:
+        return PretrainedWeights(path, generator)
+    condition = discriminator.config.condition if discriminator.num_frames > 1 else None
+    return PretrainedWeights(path, generator, discriminator.state_dict(), condition)
 
 
 def match_pretrained(config: RunConfig, source: PretrainedWeights) -> RunConfig:
-    """The settings with the widths of the source's networks, whose average needs no ramp-up from nothing.
+    """Return the settings with the widths of the pretrained networks, and without EMA ramp-up.
 
-    An image model has no motion, so that is as set; and so is the motion of a video model for images.
+    Between an image model and a video model, the settings of motion stay as they are.
     """
-    theirs = asdict(source.generator.config)
-    same = {name: theirs[name] for name in asdict(config.model) if name in theirs}
-    if "none" in (config.model.motion, theirs["motion"]):
+    fields = asdict(source.generator.config)
+    same = {name: fields[name] for name in asdict(config.model) if name in fields}
+    if "none" in (config.model.motion, fields["motion"]):
         for name in ("motion", "slot_distance", "longest_period", "amplitude"):
             del same[name]
     else:
-        same["motion_dim"] = theirs["motion_code_dim"]
+        same["motion_dim"] = fields["motion_code_dim"]
     if source.condition is not None:
         same["condition"] = source.condition
     training = replace(config.training, ema_rampup=None)
@@ -70,33 +70,42 @@ def match_pretrained(config: RunConfig, source: PretrainedWeights) -> RunConfig:
 def copy_matching_weights(
     source: PretrainedWeights, config: RunConfig, generator: Generator, discriminator: Discriminator
 ) -> list[str]:
-    """Take what fits into the new networks; returns sentences about what is new.
+    """Copy the matching weights into new networks; return messages about the newly initialized ones.
 
     Raises:
-        StyleganvError: if hardly anything fits, or if what is to be frozen is new.
+        StyleganvError: if no block matches, or if newly initialized weights would be frozen.
     """
     new = copy_generator_weights(generator, source.generator)
     if not any(name.startswith("synthesis.blocks.") for name in generator.state_dict().keys() - set(new)):
-        raise StyleganvError(f"No layer of the model {source.place} fits a network for this data: train a new one.")
-    remarks = []
+        raise StyleganvError(
+            f"No layer of the model {source.path} matches a network for this dataset: train a new one."
+        )
+    messages = []
     if new:
-        remarks.append(f"New in the generator, the rest is that of {source.place}: {summarize(generator, new)}.")
+        messages.append(
+            f"Newly initialized in the generator, the rest is from {source.path}: {summarize(generator, new)}."
+        )
     if source.discriminator is None:
         new = list(discriminator.state_dict())
-        remarks.append(f"The discriminator is new, as {source.place} has none.")
+        messages.append(f"The discriminator is newly initialized: {source.path} has none.")
     else:
         sizes = [(network.height, network.width) for network in (generator, source.generator)]
         new = copy_discriminator_weights(discriminator, sizes[0], source.discriminator, sizes[1])
         if new:
-            remarks.append(
-                f"New in the discriminator, the rest is that of {source.place}: {summarize(discriminator, new)}."
+            messages.append(
+                f"Newly initialized in the discriminator, the rest is from {source.path}: "
+                f"{summarize(discriminator, new)}."
             )
+    _check_frozen(config, discriminator, new)
+    return messages
+
+
+def _check_frozen(config: RunConfig, discriminator: Discriminator, new: list[str]) -> None:
+    """Raise a StyleganvError if a newly initialized weight would be frozen."""
     names = {id(parameter): name for name, parameter in discriminator.named_parameters()}
     frozen = {names[id(p)] for p in frozen_parameters(discriminator, config.training.freeze_d)}
-    made = sorted(frozen & {name.removesuffix(IN_PART) for name in new})
-    if made:
+    if untrained := sorted(frozen & {name.removesuffix(IN_PART) for name in new}):
         raise StyleganvError(
-            f"--freeze-d {config.training.freeze_d} would keep what is new and has learned nothing ({made[0]}): "
+            f"--freeze-d {config.training.freeze_d} would freeze newly initialized weights ({untrained[0]}): "
             "freeze fewer blocks, or none."
         )
-    return remarks

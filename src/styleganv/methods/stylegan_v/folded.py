@@ -18,12 +18,12 @@ from torch import Tensor
 from styleganv.methods.stylegan_v.synthesis import ModulatedConv, Synthesis, SynthesisBlock, ToRGB
 from styleganv.nn import (
     UNIT_GAIN,
+    compute_demodulation,
     convolve,
-    demodulation,
-    in_phases,
     leaky_relu_,
-    phases,
-    squared,
+    prefers_phases,
+    split_phases,
+    sum_squares,
     upsample2d,
     winograd,
 )
@@ -124,7 +124,7 @@ class StoredWeights:
         """Return the convolution modulated by `w [1, w_dim]` and demodulated."""
         weight, squares, transformed, scaled = self._by_conv[conv]
         style, bias = conv.affine(w), conv.bias * UNIT_GAIN
-        demodulated = demodulation(conv.weight, style, squares) * UNIT_GAIN
+        demodulated = compute_demodulation(conv.weight, style, squares) * UNIT_GAIN
         if scaled:
             shared = _Transformed(weight, None) if transformed else _Plain(weight, None, conv.up)
             before, after, shift = (each.reshape(-1, 1, 1) for each in (style, demodulated, bias))
@@ -149,11 +149,13 @@ class StoredWeights:
     def _stored(self, conv: ModulatedConv, height: int, width: int) -> _Stored:
         """Prepare a convolution whose output has this size."""
         weight = conv.weight.detach()
-        transformed = not conv.up and winograd.is_faster(weight, self.dtype, TYPICAL_FRAMES, height, width, kept=True)
+        transformed = not conv.up and winograd.is_faster(
+            weight, self.dtype, TYPICAL_FRAMES, height, width, reused_kernel=True
+        )
         if transformed:
-            weight = winograd.transformed(weight, self.dtype)
-        elif conv.up and in_phases(weight.device, self.dtype):
-            weight = channels_last(phases(weight))
+            weight = winograd.transform_kernel(weight, self.dtype)
+        elif conv.up and prefers_phases(weight.device, self.dtype):
+            weight = channels_last(split_phases(weight))
         elif conv.up:
             # Transposed convolutions take the input channels first and would copy any other layout at every call.
             weight = channels_last(weight.transpose(0, 1)).transpose(0, 1)
@@ -161,7 +163,7 @@ class StoredWeights:
             weight = channels_last(weight)
         activations = TYPICAL_FRAMES * height * width * sum(conv.weight.shape[:2])
         scaled = weight.device.type == "cpu" and activations <= weight.numel()
-        return _Stored(weight.to(self.dtype) if scaled else weight, squared(conv.weight), transformed, scaled)
+        return _Stored(weight.to(self.dtype) if scaled else weight, sum_squares(conv.weight), transformed, scaled)
 
 
 def channels_last(kernel: Tensor) -> Tensor:

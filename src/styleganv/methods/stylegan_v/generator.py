@@ -3,9 +3,9 @@
     z, label ──Mapping──▶ w ─────────────────────────────┐
     motion noise, times, label ──Motion──▶ v(t) ──▶ Synthesis ──▶ frames
 
-One w serves all frames of a video, so content never changes; only v depends on time.
+All frames of a video share one w, so content never changes; only v depends on time.
 
-Shapes: B clips, T frames a clip, S slots, K classes, L style layers, H height, W width.
+Shapes: B clips, T frames per clip, S slots, K classes, L style layers, H height, W width.
 """
 
 import torch
@@ -46,19 +46,17 @@ class Generator(nn.Module):
         label: Tensor | None = None,
         psi: float = 1.0,
     ) -> Tensor:
-        """Frames of B videos at any times.
+        """Return frames of B videos at any times, `[B, T, 3, H, W]`, float32 also under autocast.
+
+        Frames are roughly in −1..1; there is no tanh.
 
         Args:
             z: `[B, z_dim]`, standard normal.
-            times: `[B, T]` in frames, ≥ 0, not necessarily whole (ignored by a model of images).
+            times: `[B, T]` in frames, ≥ 0, not necessarily whole; ignored by an image model.
             motion_noise: `[B, S, noise_dim]`, standard normal, for slots 0 … S−1, S at least
-                `num_slots(times.max())`; or a function of the slot number; None draws it from torch's
-                default generator, as `torch.randn` does.
+                `num_slots(times.max())`; or a function of the slot number. Default: drawn by `torch.randn`.
             label: `[B, K]` one-hot for a class-conditional model.
-            psi: truncation; 1 none, 0 the mean content.
-
-        Returns:
-            `[B, T, 3, H, W]`, roughly in −1..1 (there is no tanh), float32 also under autocast.
+            psi: truncation; 1 = none, 0 = mean content.
         """
         return self.synthesize(self.mapping(z, label, psi=psi), times, motion_noise, label)
 
@@ -69,14 +67,14 @@ class Generator(nn.Module):
         motion_noise: Tensor | SlotNoise | None = None,
         label: Tensor | None = None,
     ) -> Tensor:
-        """Like `forward`, from `w [B, w_dim]`, or `[B, L, w_dim]` with a style of its own for each layer."""
+        """Return the frames of `forward` from `w [B, w_dim]`, or `[B, L, w_dim]` with one style per layer."""
         styles = w if w.ndim == 3 else w[:, None].expand(-1, self.synthesis.num_styles, -1)
         return self.synthesis(styles, self.motion_codes(times, motion_noise, label))
 
     def motion_codes(
         self, times: Tensor, motion_noise: Tensor | SlotNoise | None = None, label: Tensor | None = None
     ) -> Tensor | None:
-        """v(t) `[B, T, v_dim]` at `times [B, T]`; None for a model of images."""
+        """Return v(t) `[B, T, v_dim]` at `times [B, T]`; None for an image model."""
         if self.motion is None:
             return None
         if motion_noise is None:
@@ -88,11 +86,11 @@ class Generator(nn.Module):
             return self.motion(times, motion_noise, label if self.num_classes else None)
 
     def num_slots(self, last_time: float) -> int:
-        """How many slots of motion noise, from slot 0 on, times up to `last_time` (frames) see."""
+        """Return the number of motion noise slots, from slot 0 on, that times up to `last_time` (frames) use."""
         if self.motion is None:
             return 0
-        reach = self.motion.reach if isinstance(self.motion, Motion) else 0
-        return int(last_time // self.motion.slot_distance) + 2 + reach
+        lookahead = self.motion.lookahead_slots if isinstance(self.motion, Motion) else 0
+        return int(last_time // self.motion.slot_distance) + 2 + lookahead
 
 
 def _build_motion(config: GeneratorConfig) -> Motion | RecurrentMotion | None:

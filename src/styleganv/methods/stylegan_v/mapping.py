@@ -1,6 +1,6 @@
 """Mapping network: z and class → w, the content style of a whole video.
 
-Shapes: B clips, K classes, L style layers.
+Shapes: B clips, K classes.
 """
 
 import itertools
@@ -28,9 +28,13 @@ class Mapping(nn.Module):
         self.register_buffer("w_mean", torch.zeros(w_dim))
 
     def forward(self, z: Tensor, label: Tensor | None = None, *, psi: float = 1.0) -> Tensor:
-        """Content style w, truncated towards the mean: `w_mean + psi (w − w_mean)` (psi = 1 changes nothing)."""
+        """Return w, truncated towards its mean: `w_mean + psi (w − w_mean)`; psi = 1 applies no truncation.
+
+        Raises:
+            ValueError: if a class-conditional model gets no label.
+        """
         if self.embed is not None and label is None:
-            raise ValueError("this model is class-conditional: pass label [B, K]")
+            raise ValueError("A class-conditional model requires a label: pass label [B, K].")
         with torch.autocast(z.device.type, enabled=False):
             x = normalize(z)
             if self.embed is not None:
@@ -40,5 +44,5 @@ class Mapping(nn.Module):
 
     @torch.no_grad()
     def update_mean(self, batch_mean: Tensor) -> None:
-        """Move the running mean towards the mean of w over the whole batch of a training step."""
+        """Move the running mean towards the mean of w over the whole batch of a training step, `[w_dim]`."""
         self.w_mean.lerp_(batch_mean.to(self.w_mean.dtype), 1 - W_MEAN_DECAY)

@@ -1,5 +1,6 @@
-"""How much memory a training step takes, found before anything large exists: the step is run on tensors that have
-shapes and no contents, and their bytes are counted while they live.
+"""Memory of a training step, estimated without allocating it.
+
+The step runs on fake tensors, which have shapes but no contents, and their bytes are counted while they are alive.
 """
 
 import warnings
@@ -22,25 +23,25 @@ from styleganv.methods.stylegan_v.discriminator import STDDEV_GROUP
 from styleganv.methods.stylegan_v.trainer import GanTrainer, build_networks
 from styleganv.training.batches import ClipDataset
 
-#: Memory a process takes over the bytes of its tensors: what convolutions need to work in, and what the allocator
-#: cannot give back at once. On a CPU as measured (benchmarks/results); on GPUs not measured yet.
+#: Memory of a process relative to the bytes of its tensors: workspace of convolutions, and memory that the allocator
+#: has not returned yet. Measured on a CPU (benchmarks/results); not measured on GPUs yet.
 OVERHEAD = {"cpu": 1.25, "cuda": 1.1}
 
 
 def estimate_step_memory_gib(config: RunConfig, clips: ClipDataset, device: torch.device) -> float:
-    """Most memory that networks, optimisers and a step with R1 take on this process's device.
+    """Return the estimated peak memory in GiB of networks, optimizers and a step with R1, on this process's device.
 
-    What a step takes grows with its clips in a straight line, so two small steps tell of a large one.
+    The memory of a step is linear in its number of clips, so a large step is extrapolated from two small ones.
     """
     training = config.training
-    together = training.micro_batch_size or training.batch_size // distributed.world_size()
-    few, more = (STDDEV_GROUP * n + together % STDDEV_GROUP for n in (1, 2))
-    if together <= more:
-        most = _live_bytes(config, clips, together, device)
+    num_clips = training.micro_batch_size or training.batch_size // distributed.world_size()
+    few, more = (STDDEV_GROUP * n + num_clips % STDDEV_GROUP for n in (1, 2))
+    if num_clips <= more:
+        peak = _live_bytes(config, clips, num_clips, device)
     else:
         low, high = (_live_bytes(config, clips, n, device) for n in (few, more))
-        most = high + (high - low) / (more - few) * (together - more)
-    return most * OVERHEAD.get(device.type, 1.1) / 2**30
+        peak = high + (high - low) / (more - few) * (num_clips - more)
+    return peak * OVERHEAD.get(device.type, 1.1) / 2**30
 
 
 def _live_bytes(config: RunConfig, clips: ClipDataset, batch: int, device: torch.device) -> float:
@@ -48,9 +49,9 @@ def _live_bytes(config: RunConfig, clips: ClipDataset, batch: int, device: torch
     config = replace(config, training=training)
     data, label = clips.data, clips.label(clips.videos[0])
     networks = build_networks(config, data, device)
-    with distributed.single_process(), _without_contents() as empty, _LiveBytes() as live:
+    with distributed.single_process(), _fake_tensors() as mode, _LiveBytes() as live:
         for network in networks:
-            _empty_parameters(network, empty)
+            _fake_parameters(network, mode)
         trainer = GanTrainer(config, *networks)
         for optimizer in (trainer.optimizer_g, trainer.optimizer_d):
             _fill_state(optimizer)
@@ -59,40 +60,40 @@ def _live_bytes(config: RunConfig, clips: ClipDataset, batch: int, device: torch
         times = torch.empty(shape[:2], dtype=torch.long, device=device)
         labels = torch.empty(batch, len(label), device=device) if len(label) else None
         trainer.train_step(clips, Clip(frames, times, labels))
-    return live.most
+    return live.peak
 
 
 class _LiveBytes(TorchDispatchMode):
-    """Counts the bytes of all tensors made while it is active; `most` is the peak."""
+    """Counts the bytes of all tensors that are created while it is active; `peak` is their maximum."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.now = self.most = 0
+        self.now = self.peak = 0
         self._seen: weakref.WeakSet[torch.UntypedStorage] = weakref.WeakSet()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        made = func(*args, **(kwargs or {}))
-        for tensor in tree_leaves(made):
+        outputs = func(*args, **(kwargs or {}))
+        for tensor in tree_leaves(outputs):
             if isinstance(tensor, Tensor) and (storage := tensor.untyped_storage()) not in self._seen:
                 self._seen.add(storage)
                 weakref.finalize(storage, self._freed, storage.nbytes())
                 self.now += storage.nbytes()
-        self.most = max(self.most, self.now)
-        return made
+        self.peak = max(self.peak, self.now)
+        return outputs
 
     def _freed(self, size: int) -> None:
         self.now -= size
 
 
 @contextmanager
-def _without_contents() -> Iterator[FakeTensorMode]:
-    """Within it, tensors have no contents. Copying one warns of a null pointer, which is what it has."""
+def _fake_tensors() -> Iterator[FakeTensorMode]:
+    """Make all tensors fake inside the context; the warnings about their null pointers are suppressed."""
     with warnings.catch_warnings(), FakeTensorMode(allow_non_fake_inputs=True) as mode:
         warnings.simplefilter("ignore")
         yield mode
 
 
-def _empty_parameters(network: nn.Module, mode: FakeTensorMode) -> None:
+def _fake_parameters(network: nn.Module, mode: FakeTensorMode) -> None:
     for module in network.modules():
         for name, parameter in module._parameters.items():
             if parameter is not None:
@@ -103,7 +104,7 @@ def _empty_parameters(network: nn.Module, mode: FakeTensorMode) -> None:
 
 
 def _fill_state(optimizer: torch.optim.Optimizer) -> None:
-    """What the optimiser keeps from its first step on."""
+    """Create the state that the optimizer keeps from its first step on."""
     for group in optimizer.param_groups:
         for parameter in group["params"]:
             parameter.grad = torch.empty_like(parameter)

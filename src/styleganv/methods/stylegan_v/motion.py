@@ -1,6 +1,8 @@
 """Motion: noise at equidistant slots → codes u → v(t), continuous in time and never periodic.
 
-Shapes: B clips, T times a clip, S slots, K classes, F frequencies, U code width. Times are in frames.
+A slot is the place of one motion noise vector on the time axis.
+
+Shapes: B clips, T times per clip, S slots, K classes, F frequencies, U code width. Times are in frames.
 """
 
 import math
@@ -13,31 +15,39 @@ from torch import Tensor, nn
 
 from styleganv.nn.layers import Dense
 
-# (clip [N], slots [N, S]) -> noise [N, S, noise_dim]: the noise of these slots of the clips numbered `clip`.
-# Addressing by slot number is what makes every time equally cheap.
+# (clip [N], slots [N, S]) -> noise [N, S, noise_dim]: the noise of these slots of the clips with index `clip`.
+# Since slots are addressed by number, every time costs the same.
 SlotNoise = Callable[[Tensor, Tensor], Tensor]
 
 
 def noise_from_tensor(noise: Tensor) -> SlotNoise:
-    """The slots 0 … S−1 of `noise [B, S, noise_dim]` as a `SlotNoise`.
+    """Return slots 0 … S−1 of `noise [B, S, noise_dim]` as a `SlotNoise`.
 
-    Raises (when called): ValueError if a slot outside 0 … S−1 is asked for.
+    The returned function raises a ValueError for a slot outside of 0 … S−1.
     """
 
-    def noise_of(clip: Tensor, slots: Tensor) -> Tensor:
-        if int(slots.min()) < 0 or int(slots.max()) >= noise.shape[1]:
+    def get_noise(clip: Tensor, slots: Tensor) -> Tensor:
+        first, last = int(slots.min()), int(slots.max())
+        if first < 0 or last >= noise.shape[1]:
             raise ValueError(
-                f"these times need the motion noise of slots {int(slots.min())} to {int(slots.max())}; "
-                f"it has slots 0 to {noise.shape[1] - 1}"
+                f"These times require the motion noise of slots {first} to {last}, got slots 0 to "
+                f"{noise.shape[1] - 1}: pass more slots."
             )
         return noise[clip[:, None], slots]
 
-    return noise_of
+    return get_noise
 
 
-def _slots_held(noise: SlotNoise) -> int | None:
-    """How many slots the noise holds, if it says so (training's does): it spares a GPU the wait for the times."""
+def _num_held_slots(noise: SlotNoise) -> int | None:
+    """Return the number of slots that the noise holds, if known; a GPU then need not wait for the times."""
     return getattr(noise, "num_slots", None)
+
+
+def _with_label(x: Tensor, label: Tensor | None) -> Tensor:
+    """Append `label [N, K]` to every slot of `x [N, S, noise_dim]`."""
+    if label is None:
+        return x
+    return torch.cat([x, label.to(x.dtype)[:, None].expand(-1, x.shape[1], -1)], dim=2)
 
 
 class MotionConv1d(nn.Module):
@@ -56,17 +66,17 @@ class MotionConv1d(nn.Module):
 
     @torch.no_grad()
     def absorb_gain(self) -> None:
-        """Multiply the weights by their gain for good: for generating, where that is more than the convolution."""
+        """Multiply the weights by their gain permanently; during generation that costs more than the convolution."""
         self.weight.mul_(self.weight_gain)
         self.weight_gain = 1.0
 
 
 class AcyclicEncoding(nn.Module):
-    """Time encoding whose waves are stretched and shifted by the codes, stitched so that it never jumps.
+    """Time encoding whose sinusoids are scaled and shifted by the codes, and stitched so that it is continuous.
 
     `v(t) = φ(t) − lerp(φ(t_l), φ(t_r), a) + lerp(M u_l, M u_r, a)` (StyleGAN-V, eqs. 5–6), with
     `φ(t) = A(u_l) ⊙ [sin, cos](ω σ(u_l) t + ρ(u_l) s)`. At a slot the first two terms cancel and v = M u.
-    All linear maps are bias-free: with a bias, motion collapses to one for all videos.
+    All linear maps are bias-free: with a bias, all videos collapse to the same motion.
     """
 
     def __init__(
@@ -87,35 +97,42 @@ class AcyclicEncoding(nn.Module):
         self.align = Dense(code_dim, 2 * num_frequencies, bias=False)
 
     def periods(self, device: torch.device) -> Tensor:
-        """Base periods in frames `[F]`, the longest first. No buffer, since `module.half()` would round it."""
+        """Return the base periods `[F]` in frames, the longest first; not a buffer, since `half()` would round it."""
         ends = math.log2(self.shortest_period), math.log2(self.longest_period)
         return torch.exp2(torch.linspace(*ends, self.num_frequencies, dtype=torch.float64, device=device)).flip(0)
 
     def forward(self, left: Tensor, right: Tensor, t: Tensor, t_left: Tensor, t_right: Tensor) -> Tensor:
-        """`left`, `right [B, T, U]`, times `[B, T]` float64 → v `[B, T, 2F]` in the dtype of the codes.
+        """Return v `[B, T, 2F]` in the dtype of the codes.
 
         Phases are float64: at t = 10⁷ frames float32 would be wrong by whole radians.
-        """
-        return self.between(left, right, t_left, t_right)(t)
 
-    def between(self, left: Tensor, right: Tensor, t_left: Tensor, t_right: Tensor) -> Callable[[Tensor], Tensor]:
-        """`forward` as a function of t, with all that is the same for every t done once."""
+        Args:
+            left: codes u of the slots before each time, `[B, T, U]`.
+            right: codes u of the slots after each time, `[B, T, U]`.
+            t: times `[B, T]`, float64.
+            t_left: times of the slots before, `[B, T]`.
+            t_right: times of the slots after, `[B, T]`.
+        """
+        return self.bind_slots(left, right, t_left, t_right)(t)
+
+    def bind_slots(self, left: Tensor, right: Tensor, t_left: Tensor, t_right: Tensor) -> Callable[[Tensor], Tensor]:
+        """Return `forward` as a function of t; everything that does not depend on t is computed once."""
         period = self.periods(left.device)
         sigma = torch.tanh(self.period(left)) + 1
         frequency = 2 * math.pi / period * sigma.double()
         phase = self.phase(left).double() * (self.longest_period / period)
 
-        def wave(time: Tensor) -> Tensor:
+        def sinusoids(time: Tensor) -> Tensor:
             angle = frequency * time[..., None] + phase
             return torch.cat([angle.sin(), angle.cos()], dim=-1)
 
-        wave_left, wave_right = wave(t_left), wave(t_right)
+        at_left, at_right = sinusoids(t_left), sinusoids(t_right)
         amplitude = None if self.amplitude is None else self.amplitude(left)
         aligned_left, aligned_right = self.align(left), self.align(right)
 
         def v(t: Tensor) -> Tensor:
             a = ((t - t_left) / (t_right - t_left))[..., None]
-            residue = (wave(t) - torch.lerp(wave_left, wave_right, a)).to(left.dtype)
+            residue = (sinusoids(t) - torch.lerp(at_left, at_right, a)).to(left.dtype)
             if amplitude is not None:
                 residue = amplitude * residue
             return residue + torch.lerp(aligned_left, aligned_right, a.to(left.dtype))
@@ -124,7 +141,11 @@ class AcyclicEncoding(nn.Module):
 
 
 class Motion(nn.Module):
-    """Acyclic motion codes (StyleGAN-V, section 3.1): any time t ≥ 0 sees 2·kernel noise slots and no others."""
+    """Acyclic motion codes (StyleGAN-V, section 3.1): any time t ≥ 0 depends on 2·kernel noise slots only.
+
+    Attributes:
+        lookahead_slots: slots after its own whose noise a code depends on.
+    """
 
     def __init__(
         self,
@@ -138,13 +159,12 @@ class Motion(nn.Module):
         amplitude: bool = True,
         num_classes: int = 0,
     ) -> None:
-        """Slot distance and longest period in frames; the shortest period is the slot distance."""
+        """Build the network; `slot_distance`, which is also the shortest period, and `longest_period` are in frames."""
         super().__init__()
         self.noise_dim = noise_dim
         self.slot_distance = slot_distance
         self.out_dim = 2 * num_frequencies
-        # A code sees its own noise slot and the `reach` slots after it.
-        self.reach = 2 * (kernel_size - 1)
+        self.lookahead_slots = 2 * (kernel_size - 1)
         self.convs = nn.Sequential(
             MotionConv1d(noise_dim + num_classes, noise_dim, kernel_size),
             MotionConv1d(noise_dim, code_dim, kernel_size),
@@ -160,56 +180,58 @@ class Motion(nn.Module):
     def forward(
         self, times: Tensor, noise: SlotNoise, label: Tensor | None = None, shift: Tensor | None = None
     ) -> Tensor:
-        """Motion codes v at `times [B, T]` (frames, ≥ 0), with `label [B, K]` for a class-conditional model.
+        """Return motion codes v `[B, T, 2F]` in the dtype of the weights.
 
-        `shift [U]` is added to every code u: an edit of the whole motion.
+        In float64 (`motion.double()`) the codes of a time do not depend on the other times, however large it is.
 
-        Returns `[B, T, 2F]` in the dtype of the weights. Run in float64 (`motion.double()`) the codes of a
-        time do not depend on which other times are asked for, however large the time.
+        Args:
+            times: `[B, T]` in frames, ≥ 0.
+            noise: motion noise by slot.
+            label: `[B, K]` one-hot for a class-conditional model.
+            shift: `[U]`, added to every code u: an edit of the whole motion.
         """
         times = times.double()
         slot = torch.floor(times / self.slot_distance)
-        left, right = self._neighbours(slot.long(), noise, label)
+        left, right = self._adjacent_codes(slot.long(), noise, label)
         if shift is not None:
             left, right = left + shift, right + shift
         t_left = slot * self.slot_distance
         return self.encoding(left, right, times, t_left, t_left + self.slot_distance)
 
-    def window(self, span: float) -> int:
-        """Most noise slots that times within `span` frames see, from the slot of the first one on."""
-        return int(span // self.slot_distance) + 3 + self.reach
+    def max_slots(self, span: float) -> int:
+        """Return the maximum number of noise slots that times within `span` frames use, from the first time's on."""
+        return int(span // self.slot_distance) + 3 + self.lookahead_slots
 
-    def codes(self, clip: Tensor, slots: Tensor, noise: SlotNoise, label: Tensor | None) -> Tensor:
-        """Codes u from the noise at `slots [N, S]` of the clips `clip [N]`: `[N, S − reach, U]`."""
+    def compute_codes(self, clip: Tensor, slots: Tensor, noise: SlotNoise, label: Tensor | None) -> Tensor:
+        """Return codes u `[N, S − lookahead, U]` from the noise at `slots [N, S]` of the clips `clip [N]`."""
         weight: Tensor = self.convs[0].weight  # type: ignore[assignment]
         x = noise(clip, slots).to(device=weight.device, dtype=weight.dtype)
-        if label is not None:
-            x = torch.cat([x, label[clip].to(x.dtype)[:, None].expand(-1, x.shape[1], -1)], dim=2)
+        x = _with_label(x, None if label is None else label[clip])
         return self.convs(x.transpose(1, 2)).transpose(1, 2)
 
-    def _neighbours(self, slot: Tensor, noise: SlotNoise, label: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Codes of the slots `slot [B, T]` and of the ones after them, each `[B, T, U]`."""
+    def _adjacent_codes(self, slot: Tensor, noise: SlotNoise, label: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Return the codes of the slots `slot [B, T]` and of the next ones, each `[B, T, U]`."""
         batch, num_times = slot.shape
         clip = torch.arange(batch, device=slot.device)
         first, last = slot.amin(dim=1), slot.amax(dim=1) + 1
-        held = _slots_held(noise)
-        count = int((last - first).max()) + 1 if held is None else held - self.reach
-        if count + self.reach > num_times * (2 + self.reach):
-            # Times far apart: a window of noise for each time costs less than one window over all of them.
-            window = slot.flatten()[:, None] + torch.arange(2 + self.reach, device=slot.device)
-            pairs = self.codes(clip.repeat_interleave(num_times), window, noise, label)
+        held = _num_held_slots(noise)
+        num_codes = int((last - first).max()) + 1 if held is None else held - self.lookahead_slots
+        if num_codes + self.lookahead_slots > num_times * (2 + self.lookahead_slots):
+            # For distant times, one window of noise per time is cheaper than one window over all of them.
+            window = slot.flatten()[:, None] + torch.arange(2 + self.lookahead_slots, device=slot.device)
+            pairs = self.compute_codes(clip.repeat_interleave(num_times), window, noise, label)
             left, right = pairs.unflatten(0, (batch, num_times)).unbind(dim=2)
             return left, right
-        window = first[:, None] + torch.arange(count + self.reach, device=slot.device)
-        # Clips that need fewer slots than others repeat their last one; nobody reads the codes it gives.
-        window = window.minimum((last + self.reach)[:, None])
-        codes = self.codes(clip, window, noise, label)
+        window = first[:, None] + torch.arange(num_codes + self.lookahead_slots, device=slot.device)
+        # Clips that need fewer slots than others repeat their last one; the resulting codes are never read.
+        window = window.minimum((last + self.lookahead_slots)[:, None])
+        codes = self.compute_codes(clip, window, noise, label)
         offset = slot - first[:, None]
         return codes[clip[:, None], offset], codes[clip[:, None], offset + 1]
 
 
 class RecurrentMotion(nn.Module):
-    """MoCoGAN's motion model, the paper's ablation: an LSTM over one noise vector a frame, then a mapping.
+    """MoCoGAN's motion model, the paper's ablation: an LSTM over one noise vector per frame, then a mapping.
 
     Codes between whole frames are interpolated. A time t costs t steps of the LSTM, which drifts for large t.
     """
@@ -226,63 +248,68 @@ class RecurrentMotion(nn.Module):
     def forward(
         self, times: Tensor, noise: SlotNoise, label: Tensor | None = None, shift: Tensor | None = None
     ) -> Tensor:
-        """Motion codes at `times [B, T]` (frames, ≥ 0): `[B, T, U]`; `shift [U]` is added to every one."""
+        """Return motion codes `[B, T, U]`; arguments as for `Motion.forward`."""
         times = times.double()
         slot = torch.floor(times).long()
         clip = torch.arange(len(times), device=times.device)
         weight: Tensor = self.lstm.weight_ih_l0  # type: ignore[assignment]
-        slots = torch.arange(_slots_held(noise) or int(slot.max()) + 2, device=slot.device).expand(len(slot), -1)
+        slots = torch.arange(_num_held_slots(noise) or int(slot.max()) + 2, device=slot.device).expand(len(slot), -1)
         slots = slots.minimum(slot.amax(dim=1, keepdim=True) + 1)
         x = noise(clip, slots).to(device=weight.device, dtype=weight.dtype)
-        if label is not None:
-            x = torch.cat([x, label.to(x.dtype)[:, None].expand(-1, x.shape[1], -1)], dim=2)
-        codes = self.lstm(x)[0]
+        codes = self.lstm(_with_label(x, label))[0]
         left, right = (self.layers(codes[clip[:, None], s]) for s in (slot, slot + 1))
         v = torch.lerp(left, right, (times - slot)[..., None].to(left.dtype))
         return v if shift is None else v + shift
 
 
-def code_at_time(
-    motion: Motion | RecurrentMotion, slot_noise: SlotNoise, label: Tensor | None, shift: Tensor | None = None
+def make_code_function(
+    motion: Motion | RecurrentMotion, noise: SlotNoise, label: Tensor | None, shift: Tensor | None = None
 ) -> Callable[[float], Tensor]:
-    """v at one time in frames, `[v_dim]` float32, of the video whose noise is `slot_noise` and whose codes u are
-    shifted by `shift [U]`.
+    """Return v as a function of one time in frames, `[v_dim]` float32.
 
-    `motion.forward` gives the same for many times at once, up to the rounding of sums over windows that
-    depend on which times they are.
+    It agrees with `motion.forward` up to rounding, which there depends on the window of times.
+
+    Args:
+        motion: motion network in float64, on the CPU.
+        noise: motion noise of a single video.
+        label: `[1, K]` one-hot for a class-conditional model.
+        shift: `[U]`, added to every code u.
     """
-    video = torch.zeros(1, dtype=torch.long)
-    moved = torch.zeros(()) if shift is None else shift
+    shift = torch.zeros(()) if shift is None else shift
+    make = _make_acyclic_function if isinstance(motion, Motion) else _make_recurrent_function
+    return make(motion, noise, label, shift)  # type: ignore[arg-type]
 
-    def acyclic(motion: Motion) -> Callable[[float], Tensor]:
-        @lru_cache(maxsize=4)
-        def after(slot: int) -> Callable[[Tensor], Tensor]:
-            window = torch.arange(slot, slot + 2 + motion.reach)[None]
-            left, right = (motion.codes(video, window, slot_noise, label)[0] + moved)[:, None, None]
-            t_left = torch.tensor([[slot * motion.slot_distance]], dtype=torch.float64)
-            return motion.encoding.between(left, right, t_left, t_left + motion.slot_distance)
 
-        def at(time: float) -> Tensor:
-            v = after(math.floor(time / motion.slot_distance))
-            return v(torch.tensor([[time]], dtype=torch.float64))[0, 0].float()
+def _make_acyclic_function(
+    motion: Motion, noise: SlotNoise, label: Tensor | None, shift: Tensor
+) -> Callable[[float], Tensor]:
+    @lru_cache(maxsize=4)
+    def bind_slot(slot: int) -> Callable[[Tensor], Tensor]:
+        window = torch.arange(slot, slot + 2 + motion.lookahead_slots)[None]
+        left, right = (motion.compute_codes(torch.tensor([0]), window, noise, label)[0] + shift)[:, None, None]
+        t_left = torch.tensor([[slot * motion.slot_distance]], dtype=torch.float64)
+        return motion.encoding.bind_slots(left, right, t_left, t_left + motion.slot_distance)
 
-        return at
+    def code(time: float) -> Tensor:
+        v = bind_slot(math.floor(time / motion.slot_distance))
+        return v(torch.tensor([[time]], dtype=torch.float64))[0, 0].float()
 
-    def recurrent(motion: RecurrentMotion) -> Callable[[float], Tensor]:
-        codes: list[Tensor] = []
-        state: tuple[Tensor, Tensor] | None = None
+    return code
 
-        def at(time: float) -> Tensor:
-            nonlocal state
-            slot = math.floor(time)
-            while len(codes) < slot + 2:
-                x = slot_noise(video, torch.tensor([[len(codes)]])).double()
-                if label is not None:
-                    x = torch.cat([x, label.double()[:, None]], dim=2)
-                hidden, state = motion.lstm(x, state)
-                codes.append(motion.layers(hidden)[0, 0] + moved)
-            return torch.lerp(codes[slot], codes[slot + 1], time - slot).float()
 
-        return at
+def _make_recurrent_function(
+    motion: RecurrentMotion, noise: SlotNoise, label: Tensor | None, shift: Tensor
+) -> Callable[[float], Tensor]:
+    codes: list[Tensor] = []
+    state: tuple[Tensor, Tensor] | None = None
 
-    return acyclic(motion) if isinstance(motion, Motion) else recurrent(motion)
+    def code(time: float) -> Tensor:
+        nonlocal state
+        slot = math.floor(time)
+        while len(codes) < slot + 2:
+            x = noise(torch.tensor([0]), torch.tensor([[len(codes)]])).double()
+            hidden, state = motion.lstm(_with_label(x, label), state)
+            codes.append(motion.layers(hidden)[0, 0] + shift)
+        return torch.lerp(codes[slot], codes[slot + 1], time - slot).float()
+
+    return code

@@ -1,4 +1,4 @@
-"""StyleGAN-V's networks from a model folder."""
+"""Reading StyleGAN-V's networks from a model folder."""
 
 import json
 from pathlib import Path
@@ -16,10 +16,10 @@ from styleganv.model_folder import STYLEGAN_V, load_model
 
 
 def load_generator(folder: Path | str) -> tuple[Generator, dict[str, Any]]:
-    """A StyleGAN-V generator and its config; see `load_model`.
+    """Return a StyleGAN-V generator and the contents of its `config.json`; see `load_model`.
 
     Raises:
-        StyleganvError: also if the folder holds another kind of model.
+        StyleganvError: as `load_model`, and if the model is of another method.
     """
     generator, config = load_model(folder, {STYLEGAN_V: lambda **stored: Generator(GeneratorConfig(**stored))})
     assert isinstance(generator, Generator)
@@ -27,10 +27,10 @@ def load_generator(folder: Path | str) -> tuple[Generator, dict[str, Any]]:
 
 
 def load_discriminator(folder: Path | str) -> Discriminator | None:
-    """The discriminator of a model folder, if it has one.
+    """Return the discriminator of a model folder; None if it has none.
 
     Raises:
-        StyleganvError: if it is damaged.
+        StyleganvError: if the discriminator is damaged.
     """
     folder = Path(folder)
     if not (folder / "discriminator.safetensors").exists():

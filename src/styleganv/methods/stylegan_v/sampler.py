@@ -26,7 +26,7 @@ from styleganv import noise
 from styleganv.errors import StyleganvError
 from styleganv.methods.stylegan_v.folded import FoldedSynthesis, StoredWeights
 from styleganv.methods.stylegan_v.generator import Generator
-from styleganv.methods.stylegan_v.motion import MotionConv1d, RecurrentMotion, SlotNoise, code_at_time
+from styleganv.methods.stylegan_v.motion import MotionConv1d, RecurrentMotion, SlotNoise, make_code_function
 from styleganv.methods.stylegan_v.pretrained import load_generator
 from styleganv.model_folder import sampler_arguments
 from styleganv.video_model import MAX_FRAMES, TICKS, Frame, Precision, VideoModel, check_psi, deterministic, to_uint8
@@ -185,7 +185,7 @@ class VideoGenerator(VideoModel):
         if self._motion is None:
             return None
         slot_noise = noise.SeededNoise([motion], self._motion.noise_dim) if isinstance(motion, int) else motion
-        return code_at_time(self._motion, slot_noise, one_hot, shift)
+        return make_code_function(self._motion, slot_noise, one_hot, shift)
 
     def _frames(
         self,

@@ -1,6 +1,6 @@
-"""Synthesis network: StyleGAN2's "skip" generator, driven by a style w and, at its input, a motion code v.
+"""Synthesis network: StyleGAN2's "skip" generator, driven by a style w and a motion code v at its input.
 
-Shapes: B clips, T frames a clip, N = B·T images, L style layers, C channels, H height, W width.
+Shapes: B clips, T frames per clip, N = B·T images, L style layers, C channels, H height, W width.
 """
 
 from itertools import repeat
@@ -9,12 +9,12 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from styleganv.nn import UNIT_GAIN, fewer_elements, leaky_relu, modulated_conv2d, squared, upsample2d
+from styleganv.nn import UNIT_GAIN, leaky_relu, modulated_conv2d, prefers_single_clips, sum_squares, upsample2d
 from styleganv.nn.layers import Dense, channels_at, run_block, working_dtype
 
 
 class ModulatedConv(nn.Module):
-    """3×3 convolution modulated by w, then bias and activation; doubles the resolution with `up`."""
+    """3×3 convolution modulated by w, then bias and activation; `up` doubles the resolution."""
 
     def __init__(self, in_channels: int, out_channels: int, w_dim: int, *, up: bool = False) -> None:
         super().__init__()
@@ -24,15 +24,17 @@ class ModulatedConv(nn.Module):
         self.up = up
 
     def forward(self, x: Tensor, w: Tensor, squares: Tensor | None = None) -> Tensor:
-        """`x [N, C_in, H, W]`, `w [B, w_dim]` → `[N, C_out, H or 2H, W or 2W]`; `squares` is `squared(self.weight)`,
-        if it is there already."""
+        """Map `x [N, C_in, H, W]` and `w [B, w_dim]` to `[N, C_out, H or 2H, W or 2W]`.
+
+        `squares` is `sum_squares(self.weight)`, if already computed.
+        """
         style, bias = self.affine(w), self.bias * UNIT_GAIN
         x = modulated_conv2d(x, self.weight, style, bias=bias, up=self.up, gain=UNIT_GAIN, squares=squares)
         return leaky_relu(x)
 
 
 class ToRGB(nn.Module):
-    """1×1 modulated convolution to colours, without demodulation or activation."""
+    """1×1 modulated convolution to color, without demodulation or activation."""
 
     def __init__(self, in_channels: int, w_dim: int) -> None:
         super().__init__()
@@ -47,7 +49,7 @@ class ToRGB(nn.Module):
 
 
 class SynthesisBlock(nn.Module):
-    """One resolution: modulated conv up ×2 (not in the first block), modulated conv, and to-RGB."""
+    """One resolution: modulated convolution up ×2 (not in the first block), modulated convolution, to-RGB."""
 
     def __init__(self, in_channels: int, out_channels: int, w_dim: int, *, first: bool) -> None:
         super().__init__()
@@ -56,19 +58,27 @@ class SynthesisBlock(nn.Module):
         self.to_rgb = ToRGB(out_channels, w_dim)
 
     def convs(self) -> list[ModulatedConv]:
+        """Return the block's modulated convolutions in order."""
         return [conv for conv in (self.conv0, self.conv1) if conv is not None]
 
     def forward(self, x: Tensor, image: Tensor | None, styles: Tensor, *squares: Tensor) -> tuple[Tensor, Tensor]:
-        """`styles [B, 2 or 3, w_dim]`, one for each convolution and one for to-RGB; `squares` of each convolution."""
+        """Return features and image at this resolution.
+
+        Args:
+            x: features of the previous block.
+            image: image of the previous block; None for the first.
+            styles: `[B, 2 or 3, w_dim]`, one per convolution and one for to-RGB.
+            squares: `sum_squares` of each convolution's weight, if already computed.
+        """
         *conv_styles, rgb_style = styles.unbind(dim=1)
-        for conv, w, of_conv in zip(self.convs(), conv_styles, squares or repeat(None), strict=False):
-            x = conv(x, w, of_conv)
-        # Colours are summed in float32: over the resolutions half precision would lose a level of 255.
-        colours = self.to_rgb(x, rgb_style).to(styles.dtype)
-        return x, colours if image is None else upsample2d(image) + colours
+        for conv, w, conv_squares in zip(self.convs(), conv_styles, squares or repeat(None), strict=False):
+            x = conv(x, w, conv_squares)
+        # Colors are summed in float32: over all resolutions, half precision would be off by one of 255 levels.
+        color = self.to_rgb(x, rgb_style).to(styles.dtype)
+        return x, color if image is None else upsample2d(image) + color
 
 
-#: A block, its styles `[B, 2 or 3, w_dim]`, and what its convolutions' demodulation shares between clips, if it does.
+#: A block, its styles `[B, 2 or 3, w_dim]`, and `sum_squares` of its convolutions, if already computed.
 _StyledBlock = tuple[SynthesisBlock, Tensor, tuple[Tensor, ...]]
 
 
@@ -76,14 +86,14 @@ class Synthesis(nn.Module):
     """`styles [B, L, w_dim]` and motion codes `v [B, T, v_dim]` → frames `[B, T, 3, H, W]`.
 
     Attributes:
-        checkpointing: compute each block again in the backward pass instead of keeping what it computed: less memory.
+        gradient_checkpointing: recompute the activations of each block in the backward pass, to save memory.
     """
 
     gradient_checkpointing = False
 
     def __init__(
         self,
-        levels: list[tuple[int, int]],
+        sizes: list[tuple[int, int]],
         *,
         w_dim: int,
         motion_dim: int,
@@ -91,8 +101,8 @@ class Synthesis(nn.Module):
         channel_max: int,
     ) -> None:
         super().__init__()
-        channels = [channels_at(level, channel_base, channel_max) for level in levels]
-        self.constant = nn.Parameter(torch.randn(channels[0], *levels[0]))
+        channels = [channels_at(size, channel_base, channel_max) for size in sizes]
+        self.constant = nn.Parameter(torch.randn(channels[0], *sizes[0]))
         inputs = [channels[0] + motion_dim, *channels[:-1]]
         self.blocks = nn.ModuleList(
             [
@@ -101,56 +111,55 @@ class Synthesis(nn.Module):
             ]
         )
         # To-RGB shares the style index of the next block's first convolution: 2·blocks styles in all.
-        self.num_styles = 2 * len(levels)
+        self.num_styles = 2 * len(sizes)
 
     def forward(self, styles: Tensor, motion: Tensor | None) -> Tensor:
-        """Motion None: a model of images (constant input), T = 1.
+        """Return frames `[B, T, 3, H, W]`; for motion None, the images of the constant input, with T = 1.
 
         Raises:
-            ValueError: if `styles` has not one style for each of the L layers.
+            ValueError: if `styles` does not have one style for each of the L layers.
         """
         dtype = working_dtype(styles)
         batch, num_frames = (len(styles), 1) if motion is None else motion.shape[:2]
         with torch.autocast(styles.device.type, enabled=False):
             codes = None if motion is None else motion.flatten(0, 1)
             x = self.input(codes, batch).to(dtype=dtype, memory_format=torch.channels_last)
-            blocks: list[_StyledBlock] = [(block, of_block, ()) for block, of_block in self.styled_blocks(styles)]
-            image = self._run(blocks, x, None, num_frames)
+            blocks: list[_StyledBlock] = [(block, own, ()) for block, own in self.styled_blocks(styles)]
+            image = self._run_blocks(blocks, x, None, num_frames)
         return image.unflatten(0, (batch, num_frames)).contiguous()
 
-    def _run(self, blocks: list[_StyledBlock], x: Tensor, image: Tensor | None, num_frames: int) -> Tensor:
-        """Through these blocks with their styles; from where that is less work on, clip by clip."""
+    def _run_blocks(self, blocks: list[_StyledBlock], x: Tensor, image: Tensor | None, num_frames: int) -> Tensor:
+        """Return the images after these blocks; blocks for which it is faster run clip by clip."""
         for i, (block, styles, squares) in enumerate(blocks):
             pixels = 4 * x.shape[2] * x.shape[3]
-            if len(styles) > 1 and image is not None and fewer_elements(block.conv1.weight, num_frames, pixels):
-                clips = zip(x.split(num_frames), image.split(num_frames), strict=True)
-                shared = [tuple(squared(conv.weight) for conv in later.convs()) for later, *_ in blocks[i:]]
-                return torch.cat(
-                    [
-                        self._run(
-                            [(later, s[[b]], q) for (later, s, _), q in zip(blocks[i:], shared, strict=True)],
-                            clip_x,
-                            clip_image,
-                            num_frames,
-                        )
-                        for b, (clip_x, clip_image) in enumerate(clips)
-                    ]
-                )
+            if len(styles) > 1 and image is not None and prefers_single_clips(block.conv1.weight, num_frames, pixels):
+                return self._run_single_clips(blocks[i:], x, image, num_frames)
             x, image = run_block(block, x, image, styles, *squares, gradient_checkpointing=self.gradient_checkpointing)
         assert image is not None
         return image
 
+    def _run_single_clips(self, blocks: list[_StyledBlock], x: Tensor, image: Tensor, num_frames: int) -> Tensor:
+        squares = [tuple(sum_squares(conv.weight) for conv in block.convs()) for block, *_ in blocks]
+        images = []
+        for b, (clip_x, clip_image) in enumerate(zip(x.split(num_frames), image.split(num_frames), strict=True)):
+            own = [(block, styles[[b]], shared) for (block, styles, _), shared in zip(blocks, squares, strict=True)]
+            images.append(self._run_blocks(own, clip_x, clip_image, num_frames))
+        return torch.cat(images)
+
     def styled_blocks(self, styles: Tensor) -> list[tuple[SynthesisBlock, Tensor]]:
-        """Each block with its styles `[B, 2 or 3, w_dim]`, from `styles [B, L, w_dim]`."""
+        """Return each block with its styles `[B, 2 or 3, w_dim]`, from `styles [B, L, w_dim]`."""
         if styles.shape[1] != self.num_styles:
             raise ValueError(f"styles must be [B, {self.num_styles}, w_dim], got {list(styles.shape)}")
         blocks = cast(list[SynthesisBlock], list(self.blocks))
         return [(block, styles[:, max(0, 2 * i - 1) : 2 * i + 2]) for i, block in enumerate(blocks)]
 
-    def input(self, codes: Tensor | None, count: int) -> Tensor:
-        """The constant beside the motion codes `[N, v_dim]`, each broadcast over the pixels: `[N, C + v_dim, h, w]`;
-        without codes, `count` times the constant."""
+    def input(self, codes: Tensor | None, num_images: int) -> Tensor:
+        """Return the constant joined with the motion codes `[N, v_dim]`, broadcast over the pixels.
+
+        Returns:
+            `[N, C + v_dim, h, w]`; without codes, the constant for each of `num_images` images.
+        """
         if codes is None:
-            return self.constant.expand(count, -1, -1, -1)
+            return self.constant.expand(num_images, -1, -1, -1)
         wide = codes[:, :, None, None].to(self.constant.dtype).expand(-1, -1, *self.constant.shape[1:])
         return torch.cat([self.constant.expand(codes.shape[0], -1, -1, -1), wide], dim=1)

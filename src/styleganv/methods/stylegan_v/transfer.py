@@ -1,9 +1,9 @@
-"""Weights of one network for another of other sizes: what fits is taken, the rest stays as it is, and is named.
+"""Copying weights between networks of different sizes; what does not match stays as initialized.
 
-Blocks belong together by their resolution (the longer side, which also decides their channels), not by their number.
-What is new beside something taken starts at zero where that lets the network begin as the one it comes from: motion,
-classes and further resolutions are then learned on top of pictures that are there already, instead of destroying
-them in the first steps. (The gradient of such a weight is not zero, so it learns at once.)
+Blocks are matched by resolution, not by index; the resolution is the longer side, which also determines the channels.
+Newly initialized weights next to copied ones are set to zero if the network then starts as the source network. Motion,
+classes and further resolutions are thus learned on top of existing images instead of destroying them in the first
+steps. The gradients of these weights are not zero, so they learn from the first step on.
 """
 
 import re
@@ -18,43 +18,53 @@ from styleganv.methods.stylegan_v.discriminator import Discriminator
 from styleganv.methods.stylegan_v.generator import Generator
 from styleganv.nn.layers import resolutions
 
+#: Appended to the names of weights of which only a part was copied.
 IN_PART = " (in part)"
 
 
 @torch.no_grad()
 def copy_generator_weights(network: Generator, source: Generator) -> list[str]:
-    """Put into `network` what fits of `source`; returns the names of the weights for which there was nothing."""
-    levels = [max(level) for level in resolutions(network.height, network.width)]
-    theirs = {max(level): i for i, level in enumerate(resolutions(source.height, source.width))}
-    constant = len(network.synthesis.constant)
-    # Several things come in side by side here; the first of them is taken by itself.
-    first = {
-        "synthesis.blocks.0.conv1.weight": _First(1, constant),
-        "synthesis.blocks.0.conv1.affine.weight": _First(0, constant),
-        "synthesis.blocks.0.conv1.affine.bias": _First(0, constant),
-        "mapping.layers.0.weight": _First(1, network.z_dim, equalized=True),
+    """Copy the matching weights of `source` into `network`; return the names of the newly initialized ones."""
+    sizes = [max(size) for size in resolutions(network.height, network.width)]
+    source_blocks = {max(size): i for i, size in enumerate(resolutions(source.height, source.width))}
+    num_constant = len(network.synthesis.constant)
+    # The inputs of these weights are concatenated from several parts; the first part is copied by itself.
+    slices = {
+        "synthesis.blocks.0.conv1.weight": _LeadingSlice(1, num_constant),
+        "synthesis.blocks.0.conv1.affine.weight": _LeadingSlice(0, num_constant),
+        "synthesis.blocks.0.conv1.affine.bias": _LeadingSlice(0, num_constant),
+        "mapping.layers.0.weight": _LeadingSlice(1, network.z_dim, equalized=True),
     }
     if network.motion is not None:
-        first["motion.convs.0.weight"] = _First(1, network.motion.noise_dim, equalized=True)
-    same = {f"synthesis.blocks.{i}.": f"synthesis.blocks.{theirs.get(level)}." for i, level in enumerate(levels)}
-    new = _take(network, source.state_dict(), same, first)
-    for i, level in enumerate(levels):
-        if level > max(theirs):
+        slices["motion.convs.0.weight"] = _LeadingSlice(1, network.motion.noise_dim, equalized=True)
+    prefixes = {
+        f"synthesis.blocks.{i}.": f"synthesis.blocks.{source_blocks.get(size)}." for i, size in enumerate(sizes)
+    }
+    new = _copy_weights(network, source.state_dict(), prefixes, slices)
+    for i, size in enumerate(sizes):
+        if size > max(source_blocks):
             network.get_parameter(f"synthesis.blocks.{i}.to_rgb.weight").zero_()
     return new
 
 
 @torch.no_grad()
 def copy_discriminator_weights(
-    network: Discriminator, size: tuple[int, int], weights: Mapping[str, Tensor], source: tuple[int, int]
+    network: Discriminator, size: tuple[int, int], weights: Mapping[str, Tensor], source_size: tuple[int, int]
 ) -> list[str]:
-    """Likewise from the `weights` of a discriminator; `size` and `source` are (height, width) of the two."""
-    levels = [max(level) for level in resolutions(*size)[::-1]]
-    theirs = {max(level): i for i, level in enumerate(resolutions(*source)[::-1])}
-    same = {f"blocks.{i}.": f"blocks.{theirs.get(level)}." for i, level in enumerate(levels)}
-    if levels[0] != max(source):  # colours enter elsewhere
-        same["from_rgb."] = "-."
-    new = _take(network, weights, same, {})
+    """Copy the matching `weights` of a discriminator; return the names of the newly initialized ones.
+
+    Args:
+        network: discriminator to change.
+        size: its height and width.
+        weights: state of the source discriminator.
+        source_size: height and width of the source discriminator.
+    """
+    sizes = [max(one) for one in resolutions(*size)[::-1]]
+    source_blocks = {max(one): i for i, one in enumerate(resolutions(*source_size)[::-1])}
+    prefixes = {f"blocks.{i}.": f"blocks.{source_blocks.get(one)}." for i, one in enumerate(sizes)}
+    if sizes[0] != max(source_size):  # from-RGB is at another resolution
+        prefixes["from_rgb."] = "-."
+    new = _copy_weights(network, weights, prefixes, {})
     for name in new:
         if re.fullmatch(r"blocks\.\d+\.affine\.weight", name) and name.replace("affine", "conv0") not in new:
             network.get_parameter(name).zero_()
@@ -62,56 +72,60 @@ def copy_discriminator_weights(
 
 
 def summarize(network: nn.Module, names: list[str]) -> str:
-    """Names of weights in few words: where all of a module's are meant, the module's."""
-    whole, parts = {name for name in names if IN_PART not in name}, [name for name in names if IN_PART in name]
+    """Return the names of weights as a list; if all weights of a module are among them, as the module's name."""
+    complete, parts = {name for name in names if IN_PART not in name}, [name for name in names if IN_PART in name]
 
-    def grouped(module: nn.Module, prefix: str) -> list[str]:
+    def group(module: nn.Module, prefix: str) -> list[str]:
         inside = {f"{prefix}{name}" for name in module.state_dict()}
-        if inside and prefix and inside <= whole:
+        if inside and prefix and inside <= complete:
             return [prefix[:-1]]
-        own = [
-            f"{prefix}{name}"
-            for name, _ in chain(module.named_parameters(recurse=False), module.named_buffers(recurse=False))
-        ]
-        children = [grouped(child, f"{prefix}{name}.") for name, child in module.named_children()]
-        return [name for name in own if name in whole] + list(chain.from_iterable(children))
+        own = chain(module.named_parameters(recurse=False), module.named_buffers(recurse=False))
+        children = [group(child, f"{prefix}{name}.") for name, child in module.named_children()]
+        return [prefix + name for name, _ in own if prefix + name in complete] + list(chain.from_iterable(children))
 
-    return ", ".join(grouped(network, "") + parts)
+    return ", ".join(group(network, "") + parts)
 
 
 @dataclass(frozen=True)
-class _First:
-    """The first `count` along a dimension of a weight; an `equalized` one is used divided by the root of its inputs."""
+class _LeadingSlice:
+    """The first `count` entries of a weight along a dimension.
 
-    along: int
+    An `equalized` weight is divided by the square root of its number of inputs when it is used.
+    """
+
+    dim: int
     count: int
     equalized: bool = False
 
-    def take(self, ours: Tensor, theirs: Tensor) -> bool:
-        """Whether they could be taken; of inputs (dimension 1), the others become zero."""
-        both = [list(x.shape) for x in (ours, theirs)]
-        lengths = [shape.pop(self.along) for shape in both]
-        if both[0] != both[1] or min(lengths) < self.count:
+    def copy(self, target: Tensor, source: Tensor) -> bool:
+        """Copy the slice if all other dimensions match; for inputs (dimension 1), the rest becomes zero.
+
+        Returns:
+            Whether the slice was copied.
+        """
+        shapes = [list(x.shape) for x in (target, source)]
+        lengths = [shape.pop(self.dim) for shape in shapes]
+        if shapes[0] != shapes[1] or min(lengths) < self.count:
             return False
-        if self.along == 1:
-            ours.zero_()
+        if self.dim == 1:
+            target.zero_()
         gain = (lengths[0] / lengths[1]) ** 0.5 if self.equalized else 1.0
-        ours.narrow(self.along, 0, self.count).copy_(theirs.narrow(self.along, 0, self.count) * gain)
+        target.narrow(self.dim, 0, self.count).copy_(source.narrow(self.dim, 0, self.count) * gain)
         return True
 
 
-def _take(
-    network: nn.Module, weights: Mapping[str, Tensor], same: Mapping[str, str], first: Mapping[str, _First]
+def _copy_weights(
+    network: nn.Module, weights: Mapping[str, Tensor], prefixes: Mapping[str, str], slices: Mapping[str, _LeadingSlice]
 ) -> list[str]:
-    """`same`: beginnings of our names → of theirs."""
+    """Copy weights by name; `prefixes` maps prefixes of the network's names to those of the source."""
     new = []
-    for name, ours in network.state_dict().items():
-        begin = next((begin for begin in same if name.startswith(begin)), "")
-        theirs = weights.get(same.get(begin, "") + name.removeprefix(begin))
-        if theirs is not None and theirs.shape == ours.shape:
-            ours.copy_(theirs)
-        elif theirs is not None and name in first and first[name].take(ours, theirs):
-            if ours.shape[first[name].along] > first[name].count:
+    for name, target in network.state_dict().items():
+        prefix = next((prefix for prefix in prefixes if name.startswith(prefix)), "")
+        source = weights.get(prefixes.get(prefix, "") + name.removeprefix(prefix))
+        if source is not None and source.shape == target.shape:
+            target.copy_(source)
+        elif source is not None and name in slices and slices[name].copy(target, source):
+            if target.shape[slices[name].dim] > slices[name].count:
                 new.append(name + IN_PART)
         else:
             new.append(name)

@@ -17,7 +17,7 @@ def _implementation() -> Implementation:
 
 
 def _adapt(config: RunConfig) -> RunConfig:
-    """16 consecutive frames, no augmentation, and the preset's learning rate (0.0025) brought to 0.0003."""
+    """Return the settings with 16 consecutive frames, no augmentation, and a learning rate of 0.0003 for 0.0025."""
     return replace(
         config,
         training=replace(

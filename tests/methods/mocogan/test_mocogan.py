@@ -1,17 +1,13 @@
-"""MoCoGAN, as published and with StyleGAN2's networks: shapes, learning, exact resumption, sampling, refusals, and the
-whole way by commands."""
+"""MoCoGAN, as published and with StyleGAN2's networks: shapes, exact resumption, sampling, commands."""
 
-import json
-import math
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from test_training import assert_same_state
+from run_state import assert_same_state, train_with_pauses
 
-from styleganv.cli import main
 from styleganv.clip import Clip
 from styleganv.config import RunConfig, TrainingConfig
 from styleganv.data.dataset import VideoDataset
@@ -28,7 +24,6 @@ from styleganv.methods.mocogan_stylegan2.networks import MocoganStylegan2, Mocog
 from styleganv.model_folder import save_model
 from styleganv.runs import train
 from styleganv.training.batches import ClipDataset, iterate_batches
-from styleganv.training.checkpoint import load_checkpoint, save_checkpoint
 from styleganv.video_model import VideoModel
 
 CPU = torch.device("cpu")
@@ -36,14 +31,14 @@ KINDS = ["mocogan", "mocogan-stylegan2"]
 SIZES = {"z_dim": 8, "motion_dim": 6, "channel_max": 8}
 
 
-def tiny_of(kind: str, tiny: RunConfig) -> RunConfig:
+def tiny_config(kind: str, tiny: RunConfig) -> RunConfig:
     config = apply_method(tiny, kind)
     return replace(config, training=replace(config.training, batch_size=4, total_clips=8))
 
 
 @pytest.fixture(scope="module", params=KINDS)
 def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> VideoModel:
-    """Of random weights, through a model folder."""
+    """Load a model of random weights from a model folder."""
     torch.manual_seed(0)
     implementation = get_method(request.param).implementation()
     network = implementation.network(implementation.config(height=16, width=24, num_classes=2, **SIZES))
@@ -52,9 +47,6 @@ def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         folder / "model", network, method=request.param, data={"fps": 10, "class_names": ["a", "b"]}, training={}
     )
     return load(folder / "model")
-
-
-# Networks
 
 
 def test_the_published_layout() -> None:
@@ -100,34 +92,20 @@ def test_style_and_motion_modulate_every_layer() -> None:
     assert torch.equal(moved[:, :2], same[:, :2]) and not torch.equal(moved[:, 2], same[:, 2])
 
 
-def test_stills_are_frames_of_their_clips() -> None:
+def test_sampled_frames_belong_to_their_clips() -> None:
     frames = torch.arange(4 * 16.0).reshape(4, 16, 1, 1, 1).expand(-1, -1, 3, 2, 2)
-    shown = sample_frames(Clip(frames, torch.arange(16).expand(4, -1)), [0, 1, 2, 3], seed=0)
-    assert shown.frames.shape == (4, 1, 3, 2, 2)
-    assert torch.equal(shown.frames[:, 0, 0, 0, 0], torch.arange(4) * 16 + shown.times[:, 0])
-    assert len(set(shown.times[:, 0].tolist())) > 1
-
-
-# Training
+    sampled = sample_frames(Clip(frames, torch.arange(16).expand(4, -1)), [0, 1, 2, 3], seed=0)
+    assert sampled.frames.shape == (4, 1, 3, 2, 2)
+    assert torch.equal(sampled.frames[:, 0, 0, 0, 0], torch.arange(4) * 16 + sampled.times[:, 0])
+    assert len(set(sampled.times[:, 0].tolist())) > 1
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_two_steps_resumed_equal_four_bit_for_bit(kind: str, faces: Path, tiny: RunConfig, tmp_path: Path) -> None:
-    config, data = tiny_of(kind, tiny), VideoDataset(faces)
-    clips = ClipDataset(data, TrainingConfig(num_frames=16, max_span=15, conditional=False))
-    trainers = []
-    for name, parts in (("whole", [4]), ("halves", [2, 2])):
-        path = tmp_path / f"{name}.pt"
-        for steps in parts:
-            trainer = build_trainer(config, data, CPU)
-            if path.exists():
-                trainer.load_state_dict(load_checkpoint(path))
-            batches = iterate_batches(clips, first=trainer.clips_seen, batch_size=4, num_workers=0, device=CPU)
-            for _ in range(steps):
-                trainer.train_step(clips, next(batches))
-            save_checkpoint(path, trainer.state_dict())
-        trainers.append(trainer)
-    assert_same_state(tmp_path / "whole.pt", tmp_path / "halves.pt")
+def test_a_resumed_run_equals_an_uninterrupted_one(kind: str, faces: Path, tiny: RunConfig, tmp_path: Path) -> None:
+    config, data = tiny_config(kind, tiny), VideoDataset(faces)
+    paths = tmp_path / "whole.pt", tmp_path / "halves.pt"
+    trainers = [train_with_pauses(config, data, path, steps) for path, steps in zip(paths, ([2], [1, 1]), strict=True)]
+    assert_same_state(*paths)
     assert np.array_equal(*[trainer.video_model(data).sample(seed=0, seconds=0.4) for trainer in trainers])
 
 
@@ -138,7 +116,7 @@ def test_classes_condition_training(tiny: RunConfig, tmp_path: Path) -> None:
     prepare(tmp_path / "classes", tmp_path / "classes.zip", resolution=(16, 16), num_workers=1)
     data = VideoDataset(tmp_path / "classes.zip")
     for kind in KINDS:
-        trainer = build_trainer(tiny_of(kind, tiny), data, CPU)
+        trainer = build_trainer(tiny_config(kind, tiny), data, CPU)
         clips = ClipDataset(data, TrainingConfig(num_frames=16, max_span=15))
         batches = iterate_batches(clips, first=0, batch_size=4, num_workers=0, device=CPU)
         trainer.train_step(clips, next(batches))
@@ -148,10 +126,7 @@ def test_classes_condition_training(tiny: RunConfig, tmp_path: Path) -> None:
         assert (one != other).any()
 
 
-# Sampling
-
-
-def test_frames_do_not_depend_on_how_they_are_asked_for(model: VideoModel) -> None:
+def test_frames_do_not_depend_on_the_request(model: VideoModel) -> None:
     whole = model.sample(seed=3, seconds=2.0)
     assert whole.shape == (20, 16, 24, 3)
     assert np.array_equal(whole, model.sample(seed=3, seconds=2.0))
@@ -161,14 +136,14 @@ def test_frames_do_not_depend_on_how_they_are_asked_for(model: VideoModel) -> No
     assert np.array_equal(np.stack(list(model.stream(seed=3, start=1.1, seconds=0.4))), whole[11:15])
 
 
-def test_content_and_motion_have_seeds_of_their_own(model: VideoModel) -> None:
+def test_content_and_motion_have_separate_seeds(model: VideoModel) -> None:
     grid = model.grid([0, 1], [0, 1], seconds=0.3, label="a")
     assert grid.shape == (2, 2, 3, 16, 24, 3)
     assert np.array_equal(grid[1, 1], model.sample(seed=1, seconds=0.3, label="a"))
     assert (grid[0, 0] != grid[1, 0]).any() and (grid[0, 0] != grid[0, 1]).any()
 
 
-def test_what_it_cannot_do_is_refused(model: VideoModel) -> None:
+def test_unsupported_requests_are_rejected(model: VideoModel) -> None:
     with pytest.raises(StyleganvError, match="only the frames of its dataset's frame rate"):
         model.sample(seed=0, seconds=1, fps=20)
     with pytest.raises(StyleganvError, match="whole number of frames"):
@@ -178,8 +153,8 @@ def test_what_it_cannot_do_is_refused(model: VideoModel) -> None:
     with pytest.raises(StyleganvError, match="must end within"):
         next(model.stream(seed=0))
     if model.supports_truncation:
-        still = [model.sample(seed=s, motion_seed=0, seconds=0.1, psi=0, label="a") for s in (0, 1)]
-        assert np.array_equal(*still)  # the mean content, whatever the seed
+        mean = [model.sample(seed=s, motion_seed=0, seconds=0.1, psi=0, label="a") for s in (0, 1)]
+        assert np.array_equal(*mean)  # the mean content for every seed
     else:
         with pytest.raises(StyleganvError, match="MoCoGAN does not support truncation"):
             model.sample(seed=0, seconds=1, psi=0.5)
@@ -189,57 +164,22 @@ def test_what_it_cannot_do_is_refused(model: VideoModel) -> None:
     "kind, group, changes, message",
     [
         ("mocogan", "training", {"num_frames": 8, "max_span": 7}, "--num-frames must be at least 10"),
-        ("mocogan-stylegan2", "training", {"num_frames": 3, "max_span": 2}, "give at least 10"),
+        ("mocogan-stylegan2", "training", {"num_frames": 3, "max_span": 2}, "--num-frames must be at least 10"),
         ("mocogan", "training", {"max_span": 32}, "--max-span 15"),
         ("mocogan-stylegan2", "model", {"motion": "conv"}, "leave --motion at lstm"),
         ("mocogan", "augment", {"augment": "ada"}, "--augment none"),
-        ("mocogan", "training", {"micro_batch": 2}, "leave out --micro-batch-size"),
+        ("mocogan", "training", {"micro_batch_size": 2}, "does not support --micro-batch-size"),
     ],
 )
-def test_impossible_settings(
+def test_unsupported_settings_are_rejected(
     kind: str, group: str, changes: dict[str, object], message: str, faces: Path, tiny: RunConfig, tmp_path: Path
 ) -> None:
-    config = tiny_of(kind, tiny)
+    config = tiny_config(kind, tiny)
     changed = replace(config, **{group: replace(getattr(config, group), **changes)})
     with pytest.raises(StyleganvError, match=message):
         train(faces, tmp_path / "run", changed)
 
 
-# Commands
-
-
-def test_a_baseline_does_not_start_from_another_model(faces: Path, tiny: RunConfig, tmp_path: Path) -> None:
-    with pytest.raises(StyleganvError, match="leave it out for mocogan"):
-        train(faces, tmp_path / "run", tiny_of("mocogan", tiny), finetune=tmp_path)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_whole_way_by_commands(
-    kind: str, faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("STYLEGANV_CACHE", str(tmp_path / "cache"))
-    run = tmp_path / "run"
-    flags = "--channel-base 128 --channel-max 8 --batch-size 4 --total-clips 8 --precision float32 --log-every 4"
-    main(["train", str(faces), "--out", str(run), "--method", kind, *flags.split()])
-    assert (run / "curves.png").exists() and (run / "snapshots" / "000000008.png").exists()
-    main(["generate", str(run), "--out", str(tmp_path / "videos"), "--seeds", "0-1", "--seconds", "0.4"])
-    main(
-        [
-            "evaluate",
-            "--real",
-            str(faces),
-            "--fake",
-            str(run),
-            "--num-clips",
-            "4",
-            "--json",
-            str(tmp_path / "found.json"),
-        ]
-    )
-    files = ["--out", str(tmp_path / "report.html"), "--json", str(tmp_path / "motion.json")]
-    main(["diagnose", str(run), "--num-videos", "2", "--max-frames", "16", *files])
-    assert len(list((tmp_path / "videos").iterdir())) == 2
-    assert "frechet_efficientnet" in (tmp_path / "found.json").read_text()
-    found = {one["key"]: one for one in json.loads((tmp_path / "motion.json").read_text())["diagnostics"]}
-    assert "no frames between" in found["between"]["verdict"] and found["between"]["value"] is None
-    assert math.isfinite(found["drift_1000"]["value"])
+def test_baselines_do_not_support_finetuning(faces: Path, tiny: RunConfig, tmp_path: Path) -> None:
+    with pytest.raises(StyleganvError, match="got mocogan: leave it out"):
+        train(faces, tmp_path / "run", tiny_config("mocogan", tiny), finetune=tmp_path)

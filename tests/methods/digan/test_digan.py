@@ -1,6 +1,5 @@
-"""DIGAN: its parts by hand, what it learns, resumption, sampling, and the whole way by commands."""
+"""DIGAN: its parts in closed form, gradients, exact resumption, sampling, commands."""
 
-import json
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -10,10 +9,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from safetensors.torch import load_file
+from run_state import assert_same_state, train_with_pauses
 
 from styleganv import noise
-from styleganv.cli import main
 from styleganv.config import RunConfig, TrainingConfig
 from styleganv.data.dataset import VideoDataset, write_dataset
 from styleganv.data.sampling import draw_pair_offsets, draw_real_pair
@@ -24,9 +22,8 @@ from styleganv.methods.digan.trainer import DiganTrainer, PairDiscriminator
 from styleganv.methods.loading import load
 from styleganv.methods.stylegan_v.config import DiscriminatorConfig
 from styleganv.model_folder import save_model
-from styleganv.runs import resume, train
+from styleganv.runs import train
 from styleganv.training.batches import ClipDataset, iterate_batches
-from styleganv.training.checkpoint import load_checkpoint
 
 CPU = torch.device("cpu")
 SMALL = dict(z_dim=16, w_dim=16, channel_base=128, channel_max=8, motion_dim=16)
@@ -58,8 +55,8 @@ def test_every_pair_lies_in_its_window(seed: int, length: int, max_span: int) ->
     assert 0 <= pair[0] < pair[1] < length and pair[1] - pair[0] == late - early
 
 
-def test_pairs_are_as_the_two_beta_distributions_would_have_them() -> None:
-    """Over a window of length 1: frames of all times alike, and the gap |a − b| has mean 2/5 (by integration)."""
+def test_pairs_follow_the_two_beta_distributions() -> None:
+    """Over a window of length 1, times are uniform and the gap |a − b| has mean 2/5 (by integration)."""
     random = np.random.default_rng(0)
     pairs = np.stack([draw_pair_offsets(random, 1000, 999) for _ in range(8000)])
     histogram = np.histogram(pairs, bins=10, range=(0, 1000))[0]
@@ -72,7 +69,7 @@ def test_pairs_are_as_the_two_beta_distributions_would_have_them() -> None:
 def test_kernels_are_modulated_by_a_matrix_of_low_rank() -> None:
     torch.manual_seed(0)
     layer, w = LowRankLayer(24, 32, 16), torch.randn(2, 16)
-    kernel = layer.kernel(w)
+    kernel = layer.compute_kernel(w)
     assert torch.allclose(kernel.square().sum(dim=2), torch.tensor(2.0), atol=1e-4)  # a unit gain for leaky ReLU
     factors = (w @ layer.affine.weight.T / 4).double()
     u, v = factors[:, : 32 * RANK].reshape(2, 32, RANK), factors[:, 32 * RANK :].reshape(2, RANK, 24)
@@ -81,54 +78,54 @@ def test_kernels_are_modulated_by_a_matrix_of_low_rank() -> None:
     torch.testing.assert_close(kernel.double(), expected, atol=1e-5, rtol=1e-4)
 
 
-def test_frames_are_of_a_function_of_place_and_time() -> None:
+def test_frames_are_a_continuous_function_of_time() -> None:
     torch.manual_seed(0)
     net = DiganGenerator(DiganConfig(36, 64, **SMALL)).double()
     z, motion = torch.randn(2, 16).double(), torch.randn(2, 16).double()
     times = torch.tensor([[0.0, 1.0, 1.001, 15.0]] * 2).double()
     frames = net(z, times, motion)
     assert frames.shape == (2, 4, 3, 36, 64)
-    # At time 0 motion has no say yet; later it has, and little time makes little change.
+    # Motion has no effect at time 0, an effect later, and changes little in little time.
     other = net(z, times, torch.randn(2, 16).double())
     torch.testing.assert_close(frames[:, 0], other[:, 0])
     assert (frames[:, 3] - other[:, 3]).std() > 0.01
     assert (frames[:, 1] - frames[:, 2]).abs().max() < 0.01 < (frames[:, 0] - frames[:, 3]).std()
 
 
-def test_one_discriminator_sees_pair_and_gap_the_other_one_frame() -> None:
+def test_one_discriminator_gets_pair_and_gap_the_other_one_frame() -> None:
     torch.manual_seed(0)
     config = DiscriminatorConfig(16, 16, channel_base=128, channel_max=8, condition_dim=16)
-    judges = PairDiscriminator(config, window=15)
+    pair = PairDiscriminator(config, window=15)
     frames = torch.randn(3, 2, 3, 16, 16, requires_grad=True)
-    for gap, seen in ((3, 1), (4, 0)):
+    for gap, used in ((3, 1), (4, 0)):
         times = torch.tensor([[5.0, 5.0 + gap]]).expand(3, 2)
-        assert judges(frames, times).shape == (6,)
-        (pair,) = torch.autograd.grad(judges.judge_pair(frames, times, None).sum(), frames)
-        (frame,) = torch.autograd.grad(judges.judge_frame(frames, times, None).sum(), frames)
-        assert (pair.abs().sum(dim=(0, 2, 3, 4)) > 0).all()
-        assert frame[:, seen].abs().sum() > 0 and not frame[:, 1 - seen].any()
-        moved = judges(frames, times + 2 * torch.tensor([0.0, 1.0])) - judges(frames, times)
+        assert pair(frames, times).shape == (6,)
+        (of_pair,) = torch.autograd.grad(pair.compute_pair_logits(frames, times, None).sum(), frames)
+        (frame,) = torch.autograd.grad(pair.compute_frame_logits(frames, times, None).sum(), frames)
+        assert (of_pair.abs().sum(dim=(0, 2, 3, 4)) > 0).all()
+        assert frame[:, used].abs().sum() > 0 and not frame[:, 1 - used].any()
+        moved = pair(frames, times + 2 * torch.tensor([0.0, 1.0])) - pair(frames, times)
         assert (moved[:3].abs() > 1e-6).all() and not moved[3:].any()
 
 
-def test_r1_is_that_of_each_discriminator(faces: Path, small: RunConfig) -> None:
+def test_r1_is_computed_for_each_discriminator(faces: Path, small: RunConfig) -> None:
     trainer = build_trainer(small, VideoDataset(faces), CPU)
     assert isinstance(trainer, DiganTrainer)
     frames, times = torch.randn(1, 2, 3, 16, 16, requires_grad=True), torch.tensor([[0.0, 3.0]])
-    judges = trainer.discriminator
+    pair = trainer.discriminator
     expected = []
-    for judge in (judges.judge_pair, judges.judge_frame):  # type: ignore[attr-defined]
-        (slope,) = torch.autograd.grad(judge(frames, times, None).sum(), frames)
+    for compute in (pair.compute_pair_logits, pair.compute_frame_logits):  # type: ignore[attr-defined]
+        (slope,) = torch.autograd.grad(compute(frames, times, None).sum(), frames)
         expected.append(slope.square().sum())
-    torch.testing.assert_close(trainer._r1_penalty(frames, times, None), torch.stack(expected))
+    torch.testing.assert_close(trainer._compute_penalty(frames, times, None), torch.stack(expected))
 
 
-def test_parts_of_a_batch_learn_what_the_whole_does_with_classes_too(tmp_path: Path, small: RunConfig) -> None:
+def test_micro_batches_give_the_gradients_of_the_batch_with_classes(tmp_path: Path, small: RunConfig) -> None:
     frames = np.random.default_rng(0).integers(0, 256, (4, 20, 64, 64, 3), dtype=np.uint8)
     videos = [(f"video{i}", frames[i], i % 2, {}) for i in range(4)]
     write_dataset(tmp_path / "two.zip", videos, height=64, width=64, fps=25, class_names=["a", "b"])
     data, after = VideoDataset(tmp_path / "two.zip"), []
-    for changes in (dict(), dict(micro_batch=4), dict(micro_batch=4, checkpointing=True)):
+    for changes in (dict(), dict(micro_batch_size=4), dict(micro_batch_size=4, gradient_checkpointing=True)):
         trainer = build_trainer(replace(small, training=replace(small.training, **changes)), data, CPU)
         clips = ClipDataset(data, TrainingConfig(num_frames=2, max_span=15), frame_sampler=trainer.frame_sampler)
         batches = iterate_batches(clips, first=0, batch_size=8, num_workers=0, device=CPU)
@@ -142,23 +139,14 @@ def test_parts_of_a_batch_learn_what_the_whole_does_with_classes_too(tmp_path: P
             torch.testing.assert_close(other[name], value, rtol=1e-3, atol=1e-4 * float(value.abs().max()), msg=name)
 
 
-def test_a_resumed_run_is_the_unstopped_one(faces: Path, small: RunConfig, tmp_path: Path) -> None:
-    def until(clips: int) -> RunConfig:
-        return replace(small, training=replace(small.training, total_clips=clips))
-
-    train(faces, tmp_path / "whole", until(32))
-    train(faces, tmp_path / "halves", until(16))
-    resume(tmp_path / "halves", config=until(32))
-    whole, halves = (load_checkpoint(tmp_path / run / "checkpoint.pt") for run in ("whole", "halves"))
-    for part in ("generator", "discriminator", "generator_ema"):
-        for name, value in whole[part].items():
-            assert torch.equal(value, halves[part][name]), (part, name)
-    whole, halves = (load_file(tmp_path / run / "model" / "model.safetensors") for run in ("whole", "halves"))
-    assert all(torch.equal(whole[name], halves[name]) for name in whole)
-    assert whole["mapping.w_mean"].any()
+def test_a_resumed_run_equals_an_uninterrupted_one(faces: Path, small: RunConfig, tmp_path: Path) -> None:
+    data, paths = VideoDataset(faces), (tmp_path / "whole.pt", tmp_path / "halves.pt")
+    trainer, _ = (train_with_pauses(small, data, path, steps) for path, steps in zip(paths, ([2], [1, 1]), strict=True))
+    assert_same_state(*paths)
+    assert trainer.inference_network().mapping.w_mean.any()  # type: ignore[union-attr]
 
 
-def test_a_frame_is_the_same_however_it_is_asked_for(videos: DiganVideos) -> None:
+def test_frames_do_not_depend_on_the_request(videos: DiganVideos) -> None:
     whole = videos.sample(seed=1, seconds=2, fps=50)
     assert len(whole) == 100 and (whole[0] != whole[-1]).any()
     np.testing.assert_array_equal(videos.sample(seed=1, seconds=2), whole[::2])
@@ -170,7 +158,7 @@ def test_a_frame_is_the_same_however_it_is_asked_for(videos: DiganVideos) -> Non
         assert (videos.sample(**({"seed": 1, "start": 1.0, "seconds": 0.04} | other))[0] != whole[50]).any(), other
 
 
-def test_frames_are_those_of_the_network(videos: DiganVideos) -> None:
+def test_frames_equal_the_network_output(videos: DiganVideos) -> None:
     sampled = videos.sample(seed=3, motion_seed=4, start=0.4, seconds=0.8, label="b")
     z, motion = (torch.from_numpy(noise.normal(s, stream, 0, 16))[None] for s, stream in ((3, 1), (4, 2)))
     times = torch.arange(10, 30, dtype=torch.float64)[None]
@@ -179,7 +167,7 @@ def test_frames_are_those_of_the_network(videos: DiganVideos) -> None:
     assert np.abs(sampled - (frames * 127.5 + 127.5).clamp(0, 255).numpy()).max() <= 0.5 + 127.5e-4
 
 
-def test_contents_truncate_to_one_and_half_precision_is_near(videos: DiganVideos) -> None:
+def test_truncation_and_half_precision(videos: DiganVideos) -> None:
     mean = [videos.sample(seed=seed, motion_seed=0, seconds=0.04, psi=0, label="a") for seed in (1, 2)]
     np.testing.assert_array_equal(*mean)
     half = DiganVideos(videos.generator, fps=25, class_names=["a", "b", "c"], device="cpu", precision="bfloat16")
@@ -187,34 +175,6 @@ def test_contents_truncate_to_one_and_half_precision_is_near(videos: DiganVideos
     assert 0 < np.abs(a - b).mean() < 0.05 * a.std()
 
 
-def test_more_than_two_frames_are_refused(faces: Path, small: RunConfig, tmp_path: Path) -> None:
+def test_more_than_two_frames_are_rejected(faces: Path, small: RunConfig, tmp_path: Path) -> None:
     with pytest.raises(StyleganvError, match="--num-frames 2"):
         train(faces, tmp_path / "run", replace(small, training=replace(small.training, num_frames=3)))
-
-
-def test_the_whole_way_by_commands(faces: Path, tmp_path: Path) -> None:
-    run, flags = tmp_path / "run", "--channel-base 128 --channel-max 8 --z-dim 16 --w-dim 16 --motion-dim 16"
-
-    def command(*words: object) -> None:
-        main([str(word) for word in words])
-
-    command("train", faces, "--out", run, "--method", "digan", "--total-clips", 16, "--batch-size", 8, *flags.split())
-    command("generate", run, "--out", tmp_path / "grid", "--seeds", "0-1", "--seconds", 0.4, "--format", "grid")
-    assert list((tmp_path / "grid").iterdir())
-    told = tmp_path / "evaluation.json"
-    command("evaluate", "--real", faces, "--fake", run, "--num-clips", 4, "--json", told)
-    assert "frechet_efficientnet" in told.read_text()
-    command(
-        "diagnose",
-        run,
-        "--num-videos",
-        2,
-        "--max-frames",
-        16,
-        "--out",
-        tmp_path / "page.html",
-        "--json",
-        tmp_path / "n",
-    )
-    found = {one["key"]: one["value"] for one in json.loads((tmp_path / "n").read_text())["diagnostics"]}
-    assert found["drift_hour"] is not None and found["slot_jump"] is None

@@ -1,4 +1,4 @@
-"""A method is a folder and a record: one that is not of this package is trained, sampled, evaluated and compared."""
+"""A method is a folder and a record: a method of another package is trained, sampled, evaluated and compared."""
 
 import os
 import subprocess
@@ -14,7 +14,7 @@ from styleganv.faces.dataset import make_faces
 from styleganv.methods import METHODS, apply_ablation, apply_method, get_method
 
 TOY = '''
-"""Videos of the mean frame, in brightness that changes with the seed."""
+"""Videos of the mean frame, with brightness that depends on seed and time."""
 import math
 from dataclasses import dataclass
 import torch
@@ -68,7 +68,7 @@ METHOD = Method("toy", "Mean frame", lambda: Implementation(MeanConfig, Mean, Me
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """In which a package with the method is installed."""
+    """Return an environment in which a package with the method is installed."""
     site = tmp_path_factory.mktemp("site")
     (site / "toy_method").mkdir()
     (site / "toy_method" / "__init__.py").write_text(TOY)
@@ -76,18 +76,19 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: toy-method\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[styleganv.methods]\ntoy = toy_method:METHOD\n")
-    places = [str(site), *filter(None, [os.environ.get("PYTHONPATH")])]
+    paths = [str(site), *filter(None, [os.environ.get("PYTHONPATH")])]
     cache = str(tmp_path_factory.mktemp("cache"))
-    return os.environ | {"PYTHONPATH": os.pathsep.join(places), "STYLEGANV_CACHE": cache, "OMP_NUM_THREADS": "1"}
+    return os.environ | {"PYTHONPATH": os.pathsep.join(paths), "STYLEGANV_CACHE": cache, "OMP_NUM_THREADS": "1"}
 
 
-def styleganv(environment: dict[str, str], *words: object) -> None:
-    run = [sys.executable, "-m", "styleganv.cli", *map(str, words)]
+def styleganv(environment: dict[str, str], *arguments: object) -> None:
+    run = [sys.executable, "-m", "styleganv.cli", *map(str, arguments)]
     done = subprocess.run(run, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_a_method_of_another_package_takes_part_in_everything(environment: dict[str, str], tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_a_method_of_another_package_works_everywhere(environment: dict[str, str], tmp_path: Path) -> None:
     data, run = tmp_path / "faces.zip", tmp_path / "run"
     make_faces(data, num_videos=8, num_frames=24, resolution=(16, 16))
     styleganv(environment, "train", data, "--out", run, "--method", "toy", "--preset", "tiny-cpu", "--total-clips", 160)
@@ -96,25 +97,12 @@ def test_a_method_of_another_package_takes_part_in_everything(environment: dict[
     styleganv(
         environment, "evaluate", "--real", data, "--fake", run, "--num-clips", 8, "--json", tmp_path / "report.json"
     )
-    study = [
-        "study",
-        data,
-        "--models",
-        "toy",
-        "--minutes",
-        0.02,
-        "--clips",
-        8,
-        "--seeds",
-        1,
-        "--out",
-        tmp_path / "study",
-    ]
+    study = ["study", data, "--methods", "toy", "--minutes", 0.02, "--num-clips", 8, "--out", tmp_path / "study"]
     styleganv(environment, *study)
     assert "Mean frame" in (tmp_path / "study" / "comparison.md").read_text()
 
 
-def test_records_say_what_their_papers_do() -> None:
+def test_records_have_the_values_of_their_papers() -> None:
     assert next(iter(METHODS)) == "stylegan-v" and len(METHODS) == 6
     config = get_preset("64")
     assert apply_method(config, "stylegan2").training.num_frames == 1
@@ -124,8 +112,8 @@ def test_records_say_what_their_papers_do() -> None:
         get_method(name).check(apply_method(config, name))
 
 
-def test_an_unknown_method_is_refused_with_the_names() -> None:
-    with pytest.raises(StyleganvError, match="no model 'stylegan3': choose one of stylegan-v, "):
+def test_an_unknown_method_is_rejected_with_all_names() -> None:
+    with pytest.raises(StyleganvError, match="Unknown method 'stylegan3': choose one of stylegan-v, "):
         apply_method(RunConfig(), "stylegan3")
 
 
@@ -133,20 +121,20 @@ def test_an_unknown_method_is_refused_with_the_names() -> None:
     ("code", "message"),
     [
         ("import no_such_module", "cannot be loaded (No module named 'no_such_module')"),
-        ("from dataclasses import replace\nfrom styleganv.methods.digan import METHOD", "are called digan"),
+        ("from dataclasses import replace\nfrom styleganv.methods.digan import METHOD", "are named digan"),
         ("METHOD = 3", "is not a styleganv.methods.method.Method"),
     ],
 )
-def test_a_broken_package_is_named_and_stops_only_what_needs_methods(code: str, message: str, tmp_path: Path) -> None:
+def test_a_broken_package_fails_only_commands_that_need_methods(code: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "broken.py").write_text(code)
     info = tmp_path / "broken-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[styleganv.methods]\nbroken = broken:METHOD\n")
-    places = [str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(places)}
+    paths = [str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
     run = [sys.executable, "-m", "styleganv"]
     assert subprocess.run([*run, "--version"], env=environment, capture_output=True).returncode == 0
-    words = ["train", "data.zip", "--out", "run"]
-    failed = subprocess.run([*run, *words], env=environment, capture_output=True, text=True)
+    arguments = ["train", "data.zip", "--out", "run"]
+    failed = subprocess.run([*run, *arguments], env=environment, capture_output=True, text=True)
     assert failed.returncode == 1 and message in failed.stderr and "Traceback" not in failed.stderr

@@ -1,7 +1,7 @@
-"""Networks that know the embedded shapes, taught in seconds: a generator by regression, a CLIP by captions.
+"""Models trained in seconds on drawn shapes: a generator by regression, a CLIP by captions.
 
-A GAN would take minutes. Regression from given latents (GLO, Bojanowski et al. 2018) teaches a small generator the same
-split: what is seen comes from the content's seed, where it is from the motion's.
+A GAN would take minutes. Regression from given latents (GLO, Bojanowski et al. 2018) trains a small generator with the
+same split: appearance follows the content seed, position the motion seed.
 """
 
 from dataclasses import replace
@@ -26,7 +26,7 @@ CONTENTS, MOTIONS = 24, 8
 
 
 def factors_of(content: int, motion: int) -> Factors:
-    """What the taught generator shows for these seeds."""
+    """Return the factors that the trained generator shows for these seeds."""
     seen, moves = (sample_factors(np.random.default_rng((seed, kind))) for kind, seed in ((1, content), (2, motion)))
     return replace(
         seen,
@@ -44,13 +44,13 @@ def factors_of(content: int, motion: int) -> Factors:
 
 
 def video_of(content: int, motion: int) -> torch.Tensor:
-    """`[T, 3, H, W]` in −1..1."""
+    """Return the drawn video `[T, 3, H, W]` in −1..1."""
     drawn = draw_video(factors_of(content, motion), num_frames=FRAMES, height=SIDE, width=SIDE)
     return torch.from_numpy(drawn).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
-def taught_generator(folder: Path, steps: int) -> Path:
-    """The model folder of a generator of `CONTENTS` contents under `MOTIONS` motions."""
+def trained_generator(folder: Path, steps: int) -> Path:
+    """Train a generator on `CONTENTS` content and `MOTIONS` motion seeds; return its model folder."""
     torch.manual_seed(0)
     generator = Generator(
         GeneratorConfig(
@@ -93,8 +93,8 @@ def caption(factors: Factors) -> str:
     return f"a {factors.colour} {factors.shape}"
 
 
-def taught_clip(folder: Path, steps: int) -> Path:
-    """The folder of a tiny CLIP that knows the captions of the embedded shapes, as the library saves it."""
+def trained_clip(folder: Path, steps: int) -> Path:
+    """Train a tiny CLIP on the captions of drawn shapes; return its folder, in the library's format."""
     words = ["<pad>", "<end>", "a", *COLOURS, *SHAPES]
     tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="<pad>"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()

@@ -1,7 +1,4 @@
-"""Every kind of model that learns from a discriminator learns four clips of the embedded data set by heart.
-
-VideoGPT, which can be asked for more (likelihood, exact copies), has a test of its own in `test_baselines_videogpt.py`.
-"""
+"""Every GAN memorizes four clips. VideoGPT has a stricter test in `videogpt/test_videogpt_training.py`."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -21,11 +18,12 @@ CPU = torch.device("cpu")
 
 
 def nearest(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
-    """Mean over the frames of `a [N, H, W, 3]` of the root mean square to the nearest of `b`, in levels of 255."""
+    """Return the mean over frames `a [N, H, W, 3]` of the RMS distance to the nearest of `b`, in levels of 255."""
     a, b = (x.reshape(len(x), -1).astype(np.float64) for x in (a, b))
     return float(np.sqrt(((a[:, None] - b[None]) ** 2).mean(axis=2)).min(axis=1).mean())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kind, steps, channels, lr, batch",
     [
@@ -36,13 +34,11 @@ def nearest(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
         ("digan", 400, 24, 0.01, 4),
     ],
 )
-def test_four_clips_are_learned_by_heart(
-    kind: str, steps: int, channels: int, lr: float, batch: int, tmp_path: Path
-) -> None:
-    """Frames are nearer to real ones, and real ones to them, than to the mean of all, by a tenth."""
+def test_four_clips_are_memorized(kind: str, steps: int, channels: int, lr: float, batch: int, tmp_path: Path) -> None:
+    """Generated and real frames are nearer to each other than to the mean of all frames, by a tenth."""
     make_shapes(tmp_path / "four.zip", num_videos=4, num_frames=16, resolution=(16, 16))
     data = VideoDataset(tmp_path / "four.zip")
-    recipe = apply_method(
+    config = apply_method(
         RunConfig(
             model=ModelConfig(z_dim=16, w_dim=16, channel_base=512, channel_max=channels, motion_dim=32),
             training=TrainingConfig(num_frames=2, max_span=15, precision="float32", num_workers=0, ema_half_life=80),
@@ -50,8 +46,8 @@ def test_four_clips_are_learned_by_heart(
         ),
         kind,
     )
-    training = replace(recipe.training, lr=lr, batch_size=batch, r1_gamma=1.0, r1_interval=4)
-    trainer = build_trainer(replace(recipe, training=training), data, CPU)
+    training = replace(config.training, lr=lr, batch_size=batch, r1_gamma=1.0, r1_interval=4)
+    trainer = build_trainer(replace(config, training=training), data, CPU)
     clips = ClipDataset(
         data,
         TrainingConfig(num_frames=training.num_frames, max_span=training.max_span, conditional=False),
@@ -59,14 +55,14 @@ def test_four_clips_are_learned_by_heart(
     )
     batches = iterate_batches(clips, first=0, batch_size=batch, num_workers=0, device=CPU)
     real = np.concatenate([data.read(i, range(16)).transpose(0, 2, 3, 1) for i in range(4)])
-    of_the_mean = nearest(real, real.mean(axis=0, keepdims=True))
+    distance_of_mean = nearest(real, real.mean(axis=0, keepdims=True))
 
-    def apart() -> tuple[float, float]:
+    def distances() -> tuple[float, float]:
         videos = trainer.video_model(data)
-        made = np.concatenate([videos.sample(seed=seed, seconds=16 / data.fps) for seed in range(16)])
-        return nearest(made, real), nearest(real, made)
+        generated = np.concatenate([videos.sample(seed=seed, seconds=16 / data.fps) for seed in range(16)])
+        return nearest(generated, real), nearest(real, generated)
 
-    assert min(apart()) > 1.5 * of_the_mean
+    assert min(distances()) > 1.5 * distance_of_mean
     for _ in range(steps):
         trainer.train_step(clips, next(batches))
-    assert max(apart()) < 0.9 * of_the_mean, apart()
+    assert max(distances()) < 0.9 * distance_of_mean, distances()

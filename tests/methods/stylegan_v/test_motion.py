@@ -1,6 +1,6 @@
-"""Motion codes against the formulas written out once more, slot by slot and time by time.
+"""Motion codes against a literal implementation of the formulas, slot by slot and time by time.
 
-Shapes: B clips, T times a clip, S slots, K classes, U code width. Times are in frames.
+Shapes: B clips, T times per clip, S slots, K classes, U code width. Times are in frames.
 """
 
 import math
@@ -8,12 +8,13 @@ import math
 import pytest
 import torch
 from torch import Tensor
+from twins import compute_codes, compute_motion
 
 from styleganv.methods.stylegan_v.motion import Motion, RecurrentMotion, noise_from_tensor
 from styleganv.noise import SeededNoise
 
 DISTANCE, KERNEL = 4.0, 3
-REACH = 2 * (KERNEL - 1)
+LOOKAHEAD = 2 * (KERNEL - 1)
 
 
 def motion(*, seed: int = 0, amplitude: bool = True, num_classes: int = 0, distance: float = DISTANCE) -> Motion:
@@ -40,42 +41,8 @@ def times(*rows: list[float]) -> Tensor:
     return torch.tensor(rows, dtype=torch.float64)
 
 
-def slow_codes(network: Motion, slots: Tensor) -> Tensor:
-    """u for `slots [S, noise_dim]`: both convolutions as sums over the slots they see."""
-    x = slots
-    for conv in network.convs:
-        weight = conv.weight * 0.01 / math.sqrt(x.shape[1] * KERNEL)
-        rows = []
-        for i in range(len(x) - KERNEL + 1):
-            y = conv.bias * 0.01 + sum(weight[:, :, k] @ x[i + k] for k in range(KERNEL))
-            rows.append(torch.where(y > 0, y, 0.2 * y))
-        x = torch.stack(rows)
-    return x
-
-
 def slow_motion(network: Motion, slots: Tensor, t: float) -> Tensor:
-    """v(t) as the formulas have it, for one clip and one time."""
-    encoding, distance = network.encoding, network.slot_distance
-    codes = slow_codes(network, slots)
-    slot = math.floor(t / distance)
-    a = t / distance - slot
-    left, right = codes[slot], codes[slot + 1]
-    scale = 1 / math.sqrt(len(left))
-    sigma = torch.tanh(encoding.period.weight @ left * scale) + 1
-    rho = encoding.phase.weight @ left * scale
-    amplitude = 1.0 if encoding.amplitude is None else encoding.amplitude.weight @ left * scale
-    period = torch.tensor(
-        [2 ** (math.log2(distance) + (math.log2(64) - math.log2(distance)) * (15 - k) / 15) for k in range(16)],
-        dtype=torch.float64,
-    )
-
-    def phi(time: float) -> Tensor:
-        angle = 2 * math.pi / period * sigma * time + rho * 64 / period
-        return amplitude * torch.cat([angle.sin(), angle.cos()])
-
-    stitch = (1 - a) * phi(slot * distance) + a * phi((slot + 1) * distance)
-    align = encoding.align.weight * scale
-    return phi(t) - stitch + (1 - a) * (align @ left) + a * (align @ right)
+    return compute_motion(network.state_dict(), slots, t, distance=network.slot_distance, longest=64)
 
 
 @pytest.mark.parametrize("amplitude", [True, False])
@@ -88,13 +55,13 @@ def test_formula_number_by_number(amplitude: bool) -> None:
             torch.testing.assert_close(v[clip, i], slow_motion(network, slots[clip], float(t[clip, i])))
 
 
-def test_amplitude_is_learned_only_when_asked() -> None:
+def test_amplitude_is_learned_only_if_set() -> None:
     on, off = motion(amplitude=True), motion(amplitude=False)
     assert set(dict(on.named_parameters())) - set(dict(off.named_parameters())) == {"encoding.amplitude.weight"}
     off.load_state_dict(on.state_dict(), strict=False)
     source, t = noise_from_tensor(noise(1, 8)), times([0.0, 1.5])
     with_amplitude, without = on(t, source)[0], off(t, source)[0]
-    torch.testing.assert_close(with_amplitude[0], without[0])  # the waves vanish at a slot
+    torch.testing.assert_close(with_amplitude[0], without[0])  # the sinusoids cancel at a slot
     assert (with_amplitude[1] - without[1]).abs().max() > 0.01
 
 
@@ -102,7 +69,7 @@ def test_continuous_everywhere_and_equal_to_aligned_codes_at_the_slots() -> None
     network, source = motion(), noise(1, 30)
     slots = torch.arange(1, 20, dtype=torch.float64) * DISTANCE
     at, before, after = (network(slots[None] + e, noise_from_tensor(source))[0] for e in (0, -1e-7, 1e-7))
-    aligned = slow_codes(network, source[0])[1:20] @ network.encoding.align.weight.T / math.sqrt(8)
+    aligned = compute_codes(network.state_dict(), source[0])[1:20] @ network.encoding.align.weight.T / math.sqrt(8)
     torch.testing.assert_close(at, aligned)
     torch.testing.assert_close(before, at, atol=1e-5, rtol=0)
     torch.testing.assert_close(after, at, atol=1e-5, rtol=0)
@@ -112,20 +79,20 @@ def test_continuous_everywhere_and_equal_to_aligned_codes_at_the_slots() -> None
 
 
 def test_never_repeats_over_thousands_of_frames() -> None:
-    """No window of 16 frames is like any other one: the correlation of centred windows stays below 0.9."""
+    """No two windows of 16 frames are alike: the correlation of centered windows stays below 0.9."""
     network, frames, window = motion(), 4096, 16
     source = SeededNoise([3], 6)
     v = network(torch.arange(frames, dtype=torch.float64)[None], source)[0].detach()
     v = (v - v.mean(dim=0)) / v.std(dim=0)
     windows = v.unfold(0, window, window).flatten(1)
     windows = windows / windows.norm(dim=1, keepdim=True)
-    likeness = windows @ windows.T
-    assert likeness.fill_diagonal_(0).max() < 0.9
-    # A periodic signal, as of one slot over and over, is caught.
-    still = network(torch.arange(256.0)[None], lambda clip, slots: torch.ones(len(clip), slots.shape[1], 6))[0]
-    waves = still.detach().reshape(64, -1)
-    waves = waves / waves.norm(dim=1, keepdim=True)
-    assert (waves @ waves.T).fill_diagonal_(0).max() > 0.9
+    correlation = windows @ windows.T
+    assert correlation.fill_diagonal_(0).max() < 0.9
+    # A periodic signal, from the same noise in all slots, is detected.
+    constant = network(torch.arange(256.0)[None], lambda clip, slots: torch.ones(len(clip), slots.shape[1], 6))[0]
+    periodic = constant.detach().reshape(64, -1)
+    periodic = periodic / periodic.norm(dim=1, keepdim=True)
+    assert (periodic @ periodic.T).fill_diagonal_(0).max() > 0.9
 
 
 @pytest.mark.parametrize("others", [[0.0], [4.0, 9.0], [1000.0], [1000.0, 50_000.0], [36.9, 37.1, 37.2]])
@@ -136,7 +103,7 @@ def test_a_code_does_not_depend_on_the_other_times(others: list[float]) -> None:
     torch.testing.assert_close(together[:, :1], alone, atol=1e-12, rtol=0)
 
 
-def test_clips_at_different_times_do_not_disturb_each_other() -> None:
+def test_clips_at_different_times_are_independent() -> None:
     network, source = motion(), SeededNoise([7, 8], 6)
     t = times([3.0, 90.0, 91.0], [1000.0, 1001.5, 1003.0])
     both = network(t, source)
@@ -145,19 +112,19 @@ def test_clips_at_different_times_do_not_disturb_each_other() -> None:
         torch.testing.assert_close(both[clip : clip + 1], alone, atol=1e-12, rtol=0)
 
 
-def test_times_far_apart_do_not_pay_for_the_slots_between() -> None:
-    network, asked = motion(), []
+def test_distant_times_do_not_read_the_slots_in_between() -> None:
+    network, requested = motion(), []
 
     def counting(clip: Tensor, slots: Tensor) -> Tensor:
-        asked.append(slots.numel())
+        requested.append(slots.numel())
         return SeededNoise([0], 6)(clip, slots)
 
     far = network(times([0.5, 1e7]), counting)
-    assert sum(asked) <= 2 * (2 + REACH)
+    assert sum(requested) <= 2 * (2 + LOOKAHEAD)
     torch.testing.assert_close(far[:, 1], network(times([1e7]), counting)[:, 0], atol=1e-12, rtol=0)
 
 
-def test_large_times_are_as_good_as_small_ones() -> None:
+def test_large_times_are_as_accurate_as_small_ones() -> None:
     network, source, t = motion(), SeededNoise([0], 6), 1e7
     near = network(times([t - 1e-4, t, t + 1e-4, t + 1.0]), source)[0]
     assert torch.isfinite(near).all()
@@ -167,8 +134,8 @@ def test_large_times_are_as_good_as_small_ones() -> None:
     assert float(late.std()) == pytest.approx(float(early.std()), rel=0.5)
 
 
-def test_float32_weights_still_reckon_phases_in_float64() -> None:
-    """Far out, single precision costs no more than it does at the beginning."""
+def test_float32_weights_still_use_float64_phases() -> None:
+    """At late times, single precision is as accurate as at early times."""
     exact, source = motion(), SeededNoise([0], 6)
     single = motion()
     for parameter in single.parameters():
@@ -178,7 +145,7 @@ def test_float32_weights_still_reckon_phases_in_float64() -> None:
     torch.testing.assert_close(single(at_slot, source).double(), exact(at_slot, source), atol=1e-4, rtol=1e-4)
 
 
-def test_a_cast_of_the_network_keeps_its_frequencies() -> None:
+def test_casting_the_network_keeps_its_frequencies() -> None:
     network = motion()
     before = network.encoding.periods(torch.device("cpu"))
     after = network.bfloat16().encoding.periods(torch.device("cpu"))
@@ -186,22 +153,24 @@ def test_a_cast_of_the_network_keeps_its_frequencies() -> None:
     assert float(before[-1]) == pytest.approx(DISTANCE) and bool((before.diff() < 0).all())
 
 
-@pytest.mark.parametrize("slot", range(REACH + 4))
-def test_a_code_sees_its_slot_and_the_reach_after_it(slot: int) -> None:
-    network, source = motion(), noise(1, REACH + 4)
+@pytest.mark.parametrize("slot", range(LOOKAHEAD + 4))
+def test_a_code_depends_on_its_slot_and_the_lookahead(slot: int) -> None:
+    network, source = motion(), noise(1, LOOKAHEAD + 4)
     at_slots = torch.arange(3, dtype=torch.float64)[None] * DISTANCE
     changed = source.clone()
     changed[0, slot] += 1
     difference = network(at_slots, noise_from_tensor(source)) - network(at_slots, noise_from_tensor(changed))
-    sees = [i <= slot <= i + REACH for i in range(3)]
-    assert (difference[0].abs().amax(dim=1) > 0).tolist() == sees
+    depends = [i <= slot <= i + LOOKAHEAD for i in range(3)]
+    assert (difference[0].abs().amax(dim=1) > 0).tolist() == depends
 
 
-@pytest.mark.parametrize("t, slots", [(0.0, 2 + REACH), (3.99, 2 + REACH), (4.0, 3 + REACH), (40.0, 12 + REACH)])
-def test_too_little_noise_is_refused(t: float, slots: int) -> None:
+@pytest.mark.parametrize(
+    "t, slots", [(0.0, 2 + LOOKAHEAD), (3.99, 2 + LOOKAHEAD), (4.0, 3 + LOOKAHEAD), (40.0, 12 + LOOKAHEAD)]
+)
+def test_too_little_noise_is_rejected(t: float, slots: int) -> None:
     network = motion()
     network(times([t]), noise_from_tensor(noise(1, slots)))
-    with pytest.raises(ValueError, match=f"slots .* to {slots - 1}; it has slots 0 to {slots - 2}"):
+    with pytest.raises(ValueError, match=f"slots .* to {slots - 1}, got slots 0 to {slots - 2}"):
         network(times([t]), noise_from_tensor(noise(1, slots - 1)))
     with pytest.raises(ValueError, match="-1"):
         network(times([-0.5]), noise_from_tensor(noise(1, 20)))
@@ -216,7 +185,7 @@ def test_the_class_changes_the_codes() -> None:
     torch.testing.assert_close(network(t, source, label[[0, 0]])[1], v[0], atol=1e-12, rtol=0)
 
 
-def test_slot_distance_need_not_be_whole() -> None:
+def test_slot_distance_may_be_fractional() -> None:
     network, source = motion(distance=2.5), noise(1, 20)
     v = network(times([3.1, 7.5, 20.0]), noise_from_tensor(source))
     for i, t in enumerate((3.1, 7.5, 20.0)):
@@ -229,7 +198,7 @@ def recurrent(num_classes: int = 0) -> RecurrentMotion:
         return RecurrentMotion(noise_dim=6, code_dim=8, num_classes=num_classes).double()
 
 
-def test_recurrent_codes_go_through_the_frames_one_by_one() -> None:
+def test_recurrent_codes_equal_an_lstm_cell() -> None:
     network, source = recurrent(), noise(2, 8)
     v = network(times([2.0, 2.5, 3.0], [0.0, 5.5, 6.0]), noise_from_tensor(source))
     assert v.shape == (2, 3, 8)

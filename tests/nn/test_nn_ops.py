@@ -1,4 +1,4 @@
-"""Each operator against a slow, obvious twin, and its first and second derivatives against differences.
+"""Each operator against a slow, obvious twin, and its first and second derivatives against finite differences.
 
 Shapes: N images, B clips, I input channels, O output channels, H height, W width.
 """
@@ -10,16 +10,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
+from twins import convolve_modulated, filter_fir, upsample
 
 from styleganv.methods.stylegan_v.discriminator import append_stddev
 from styleganv.nn import (
     bias_act,
+    compute_demodulation,
     convolution,
     convolve,
-    demodulation,
     fir_filter2d,
     modulated_conv2d,
-    phases,
+    split_phases,
     upsample2d,
     winograd,
 )
@@ -29,42 +30,6 @@ def randn(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Ten
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
 
 
-def slow_fir(x: Tensor, before: int, after: int, stride: int, gain: float) -> Tensor:
-    """The filter [1, 3, 3, 1]/8 along each side, tap by tap."""
-    taps = [1 / 8, 3 / 8, 3 / 8, 1 / 8]
-    x = F.pad(x, (before, after, before, after))
-    height, width = x.shape[2] - 3, x.shape[3] - 3
-    out = torch.zeros(*x.shape[:2], height, width, dtype=x.dtype)
-    for i in range(4):
-        for j in range(4):
-            out = out + gain * taps[i] * taps[j] * x[:, :, i : i + height, j : j + width]
-    return out[:, :, ::stride, ::stride]
-
-
-def zeros_between(x: Tensor) -> Tensor:
-    """`[N, C, H, W]` → `[N, C, 2H, 2W]`, the pixels at the even places."""
-    out = torch.zeros(*x.shape[:2], 2 * x.shape[2], 2 * x.shape[3], dtype=x.dtype)
-    out[:, :, ::2, ::2] = x
-    return out
-
-
-def slow_modulated_conv(x: Tensor, weight: Tensor, style: Tensor, up: bool, demodulate: bool) -> Tensor:
-    """StyleGAN2's equations literally: a weight of its own for every image."""
-    images = []
-    for image, s in zip(x, style.repeat_interleave(len(x) // len(style), dim=0), strict=True):
-        w = weight * s[None, :, None, None]
-        if demodulate:
-            w = w / torch.sqrt(w.square().sum(dim=(1, 2, 3), keepdim=True) + 1e-8)
-        if up:
-            # A transposed convolution is zero insertion, then correlation with the turned kernel.
-            y = F.pad(zeros_between(image[None]), (2, 1, 2, 1))
-            y = slow_fir(F.conv2d(y, w.flip(2, 3)), 1, 1, 1, 4.0)
-        else:
-            y = F.conv2d(image[None], w, padding=weight.shape[-1] // 2)
-        images.append(y)
-    return torch.cat(images)
-
-
 def assert_differentiable_twice(f: Callable[..., Tensor], *inputs: Tensor) -> None:
     inputs = tuple(x.clone().requires_grad_() for x in inputs)
     assert gradcheck(f, inputs, fast_mode=True)
@@ -72,21 +37,21 @@ def assert_differentiable_twice(f: Callable[..., Tensor], *inputs: Tensor) -> No
 
 
 @pytest.mark.parametrize("padding, stride, gain", [(0, 1, 1.0), (1, 1, 4.0), (2, 1, 1.0), (1, 2, 1.0), (2, 2, 0.5)])
-def test_fir_filter2d_is_the_sum_over_its_taps(padding: int, stride: int, gain: float) -> None:
+def test_fir_filter2d_equals_the_sum_over_its_taps(padding: int, stride: int, gain: float) -> None:
     x = randn(2, 3, 7, 6)
     ours = fir_filter2d(x, padding=padding, stride=stride, gain=gain)
-    torch.testing.assert_close(ours, slow_fir(x, padding, padding, stride, gain))
+    torch.testing.assert_close(ours, filter_fir(x, padding, padding, stride, gain))
     assert ours.shape[2] == (7 + 2 * padding - 4) // stride + 1
     assert_differentiable_twice(lambda x: fir_filter2d(x, padding=padding, stride=stride, gain=gain), x[:1, :2, :5, :4])
 
 
-def test_upsample2d_is_zero_insertion_and_filter() -> None:
+def test_upsample2d_equals_zero_insertion_and_filter() -> None:
     x = randn(2, 3, 5, 4)
-    torch.testing.assert_close(upsample2d(x), slow_fir(zeros_between(x), 2, 1, 1, 4.0))
+    torch.testing.assert_close(upsample2d(x), upsample(x))
     assert_differentiable_twice(upsample2d, x[:1, :2, :3, :2])
 
 
-def test_upsampling_a_constant_leaves_it_inside() -> None:
+def test_upsampling_preserves_a_constant_in_the_interior() -> None:
     up = upsample2d(torch.ones(1, 1, 6, 6))
     torch.testing.assert_close(up[:, :, 2:-2, 2:-2], torch.ones(1, 1, 8, 8))
 
@@ -113,7 +78,7 @@ def test_only_half_precision_is_clamped(dtype: torch.dtype) -> None:
     expected = [256.0, -256.0, 1.0] if x.element_size() == 2 else [1000.0, -1000.0, 1.0]
     assert y.dtype == dtype and y[0].tolist() == expected
     assert bias_act(x, activate=False)[0, 0] == 1000
-    assert x.tolist() == [[1000.0, torch.tensor(-5000.0, dtype=dtype).item(), 1.0]]  # the input stays as it is
+    assert x.tolist() == [[1000.0, torch.tensor(-5000.0, dtype=dtype).item(), 1.0]]  # the input is unchanged
     x.requires_grad_()
     (gradient,) = torch.autograd.grad(bias_act(x, gain=1.0).sum(), x)
     assert gradient[0].tolist() == pytest.approx([1.0, 0.2, 1.0], rel=1e-2)
@@ -121,10 +86,10 @@ def test_only_half_precision_is_clamped(dtype: torch.dtype) -> None:
 
 @pytest.mark.parametrize("demodulate", [True, False])
 @pytest.mark.parametrize("up, kernel", [(False, 1), (False, 3), (True, 3)])
-def test_modulated_conv2d_equals_a_weight_for_every_image(up: bool, kernel: int, demodulate: bool) -> None:
+def test_modulated_conv2d_equals_one_weight_per_image(up: bool, kernel: int, demodulate: bool) -> None:
     x, weight, style = randn(6, 3, 5, 4), randn(4, 3, kernel, kernel, seed=1), randn(2, 3, seed=2)
     ours = modulated_conv2d(x, weight, style, up=up, demodulate=demodulate)
-    torch.testing.assert_close(ours, slow_modulated_conv(x, weight, style, up, demodulate))
+    torch.testing.assert_close(ours, convolve_modulated(x, weight, style, up, demodulate))
     assert_differentiable_twice(
         lambda x, w, s: modulated_conv2d(x, w, s, up=up, demodulate=demodulate),
         x[:2, :2, :2, :3],
@@ -137,7 +102,7 @@ def test_demodulation_gives_unit_variance() -> None:
     x, style = randn(2, 16, 64, 64), 5 * randn(2, 16, seed=1)
     y = modulated_conv2d(x, randn(8, 16, 3, 3, seed=2), style)[:, :, 1:-1, 1:-1]
     torch.testing.assert_close(y.var(dim=(2, 3)), torch.ones(2, 8, dtype=y.dtype), atol=0.15, rtol=0)
-    assert torch.isfinite(demodulation(torch.zeros(2, 3, 1, 1), torch.zeros(1, 3))).all()
+    assert torch.isfinite(compute_demodulation(torch.zeros(2, 3, 1, 1), torch.zeros(1, 3))).all()
 
 
 @pytest.mark.parametrize("up", [False, True])
@@ -170,67 +135,67 @@ def test_append_stddev_is_differentiable_twice() -> None:
 def test_a_transposed_convolution_equals_its_phases(height: int, width: int, monkeypatch: pytest.MonkeyPatch) -> None:
     x, kernel, bias = randn(2, 3, height, width), randn(5, 3, 3, 3, seed=1), randn(5, seed=2)
     transposed = convolve(x, kernel, bias, up=True)
-    monkeypatch.setattr(convolution, "in_phases", lambda device, dtype: True)
+    monkeypatch.setattr(convolution, "prefers_phases", lambda device, dtype: True)
     torch.testing.assert_close(convolve(x, kernel, bias, up=True), transposed)
-    torch.testing.assert_close(convolve(x, phases(kernel), bias, up=True), transposed)
+    torch.testing.assert_close(convolve(x, split_phases(kernel), bias, up=True), transposed)
     assert_differentiable_twice(lambda x, k, b: convolve(x, k, b, up=True), x, kernel, bias)
 
 
-@pytest.mark.parametrize("together", [1, 2**6, 2**8, 2**18])
+@pytest.mark.parametrize("block_bytes", [1, 2**6, 2**8, 2**18])
 @pytest.mark.parametrize("height, width", [(4, 4), (12, 8)])
-def test_winograd_is_a_convolution_however_it_is_cut(
-    together: int, height: int, width: int, monkeypatch: pytest.MonkeyPatch
+def test_winograd_equals_convolution_for_every_block_size(
+    block_bytes: int, height: int, width: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(winograd, "TOGETHER", together)
+    monkeypatch.setattr(winograd, "BLOCK_BYTES", block_bytes)
     x, kernel, bias = randn(3, 2, height, width), randn(5, 2, 3, 3, seed=1), randn(5, seed=2)
     for each in (None, bias):
         torch.testing.assert_close(winograd.convolve_3x3(x, kernel, each), F.conv2d(x, kernel, each, padding=1))
     assert_differentiable_twice(winograd.convolve_3x3, x[:2], kernel[:2], bias[:2])
 
 
-@pytest.mark.parametrize("together", [1, 2**6, 2**18])
+@pytest.mark.parametrize("block_bytes", [1, 2**6, 2**18])
 @pytest.mark.parametrize("height, width", [(4, 4), (12, 8)])
-def test_winograd_with_small_tiles_likewise(
-    together: int, height: int, width: int, monkeypatch: pytest.MonkeyPatch
+def test_winograd_with_small_tiles_equals_convolution(
+    block_bytes: int, height: int, width: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In whole numbers that bfloat16 holds exactly, at every step of the way."""
-    monkeypatch.setattr(winograd, "TOGETHER", together)
+    """All intermediate values are integers that bfloat16 represents exactly."""
+    monkeypatch.setattr(winograd, "BLOCK_BYTES", block_bytes)
     x, kernel, bias = (randn(*shape).sign().bfloat16() for shape in ((3, 2, height, width), (5, 2, 3, 3), (5,)))
-    y = winograd.convolve_transformed(x, winograd.transformed(4 * kernel, torch.bfloat16), bias)
+    y = winograd.convolve_transformed(x, winograd.transform_kernel(4 * kernel, torch.bfloat16), bias)
     torch.testing.assert_close(y, F.conv2d(x, 4 * kernel, bias, padding=1), rtol=0, atol=0)
 
 
-def test_winograd_rounds_a_few_times_as_much_as_a_convolution() -> None:
+def test_winograd_rounding_errors_are_bounded() -> None:
     x, kernel = randn(2, 256, 16, 16), randn(256, 256, 3, 3, seed=1) / 48
     exact = F.conv2d(x, kernel, padding=1)
     error = winograd.convolve_3x3(x.float(), kernel.float()) - exact
     assert error.std() < 5e-6 * exact.std()
-    for_half = winograd.transformed(kernel.float(), torch.bfloat16).bfloat16()
+    for_half = winograd.transform_kernel(kernel.float(), torch.bfloat16).bfloat16()
     error = winograd.convolve_transformed(x.bfloat16(), for_half) - exact
     ordinary = F.conv2d(x.bfloat16(), kernel.bfloat16(), padding=1) - exact
     assert error.std() < 3 * ordinary.std()
 
 
-def test_winograd_takes_what_it_can_and_what_pays() -> None:
-    def taken(
-        channels: int = 256, size: int = 32, images: int = 1, k: int = 3, kind: str = "cpu", kept: bool = False
+def test_winograd_is_used_where_supported_and_faster() -> None:
+    def is_used(
+        channels: int = 256, size: int = 32, images: int = 1, k: int = 3, device: str = "cpu", reused: bool = False
     ) -> bool:
-        kernel = torch.empty(channels, 512, k, k, device=kind)
-        return winograd.is_faster(kernel, torch.float32, images, size, size, kept=kept)
+        kernel = torch.empty(channels, 512, k, k, device=device)
+        return winograd.is_faster(kernel, torch.float32, images, size, size, reused_kernel=reused)
 
-    assert taken() and taken(size=16, images=4)
-    assert not any((taken(channels=255), taken(size=34), taken(size=16), taken(k=1), taken(kind="meta")))
-    # Transforming a kernel needs pixels enough, unless it is done once for many calls.
-    assert not taken(channels=512) and taken(channels=512, images=2)
-    assert taken(channels=512, size=16, kept=True) and not taken(channels=512, size=8, kept=True)
+    assert is_used() and is_used(size=16, images=4)
+    assert not any((is_used(channels=255), is_used(size=34), is_used(size=16), is_used(k=1), is_used(device="meta")))
+    # Transforming a kernel pays off with enough pixels, or if it is done once for many calls.
+    assert not is_used(channels=512) and is_used(channels=512, images=2)
+    assert is_used(channels=512, size=16, reused=True) and not is_used(channels=512, size=8, reused=True)
     kernel = torch.empty(256, 256, 3, 3)
     assert not winograd.is_faster(kernel, torch.float64, 1, 32, 32)
     with torch.autocast("cpu"):
-        assert not taken()
+        assert not is_used()
 
 
-def test_winograd_leaves_exported_programs_alone() -> None:
-    """Their number of images stays open, which asking for its size would fix."""
+def test_winograd_is_not_used_in_exported_programs() -> None:
+    """Their number of images is dynamic; reading the size would fix it."""
 
     class Convolution(torch.nn.Module):
         def forward(self, x: Tensor, kernel: Tensor) -> Tensor:
@@ -242,7 +207,7 @@ def test_winograd_leaves_exported_programs_alone() -> None:
     torch.testing.assert_close(program.module()(x, kernel), F.conv2d(x, kernel, padding=1))
 
 
-def test_winograd_is_in_float32_whatever_surrounds_it() -> None:
+def test_winograd_ignores_autocast() -> None:
     x, kernel = (each.float().requires_grad_() for each in (randn(1, 8, 8, 8), randn(8, 8, 3, 3, seed=1)))
     y = winograd.convolve_3x3(x, kernel)
     expected = torch.autograd.grad(y.sum(), (x, kernel), retain_graph=True)

@@ -41,13 +41,13 @@ def test_relativistic_losses_number_by_number() -> None:
     assert float(relativistic_generator_loss(both[1], both[0])) == pytest.approx(expected)
 
 
-def test_relativistic_losses_ignore_what_all_logits_share() -> None:
+def test_relativistic_losses_ignore_a_common_offset() -> None:
     real, fake = torch.randn(2, 8, generator=torch.Generator().manual_seed(0)).unbind()
     for loss in (relativistic_discriminator_loss, relativistic_generator_loss):
         torch.testing.assert_close(loss(real + 7, fake + 7), loss(real, fake))
 
 
-def test_losses_stay_finite_and_pull_the_right_way_at_the_extremes() -> None:
+def test_losses_and_gradients_are_correct_at_extreme_logits() -> None:
     logits = torch.tensor([-1e4, 0.0, 1e4], requires_grad=True)
     for loss, signs in ((generator_loss(logits), [-1, -1, 0]), (discriminator_loss(logits, logits * 0), [-1, -1, 0])):
         assert torch.isfinite(loss)
@@ -65,7 +65,7 @@ def test_losses_are_differentiable_twice() -> None:
         assert gradcheck(f, inputs) and gradgradcheck(f, inputs)
 
 
-def test_r1_of_a_linear_judge_in_closed_form() -> None:
+def test_r1_of_a_linear_discriminator_in_closed_form() -> None:
     """logit = Σ w_t · frame_t has the gradient w_t in every frame: the penalty is the mean over T of |w_t|²."""
     weight = torch.randn(1, 3, 3, 4, 5, generator=torch.Generator().manual_seed(0)).requires_grad_()
     x = torch.randn(2, 3, 3, 4, 5, generator=torch.Generator().manual_seed(1)).requires_grad_()
@@ -76,10 +76,10 @@ def test_r1_of_a_linear_judge_in_closed_form() -> None:
     torch.testing.assert_close(gradient, 2 * weight.detach() / 3)
 
 
-def test_r1_of_a_curved_judge_against_differences() -> None:
-    judge = nn.Sequential(nn.Flatten(), nn.Linear(3 * 2 * 2 * 2, 4), nn.Softplus(), nn.Linear(4, 1)).double()
+def test_r1_of_a_nonlinear_discriminator_against_differences() -> None:
+    discriminator = nn.Sequential(nn.Flatten(), nn.Linear(3 * 2 * 2 * 2, 4), nn.Softplus(), nn.Linear(4, 1)).double()
     x = torch.randn(2, 2, 3, 2, 2, generator=torch.Generator().manual_seed(1)).double().requires_grad_()
-    penalty = r1_penalty(judge(x).squeeze(1), x)
+    penalty = r1_penalty(discriminator(x).squeeze(1), x)
     step = 1e-5
     for clip in range(2):
         squares = 0.0
@@ -87,25 +87,25 @@ def test_r1_of_a_curved_judge_against_differences() -> None:
             e = torch.zeros_like(x[clip]).flatten()
             e[i] = step
             e = e.view_as(x[clip])
-            slope = (judge((x[clip] + e)[None]) - judge((x[clip] - e)[None])) / (2 * step)
+            slope = (discriminator((x[clip] + e)[None]) - discriminator((x[clip] - e)[None])) / (2 * step)
             squares += slope.item() ** 2
         assert penalty[clip].item() == pytest.approx(squares / 2, rel=1e-6)
 
 
 @pytest.mark.parametrize("condition", ["modulate+project", "project", "none"])
-def test_r1_clip_by_clip_is_the_same(condition: str) -> None:
+def test_r1_clip_by_clip_equals_r1(condition: str) -> None:
     config = DiscriminatorConfig(32, 32, condition=condition, channel_base=256, channel_max=8, condition_dim=16)  # type: ignore[arg-type]
-    judge = Discriminator(config).double()
+    discriminator = Discriminator(config).double()
     frames = torch.randn(8, 3, 3, 32, 32, generator=torch.Generator().manual_seed(1)).double().requires_grad_()
     times = torch.arange(8)[:, None] * torch.tensor([0, 1, 3])
-    whole = r1_penalty(judge(frames, times), frames)
-    expected = torch.autograd.grad(whole.mean(), list(judge.parameters()), allow_unused=True)
-    for judge.gradient_checkpointing in (False, True):
-        judge.zero_grad()
-        parts = r1_penalty_clip_by_clip(judge, frames.detach(), times, None)
+    whole = r1_penalty(discriminator(frames, times), frames)
+    expected = torch.autograd.grad(whole.mean(), list(discriminator.parameters()), allow_unused=True)
+    for discriminator.gradient_checkpointing in (False, True):
+        discriminator.zero_grad()
+        parts = r1_penalty_clip_by_clip(discriminator, frames.detach(), times, None)
         torch.testing.assert_close(parts, whole.detach())
         parts.mean().backward()
-        for parameter, gradient in zip(judge.parameters(), expected, strict=True):
+        for parameter, gradient in zip(discriminator.parameters(), expected, strict=True):
             assert (parameter.grad is None) == (gradient is None)
             if gradient is not None:
                 torch.testing.assert_close(parameter.grad, gradient)

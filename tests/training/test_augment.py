@@ -1,6 +1,6 @@
-"""Augmentation: one transform for a whole clip, from given numbers only; and the controller of its strength.
+"""Augmentation: one transform per clip, determined by given numbers; and the controller of its probability.
 
-Shapes: B clips, T frames a clip.
+Shapes: B clips, T frames per clip.
 """
 
 import math
@@ -16,7 +16,7 @@ SHIFT_X, SHIFT_Y, ZOOM, SQUEEZE, ROTATION, MIRROR, BRIGHTNESS, CONTRAST, SATURAT
 
 
 def frames(batch: int = 2, num_frames: int = 3, height: int = 12, width: int = 16) -> Tensor:
-    """Smooth, without any symmetry: brighter to the right and, less, to the bottom."""
+    """Return a smooth ramp without symmetry: brighter to the right and, less so, to the bottom."""
     y, x = torch.meshgrid(torch.linspace(-1, 1, height), torch.linspace(-1, 1, width), indexing="ij")
     ramp = (0.6 * x + 0.3 * y)[None, None, None]
     offset = 0.1 * torch.randn(batch, num_frames, 3, 1, 1, generator=torch.Generator().manual_seed(0))
@@ -28,7 +28,7 @@ def uniforms(batch: int, seed: int = 0) -> Tensor:
 
 
 def only(kind: int, value: float = 1.0) -> Tensor:
-    """Uniform numbers that apply one kind of transform (at p = 0.5), with the normal number `value`."""
+    """Return uniform numbers that apply one transform (at p = 0.5) with the normal number `value`."""
     uniform = torch.full([1, NUM_UNIFORM], 0.5, dtype=torch.float64)
     uniform[:, ::2] = 0.9
     uniform[0, 2 * kind] = 0.1
@@ -46,18 +46,18 @@ def test_probability_zero_changes_nothing() -> None:
         torch.testing.assert_close(y, x, atol=1e-5, rtol=0)
 
 
-def test_all_frames_of_a_clip_are_transformed_alike() -> None:
-    still = frames(4, 1).expand(-1, 3, -1, -1, -1)
-    y = augment(still, P_ONE, uniforms(4), rotation=True, mirror=True)
+def test_all_frames_of_a_clip_get_the_same_transform() -> None:
+    constant = frames(4, 1).expand(-1, 3, -1, -1, -1)
+    y = augment(constant, P_ONE, uniforms(4), rotation=True, mirror=True)
     assert torch.equal(y[:, 0], y[:, 1]) and torch.equal(y[:, 0], y[:, 2])
-    assert (y - still).abs().amax(dim=(1, 2, 3, 4)).min() > 0.05
+    assert (y - constant).abs().amax(dim=(1, 2, 3, 4)).min() > 0.05
     # The clips of a batch are not.
     same = frames(1, 1).expand(4, 1, -1, -1, -1)
     y = augment(same, P_ONE, uniforms(4))
     assert min(float((y[i] - y[j]).abs().max()) for i in range(4) for j in range(i)) > 0.05
 
 
-def test_frames_do_not_see_each_other() -> None:
+def test_frames_are_transformed_independently() -> None:
     x, u = frames(2, 3), uniforms(2)
     whole = augment(x, P_ONE, u)
     for t in range(3):
@@ -77,12 +77,12 @@ def test_the_uniform_numbers_are_the_only_randomness() -> None:
 
 
 def slopes(x: Tensor) -> tuple[float, float]:
-    """Mean slope to the right and to the bottom."""
+    """Return the mean slope to the right and to the bottom."""
     return float(x.diff(dim=-1).mean()), float(x.diff(dim=-2).mean())
 
 
-def test_never_mirrored_or_turned_unless_asked() -> None:
-    """The ramp of every clip goes on rising to the right, along the same direction of the image."""
+def test_mirroring_and_rotation_are_off_by_default() -> None:
+    """The ramp of every clip keeps rising to the right, in the same direction."""
     x = frames(256, 1)[:, :, :1].expand(-1, -1, 3, -1, -1)
     inner = (..., slice(4, 8), slice(5, 11))  # the borders are reflected
     u = uniforms(256)
@@ -116,7 +116,7 @@ def test_a_rotation_of_wide_frames_keeps_circles_round() -> None:
     torch.testing.assert_close(turned[inner], disc[inner], atol=0.03, rtol=0)
 
 
-def test_what_each_geometric_transform_does() -> None:
+def test_geometric_transforms_in_closed_form() -> None:
     x = frames(1, 1)
     row, column = x[0, 0, 0, 6], x[0, 0, 0, :, 8]
     shifted = augment(x, P_HALF, only(SHIFT_X))[0, 0, 0, 6]  # one eighth of the width: two pixels
@@ -130,17 +130,17 @@ def test_what_each_geometric_transform_does() -> None:
         assert after[1] / before[1] == pytest.approx(down, rel=1e-3)
 
 
-def test_what_each_colour_transform_does() -> None:
+def test_color_transforms_in_closed_form() -> None:
     x = frames(1, 2)
-    grey = x.mean(dim=2, keepdim=True)
+    gray = x.mean(dim=2, keepdim=True)
     torch.testing.assert_close(augment(x, P_HALF, only(BRIGHTNESS)), x + 0.2, atol=1e-5, rtol=0)
     torch.testing.assert_close(augment(x, P_HALF, only(CONTRAST)), x * 2**0.5, atol=1e-5, rtol=0)
-    expected = grey + 2 * (x - grey)
+    expected = gray + 2 * (x - gray)
     torch.testing.assert_close(augment(x, P_HALF, only(SATURATION)), expected, atol=1e-5, rtol=0)
     hue = augment(x, P_HALF, only(HUE))
-    torch.testing.assert_close(hue.mean(dim=2, keepdim=True), grey, atol=1e-5, rtol=0)
-    torch.testing.assert_close((hue - grey).norm(dim=2), (x - grey).norm(dim=2), atol=1e-5, rtol=0)
-    cosine = torch.cosine_similarity((hue - grey)[0, 0, :, 0, 0], (x - grey)[0, 0, :, 0, 0], dim=0)
+    torch.testing.assert_close(hue.mean(dim=2, keepdim=True), gray, atol=1e-5, rtol=0)
+    torch.testing.assert_close((hue - gray).norm(dim=2), (x - gray).norm(dim=2), atol=1e-5, rtol=0)
+    cosine = torch.cosine_similarity((hue - gray)[0, 0, :, 0, 0], (x - gray)[0, 0, :, 0, 0], dim=0)
     assert math.acos(float(cosine)) == pytest.approx(math.pi / 6, abs=1e-3)
 
 
@@ -163,36 +163,36 @@ def controller(p: float = 0.0, max_p: float = 0.8, clips: int = 1000) -> Adaptiv
 
 
 @pytest.mark.parametrize("sign, start, end", [(0.9, 0.2, 0.6), (0.3, 0.6, 0.2), (-1.0, 0.6, 0.2)])
-def test_strength_moves_the_right_way_at_the_right_speed(sign: float, start: float, end: float) -> None:
-    strength = controller(start)
+def test_p_moves_in_the_right_direction_at_the_right_speed(sign: float, start: float, end: float) -> None:
+    ada = controller(start)
     for step in range(40):  # 400 clips of the 1000 that p needs from 0 to 1
-        strength.update(torch.tensor(sign), 10)
+        ada.update(torch.tensor(sign), 10)
         if step == 2:
-            assert float(strength.p) == pytest.approx(start)  # it waits for four steps
-    assert float(strength.p) == pytest.approx(end, abs=1e-5)
+            assert float(ada.p) == pytest.approx(start)  # it is updated every four steps
+    assert float(ada.p) == pytest.approx(end, abs=1e-5)
 
 
-def test_strength_goes_by_the_mean_of_four_steps() -> None:
-    strength = controller(0.2)
+def test_p_follows_the_mean_of_four_steps() -> None:
+    ada = controller(0.2)
     for sign in (1.0, 1.0, 1.0, -1.0):  # mean 0.5, below the target
-        strength.update(torch.tensor(sign), 10)
-    assert float(strength.p) == pytest.approx(0.16)
-    for sign in (1.0, 1.0, 1.0, 0.0):  # what came before is forgotten
-        strength.update(torch.tensor(sign), 10)
-    assert float(strength.p) == pytest.approx(0.2)
+        ada.update(torch.tensor(sign), 10)
+    assert float(ada.p) == pytest.approx(0.16)
+    for sign in (1.0, 1.0, 1.0, 0.0):  # earlier steps no longer count
+        ada.update(torch.tensor(sign), 10)
+    assert float(ada.p) == pytest.approx(0.2)
 
 
-def test_strength_respects_its_cap_and_zero() -> None:
-    strength = controller(0.75)
+def test_p_stays_between_zero_and_its_maximum() -> None:
+    ada = controller(0.75)
     for _ in range(80):
-        strength.update(torch.tensor(1.0), 10)
-    assert float(strength.p) == pytest.approx(0.8)
+        ada.update(torch.tensor(1.0), 10)
+    assert float(ada.p) == pytest.approx(0.8)
     for _ in range(400):
-        strength.update(torch.tensor(-1.0), 10)
-    assert float(strength.p) == 0.0
+        ada.update(torch.tensor(-1.0), 10)
+    assert float(ada.p) == 0.0
 
 
-def test_a_restored_controller_goes_on_alike() -> None:
+def test_a_restored_controller_continues_identically() -> None:
     one, two = controller(0.3), controller(0.0)
     one.update(torch.tensor(0.9), 10)
     one.update(torch.tensor(0.9), 10)

@@ -1,5 +1,7 @@
-"""Going on from a model of other sizes: what fits arrives bit for bit, what is new begins harmlessly, what is frozen
-stays."""
+"""Finetuning from models of other sizes.
+
+Matching weights are copied bit for bit, new ones start harmlessly, frozen ones stay.
+"""
 
 from dataclasses import replace
 from pathlib import Path
@@ -8,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from run_state import assert_same_state
 from safetensors.torch import load_file
 from settings import with_training
-from test_training import assert_same_state
 from torch import Tensor
 
 from styleganv.config import RunConfig, TrainingConfig, load_settings
@@ -32,15 +34,16 @@ from styleganv.runs import resume, train
 from styleganv.training.batches import ClipDataset, iterate_batches
 from styleganv.training.checkpoint import load_checkpoint
 
+pytestmark = pytest.mark.usefixtures("no_run_images")
 SIZES: dict[str, Any] = dict(z_dim=16, w_dim=16, channel_base=256, channel_max=16)
 MOTION: dict[str, Any] = dict(motion_noise_dim=16, motion_code_dim=16, num_frequencies=8, slot_distance=8)
 
 
 def generator(height: int = 32, width: int = 32, seed: int = 0, **changes: Any) -> Generator:
     torch.manual_seed(seed)
-    made = Generator(GeneratorConfig(height, width, **(SIZES | MOTION | changes))).requires_grad_(False)
-    made.mapping.w_mean.normal_()
-    return made
+    network = Generator(GeneratorConfig(height, width, **(SIZES | MOTION | changes))).requires_grad_(False)
+    network.mapping.w_mean.normal_()
+    return network
 
 
 def discriminator(height: int = 64, width: int = 64, seed: int = 0, **changes: Any) -> Discriminator:
@@ -50,8 +53,8 @@ def discriminator(height: int = 64, width: int = 64, seed: int = 0, **changes: A
     )
 
 
-def taken(ours: torch.nn.Module, theirs: torch.nn.Module) -> set[str]:
-    """The names of equal weights."""
+def equal_weights(ours: torch.nn.Module, theirs: torch.nn.Module) -> set[str]:
+    """Return the names of equal weights."""
     there = theirs.state_dict()
     return {n for n, value in ours.state_dict().items() if n in there and torch.equal(value, there[n])}
 
@@ -61,8 +64,8 @@ def inputs(num_classes: int = 0) -> tuple[Tensor, Tensor]:
     return z, torch.eye(num_classes)[:2] if num_classes else torch.zeros(0)
 
 
-def test_from_images_to_videos_starts_with_the_pictures() -> None:
-    """The new motion channels begin at weight zero, so v changes nothing at first, but its weights have a slope."""
+def test_from_images_to_videos_starts_with_the_images() -> None:
+    """The new motion channels start at weight zero, so v has no effect at first, but its weights have gradients."""
     image, video = generator(motion="none"), generator(seed=1)
     new = copy_generator_weights(video, image)
     assert summarize(video, new) == (
@@ -85,7 +88,7 @@ def test_from_videos_to_images_keeps_the_constant() -> None:
 
 @pytest.mark.parametrize("before, after", [(0, 3), (3, 0), (3, 5)])
 def test_other_classes(before: int, after: int) -> None:
-    """From none, classes begin without a difference; otherwise z, motion noise and all later layers are taken."""
+    """New classes start without a difference; z, motion noise and all later layers are copied."""
     source, target = generator(num_classes=before), generator(seed=1, num_classes=after)
     copy_generator_weights(target, source)
     for name in ("mapping.layers.0", "motion.convs.0"):
@@ -93,26 +96,26 @@ def test_other_classes(before: int, after: int) -> None:
         torch.testing.assert_close(
             ours.weight[:, :16] * ours.weight_gain, theirs.weight[:, :16] * theirs.weight_gain, rtol=1e-6, atol=0
         )
-    assert {n for n in target.state_dict() if n.startswith("synthesis")} <= taken(target, source)
+    assert {n for n in target.state_dict() if n.startswith("synthesis")} <= equal_weights(target, source)
     if before == 0:
         (z, label), noise, times = inputs(after), torch.randn(2, 60, 16), torch.tensor([[0.0, 30.0]] * 2)
         torch.testing.assert_close(target(z, times, noise, label), source(z, times, noise), rtol=1e-5, atol=1e-5)
 
 
-def test_a_larger_resolution_starts_with_the_picture_enlarged() -> None:
+def test_a_larger_resolution_starts_with_the_enlarged_image() -> None:
     small, large = generator(16, 16), generator(64, 64, seed=1)
     new = copy_generator_weights(large, small)
     assert summarize(large, new) == "synthesis.blocks.3, synthesis.blocks.4"
     (z, _), noise = inputs(), torch.randn(2, 60, 16)
     times = torch.tensor([[0.0, 30.0]] * 2)
-    picture = small(z, times, noise).flatten(0, 1)
+    image = small(z, times, noise).flatten(0, 1)
     pooled = torch.nn.functional.avg_pool2d(large(z, times, noise).flatten(0, 1), 4)
-    assert (pooled - picture)[..., 2:-2, 2:-2].abs().mean() < 0.25 * picture.abs().mean()
+    assert (pooled - image)[..., 2:-2, 2:-2].abs().mean() < 0.25 * image.abs().mean()
     assert copy_generator_weights(generator(16, 16, seed=2), large) == []
 
 
 def test_blocks_are_matched_by_resolution() -> None:
-    """A square model into a wide one: 4² and 8² have no place, 16² to 32² have."""
+    """From square to wide: blocks of 4² and 8² have no counterpart, those of 16² to 32² have."""
     square, wide = generator(64, 64, channel_base=512), generator(36, 64, channel_base=512, seed=1)
     copy_generator_weights(wide, square)
     for ours, theirs in ((1, 3), (2, 4)):
@@ -120,26 +123,28 @@ def test_blocks_are_matched_by_resolution() -> None:
         assert all(torch.equal(value, b[name]) for name, value in a.items())
 
 
-def test_a_discriminator_of_images_gives_its_upper_blocks() -> None:
+def test_from_an_image_discriminator_the_upper_blocks_are_copied() -> None:
     image, video = discriminator(num_frames=1), discriminator(num_frames=3, seed=1)
     new = copy_discriminator_weights(video, (64, 64), image.state_dict(), (64, 64))
-    equal = taken(video, image)
+    equal = equal_weights(video, image)
     assert {n for n in equal if n.startswith(("from_rgb", "blocks.0", "blocks.3"))} == {
         n for n in video.state_dict() if n.startswith(("from_rgb", "blocks.0", "blocks.3")) and "affine" not in n
     }
-    assert {"blocks.1.conv1.weight", "blocks.1.skip.weight", "blocks.2.conv0.weight"} <= set(new)  # it ends at 16²
+    assert {"blocks.1.conv1.weight", "blocks.1.skip.weight", "blocks.2.conv0.weight"} <= set(
+        new
+    )  # the block that ends at 16²
     assert {"blocks.1.conv0.weight", "blocks.2.conv1.weight", "conv.weight", "dense.weight"} <= equal
-    assert not video.state_dict()["blocks.0.affine.weight"].any()  # so that it modulates nothing yet
+    assert not video.state_dict()["blocks.0.affine.weight"].any()  # so that it does not modulate yet
     assert "condition" in summarize(video, new)
 
 
-def test_a_discriminator_of_another_resolution() -> None:
+def test_from_a_discriminator_of_another_resolution() -> None:
     small, large = discriminator(32, 32), discriminator(64, 64, seed=1)
     new = copy_discriminator_weights(large, (64, 64), small.state_dict(), (32, 32))
     assert summarize(large, new) == "from_rgb, blocks.0"
 
 
-def clips_of(path: Path) -> ClipDataset:
+def build_clips(path: Path) -> ClipDataset:
     return ClipDataset(VideoDataset(path), TrainingConfig(num_frames=3, max_span=32, conditional=False))
 
 
@@ -157,7 +162,7 @@ def first(faces: Path, tiny: RunConfig, tmp_path_factory: pytest.TempPathFactory
     return run
 
 
-def test_a_run_gives_both_networks(first: Path, faces: Path, tiny: RunConfig, tmp_path: Path) -> None:
+def test_from_a_run_both_networks_are_copied(first: Path, faces: Path, tiny: RunConfig, tmp_path: Path) -> None:
     other = replace(with_training(tiny, total_clips=8, lr=1e-12), model=replace(tiny.model, condition="project"))
     train(faces, tmp_path / "second", other, finetune=first)
     assert load_settings(tmp_path / "second" / "settings.yaml").model == tiny.model
@@ -176,31 +181,34 @@ def test_from_an_image_run_to_larger_videos_with_classes(
         video = draw_video(sample_face(np.random.default_rng(i)), i, 12, 32, 32)
         write_frames(tmp_path / "classes" / f"class{i % 2}" / f"video{i}", video)
     prepare(tmp_path / "classes", tmp_path / "classes.zip", resolution=(32, 32), num_workers=1)
-    still = with_training(tiny, max_span=8, total_clips=8, lr=1e-12)
-    train(tmp_path / "classes.zip", tmp_path / "videos", still, finetune=tmp_path / "image")
-    said = caplog.text
-    assert "New in the generator" in said and "motion" in said and "New in the discriminator" in said
+    frozen = with_training(tiny, max_span=8, total_clips=8, lr=1e-12)
+    train(tmp_path / "classes.zip", tmp_path / "videos", frozen, finetune=tmp_path / "image")
+    assert (
+        "Newly initialized in the generator" in caplog.text
+        and "motion" in caplog.text
+        and "Newly initialized in the discriminator" in caplog.text
+    )
     before, after = (load_file(tmp_path / run / "model" / "model.safetensors") for run in ("image", "videos"))
     name = "synthesis.blocks.2.conv1.weight"
     torch.testing.assert_close(after[name], before[name], rtol=0, atol=1e-6)
     assert load_settings(tmp_path / "videos" / "settings.yaml").model.motion == "conv"
 
 
-def test_an_imported_folder_gives_its_discriminator(faces: Path, tiny: RunConfig, tmp_path: Path) -> None:
-    made = generator(16, 16, channel_max=8, channel_base=128)
-    judge = discriminator(16, 16, channel_max=8, channel_base=128, condition="project")
-    save_model(tmp_path / "model", made, data={"fps": 25, "class_names": []}, training={}, discriminator=judge)
+def test_from_an_imported_folder_the_discriminator_is_copied(faces: Path, tiny: RunConfig, tmp_path: Path) -> None:
+    model = generator(16, 16, channel_max=8, channel_base=128)
+    d = discriminator(16, 16, channel_max=8, channel_base=128, condition="project")
+    save_model(tmp_path / "model", model, data={"fps": 25, "class_names": []}, training={}, discriminator=d)
     train(faces, tmp_path / "run", with_training(tiny, total_clips=8, lr=1e-12), finetune=tmp_path / "model")
     config = load_settings(tmp_path / "run" / "settings.yaml")
     assert config.model.condition == "project" and config.model.channel_max == 8
-    found = load_checkpoint(tmp_path / "run" / "checkpoint.pt")["discriminator"]
-    for name, value in judge.state_dict().items():
-        torch.testing.assert_close(found[name], value, rtol=0, atol=1e-9, msg=name)
+    weights = load_checkpoint(tmp_path / "run" / "checkpoint.pt")["discriminator"]
+    for name, value in d.state_dict().items():
+        torch.testing.assert_close(weights[name], value, rtol=0, atol=1e-9, msg=name)
 
 
-def test_a_model_of_which_nothing_fits_is_refused(faces: Path, tiny: RunConfig, tmp_path: Path) -> None:
-    made = generator(8, 8, channel_max=8)
-    save_model(tmp_path / "model", made, data={"fps": 25, "class_names": []}, training={})
+def test_a_model_without_matching_layers_is_rejected(faces: Path, tiny: RunConfig, tmp_path: Path) -> None:
+    model = generator(8, 8, channel_max=8)
+    save_model(tmp_path / "model", model, data={"fps": 25, "class_names": []}, training={})
     wide = tmp_path / "wide.zip"
     make_faces(wide, num_videos=8, num_frames=40, resolution=(16, 26))
     with pytest.raises(StyleganvError, match="No layer of the model"):
@@ -208,7 +216,7 @@ def test_a_model_of_which_nothing_fits_is_refused(faces: Path, tiny: RunConfig, 
     assert not (tmp_path / "run").exists()
 
 
-def test_a_resumed_frozen_run_is_the_one_never_stopped(
+def test_a_resumed_frozen_run_equals_an_uninterrupted_one(
     first: Path, faces: Path, tiny: RunConfig, tmp_path: Path
 ) -> None:
     frozen = with_training(tiny, freeze_d=1)
@@ -223,18 +231,18 @@ def test_a_resumed_frozen_run_is_the_one_never_stopped(
 
 
 @pytest.mark.parametrize("blocks", [1, 2])
-def test_freezing_all_that_sees_single_frames_leaves_r1_as_it_was(blocks: int, tiny: RunConfig) -> None:
-    judge = discriminator(32, 32, channel_base=256)
-    for parameter in frozen_parameters(judge, blocks):
+def test_freezing_the_frame_blocks_does_not_change_r1(blocks: int, tiny: RunConfig) -> None:
+    d = discriminator(32, 32, channel_base=256)
+    for parameter in frozen_parameters(d, blocks):
         parameter.requires_grad_(False)
     frames, times = torch.randn(4, 3, 3, 32, 32, requires_grad=True), torch.tensor([[0, 3, 9]] * 4)
     gradients = []
     for penalty in (
-        r1_penalty(judge(frames, times), frames),
-        r1_penalty_clip_by_clip(judge, frames.detach().requires_grad_(), times, None),
+        r1_penalty(d(frames, times), frames),
+        r1_penalty_clip_by_clip(d, frames.detach().requires_grad_(), times, None),
     ):
-        learning = [p for p in judge.parameters() if p.requires_grad]
-        judge.zero_grad()
+        learning = [p for p in d.parameters() if p.requires_grad]
+        d.zero_grad()
         penalty.sum().backward()
         gradients.append([None if p.grad is None else p.grad.clone() for p in learning])
     for whole, apart in zip(*gradients, strict=True):
@@ -243,12 +251,12 @@ def test_freezing_all_that_sees_single_frames_leaves_r1_as_it_was(blocks: int, t
             torch.testing.assert_close(apart, whole, rtol=1e-3, atol=1e-5 * float(whole.abs().max()))
 
 
-@pytest.mark.parametrize("options", [{"checkpointing": True}, {"micro_batch": 4}])
+@pytest.mark.parametrize("options", [{"gradient_checkpointing": True}, {"micro_batch_size": 4}])
 def test_a_step_with_frozen_blocks(options: dict[str, Any], larger: Path, tiny: RunConfig) -> None:
     config = with_training(tiny, freeze_d=3, **options)
     trainer = GanTrainer(config, *build_networks(config, VideoDataset(larger)))
     before = {name: value.clone() for name, value in trainer.discriminator.state_dict().items()}
-    clips = clips_of(larger)
+    clips = build_clips(larger)
     device = torch.device("cpu")
     trainer.train_step(clips, next(iterate_batches(clips, first=0, batch_size=8, num_workers=0, device=device)))
     after = trainer.discriminator.state_dict()
@@ -258,23 +266,23 @@ def test_a_step_with_frozen_blocks(options: dict[str, Any], larger: Path, tiny: 
 
 
 @pytest.mark.parametrize(
-    "blocks, message", [(-1, "--freeze-d is -1"), (3, "more than the 2 blocks of a discriminator of 16x16")]
+    "blocks, message", [(-1, "--freeze-d must be 0 or"), (3, "exceeds the 2 discriminator blocks at 16x16")]
 )
-def test_impossible_numbers_of_frozen_blocks(
+def test_invalid_numbers_of_frozen_blocks_are_rejected(
     blocks: int, message: str, first: Path, faces: Path, tiny: RunConfig, tmp_path: Path
 ) -> None:
     with pytest.raises(StyleganvError, match=message):
         train(faces, tmp_path / "run", with_training(tiny, freeze_d=blocks), finetune=first)
 
 
-def test_what_has_learned_nothing_is_not_frozen(
+def test_newly_initialized_weights_cannot_be_frozen(
     first: Path, larger: Path, faces: Path, tiny: RunConfig, tmp_path: Path
 ) -> None:
     frozen = with_training(tiny, freeze_d=1)
-    with pytest.raises(StyleganvError, match="give --finetune"):
+    with pytest.raises(StyleganvError, match="pass --finetune"):
         train(faces, tmp_path / "run", frozen)
-    with pytest.raises(StyleganvError, match="has learned nothing"):
+    with pytest.raises(StyleganvError, match="newly initialized weights"):
         train(larger, tmp_path / "run", frozen, finetune=first)
-    with pytest.raises(StyleganvError, match="has learned nothing"):
+    with pytest.raises(StyleganvError, match="newly initialized weights"):
         train(faces, tmp_path / "run", frozen, finetune=first / "model")
     assert not (tmp_path / "run").exists()
