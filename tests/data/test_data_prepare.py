@@ -13,8 +13,6 @@ from styleganv.data.dataset import VideoDataset
 from styleganv.errors import StyleganvError
 from styleganv.options import PrepareOptions
 
-REAL = Path(__file__).parents[3] / "shared" / "data"
-
 
 def prepare(source, dest, *, resolution, num_workers=1, overwrite=False, quality=95, **options):
     """Call `prepare` with flat options; `quality=None` stores PNG."""
@@ -259,9 +257,3 @@ def test_a_dataset_is_a_source(tmp_path, classes):
     prepare(classes, tmp_path / "d.zip", resolution=(16, 16))
     report = prepare(tmp_path / "d.zip", tmp_path / "e.zip", resolution=(8, 8))
     assert report.lengths == [5, 7, 9]
-
-
-@pytest.mark.skipif(not REAL.is_dir(), reason="no real videos here")
-def test_real_video_with_classes(tmp_path):
-    report = prepare(REAL / "actions", tmp_path / "d.zip", resolution=(32, 32))
-    assert report.num_videos == 72 and list(report.class_counts.values()) == [18] * 4 and not report.skipped

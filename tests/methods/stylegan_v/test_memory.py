@@ -29,8 +29,8 @@ def test_estimated_memory_reflects_the_settings(
     config = replace(tiny, model=replace(tiny.model, channel_base=512))
 
     def estimate(**changes: Any) -> float:
-        return estimate_step_memory_gib(with_training(config, batch_size=8, **changes), clips, torch.device("cpu"))
+        return estimate_step_memory_gib(with_training(config, batch_size=32, **changes), clips, torch.device("cpu"))
 
     whole = estimate()
-    assert estimate(micro_batch_size=4) < 0.65 * whole
-    assert estimate(gradient_checkpointing=True) < 0.7 * whole
+    assert estimate(micro_batch_size=4) < 0.4 * whole
+    assert estimate(gradient_checkpointing=True) < 0.6 * whole

@@ -1,0 +1,118 @@
+"""Single training steps: their memory, their losses, and every kind of model."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from settings import with_training
+
+from styleganv.config import RunConfig, TrainingConfig
+from styleganv.data.dataset import VideoDataset
+from styleganv.data.prepare import prepare
+from styleganv.errors import StyleganvError
+from styleganv.faces.dataset import make_faces
+from styleganv.faces.drawing import draw_video
+from styleganv.faces.factors import sample_face
+from styleganv.media.writing import write_frames
+from styleganv.methods import apply_method
+from styleganv.methods.stylegan_v.memory import OVERHEAD, _LiveBytes, estimate_step_memory_gib
+from styleganv.methods.stylegan_v.trainer import GanTrainer, build_networks
+from styleganv.runs import train
+from styleganv.training.batches import ClipDataset, iterate_batches
+from styleganv.training.run_log import peak_memory_gib
+
+CPU = torch.device("cpu")
+FLAGS = """--channel-base 128 --channel-max 8 --z-dim 16 --w-dim 16 --motion-dim 16
+--batch-size 8 --precision float32 --r1-interval 2 --log-every 8 --augment-p 0.3"""
+
+
+@pytest.fixture(scope="module")
+def larger_clips(tmp_path_factory: pytest.TempPathFactory) -> ClipDataset:
+    """Of 64×64, where activations outweigh everything else."""
+    path = tmp_path_factory.mktemp("larger") / "data.zip"
+    make_faces(path, num_videos=4, num_frames=40, resolution=(64, 64))
+    return ClipDataset(VideoDataset(path), TrainingConfig(num_frames=3, max_span=32, conditional=False))
+
+
+def test_memory_is_that_of_a_process_alone() -> None:
+    """Not of the large one that started it."""
+    large = np.ones(2**27)  # 1 GiB, more than a process takes that has loaded PyTorch
+    assert peak_memory_gib(CPU) > 1
+    code = "import torch; from styleganv.training import run_log; print(run_log.peak_memory_gib(torch.device('cpu')))"
+    small = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    del large
+    assert 0.05 < float(small.stdout) < 0.9
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"micro_batch_size": 4}, {"batch_size": 6}, {"batch_size": 13}, {"gradient_checkpointing": True}]
+)
+def test_memory_is_foretold(changes: dict[str, Any], larger_clips: ClipDataset, tiny: RunConfig) -> None:
+    """Bytes of tensors without contents against those of real ones, in a step like the ones after the first."""
+    config, clips = with_training(replace(tiny, model=replace(tiny.model, channel_base=512)), **changes), larger_clips
+    batch = config.training.batch_size
+    real = next(iterate_batches(clips, first=0, batch_size=batch, num_workers=0, device=CPU))
+    with _LiveBytes() as live:
+        trainer = GanTrainer(config, *build_networks(config, clips.data))
+        trainer.train_step(clips, real)
+        live.peak, trainer.step = 0, 0
+        trainer.train_step(clips, real)
+    assert estimate_step_memory_gib(config, clips, CPU) == pytest.approx(OVERHEAD["cpu"] * live.peak / 2**30, rel=0.1)
+
+
+def test_an_image_model_a_recurrent_one_and_a_conditional_one_train(
+    faces: Path, tiny: RunConfig, tmp_path: Path
+) -> None:
+    image = replace(with_training(tiny, num_frames=1), model=replace(tiny.model, motion="none"))
+    train(faces, tmp_path / "image", image)
+    lstm = replace(with_training(tiny, max_span=2), model=replace(tiny.model, motion="lstm", condition="project"))
+    train(faces, tmp_path / "lstm", lstm)  # short spans, so that clips also start late in a video
+    folder = tmp_path / "classes"
+    for i in range(4):
+        video = draw_video(sample_face(np.random.default_rng(i)), i, 12, 16, 24)
+        write_frames(folder / f"class{i % 2}" / f"video{i}", video)
+    prepare(folder, tmp_path / "classes.zip", resolution=(16, 24), num_workers=1)
+    train(tmp_path / "classes.zip", tmp_path / "conditional", with_training(tiny, max_span=8))
+    config = json.loads((tmp_path / "conditional" / "model" / "config.json").read_text())
+    assert config["data"]["class_names"] == ["class0", "class1"] and config["generator"]["num_classes"] == 2
+
+
+def test_training_on_one_clip_lowers_its_loss(faces: Path, tiny: RunConfig) -> None:
+    """The discriminator alone learns to tell the real clips from the untrained generator's."""
+    config = with_training(tiny, r1_interval=16)
+    data = VideoDataset(faces)
+    trainer = GanTrainer(config, *build_networks(config, data))
+    clips = ClipDataset(data, TrainingConfig(num_frames=3, max_span=32))
+    real = next(iterate_batches(clips, first=0, batch_size=8, num_workers=0, device=CPU))
+    real = replace(real, frames=real.frames.float() / 127.5 - 1)
+    losses = []
+    for _step in range(20):
+        trainer.update_d(real, trainer._sample_inputs(clips, list(range(8)), 1), list(range(8)))
+        losses.append(trainer.pop_scalars()["loss_d"])
+    assert losses[-1] < 0.5 * losses[0]
+
+
+def test_the_relativistic_loss_penalizes_generated_clips_too(faces: Path, tiny: RunConfig) -> None:
+    config = with_training(tiny, loss="relativistic", r1_interval=2)
+    data = VideoDataset(faces)
+    trainer = GanTrainer(config, *build_networks(config, data))
+    clips = ClipDataset(data, TrainingConfig(num_frames=3, max_span=32))
+    batches = iterate_batches(clips, first=0, batch_size=8, num_workers=0, device=CPU)
+    trainer.train_step(clips, next(batches))
+    first = trainer.pop_scalars()
+    assert first["r1"] > 0 and first["r2"] > 0 and first["r1"] != first["r2"]
+    trainer.train_step(clips, next(batches))
+    assert not trainer.pop_scalars().keys() & {"r1", "r2"}
+    assert bool(trainer.finite)
+
+
+def test_the_relativistic_loss_is_refused_where_it_is_not_defined(faces: Path, tiny: RunConfig, tmp_path: Path) -> None:
+    config = apply_method(with_training(tiny, loss="relativistic"), "mocogan-stylegan2")
+    with pytest.raises(StyleganvError, match="--loss relativistic"):
+        train(faces, tmp_path / "run", config)
