@@ -5,29 +5,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
+from tiny import save
 
 import styleganv
 from styleganv import cli
 from styleganv.data.dataset import write_dataset
 from styleganv.faces.dataset import make_faces
-from styleganv.methods.stylegan_v.config import GeneratorConfig
-from styleganv.methods.stylegan_v.generator import Generator
 from styleganv.metrics.protocols import PROTOCOLS
-from styleganv.model_folder import save_model
 
 WITHOUT_FILES = ("efficientnet", "patch", "128f", "frames")
 ALL_FILES = [name for name in PROTOCOLS if not any(word in name for word in WITHOUT_FILES)]
-
-
-def save(folder: Path, num_classes: int = 0) -> Path:
-    """Save a tiny random model."""
-    torch.manual_seed(0)
-    sizes = dict(z_dim=16, w_dim=16, channel_max=8, motion_noise_dim=16, motion_code_dim=16, num_frequencies=8)
-    generator = Generator(GeneratorConfig(height=16, width=16, slot_distance=8, num_classes=num_classes, **sizes))
-    names = ["even", "odd", "third"][:num_classes]
-    save_model(folder, generator, data={"fps": 25.0, "class_names": names}, training={})
-    return folder
 
 
 def test_the_public_function(faces: Path, weights: Path, tmp_path: Path) -> None:
