@@ -57,14 +57,14 @@ ARMS: dict[str, Callable[[Any], Any]] = {
     "relativistic-r1x0.25": training(loss="relativistic", r1_scale=0.01),
     "relativistic-r1x4": training(loss="relativistic", r1_scale=0.16),
     "wide": model(channel_base=2048, channel_max=128),
-    "batch4": training(batch=4),
-    "batch16": training(batch=16),
+    "batch4": training(batch_size=4),
+    "batch16": training(batch_size=16),
     "lr0.5": training(lr=0.0025),
     "lr2": training(lr=0.01),
     "r1x0.25": training(r1_scale=0.01),
     "r1x4": training(r1_scale=0.16),
     "r1every4": training(r1_interval=4),
-    "frames3": training(frames=3),
+    "frames3": training(num_frames=3),
     "no-stddev": model(minibatch_stddev=False),
     "no-augment": augment(augment="none"),
     "features": lambda config: config,
@@ -77,10 +77,10 @@ STAGES: dict[str, dict[int, float]] = {"growing": {4: 0.125, 2: 0.5}, "growing32
 
 
 def settings_of(arm: str, seed: int, slot_distance: float, mirror: bool) -> Any:
-    from styleganv.config import preset
+    from styleganv.config import get_preset
 
     common = both(model(slot_distance=slot_distance), training(seed=seed, mirror=mirror))
-    return both(*(ARMS[part] for part in arm.split("+")))(common(preset("tiny-cpu")))
+    return both(*(ARMS[part] for part in arm.split("+")))(common(get_preset("tiny-cpu")))
 
 
 def arm_name(text: str) -> str:

@@ -25,10 +25,10 @@ STEPS = """
 import statistics, sys, time
 import torch
 from styleganv.data.dataset import VideoDataset
-from styleganv.config import preset, TrainingConfig
+from styleganv.config import get_preset, TrainingConfig
 from styleganv.training.batches import ClipDataset, iterate_batches
 from styleganv.methods.stylegan_v.trainer import GanTrainer, build_networks
-settings, data, steps = preset("tiny-cpu"), VideoDataset(sys.argv[1]), int(sys.argv[2])
+settings, data, steps = get_preset("tiny-cpu"), VideoDataset(sys.argv[1]), int(sys.argv[2])
 trainer = GanTrainer(settings, *build_networks(settings, data))
 batch = settings.training.batch_size
 clips = ClipDataset(data, TrainingConfig(num_frames=settings.training.num_frames, max_span=32, conditional=False))

@@ -23,7 +23,7 @@ import torch
 from run import Plain, Run, operations
 from torch.profiler import ProfilerActivity, profile
 
-from styleganv.config import TrainingConfig, preset
+from styleganv.config import TrainingConfig, get_preset
 from styleganv.data.dataset import VideoDataset
 from styleganv.faces.dataset import make_faces
 from styleganv.methods.stylegan_v.trainer import GanTrainer, build_networks
@@ -36,7 +36,7 @@ class Cycle:
     """16 steps, the first with R1, augmentation half on."""
 
     def __init__(self, data: VideoDataset) -> None:
-        config = preset("tiny-cpu")
+        config = get_preset("tiny-cpu")
         config = replace(config, training=replace(config.training, precision="float32"))
         config = replace(config, augment=replace(config.augment, augment_p=0.5))
         training = config.training
