@@ -1,4 +1,4 @@
-"""How long a Fréchet distance takes, beside a dense root of the product of covariances, and how exact both are.
+"""Time and accuracy of a Fréchet distance, compared with a dense root of the product of covariances.
 
     python benchmarks/frechet.py                 2048 features (two minutes on one core)
     python benchmarks/frechet.py --features 512  smaller

@@ -1,4 +1,4 @@
-"""How long a training step on a CPU takes if waiting threads spin or sleep, alone and beside another busy process.
+"""Time of a training step on a CPU with spinning or sleeping threads, alone and next to another busy process.
 
     python benchmarks/openmp.py    preset tiny-cpu at 32², two threads (a few minutes on two cores)
 
@@ -77,7 +77,7 @@ def main() -> None:
     print(
         f"{options.threads} threads on {os.cpu_count()} cores, {options.rounds} rounds; load average at the end {load}"
     )
-    print(f"{'waiting':<24}  {'alone, s':>9}  {'ratio':>6}  {'beside a busy process, s':>24}  {'ratio':>6}")
+    print(f"{'waiting':<24}  {'alone, s':>9}  {'ratio':>6}  {'next to a busy process, s':>26}  {'ratio':>6}")
     for name in SETTINGS:
         cells = []
         for busy, width in ((False, 9), (True, 24)):

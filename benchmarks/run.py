@@ -1,4 +1,4 @@
-"""One table of how fast this machine generates, trains, reads and encodes, each beside what the machine can do.
+"""One table of how fast this machine generates, trains, reads and encodes, each compared with what the machine can do.
 
     python benchmarks/run.py                        everything (20 minutes on two cores)
     python benchmarks/run.py generation --sizes 64  a part of it
@@ -142,12 +142,12 @@ class Plain:
             F.conv2d(x, kernel, padding=1)
 
     def rate(self, seconds: Sequence[float]) -> float:
-        """Operations a second of the fastest."""
+        """Return the operations per second of the fastest."""
         return max(each / taken for each, taken in zip(self.operations, seconds, strict=True))
 
 
 def generation(device: torch.device, sizes: list[int], repeats: int) -> Iterator[Row]:
-    """Full-size networks, end to end: seeds to pictures in memory, and to H.264 beside it."""
+    """Full-size networks, end to end: seeds to images in memory, and to H.264."""
     if device.type == "cpu":
         keep_freed_memory()  # as the command line does
     per_frame: dict[int, float] = {}  # ordinary convolutions of float32 take no detour
@@ -263,17 +263,17 @@ MEMORY_GPU = (*MEMORY, (512, 3, 4, False), (512, 3, 4, True), (1024, 2, 4, False
 
 
 def memory(device: torch.device, sizes: list[int], repeats: int) -> Iterator[Row]:
-    """What a training step with R1 takes, measured in a process of its own, and what was foretold."""
+    """Measure the memory of a training step with R1 in a separate process, and compare it with the estimate."""
     for size, frames, clips, checkpointing in MEMORY_GPU if device.type == "cuda" else MEMORY:
         if size not in sizes:
             continue
         for precision in DTYPES:
             with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
                 wanted = process.submit(_step_memory, device, size, frames, clips, checkpointing, precision)
-                foretold, taken = wanted.result()
+                estimated, taken = wanted.result()
             yield Row(
                 f"train {size}², {precision}, {clips} clips of {frames} frames{', checkpointing' * checkpointing}",
-                f"foretold {foretold:.1f} GiB ({foretold / taken - 1:+.0%})",
+                f"estimated {estimated:.1f} GiB ({estimated / taken - 1:+.0%})",
                 "",
                 f"{taken:.1f} GiB",
             )
@@ -291,14 +291,14 @@ def _step_memory(
         make_faces(Path(folder) / "data.zip", num_videos=4, num_frames=40, resolution=(size, size))
         data = VideoDataset(Path(folder) / "data.zip")
         real = ClipDataset(data, TrainingConfig(num_frames=frames, max_span=32, conditional=False))
-        foretold = estimate_step_memory_gib(config, real, device)
+        estimated = estimate_step_memory_gib(config, real, device)
         batch = next(iterate_batches(real, first=0, batch_size=clips, num_workers=0, device=device))
         before = memory_gib(device)
         trainer = GanTrainer(config, *build_networks(config, data, device))
         for _ in range(2):  # the second with what the optimisers keep
             trainer.step = 0
             trainer.train_step(real, batch)
-        return foretold, peak_memory_gib(device) - before
+        return estimated, peak_memory_gib(device) - before
 
 
 def memory_gib(device: torch.device) -> float:

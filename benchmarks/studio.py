@@ -1,4 +1,4 @@
-"""How the studio feels, in real Chromium: pictures a second, how long a control takes to be seen, several viewers, and
+"""Speed of the studio in real Chromium: frames per second, latency of a control, several viewers, and
 memory over minutes of play.
 
     python benchmarks/studio.py                 three minutes
@@ -60,7 +60,7 @@ CHANGES, SECONDS = 25, 10
 
 
 def watch(address: str, seconds: float, counts: list[float], viewer: int) -> None:
-    """One viewer as the page is one: asks for four frames at a time, and never for more than 25 a second."""
+    """Behave like one page: request four frames at a time, and at most 25 per second."""
     start, shown = time.monotonic(), 0
     with connect(address.replace("http", "ws") + "frames", origin=address.rstrip("/")) as socket:
         while (passed := time.monotonic() - start) < seconds:
@@ -76,7 +76,7 @@ def watch(address: str, seconds: float, counts: list[float], viewer: int) -> Non
 
 
 def viewers(address: str, count: int) -> list[float]:
-    """Pictures a second of so many that watch different videos at a time."""
+    """Return the frames per second of several viewers of different videos."""
     counts = [0.0] * count
     threads = [threading.Thread(target=watch, args=(address, SECONDS, counts, i)) for i in range(count)]
     for thread in threads:
@@ -108,7 +108,7 @@ def measured(name: str, side: int, channel_base: int, minutes: float) -> list[st
             for _ in range(SECONDS):
                 time.sleep(1)
                 rates.append(int(page.find_element("id", "displayed-fps").text.split()[0]))
-            rows.append(f"| {name} | pictures a second, 25 asked for | {statistics.mean(rates):.1f} |")
+            rows.append(f"| {name} | frames per second, 25 requested | {statistics.mean(rates):.1f} |")
             for control, (element, value) in CONTROLS.items():
                 taken = []
                 for _ in range(CHANGES):
@@ -127,7 +127,7 @@ def measured(name: str, side: int, channel_base: int, minutes: float) -> list[st
             for count in (1, 2, 4):
                 found = viewers(address, count)
                 rows.append(
-                    f"| {name} | {count} viewers, pictures a second of each | {min(found):.1f}–{max(found):.1f} |"
+                    f"| {name} | {count} viewers, frames per second of each | {min(found):.1f}–{max(found):.1f} |"
                 )
     return rows
 

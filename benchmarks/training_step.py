@@ -1,4 +1,4 @@
-"""A training step of the tiny networks beside what the machine can do.
+"""A training step of the tiny networks, compared with what the machine can do.
 
     python benchmarks/training_step.py [--num-threads 1] [--sizes 32 64] [--profile]
 

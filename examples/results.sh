@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # From real videos to contact sheets, as in docs/results.md: SOURCE holds sky/, actions/, grid/ and shapes.zip.
-#   bash examples/results.sh SOURCE OUT MINUTES          on a processor: 64², preset tiny-cpu
+#   bash examples/results.sh SOURCE OUT MINUTES          on a CPU: 64², preset tiny-cpu
 #   SIZE=128 bash examples/results.sh SOURCE OUT MINUTES  on a GPU: sky at 128², the preset that fits the size
 set -euo pipefail
 source=$1 out=$2 minutes=$3 size=${SIZE:-64}
 mkdir -p "$out"
 
-way() { # name, source, resolution, then settings
+run_dataset() { # name, source, resolution, then settings
   local name=$1 videos=$2 resolution=$3
   shift 3
   [ -e "$out/$name.zip" ] || styleganv prepare "$videos" "$out/$name.zip" --resolution "$resolution"
@@ -16,7 +16,7 @@ way() { # name, source, resolution, then settings
   styleganv generate "$out/run-$name" --out "$out/$name" --seeds 0-5 --motion-seeds 0-3 --seconds 2 --format grid
 }
 
-way sky "$source/sky" "$size" --slot-distance 64
-way actions "$source/actions" 64 --slot-distance 8
-way grid "$source/grid" 72x96 --slot-distance 16
-way shapes "$source/shapes.zip" 64 --slot-distance 8 --augment none
+run_dataset sky "$source/sky" "$size" --slot-distance 64
+run_dataset actions "$source/actions" 64 --slot-distance 8
+run_dataset grid "$source/grid" 72x96 --slot-distance 16
+run_dataset shapes "$source/shapes.zip" 64 --slot-distance 8 --augment none

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Train on two nodes of eight GPUs under SLURM; a job that is requeued, or loses a process, goes on where it was saved.
+# Train on two nodes of eight GPUs under SLURM; a job that is requeued, or loses a process, resumes from its last checkpoint.
 #   sbatch examples/slurm.sh data.zip runs/mine --preset 256-sky
 #SBATCH --job-name=styleganv
 #SBATCH --nodes=2
@@ -12,7 +12,7 @@
 set -euo pipefail
 data=$1 out=$2
 shift 2
-export TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 # processes that start again must not find the addresses of those before
+export TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 # otherwise restarted processes find outdated addresses
 first=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
 srun torchrun --nnodes "$SLURM_NNODES" --nproc-per-node 8 --max-restarts 3 \
     --rdzv-backend c10d --rdzv-id "$SLURM_JOB_ID" --rdzv-endpoint "$first:29500" \

@@ -1,5 +1,6 @@
 """Loading a trained model of any method."""
 
+import logging
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -11,6 +12,8 @@ from torch import nn
 from styleganv.methods import METHODS, get_method
 from styleganv.model_folder import load_model, sampler_arguments
 from styleganv.video_model import Precision, VideoModel
+
+logger = logging.getLogger(__name__)
 
 
 def load(path: Path | str, *, device: str | torch.device | None = None, precision: Precision = "float32") -> VideoModel:
@@ -27,7 +30,9 @@ def load(path: Path | str, *, device: str | torch.device | None = None, precisio
     networks: dict[str, Callable[..., nn.Module]] = {name: partial(_build_network, name) for name in METHODS}
     network, config = load_model(path, networks)
     sampler = get_method(config["model"]).implementation().sampler
-    return sampler(network, **sampler_arguments(path, config), device=device, precision=precision)
+    model = sampler(network, **sampler_arguments(path, config), device=device, precision=precision)
+    logger.debug("Loaded %r", model)
+    return model
 
 
 def _build_network(method: str, **fields: Any) -> nn.Module:

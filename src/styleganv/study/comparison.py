@@ -91,7 +91,7 @@ def _dataset_section(results: Sequence[TrialResult], name: str) -> list[str]:
     frames = sorted({result.measures["motion_frames"] for result in results})
     note = (
         f"Motion report on clips of {' or '.join(map(str, frames))} frames (as many as dataset and method have). "
-        "✓: with every seed as in the dataset, or in the range that the report calls good; ✗: not."
+        "✓ = for every seed, as in the dataset or in the expected range; ✗ = not."
     )
     return [f"## {name}", conditions, _table(_quality(results)), note, _table(_motion(results))]
 
@@ -170,8 +170,8 @@ def _published() -> list[str]:
     rows += [[method.title, *method.published] for method in METHODS.values() if method.published]
     return [
         "## As published",
-        "FVD over 16 and over 128 frames at 256², of full-size models trained for days. The measure and the datasets "
-        "differ, so only the order can be compared.",
+        "The table shows FVD over 16 and 128 frames at 256², for full-size models trained for days. The measure and the "
+        "datasets differ, so only compare the order.",
         _table(rows),
     ]
 

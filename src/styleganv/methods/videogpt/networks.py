@@ -17,7 +17,6 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from styleganv import noise
 from styleganv.errors import StyleganvError
@@ -202,7 +201,7 @@ class Transformer(nn.Module):
         num_positions, width = embedding.shape
         cache = previous.new_empty((LAYERS, 2, len(label), HEADS, num_positions, width // HEADS), dtype=dtype)
         codes: list[Tensor] = []
-        for i in tqdm(range(num_positions), desc="generating codes", unit="code", delay=2, leave=False):
+        for i in range(num_positions):
             x = (previous + embedding[i])[:, None]
             for layer, layer_cache in zip(self.layers, cache, strict=True):
                 x = layer(x, layer_cache, i)
