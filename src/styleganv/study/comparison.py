@@ -170,8 +170,8 @@ def _published() -> list[str]:
     rows += [[method.title, *method.published] for method in METHODS.values() if method.published]
     return [
         "## As published",
-        "The table shows FVD over 16 and 128 frames at 256², for full-size models trained for days. The measure and the "
-        "datasets differ, so only compare the order.",
+        "The table shows FVD over 16 and 128 frames at 256², for full-size models trained for days. The measure and "
+        "the datasets differ, so only compare the order.",
         _table(rows),
     ]
 
