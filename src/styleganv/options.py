@@ -17,12 +17,16 @@ def _default(label: str) -> str:
     return "" if label == "None" else f"(default: {label})"
 
 
+def _preset(label: str) -> str:
+    return "" if label == "None" else f"(preset: {label})"
+
+
 #: An option that is None by default. The help does not show the None; its text states the default.
 Unset = Annotated[T | None, tyro.conf.DisallowNone, tyro.conf.arg(help_behavior_hint=_default)]
 
 #: The same for an option that a preset or a run may have set, which None then resets.
-OptionalInt = Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint=_default)]
-OptionalFloat = Annotated[float | None, tyro.conf.arg(metavar="FLOAT", help_behavior_hint=_default)]
+OptionalInt = Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint=_preset)]
+OptionalFloat = Annotated[float | None, tyro.conf.arg(metavar="FLOAT", help_behavior_hint=_preset)]
 
 Precision = Literal["float32", "bfloat16"]
 
@@ -51,14 +55,14 @@ def check_precision(precision: str) -> None:
 
 @dataclass(frozen=True)
 class SampleOptions:
-    """Part of an endless video to generate.
+    """Which part of the endless video to generate.
 
     Raises:
         StyleganvError: for a value that no model can generate.
     """
 
     seconds: Unset[float] = None
-    """Duration in seconds. Default: 5, or less if the model's maximum length is reached."""
+    """Duration in seconds. Default: 5, or less if the model's maximum is shorter."""
     fps: Unset[float] = None
     """Output frame rate in frames per second. Default: the dataset's."""
     start: float = 0.0
@@ -101,7 +105,7 @@ class OutputOptions:
     """
 
     scale: int = 1
-    """Enlargement: every pixel becomes a square of this many pixels per side."""
+    """Integer factor by which to enlarge frames."""
     crf: int = 18
     """CRF of H.264 and WebP: 0 = lossless, 18 = visually lossless, 51 = worst."""
 
@@ -114,7 +118,7 @@ class OutputOptions:
 
 @dataclass(frozen=True)
 class LatentsOptions:
-    """Video to edit: the content and the motion, each from a seed or from a latents file.
+    """Which video to edit: content and motion, each from a seed or from a latents file.
 
     Raises:
         StyleganvError: if both a seed and a file choose the content, or the motion.
@@ -123,23 +127,23 @@ class LatentsOptions:
     seed: Unset[int] = None
     """Content seed. Default: 0."""
     latents: Unset[Path] = None
-    """Latents file, or folder of `styleganv project`, instead of --seed."""
+    """Latents file or output folder of `styleganv project`, instead of --seed."""
     motion_seed: Unset[int] = None
     """Motion seed. Default: same as --seed, or the motion of --latents."""
     motion_latents: Unset[Path] = None
-    """Latents file or folder to take only the motion from, instead of --motion-seed."""
+    """Latents file or folder of which to use only the motion, instead of --motion-seed."""
 
     def __post_init__(self) -> None:
-        for kind, seed, path in (("", self.seed, self.latents), ("motion-", self.motion_seed, self.motion_latents)):
+        for prefix, seed, path in (("", self.seed, self.latents), ("motion-", self.motion_seed, self.motion_latents)):
             if seed is not None and path is not None:
                 raise StyleganvError(
-                    f"--{kind}seed and --{kind}latents exclude each other, got {seed} and {path}: pass one of them."
+                    f"--{prefix}seed and --{prefix}latents exclude each other, got {seed} and {path}: pass one of them."
                 )
 
 
 @dataclass(frozen=True)
 class StyleMix:
-    """Content of a seed or latents file to mix in at some style layers; `amount` 1 replaces, 0.5 averages."""
+    """Content seed or latents file to mix in at some style layers; `amount` 1 replaces, 0.5 averages."""
 
     content: int | Path
     layers: Sequence[int]
@@ -161,11 +165,11 @@ class EditOptions:
     """Changes to a video, made in the order of the fields.
 
     Attributes:
-        mixes: contents to mix in at some layers.
-        directions: steps along directions.
-        text: description of the wanted video; see `editing.text.edit_by_text`.
+        mixes: seeds or latents files to mix in at some layers.
+        directions: directions to move along.
+        text: text to edit toward; see `editing.text.edit_by_text`.
         clip_model: folder of a CLIP, or its name on the Hugging Face Hub.
-        text_steps: steps of the search for `text`.
+        text_steps: optimization steps for `text`.
         interpolate_to: content seeds or latents files to interpolate to over the video, in order.
         speed: speed of the motion; 0.25 is slow motion.
         time_map: points (video time, motion time) in seconds, instead of `speed`.
@@ -190,17 +194,17 @@ class EditOptions:
 
 @dataclass(frozen=True)
 class TextEditOptions:
-    """How `editing.text.edit_by_text` searches for a content.
+    """How `editing.text.edit_by_text` optimizes the content code.
 
     Attributes:
         num_steps: steps of Adam.
         num_frames: frames at random times that each step uses.
-        num_starts: other contents that are tried as the start. They help where CLIP has no gradient near the original.
+        num_starts: other content codes tried as starting points. They help where CLIP has no gradient near the original.
         learning_rate: peak learning rate of Adam, in standard deviations of w.
         distance_weight: weight of the squared distance from the original, in standard deviations of w.
         identity_weight: weight of the perceptual distance from the original frames.
         layers: style layers to change, 0 the coarsest; None for all.
-        seed: random seed of the times, and first seed of the other contents.
+        seed: random seed of the times, and first seed of the other content codes.
 
     Raises:
         StyleganvError: for no steps or no frames.
@@ -235,7 +239,7 @@ class DirectionOptions:
     """
 
     space: Space = "content"
-    """Directions of the content or of the motion."""
+    """What the directions change: content or motion."""
     num_directions: int = 10
     """Number of directions of largest variance."""
     num_samples: Unset[int] = None
@@ -243,9 +247,9 @@ class DirectionOptions:
     first_seed: int = 0
     """First of the consecutive seeds to sample."""
     score: Unset[str] = None
-    """Score to increase: brightness, contrast, saturation, red, green, blue or motion."""
+    """Score to increase: brightness, contrast, saturation, red, green, blue, motion."""
     annotations: Unset[Path] = None
-    """CSV file of seed,label lines to find directions from: numbers, or class names."""
+    """CSV file of seed,label lines; labels are numbers or class names."""
     text: Unset[str] = None
     """Text to move toward, e.g. "a green square"; requires styleganv[clip]."""
     source_text: Unset[str] = None
@@ -289,23 +293,23 @@ class PrepareOptions:
     """
 
     fps: Unset[float] = None
-    """Resample all videos to this rate, in frames per second. Default: keep every frame."""
+    """Frame rate to resample to, in frames per second. Default: keep every frame."""
     source_fps: float = 25.0
-    """Frame rate of folders of frames, which do not state one."""
+    """Frame rate of folders of frames, in frames per second."""
     fit: Fit = "crop"
-    """Crop to the center, pad with black, or stretch."""
+    """Center crop, pad with black, or stretch to the new aspect ratio."""
     min_frames: int = 3
-    """Skip videos with fewer frames."""
+    """Minimum number of frames; shorter videos are skipped."""
     split_every: Unset[int] = None
-    """Cut long videos into pieces of this many frames. Default: no cuts."""
+    """Maximum number of frames; longer videos are split. Default: no limit."""
     jpeg_quality: int = 95
     """Quality of the stored JPEG frames, 1 to 100 (best)."""
     lossless: bool = False
-    """Store PNG frames instead."""
+    """Store frames as PNG instead of JPEG."""
     classes: str = "auto"
-    """auto (folders that hold videos), folders, none, or a .csv (name,label) or .json ({name: label}) file."""
+    """Class labels: auto, folders, none, or a file: .csv (name,label) or .json ({name: label})."""
     background: str = "white"
-    """Color seen through transparent pixels, e.g. '#cfe8ff' (in quotes) or skyblue."""
+    """Color behind transparent pixels, e.g. skyblue or '#cfe8ff' (in quotes)."""
 
     def __post_init__(self) -> None:
         for fits, message in (
@@ -333,22 +337,22 @@ class PrepareOptions:
 
 @dataclass(frozen=True)
 class ProjectOptions:
-    """How to search for the latents of a clip.
+    """How to optimize the latents of a clip.
 
     Raises:
         StyleganvError: for an unknown space or a negative number of steps.
     """
 
     space: Literal["w", "w+"] = "w+"
-    """w+: one style per layer, closer to the clip. w: one style, closer to the model's own videos."""
+    """w+: one w per layer, closer match; w: one w for all layers, easier to edit."""
     num_steps: int = 600
-    """Steps of the search."""
+    """Optimization steps."""
     finetune_steps: int = 0
-    """Steps of fine-tuning a copy of the model to the clip, for a closer match."""
+    """Steps of fine-tuning a copy of the model on the clip, for a closer match."""
     seed: int = 0
-    """Random seed of the search, and motion seed after the end of the clip."""
+    """Random seed, also the motion seed after the end of the clip."""
     first_frame: bool = False
-    """Fit only the first frame and leave the motion to the seed, as a baseline."""
+    """Fit only the first frame; the motion follows --seed (baseline)."""
 
     def __post_init__(self) -> None:
         if self.space not in ("w", "w+"):
@@ -365,8 +369,8 @@ class StudyOptions:
     minutes: float = 5.0
     """Training time per trial, in minutes."""
     preset: str = "tiny-cpu"
-    """Preset that the settings of all methods start from."""
+    """Preset that all methods start from."""
     num_clips: int = 256
-    """Real and generated clips per evaluation."""
+    """Number of real and generated clips (each) per evaluation."""
     weights: Unset[str] = None
-    """Folder, file or URL of the weights that --protocols need."""
+    """Folder, file or URL of the weights that --protocols requires."""

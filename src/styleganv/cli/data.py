@@ -23,11 +23,11 @@ def prepare(
     """Turn videos into a dataset: one file of frames, all of one size.
 
     Args:
-        source: Video (mp4, mov, webm, mkv, mpg, avi, gif, webp), or a folder or zip of videos or frames.
+        source: Video file, or a folder or zip of videos or of folders of frames.
         dest: Dataset to write, e.g. data.zip.
-        resolution: Pixels: 64, or HEIGHTxWIDTH, e.g. 144x256.
-        num_workers: Number of processes. Default: one per core.
-        overwrite: Replace DEST.
+        resolution: Frame size in pixels: 64, or HEIGHTxWIDTH, e.g. 144x256.
+        num_workers: Number of worker processes. Default: one per core.
+        overwrite: Replace DEST if it exists.
     """
     from styleganv.data.prepare import prepare as run
     from styleganv.nn.layers import resolutions
@@ -55,7 +55,7 @@ def inspect(
 
     Args:
         data: Dataset written by `styleganv prepare`.
-        contact_sheet: PNG file to write. Default: DATA-sheet.png in the folder of the dataset.
+        contact_sheet: PNG file to write. Default: DATA-sheet.png, next to the dataset.
     """
     from styleganv.data.inspect import inspect as run
     from styleganv.data.inspect import write_contact_sheet

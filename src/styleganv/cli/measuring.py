@@ -2,7 +2,9 @@
 
 import os
 from pathlib import Path
+from typing import Annotated
 
+import tyro
 from tyro.conf import OmitArgPrefixes, Positional
 
 from styleganv.cli.console import progress_bar
@@ -23,11 +25,11 @@ def evaluate(
     """Measure the distance between generated and real videos, from any source.
 
     Args:
-        real: Dataset, or a folder, zip or file of videos.
-        fake: The same, or a model folder or run.
-        protocol: Protocol names, separated by commas; docs/evaluation.md lists them.
-        resolution: Size to resize both to, 64 or HEIGHTxWIDTH. Required if they differ.
-        json: File to write the full report to.
+        real: Real videos: a dataset, or a folder, zip or file of videos.
+        fake: Generated videos: a model folder or run, or the same sources as --real.
+        protocol: Comma-separated names of protocols; see docs/evaluation.md.
+        resolution: Size in pixels to resize both to: 64, or HEIGHTxWIDTH; required if they differ.
+        json: JSON file to write the full report to.
     """
     from styleganv.metrics.evaluate import evaluate as run
 
@@ -48,7 +50,7 @@ def evaluate(
 
 
 def diagnose(
-    videos: Positional[Path],
+    videos: Annotated[Positional[Path], tyro.conf.arg(metavar="VIDEOS")],
     /,
     data: Unset[Path] = None,
     out: Path = Path("report.html"),
@@ -62,14 +64,14 @@ def diagnose(
     """Diagnose motion: loops, reversal, speed, drift, flicker, texture sticking, and more, as one HTML page.
 
     Args:
-        videos: Model folder or run, dataset, or video files from any source.
+        videos: Model folder or run, dataset, or videos from any other source.
         data: Dataset or videos to compare with. Default: for a run, its training dataset.
         out: HTML page to write.
-        json: File to write the numbers to.
-        num_videos: Number of clips to measure, one per video.
+        json: JSON file to write the numbers to.
+        num_videos: Number of videos to measure, one clip each.
         max_frames: Maximum number of frames per clip.
         seed: Random seed for the choice of clips.
-        psi: Truncation psi of a model: 1 = full variety, 0 = mean content.
+        psi: Truncation psi of a model: 1 = full variety, 0 = mean w.
     """
     from styleganv.motion_report.diagnose import diagnose as run
     from styleganv.motion_report.diagnose import training_data

@@ -25,7 +25,7 @@ def import_(
     Args:
         file: Checkpoint, e.g. network-snapshot-025000.pkl.
         dest: Model folder to write.
-        fps: Frame rate of its dataset in frames per second; checkpoints do not store it.
+        fps: Frame rate of its dataset, in frames per second; not stored in checkpoints.
         network: Averaged generator (G_ema) or trained generator (G).
     """
     from styleganv.interop.import_checkpoint import import_checkpoint
@@ -43,10 +43,10 @@ def swap(
     """Combine two models: shapes and motion of LOW, textures and colors of HIGH.
 
     Args:
-        low: Model folder or run for the layers below the resolution.
-        high: Model of the same size, best fine-tuned from LOW or from the same model.
+        low: Model folder or run for the layers below --resolution.
+        high: Model of the same size, ideally fine-tuned from LOW or from the same model.
         dest: Model folder to write.
-        resolution: First resolution with the layers of HIGH, e.g. 16.
+        resolution: First resolution that comes from HIGH, in pixels, e.g. 16.
     """
     from styleganv.interop.swap import swap as run
 
@@ -54,11 +54,11 @@ def swap(
 
 
 def export(model: _Model, file: Annotated[Positional[Path], tyro.conf.arg(metavar="FILE")], /) -> None:
-    """Export a model to programs that run without styleganv, and compare them with it.
+    """Export a model to files that run without styleganv, and verify their output.
 
     Args:
         model: Model folder or run.
-        file: FILE.onnx (onnxruntime) or FILE.pt2 (PyTorch); FILE-mapping maps z to styles.
+        file: .onnx (onnxruntime) or .pt2 (PyTorch) file; FILE-mapping maps z to styles.
     """
     from styleganv.interop.export import export as run
 

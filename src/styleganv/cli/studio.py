@@ -1,7 +1,9 @@
 """The command that opens the studio."""
 
 from pathlib import Path
+from typing import Annotated
 
+import tyro
 from tyro.conf import Positional
 
 from styleganv.errors import StyleganvError
@@ -9,7 +11,9 @@ from styleganv.options import DEFAULT_CLIP_MODEL, Unset
 
 
 def studio(
-    models: Positional[tuple[Path, ...]],
+    models: Annotated[
+        Positional[tuple[Path, ...]], tyro.conf.arg(metavar="MODEL [MODEL ...]", help_behavior_hint="(required)")
+    ],
     /,
     host: str = "127.0.0.1",
     port: int = 8000,
@@ -22,11 +26,11 @@ def studio(
 
     Args:
         models: Model folders or runs.
-        host: Address to listen on. Any but a loopback address requires a token.
+        host: Address to listen on; any but a loopback address requires a token.
         port: Port to listen on; 0 = any free port.
         token: Access token that clients must supply. Default: random unless --host is loopback.
         open: Open the page in the default browser.
-        clip_model: CLIP for text edits: a folder or a name on the Hugging Face Hub.
+        clip_model: CLIP for text edits: a folder, or a name on the Hugging Face Hub.
         device: Torch device, e.g. cpu or cuda. Default: cuda if available.
     """
     from styleganv.studio.server import run_studio

@@ -20,7 +20,9 @@ def train_command(defaults: RunConfig, preset_name: str, ablations: Sequence[str
     """Return the command `train` with settings that start from a preset or from the run to resume."""
 
     def train(
-        data: Positional[Unset[Path]] = None,
+        data: Annotated[
+            Positional[Path | None], tyro.conf.DisallowNone, tyro.conf.arg(metavar="[DATA]", help_behavior_hint="")
+        ] = None,
         /,
         out: Unset[Path] = None,
         preset: Annotated[str, tyro.conf.arg(help_behavior_hint="")] = preset_name,
@@ -36,7 +38,7 @@ def train_command(defaults: RunConfig, preset_name: str, ablations: Sequence[str
 
         if resume is not None:
             if out is not None or finetune is not None:
-                raise StyleganvError("--resume continues a run in its own folder: leave out --out and --finetune.")
+                raise StyleganvError("--resume continues a run in its own folder: omit --out and --finetune.")
             with progress_bar() as progress:
                 folder = run_resume(resume, data=data, config=config, progress=progress)
         elif data is None or out is None:
@@ -49,15 +51,14 @@ def train_command(defaults: RunConfig, preset_name: str, ablations: Sequence[str
 
     # Names are listed for `train` itself only: a broken package with a method must not stop other commands.
     methods = list(METHODS) if ablations else []
-    train.__doc__ = f"""Train on a dataset. Ctrl-C saves and ends; --resume resumes exactly where it stopped.
+    train.__doc__ = f"""Train on a dataset. Ctrl-C saves and exits; --resume resumes exactly where it stopped.
 
     Args:
-        data: Dataset written by `styleganv prepare`. With --resume, only if it was moved.
-        out: Run folder to write to.
+        data: Dataset written by `styleganv prepare`; with --resume, only needed if it was moved.
+        out: Run folder to create; required unless --resume is given.
         preset: Preset to start from: {", ".join(PRESETS)}. Default: chosen by device and resolution.
         method: Method to train: {", ".join(methods)}.
-        resume: Run to resume exactly where it stopped. Only --total-clips, --minutes, --num-workers, --num-threads and
-            the logging options may change.
+        resume: Run folder to resume; only its length, workers, threads and logging may change.
         or_resume: Resume the run in --out if it exists; for requeued jobs.
         finetune: Model or run to initialize from; matching weights are copied.
         ablation: Variant of the method: {", ".join(ablations)}. Default: the method as published.
@@ -121,7 +122,7 @@ def study(
     /,
     out: Path = Path("runs/study"),
     methods: Unset[str] = None,
-    protocols: str = "",
+    protocols: Annotated[str, tyro.conf.arg(help_behavior_hint="")] = "",
     num_repeats: Annotated[int, tyro.conf.arg(name="repeats")] = 1,
     options: OmitArgPrefixes[Annotated[StudyOptions, tyro.conf.arg(name="")]] = StudyOptions(),
     jobs: int = 1,
@@ -134,11 +135,11 @@ def study(
     Args:
         data: Datasets written by `styleganv prepare`. Default: the built-in faces.
         out: Folder for models, measurements, and comparison.md with animations.
-        methods: Methods and ablations, e.g. stylegan-v,digan. Default: all that are installed.
-        protocols: Additional protocols of `styleganv evaluate`, e.g. fvd2048_16f.
-        num_repeats: Trainings per method and dataset (seeds 0, 1, …); 2 or more give a standard error.
-        jobs: Trials at a time; they share the CPU cores.
-        show_real: Include real videos in the animations; off if they must not be published.
+        methods: Comma-separated methods and ablations, e.g. stylegan-v,digan. Default: all installed.
+        protocols: Additional protocols of `styleganv evaluate`, e.g. fvd2048_16f. Default: none.
+        num_repeats: Trials per method and dataset (seeds 0, 1, …); 2 or more give a standard error.
+        jobs: Number of trials to run in parallel; they share the CPU cores.
+        show_real: Include real videos in the animations; disable if they must not be published.
     """
     from styleganv.study.study import study as run
 

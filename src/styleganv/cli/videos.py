@@ -36,14 +36,14 @@ def generate(
     output: OmitArgPrefixes[OutputOptions] = OutputOptions(),
     compute: OmitArgPrefixes[ComputeOptions] = ComputeOptions(),
 ) -> None:
-    """Generate videos of any length, frame rate and start; the same seed gives the same video.
+    """Generate videos of any length, frame rate and start time; the same seed gives the same video.
 
     Args:
         model: Model folder or run.
         out: Folder to write to.
         seeds: Content seeds, e.g. 0-7 or 1,5,9.
-        motion_seeds: Motion seeds, one per content seed (in a grid: one per row). Default: same as --seeds.
-        format: mp4 (H.264), gif, webp, frames (folders of PNGs), or grid (one content seed per column).
+        motion_seeds: Motion seeds, one per content seed or grid row. Default: same as --seeds.
+        format: mp4 (H.264), gif, webp, frames (PNG folders), or grid (content × motion seeds).
     """
     from styleganv.video_files import generate as run
 
@@ -65,28 +65,28 @@ def generate(
 
 @dataclass(frozen=True)
 class EditFlags:
-    """Edits in the syntax of the command line."""
+    """Edits, in the order in which they are applied."""
 
     mix: Unset[str] = None
-    """Contents of seeds to mix in: SEED:LAYERS[@AMOUNT], e.g. "7:4-9;8:0-2@0.5"."""
+    """Content seeds to mix in: SEED:LAYERS[@AMOUNT], e.g. "7:4-9;8:0-2@0.5"."""
     mix_latents: Unset[str] = None
-    """Contents of latents files to mix in: FILE:LAYERS[@AMOUNT], e.g. "projected:4-9"."""
+    """Latents files to mix in: FILE:LAYERS[@AMOUNT], e.g. "projected:4-9"."""
     direction: Unset[str] = None
-    """Steps along directions: FILE:NAME=STRENGTH[@LAYERS], e.g. "found.safetensors:1=2"."""
+    """Directions to move along: FILE:NAME=STRENGTH[@LAYERS], e.g. "found.safetensors:1=2"."""
     text: Unset[str] = None
-    """Description of the wanted video, e.g. "a green square"; requires styleganv[clip]."""
+    """Text to edit toward, e.g. "a green square"; requires styleganv[clip]."""
     clip_model: str = DEFAULT_CLIP_MODEL
     """CLIP for --text: a folder, or a name on the Hugging Face Hub."""
     text_steps: int = 100
-    """Steps of the search for the text."""
+    """Optimization steps for --text."""
     interpolate_to: Unset[str] = None
     """Content seeds to interpolate to over the video, in order, e.g. 7,9."""
     interpolate_to_latents: Unset[str] = None
-    """Latents files to interpolate to after those seeds, e.g. a.safetensors,b.safetensors."""
+    """Latents files to interpolate to after those seeds, in order, e.g. a,b."""
     speed: float = 1.0
     """Speed of the motion: 1 = the dataset's, 0.25 = slow motion, 0 = frozen."""
     time_map: Unset[str] = None
-    """Map from video time to motion time in seconds, instead of --speed, e.g. 0:0,2:1,3:0.5."""
+    """Time map VIDEO:MOTION in seconds, instead of --speed, e.g. 0:0,2:1,3:0.5."""
 
     def options(self) -> EditOptions:
         """Return the parsed options."""
@@ -115,12 +115,12 @@ def edit(
     output: OmitArgPrefixes[OutputOptions] = OutputOptions(),
     compute: OmitArgPrefixes[ComputeOptions] = ComputeOptions(),
 ) -> None:
-    """Edit a video of a model: its content, its motion, its speed. Edits apply at all times of an endless video.
+    """Edit a generated video: its content, its motion, its speed. An edit applies at every time.
 
     Args:
         model: Model folder or run.
         out: Video to write: .mp4, .gif or .webp.
-        side_by_side: Show the original on the left.
+        side_by_side: Also show the original, on the left.
         save_latents: File to write the edited latents to.
     """
     from styleganv.editing.edit import edit as run
@@ -153,16 +153,16 @@ def project(
     perceptual: Unset[Path] = None,
     device: Unset[str] = None,
 ) -> None:
-    """Project a real clip: find its latents, to continue and edit it. Ctrl-C ends the search and keeps the best.
+    """Project a real clip: find its latents, to continue and edit it. Ctrl-C stops and keeps the best result.
 
     Args:
         model: Model folder or run.
-        video: Video file or folder of frames; cropped, resized and resampled to match the model.
+        video: Video file or folder of frames; resized and resampled to match the model.
         out: Folder to write to.
         start: Start of the clip in the video, in seconds.
         seconds: Duration of the clip in seconds.
-        label: Class name or number, for a class-conditional model. Default: the best.
-        perceptual: TorchScript network that compares frames. Default: the packaged one.
+        label: Class name or number, for a class-conditional model. Default: the best match.
+        perceptual: TorchScript network of the perceptual distance. Default: the packaged one.
         device: Torch device, e.g. cpu or cuda. Default: cuda if available.
     """
     from styleganv.editing.project_video import project_video
@@ -200,11 +200,11 @@ def directions(
     search: OmitArgPrefixes[DirectionOptions] = DirectionOptions(),
     device: Unset[str] = None,
 ) -> None:
-    """Find directions for `styleganv edit`: by variance, by a score, by annotations, or by a text.
+    """Find directions for `styleganv edit`: by variance, score, annotations or text.
 
     Args:
         model: Model folder or run.
-        out: File to write; an image of each direction is written next to it.
+        out: File to write; an image of the directions is written next to it.
         device: Torch device, e.g. cpu or cuda. Default: cuda if available.
     """
     from styleganv.editing.direction_search import draw_directions, find_directions
@@ -224,12 +224,12 @@ def directions(
 
 
 def explore(model: ModelPath, /, out: Path = Path("explored"), first_seed: int = 0, device: Unset[str] = None) -> None:
-    """Show a model on one page: truncation, interpolation, style mixing, motion, directions.
+    """Write an HTML page about a model: truncation, interpolation, style mixing, motion, directions.
 
     Args:
         model: Model folder or run.
         out: Folder to write to.
-        first_seed: First of the six content seeds shown.
+        first_seed: First of the six consecutive content seeds to show.
         device: Torch device, e.g. cpu or cuda. Default: cuda if available.
     """
     from styleganv.editing.explore import explore as run

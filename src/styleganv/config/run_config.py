@@ -10,30 +10,30 @@ from styleganv.options import OptionalFloat, OptionalInt
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """The networks."""
+    """Networks."""
 
     method: Annotated[str, tyro.conf.Suppress] = "stylegan-v"
     """Method to train: stylegan-v, stylegan2, mocogan, mocogan-stylegan2, digan, videogpt, or an installed one."""
     channel_base: int = 16384
-    """Channels at resolution r are channel_base / r, up to channel_max."""
+    """Number of channels at resolution r: --channel-base / r, at most --channel-max."""
     channel_max: int = 512
     """Maximum number of channels of any layer."""
     z_dim: int = 512
-    """Width of the content noise z."""
+    """Dimension of the content noise z."""
     w_dim: int = 512
-    """Width of the content style w and of the discriminator's condition."""
+    """Dimension of the content code w and of the discriminator's condition."""
     mapping_layers: int = 2
-    """Layers from z to w."""
+    """Number of layers of the mapping network from z to w."""
     motion: Literal["conv", "lstm", "none"] = "conv"
     """Motion codes: conv (acyclic, any time), lstm (ablation), none (images, --num-frames 1)."""
     motion_dim: int = 512
-    """Width of motion noise, motion codes and time encoding; even."""
+    """Dimension of motion noise, motion codes and time encoding; even."""
     slot_distance: float = 16.0
-    """Frames between motion noise vectors; `styleganv inspect` suggests a value."""
+    """Distance of motion noise vectors in frames; `styleganv inspect` suggests one."""
     longest_period: float = 1024.0
     """Longest period of the time encoding, in frames."""
     amplitude: bool = True
-    """Learn the amplitudes of the time encoding (the paper); off: all 1 (the released code)."""
+    """Learn the time encoding's amplitudes as in the paper; else 1, as in the released code."""
     condition: Literal["modulate+project", "project", "none"] = "modulate+project"
     """How the time between frames enters the discriminator."""
     minibatch_stddev: bool = True
@@ -42,36 +42,36 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """The optimization. Amounts are in clips."""
+    """Optimization. Amounts are in clips."""
 
     minutes: OptionalFloat = None
-    """Stop after this many minutes, if earlier than --total-clips. Default: no limit."""
+    """Maximum training time in minutes, in addition to --total-clips. Default: no limit."""
     total_clips: int = 5_000_000
-    """Real clips shown to the discriminator before training ends."""
+    """Training length: number of real clips shown to the discriminator."""
     batch_size: int = 16
-    """Clips per step, over all processes."""
+    """Clips per step, summed over all processes."""
     num_frames: int = 3
     """Frames per clip; the paper uses 2 or 3."""
     max_span: int = 32
-    """Largest distance from the first to the last frame of a clip, in frames."""
+    """Maximum distance from the first to the last frame of a clip, in frames."""
     mirror: bool = False
-    """Also show mirrored clips. Mirroring destroys the direction of motion."""
+    """Also train on mirrored clips; this loses the direction of motion."""
     conditional: bool = True
     """Use the classes of the dataset, if it has two or more."""
     seed: int = 0
     """Random seed."""
     micro_batch_size: OptionalInt = None
-    """Clips per gradient-accumulation step and process; a multiple of 4. Default: the whole batch."""
+    """Clips per accumulation step and process, a multiple of 4. Default: the full batch."""
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass: less memory, slower steps."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Precision of convolutions; auto: bfloat16 where accelerated. R1 is always float32."""
+    """Precision of convolutions; auto: bfloat16 if accelerated. R1 always uses float32."""
     num_workers: OptionalInt = None
-    """Data-loading processes; 0 reads in the training process. Default: by number of cores."""
+    """Data-loading processes; 0: the training process. Default: by number of cores."""
     num_threads: OptionalInt = None
     """CPU threads per step. Default: one per core."""
     loss: Literal["logistic", "relativistic"] = "logistic"
-    """logistic: the paper's, with R1; relativistic: pairs of real and fake logits, R1 and R2."""
+    """logistic (the paper; R1) or relativistic (pairs of real and fake logits; R1 and R2)."""
     lr: float = 0.0025
     """Learning rate of both networks (Adam, betas 0 and 0.99)."""
     r1_gamma: OptionalFloat = None
@@ -81,11 +81,11 @@ class TrainingConfig:
     r1_interval: int = 16
     """Steps between R1 penalties."""
     ema_half_life: OptionalFloat = None
-    """Half-life of the averaged generator, in clips. Default: 312 · --batch-size."""
+    """Half-life of the EMA generator, in clips. Default: 312.5 · --batch-size."""
     ema_rampup: OptionalFloat = 0.05
-    """Upper limit of the EMA half-life, as a fraction of the clips seen; None: no limit."""
+    """Maximum EMA half-life as a fraction of the clips seen; None: no limit."""
     freeze_d: int = 0
-    """Discriminator blocks to freeze with --finetune, from the full resolution down."""
+    """Discriminator blocks to freeze with --finetune, from the highest resolution down."""
 
 
 @dataclass(frozen=True)
@@ -93,35 +93,35 @@ class AugmentConfig:
     """Augmentation of the discriminator's input: one transform for all frames of a clip."""
 
     augment: Literal["ada", "fixed", "none"] = "ada"
-    """Adaptive probability (ADA), a fixed one, or none."""
+    """Adaptive probability (ada), fixed probability, or no augmentation."""
     augment_target: float = 0.6
-    """ADA target: mean sign of the discriminator's logits on real clips, −1 to 1."""
+    """ADA target: mean sign of the discriminator logits on real clips, −1 to 1."""
     augment_p: float = 0.0
-    """Probability of each transform at the start (ada) or throughout (fixed), 0 to 1."""
+    """Probability of each transform, initial (ada) or constant (fixed), 0 to 1."""
     augment_max_p: float = 0.8
-    """Maximum probability of ADA; higher values leak into the generated videos."""
+    """Maximum probability of ADA, 0 to 1; high values leak into the generated videos."""
     ada_clips: int = 500_000
-    """Clips in which ADA can raise the probability from 0 to 1."""
+    """Clips that ADA needs to raise the probability from 0 to 1."""
     augment_rotation: bool = False
-    """Also rotate. Rotations are known to leak into the generated videos."""
+    """Also rotate; rotations are known to leak into the generated videos."""
     augment_mirror: bool = False
-    """Also mirror. Mirrored motion is known to leak."""
+    """Also mirror; mirrored motion is known to leak into the generated videos."""
 
 
 @dataclass(frozen=True)
 class LoggingConfig:
-    """What a run writes and how often."""
+    """What a run writes, and how often. Intervals are in clips."""
 
     log_every: int = 1000
-    """Clips between log lines (and TensorBoard points)."""
+    """Clips between lines of the log and points in TensorBoard."""
     snapshot_every: int = 100_000
     """Clips between snapshots (a grid and a video)."""
     save_every: int = 50_000
     """Clips between checkpoints."""
     eval_every: OptionalInt = 200_000
-    """Clips between evaluations, which keep the best model; None: never."""
+    """Clips between evaluations, which keep the best model; None (tiny-cpu): never."""
     eval_clips: int = 256
-    """Real and generated clips per evaluation."""
+    """Number of real and generated clips (each) per evaluation."""
 
 
 @dataclass(frozen=True)

@@ -19,22 +19,22 @@ class EvaluateOptions:
     """
 
     num_clips: Unset[int] = None
-    """Number of real and of generated clips; at least 2. Default: the protocol's."""
+    """Number of real and generated clips (each), 2 or more. Default: the protocol's."""
     num_repeats: Annotated[int, tyro.conf.arg(name="repeats")] = 1
     """Number of random draws of clips; 2 or more give a standard error."""
     per_class: bool = False
-    """Also evaluate each class that both sides have."""
+    """Also evaluate each class that both sets contain."""
     factors: bool = False
-    """Also recognize the ground-truth factors of the built-in faces, and compare them."""
+    """Also compare the ground-truth factors of the built-in faces."""
     split: Unset[str] = None
-    """Dataset split that the real videos are, e.g. train; only noted in the report."""
+    """Dataset split of the real videos, e.g. train; only stated in the report."""
     psi: float = 1.0
-    """Truncation psi of a model: 1 = full variety, 0 = mean content."""
+    """Truncation psi of a model: 1 = full variety, 0 = mean w."""
     weights: Annotated[
         str | Path | None, tyro.conf.DisallowNone, tyro.conf.arg(metavar="PATH", help_behavior_hint="")
     ] = None
     """Weights of the published feature extractors: folder, file or URL."""
-    sha256: Annotated[tuple[str, ...], tyro.conf.arg(help_behavior_hint="")] = ()
+    sha256: Annotated[tuple[str, ...], tyro.conf.arg(metavar="[HASH ...]", help_behavior_hint="")] = ()
     """Accepted SHA-256 hashes of the weights. Default: any."""
     cache: Unset[Path] = None
     """Folder for computed statistics. Default: ~/.cache/styleganv/statistics."""
