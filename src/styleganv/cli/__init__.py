@@ -48,7 +48,7 @@ StyleGAN-V: train on a folder of videos, generate new ones of any length at any 
 
 Run `styleganv COMMAND --help` for the options of a command.
   --quiet    Print errors only.
-  --verbose  Also print details, e.g. where a model was loaded from.
+  --verbose  Also print details, e.g. the path that a model was loaded from.
   --version  Print the version."""
 
 

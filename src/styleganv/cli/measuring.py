@@ -61,7 +61,7 @@ def diagnose(
     psi: float = 1.0,
     compute: OmitArgPrefixes[ComputeOptions] = ComputeOptions(),
 ) -> None:
-    """Diagnose motion: loops, reversal, speed, drift, flicker, texture sticking, and more, as one HTML page.
+    """Diagnose motion (loops, reversal, speed, drift, flicker and more) on an HTML page.
 
     Args:
         videos: Model folder or run, dataset, or videos from any other source.

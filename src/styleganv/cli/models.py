@@ -74,7 +74,7 @@ def push(
     license: Unset[str] = None,
     private: bool = False,
 ) -> None:
-    """Upload a model and its model card to the Hugging Face Hub, or write the same files to a local folder.
+    """Upload a model and its card to the Hugging Face Hub, or write them to a local folder.
 
     Args:
         model: Model folder or run.

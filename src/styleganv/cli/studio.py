@@ -22,7 +22,7 @@ def studio(
     clip_model: str = DEFAULT_CLIP_MODEL,
     device: Unset[str] = None,
 ) -> None:
-    """Explore models interactively in the browser, next to their training videos. Requires styleganv[studio].
+    """Explore models and their training videos in the browser. Requires styleganv[studio].
 
     Args:
         models: Model folders or runs.

@@ -55,7 +55,7 @@ def train_command(defaults: RunConfig, preset_name: str, ablations: Sequence[str
 
     Args:
         data: Dataset written by `styleganv prepare`; with --resume, only needed if it was moved.
-        out: Run folder to create; required unless --resume is given.
+        out: Run folder to create; required without --resume.
         preset: Preset to start from: {", ".join(PRESETS)}. Default: chosen by device and resolution.
         method: Method to train: {", ".join(methods)}.
         resume: Run folder to resume; only its length, workers, threads and logging may change.

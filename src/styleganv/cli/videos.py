@@ -36,7 +36,7 @@ def generate(
     output: OmitArgPrefixes[OutputOptions] = OutputOptions(),
     compute: OmitArgPrefixes[ComputeOptions] = ComputeOptions(),
 ) -> None:
-    """Generate videos of any length, frame rate and start time; the same seed gives the same video.
+    """Generate videos from seeds, of any length, frame rate and start time.
 
     Args:
         model: Model folder or run.
@@ -115,7 +115,7 @@ def edit(
     output: OmitArgPrefixes[OutputOptions] = OutputOptions(),
     compute: OmitArgPrefixes[ComputeOptions] = ComputeOptions(),
 ) -> None:
-    """Edit a generated video: its content, its motion, its speed. An edit applies at every time.
+    """Edit the content, motion and speed of a generated video, however long it is.
 
     Args:
         model: Model folder or run.
@@ -153,7 +153,7 @@ def project(
     perceptual: Unset[Path] = None,
     device: Unset[str] = None,
 ) -> None:
-    """Project a real clip: find its latents, to continue and edit it. Ctrl-C stops and keeps the best result.
+    """Project a real clip to latents, to continue and edit it; Ctrl-C keeps the best so far.
 
     Args:
         model: Model folder or run.
@@ -224,7 +224,7 @@ def directions(
 
 
 def explore(model: ModelPath, /, out: Path = Path("explored"), first_seed: int = 0, device: Unset[str] = None) -> None:
-    """Write an HTML page about a model: truncation, interpolation, style mixing, motion, directions.
+    """Write an HTML page on a model: truncation, interpolation, mixing, motion, directions.
 
     Args:
         model: Model folder or run.
