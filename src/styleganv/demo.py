@@ -21,7 +21,7 @@ from styleganv.video_files import generate
 
 logger = logging.getLogger(__name__)
 
-#: Size of the drawn dataset: 24,576 frames, which take 10 seconds of one core at 32×32 and 30 at 64×64.
+#: Size of the drawn dataset: 24,576 frames, drawn by one core in 10 seconds at 32×32 or 30 at 64×64.
 NUM_VIDEOS, NUM_FRAMES = 512, 48
 
 
@@ -72,13 +72,13 @@ def demo(out: Path | str = "runs/demo", *, minutes: float = 5.0, progress: Progr
     # `make demo` installs into an environment that the user's shell may not have activated.
     command = "styleganv" if shutil.which("styleganv") else sys.argv[0]
     logger.info(
-        f"\nDone in {(time.monotonic() - started) / 60:.1f} minutes. Look at\n"
-        f"  {out / 'grid.png'}    one face per column, one motion per row (grid.mp4 moves)\n"
+        f"\nDone in {(time.monotonic() - started) / 60:.1f} minutes. Results:\n"
+        f"  {out / 'grid.png'}    one content seed per column, one motion seed per row (grid.mp4 is the video)\n"
         f"  {out / 'videos'}/    {len(videos)} generated videos\n"
-        f"  {out / 'real.png'}    training videos, to compare\n"
+        f"  {out / 'real.png'}    training videos, for comparison\n"
         f"  {out / 'curves.png'}  training curves\n"
         f"  {out / 'model'}/     the model: {command} generate {out / 'model'} --out videos --seeds 8-15\n"
-        f"Next, try your own videos:\n"
+        f"Next, train on your own videos:\n"
         f"  {command} prepare FOLDER data.zip --resolution 64\n"
         f"  {command} train data.zip --out runs/mine\n"
         f"  {command} generate runs/mine --out videos --seeds 0-7"

@@ -1,7 +1,7 @@
-"""Several processes under `torchrun`; in a single process every function does the obvious thing.
+"""Distributed training under `torchrun`; in a single process, every function is trivial.
 
-Each process takes a strided part of a batch (clips rank, rank + world size, …). The groups of the minibatch standard
-deviation are then those of the whole batch, and any number of processes trains alike.
+Each process takes a strided part of a batch (clips rank, rank + world size, …). The minibatch standard deviation then
+has the same groups, and training the same result, for any number of processes.
 """
 
 import os
@@ -24,7 +24,7 @@ def _is_distributed() -> bool:
 
 
 def rank() -> int:
-    """Return this process's number, 0 to world size − 1."""
+    """Return the rank of this process, 0 to world size − 1."""
     return dist.get_rank() if _is_distributed() else 0
 
 

@@ -21,17 +21,17 @@ def _preset(label: str) -> str:
     return "" if label == "None" else f"(preset: {label})"
 
 
-#: An option that is None by default. The help does not show the None; its text states the default.
+#: Type of an option that is None by default. The help omits the None; its text states the default.
 Unset = Annotated[T | None, tyro.conf.DisallowNone, tyro.conf.arg(help_behavior_hint=_default)]
 
-#: The same for an option that a preset or a run may have set, which None then resets.
+#: Types of options that a preset or a run may set; None resets them to the default in the help.
 OptionalInt = Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint=_preset)]
 OptionalFloat = Annotated[float | None, tyro.conf.arg(metavar="FLOAT", help_behavior_hint=_preset)]
 
 Precision = Literal["float32", "bfloat16"]
 
 
-#: CLIP on the Hugging Face Hub that edits by text use by default.
+#: Default CLIP of text edits, on the Hugging Face Hub.
 DEFAULT_CLIP_MODEL = "openai/clip-vit-base-patch32"
 
 
@@ -199,7 +199,7 @@ class TextEditOptions:
     Attributes:
         num_steps: steps of Adam.
         num_frames: frames at random times that each step uses.
-        num_starts: other content codes tried as starting points. They help where CLIP has no gradient near the original.
+        num_starts: other content codes tried as starting points, in case CLIP has no gradient near the original.
         learning_rate: peak learning rate of Adam, in standard deviations of w.
         distance_weight: weight of the squared distance from the original, in standard deviations of w.
         identity_weight: weight of the perceptual distance from the original frames.
@@ -327,7 +327,7 @@ class PrepareOptions:
             ),
         ):
             if not fits:
-                raise StyleganvError(f"{message}: change that option.")
+                raise StyleganvError(f"{message}: change it.")
 
     @property
     def stored_quality(self) -> int | None:

@@ -26,7 +26,7 @@ from styleganv.video_model import VideoModel
 
 logger = logging.getLogger(__name__)
 
-#: Training settings that a resumed run may change: they do not touch the mathematics (threads round differently).
+#: Training settings that a resumed run may change; they do not affect the math (threads only affect rounding).
 FREE = ("total_clips", "minutes", "num_workers", "num_threads")
 
 
@@ -46,14 +46,14 @@ def train(
         out: run folder; it must not hold a run already.
         finetune: model folder or run to initialize from; matching weights of its generator and, if it has one, its
             discriminator are copied.
-        or_resume: resume the run in `out` if it exists, for jobs that are requeued after a process or machine died.
-        progress: called with the thousandths done, 1000, and a note; an exception that it raises ends the training.
+        or_resume: resume the run in `out` if it exists, for jobs that are requeued after a crash.
+        progress: called with the completed thousandths, 1000, and a note; an exception that it raises ends training.
 
     Returns:
         The model folder, `out/model`.
 
     Raises:
-        StyleganvError: if dataset, settings or memory do not fit, or if training diverges.
+        StyleganvError: if dataset, settings and memory do not fit together, or if training diverges.
         InterruptedTraining: after Ctrl-C or SIGTERM, once everything is saved.
     """
     out = Path(out)
@@ -74,7 +74,7 @@ def train(
 
 
 def _new_trainer(config: RunConfig, data: VideoDataset, device: torch.device, finetune: Path | str | None) -> Trainer:
-    """Return a trainer with new or pretrained networks; its config is that of the run."""
+    """Return a trainer with new or pretrained networks; its config is the run's."""
     if finetune is None:
         if config.training.freeze_d:
             raise StyleganvError("--freeze-d requires a pretrained discriminator: pass --finetune too.")
@@ -82,7 +82,7 @@ def _new_trainer(config: RunConfig, data: VideoDataset, device: torch.device, fi
         return build_trainer(config, data, device)
     if config.model.method not in ("stylegan-v", "stylegan2"):
         raise StyleganvError(
-            f"--finetune requires --method stylegan-v or stylegan2, got {config.model.method}: leave it out."
+            f"--finetune requires --method stylegan-v or stylegan2, got {config.model.method}: omit --finetune."
         )
     pretrained = load_pretrained(finetune)
     config = match_pretrained(config, pretrained)
@@ -100,7 +100,7 @@ def resume(
     config: RunConfig | None = None,
     progress: Progress | None = None,
 ) -> Path:
-    """Continue a run exactly where its last checkpoint is: weights, optimizers, augmentation and data order.
+    """Resume a run exactly at its last checkpoint: weights, optimizers, augmentation and data order.
 
     Args:
         data: path of the dataset, if it was moved.
@@ -151,8 +151,8 @@ def _open_dataset(run: Path, data: Path | str | None) -> VideoDataset:
 
 
 def _check(config: RunConfig) -> None:
-    """Raise a `StyleganvError` that names the first setting that cannot work."""
-    get_method(config.model.method).check(config)  # first, as its text says what this method needs
+    """Raise a `StyleganvError` for the first invalid setting."""
+    get_method(config.model.method).check(config)  # first, because its errors name the method's requirements
     check_settings(config)
 
 
@@ -163,7 +163,7 @@ def _run(trainer: Trainer, data: VideoDataset, out: Path, progress: Progress | N
     default_threads = torch.get_num_threads()
 
     def evaluate(videos: VideoModel) -> dict[str, float]:
-        with working_threads(default_threads):  # those of the run suit its small steps
+        with working_threads(default_threads):  # a run's number of threads suits its small steps
             return distance(videos, data, config.logging.eval_clips)
 
     is_evaluated = can_evaluate(data)
@@ -171,7 +171,7 @@ def _run(trainer: Trainer, data: VideoDataset, out: Path, progress: Progress | N
         for warning in check_data(config, data):
             _log(warning)
         if not is_evaluated and config.logging.eval_every is not None:
-            _log("Too few videos are long enough for an evaluation: the run is not evaluated.")
+            _log("Too few videos are long enough for an evaluation; skipping evaluations.")
         if trainer.step == 0:
             build = partial(build_trainer, config, data, trainer.device)
             estimate_memory = get_method(config.model.method).implementation().estimate_memory

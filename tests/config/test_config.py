@@ -103,7 +103,7 @@ def test_a_damaged_file_is_one_sentence(text: str, tmp_path: Path) -> None:
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(StyleganvError, match=r"Cannot read the settings .*none\.yaml"):
+    with pytest.raises(StyleganvError, match=r"Cannot read settings .*none\.yaml"):
         load_settings(tmp_path / "none.yaml")
 
 

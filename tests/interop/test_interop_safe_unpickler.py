@@ -85,9 +85,9 @@ def attacks(canary: Path) -> dict[str, bytes]:
             )
         ),
         "numpy.load": pickle.dumps(Call(np.load, Call(io.BytesIO, array.getvalue()), None, True)),
-        "a call in place of a storage": storage_call(saved(system)) + b".",
+        "a call instead of a storage": storage_call(saved(system)) + b".",
         "a call in addition to a storage": storage_call(saved([torch.zeros(2), system])) + b".",
-        "a pickle in place of a storage": storage_call(pickle.dumps(system)) + b".",
+        "a pickle instead of a storage": storage_call(pickle.dumps(system)) + b".",
         "INST": b"(" + text(command) + b"ios\nsystem\n.",
         "OBJ": b"(cos\nsystem\n" + text(command) + b"o.",
         "a dotted name": b"\x80\x04" + text("collections") + text("OrderedDict.__init__.__globals__") + b"\x93.",

@@ -121,7 +121,7 @@ def _check_uninstalled_methods_are_reported(out: Path, caplog: pytest.LogCapture
     trial = json.loads((folder / "trial.json").read_text())
     (folder / "trial.json").write_text(json.dumps(trial | {"method": "other"}))
     text = write_comparison(out).read_text()
-    assert text.startswith("Left out, because these methods are not installed: other.\n")
+    assert text.startswith("Omitted because these methods are not installed: other.\n")
     assert "not installed: other. Install" in caplog.text and "| VideoGPT | " in text
 
 

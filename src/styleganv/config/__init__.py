@@ -1,4 +1,4 @@
-"""Every setting of a run as one frozen tree, presets of it, and the `settings.yaml` that stores it."""
+"""All settings of a run as frozen dataclasses, presets, and the file `settings.yaml`."""
 
 from styleganv.config.presets import PRESETS, get_preset
 from styleganv.config.run_config import AugmentConfig, LoggingConfig, ModelConfig, RunConfig, TrainingConfig

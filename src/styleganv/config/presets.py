@@ -1,4 +1,4 @@
-"""Presets: functions that return the settings of a kind of run."""
+"""Presets: functions that return settings to start from."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -8,12 +8,12 @@ from styleganv.errors import StyleganvError
 
 
 def tiny_cpu() -> RunConfig:
-    """Return small networks and steps for 32² to 64² within minutes on a CPU.
+    """Return settings with small networks and batches, which learn 32² to 64² on a CPU within minutes.
 
-    A short training needs a narrow w, which leaves motion to the motion code. The learning rate is doubled, since Adam
-    moves a layer in proportion to the root of its inputs. R1 is strong, against a discriminator that wins. The EMA
-    spans a fiftieth of the training, since the networks still change fast. One thread suffices: layers this small take
-    no longer than threads need to wake each other.
+    A short training requires a narrow w, which leaves motion to the motion code. The learning rate is doubled, since
+    Adam moves a layer in proportion to the root of its inputs. R1 is strong, because the discriminator would win
+    otherwise. The EMA spans a fiftieth of the training, since the networks still change fast. One thread is enough:
+    such small layers take less time than waking other threads.
     """
     return RunConfig(
         model=ModelConfig(channel_base=1024, channel_max=64, z_dim=32, w_dim=32, motion_dim=128),
@@ -25,12 +25,12 @@ def tiny_cpu() -> RunConfig:
 
 
 def resolution_64() -> RunConfig:
-    """Return full networks at 64²."""
+    """Return settings for 64²."""
     return RunConfig(training=TrainingConfig(batch_size=32))
 
 
 def resolution_128() -> RunConfig:
-    """Return full networks at 128²."""
+    """Return settings for 128²."""
     return RunConfig(training=TrainingConfig(batch_size=32))
 
 

@@ -1,4 +1,4 @@
-"""Every setting of a run. Each field is an option of `styleganv train` and a line of the run's `settings.yaml`."""
+"""Settings of a run. Each field is an option of `styleganv train` and a line of the run's `settings.yaml`."""
 
 from dataclasses import dataclass, field
 from typing import Annotated, Literal

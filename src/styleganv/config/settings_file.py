@@ -10,7 +10,7 @@ from styleganv.config.run_config import RunConfig
 from styleganv.errors import StyleganvError
 from styleganv.files import atomic_write
 
-#: What settings were called in files of version 0.1.
+#: Names of settings in files of version 0.1 → current names.
 RENAMED = {
     "model": {"kind": "method"},
     "training": {
@@ -38,7 +38,7 @@ def save_settings(config: RunConfig, path: Path) -> None:
 
 
 def load_settings(path: Path) -> RunConfig:
-    """Read what `save_settings` wrote, also in version 0.1. Missing settings take their defaults.
+    """Return the settings in a file of `save_settings`, also of version 0.1. Missing settings have their defaults.
 
     Raises:
         StyleganvError: if the file cannot be read, or a setting is unknown or of the wrong type.
@@ -47,9 +47,9 @@ def load_settings(path: Path) -> RunConfig:
     try:
         tree = yaml.safe_load(path.read_text()) or {}
     except (OSError, yaml.YAMLError) as error:
-        raise StyleganvError(f"Cannot read the settings {path} ({error}): restore the file.") from error
+        raise StyleganvError(f"Cannot read settings {path} ({error}): restore the file.") from error
     if not isinstance(tree, dict) or not all(isinstance(values, dict) for values in tree.values()):
-        raise StyleganvError(f"{path} must hold settings under {', '.join(groups)}: restore the file.")
+        raise StyleganvError(f"{path} must contain settings under {', '.join(groups)}: restore the file.")
     tree = _convert(tree)
     if unknown := tree.keys() - groups.keys():
         raise StyleganvError(f"{path} has unknown settings ({', '.join(sorted(unknown))}): remove them.")
@@ -88,7 +88,7 @@ def _is_instance(value: Any, hint: Any) -> bool:
 
 
 def _describe(hint: Any) -> str:
-    """Return the name of a type as the user knows it."""
+    """Return a description of a type for the user."""
     if get_origin(hint) is Literal:
         return "one of " + ", ".join(get_args(hint))
     if get_args(hint):

@@ -1,4 +1,4 @@
-"""Overview of a model on one page: truncation, interpolation, style mixing, content and motion, slow motion, and the
+"""Overview page of a model: truncation, interpolation, style mixing, content and motion, slow motion, and the
 directions of largest variance.
 
 Shapes: T frames, H height, W width, L style layers.

@@ -47,12 +47,12 @@ def write_card(
 
 def format_card(video: VideoGenerator, *, name: str, license: str | None = None) -> str:
     """Return the text of README.md."""
-    kind = "image" if video.generator.motion is None else "video"
+    output = "image" if video.generator.motion is None else "video"
     front: dict[str, Any] = {"library_name": "styleganv"}
     if license is not None:
         front["license"] = license
     conditional = "class-conditional" if video.class_names or video.generator.num_classes else "unconditional"
-    front["tags"] = ["styleganv", "stylegan-v", "gan", f"{conditional}-{kind}-generation"]
+    front["tags"] = ["styleganv", "stylegan-v", "gan", f"{conditional}-{output}-generation"]
     call = "seed=0, seconds=5" + (", label=0" if video.generator.num_classes else "")
     label = " --label 0" if video.generator.num_classes else ""
     return f"""---
@@ -63,7 +63,7 @@ def format_card(video: VideoGenerator, *, name: str, license: str | None = None)
 
 ![Samples of seeds {PREVIEW_SEEDS[0]} to {PREVIEW_SEEDS[-1]}, not selected]({PREVIEW})
 
-A generative adversarial network for {kind}s of {video.width}×{video.height} pixels, trained with styleganv. The
+A generative adversarial network for {output}s of {video.width}×{video.height} pixels, trained with styleganv. The
 preview shows the seeds {PREVIEW_SEEDS[0]} to {PREVIEW_SEEDS[-1]}, without selection.
 
 ## Training data

@@ -210,13 +210,13 @@ def _fill(make: Callable[[], Network], weights: dict[str, Tensor]) -> Network:
     """Return the network with all weights; they must match its parameters one to one."""
     with torch.device("meta"):  # allocates nothing before the sizes are checked
         expected = {name: value.shape for name, value in make().state_dict().items()}
-    for kind, names in (
+    for problem, names in (
         ("missing", expected.keys() - weights.keys()),
         ("unexpected", weights.keys() - expected.keys()),
     ):
         if names:
             raise UnsupportedCheckpoint(
-                f"{kind} weights: {', '.join(sorted(names)[:3])}{' …' if len(names) > 3 else ''}"
+                f"{problem} weights: {', '.join(sorted(names)[:3])}{' …' if len(names) > 3 else ''}"
             )
     for name, shape in expected.items():
         weight = weights[name]

@@ -38,13 +38,13 @@ class ImportReport:
     def __str__(self) -> str:
         config = asdict(self.generator.config)
         names = ["z_dim", "w_dim", "mapping_layers", "num_classes", "channel_base", "channel_max"]
-        kind = "image"
+        output = "image"
         if self.generator.motion is not None:
-            kind = "video"
+            output = "video"
             names += ["motion_noise_dim", "motion_code_dim", "num_frequencies", "motion_kernel"]
             names += ["slot_distance", "longest_period"]
         lines = [
-            f"{self.network}: {kind} generator of {self.generator.height}×{self.generator.width}",
+            f"{self.network}: {output} generator of {self.generator.height}×{self.generator.width}",
             ", ".join(f"{name} {config[name]}" for name in names),
         ]
         if self.discriminator is not None:

@@ -55,7 +55,7 @@ class PickledObject:
         name: name of the class.
         arguments: arguments of its constructor.
         state: its attributes (`__dict__`), usually a dictionary.
-        items, elements: its contents, if it is a kind of dictionary or list.
+        items, elements: its contents, if it is a dictionary or list.
     """
 
     name: str
@@ -71,7 +71,7 @@ class UnsafePickle(Exception):
 
 @dataclass(frozen=True)
 class Global:
-    """A name in the pickle, and the function of ours that is called in its place."""
+    """A name in the pickle, and the function that replaces it."""
 
     name: str
     rebuild: Callable[..., Any]
@@ -307,9 +307,9 @@ def _storage_from_bytes(content: Any) -> Tensor:
     storages: list[tuple[str, torch.dtype, int]] = []
 
     def storage(reference: Any) -> int:
-        kind, of_type, key, _, length, *_ = reference
-        if kind != "storage" or not isinstance(of_type, Global) or type(length) is not int:
-            raise UnsafePickle("storage of an unknown kind")
+        tag, of_type, key, _, length, *_ = reference
+        if tag != "storage" or not isinstance(of_type, Global) or type(length) is not int:
+            raise UnsafePickle("a storage of an unknown type")
         storages.append((str(key), of_type.rebuild(), length))
         return len(storages)
 
@@ -317,7 +317,7 @@ def _storage_from_bytes(content: Any) -> Tensor:
     if (magic, version) != (TORCH_MAGIC, TORCH_VERSION) or machine.get("little_endian") is not True:
         raise UnsafePickle("storage in an unknown format")
     if run(file, STORAGES, storage) != 1 or len(storages) != 1:
-        raise UnsafePickle("another object in place of a storage")
+        raise UnsafePickle("another object instead of a storage")
     [(key, dtype, length)] = storages
     keys, counted, start = run(file, {}), file.read(8), file.tell()
     if keys != [key] or counted != struct.pack("<q", length) or len(content) - start != length * dtype.itemsize:
@@ -351,7 +351,7 @@ def _not_callable(*_: Any) -> Any:
     raise UnsafePickle("call of a type")
 
 
-#: All names that a pickle may contain, and what is called in their place.
+#: All names that a pickle may contain, and the functions that replace them.
 GLOBALS: dict[str, Callable[..., Any]] = {
     "torch._utils._rebuild_tensor_v2": _tensor,
     "torch._utils._rebuild_parameter": _parameter,

@@ -1,1 +1,1 @@
-"""Video and image files in and out: the only folder that knows PyAV."""
+"""Reading and writing of video and image files; the only folder that imports PyAV."""

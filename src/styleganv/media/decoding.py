@@ -154,12 +154,12 @@ def resample(frames: Iterable[DecodedFrame], fps: float) -> Iterator[DecodedFram
 
 
 @contextmanager
-def _decoding_errors(file: MediaFile, kind: str) -> Iterator[None]:
+def _decoding_errors(file: MediaFile, expected: str) -> Iterator[None]:
     """Turn errors on opening and while decoding into a `StyleganvError` that names the file."""
     try:
         yield
     except _DECODING_ERRORS as error:
-        raise StyleganvError(f"Cannot read {file} as {kind}: replace or remove it.") from error
+        raise StyleganvError(f"Cannot read {file} as {expected}: replace or remove it.") from error
 
 
 @contextmanager

@@ -134,7 +134,7 @@ def _plain(value: Any) -> Any:
 
 def _set_line(videos: dict[str, Any]) -> str:
     identity = dict(videos["identity"])
-    kind, sha256 = identity.pop("kind"), identity.pop("sha256")
+    source, sha256 = identity.pop("kind"), identity.pop("sha256")
     storage = " ".join(str(value) for value in identity.pop("storage").values())
     count = "unlimited" if videos["count"] is None else f"{videos['count']} videos"
     size = f"{videos['width']}x{videos['height']}" + (
@@ -142,7 +142,8 @@ def _set_line(videos: dict[str, Any]) -> str:
     )
     rest = "".join(f", {name} {value}" for name, value in identity.items())
     return (
-        f"{videos['name']}: {kind}, {count} of {size}, {videos['fps']:g} fps, storage {storage}{rest}, SHA-256 {sha256}"
+        f"{videos['name']}: {source}, {count} of {size}, {videos['fps']:g} fps, storage {storage}{rest}, "
+        f"SHA-256 {sha256}"
     )
 
 

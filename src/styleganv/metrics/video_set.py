@@ -65,7 +65,7 @@ class VideoSet:
         return clips.draw_generated_clips(self.lengths, self.members(class_name), protocol, seed)
 
     def statistics(self, windows: Sequence[Window], protocol: Protocol, extractor: FeatureExtractor) -> Statistics:
-        """Return the statistics of clips, cached: moments if they suffice and features are many.
+        """Return the statistics of clips, cached: moments if features are many and the distance requires no more.
 
         Patches are not cached, nor are videos without a hash, such as those of a model in training.
         """

@@ -121,14 +121,14 @@ def plot_drift(analysis: MotionAnalysis, name: str) -> str:
         curves = np.column_stack([curves, probe.hour_drift])
 
     def draw(axes: Any) -> None:
-        plot_curves(axes, curves, times, "a", "from the beginning")
+        plot_curves(axes, curves, times, "a", "from time 0")
         if "hold" in probe.values:
             level = float(np.mean(probe.values["hold"]))
             axes.axhline(level, color=COLORS["soft"], linestyle=(0, (4, 3)), label="with another motion seed")
         axes.set_xscale("log")
         axes.set_ylim(bottom=0)
 
-    return _chart(draw, "Color difference from the beginning; the last time is an hour.", x="frames", y="difference")
+    return _chart(draw, "Color difference from time 0; the last time is an hour.", x="frames", y="difference")
 
 
 def show_drift(analysis: MotionAnalysis, name: str) -> str:

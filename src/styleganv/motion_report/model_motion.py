@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from styleganv.motion_report.flow import optical_flow, smooth
-from styleganv.motion_report.motion import FEATURE_SIDE, STILL, appearance, distance, downsample, to_gray
+from styleganv.motion_report.motion import FEATURE_SIDE, STATIC_RMS, appearance, distance, downsample, to_gray
 from styleganv.video_model import VideoModel
 
 Array = NDArray[np.float64]
@@ -72,7 +72,7 @@ def motion_diversity(videos: NDArray[np.uint8]) -> Array:
         frames = np.stack([downsample(clip, FEATURE_SIDE) for clip in column]).astype(np.float64)
         own = 2 * frames.var(axis=1, ddof=1).mean()
         between = 2 * frames.var(axis=0, ddof=1).mean()
-        diversities.append(math.sqrt(between / own) if own > STILL**2 else math.nan)
+        diversities.append(math.sqrt(between / own) if own > STATIC_RMS**2 else math.nan)
     return np.array(diversities)
 
 
@@ -138,7 +138,7 @@ def entanglement(videos: NDArray[np.uint8]) -> Array:
 
 
 def drift(model: VideoModel, seeds: Sequence[int], times: Sequence[float], *, span: int, psi: float = 1.0) -> Array:
-    """Return how different a video appearances at `times` (in frames) from its beginning: `[V, len(times)]`, ≥ 0.
+    """Return how much a video's appearance at `times` (in frames) differs from that at time 0: `[V, len(times)]`, ≥ 0.
 
     Each time is a window of 8 frames over `span`. Its color histogram is compared with that of the window at 0,
     relative to the distance between two seeds at 0. 1 is as different as another video. Good: no more than another

@@ -18,7 +18,7 @@ BINS = 20  # per color channel of a histogram
 FEATURE_SIDE = 16  # shorter side of the downsampled frames that are compared, in pixels
 FLOW_SIDE = 64  # shorter side of the frames in which speed is measured, in pixels
 MAX_PAIRS = 32  # pairs of frames in which speed is measured
-STILL = 0.5  # RMS difference in gray levels below which two frames count as equal
+STATIC_RMS = 0.5  # RMS difference in gray levels below which two frames count as equal
 
 
 def downsample(video: NDArray, side: int) -> NDArray[np.float32]:
@@ -55,8 +55,8 @@ def loop_curve(counts: Array) -> Array:
 def loop_score(video: NDArray) -> float:
     """Return the mean of `loop_curve` after the first frame, 0..1.
 
-    A video that returns to its beginning keeps its colors; one that proceeds to something new loses them. Videos of one
-    scene keep most of them anyway, so only the dataset's value tells what is high. Good: as in the dataset.
+    A video that returns to its first frame keeps its colors; one that proceeds to something new loses them. Videos of
+    one scene keep most of them anyway, so only the dataset's value tells what is high. Good: as in the dataset.
     """
     return float(loop_curve(histograms(video))[1:].mean())
 
@@ -70,7 +70,7 @@ def autocorrelation(video: NDArray) -> Array:
     frames = downsample(video, FEATURE_SIDE).reshape(len(video), -1).astype(np.float64)
     frames -= frames.mean(axis=0)
     lags = 2 * len(frames) // 3 + 1
-    if math.sqrt(np.square(frames).mean()) < STILL:
+    if math.sqrt(np.square(frames).mean()) < STATIC_RMS:
         return np.zeros(lags)
     products, energy = frames @ frames.T, np.square(frames).sum(axis=1)
     both = [np.trace(products, offset=lag) for lag in range(lags)]
@@ -128,11 +128,11 @@ def mirror_ratios(distance: Array, reach: int) -> Array:
         return block / (reach * (reach - 1))
 
     moved = (within(center[:, 0] - reach) + within(center[:, 0] + 1)) / 2
-    return np.where(moved > STILL, mirrored / np.maximum(moved, STILL), np.nan)
+    return np.where(moved > STATIC_RMS, mirrored / np.maximum(moved, STATIC_RMS), np.nan)
 
 
 def reversal_rate(video: NDArray) -> float:
-    """Return how often the motion of the whole frame reverses, per frame (× fps: per second), ≥ 0.
+    """Return how often the motion of the entire frame reverses, per frame (× fps: per second), ≥ 0.
 
     A reversal is an interval in which `mirror_ratios` are below one half, over a reach of 4, 8, 16 … frames (up to a
     quarter of the clip); the reach with the most reversals counts. Ping-pong motion gives the inverse of its stroke;
@@ -180,9 +180,9 @@ def flicker(video: NDArray) -> float:
     """Return the standard deviation of temporal noise in static parts, in gray levels, ≥ 0.
 
     This is the RMS of second differences in time, over √6. Uniform motion has none, and independent noise of standard
-    deviation σ gives σ, whether per pixel or of the whole frame's brightness. Only the quarter of pixels counts whose
-    mean over five frames curves least: passing objects curve it, a slow change of light does not. Requires 16 frames.
-    Good: as in the dataset.
+    deviation σ gives σ, whether per pixel or in the brightness of the entire frame. Only the quarter of pixels counts
+    whose mean over five frames curves least: passing objects curve it, a slow change of light does not. Requires 16
+    frames. Good: as in the dataset.
     """
     frames = np.asarray(video, np.float32).mean(axis=1)
     sums = np.cumsum(np.concatenate([np.zeros_like(frames[:1]), frames]), axis=0, dtype=np.float64)

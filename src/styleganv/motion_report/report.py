@@ -45,7 +45,7 @@ class MotionReport:
     """All diagnostics of one set of videos.
 
     Attributes:
-        identity, data_identity: content hash, storage and kind of the videos and of the dataset.
+        identity, data_identity: source, content hash and storage of the videos and of the dataset.
         num_videos, data_num_videos: number of clips measured.
         num_frames: frames per clip.
     """

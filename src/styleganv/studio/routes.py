@@ -85,7 +85,7 @@ def model_routes(sources: Sequence[VideoSource]) -> APIRouter:
 
 
 def run_routes(sources: Sequence[VideoSource]) -> APIRouter:
-    """Return the routes of a run's log and pictures."""
+    """Return the routes of a run's log and images."""
     router = APIRouter()
 
     @router.get("/models/{number}/training")

@@ -51,7 +51,7 @@ def write_comparison(out: Path, *, show_real: bool = True) -> Path:
     results = [_read(path.parent) for path in sorted(out.glob("*/*/*/measures.json"))]
     parts = []
     if missing := sorted({result.trial.method for result in results} - variants().keys()):
-        parts.append(f"Left out, because these methods are not installed: {', '.join(missing)}.")
+        parts.append(f"Omitted because these methods are not installed: {', '.join(missing)}.")
         logger.warning("%s Install their packages and rerun the study.", parts[0])
     results = [result for result in results if result.trial.method not in missing]
     names = list(dict.fromkeys(result.dataset for result in results))

@@ -1,7 +1,7 @@
-"""Augmentation that is safe for video: one transform for all frames of a clip, chosen by given numbers.
+"""Augmentation that is safe for video: one transform for all frames of a clip, chosen by given random numbers.
 
-By default only what does not change the meaning of motion: small shifts and zooms, brightness, contrast,
-saturation and hue. Shapes: B clips, T frames a clip.
+The default transforms keep the meaning of motion: small shifts and zooms, brightness, contrast, saturation and hue.
+Shapes: B clips, T frames per clip.
 """
 
 import math
@@ -11,22 +11,22 @@ import torch.nn.functional as F
 from torch import Tensor
 
 NUM_UNIFORM = 24
-"""Uniform numbers in 0..1 that `augment` needs for each clip."""
+"""Number of uniform random numbers that `augment` requires per clip."""
 
 _LUMA = (1 / 3**0.5,) * 3
 
 
 def augment(frames: Tensor, p: Tensor, uniform: Tensor, *, rotation: bool = False, mirror: bool = False) -> Tensor:
-    """Transform whole clips.
+    """Apply one random transform per clip to all its frames.
 
     Args:
         frames: `[B, T, 3, H, W]` in −1..1.
-        p: scalar, the probability with which each kind of transform is applied.
-        uniform: `[B, NUM_UNIFORM]`, uniform in 0..1: the only randomness, so the result is a pure function.
-        rotation, mirror: allow these too, although they are known to leak.
+        p: probability of each transform, a scalar in 0..1.
+        uniform: `[B, NUM_UNIFORM]`, uniform in 0..1; the only source of randomness.
+        rotation, mirror: also apply these, which are known to leak into generated videos.
 
     Returns:
-        `[B, T, 3, H, W]`; borders are reflected. Differentiable twice in `frames`.
+        `[B, T, 3, H, W]`, with reflected borders; twice differentiable in `frames`.
     """
     batch, num_frames, _, height, width = frames.shape
     applied = (uniform[:, ::2] < p).to(frames.dtype)
@@ -41,17 +41,17 @@ def augment(frames: Tensor, p: Tensor, uniform: Tensor, *, rotation: bool = Fals
     x = F.grid_sample(frames.flatten(0, 1), grid, padding_mode="reflection", align_corners=False)
     x = x.unflatten(0, (batch, num_frames))
 
-    matrix, offset = _colour(value)
+    matrix, offset = _color(value)
     x = torch.einsum("bij,btjhw->btihw", matrix, x) + offset[:, None, None, None, None]
     return x
 
 
 def _affine(value: Tensor, applied: Tensor, aspect: float, *, rotation: bool, mirror: bool) -> Tensor:
-    """Sampling matrices `[B, 2, 3]`: shift (std 1/8 of the side), zoom and squeeze (std 0.2 octaves)."""
+    """Return sampling matrices `[B, 2, 3]`: shift (std 1/8 of the side), zoom and squeeze (std 0.2 octaves)."""
     zoom = torch.exp2(0.2 * value[:, 2])
     squeeze = torch.exp2(0.2 * value[:, 3])
     angle = math.pi / 8 * value[:, 4] if rotation else torch.zeros_like(zoom)
-    # A mirror is applied with half of p, as its other half leaves the clip as it is.
+    # Half of the applied mirrors are the identity, so a clip is mirrored with probability p / 2.
     flip = 1 - 2 * applied[:, 5] * (value[:, 5] > 0) if mirror else torch.ones_like(zoom)
     cos, sin = angle.cos(), angle.sin()
     row_x = torch.stack([flip * zoom * squeeze * cos, -flip * zoom * squeeze * sin / aspect, 0.25 * value[:, 0]], 1)
@@ -59,21 +59,21 @@ def _affine(value: Tensor, applied: Tensor, aspect: float, *, rotation: bool, mi
     return torch.stack([row_x, row_y], dim=1)
 
 
-def _colour(value: Tensor) -> tuple[Tensor, Tensor]:
-    """Colour matrices `[B, 3, 3]` and offsets `[B]`: brightness, contrast, saturation, hue about the grey axis."""
+def _color(value: Tensor) -> tuple[Tensor, Tensor]:
+    """Return color matrices `[B, 3, 3]` and offsets `[B]`: brightness, contrast, saturation, and hue."""
     brightness, contrast = 0.2 * value[:, 6], torch.exp2(0.5 * value[:, 7])
     saturation, angle = torch.exp2(value[:, 8]), math.pi / 6 * value[:, 9]
-    grey = torch.tensor(_LUMA, dtype=value.dtype, device=value.device)
-    along = torch.outer(grey, grey)
+    gray = torch.tensor(_LUMA, dtype=value.dtype, device=value.device)
+    along = torch.outer(gray, gray)
     across = torch.eye(3, dtype=value.dtype, device=value.device) - along
-    cross = torch.linalg.cross(torch.eye(3, dtype=value.dtype, device=value.device), grey.expand(3, 3)).T
+    cross = torch.linalg.cross(torch.eye(3, dtype=value.dtype, device=value.device), gray.expand(3, 3)).T
     hue = along + angle.cos()[:, None, None] * across + angle.sin()[:, None, None] * cross
     matrix = (along + saturation[:, None, None] * across) @ hue * contrast[:, None, None]
     return matrix, brightness
 
 
 class AdaptiveAugmentation:
-    """ADA's controller (Karras et al. 2020): moves p so that the discriminator does not overfit.
+    """Controller of ADA (Karras et al. 2020), which adjusts p so that the discriminator does not overfit.
 
     The sign of the discriminator's logits on real clips, averaged over 4 steps, is held at a target.
     """
@@ -87,8 +87,8 @@ class AdaptiveAugmentation:
         self.steps = 0
 
     def update(self, sign: Tensor, batch: int) -> None:
-        """Take in the mean sign over this step's batch; every 4 steps move p."""
-        self.sign_sum = self.sign_sum + sign  # not in place: a saved state holds the same tensor
+        """Add the mean sign over this step's batch; every 4 steps, adjust p."""
+        self.sign_sum = self.sign_sum + sign  # not in-place: a saved state holds the same tensor
         self.steps += 1
         if self.steps % self.INTERVAL == 0:
             direction = torch.sign(self.sign_sum / self.INTERVAL - self.target)

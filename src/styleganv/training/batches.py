@@ -1,6 +1,6 @@
 """Inputs of a training step: real clips from the dataset.
 
-Everything is a function of the seed and the clip's index, never of what was drawn before. A resumed run and any number
+Every random number is a function of the seed and the clip's index. A resumed run and any number
 of processes therefore see the same clips. Shapes: B clips, T frames per clip, K classes.
 """
 
@@ -18,11 +18,11 @@ from styleganv.data.dataset import VideoDataset
 from styleganv.data.sampling import FAKE, REAL, VideoOrder, clip_random, draw_fake_times, draw_real_frames
 
 FrameSampler = Callable[[np.random.Generator, int, int, int], np.ndarray]
-"""Chooses the frames of a clip, from random numbers, T, the video's length and `max_span`."""
+"""Function from a random generator, T, the video's length and `max_span` to the frames of a clip."""
 
 
 class ClipDataset(Dataset[tuple[Tensor, Tensor, Tensor]]):
-    """Clip index → (frames `[T, 3, H, W]` uint8, times `[T]`, label `[K]`). Videos that are too short are skipped."""
+    """Map from clip index to (frames `[T, 3, H, W]` uint8, times `[T]`, label `[K]`); too short videos are skipped."""
 
     def __init__(
         self, data: VideoDataset, config: TrainingConfig, *, frame_sampler: FrameSampler = draw_real_frames
@@ -57,7 +57,7 @@ class ClipDataset(Dataset[tuple[Tensor, Tensor, Tensor]]):
 
 
 class ClipBatchSampler:
-    """Indices of this process's clips, step after step without end (a `DataLoader`'s batch sampler)."""
+    """Endless batch sampler of a `DataLoader`: indices of this process's clips, one list per step."""
 
     def __init__(self, first: int, batch_size: int) -> None:
         self.first, self.batch_size = first, batch_size

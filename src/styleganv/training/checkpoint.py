@@ -1,4 +1,4 @@
-"""Checkpoints: one file with all that an exact continuation needs, written atomically, loaded without running code."""
+"""Checkpoints: the full state of a run in one file, written atomically and loaded without executing code."""
 
 from pathlib import Path
 from typing import Any
@@ -12,14 +12,14 @@ FORMAT = 1
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
-    """Write tensors, numbers and plain containers to `path`; the old file stays until the new one is complete."""
+    """Write tensors, numbers and plain containers to `path`; atomically."""
     try:
         with atomic_write(path) as tmp_path:
             torch.save({"format": FORMAT, **state}, tmp_path)
     except RuntimeError as error:  # how torch's writer reports a full disk
         raise StyleganvError(
-            f"Cannot write the checkpoint {path} (is the disk full?); the previous one is intact: free some space and "
-            "resume."
+            f"Cannot write the checkpoint {path} (is the disk full?), the previous one is intact: free some space "
+            "and resume."
         ) from error
 
 
@@ -33,11 +33,11 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         raise StyleganvError(f"Checkpoint {path} not found: pass the folder of a run to --resume.")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-        found = state["format"]
+        version = state["format"]
     except Exception as error:  # a damaged file fails in many ways: unpickling, zip, end of file, missing keys
         raise StyleganvError(
             f"Checkpoint {path} is damaged: start a new run with --finetune {path.parent / 'model'}."
         ) from error
-    if found != FORMAT:
-        raise StyleganvError(f"Checkpoint {path} has format {found}, this version reads {FORMAT}: update styleganv.")
+    if version != FORMAT:
+        raise StyleganvError(f"Checkpoint {path} has format {version}, this version reads {FORMAT}: update styleganv.")
     return state

@@ -1,4 +1,4 @@
-"""The training loop: the only `while`, with everything a run does between its steps."""
+"""Training loop, with everything that a run does between steps."""
 
 import contextlib
 import json
@@ -27,14 +27,14 @@ from styleganv.video_model import VideoModel
 logger = logging.getLogger(__name__)
 
 Evaluate = Callable[[VideoModel], dict[str, float]]
-"""Measures how far generated videos are from real ones; the first value selects the best model."""
+"""Function from a sampler to scores; the first one (lower is better) selects the best model."""
 
 
 class InterruptedTraining(KeyboardInterrupt):
-    """Ctrl-C or SIGTERM arrived; everything is saved."""
+    """Interruption by Ctrl-C or SIGTERM, after everything was saved."""
 
     def __init__(self, run: Path, clips_seen: int, number: int) -> None:
-        super().__init__(f"Saved at {clips_seen:,} clips. To continue: styleganv train --resume {run}")
+        super().__init__(f"Saved at {clips_seen:,} clips. To resume: styleganv train --resume {run}")
         self.number = number
 
 
@@ -46,7 +46,7 @@ def run(
     evaluate: Evaluate | None = None,
     progress: Progress | None = None,
 ) -> None:
-    """Train until the end, an interruption or a divergence; the folder is consistent after each.
+    """Train until the end, an interruption or a divergence; the run folder stays consistent in each case.
 
     Args:
         progress: called after each step in thousandths of the run. An exception that it raises ends the training;
@@ -77,7 +77,7 @@ def memory_errors() -> Iterator[None]:
 
 
 class _Loop:
-    """One run: its trainer, its folder, and what is due between steps."""
+    """State of one run: its trainer, its folder, and the actions between steps."""
 
     def __init__(
         self,
@@ -136,7 +136,7 @@ class _Loop:
             self.progress(min(1000, round(1000 * trainer.progress)), 1000, note)
 
     def write_due(self, *, ends: bool, interrupted: bool) -> None:
-        """Write log lines, checkpoints, snapshots and evaluations whose time has come."""
+        """Write the log lines, checkpoints, snapshots and evaluations that are due."""
         trainer, clips_seen = self.trainer, self.trainer.clips_seen
         if ends or self.is_due(self.every.log_every):
             self.assert_finite()
@@ -167,8 +167,7 @@ class _Loop:
             )
 
     def save(self) -> None:
-        """Save model and checkpoint. The model comes first: if the disk fills up, the previous checkpoint still matches
-        its settings."""
+        """Save the model, then the checkpoint: if the disk fills up, the previous checkpoint stays intact."""
         if distributed.rank() == 0:
             self.save_model(self.out / "model")
             save_checkpoint(self.out / "checkpoint.pt", self.trainer.state_dict())

@@ -1,4 +1,4 @@
-"""Checks before training: do dataset, settings and machine fit together, and how long will it take?"""
+"""Checks before training: whether dataset, settings and memory fit together, and an estimate of the time."""
 
 import logging
 import os
@@ -23,7 +23,7 @@ MIN_VIDEOS = 4
 
 
 def check_settings(config: RunConfig) -> None:
-    """Raise a `StyleganvError` that names the first setting that cannot work."""
+    """Raise a `StyleganvError` for the first invalid setting."""
     _check_positive(config)
     training, model = config.training, config.model
     if config.logging.eval_clips < MIN_VIDEOS:
@@ -88,7 +88,7 @@ def check_data(config: RunConfig, data: VideoDataset) -> list[str]:
     """Return warnings about a dataset with these settings.
 
     Raises:
-        StyleganvError: if no video is long enough for a clip, or if more blocks are frozen than there are.
+        StyleganvError: if no video is long enough for a clip, or if more blocks are frozen than exist.
     """
     blocks = len(resolutions(data.height, data.width)) - 1
     if config.training.freeze_d > blocks:
@@ -129,7 +129,7 @@ def ample_memory_gib(config: RunConfig, data: VideoDataset) -> float:
     """Return an upper bound of a step's memory in GiB.
 
     R1 keeps 24 to 32 full-resolution float32 maps per frame; this is twice as many, plus 2 GiB for networks, optimizers
-    and the program.
+    and the program itself.
     """
     training, model = config.training, config.model
     channels = min(model.channel_base // max(data.height, data.width), model.channel_max)
@@ -144,7 +144,7 @@ def dry_run(
     estimate_memory: Callable[..., float] | None,
     device: torch.device,
 ) -> None:
-    """Run three steps on throw-away networks, which finds shortages early, and log time and memory.
+    """Run three steps on throwaway networks, to detect a lack of memory early, and log time and memory.
 
     Args:
         build: builds a trainer with such networks.
@@ -182,7 +182,7 @@ def dry_run(
 
 
 def out_of_memory(reason: str) -> StyleganvError:
-    """Return the error for too little memory."""
+    """Return the error for insufficient memory."""
     return StyleganvError(
         f"Not enough memory for these settings ({reason}): lower --micro-batch-size (e.g. to 4), add "
         "--gradient-checkpointing, or lower --batch-size or --channel-base."

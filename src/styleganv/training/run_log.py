@@ -1,4 +1,4 @@
-"""What a run writes beside its model: append-only log, TensorBoard, curves and snapshots. Rank 0 only."""
+"""Output of a run in addition to its model: append-only log, TensorBoard, curves and snapshots. Rank 0 only."""
 
 import json
 import re
@@ -15,16 +15,24 @@ from styleganv.media import sheets, writing
 from styleganv.training import curves
 from styleganv.video_model import VideoModel
 
-SNAPSHOT_CONTENTS, SNAPSHOT_MOTIONS = 6, 4
-#: Scalars that the progress bar shows, and under which name.
-NOTED = {"loss_g": "G", "loss_d": "D", "augment_p": "p", "stage": "stage", "loss_vqvae": "VQ-VAE", "loss_gpt": "GPT"}
+#: Columns and rows of a snapshot.
+NUM_CONTENT_SEEDS, NUM_MOTION_SEEDS = 6, 4
+#: Scalars that the progress bar shows → their labels.
+BAR_LABELS = {
+    "loss_g": "G",
+    "loss_d": "D",
+    "augment_p": "p",
+    "stage": "stage",
+    "loss_vqvae": "VQ-VAE",
+    "loss_gpt": "GPT",
+}
 
 
 class RunLog:
     """Writer of `log.jsonl`, `tensorboard/`, `curves.png` and `snapshots/` in the run folder `out`.
 
     Attributes:
-        notes: the latest scalars in words, for the progress bar.
+        notes: the latest scalars as text, for the progress bar.
     """
 
     def __init__(self, out: Path, *, clips_seen: int) -> None:
@@ -35,36 +43,36 @@ class RunLog:
         self.write({"event": "start", "clips_seen": clips_seen})
 
     def write(self, record: dict[str, Any]) -> None:
-        """Append a line to the log; earlier lines are never touched."""
+        """Append a record to the log; earlier records never change."""
         with open(self.out / "log.jsonl", "a") as file:
             file.write(json.dumps(record | {"time": round(time.time(), 3)}) + "\n")
 
     def write_scalars(self, clips_seen: int, frames_seen: int, scalars: dict[str, float]) -> None:
-        """Log means since the last call, and the speed."""
+        """Log means since the last call, and the speed in clips per second."""
         now = time.monotonic()
         speed = (clips_seen - self.last_clips) / max(now - self.last_time, 1e-9)
         self.last_time, self.last_clips = now, clips_seen
         scalars = scalars | {"clips_per_second": speed}
         self.write({"clips_seen": clips_seen, "frames_seen": frames_seen, **scalars})
         self._add_scalars(clips_seen, scalars)
-        shown = [f"{title} {scalars[name]:.2f}" for name, title in NOTED.items() if name in scalars]
+        shown = [f"{title} {scalars[name]:.2f}" for name, title in BAR_LABELS.items() if name in scalars]
         self.notes = [f"{speed:.1f} clips/s", " ".join(shown)]
 
     def write_snapshot(self, clips_seen: int, videos: VideoModel) -> None:
-        """Write a grid of contents and motions from fixed seeds, as image and as video, and the curves.
+        """Write a grid of fixed content and motion seeds, as image and as video, and the curves.
 
-        A model without motion seeds shows more contents instead.
+        A model without motion seeds shows more content seeds instead.
         """
         seconds = max(2.0, 32 / videos.fps)
         if videos.max_frames is not None:
             seconds = min(seconds, videos.max_frames / videos.fps)
         if videos.supports_motion_seed:
-            grid = videos.grid(range(SNAPSHOT_CONTENTS), range(SNAPSHOT_MOTIONS), seconds=seconds)
+            grid = videos.grid(range(NUM_CONTENT_SEEDS), range(NUM_MOTION_SEEDS), seconds=seconds)
             image = sheets.content_motion_grid(grid)
         else:
-            seeds = range(SNAPSHOT_CONTENTS * SNAPSHOT_MOTIONS)
+            seeds = range(NUM_CONTENT_SEEDS * NUM_MOTION_SEEDS)
             samples = np.stack([videos.sample(seed=seed, seconds=seconds) for seed in seeds])
-            grid = samples.reshape(SNAPSHOT_MOTIONS, SNAPSHOT_CONTENTS, *samples.shape[1:])
+            grid = samples.reshape(NUM_MOTION_SEEDS, NUM_CONTENT_SEEDS, *samples.shape[1:])
             image = sheets.contact_sheet(samples, scale=max(1, 64 // videos.height))
         path = self.out / "snapshots" / f"{clips_seen:09d}"
         writing.write_image(path.with_suffix(".png"), image)
@@ -107,7 +115,7 @@ def read_log(path: Path) -> list[dict[str, Any]]:
     for line in path.read_text().splitlines():
         record = json.loads(line)
         if record.get("event") == "start":
-            latest = {clips: kept for clips, kept in latest.items() if clips <= record["clips_seen"]}
+            latest = {clips: previous for clips, previous in latest.items() if clips <= record["clips_seen"]}
         elif "event" not in record:
             latest[record["clips_seen"]] = latest.get(record["clips_seen"], {}) | record
     return [latest[clips] for clips in sorted(latest)]

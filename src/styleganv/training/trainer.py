@@ -1,6 +1,6 @@
-"""What the loop needs of anything that learns from clips, and what all trainers share.
+"""Interface between the training loop and a method, with what all trainers share.
 
-`clips_seen` counts clips of all processes. Frames are always T times as many; the two are never mixed up.
+`clips_seen` counts clips of all processes. Frames are counted separately: T times as many.
 """
 
 import contextlib
@@ -28,15 +28,15 @@ def data_sizes(config: RunConfig, data: VideoDataset) -> dict[str, int]:
 
 
 class Trainer(ABC):
-    """Networks and optimizers with one verb, `train_step`; their state is saved and restored exactly.
+    """Networks and optimizers with one operation, `train_step`; their state is saved and restored exactly.
 
     Attributes:
         method: name of the method, as stored in the model folder.
         frame_sampler: chooses the frames of a real clip, see `ClipDataset`.
-        step: steps done.
-        num_micro_batches: parts into which this process's batch is divided, to save memory.
+        step: number of completed steps.
+        num_micro_batches: number of micro-batches into which this process's batch is split, to save memory.
         finite: whether all gradients so far were finite.
-        progress: fraction of the run that is done, 0 to 1, in clips or minutes, whichever is more; set by the loop.
+        progress: completed fraction of the run, 0 to 1: the larger of clips and minutes; set by the loop.
         minutes: training time so far; restored when a run is resumed.
     """
 
@@ -71,14 +71,14 @@ class Trainer(ABC):
 
     @abstractmethod
     def video_model(self, data: VideoDataset) -> VideoModel:
-        """Return a sampler of `inference_network()` in its present state."""
+        """Return a sampler of `inference_network()` with its current weights."""
 
     @abstractmethod
     def state_parts(self) -> dict[str, Any]:
-        """Return everything with a state: networks, optimizers, …; random numbers and data order follow from `step`."""
+        """Return everything with a state, e.g. networks. Random numbers and data order are functions of `step`."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Return all that a resumed run needs."""
+        """Return everything that a resumed run requires."""
         counts = {"step": self.step, "minutes": self.minutes}
         return counts | {name: part.state_dict() for name, part in self.state_parts().items()}
 
@@ -103,7 +103,7 @@ class Trainer(ABC):
         return dict(zip(names, distributed.all_reduce_mean(means).tolist(), strict=True))
 
     def autocast(self) -> torch.autocast:
-        """Return the context in which networks run in the precision of the settings."""
+        """Return the autocast context for the precision of the settings."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.dtype == torch.bfloat16)
 
     @contextlib.contextmanager
@@ -112,26 +112,26 @@ class Trainer(ABC):
     ) -> Iterator[None]:
         """Collect gradients for `network` but not for `frozen`; on exit, average them over the processes and step.
 
-        Frozen weights of `network` are in no optimizer and stay as they are.
+        Frozen weights of `network` are in no optimizer and do not change.
         """
-        held = [] if frozen is None else [weight for weight in frozen.parameters() if weight.requires_grad]
-        for weight in held:
+        trainable = [] if frozen is None else [weight for weight in frozen.parameters() if weight.requires_grad]
+        for weight in trainable:
             weight.requires_grad_(False)
         optimizer.zero_grad(set_to_none=True)
         yield
         self.finite &= distributed.average_gradients([w for group in optimizer.param_groups for w in group["params"]])
         optimizer.step()
-        for weight in held:
+        for weight in trainable:
             weight.requires_grad_(True)
 
     @torch.no_grad()
     def update_ema(self, latest: nn.Module, average: nn.Module) -> None:
-        """Move the average towards the latest weights, with a half-life in clips; buffers are copied."""
+        """Move the average toward the latest weights, with a half-life in clips; buffers are copied."""
         training = self.config.training
         half_life = training.ema_half_life or training.batch_size * 10_000 / 32
         if training.ema_rampup is not None:
             half_life = min(half_life, self.clips_seen * training.ema_rampup)
         decay = 0.5 ** (training.batch_size / max(half_life, 1e-8))
         torch._foreach_lerp_(list(average.parameters()), list(latest.parameters()), 1 - decay)
-        for kept, now in zip(average.buffers(), latest.buffers(), strict=True):
-            kept.copy_(now)
+        for target, source in zip(average.buffers(), latest.buffers(), strict=True):
+            target.copy_(source)
