@@ -84,7 +84,10 @@ def load_model(
             )
         method = config.setdefault("model", STYLEGAN_V)
         if method not in networks:
-            raise StyleganvError(f"The model in {folder} was trained with {method}: pass one of {', '.join(networks)}.")
+            raise StyleganvError(
+                f"The model in {folder} was trained with {method}, which is not supported here: pass one of "
+                f"{', '.join(networks)}."
+            )
         with torch.random.fork_rng(devices=[]):
             network = networks[method](**config["generator"])
         network.load_state_dict(load_file(folder / "model.safetensors"))

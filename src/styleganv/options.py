@@ -260,11 +260,10 @@ class DirectionOptions:
     def __post_init__(self) -> None:
         if self.space not in get_args(Space):
             raise StyleganvError(f"Unknown space {self.space!r}: choose {' or '.join(get_args(Space))}.")
-        if self.num_directions < 1 or (self.num_samples is not None and self.num_samples < 3):
-            raise StyleganvError(
-                f"Directions require at least 3 samples and 1 direction, got {self.num_samples} and "
-                f"{self.num_directions}: raise --num-samples or --num-directions."
-            )
+        if self.num_directions < 1:
+            raise StyleganvError(f"--num-directions must be at least 1, got {self.num_directions}: choose 1 or more.")
+        if self.num_samples is not None and self.num_samples < 3:
+            raise StyleganvError(f"--num-samples must be at least 3, got {self.num_samples}: choose 3 or more.")
         given = {"--score": self.score, "--annotations": self.annotations, "--text": self.text}
         sources = [name for name, value in given.items() if value is not None]
         if len(sources) > 1:

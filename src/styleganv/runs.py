@@ -129,7 +129,7 @@ def resume(
             trainer.load_state_dict(state)
         except (KeyError, ValueError, RuntimeError) as error:
             raise StyleganvError(
-                f"{run / 'checkpoint.pt'} does not match {run / 'settings.yaml'}: restore that file."
+                f"{run / 'checkpoint.pt'} does not match {run / 'settings.yaml'}: restore the original files."
             ) from error
         return _run(trainer, dataset, run, progress)
 

@@ -60,7 +60,9 @@ def generate(
     _check(seeds, motion_seeds, format)
     video_model, out = load(model, device=compute.device, precision=compute.precision), Path(out)
     if format == "grid" and not video_model.supports_motion_seed:
-        raise StyleganvError(f"Format grid requires motion seeds, which {video_model.name} lacks: use another format.")
+        raise StyleganvError(
+            f"Format grid requires motion seeds, which {video_model.name} does not support: use another format."
+        )
     seconds = choose_seconds(video_model, sample)
     fps, num_frames = sample.fps or video_model.fps, video_model.num_frames(seconds, sample.fps)
 

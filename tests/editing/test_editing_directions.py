@@ -235,8 +235,8 @@ def test_a_broken_file_fails(broken: dict[str, Any], plain: VideoGenerator, tmp_
     "options, message",
     [
         ({"score": "beauty"}, "Unknown score 'beauty': choose one of brightness"),
-        ({"num_samples": 2}, "at least 3 samples"),
-        ({"num_directions": 0}, "1 direction"),
+        ({"num_samples": 2}, "--num-samples must be at least 3"),
+        ({"num_directions": 0}, "--num-directions must be at least 1"),
         ({"space": "time"}, "Unknown space 'time'"),
         ({"score": "red", "annotations": "a.csv"}, "--score and --annotations exclude each other"),
         ({"text": "a", "score": "red"}, "--score and --text exclude each other"),
@@ -250,7 +250,7 @@ def test_invalid_options_fail(options: dict[str, Any], message: str, plain: Vide
 
 
 def test_an_image_model_has_no_directions_of_motion(image: VideoGenerator) -> None:
-    with pytest.raises(StyleganvError, match="without motion"):
+    with pytest.raises(StyleganvError, match="got an image model"):
         find_directions(image, DirectionOptions(space="motion", num_samples=10))
 
 

@@ -35,12 +35,12 @@ class _AboveProgressBar(logging.Handler):
 
 def set_up(argv: list[str]) -> list[str]:
     """Send the library's log messages to stderr; return the arguments without --quiet and --verbose."""
-    level = next((LEVELS[word] for word in argv if word in LEVELS), logging.INFO)
+    level = next((LEVELS[argument] for argument in argv if argument in LEVELS), logging.INFO)
     logger = logging.getLogger("styleganv")
     logger.setLevel(level)
     if not any(isinstance(handler, _AboveProgressBar) for handler in logger.handlers):
         logger.addHandler(_AboveProgressBar())
-    return [word for word in argv if word not in LEVELS]
+    return [argument for argument in argv if argument not in LEVELS]
 
 
 @contextlib.contextmanager

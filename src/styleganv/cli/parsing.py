@@ -16,7 +16,7 @@ def parse_resolution(text: str) -> tuple[int, int]:
     return int(sides[0]), int(sides[-1])
 
 
-def parse_seeds(text: str, name: str = "seeds") -> list[int]:
+def parse_seeds(text: str, name: str = "--seeds") -> list[int]:
     """Return the numbers of a list such as "0-7,12"; `name` appears in the error.
 
     Raises:

@@ -42,7 +42,7 @@ def train_command(defaults: RunConfig, preset_name: str, ablations: Sequence[str
             with progress_bar() as progress:
                 folder = run_resume(resume, data=data, config=config, progress=progress)
         elif data is None or out is None:
-            raise StyleganvError("train requires a dataset and --out RUN, or --resume RUN: pass them.")
+            raise StyleganvError("train requires DATA and --out, or --resume: pass them.")
         else:
             with progress_bar() as progress:
                 folder = run_train(data, out, config, finetune=finetune, or_resume=or_resume, progress=progress)
@@ -75,8 +75,8 @@ def train_defaults(argv: list[str]) -> tuple[RunConfig, str, list[str]]:
         config = load_settings(Path(resumed) / "settings.yaml")
         return config, "as the run", ablation_names()
     if name is None:
-        data = next((word for word in argv if not word.startswith("-")), None)
-        name = _fitting_preset(Path(data)) if data and Path(data).is_file() else "tiny-cpu"
+        data = next((argument for argument in argv if Path(argument).is_file()), None)
+        name = _fitting_preset(Path(data)) if data else "tiny-cpu"
     config = apply_method(get_preset(name), _option("--method", argv) or "stylegan-v")
     return apply_ablation(config, _option("--ablation", argv)), name, ablation_names()
 
@@ -96,11 +96,11 @@ def _fitting_preset(data: Path) -> str:
 
 
 def _option(flag: str, argv: list[str]) -> str | None:
-    for i, word in enumerate(argv):
-        if word == flag and i + 1 < len(argv):
+    for i, argument in enumerate(argv):
+        if argument == flag and i + 1 < len(argv):
             return argv[i + 1]
-        if word.startswith(flag + "="):
-            return word.removeprefix(flag + "=")
+        if argument.startswith(flag + "="):
+            return argument.removeprefix(flag + "=")
     return None
 
 

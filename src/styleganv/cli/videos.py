@@ -52,7 +52,7 @@ def generate(
             model,
             out,
             seeds=parse_seeds(seeds),
-            motion_seeds=None if motion_seeds is None else parse_seeds(motion_seeds),
+            motion_seeds=None if motion_seeds is None else parse_seeds(motion_seeds, "--motion-seeds"),
             format=format,
             sample=sample,
             compute=compute,

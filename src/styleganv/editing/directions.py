@@ -118,7 +118,7 @@ def find_scored_direction(samples: Tensor, scores: Sequence[float] | Tensor, nam
     covariance = ((scores - scores.mean())[:, None] * centered).mean(dim=0)
     length = covariance.norm()
     if not (length > 0 and length.isfinite()):
-        raise StyleganvError(f"All samples have the same {name}, which gives no direction: score other or more seeds.")
+        raise StyleganvError(f"All samples have the same {name}, which gives no direction: sample other or more seeds.")
     vector = covariance / length
     variance = (centered @ vector).square().mean()
     share = variance / centered.square().sum(dim=1).mean()
@@ -134,7 +134,7 @@ def sample_latents(model: VideoGenerator, space: Space, seeds: Sequence[int]) ->
     """
     generator, samples = model.generator, []
     if space == "motion" and generator.motion is None:
-        raise StyleganvError("This is an image model without motion: use space content.")
+        raise StyleganvError("Directions of motion require a video model, got an image model: use space content.")
     for first in range(0, len(seeds), BATCH_SIZE):
         batch = list(seeds[first : first + BATCH_SIZE])
         label = None

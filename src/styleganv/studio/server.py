@@ -28,7 +28,7 @@ try:
     from styleganv.studio.frame_socket import serve_frames
     from styleganv.studio.routes import job_routes, model_routes, page_routes, run_routes, search_routes
 except ImportError as error:
-    raise StyleganvError("The studio requires extra packages: pip install 'styleganv[studio]'.") from error
+    raise StyleganvError("The studio requires extra packages: run pip install 'styleganv[studio]'.") from error
 
 #: How long a shutdown waits for open requests.
 SHUTDOWN_SECONDS = 3

@@ -73,15 +73,18 @@ def study(
     methods = list(variants() if methods is None else methods)
     if unknown := [name for name in methods if name not in variants()]:
         raise StyleganvError(
-            f"Methods not installed: {', '.join(unknown)}: install their packages, or choose from "
-            f"{', '.join(variants())}."
+            f"Unknown methods {', '.join(unknown)}: install their packages, or choose from {', '.join(variants())}."
         )
     if options.minutes <= 0 or num_repeats < 1 or jobs < 1:
-        raise StyleganvError("--minutes, --repeats and --jobs must be greater than 0: increase them.")
+        raise StyleganvError(
+            f"--minutes, --repeats and --jobs must be positive, got {options.minutes:g}, {num_repeats} and {jobs}: "
+            "raise them."
+        )
     for name in protocols:
         named_protocol(name)
-    if len({Path(path).stem for path in data}) < len(data):
-        raise StyleganvError("Two datasets have the same name: rename one of the files.")
+    stems = [Path(path).stem for path in data]
+    if duplicates := [stem for stem in stems if stems.count(stem) > 1]:
+        raise StyleganvError(f"Two datasets have the same name ({duplicates[0]}): rename one of the files.")
     trials = [
         Trial(
             data=str(path.resolve()),
