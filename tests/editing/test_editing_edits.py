@@ -69,7 +69,7 @@ def test_interpolation_over_time_passes_through_all_contents_smoothly(plain: Vid
     step = 1e-3  # smoothstep: the rate of change is 0 at each content, and nothing jumps
     at_content, between = ((styles_at(t + step) - styles_at(t)).abs().max() for t in (12, 11))
     assert at_content < 1e-5 < between
-    with pytest.raises(StyleganvError, match="at least 2 contents"):
+    with pytest.raises(StyleganvError, match="at least 2 latents"):
         interpolate_over_time(contents[:1], 4)
 
 

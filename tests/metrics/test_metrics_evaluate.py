@@ -166,7 +166,7 @@ def test_video_files_from_other_sources(faces: Path, weights: Path, tmp_path: Pa
     assert result.clips == {"real": 16, "fake": 6, "noise_floor": [8, 8]}
     text = " ".join(result.warnings)
     for doubt in (
-        "16 real clips where the protocol specifies 2048",
+        "16 real clips, but the protocol specifies 2048",
         "6 generated clips",
         "without full rank",
         "stored as jpeg 95 but generated ones as video files",

@@ -45,25 +45,25 @@ def check_layer(layer: int, num_layers: int) -> None:
 
 
 def interpolate(latents: Latents, other: Latents, amount: float) -> Latents:
-    """Return content between two, linear in w: `amount` 0 is the first, 1 the second. The motion stays the first's."""
+    """Return latents between two, linear in w: `amount` 0 is the first, 1 the second. The motion stays the first's."""
     return replace(latents, styles=torch.lerp(latents.styles, other.styles, amount))
 
 
 def interpolate_over_time(
     contents: Sequence[Latents], seconds: float, *, start: float = 0.0
 ) -> Callable[[float], Tensor]:
-    """Return the styles `[L, w_dim]` of a video that moves through several contents, as a function of its time.
+    """Return the styles `[L, w_dim]` of a video that moves through several latents, as a function of its time.
 
-    Pass the function as `styles` to `render_latents`. The contents are evenly spaced from `start` to
+    Pass the function as `styles` to `render_latents`. The latents are evenly spaced from `start` to
     `start + seconds`; the rate of change is 0 at each of them (smoothstep).
 
     Raises:
-        StyleganvError: for fewer than two contents, or no duration.
+        StyleganvError: for fewer than two latents, or no duration.
     """
     if len(contents) < 2 or not seconds > 0:
         raise StyleganvError(
-            f"Interpolation over time requires at least 2 contents and more than 0 seconds, got {len(contents)} in "
-            f"{seconds:g}: add contents or time."
+            f"Interpolation over time requires at least 2 latents and more than 0 seconds, got {len(contents)} in "
+            f"{seconds:g}: raise them."
         )
     styles = torch.stack([latents.styles for latents in contents])
 

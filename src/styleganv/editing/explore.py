@@ -96,25 +96,30 @@ class _Figures:
             (
                 "truncation.png",
                 "Truncation",
-                "From mean w (psi 0) to each content (psi 1) and beyond.",
+                "From mean w (psi 0) to the w of each seed (psi 1) and beyond.",
                 self.truncation,
             ),
-            ("interpolation.png", "Interpolation", "From one content to the next, linear in w.", self.interpolation),
+            ("interpolation.png", "Interpolation", "From one seed to the next, linear in w.", self.interpolation),
             (
                 "over-time.mp4",
                 "Content over time",
-                "One video that moves through three contents and back.",
+                "One video that moves through three content seeds and back.",
                 self.over_time,
             ),
-            ("mixing.png", "Style mixing", "Coarse, middle or fine layers of another content.", self.mixing),
+            ("mixing.png", "Style mixing", "Coarse, middle or fine layers of another seed.", self.mixing),
         ]
         if self.model.generator.motion is not None:
             figures += [
-                ("content-motion.png", "Content and motion", "Each content with each motion.", self.content_motion),
+                (
+                    "content-motion.png",
+                    "Content and motion",
+                    "Each content seed with each motion seed.",
+                    self.content_motion,
+                ),
                 (
                     "slow-motion.mp4",
                     "Slow motion",
-                    "One motion at full, half and quarter speed, from left to right.",
+                    "One video at full, half and quarter speed, from left to right.",
                     self.slow_motion,
                 ),
             ]

@@ -24,14 +24,14 @@ def result_warnings(
     for name, videos in (("real", real), ("generated", fake)):
         num_clips = clips["real" if name == "real" else "fake"]
         if num_clips < protocol.num_clips:
-            yield f"{num_clips} {name} clips where the protocol specifies {protocol.num_clips}"
+            yield f"{num_clips} {name} clips, but the protocol specifies {protocol.num_clips}"
         if num_short := videos.num_too_short(protocol, class_name):
             yield f"{num_short} {name} videos were skipped because they are shorter than {protocol.span} frames"
     num_features = min(protocol.num_features(clips[name]) for name in ("real", "fake"))
     if protocol.metric == "frechet" and num_features <= extractor.dims:
         yield (
             f"{num_features} features of {extractor.dims} dimensions leave their covariance without full rank, which "
-            "makes the distance far too large: compare it only with distances of as many clips"
+            "makes the distance far too large: compare it only with distances of equally many clips"
         )
     floor = clips["noise_floor"]
     if len(floor) == 2 and floor != [clips["real"], clips["fake"]]:

@@ -134,7 +134,7 @@ def plot_drift(analysis: MotionAnalysis, name: str) -> str:
 def show_drift(analysis: MotionAnalysis, name: str) -> str:
     """Show frames at the times of `plot_drift`."""
     times = [0.0, *_drift_times(_probe(analysis))]
-    caption = f"Four contents, one per row, after {', '.join(f'{time:,.0f}' for time in times)} frames."
+    caption = f"Four content seeds, one per row, after {', '.join(f'{time:,.0f}' for time in times)} frames."
     return _figure(elements.image_grid(_probe(analysis).frames_at(times), caption), caption, wide=True)
 
 

@@ -53,17 +53,17 @@ def video(
 
 
 def grid(
-    model: VideoModel, contents: Sequence[int], motions: Sequence[int], *, count: int, psi: float = 1.0
+    model: VideoModel, content_seeds: Sequence[int], motion_seeds: Sequence[int], *, count: int, psi: float = 1.0
 ) -> NDArray[np.uint8]:
     """Generate all combinations of content and motion seeds: `[M, N, T, 3, H, W]`."""
-    return np.stack([[video(model, c, m, count=count, psi=psi) for c in contents] for m in motions])
+    return np.stack([[video(model, c, m, count=count, psi=psi) for c in content_seeds] for m in motion_seeds])
 
 
 def motion_diversity(videos: NDArray[np.uint8]) -> Array:
-    """Return how much two motion seeds of one content differ at the same time, for each content `[N]` of a grid, ≥ 0.
+    """Return how much two motion seeds of one content seed differ at the same time, for each content seed `[N]`, ≥ 0.
 
-    This is the RMS difference of downsampled frames between motion seeds, over that between independent times of one
-    video (√2 standard deviations in time). 0: the motion seed has no effect. 1: another motion seed is as different as
+    This is the RMS difference of downsampled frames between motion seeds, relative to that between independent times
+    (√2 standard deviations in time). 0: the motion seed has no effect. 1: another motion seed is as different as
     another time. Above 1: a video is too short to show all that other seeds show. Good: 1 or more. NaN if nothing
     moves.
     """
@@ -82,7 +82,7 @@ def flow_profiles(videos: NDArray[np.uint8]) -> Array:
     This is the optical flow weighted by the change it causes, averaged over 4 × 4 cells. Its mean over time is kept,
     since a steady direction is motion too. All 0 if nothing moves.
     """
-    motions, contents = videos.shape[:2]
+    num_motions, num_contents = videos.shape[:2]
     profiles = []
     for clip in videos.reshape(-1, *videos.shape[2:]):
         frames = to_gray(clip, 2 * FEATURE_SIDE)
@@ -90,46 +90,48 @@ def flow_profiles(videos: NDArray[np.uint8]) -> Array:
         flow = optical_flow(frames[:-1], frames[1:]) * torch.where(change > 2.0, change, 0.0)
         cells = torch.nn.functional.adaptive_avg_pool2d(flow, CELLS).flatten().double().numpy()
         profiles.append(cells / max(float(np.linalg.norm(cells)), 1e-9))
-    return np.stack(profiles).reshape(motions, contents, -1)
+    return np.stack(profiles).reshape(num_motions, num_contents, -1)
 
 
 def motion_transfer(videos: NDArray[np.uint8]) -> Array:
-    """Return how far a motion seed gives all contents the same motion, for each motion `[M]` of a grid, about 0..1.
+    """Return how far a motion seed gives all content seeds the same motion, for each motion seed `[M]`, about 0..1.
 
-    This is the cosine between the flow profiles of two contents with the same motion seed, minus that with different
-    ones. 1: the motion seed alone determines what moves where and when. 0: each content moves in its own way. Good:
-    high, but below 1, since objects of other sizes and shapes change other pixels (drawn shapes on one path give about
-    0.75). NaN if a content hardly moves.
+    This is the cosine between the flow profiles of two content seeds with the same motion seed, minus that with
+    different ones. 1: the motion seed alone determines what moves where and when. 0: each content seed moves in its own
+    way. Good: high, but below 1, since objects of other sizes and shapes change other pixels (drawn shapes on one path
+    give about 0.75). NaN if the video of a content seed hardly moves.
     """
     profiles = flow_profiles(videos)
-    motions, contents = profiles.shape[:2]
+    num_motions, num_contents = profiles.shape[:2]
     cosine = np.einsum("mid,njd->minj", profiles, profiles)
-    other = ~np.eye(contents, dtype=bool)
-    same = np.array([cosine[m, :, m][other].mean() for m in range(motions)])
-    different = [np.mean([cosine[m, :, n][other].mean() for n in range(motions) if n != m]) for m in range(motions)]
+    other = ~np.eye(num_contents, dtype=bool)
+    same = np.array([cosine[m, :, m][other].mean() for m in range(num_motions)])
+    different = [
+        np.mean([cosine[m, :, n][other].mean() for n in range(num_motions) if n != m]) for m in range(num_motions)
+    ]
     moving = (np.square(profiles).sum(axis=2) > 0).all(axis=1)
     return np.where(moving, same - np.array(different), np.nan)
 
 
 def entanglement(videos: NDArray[np.uint8]) -> Array:
-    """Return how much the motion seed changes the appearance, for each content `[N]` of a grid, ≥ 0.
+    """Return how much the motion seed changes the appearance, for each content seed `[N]` of a grid, ≥ 0.
 
-    This is the distance between color histograms (over all frames) of one content with different motion seeds, over
-    that of different contents with one motion seed. 0: the content seed alone determines the appearance. 1: the motion
-    seed has as much effect. Good: low.
+    This is the distance between color histograms (over all frames) of different motion seeds with one content seed,
+    relative to that of different content seeds with one motion seed. 0: the content seed alone determines the
+    appearance. 1: the motion seed has as much effect. Good: low.
     """
     appearances = np.stack([[appearance(clip) for clip in row] for row in videos])
-    motions, contents = appearances.shape[:2]
+    num_motions, num_contents = appearances.shape[:2]
     across = np.mean(
         [
             distance(appearances[m, i], appearances[m, j])
-            for m in range(motions)
-            for i, j in combinations(range(contents), 2)
+            for m in range(num_motions)
+            for i, j in combinations(range(num_contents), 2)
         ]
     )
     within = [
-        np.mean([distance(appearances[m, i], appearances[n, i]) for m, n in combinations(range(motions), 2)])
-        for i in range(contents)
+        np.mean([distance(appearances[m, i], appearances[n, i]) for m, n in combinations(range(num_motions), 2)])
+        for i in range(num_contents)
     ]
     return np.array(within) / max(float(across), 1e-9)
 

@@ -160,7 +160,7 @@ def _costs(results: Sequence[TrialResult], name: str) -> list[str]:
         )
     return [
         "## Costs and limits",
-        f"Measured on {name}. Parameters are those needed for sampling; memory is that of the whole process.",
+        f"Measured on {name}. Parameters are those needed for sampling; memory is that of the entire process.",
         _table(rows),
     ]
 
