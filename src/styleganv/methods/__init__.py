@@ -113,7 +113,7 @@ def apply_ablation(config: RunConfig, ablation: str | None) -> RunConfig:
     if ablation not in ablation_names():
         raise StyleganvError(f"Unknown ablation {ablation!r}: choose one of {', '.join(ablation_names())}.")
     if ablation not in method.ablations:
-        raise StyleganvError(f"--ablation {ablation} is not available for --method {method.name}: leave it out.")
+        raise StyleganvError(f"--ablation {ablation} is not available for --method {method.name}: omit --ablation.")
     return method.ablations[ablation].adapt(config)
 
 

@@ -181,5 +181,5 @@ def test_unsupported_settings_are_rejected(
 
 
 def test_baselines_do_not_support_finetuning(faces: Path, tiny: RunConfig, tmp_path: Path) -> None:
-    with pytest.raises(StyleganvError, match="got mocogan: leave it out"):
+    with pytest.raises(StyleganvError, match="got mocogan: omit --finetune"):
         train(faces, tmp_path / "run", tiny_config("mocogan", tiny), finetune=tmp_path)

@@ -199,7 +199,7 @@ def test_unsupported_training_settings_are_rejected(
 def test_other_unsupported_settings_are_rejected(faces: Path, small: RunConfig, tmp_path: Path) -> None:
     with pytest.raises(StyleganvError, match="set --augment none"):
         train(faces, tmp_path / "run", replace(small, augment=replace(small.augment, augment="ada")))
-    with pytest.raises(StyleganvError, match="got videogpt: leave it out"):
+    with pytest.raises(StyleganvError, match="got videogpt: omit --finetune"):
         train(faces, tmp_path / "run", small, finetune=tmp_path)
     make_faces(tmp_path / "odd.zip", num_videos=2, num_frames=16, resolution=(18, 32))
     with pytest.raises(StyleganvError, match="18x32: prepare"):
