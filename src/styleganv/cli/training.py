@@ -105,7 +105,7 @@ def _option(flag: str, argv: list[str]) -> str | None:
 
 
 def demo(out: Path = Path("runs/demo"), minutes: float = 5.0) -> None:
-    """Run the full pipeline once: draw a dataset of cartoon faces, train on it, generate videos.
+    """Run the full pipeline once: draw a dataset of faces, train on it, generate videos.
 
     Args:
         out: Folder to write to.
