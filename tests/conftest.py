@@ -1,4 +1,4 @@
-"""Small real data sets and settings, shared by the tests."""
+"""Small real datasets and settings, shared by the tests."""
 
 from pathlib import Path
 
@@ -12,9 +12,18 @@ from styleganv.faces.dataset import make_faces
 torch.set_num_threads(1)
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the tests marked `gpu` on machines without a CUDA device."""
+    if torch.cuda.is_available():
+        return
+    gpu = [item for item in items if item.get_closest_marker("gpu")]
+    config.hook.pytest_deselected(items=gpu)
+    items[:] = [item for item in items if item not in gpu]
+
+
 @pytest.fixture(scope="session")
 def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A prepared data set of 16 drawn videos of 40 frames, 16×16."""
+    """Return a prepared dataset of 16 drawn videos of 40 frames, 16×16."""
     path = tmp_path_factory.mktemp("data") / "faces.zip"
     make_faces(path, num_videos=16, num_frames=40, resolution=(16, 16))
     return path
@@ -22,7 +31,7 @@ def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny() -> RunConfig:
-    """Networks of a few channels, two steps of eight clips, float32."""
+    """Return settings for networks of a few channels, two steps of eight clips, float32."""
     return RunConfig(
         model=ModelConfig(channel_base=128, channel_max=8, z_dim=16, w_dim=16, motion_dim=16),
         training=TrainingConfig(total_clips=16, batch_size=8, precision="float32", num_workers=0, r1_interval=2),

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from test_golden import KINDS, settings_of
+from test_golden import METHOD_NAMES, build_config
 from tiny import save
 
 from styleganv.data.dataset import VideoDataset
@@ -50,10 +50,10 @@ print(changed)
 """
 
 
-@pytest.fixture(scope="module", params=KINDS)
+@pytest.fixture(scope="module", params=METHOD_NAMES)
 def model(request: pytest.FixtureRequest, faces: Path, tmp_path_factory: pytest.TempPathFactory) -> VideoModel:
     data, folder = VideoDataset(faces), tmp_path_factory.mktemp(request.param) / "model"
-    network = build_trainer(settings_of(request.param), data, torch.device("cpu")).inference_network()
+    network = build_trainer(build_config(request.param), data, torch.device("cpu")).inference_network()
     save_model(folder, network, method=request.param, data={"fps": data.fps, "class_names": []}, training={})
     return load(folder, device="cpu")
 

@@ -9,6 +9,18 @@ from pathlib import Path
 
 from styleganv.errors import StyleganvError
 
+#: Errors of a path that cannot become a file.
+PATH_ERRORS = (
+    errno.ENOENT,
+    errno.ENOTDIR,
+    errno.EEXIST,
+    errno.EISDIR,
+    errno.EFBIG,
+    errno.EINVAL,
+    errno.ENAMETOOLONG,
+    errno.ELOOP,
+)
+
 
 @contextmanager
 def atomic_write(path: Path | str) -> Iterator[Path]:
@@ -60,11 +72,13 @@ def _remove(path: Path) -> None:
             path.unlink()
 
 
-def _disk_error(error: OSError, path: Path) -> StyleganvError:
+def _disk_error(error: OSError, path: Path) -> Exception:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return StyleganvError(
             f"Cannot write {path}, the disk is full (an earlier version is unchanged): free space and try again."
         )
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return StyleganvError(f"Cannot write {path} ({error.strerror}): choose a folder with write permission.")
-    return StyleganvError(f"Cannot write {path} ({error.strerror or error}): choose another path.")
+    if error.errno in PATH_ERRORS:
+        return StyleganvError(f"Cannot write {path} ({error.strerror}): choose another path.")
+    return error  # e.g. of a connection that the file is downloaded from

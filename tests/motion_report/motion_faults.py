@@ -103,7 +103,7 @@ class Faulty(nn.Module):
             left, right, times = self.before(left, right, times)
         return self.change(self.sound(left, right, times, t_left, t_right), times, t_left)
 
-    def between(self, left: Tensor, right: Tensor, t_left: Tensor, t_right: Tensor) -> Callable[[Tensor], Tensor]:
+    def bind_slots(self, left: Tensor, right: Tensor, t_left: Tensor, t_right: Tensor) -> Callable[[Tensor], Tensor]:
         return lambda times: self(left, right, times, t_left, t_right)
 
 
