@@ -1,6 +1,8 @@
 # make demo: everything from an empty machine to generated videos. make test: all tests.
 PYTHON ?= python3
 BIN := .venv/bin
+# Files stay on one process, and start in the order of tests/conftest.py.
+PYTEST := $(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .PHONY: demo quick test coverage check clean
@@ -9,14 +11,14 @@ demo: .venv/ready
 	$(BIN)/styleganv demo --out runs/demo
 
 test: .venv/dev
-	$(BIN)/pytest -n auto --dist loadfile
+	$(PYTEST)
 
 # What to run while working: neither slow tests nor a browser.
 quick: .venv/dev
-	$(BIN)/pytest -n auto --dist loadfile -m "not slow and not browser and not gpu"
+	$(PYTEST) -m "not slow and not browser and not gpu"
 
 coverage: .venv/dev
-	$(BIN)/pytest -n auto --dist loadfile --cov --cov-report term-missing:skip-covered --cov-report html:build/coverage
+	$(PYTEST) --cov --cov-report term-missing:skip-covered --cov-report html:build/coverage
 
 # Formatting, lint and types; the import directions are a test of their own (tests/test_imports.py).
 check: .venv/dev

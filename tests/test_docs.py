@@ -70,6 +70,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_own_videos_in_three_commands(folder: Path) -> None:
     more = {
         "train": [f"--{name.replace('_', '-')}={value}" for name, value in TINY.items()],
@@ -82,6 +83,7 @@ def test_own_videos_in_three_commands(folder: Path) -> None:
     assert len(list((folder / "videos").glob("*.mp4"))) == 2
 
 
+@pytest.mark.slow
 def test_own_videos_in_python(folder: Path) -> None:
     """As a file of one's own, since worker processes read it again."""
     code, used = block("python"), ('get_preset("tiny-cpu")', "range(8)")
@@ -150,6 +152,7 @@ def test_versions_agree() -> None:
     assert cited and cited[1] == styleganv.__version__
 
 
+@pytest.mark.slow
 def test_python_snippets_are_typed(tmp_path: Path) -> None:
     """Every Python block of every document, as a user's type checker sees it."""
     for document in DOCUMENTS:

@@ -110,6 +110,7 @@ def test_resolutions() -> None:
             parse_resolution(text)
 
 
+@pytest.mark.slow
 def test_the_whole_way_as_commands(tmp_path: Path) -> None:
     """Real processes: videos → data set → model → videos, at a size that is not square."""
     source = tmp_path / "source"
@@ -131,6 +132,7 @@ def test_the_whole_way_as_commands(tmp_path: Path) -> None:
     assert (tmp_path / "grid" / "grid.png").exists() and (tmp_path / "grid" / "grid.mp4").exists()
 
 
+@pytest.mark.slow
 def test_the_demo_leaves_what_it_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cli.main(["demo", "--out", str(tmp_path), "--minutes", "0.02"])
     said = capsys.readouterr().err

@@ -208,6 +208,7 @@ def test_missing_files_and_folders(tmp_path: Path) -> None:
             read_pickle(path)
 
 
+@pytest.mark.slow
 def test_mutated_pickles_do_nothing(tmp_path: Path) -> None:
     """Fuzz valid pickles while Python's audit hooks watch; each is read or rejected."""
     torch.manual_seed(0)

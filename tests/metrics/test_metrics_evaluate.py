@@ -45,6 +45,7 @@ def value(report: Report, index: int = 0) -> float:
     return next(iter(report.results[index].measures.values())).mean
 
 
+@pytest.mark.slow
 def test_planted_differences_are_found(tmp_path: Path) -> None:
     """Blur and noise raise the offline distance with their strength; shuffled time raises only that of clips."""
     clip = replace(named_protocol("frechet_efficientnet256_16f"), num_clips=8, num_frames=4)
@@ -313,6 +314,7 @@ with distributed.processes():
 """
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_same_result_as_one(classes: Path, weights: Path, tmp_path: Path) -> None:
     (tmp_path / "job.py").write_text(SHARDED)
     model = save(tmp_path / "model")

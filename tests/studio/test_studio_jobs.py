@@ -117,6 +117,7 @@ def test_text_edit_changes_the_video_and_its_commands_repeat_it(
     assert np.abs(export(studio_model, other) - video).mean() > 6
 
 
+@pytest.mark.slow
 def test_projection_finds_a_clip_and_its_commands_repeat_it(
     manager: JobManager, studio_model: StudioModel, video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -184,6 +185,7 @@ def test_invalid_searches_are_refused(manager: JobManager, studio_model: StudioM
         manager.reserve_upload(image_model, "x.mp4")
 
 
+@pytest.mark.slow
 def test_failed_jobs_have_an_error_in_the_users_words(studio_model: StudioModel, tmp_path: Path) -> None:
     manager, broken = JobManager(clip_model=tmp_path / "none"), tmp_path / "broken.mp4"
     broken.write_bytes(b"no video" * 100)

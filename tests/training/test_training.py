@@ -101,6 +101,7 @@ def test_resume_refuses_other_data(faces: Path, tiny: RunConfig, tmp_path: Path)
         resume(tmp_path / "run", data=tmp_path / "other.zip")
 
 
+@pytest.mark.slow
 def test_two_processes_equal_one_at_the_same_total_batch(faces: Path, tiny: RunConfig, tmp_path: Path) -> None:
     for processes in (1, 2):
         job = styleganv(
@@ -117,6 +118,7 @@ def test_two_processes_equal_one_at_the_same_total_batch(faces: Path, tiny: RunC
             assert ours.get(key, 0) == pytest.approx(theirs.get(key, 0), rel=1e-3, abs=1e-4), key
 
 
+@pytest.mark.slow
 def test_a_killed_process_is_replaced_and_the_run_goes_on_as_if_nothing_had_been(faces: Path, tmp_path: Path) -> None:
     options = ["--total-clips", 480, "--save-every", 16, "--or-resume", *FLAGS.split()]
     jobs = [
@@ -147,6 +149,7 @@ print([open(f"/proc/self/task/{task}/comm").read() for task in os.listdir("/proc
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads can be listed on Linux only")
 def test_processes_leave_no_threads_that_could_abort_python_at_its_end(tmp_path: Path) -> None:
     (tmp_path / "leave.py").write_text(LEAVE)
@@ -192,6 +195,7 @@ def test_data_workers_do_not_change_what_is_read(faces: Path) -> None:
         assert torch.equal(here.frames, there.frames) and torch.equal(here.times, there.times)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_saves_and_ends_and_the_run_goes_on(number: int, faces: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
@@ -280,6 +284,7 @@ def test_impossible_settings(
         train(faces, tmp_path / "run", with_training(tiny, **changes))
 
 
+@pytest.mark.slow
 def test_a_run_is_evaluated_and_the_best_model_kept(
     faces: Path, tiny: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

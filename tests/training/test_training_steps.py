@@ -40,6 +40,7 @@ def larger_clips(tmp_path_factory: pytest.TempPathFactory) -> ClipDataset:
     return ClipDataset(VideoDataset(path), TrainingConfig(num_frames=3, max_span=32, conditional=False))
 
 
+@pytest.mark.slow
 def test_memory_is_that_of_a_process_alone() -> None:
     """Not of the large one that started it."""
     large = np.ones(2**27)  # 1 GiB, more than a process takes that has loaded PyTorch
@@ -50,10 +51,13 @@ def test_memory_is_that_of_a_process_alone() -> None:
     assert 0.05 < float(small.stdout) < 0.9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes", [{}, {"micro_batch_size": 4}, {"batch_size": 6}, {"batch_size": 13}, {"gradient_checkpointing": True}]
 )
-def test_memory_is_foretold(changes: dict[str, Any], larger_clips: ClipDataset, tiny: RunConfig) -> None:
+def test_memory_is_estimated_before_training(
+    changes: dict[str, Any], larger_clips: ClipDataset, tiny: RunConfig
+) -> None:
     """Bytes of tensors without contents against those of real ones, in a step like the ones after the first."""
     config, clips = with_training(replace(tiny, model=replace(tiny.model, channel_base=512)), **changes), larger_clips
     batch = config.training.batch_size
@@ -66,6 +70,7 @@ def test_memory_is_foretold(changes: dict[str, Any], larger_clips: ClipDataset, 
     assert estimate_step_memory_gib(config, clips, CPU) == pytest.approx(OVERHEAD["cpu"] * live.peak / 2**30, rel=0.1)
 
 
+@pytest.mark.slow
 def test_an_image_model_a_recurrent_one_and_a_conditional_one_train(
     faces: Path, tiny: RunConfig, tmp_path: Path
 ) -> None:
