@@ -1,10 +1,8 @@
 """Interface of a trained model of any method: videos by seed, at any times that the method supports.
 
-Commands, metrics and pages use this interface and never ask which method a model is of. A subclass generates frames at
-given times and states what it does not support: unlimited length, other frame rates, motion seeds, truncation.
-
-Shapes: T frames, H height, W width, M motion seeds, N content seeds, K classes.
-Times are in seconds at the interface and in frames of the dataset's frame rate inside.
+Commands, metrics and pages use this interface and never need to know which method produced a model. A subclass
+generates frames at given times and states what it does not support: unlimited length, other frame rates, motion seeds,
+truncation.
 """
 
 import math
@@ -57,7 +55,7 @@ class VideoModel(ABC):
         slot_distance: frames between two motion noise vectors; None for a model without slots.
     """
 
-    name = "StyleGAN-V"
+    name: str
     max_frames: int | None = None
     supports_any_fps = True
     is_image_model = False
@@ -164,7 +162,7 @@ class VideoModel(ABC):
         psi: float = 1.0,
         label: str | int | None = None,
     ) -> Iterator[Frame]:
-        """Yield the frames `[H, W, 3]` of `sample` in constant memory; without end if `seconds` is None."""
+        """Yield the frames `[H, W, 3]` of `sample` in constant memory; endlessly if `seconds` is None."""
         total = None if seconds is None else self.num_frames(seconds, fps)
         self._check(start, seconds, fps=fps, psi=psi, motion_seed=motion_seed)
         times = islice(self._times(start, self._output_fps(fps)), total)
@@ -242,7 +240,7 @@ class VideoModel(ABC):
             )
 
     def _times(self, start: float, fps: float) -> Iterator[float]:
-        """Yield times without end, in frames of the dataset."""
+        """Yield times endlessly, in frames of the dataset."""
         ticks = Fraction(self.fps) * TICKS
         first, step = Fraction(start) * ticks, ticks / Fraction(fps)
         return (round(first + i * step) / TICKS for i in count())

@@ -47,7 +47,7 @@ class TrainingConfig:
     minutes: OptionalFloat = None
     """Maximum training time in minutes, in addition to --total-clips. Default: no limit."""
     total_clips: int = 5_000_000
-    """Training length: number of real clips shown to the discriminator."""
+    """Training length: number of real clips to train on."""
     batch_size: int = 16
     """Clips per step, summed over all processes."""
     num_frames: int = 3

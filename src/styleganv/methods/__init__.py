@@ -5,7 +5,7 @@ record under the entry point group `styleganv.methods`. Nothing else has to chan
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import is_dataclass, replace
 from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
@@ -119,4 +119,10 @@ def apply_ablation(config: RunConfig, ablation: str | None) -> RunConfig:
 
 def build_trainer(config: RunConfig, data: "VideoDataset", device: "torch.device") -> "Trainer":
     """Return a freshly initialized trainer for a dataset; the same seed gives the same weights."""
-    return get_method(config.model.method).implementation().build_trainer(config, data, device)
+    trainer = get_method(config.model.method).implementation().build_trainer(config, data, device)
+    # Found here, the mistakes of a new method cost no training.
+    if trainer.method not in METHODS:
+        raise TypeError(f"{type(trainer).__name__}.method must be the name of a method, got {trainer.method!r}")
+    if not is_dataclass(getattr(trainer.inference_network(), "config", None)):
+        raise TypeError(f"{type(trainer).__name__}.inference_network() must have a dataclass as attribute `config`")
+    return trainer

@@ -25,9 +25,10 @@ class Implementation:
 
     Attributes:
         config: frozen dataclass that `network` is built from; `config.json` stores its fields.
-        network: `network(config)` builds the network that generates videos.
+        network: `network(config)` builds the network that generates videos. Its attributes are `config` (the dataclass
+            it was built from), `height`, `width` and `num_classes`.
         sampler: `sampler(network, fps=…, …)` samples videos from it.
-        build_trainer: builds a freshly initialized trainer; the same seed gives the same weights.
+        build_trainer: builds a freshly initialized trainer; the same seed gives the same weights (`noise.seeded`).
         estimate_memory: estimates the peak memory of a step in GiB without running it; None if not supported.
     """
 
@@ -59,7 +60,7 @@ def check_loss(config: RunConfig) -> None:
     """Check the loss, for methods that support only one.
 
     Raises:
-        StyleganvError: for another loss than the default.
+        StyleganvError: for any loss other than the default.
     """
     if config.training.loss != "logistic":
         raise StyleganvError(
@@ -88,7 +89,7 @@ class Method:
     Attributes:
         title: name in tables.
         implementation: imports and returns the code.
-        adapt: changes a preset's settings to what the method's paper says.
+        adapt: adapts a preset's settings to the method's paper.
         check: raises a `StyleganvError` that names the first setting that does not work with this method.
         ablations: variants by the name that `--ablation` takes.
         published: FVD over 16 and over 128 frames ("–": none) on FaceForensics, SkyTimelapse and UCF101 at 256², from

@@ -111,7 +111,7 @@ def check_data(config: RunConfig, data: VideoDataset) -> list[str]:
     if below:
         warnings.append(f"{below} videos are shorter than --max-span {span}; their clips span less.")
     if len(lengths) < 100 and config.augment.augment == "none":
-        warnings.append(f"Only {len(lengths)} videos and no augmentation: expect overfitting (--augment ada).")
+        warnings.append(f"Only {len(lengths)} videos and no augmentation: expect overfitting.")
     return warnings
 
 
@@ -173,12 +173,10 @@ def dry_run(
         del trainer
         torch.cuda.empty_cache()
     total_hours = training.total_clips / training.batch_size * step / 3600
-    limit = total_hours if training.minutes is None else min(total_hours, training.minutes / 60)
-    logger.info(f"A step of {training.batch_size} clips takes {step:.2f} s and {memory:.1f} GiB.")
-    logger.info(
-        f"Estimated time: {_format_hours(total_hours)} for {training.total_clips:,} clips; this run stops after "
-        f"at most {_format_hours(limit)}."
-    )
+    estimate = f"Estimated time: {_format_hours(total_hours)} for {training.total_clips:,} clips"
+    limit = "" if training.minutes is None else f"; this run stops after at most {training.minutes:g} min"
+    logger.info(f"A step of {training.batch_size} clips takes {1000 * step:.0f} ms and {memory:.1f} GiB.")
+    logger.info(f"{estimate}{limit}.")
 
 
 def out_of_memory(reason: str) -> StyleganvError:

@@ -63,7 +63,12 @@ class Trainer(ABC):
 
     @abstractmethod
     def train_step(self, clips: ClipDataset, real: Clip) -> None:
-        """Run one step on this process's part `real` of the batch (frames uint8), and increment `step`."""
+        """Run one step on this process's part of the batch, and increment `step`.
+
+        Args:
+            clips: source of the times and labels of fake clips.
+            real: real clips on the trainer's device, frames uint8. Micro-batches are the method's task.
+        """
 
     @abstractmethod
     def inference_network(self) -> nn.Module:

@@ -68,6 +68,8 @@ class VideoGenerator(VideoModel):
         first_chunk_size: the same for the first call, for a shorter latency; None: `chunk_size`.
     """
 
+    name = "StyleGAN-V"
+
     chunk_size = CHUNK
     first_chunk_size: int | None = None
 
