@@ -86,13 +86,13 @@ def test_speed_and_frame_rate(page: Page) -> None:
     page.set("fps", 10)
     page.record()
     page.click("play")
-    page.until(lambda: len(page.recorded()) > 8)
+    page.until(lambda: len(page.recorded()) > 25)
     page.click("play")
     wall, times = page.recorded()[2:].T
     steps = np.diff(times) / 0.025  # of a tenth of a second at a quarter of the speed
     assert np.allclose(steps, np.round(steps), atol=0.04) and (steps > 0.5).all(), steps
-    # A busy machine may play more slowly. One step of slack covers the frame at either end.
-    assert times[-1] - times[0] <= 0.25 * (wall[-1] - wall[0]) + 0.025
+    # A busy machine may play more slowly. A step of slack at either end covers a first frame that is shown late.
+    assert times[-1] - times[0] <= 0.25 * (wall[-1] - wall[0]) + 2 * 0.025
 
 
 def test_randomize_respects_locks(page: Page) -> None:
