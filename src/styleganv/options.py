@@ -251,7 +251,7 @@ class DirectionOptions:
     annotations: Unset[Path] = None
     """CSV file of seed,label lines; labels are numbers or class names."""
     text: Unset[str] = None
-    """Text to move toward, e.g. "a green square"; requires styleganv[clip]."""
+    """Text to move toward, e.g. "a green face"; requires styleganv[clip]."""
     source_text: Unset[str] = None
     """Text to move away from, in addition to --text."""
     clip_model: str = DEFAULT_CLIP_MODEL

@@ -80,11 +80,42 @@ def test_mistakes_are_told_in_one_sentence(
     assert not (place / "x.zip").exists() and not (place / "run").exists() and not (place / "v").exists()
 
 
-def test_a_misspelt_flag_is_refused_with_a_suggestion(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    "argv, expected",
+    [
+        ("generate m --out x --secons 3", "Unknown option --secons: did you mean --seconds?"),
+        ("generate m extra --out x", "Unexpected argument extra."),
+        ("generate", "Missing MODEL, --out."),
+        ("generate m --out x --seeds", "--seeds requires a value."),
+        ("generate m --out x --scale 1.5", "--scale must be a whole number, got 1.5."),
+        ("generate m --out x --seconds y", "--seconds must be of type FLOAT, got y."),
+        ("generate m --out x --psi y", "--psi must be a number, got y."),
+        ("generate m --out x --precision half", "--precision must be one of float32, bfloat16, got half."),
+    ],
+)
+def test_a_usage_error_is_one_sentence_and_a_pointer(
+    argv: str, expected: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as end:
-        cli.main(["generate", "model", "--out", "x", "--secons", "3"])
+        cli.main(argv.split())
+    command = f"styleganv {argv.split()[0]}"
     assert end.value.code == 2
-    assert "--seconds" in capsys.readouterr().err
+    assert capsys.readouterr().err == f"{command}: {expected}\nRun `{command} --help` for all options.\n"
+
+
+def test_an_unknown_command_suggests_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        cli.main(["gnerate"])
+    assert end.value.code == 1
+    assert capsys.readouterr().err == "styleganv: Unknown command 'gnerate': did you mean generate?\n"
+
+
+def test_quiet_leaves_only_results(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    outputs = []
+    for more in ([], ["--quiet"]):
+        cli.main(["inspect", str(place / "one.zip"), "--contact-sheet", str(tmp_path / "sheet.png"), *more])
+        outputs.append(capsys.readouterr())
+    assert outputs[0].out == outputs[1].out and outputs[0].err and not outputs[1].err
 
 
 @pytest.mark.parametrize("verb", cli.COMMANDS)

@@ -92,7 +92,7 @@ def _run(name: str, options: list[str]) -> None:
 
 def _summarize(name: str) -> str:
     summary = (COMMANDS[name].__doc__ or "").split("\n\n")[0]
-    return f"  {name:<11}{' '.join(summary.split())}"
+    return f"  {name:<12}{' '.join(summary.split())}"
 
 
 def _exit(text: str, status: int) -> None:

@@ -74,7 +74,7 @@ class EditFlags:
     direction: Unset[str] = None
     """Directions to move along: FILE:NAME=STRENGTH[@LAYERS], e.g. "found.safetensors:1=2"."""
     text: Unset[str] = None
-    """Text to edit toward, e.g. "a green square"; requires styleganv[clip]."""
+    """Text to edit toward, e.g. "a green face"; requires styleganv[clip]."""
     clip_model: str = DEFAULT_CLIP_MODEL
     """CLIP for --text: a folder, or a name on the Hugging Face Hub."""
     text_steps: int = 100

@@ -42,7 +42,7 @@ def embed_text(clip_model: ClipModel, text: str) -> Tensor:
         StyleganvError: for an empty text.
     """
     if not text.strip():
-        raise StyleganvError("The text is empty: describe the wanted video, e.g. 'a green square'.")
+        raise StyleganvError("The text is empty: describe the wanted video, e.g. 'a green face'.")
     return clip_model.embed_texts([text])
 
 

@@ -92,7 +92,7 @@ def edit_by_text(
     Args:
         model: the model that the latents belong to.
         latents: the video to change.
-        text: description of the wanted video, e.g. "a green square".
+        text: description of the wanted video, e.g. "a green face".
         clip_model: CLIP that compares frames with the text.
         identity: distance such as `perceptual.Perceptual`, which keeps what the text does not mention.
         options: how to search.

@@ -68,6 +68,16 @@ def check_loss(config: RunConfig) -> None:
         )
 
 
+def check_no_augmentation(config: RunConfig) -> None:
+    """Check that augmentation is off, for methods that do not support it.
+
+    Raises:
+        StyleganvError: if it is on.
+    """
+    if config.augment.augment != "none":
+        raise StyleganvError(f"--method {config.model.method} does not support augmentation: set --augment none.")
+
+
 def check_consecutive(config: RunConfig) -> None:
     """Check that the frames of clips are consecutive.
 

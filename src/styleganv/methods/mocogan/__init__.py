@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from styleganv.config import RunConfig
 from styleganv.errors import StyleganvError
-from styleganv.methods.method import Implementation, Method, check_consecutive, check_loss
+from styleganv.methods.method import Implementation, Method, check_consecutive, check_loss, check_no_augmentation
 
 
 def _implementation() -> Implementation:
@@ -41,8 +41,7 @@ def check_clips(config: RunConfig) -> None:
 
 def _check(config: RunConfig) -> None:
     check_clips(config)
-    if config.augment.augment != "none":
-        raise StyleganvError("--method mocogan does not support augmentation: set --augment none.")
+    check_no_augmentation(config)
     if config.training.micro_batch_size or config.training.gradient_checkpointing:
         raise StyleganvError(
             "--method mocogan does not support --micro-batch-size or --gradient-checkpointing: leave them out."

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from styleganv.config import RunConfig
 from styleganv.errors import StyleganvError
-from styleganv.methods.method import Implementation, Method, check_consecutive, check_loss
+from styleganv.methods.method import Implementation, Method, check_consecutive, check_loss, check_no_augmentation
 
 
 def _implementation() -> Implementation:
@@ -35,8 +35,7 @@ def _check(config: RunConfig) -> None:
             "set --num-frames 16."
         )
     check_consecutive(config)
-    if config.augment.augment != "none":
-        raise StyleganvError("--method videogpt does not support augmentation: set --augment none.")
+    check_no_augmentation(config)
     if training.gradient_checkpointing:
         raise StyleganvError(
             "--method videogpt does not support --gradient-checkpointing: lower --micro-batch-size instead."
