@@ -16,7 +16,7 @@ from styleganv.faces.dataset import make_faces
 from styleganv.media import sheets, writing
 from styleganv.options import OutputOptions, SampleOptions
 from styleganv.progress import Progress
-from styleganv.runs import resume, train
+from styleganv.runs import train
 from styleganv.video_files import generate
 
 logger = logging.getLogger(__name__)
@@ -44,10 +44,7 @@ def demo(out: Path | str = "runs/demo", *, minutes: float = 5.0, progress: Progr
 
     logger.info(f"2/3  Training for {minutes:g} minutes on {'the GPU' if gpu else 'the CPU'} …")
     config = demo_settings(minutes, gpu=gpu)
-    if (out / "checkpoint.pt").exists():
-        resume(out, config=config, progress=progress)
-    else:
-        train(data, out, config, progress=progress)
+    train(data, out, config, or_resume=True, progress=progress)
 
     logger.info("3/3  Generating …")
     scale = 256 // resolution

@@ -4,8 +4,11 @@ Each process takes a strided part of a batch (clips rank, rank + world size, …
 has the same groups, and training the same result, for any number of processes.
 """
 
+import hashlib
 import os
-from collections.abc import Iterable, Iterator, Sequence
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, TypeVar
@@ -13,6 +16,10 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.rendezvous import rendezvous
+
+from styleganv.errors import StyleganvError
+from styleganv.workers import exit_with_parent
 
 T = TypeVar("T")
 
@@ -56,7 +63,10 @@ def local_device() -> torch.device:
 
 @contextmanager
 def processes() -> Iterator[torch.device]:
-    """Join the process group if `torchrun` started this process; yield the device to train on."""
+    """Join the process group if `torchrun` started this process; yield the device to train on.
+
+    A process that joins exits when torchrun does.
+    """
     device = local_device()
     if device.type == "cuda":
         torch.cuda.set_device(device)
@@ -66,12 +76,32 @@ def processes() -> Iterator[torch.device]:
         # may abort the process when Python exits.
         from torch.distributed.nn import functional  # noqa: F401
 
-        dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
+        exit_with_parent()
+        store, rank, world_size = next(rendezvous("env://"))
+        store = dist.PrefixStore(_agree_on_name(store, rank, world_size), store)
+        backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
+        dist.init_process_group(backend, store=store, rank=rank, world_size=world_size)
     try:
         yield device
     finally:
         if joins:
             dist.destroy_process_group()
+
+
+def _agree_on_name(store: dist.Store, rank: int, world_size: int) -> str:
+    """Return a name that all processes share, and that none before them used.
+
+    Torchrun keeps its store when it restarts processes, and with it the addresses of the dead ones. The name is a hash
+    of one random number per process; equal names prove that each process has read the numbers of all living ones.
+    """
+    store.set(f"number/{rank}", uuid.uuid4().hex)
+    while True:
+        numbers = b"".join(store.get(f"number/{other}") for other in range(world_size))
+        name = hashlib.sha256(numbers).hexdigest()
+        store.set(f"name/{rank}", name)
+        if all(store.get(f"name/{other}") == name.encode() for other in range(world_size)):
+            return name
+        time.sleep(0.05)
 
 
 def all_reduce_sum(x: Tensor) -> Tensor:
@@ -108,6 +138,19 @@ def all_gather(item: T) -> list[T]:
     items: list[Any] = [None] * world_size()
     dist.all_gather_object(items, item)
     return items
+
+
+def run_on_first(action: Callable[[], None]) -> None:
+    """Run an action in process 0 while the others wait; all raise its StyleganvError."""
+    error = None
+    if rank() == 0:
+        try:
+            action()
+        except StyleganvError as raised:
+            error = raised
+    first, *_ = all_gather(error)
+    if first is not None:
+        raise error or first
 
 
 def average_gradients(parameters: Iterable[nn.Parameter]) -> Tensor:

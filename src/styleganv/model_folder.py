@@ -3,16 +3,17 @@
 An imported model may also have `discriminator.safetensors`, for finetuning.
 """
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 
+import safetensors.torch
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
 
 from styleganv.errors import StyleganvError
 from styleganv.files import atomic_write
@@ -40,7 +41,8 @@ def save_model(
         training: how long the weights were trained (`clips_seen`, `frames_seen`, …), for information.
         discriminator: for finetuning.
     """
-    config = {"format": FORMAT, "model": method, "generator": _fields(network), "data": data, "training": training}
+    config: dict[str, Any] = {"format": FORMAT, "model": method, "generator": _fields(network)}
+    config |= {"data": data, "training": training, "sha256": {}}
     if discriminator is not None:
         config["discriminator"] = _fields(discriminator)
     with atomic_write(folder) as tmp_path:
@@ -48,13 +50,41 @@ def save_model(
         for name, part in (("model", network), ("discriminator", discriminator)):
             if part is not None:
                 weights = {key: value.detach().cpu().contiguous() for key, value in part.state_dict().items()}
-                save_file(weights, tmp_path / f"{name}.safetensors")
+                payload = safetensors.torch.save(weights)
+                config["sha256"][f"{name}.safetensors"] = hashlib.sha256(payload).hexdigest()
+                (tmp_path / f"{name}.safetensors").write_bytes(payload)
         (tmp_path / "config.json").write_text(json.dumps(config, indent=2) + "\n")
 
 
 def _fields(network: nn.Module) -> dict[str, Any]:
     """Return the fields of the dataclass that a network is built from."""
     return asdict(cast(Any, network).config)
+
+
+def load_weights(folder: Path, name: str, config: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Return the weights in a file of a model folder.
+
+    Args:
+        config: contents of `config.json`; it lacks a hash if version 0.1 wrote it.
+
+    Raises:
+        ValueError: if the file is not the one that was written, or a weight is not finite.
+        SafetensorError, OSError: if the file cannot be read.
+    """
+    payload = (folder / name).read_bytes()
+    expected = config.get("sha256", {}).get(name)
+    if expected not in (None, hashlib.sha256(payload).hexdigest()):
+        raise ValueError(f"wrong hash of {name}")
+    weights = safetensors.torch.load(payload)
+    check_finite(weights)
+    return weights
+
+
+def check_finite(weights: Mapping[str, Tensor]) -> None:
+    """Raise a ValueError that names the first weight that is not finite."""
+    for name, weight in weights.items():
+        if not bool(weight.isfinite().all()):
+            raise ValueError(f"{name} is not finite")
 
 
 def model_folder(path: Path | str) -> Path:
@@ -90,12 +120,12 @@ def load_model(
             )
         with torch.random.fork_rng(devices=[]):
             network = networks[method](**config["generator"])
-        network.load_state_dict(load_file(folder / "model.safetensors"))
+        network.load_state_dict(load_weights(folder, "model.safetensors", config))
     except (FileNotFoundError, NotADirectoryError) as error:
         raise StyleganvError(
             f"{folder} is not a model: pass a folder with config.json and model.safetensors, or a training run."
         ) from error
-    except (SafetensorError, RuntimeError, KeyError, TypeError, ValueError, OSError) as error:
+    except (SafetensorError, RuntimeError, KeyError, TypeError, ValueError, AttributeError, OSError) as error:
         reason = str(error).strip().splitlines()[0]
         raise StyleganvError(f"The model in {folder} is damaged ({reason}): copy or train it again.") from error
     return network.eval().requires_grad_(False), config

@@ -1,17 +1,22 @@
 """Start and resume training runs: open dataset, settings and models, and hand the loop its trainer."""
 
 import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import torch
+from filelock import FileLock, Timeout
 
 from styleganv import distributed
 from styleganv.config import RunConfig, load_settings, save_settings
 from styleganv.data.dataset import VideoDataset
 from styleganv.errors import StyleganvError
 from styleganv.evaluation import can_evaluate, distance
+from styleganv.files import atomic_write
 from styleganv.methods import build_trainer, get_method
 from styleganv.methods.stylegan_v.finetune import copy_matching_weights, load_pretrained, match_pretrained
 from styleganv.methods.stylegan_v.trainer import GanTrainer, build_networks
@@ -19,7 +24,7 @@ from styleganv.openmp import working_threads
 from styleganv.progress import Progress
 from styleganv.training import loop
 from styleganv.training.batches import ClipDataset
-from styleganv.training.checkpoint import load_checkpoint
+from styleganv.training.checkpoint import has_checkpoint, load_checkpoint, set_damaged_aside
 from styleganv.training.preflight import check_data, check_settings, dry_run
 from styleganv.training.trainer import Trainer
 from styleganv.video_model import VideoModel
@@ -53,24 +58,59 @@ def train(
         The model folder, `out/model`.
 
     Raises:
-        StyleganvError: if dataset, settings and memory do not fit together, or if training diverges.
-        InterruptedTraining: after Ctrl-C or SIGTERM, once everything is saved.
+        StyleganvError: if dataset, settings and memory do not fit together, if training diverges, or if another process
+            uses `out`.
+        InterruptedTraining: after Ctrl-C, SIGTERM or SIGHUP, once everything is saved.
     """
     out = Path(out)
-    exists = (out / "checkpoint.pt").exists()
-    if or_resume and exists:
-        return resume(out, data=data, config=config if finetune is None else None, progress=progress)
-    with distributed.processes() as device:
+    with distributed.processes() as device, _lock(out):
+        if has_checkpoint(out):
+            if not or_resume:
+                raise StyleganvError(
+                    f"{out} already holds a run: resume it with --resume {out}, or choose another --out."
+                )
+            distributed.run_on_first(partial(set_damaged_aside, out / "checkpoint.pt"))
+            return _resume(out, data, config if finetune is None else None, device, progress)
         dataset = VideoDataset(data)
-        if exists:
-            raise StyleganvError(f"{out} already holds a run: resume it with --resume {out}, or choose another --out.")
         trainer = _new_trainer(config, dataset, device, finetune)
         config = trainer.config
         if distributed.rank() == 0:
-            out.mkdir(parents=True, exist_ok=True)
             save_settings(config, out / "settings.yaml")
-            (out / "data.txt").write_text(f"{dataset.path.resolve()}\n{dataset.content_hash}\n")
+            with atomic_write(out / "data.txt") as tmp_path:
+                tmp_path.write_bytes(os.fsencode(dataset.path.resolve()) + f"\n{dataset.content_hash}\n".encode())
         return _run(trainer, dataset, out, progress)
+
+
+@contextmanager
+def _lock(run: Path) -> Iterator[None]:
+    """Lock a run folder for this process, or for all processes of torchrun.
+
+    The operating system releases the lock when process 0 ends, however that happens. A folder that is created for a run
+    which then does not start is removed.
+
+    Raises:
+        StyleganvError: if another process uses the folder, or it cannot be written.
+    """
+    lock, is_new = FileLock(run / ".lock", timeout=0), not run.exists()
+
+    def acquire() -> None:
+        try:
+            run.mkdir(parents=True, exist_ok=True)
+            lock.acquire()
+        except Timeout as error:
+            raise StyleganvError(f"Another process uses {run}: wait until it ends, or choose another --out.") from error
+        except OSError as error:
+            raise StyleganvError(f"Cannot write {run} ({error.strerror}): choose another --out.") from error
+
+    distributed.run_on_first(acquire)
+    try:
+        yield
+    finally:
+        if is_new and lock.is_locked and [path.name for path in run.iterdir()] == [".lock"]:
+            with suppress(OSError):
+                (run / ".lock").unlink()
+                run.rmdir()
+        lock.release()
 
 
 def _new_trainer(config: RunConfig, data: VideoDataset, device: torch.device, finetune: Path | str | None) -> Trainer:
@@ -109,34 +149,50 @@ def resume(
         progress: as for `train`.
 
     Raises:
-        StyleganvError: if the run is damaged, or was trained on another dataset or with other settings.
+        StyleganvError: if the run is damaged, in use, or was trained on another dataset or with other settings.
     """
     run = Path(run)
-    with distributed.processes() as device:
-        state = load_checkpoint(run / "checkpoint.pt")
-        saved = load_settings(run / "settings.yaml")
-        config = config or saved
-        free = {name: getattr(config.training, name) for name in FREE}
-        if config != replace(saved, logging=config.logging, training=replace(saved.training, **free)):
-            raise StyleganvError(
-                "A resumed run keeps its settings, except --total-clips, --minutes, --num-workers, --num-threads and "
-                f"the logging options: start a new run with --finetune {run / 'model'} instead."
-            )
-        _check(config)
-        dataset = _open_dataset(run, data)
-        trainer = build_trainer(config, dataset, device)
-        try:
-            trainer.load_state_dict(state)
-        except (KeyError, ValueError, RuntimeError) as error:
-            raise StyleganvError(
-                f"{run / 'checkpoint.pt'} does not match {run / 'settings.yaml'}: restore the original files."
-            ) from error
-        return _run(trainer, dataset, run, progress)
+    if not has_checkpoint(run):
+        raise StyleganvError(f"No run found in {run}: pass the folder given to --out.")
+    with distributed.processes() as device, _lock(run):
+        return _resume(run, data, config, device, progress)
+
+
+def _resume(
+    run: Path, data: Path | str | None, config: RunConfig | None, device: torch.device, progress: Progress | None
+) -> Path:
+    """Resume a run that this process has locked."""
+    state = load_checkpoint(run / "checkpoint.pt")
+    saved = load_settings(run / "settings.yaml")
+    config = config or saved
+    free = {name: getattr(config.training, name) for name in FREE}
+    if config != replace(saved, logging=config.logging, training=replace(saved.training, **free)):
+        raise StyleganvError(
+            "A resumed run keeps its settings, except --total-clips, --minutes, --num-workers, --num-threads and "
+            f"the logging options: start a new run with --finetune {run / 'model'} instead."
+        )
+    _check(config)
+    dataset = _open_dataset(run, data)
+    trainer = build_trainer(config, dataset, device)
+    try:
+        trainer.load_state_dict(state)
+    except (KeyError, TypeError, AttributeError, ValueError, RuntimeError) as error:
+        raise StyleganvError(
+            f"The checkpoint of {run} does not match {run / 'settings.yaml'} ({str(error).splitlines()[0]}): "
+            "restore the original files."
+        ) from error
+    return _run(trainer, dataset, run, progress)
 
 
 def _open_dataset(run: Path, data: Path | str | None) -> VideoDataset:
     """Return the dataset of a run, checked by its hash."""
-    path, content_hash = (run / "data.txt").read_text().splitlines()
+    try:
+        path, content_hash = os.fsdecode((run / "data.txt").read_bytes()).removesuffix("\n").rsplit("\n", 1)
+    except (OSError, ValueError) as error:
+        raise StyleganvError(
+            f"Cannot read {run / 'data.txt'}, which names the dataset: restore it, or start a new run with --finetune "
+            f"{run / 'model'}."
+        ) from error
     if data is None and not Path(path).exists():
         raise StyleganvError(
             f"The dataset of {run} is no longer at {path}: pass its new path (styleganv train DATA --resume {run})."

@@ -8,6 +8,7 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from tqdm import tqdm
 
@@ -30,7 +31,8 @@ class _AboveProgressBar(logging.Handler):
     """Handler that writes messages to stderr, above a progress bar."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        tqdm.write(self.format(record), file=sys.stderr)
+        with contextlib.suppress(OSError):  # the terminal was closed; a run must still be able to save
+            tqdm.write(self.format(record), file=sys.stderr)
 
 
 def set_up(argv: list[str]) -> list[str]:
@@ -50,7 +52,12 @@ def progress_bar() -> Iterator[Progress | None]:
         yield None
         return
     with progress.progress_bar() as report:
-        yield report
+
+        def report_if_possible(*arguments: Any) -> None:
+            with contextlib.suppress(OSError):  # the terminal was closed
+                report(*arguments)
+
+        yield report_if_possible
 
 
 def suggest(name: str, names: Iterable[str]) -> str:

@@ -27,6 +27,7 @@ from styleganv.media.decoding import Color
 from styleganv.media.sources import VideoSource, find_videos, natural_key
 from styleganv.options import Fit, PrepareOptions
 from styleganv.progress import Progress, track
+from styleganv.workers import exit_with_parent
 
 
 @dataclass
@@ -261,7 +262,7 @@ def _encode_all(videos: list[VideoSource], job: _Job, num_workers: int | None) -
     if count == 1:
         yield from (_encode(video, job, index) for index, video in enumerate(videos))
         return
-    pool = ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn"))
+    pool = ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), exit_with_parent)
     pending: deque[Future[_Encoded]] = deque()
     try:
         for index, video in enumerate(videos):

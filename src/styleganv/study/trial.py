@@ -30,11 +30,12 @@ from styleganv.metrics.options import EvaluateOptions
 from styleganv.metrics.protocols import DEFAULT_PROTOCOL, named_protocol
 from styleganv.motion_report.diagnose import diagnose
 from styleganv.runs import train
-from styleganv.training.checkpoint import load_checkpoint
+from styleganv.training.checkpoint import has_checkpoint, load_checkpoint
 from styleganv.training.loop import InterruptedTraining
 from styleganv.training.run_log import peak_memory_gib
 from styleganv.video_model import VideoModel
 from styleganv.videos import ModelVideos
+from styleganv.workers import exit_with_parent
 
 #: Frames per video → number of such videos in the timing of sampling.
 NUM_TIMED_VIDEOS = {16: 8, 128: 2, 1024: 1}
@@ -122,7 +123,7 @@ def train_trial(folder: Path) -> None:
     """Train for the rest of the minutes."""
     trial = read_trial(folder)
     run = folder / "run"
-    done = float(load_checkpoint(run / "checkpoint.pt")["minutes"]) if (run / "checkpoint.pt").exists() else 0.0
+    done = float(load_checkpoint(run / "checkpoint.pt")["minutes"]) if has_checkpoint(run) else 0.0
     config = trial.config(max(0.0, trial.minutes - done))
     train(trial.data, run, config, or_resume=True)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -216,6 +217,7 @@ def main() -> None:
     """Run one step; exits with status 1 after an error, whose text is the last line, and with 130 after Ctrl-C."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     keep_freed_memory()
+    exit_with_parent()
     try:
         STEPS[sys.argv[1]](Path(sys.argv[2]))
     except StyleganvError as error:

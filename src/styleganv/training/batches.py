@@ -4,6 +4,7 @@ Every random number is a function of the seed and the clip's index. A resumed ru
 of processes therefore see the same clips. Shapes: B clips, T frames per clip, K classes.
 """
 
+import signal
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -16,6 +17,7 @@ from styleganv.clip import Clip
 from styleganv.config import TrainingConfig
 from styleganv.data.dataset import VideoDataset
 from styleganv.data.sampling import FAKE, REAL, VideoOrder, clip_random, draw_fake_times, draw_real_frames
+from styleganv.workers import exit_with_parent
 
 FrameSampler = Callable[[np.random.Generator, int, int, int], np.ndarray]
 """Function from a random generator, T, the video's length and `max_span` to the frames of a clip."""
@@ -80,7 +82,16 @@ def iterate_batches(
         num_workers=num_workers,
         pin_memory=device.type == "cuda",
         prefetch_factor=4 if num_workers else None,
+        worker_init_fn=_start_worker,
     )
     for frames, times, label in loader:
         frames, times, label = (x.to(device, non_blocking=True) for x in (frames, times, label))
         yield Clip(frames, times, label if label.shape[1] else None)
+
+
+def _start_worker(_number: int) -> None:
+    """Leave signals to the training process, which needs its workers to finish the step."""
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # a terminal or a batch system sends them to all processes
+        if number := getattr(signal, name, None):
+            signal.signal(number, signal.SIG_IGN)
+    exit_with_parent()

@@ -18,7 +18,7 @@ from styleganv.errors import StyleganvError
 from styleganv.model_folder import save_model
 from styleganv.progress import Progress
 from styleganv.training.batches import ClipDataset, iterate_batches
-from styleganv.training.checkpoint import save_checkpoint
+from styleganv.training.checkpoint import has_checkpoint, is_disk_full, save_checkpoint, tensors
 from styleganv.training.preflight import out_of_memory
 from styleganv.training.run_log import RunLog
 from styleganv.training.trainer import Trainer
@@ -31,7 +31,7 @@ Evaluate = Callable[[VideoModel], dict[str, float]]
 
 
 class InterruptedTraining(KeyboardInterrupt):
-    """Interruption by Ctrl-C or SIGTERM, after everything was saved."""
+    """Interruption by Ctrl-C, SIGTERM or SIGHUP, after everything was saved."""
 
     def __init__(self, run: Path, clips_seen: int, number: int) -> None:
         super().__init__(f"Saved at {clips_seen:,} clips. To resume: styleganv train --resume {run}")
@@ -54,7 +54,7 @@ def run(
 
     Raises:
         StyleganvError: if a gradient is not finite, or memory runs out.
-        InterruptedTraining: after Ctrl-C or SIGTERM.
+        InterruptedTraining: after Ctrl-C, SIGTERM or SIGHUP.
     """
     with memory_errors(), contextlib.ExitStack() as stack:
         log = None
@@ -95,7 +95,7 @@ class _Loop:
         self.total_clips = training.total_clips
         self.start = time.monotonic() - 60 * trainer.minutes
         self.max_minutes = None if training.minutes is None else trainer.minutes + training.minutes
-        self.clips_saved = trainer.clips_seen
+        self.clips_resumed = self.clips_saved = trainer.clips_seen
 
     def run(self, clips: ClipDataset) -> None:
         trainer, training = self.trainer, self.trainer.config.training
@@ -136,21 +136,30 @@ class _Loop:
             self.progress(min(1000, round(1000 * trainer.progress)), 1000, note)
 
     def write_due(self, *, ends: bool, interrupted: bool) -> None:
-        """Write the log lines, checkpoints, snapshots and evaluations that are due."""
-        trainer, clips_seen = self.trainer, self.trainer.clips_seen
+        """Write the log lines, checkpoints, snapshots and evaluations that are due.
+
+        A log line is written before the checkpoint at the same clips, so that a run that resumes there has it. The rest
+        follows the checkpoint, because it takes long; a run that resumes writes what is missing.
+        """
+        trainer, clips_seen, log = self.trainer, self.trainer.clips_seen, self.log
         if ends or self.is_due(self.every.log_every):
             self.assert_finite()
             scalars = trainer.pop_scalars()
-            if scalars and self.log:
-                self.log.write_scalars(clips_seen, clips_seen * trainer.config.training.num_frames, scalars)
+            if scalars and log:
+                log.write_scalars(clips_seen, clips_seen * trainer.config.training.num_frames, scalars)
         if ends or self.is_due(self.every.save_every):
             self.save()
-        if self.log and ((ends and not interrupted) or self.is_due(self.every.snapshot_every)):
-            self.log.write_snapshot(clips_seen, trainer.video_model(self.data))
+        resumed = clips_seen == self.clips_resumed
+        is_due = (ends and not interrupted) or self.is_due(self.every.snapshot_every)
+        if log and is_due and not (resumed and log.has_snapshot(clips_seen)):
+            log.write_snapshot(clips_seen, trainer.video_model(self.data))
         if self.evaluate and self.every.eval_every and not interrupted:
             last = ends and clips_seen >= self.every.eval_every
             if last or self.is_due(self.every.eval_every):
-                self.run_evaluation(self.evaluate)
+                if log and not (resumed and log.has_evaluation):
+                    with log.reporting("evaluation"), distributed.single_process():
+                        self.run_evaluation(self.evaluate, log)
+                distributed.barrier()
 
     def is_due(self, interval: int) -> bool:
         """Return whether the last step crossed a multiple of `interval` clips."""
@@ -168,11 +177,33 @@ class _Loop:
 
     def save(self) -> None:
         """Save the model, then the checkpoint: if the disk fills up, the previous checkpoint stays intact."""
-        if distributed.rank() == 0:
-            self.save_model(self.out / "model")
-            save_checkpoint(self.out / "checkpoint.pt", self.trainer.state_dict())
+        self.assert_finite()
+        distributed.run_on_first(self.write_state)
         self.clips_saved = self.trainer.clips_seen
-        distributed.barrier()
+
+    def write_state(self) -> None:
+        if self.log:
+            self.log.flush()
+        try:
+            self.save_model(self.out / "model")
+            if self.trainer.clips_seen != self.clips_saved or not has_checkpoint(self.out):
+                save_checkpoint(self.out / "checkpoint.pt", self.trainer.state_dict())
+        except StyleganvError as error:
+            if is_disk_full(error):
+                raise self.disk_full() from error
+            raise
+
+    def disk_full(self) -> StyleganvError:
+        """Return the error for a full disk."""
+        needed = sum(x.nbytes for x in tensors(self.trainer.state_dict())) / 2**20
+        kept = f"the checkpoint at {self.clips_saved:,} clips is kept"
+        resume = f"resume with --resume {self.out}"
+        if not has_checkpoint(self.out):
+            kept, resume = "nothing was trained yet", "start again"
+        return StyleganvError(
+            f"Cannot save the run in {self.out}, the disk is full ({kept}): free at least {needed:,.0f} MiB "
+            f"and {resume}."
+        )
 
     def save_model(self, folder: Path, **scores: float) -> None:
         trainer = self.trainer
@@ -185,14 +216,15 @@ class _Loop:
             training={"clips_seen": trainer.clips_seen, "frames_seen": frames_seen, **scores},
         )
 
-    def run_evaluation(self, evaluate: Evaluate) -> None:
-        """Evaluate on all processes; rank 0 logs the scores and keeps the model if it is the best so far."""
+    def run_evaluation(self, evaluate: Evaluate, log: RunLog) -> None:
+        """Evaluate in this process alone, log the scores, and keep the model if it is the best so far.
+
+        An error in one of several processes that evaluate together would leave the others waiting.
+        """
         scores = evaluate(self.trainer.video_model(self.data))
-        if self.log:
-            if is_best(self.out / "best", scores, self.trainer.clips_seen):
-                self.save_model(self.out / "best", **scores)
-            self.log.write_evaluation(self.trainer.clips_seen, scores)
-        distributed.barrier()
+        log.write_evaluation(self.trainer.clips_seen, scores)
+        if is_best(self.out / "best", scores, self.trainer.clips_seen):
+            self.save_model(self.out / "best", **scores)
 
 
 def is_best(folder: Path, scores: dict[str, float], clips_seen: int) -> bool:
@@ -213,17 +245,27 @@ def _num_workers(num_workers: int | None) -> int:
 
 @contextlib.contextmanager
 def _signals() -> Iterator[list[int]]:
-    """Collect Ctrl-C and SIGTERM, so that a step is finished first; a second signal exits immediately."""
+    """Collect Ctrl-C, SIGTERM and SIGHUP, so that a step is finished first; a second signal exits immediately.
+
+    Signals within a second count as one: torchrun repeats those that a terminal sends to all processes.
+    """
     received: list[int] = []
+    first = 0.0
 
     def handle(number: int, _frame: object) -> None:
-        if received:
+        nonlocal first
+        if not received:
+            received.append(number)
+            first = time.monotonic()
+            logger.info("Finishing the step and saving …")
+        elif time.monotonic() - first > 1:
             sys.exit(128 + number)
-        received.append(number)
-        logger.info("Finishing the step and saving …")
 
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup ignores it
+        numbers.append(signal.SIGHUP)
     try:
-        before = {s: signal.signal(s, handle) for s in (signal.SIGINT, signal.SIGTERM)}
+        before = {s: signal.signal(s, handle) for s in numbers}
     except ValueError:  # not the main thread, whose owner handles signals
         yield received
         return

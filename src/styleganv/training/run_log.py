@@ -1,9 +1,16 @@
-"""Output of a run in addition to its model: append-only log, TensorBoard, curves and snapshots. Rank 0 only."""
+"""Output of a run in addition to its model: log, TensorBoard, curves and snapshots. Rank 0 only.
+
+None of it can end a training: what cannot be written is missing, after one warning per kind.
+"""
 
 import json
+import logging
+import os
 import re
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +18,12 @@ import numpy as np
 import torch
 from torch.utils.tensorboard import SummaryWriter
 
+from styleganv.files import atomic_write
 from styleganv.media import sheets, writing
 from styleganv.training import curves
 from styleganv.video_model import VideoModel
+
+logger = logging.getLogger(__name__)
 
 #: Columns and rows of a snapshot.
 NUM_CONTENT_SEEDS, NUM_MOTION_SEEDS = 6, 4
@@ -31,21 +41,73 @@ BAR_LABELS = {
 class RunLog:
     """Writer of `log.jsonl`, `tensorboard/`, `curves.png` and `snapshots/` in the run folder `out`.
 
+    What a run wrote after the checkpoint that it resumes from is dropped, because it is written again.
+
     Attributes:
         notes: the latest scalars as text, for the progress bar.
+        has_evaluation: whether the log has an evaluation at the checkpoint that the run resumes from.
     """
 
     def __init__(self, out: Path, *, clips_seen: int) -> None:
-        self.out = out
-        self.tensorboard = SummaryWriter(str(out / "tensorboard"), purge_step=clips_seen)
+        self.out, self.path = out, out / "log.jsonl"
         self.last_time, self.last_clips = time.monotonic(), clips_seen
         self.notes: list[str] = []
+        self.failed: set[str] = set()
+        self.unwritten = b""
+        self.tensorboard: SummaryWriter | None = None
+        self.has_evaluation = False
+        with self.reporting("log"):
+            self._truncate(clips_seen)
+        with self.reporting("TensorBoard data"):
+            self.tensorboard = SummaryWriter(str(out / "tensorboard"), purge_step=clips_seen + 1)
         self.write({"event": "start", "clips_seen": clips_seen})
 
+    @contextmanager
+    def reporting(self, kind: str) -> Iterator[None]:
+        """Turn errors into one warning per kind of output."""
+        try:
+            yield
+        except Exception as error:
+            logger.debug("Details:", exc_info=True)
+            if kind not in self.failed:
+                self.failed.add(kind)
+                logger.warning(
+                    f"Skipping the {kind} of {self.out}, training continues: {error or type(error).__name__}"
+                )
+
+    def _truncate(self, clips_seen: int) -> None:
+        """Drop damaged lines of the log, and records from after the checkpoint."""
+        if self.path.exists():
+            records = [record for record in _read_records(self.path) if record["clips_seen"] <= clips_seen]
+            scores = [record for record in records if "event" not in record and "frames_seen" not in record]
+            self.has_evaluation = any(record["clips_seen"] == clips_seen for record in scores)
+            with atomic_write(self.path) as tmp_path:
+                tmp_path.write_bytes(b"".join(map(_to_line, records)))
+
     def write(self, record: dict[str, Any]) -> None:
-        """Append a record to the log; earlier records never change."""
-        with open(self.out / "log.jsonl", "a") as file:
-            file.write(json.dumps(record | {"time": round(time.time(), 3)}) + "\n")
+        """Append a record to the log; if that fails, the next call tries again."""
+        self.unwritten += _to_line(record | {"time": round(time.time(), 3)})
+        with self.reporting("log"), open(self.path, "ab", buffering=0) as file:
+            size = file.tell()
+            if file.write(self.unwritten) < len(self.unwritten):  # the disk is full
+                file.truncate(size)
+                raise OSError("the disk is full")
+            self.unwritten = b""
+
+    def flush(self) -> None:
+        """Write everything to disk, so that a checkpoint saved next is never ahead of the log."""
+        with self.reporting("log"), open(self.path, "rb+") as file:
+            os.fsync(file.fileno())
+        with self.reporting("TensorBoard data"):
+            if self.tensorboard:
+                self.tensorboard.flush()
+
+    def has_snapshot(self, clips_seen: int) -> bool:
+        """Return whether there are a picture and a video of this point of the training."""
+        return all(self._snapshot(clips_seen, suffix).exists() for suffix in (".png", ".mp4"))
+
+    def _snapshot(self, clips_seen: int, suffix: str) -> Path:
+        return self.out / "snapshots" / f"{clips_seen:09d}{suffix}"
 
     def write_scalars(self, clips_seen: int, frames_seen: int, scalars: dict[str, float]) -> None:
         """Log means since the last call, and the speed in clips per second."""
@@ -63,6 +125,12 @@ class RunLog:
 
         A model without motion seeds shows more content seeds instead.
         """
+        with self.reporting("snapshots"):
+            self._write_snapshot(clips_seen, videos)
+        self.flush()
+        self.write_curves()
+
+    def _write_snapshot(self, clips_seen: int, videos: VideoModel) -> None:
         seconds = max(2.0, 32 / videos.fps)
         if videos.max_frames is not None:
             seconds = min(seconds, videos.max_frames / videos.fps)
@@ -74,24 +142,24 @@ class RunLog:
             samples = np.stack([videos.sample(seed=seed, seconds=seconds) for seed in seeds])
             grid = samples.reshape(NUM_MOTION_SEEDS, NUM_CONTENT_SEEDS, *samples.shape[1:])
             image = sheets.contact_sheet(samples, scale=max(1, 64 // videos.height))
-        path = self.out / "snapshots" / f"{clips_seen:09d}"
-        writing.write_image(path.with_suffix(".png"), image)
+        writing.write_image(self._snapshot(clips_seen, ".png"), image)
         tiled = sheets.tile_videos(grid, scale=max(1, 96 // videos.height))
-        writing.write_video(path.with_suffix(".mp4"), tiled, fps=videos.fps)
-        self.tensorboard.add_image("snapshot", np.asarray(image), clips_seen, dataformats="HWC")
-        self.write_curves()
+        writing.write_video(self._snapshot(clips_seen, ".mp4"), tiled, fps=videos.fps)
+        if self.tensorboard:
+            self.tensorboard.add_image("snapshot", np.asarray(image), clips_seen, dataformats="HWC")
 
     def write_evaluation(self, clips_seen: int, scores: dict[str, float]) -> None:
         """Log the scores of an evaluation."""
         self.write({"clips_seen": clips_seen, **scores})
         self._add_scalars(clips_seen, scores)
+        self.flush()
         self.write_curves()
 
     def write_curves(self) -> None:
         """Plot the log so far."""
-        records = read_log(self.out / "log.jsonl")
-        if records:
-            curves.plot_curves(self.out / "curves.png", records)
+        with self.reporting("curves"):
+            if records := read_log(self.path):
+                curves.plot_curves(self.out / "curves.png", records)
 
     def finish(self, clips_seen: int, event: str) -> None:
         """Log why the run stopped, and plot."""
@@ -99,26 +167,47 @@ class RunLog:
         self.write_curves()
 
     def _add_scalars(self, clips_seen: int, scalars: dict[str, float]) -> None:
-        for name, value in scalars.items():
-            self.tensorboard.add_scalar(name, value, clips_seen)
+        with self.reporting("TensorBoard data"):
+            if self.tensorboard:
+                for name, value in scalars.items():
+                    self.tensorboard.add_scalar(name, value, clips_seen)
 
     def __enter__(self) -> "RunLog":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.tensorboard.close()
+        with self.reporting("TensorBoard data"):
+            if self.tensorboard:
+                self.tensorboard.close()
+
+
+def _to_line(record: dict[str, Any]) -> bytes:
+    return json.dumps(record).encode() + b"\n"
+
+
+def _read_records(path: Path) -> list[dict[str, Any]]:
+    """Return the records of a log without damaged lines, and without those that the run repeated after a crash."""
+    records: list[dict[str, Any]] = []
+    for line in path.read_bytes().split(b"\n"):
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if not (isinstance(record, dict) and isinstance(record.get("clips_seen"), int)):
+            continue
+        if record.get("event") == "start":
+            records = [earlier for earlier in records if earlier["clips_seen"] <= record["clips_seen"]]
+        records.append(record)
+    return records
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
-    """Return the records of a log in the order of clips; clips repeated after a crash count once."""
-    latest: dict[int, dict[str, Any]] = {}
-    for line in path.read_text().splitlines():
-        record = json.loads(line)
-        if record.get("event") == "start":
-            latest = {clips: previous for clips, previous in latest.items() if clips <= record["clips_seen"]}
-        elif "event" not in record:
-            latest[record["clips_seen"]] = latest.get(record["clips_seen"], {}) | record
-    return [latest[clips] for clips in sorted(latest)]
+    """Return the records of a log with scalars or scores in the order of clips, one for each number of clips."""
+    merged: dict[int, dict[str, Any]] = {}
+    for record in _read_records(path):
+        if "event" not in record:
+            merged[record["clips_seen"]] = merged.get(record["clips_seen"], {}) | record
+    return [merged[clips] for clips in sorted(merged)]
 
 
 def peak_memory_gib(device: torch.device) -> float:

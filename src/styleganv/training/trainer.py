@@ -17,6 +17,7 @@ from styleganv.clip import Clip
 from styleganv.config import RunConfig
 from styleganv.data.dataset import VideoDataset
 from styleganv.data.sampling import draw_real_frames
+from styleganv.model_folder import check_finite
 from styleganv.training.batches import ClipDataset
 from styleganv.video_model import VideoModel, choose_dtype
 
@@ -88,10 +89,16 @@ class Trainer(ABC):
         return counts | {name: part.state_dict() for name, part in self.state_parts().items()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what `state_dict` returned."""
+        """Restore what `state_dict` returned.
+
+        Raises:
+            ValueError: if a weight is not finite.
+        """
         self.step, self.minutes = state["step"], state.get("minutes", 0.0)
         for name, part in self.state_parts().items():
             part.load_state_dict(state[name])
+            if isinstance(part, nn.Module):
+                check_finite(part.state_dict())
 
     def log_scalars(self, **values: Tensor) -> None:
         """Add values to the log, which shows their means."""

@@ -13,7 +13,7 @@ from styleganv.methods.stylegan_v.generator import Generator
 from styleganv.methods.stylegan_v.pretrained import load_discriminator, load_generator
 from styleganv.methods.stylegan_v.trainer import frozen_parameters
 from styleganv.methods.stylegan_v.transfer import IN_PART, copy_discriminator_weights, copy_generator_weights, summarize
-from styleganv.training.checkpoint import load_checkpoint
+from styleganv.training.checkpoint import has_checkpoint, load_checkpoint
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ def load_pretrained(path: Path | str) -> PretrainedWeights:
     """Load a model folder, or a run, whose checkpoint also has the discriminator."""
     path = Path(path)
     generator, _ = load_generator(path)
-    if (path / "checkpoint.pt").exists():
+    if has_checkpoint(path):
         config = load_settings(path / "settings.yaml")
         weights = load_checkpoint(path / "checkpoint.pt")["discriminator"]
         condition = config.model.condition if config.training.num_frames > 1 else None

@@ -6,13 +6,12 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 
 from styleganv.errors import StyleganvError
 from styleganv.methods.stylegan_v.config import DiscriminatorConfig, GeneratorConfig
 from styleganv.methods.stylegan_v.discriminator import Discriminator
 from styleganv.methods.stylegan_v.generator import Generator
-from styleganv.model_folder import STYLEGAN_V, load_model
+from styleganv.model_folder import STYLEGAN_V, load_model, load_weights
 
 
 def load_generator(folder: Path | str) -> tuple[Generator, dict[str, Any]]:
@@ -36,10 +35,10 @@ def load_discriminator(folder: Path | str) -> Discriminator | None:
     if not (folder / "discriminator.safetensors").exists():
         return None
     try:
-        stored = json.loads((folder / "config.json").read_text())["discriminator"]
+        config = json.loads((folder / "config.json").read_text())
         with torch.random.fork_rng(devices=[]):
-            discriminator = Discriminator(DiscriminatorConfig(**stored))
-        discriminator.load_state_dict(load_file(folder / "discriminator.safetensors"))
+            discriminator = Discriminator(DiscriminatorConfig(**config["discriminator"]))
+        discriminator.load_state_dict(load_weights(folder, "discriminator.safetensors", config))
     except (SafetensorError, RuntimeError, KeyError, TypeError, ValueError, OSError) as error:
         reason = str(error).strip().splitlines()[0]
         raise StyleganvError(f"The discriminator in {folder} is damaged ({reason}): import it again.") from error

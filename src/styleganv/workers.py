@@ -1,0 +1,28 @@
+"""Worker processes: whatever ends the process that started them ends them too."""
+
+import multiprocessing
+import os
+import threading
+import time
+
+#: Seconds between looks at the parent of a process that `multiprocessing` did not start.
+INTERVAL = 0.2
+
+
+def exit_with_parent() -> None:
+    """Make this process exit as soon as its parent does, even if the parent is killed and cannot tell it.
+
+    A worker that outlived its parent would keep memory, temporary files and the lock of a run.
+    """
+    parent = multiprocessing.parent_process()
+    pid = os.getppid()
+
+    def watch() -> None:
+        if parent is not None:
+            parent.join()
+        else:
+            while os.getppid() == pid:
+                time.sleep(INTERVAL)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
