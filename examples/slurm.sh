@@ -12,7 +12,6 @@
 set -euo pipefail
 data=$1 out=$2
 shift 2
-export TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 # otherwise restarted processes find outdated addresses
 first=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
 srun torchrun --nnodes "$SLURM_NNODES" --nproc-per-node 8 --max-restarts 3 \
     --rdzv-backend c10d --rdzv-id "$SLURM_JOB_ID" --rdzv-endpoint "$first:29500" \

@@ -1,11 +1,13 @@
 """Training as a whole: exact resumption, processes, signals, divergence, fine-tuning; real processes and files."""
 
 import json
+import logging
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,9 @@ import yaml
 from run_state import assert_same_state, flatten
 from safetensors.torch import load_file
 from settings import with_training
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from styleganv.cli import console
 from styleganv.clip import Clip
 from styleganv.config import RunConfig, TrainingConfig, load_settings, save_settings
 from styleganv.data.dataset import VideoDataset
@@ -43,8 +47,7 @@ def styleganv(*words: object, processes: int = 1, restarts: int = 0, **options: 
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        # Processes that torchrun starts again must not find the addresses of those before them.
-        env=os.environ | {"OMP_NUM_THREADS": "1", "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"},
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
         **options,  # type: ignore[call-overload]
     )
 
@@ -119,21 +122,27 @@ def test_two_processes_equal_one_at_the_same_total_batch(faces: Path, tiny: RunC
 
 
 @pytest.mark.slow
-def test_a_killed_process_is_replaced_and_the_run_goes_on_as_if_nothing_had_been(faces: Path, tmp_path: Path) -> None:
-    options = ["--total-clips", 480, "--save-every", 16, "--or-resume", *FLAGS.split()]
+def test_processes_killed_three_times_are_replaced_without_a_trace(faces: Path, tmp_path: Path) -> None:
+    options = ["--total-clips", 640, "--save-every", 16, "--or-resume", *FLAGS.split()]
     jobs = [
-        styleganv("train", faces, "--out", tmp_path / "killed", *options, processes=2, restarts=1),
+        styleganv("train", faces, "--out", tmp_path / "killed", *options, processes=2, restarts=3),
         styleganv("train", faces, "--out", tmp_path / "whole", *options, processes=2),
     ]
     log = tmp_path / "killed" / "log.jsonl"
-    wait_for(lambda: log.exists() and '"clips_seen": 48' in log.read_text(), jobs[0])
-    workers = subprocess.run(["pgrep", "-P", str(jobs[0].pid)], capture_output=True, text=True).stdout.split()
-    os.kill(int(workers[-1]), signal.SIGKILL)
-    for job in jobs:
-        _, errors = job.communicate(timeout=240)
-        assert job.returncode == 0, errors
+    try:
+        for clips, victim in ((48, 1), (96, 0), (144, 1)):
+            wait_for(lambda clips=clips: log.exists() and f'"clips_seen": {clips},' in log.read_text(), jobs[0])
+            workers = subprocess.run(["pgrep", "-P", str(jobs[0].pid)], capture_output=True, text=True).stdout.split()
+            os.kill(int(workers[victim]), signal.SIGKILL)
+        for job in jobs:
+            _, errors = job.communicate(timeout=240)
+            assert job.returncode == 0, errors
+    finally:
+        for job in jobs:
+            job.kill()
     starts = [event["clips_seen"] for event in map(json.loads, log.open()) if event.get("event") == "start"]
-    assert len(starts) == 2 and 0 < starts[1] < 480
+    assert len(starts) == 4 and 0 < starts[1] < starts[2] < starts[3] < 640
+    assert_one_point_each(log, range(8, 641, 8))
     assert_same_state(tmp_path / "killed" / "checkpoint.pt", tmp_path / "whole" / "checkpoint.pt")
 
 
@@ -196,12 +205,13 @@ def test_data_workers_do_not_change_what_is_read(faces: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_saves_and_ends_and_the_run_goes_on(number: int, faces: Path, tmp_path: Path) -> None:
-    run = tmp_path / "run"
-    job = styleganv("train", faces, "--out", run, "--total-clips", 10_000_000, *FLAGS.split())
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_signal_to_all_processes_saves_and_ends_and_the_run_goes_on(name: str, faces: Path, tmp_path: Path) -> None:
+    run, number = tmp_path / "run", getattr(signal, name)
+    flags = ["--total-clips", 10_000_000, "--num-workers", 2, *FLAGS.split()]
+    job = styleganv("train", faces, "--out", run, *flags, start_new_session=True)
     wait_for(lambda: (run / "log.jsonl").exists() and '"loss_d"' in (run / "log.jsonl").read_text(), job)
-    job.send_signal(number)
+    os.killpg(job.pid, number)  # as a terminal does
     _, errors = job.communicate(timeout=60)
     assert job.returncode == 128 + number
     assert "--resume" in errors.splitlines()[-1] and "Traceback" not in errors
@@ -211,6 +221,58 @@ def test_a_signal_saves_and_ends_and_the_run_goes_on(number: int, faces: Path, t
     _, errors = job.communicate(timeout=120)
     assert job.returncode == 0, errors
     assert load_checkpoint(run / "checkpoint.pt")["step"] * 8 == clips + 16
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="kills")
+def test_one_of_two_processes_trains_and_its_folder_is_free_once_it_is_killed(faces: Path, tmp_path: Path) -> None:
+    run, flags = tmp_path / "run", ["--total-clips", 10_000_000, "--num-workers", 1, "--or-resume", *FLAGS.split()]
+    jobs = [styleganv("train", faces, "--out", run, *flags) for _ in range(2)]
+    try:
+        wait_for_end = time.monotonic() + 120
+        while all(job.poll() is None for job in jobs):
+            assert time.monotonic() < wait_for_end
+            time.sleep(0.1)
+        refused, trains = sorted(jobs, key=lambda job: job.poll() is None)
+        assert refused.returncode == 1 and f"Another process uses {run}" in refused.communicate()[1]
+        log = run / "log.jsonl"
+        wait_for(lambda: log.exists() and '"loss_d"' in log.read_text(), trains)
+        with pytest.raises(StyleganvError, match="Another process uses"):
+            resume(run)
+        (worker,) = subprocess.run(["pgrep", "-P", str(trains.pid)], capture_output=True, text=True).stdout.split()
+        trains.kill()
+        trains.wait()
+        while Path(f"/proc/{worker}").exists() and "Z" not in Path(f"/proc/{worker}/stat").read_text():
+            assert time.monotonic() < wait_for_end, "the worker outlives its parent"
+            time.sleep(0.1)
+    finally:
+        for job in jobs:
+            job.kill()
+    settings = load_settings(run / "settings.yaml")
+    clips = load_checkpoint(run / "checkpoint.pt")["step"] * 8 + 16
+    resume(run, config=with_training(settings, total_clips=clips))
+    assert_one_point_each(log, range(8, clips + 1, 8))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="terminals")
+def test_a_closed_terminal_ends_no_message(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal, closed = os.openpty()
+    os.close(terminal)
+    with open(closed, "w") as stderr:
+        monkeypatch.setattr(sys, "stderr", stderr)
+        console.set_up([])
+        logging.getLogger("styleganv").warning("cannot be shown")
+        with console.progress_bar() as progress:
+            assert progress is not None
+            progress(0, 10, "training")
+
+
+def assert_one_point_each(log: Path, clips: Iterable[int]) -> None:
+    """Assert that the log and TensorBoard have each point once."""
+    records = [record for record in map(json.loads, log.open()) if "loss_d" in record]
+    assert [record["clips_seen"] for record in records] == list(clips)
+    events = EventAccumulator(str(log.parent / "tensorboard")).Reload()
+    assert [point.step for point in events.Scalars("loss_d")] == list(clips)
 
 
 def wait_for(condition: object, job: subprocess.Popen[str], seconds: float = 120) -> None:

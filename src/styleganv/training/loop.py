@@ -4,6 +4,7 @@ import contextlib
 import json
 import logging
 import os
+import shutil
 import signal
 import sys
 import time
@@ -195,7 +196,8 @@ class _Loop:
 
     def disk_full(self) -> StyleganvError:
         """Return the error for a full disk."""
-        needed = sum(x.nbytes for x in tensors(self.trainer.state_dict())) / 2**20
+        size = sum(tensor.nbytes for tensor in tensors(self.trainer.state_dict()))  # a model takes less
+        needed = max(1, (size - shutil.disk_usage(self.out).free) / 2**20)
         kept = f"the checkpoint at {self.clips_saved:,} clips is kept"
         resume = f"resume with --resume {self.out}"
         if not has_checkpoint(self.out):
