@@ -16,7 +16,6 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.rendezvous import rendezvous
 
 from styleganv.errors import StyleganvError
 from styleganv.workers import exit_with_parent
@@ -75,6 +74,7 @@ def processes() -> Iterator[torch.device]:
         # PyTorch imports this sooner or later, and its default arguments would keep the group alive, with threads that
         # may abort the process when Python exits.
         from torch.distributed.nn import functional  # noqa: F401
+        from torch.distributed.rendezvous import rendezvous
 
         exit_with_parent()
         store, rank, world_size = next(rendezvous("env://"))
@@ -88,7 +88,7 @@ def processes() -> Iterator[torch.device]:
             dist.destroy_process_group()
 
 
-def _agree_on_name(store: dist.Store, rank: int, world_size: int) -> str:
+def _agree_on_name(store: "dist.Store", rank: int, world_size: int) -> str:
     """Return a name that all processes share, and that none before them used.
 
     Torchrun keeps its store when it restarts processes, and with it the addresses of the dead ones. The name is a hash

@@ -73,11 +73,7 @@ def train(
             return _resume(out, data, config if finetune is None else None, device, progress)
         dataset = VideoDataset(data)
         trainer = _new_trainer(config, dataset, device, finetune)
-        config = trainer.config
-        if distributed.rank() == 0:
-            save_settings(config, out / "settings.yaml")
-            with atomic_write(out / "data.txt") as tmp_path:
-                tmp_path.write_bytes(os.fsencode(dataset.path.resolve()) + f"\n{dataset.content_hash}\n".encode())
+        distributed.run_on_first(partial(_describe, out, trainer.config, dataset))
         return _run(trainer, dataset, out, progress)
 
 
@@ -111,6 +107,13 @@ def _lock(run: Path) -> Iterator[None]:
                 (run / ".lock").unlink()
                 run.rmdir()
         lock.release()
+
+
+def _describe(run: Path, config: RunConfig, data: VideoDataset) -> None:
+    """Write what a resumed run is checked against."""
+    save_settings(config, run / "settings.yaml")
+    with atomic_write(run / "data.txt") as tmp_path:
+        tmp_path.write_bytes(os.fsencode(data.path.resolve()) + f"\n{data.content_hash}\n".encode())
 
 
 def _new_trainer(config: RunConfig, data: VideoDataset, device: torch.device, finetune: Path | str | None) -> Trainer:
@@ -177,9 +180,9 @@ def _resume(
     try:
         trainer.load_state_dict(state)
     except (KeyError, TypeError, AttributeError, ValueError, RuntimeError) as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise StyleganvError(
-            f"The checkpoint of {run} does not match {run / 'settings.yaml'} ({str(error).splitlines()[0]}): "
-            "restore the original files."
+            f"The checkpoint of {run} does not match {run / 'settings.yaml'} ({reason}): restore the original files."
         ) from error
     return _run(trainer, dataset, run, progress)
 

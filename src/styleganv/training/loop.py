@@ -224,9 +224,11 @@ class _Loop:
         An error in one of several processes that evaluate together would leave the others waiting.
         """
         scores = evaluate(self.trainer.video_model(self.data))
-        log.write_evaluation(self.trainer.clips_seen, scores)
-        if is_best(self.out / "best", scores, self.trainer.clips_seen):
-            self.save_model(self.out / "best", **scores)
+        try:
+            if is_best(self.out / "best", scores, self.trainer.clips_seen):
+                self.save_model(self.out / "best", **scores)
+        finally:
+            log.write_evaluation(self.trainer.clips_seen, scores)
 
 
 def is_best(folder: Path, scores: dict[str, float], clips_seen: int) -> bool:
