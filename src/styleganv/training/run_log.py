@@ -72,7 +72,7 @@ class RunLog:
             if kind not in self.failed:
                 self.failed.add(kind)
                 logger.warning(
-                    f"Skipping the {kind} of {self.out}, training continues: {error or type(error).__name__}"
+                    f"Skipping the {kind} of {self.out}, training continues: {str(error) or type(error).__name__}"
                 )
 
     def _truncate(self, clips_seen: int) -> None:
