@@ -311,7 +311,7 @@ def test_a_full_disk_leaves_the_checkpoint_before(faces: Path, tiny: RunConfig, 
         f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))\n"
         f"from styleganv.cli import main; main(['train', '--resume', {str(run)!r}])"
     )
-    job = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    job = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=240)
     assert job.returncode == 1
     message = job.stderr.splitlines()[-1]
     assert "the disk is full (the checkpoint at 16 clips is kept): free at least 1 MiB" in message, job.stderr
