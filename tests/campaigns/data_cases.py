@@ -5,7 +5,6 @@ import json
 import os
 import random
 import struct
-import zipfile
 import zlib
 from pathlib import Path
 from typing import Any
@@ -41,7 +40,7 @@ def media(rng: random.Random, inputs: Inputs, folder: Path) -> Case:
     if kind == "folder":
         return _folder(rng, inputs, folder, source, note)
     if kind == "evaluate" and rng.random() < 0.5:
-        argv = ["diagnose", str(source), "--num-videos", "1", "--max-frames", "8", "--out", "out.html", "--quiet"]
+        argv = ["diagnose", str(source), "--num-videos", "1", "--max-frames", "16", "--out", "out.html", "--quiet"]
         return Case(argv, f"diagnose {note}", ("out.html", "out.html_files"))
     return _prepare(source, note)
 
@@ -318,7 +317,7 @@ def _dataset_command(rng: random.Random, inputs: Inputs) -> tuple[list[str], tup
     if command == "train":
         return ["train", "data.zip", "--out", "run", *TRAIN, "--quiet"], ("run",)
     if command == "diagnose":
-        options = ["--num-videos", "2", "--max-frames", "8", "--out", "out.html", "--quiet"]
+        options = ["--num-videos", "2", "--max-frames", "16", "--out", "out.html", "--quiet"]
         return ["diagnose", "data.zip", *options], ("out.html", "out.html_files")
     if command == "prepare":
         return ["prepare", "data.zip", "out.zip", *PREPARE], ("out.zip",)

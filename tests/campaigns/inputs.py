@@ -23,11 +23,11 @@ from .sandbox import ROOT, command_line
 
 FPS, FRAMES, HEIGHT, WIDTH = 10, 16, 24, 32
 #: Networks of a few channels, and a training of two steps.
-TRAIN = (
-    "--preset tiny-cpu --channel-base 128 --channel-max 8 --z-dim 16 --w-dim 16 --motion-dim 16 --total-clips 16 "
-    "--batch-size 8 --precision float32 --num-workers 0 --r1-interval 2 --log-every 8 --save-every 8 "
-    "--snapshot-every 1000"
-).split()
+TRAIN = [
+    *("--preset", "tiny-cpu", "--channel-base", "128", "--channel-max", "8", "--z-dim", "16", "--w-dim", "16"),
+    *("--motion-dim", "16", "--total-clips", "16", "--batch-size", "8", "--precision", "float32", "--num-workers", "0"),
+    *("--r1-interval", "2", "--log-every", "8", "--save-every", "8", "--snapshot-every", "1000"),
+]
 
 
 def helpers() -> None:
@@ -280,7 +280,7 @@ def make_datasets(folder: Path) -> None:
     with open(folder / "labels.csv", "w", newline="") as file:
         csv.writer(file).writerows(rows)
     (folder / "labels.json").write_text(json.dumps(dict(rows)))
-    videos = [(f"clip{index}", draw(12, 16, 16, index), index % 2, {}) for index in range(6)]
+    videos = [(f"clip{index}", draw(24, 16, 16, index), index % 2, {}) for index in range(6)]
     for name, classes in (("data.zip", ("cats", "dogs")), ("plain.zip", ())):
         write_dataset(
             folder / name,
@@ -305,7 +305,7 @@ def make_models(folder: Path) -> None:
     save(folder / "other", slot_distance=4)
     save(folder / "classes-model", num_classes=3)
     torch.manual_seed(0)
-    write_pickle(folder / "official.pkl", official_generator(generator(16, 16)), None)
+    write_pickle(folder / "official.pkl", official_generator(generator(16, 16, amplitude=False)), None)
     torch.save({"weight": torch.zeros(3)}, folder / "archive.pt")
 
 

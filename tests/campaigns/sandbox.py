@@ -61,6 +61,10 @@ def warm_up() -> None:
         "av",
         "yaml",
         "matplotlib.figure",
+        "sympy",
+        "torch._dynamo",
+        "torch._inductor.config",
+        "torch.distributed.nn.functional",
         "torch.utils.tensorboard",
         "styleganv.cli",
         "styleganv.data.inspect",
@@ -128,9 +132,9 @@ def _become(cwd: Path, env: Mapping[str, str], output: Path, limits: bool) -> No
         descriptor = os.open(name, flags, 0o644)
         os.dup2(descriptor, number)
         os.close(descriptor)
-    sys.stdin = open(0, closefd=False)
-    sys.stdout = open(1, "w", encoding="utf-8", closefd=False)
-    sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", closefd=False)
+    sys.stdin = open(0, closefd=False)  # noqa: SIM115
+    sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
     os.environ.clear()
     os.environ.update(env)
     os.chdir(cwd)
@@ -190,7 +194,9 @@ def run_call(
     idle = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
     before = time.monotonic()
     pid = start(call, cwd=cwd, env=env, output=output, limits=limits)
-    ended = wait(pid, timeout)
+    ended = None
+    while ended is None and (left := timeout - (time.monotonic() - before - starved_seconds(pid))) > 0:
+        ended = wait(pid, left)
     timed_out = ended is None
     if ended is None:
         kill_session(pid)
@@ -201,6 +207,14 @@ def run_call(
     texts = [(output / name).read_text(errors="replace") for name in ("stdout", "stderr")]
     peak = max(0, ended[1].ru_maxrss * 1024 - idle)
     return Outcome(ended[0], *texts, seconds, peak, timed_out, survivors)
+
+
+def starved_seconds(pid: int) -> float:
+    """Return how long a process was ready to run and had no processor, which says nothing about the program."""
+    try:
+        return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
+    except (OSError, IndexError):
+        return 0.0
 
 
 def run_command(argv: list[str], **options: Any) -> Outcome:
