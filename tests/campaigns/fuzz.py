@@ -1,7 +1,8 @@
 """`python -m tests.campaigns.fuzz`: seeded cases of bad and of unusual input, run through the real command line.
 
-Each case must end in success, or in one sentence on stderr and exit status 1 or 2: without a traceback, within 20 s (not
-counting time without a processor) and 2 GiB, and with nothing changed but its destination. `--only N` repeats a case and keeps its folder.
+Each case must end in success, or in one sentence on stderr and exit status 1 or 2: without a traceback, within 20 s
+(time without a processor does not count) and 2 GiB, and with nothing changed but its destination. `--only N` repeats a
+case and keeps its folder.
 """
 
 import argparse
