@@ -27,7 +27,10 @@ from .inputs import TRAIN, helpers, make_inputs
 
 #: How long the last command, and the children of a killed one, may take.
 END_SECONDS, CHILD_SECONDS = 300.0, 10.0
-LEFTOVER = re.compile(r"\.(part|old|tmp)|part-\d+|^tmp")
+#: How long a restart by torchrun may take before the job counts as hanging.
+RESTART_SECONDS = 180.0
+#: Hidden files and folders, but for locks, which may stay.
+LEFTOVER = re.compile(r"^\.(?!.*lock)|\.part|\.tmp")
 TRAIN_LONGER = [*TRAIN, "--total-clips", "64", "--log-every", "8", "--save-every", "8"]
 TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "--max-restarts", "3"]
 
@@ -123,13 +126,12 @@ def _points(folder: Path) -> dict[str, list[int]]:
 
 def _files(folder: Path) -> set[str]:
     files = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
-    return {name for name in files if not re.search(r"(^|/)(\.[^/]*lock|tmp/)", name)}
+    return {name for name in files if not re.search(r"(^|/)\.[^/]*lock$", name)}
 
 
 def leftovers(folder: Path) -> list[str]:
     """Return temporary files and folders that are still there."""
-    names = [path.relative_to(folder) for path in folder.rglob("*")]
-    return [str(name) for name in names if LEFTOVER.search(name.name) and "torchinductor" not in str(name)]
+    return [str(path.relative_to(folder)) for path in folder.rglob("*") if LEFTOVER.search(path.name)]
 
 
 class Campaign:
@@ -176,7 +178,7 @@ class Campaign:
     def recover(self, target: Target, reference: Path, folder: Path, moments: Sequence[float]) -> None:
         """Run the same command to its end, and compare."""
         status = self.finish(self.start(target, folder))
-        after = f"after kills at {', '.join(map(str, moments))} s"
+        after = f"after kills at {', '.join(map(str, moments))} s" if moments else "without a kill"
         if status and "--overwrite" in self.stderr(0):  # complete, or of several files, some of which are
             status = self.finish(self.start(target, folder, "--overwrite"))
         assert not status or self.is_complete(target, reference, folder), f"status {status} {after}: {self.stderr(0)}"
@@ -191,8 +193,7 @@ class Campaign:
 
     def start(self, target: Target, folder: Path, *more: str) -> list[int]:
         """Start the processes of a target; return their sessions."""
-        (folder / "tmp").mkdir(exist_ok=True)
-        env = sandbox.environment(self.work / "home", folder / "tmp")
+        env = sandbox.environment(self.work / "home", sandbox.empty(self.work / "tmp"))
         argv = [*target.argv, *more]
         if target.processes == 1:
             return [self._fork(argv, folder, env, 0)]
@@ -225,7 +226,7 @@ class Campaign:
         return status
 
     def kill(self, target: Target, sessions: Sequence[int]) -> None:
-        """Kill one process or all, and those that torchrun would end then; the workers of each must end by themselves."""
+        """Kill one process or all, and those that torchrun would end then; workers must end by themselves."""
         victims = sessions if self.rng.random() < 0.5 else [self.rng.choice(sessions)]
         for pid in victims:
             os.kill(pid, signal.SIGKILL)
@@ -249,8 +250,7 @@ class Campaign:
         """Kill one of two processes of the real torchrun three times; the job must finish by itself."""
         start = time.monotonic()
         folder = sandbox.empty(self.work / "folder")
-        (folder / "tmp").mkdir()
-        env = sandbox.environment(self.work / "home", folder / "tmp")
+        env = sandbox.environment(self.work / "home", sandbox.empty(self.work / "tmp"))
         argv = [sys.executable, *TORCHRUN, "-m", "styleganv", *target.argv, "--total-clips", "240"]
         with open(self.work / "torchrun-log", "w") as log:
             launcher = subprocess.Popen(argv, cwd=folder, env=env, stdout=log, stderr=log, start_new_session=True)
@@ -260,8 +260,7 @@ class Campaign:
                 os.kill(worker, signal.SIGKILL)
                 target.kills += 1
             status = launcher.wait(END_SECONDS)
-            last = " / ".join((self.work / "torchrun-log").read_text().strip().splitlines()[-3:])
-            assert status == 0, f"torchrun ended with {status}: {last}"
+            assert status == 0, f"torchrun ended with {status}: {self.torchrun_log()}"
             clips = _logged(folder / "run" / "log.jsonl")
             assert clips == sorted(set(clips)) and clips[-1] == 240, f"log.jsonl has clips {clips}"
             target.recoveries += 1
@@ -271,18 +270,22 @@ class Campaign:
             _end_tree(launcher)
         target.seconds += time.monotonic() - start
 
+    def torchrun_log(self) -> str:
+        """Return its last lines."""
+        return " / ".join((self.work / "torchrun-log").read_text().strip().splitlines()[-2:])
+
     def _wait_for_worker(self, launcher: "subprocess.Popen[bytes]", folder: Path, clips: int) -> int:
         """Wait until the run has seen so many clips; return the ID of one of its processes."""
         log = folder / "run" / "log.jsonl"
-        end = time.monotonic() + END_SECONDS
+        end = time.monotonic() + RESTART_SECONDS
         while time.monotonic() < end:
-            assert launcher.poll() is None, f"torchrun ended after {clips} clips"
+            assert launcher.poll() is None, f"torchrun ended before {clips} clips: {self.torchrun_log()}"
             workers = _children(launcher.pid)
             seen = re.findall(r'"clips_seen": (\d+), "frames', log.read_text()) if log.exists() else []
             if len(workers) == 2 and seen and int(seen[-1]) >= clips:
                 return self.rng.choice(workers)
             time.sleep(0.05)
-        raise AssertionError(f"{clips} clips not reached")
+        raise AssertionError(f"{clips} clips not reached within {RESTART_SECONDS:.0f} s: {self.torchrun_log()}")
 
 
 def _children(pid: int) -> list[int]:

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import data_cases, model_cases, sandbox, studio_requests
+from . import data_cases, model_cases, option_cases, sandbox, studio_requests
 from .case import Case, judge
 from .inputs import Inputs, load_inputs, make_inputs
 
@@ -174,10 +174,10 @@ def _set_up(work: Path) -> tuple[Inputs, dict[str, Generator]]:
     if made.status:
         sys.exit(f"The inputs could not be made:\n{made.stderr}")
     inputs = load_inputs(work / "inputs")
-    names = sorted({argv[0] for argv, _ in model_cases.commands(inputs).values()})
-    asked = sandbox.run_call(lambda: print(json.dumps({name: model_cases.options_of(name) for name in names})), **here)
-    options = model_cases.make_options(json.loads(asked.stdout))
-    for name, (argv, _) in model_cases.commands(inputs).items():
+    names = sorted({argv[0] for argv, _ in option_cases.commands(inputs).values()})
+    asked = sandbox.run_call(lambda: print(json.dumps({name: option_cases.options_of(name) for name in names})), **here)
+    options = option_cases.make_options(json.loads(asked.stdout))
+    for name, (argv, _) in option_cases.commands(inputs).items():
         here["cwd"] = sandbox.empty(work / "valid")
         valid = sandbox.run_command(argv, timeout=120, **here)
         if valid.status:

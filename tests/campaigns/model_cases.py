@@ -1,24 +1,18 @@
-"""Cases of options, settings, latents, model folders, checkpoints, pickles and destinations."""
+"""Cases of settings, latents, model folders, checkpoints, pickles and destinations."""
 
 import json
 import os
 import pickle
 import random
-import re
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from .case import Case
-from .data_cases import PREPARE
 from .inputs import TRAIN, Inputs
 from .mutations import (
-    BAD_NUMBERS,
-    ODD_NUMBERS,
-    ODD_WORDS,
     damage_file,
     damage_tree,
     flip_bit,
@@ -27,122 +21,7 @@ from .mutations import (
     read_safetensors,
     write_safetensors,
 )
-
-#: Options whose large values are valid and would take long or much memory.
-AMOUNTS = re.compile(
-    r"seconds|clips|minutes|steps|samples|seeds|workers|threads|scale|resolution|repeats|start|port|videos"
-)
-#: Per command, options that its cases do not vary: they reach the network, or start long work.
-SKIPPED = re.compile(
-    r"--(help|text|source-text|clip-model|weights|sha256|resume|or-resume|total-clips|protocol|finetune-steps)$"
-)
-
-
-def commands(inputs: Inputs) -> dict[str, tuple[list[str], tuple[str, ...]]]:
-    """Return a valid command line and its destinations for each command."""
-    at = inputs.folder
-    model, data = str(at / "model"), str(at / "plain.zip")
-    short = ["--seconds", "0.2"]
-    project = ["project", model, str(at / "videos" / "clip.mp4"), "--out", "out", "--num-steps", "1", *short]
-    return {
-        "generate": (["generate", model, "--out", "out", "--seeds", "0", *short], ("out",)),
-        "classes": (["generate", str(at / "classes-model"), "--out", "out", "--seeds", "3", *short], ("out",)),
-        "edit": (["edit", model, "--out", "out.mp4", *short], ("out.mp4", "saved.safetensors")),
-        "prepare": (["prepare", str(at / "classes"), "out.zip", *PREPARE], ("out.zip",)),
-        "train": (["train", data, "--out", "out", *TRAIN], ("out",)),
-        "inspect": (["inspect", data, "--contact-sheet", "out.png"], ("out.png",)),
-        "import": (["import", str(at / "official.pkl"), "out"], ("out",)),
-        "swap": (["swap", model, str(at / "other"), "out", "--resolution", "8"], ("out",)),
-        "directions": (
-            ["directions", model, "--out", "out.safetensors", "--num-samples", "8", "--num-directions", "2"],
-            ("out.safetensors", "out.png"),
-        ),
-        "diagnose": (
-            ["diagnose", data, "--num-videos", "2", "--max-frames", "16", "--out", "out.html"],
-            ("out.html", "out.html_files", "out.json"),
-        ),
-        "explore": (["explore", model, "--out", "out"], ("out",)),
-        "project": (project, ("out",)),
-        "push": (["push", model, "./out"], ("out",)),
-    }
-
-
-#: The rest are slow: a few of their cases suffice.
-WEIGHTS = {
-    "generate": 6,
-    "classes": 2,
-    "edit": 4,
-    "prepare": 4,
-    "train": 6,
-    "import": 2,
-    "directions": 2,
-    "diagnose": 2,
-}
-
-
-def options_of(command: str) -> list[tuple[str, str]]:
-    """Return the options of a command and their types, as its help shows them; run in a child."""
-    import contextlib
-    import io
-
-    from .sandbox import command_line
-
-    text = io.StringIO()
-    with contextlib.redirect_stdout(text), contextlib.suppress(SystemExit):
-        command_line([command, "--help"])
-    return re.findall(r"^[│ ]+(--[a-z0-9-]+) (INT|FLOAT|STR|PATH|\{.*?\})", text.getvalue(), re.MULTILINE)
-
-
-def make_options(help_: dict[str, list[tuple[str, str]]]) -> Callable[[random.Random, Inputs, Path], Case]:
-    """Return the generator of cases of options, given each command's."""
-
-    def options(rng: random.Random, inputs: Inputs, folder: Path) -> Case:
-        known = commands(inputs)
-        names = [name for name in known if name != "explore"]  # which takes long where it succeeds
-        command = rng.choices(names, [WEIGHTS.get(name, 1) for name in names])[0]
-        argv, writes = known[command]
-        argv = list(argv)
-        if rng.random() < 0.15:
-            return _word(rng, argv, writes)
-        choices = [(name, kind) for name, kind in help_[argv[0]] if not SKIPPED.match(name)]
-        option, kind = rng.choice(choices)
-        number = kind in ("INT", "FLOAT")
-        bad = rng.random() < 0.6
-        values: tuple[str, ...] = (BAD_NUMBERS if bad else ODD_NUMBERS) if number else ODD_WORDS
-        value = rng.choice(values)
-        if number and not bad and AMOUNTS.search(option):
-            value = rng.choice([value for value in values if len(value) < 7])
-        refused = number and bad and value not in ("None", "null")
-        if option in argv:
-            del argv[argv.index(option) : argv.index(option) + 2]
-        separate = rng.random() < 0.5 and not value.startswith("-")
-        argv += [option, value] if separate else [f"{option}={value}"]
-        if option in ("--out", "--json", "--save-latents", "--contact-sheet", "--cache"):
-            return Case([*argv, "--quiet"], f"{option} {value!r}", (*writes, value), whole=False)
-        whole = argv[0] not in ("train", "project", "explore")
-        return Case([*argv, "--quiet"], f"{option} {value!r}", writes, must="refuse" if refused else None, whole=whole)
-
-    return options
-
-
-def _word(rng: random.Random, argv: list[str], writes: tuple[str, ...]) -> Case:
-    """Return a case with one word of the command line removed, doubled, replaced or misspelled."""
-    index = rng.randrange(len(argv))
-    kind = rng.choice(("remove", "double", "replace", "misspell"))
-    word = argv[index]
-    if kind == "remove":
-        del argv[index]
-    elif kind == "double":
-        argv.insert(index, word)
-    elif kind == "replace":
-        argv[index] = rng.choice(ODD_WORDS)
-    else:
-        argv[index] = word[:-1] + rng.choice(("x", "", "--", "="))
-    # Only a name that the program takes as a destination may be new: a bare word, never one of a folder outside.
-    writes = (*writes, *(name for name in argv if re.fullmatch(r"\w[\w.]*", name)), "runs", "explored", "report.html")
-    return Case(
-        [*argv, "--quiet"], f"{kind} {word!r}", (*writes, "directions.safetensors", "directions.png"), whole=False
-    )
+from .option_cases import commands
 
 
 def settings(rng: random.Random, inputs: Inputs, folder: Path) -> Case:
@@ -178,7 +57,7 @@ def latents(rng: random.Random, inputs: Inputs, folder: Path) -> Case:
     """Return a case of a damaged file of latents or directions."""
     name = rng.choice(("latents", "directions"))
     file = inputs.copy(f"{name}.safetensors", folder / f"{name}.safetensors")
-    must, note = _damage_safetensors(rng, file)
+    must, note = _damage_safetensors(rng, file) if rng.random() < 0.9 else ("succeed", "whole")
     argv = ["edit", str(inputs.folder / "model"), "--out", "out.mp4", "--seconds", "0.2", "--quiet"]
     if name == "directions":
         argv += ["--direction", f"{file.name}:1={rng.choice(('1', '-2', '0'))}"]
@@ -186,8 +65,8 @@ def latents(rng: random.Random, inputs: Inputs, folder: Path) -> Case:
         argv += rng.choice(
             (["--latents", file.name], ["--motion-latents", file.name], ["--mix-latents", f"{file.name}:0-1"])
         )
-        if argv[-2] != "--latents" and "styles" not in note:
-            must = None
+        if argv[-2] != "--latents" and "styles" not in note and must == "refuse":
+            must = None  # the damaged part is not used
     return Case(argv, f"{file.name}: {note}", ("out.mp4",), must=must)
 
 
@@ -357,7 +236,7 @@ def destinations(rng: random.Random, inputs: Inputs, folder: Path) -> Case:
     argv, writes = known[rng.choice([name for name in known if name not in ("inspect",)])]
     argv, dest = list(argv), folder / writes[0]
     place = argv.index(dest.name) if dest.name in argv else argv.index("./out")
-    kind = rng.choice(("folder", "folder", "file", "model", "run", "below a file", "here", "root", "link", "proc"))
+    kind = rng.choice(("folder", "folder", "file", "model", "run", "below a file", "here", "above", "link", "proc"))
     if kind == "folder":
         (dest / "sub").mkdir(parents=True)
         (dest / "important.txt").write_text("keep")
@@ -371,17 +250,18 @@ def destinations(rng: random.Random, inputs: Inputs, folder: Path) -> Case:
         argv[place] = f"{'./' if argv[0] == 'push' else ''}precious/important.txt/{dest.name}"
     elif kind == "here":
         argv[place] = "."
-    elif kind == "root":
-        argv[place] = "/" if rng.random() < 0.5 else ".."
+    elif kind == "above":
+        argv[place] = ".."  # the folder of the case, never one of the machine
     elif kind == "proc":
         argv[place] = f"/proc/{dest.name}"
     else:
         os.symlink("precious", dest)
     overwrite = rng.random() < 0.3
-    adds = kind in ("folder", "link") and argv[0] in ("generate", "project", "explore")
+    adds = kind in ("folder", "link", "here", "above") and argv[0] == "generate"
     must: Any = "refuse" if not adds and not (overwrite and kind == "file") else None
     note = f"destination: {kind}{' with --overwrite' if overwrite else ''}"
-    new = ("out/seed0000.mp4", "out/seed0003.mp4", "precious/seed0000.mp4", "precious/seed0003.mp4") if adds else ()
+    names = ("seed0000.mp4", "seed0003.mp4")
+    new = tuple(f"{place}{name}" for name in names for place in ("", "../", "out/", "precious/")) if adds else ()
     if overwrite:
         argv.append("--overwrite")
         new = (*new, *(writes if kind == "file" else ()))
