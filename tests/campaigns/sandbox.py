@@ -36,7 +36,7 @@ class Outcome:
 
     Attributes:
         status: exit status, or minus the signal that ended it.
-        peak_bytes: peak resident memory of the child and of its children, above that of the idle parent.
+        peak_bytes: peak resident memory of the child and of its children, above that at its start.
         survivors: processes of its session that it left behind; they have been killed.
     """
 
@@ -127,6 +127,8 @@ def start(call: Callable[[], Any], *, cwd: Path, env: Mapping[str, str], output:
 
 def _become(cwd: Path, env: Mapping[str, str], output: Path, limits: bool) -> None:
     os.setsid()
+    idle = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+    (output / "idle").write_text(str(idle))  # less than the parent's, whose libraries are not mapped yet
     for number, name in ((0, os.devnull), (1, output / "stdout"), (2, output / "stderr")):
         flags = os.O_RDONLY if number == 0 else os.O_WRONLY | os.O_CREAT | os.O_TRUNC
         descriptor = os.open(name, flags, 0o644)
@@ -191,7 +193,6 @@ def run_call(
     limits: bool = True,
 ) -> Outcome:
     """Run `call` in a child and wait for it; what it leaves behind is reported and killed."""
-    idle = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
     before = time.monotonic()
     pid = start(call, cwd=cwd, env=env, output=output, limits=limits)
     ended = None
@@ -205,7 +206,7 @@ def run_call(
     seconds = time.monotonic() - before
     survivors = kill_survivors(pid, patience=2.0)
     texts = [(output / name).read_text(errors="replace") for name in ("stdout", "stderr")]
-    peak = max(0, ended[1].ru_maxrss * 1024 - idle)
+    peak = max(0, ended[1].ru_maxrss * 1024 - int((output / "idle").read_text() or 0))
     return Outcome(ended[0], *texts, seconds, peak, timed_out, survivors)
 
 
