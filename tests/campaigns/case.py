@@ -7,6 +7,7 @@ import shlex
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal
@@ -29,7 +30,7 @@ class Case:
     Attributes:
         argv: arguments of the program.
         note: what was done to its inputs.
-        writes: paths, relative to the folder of the case, that it may create or change.
+        writes: paths in the folder of the case that it may create or change; of a pattern, only create.
         must: succeed, refuse, or notice (refuse, or succeed with a warning); None: any clean end.
         check: after a success, returns what is wrong with the result, or None.
         whole: whether nothing may be at a new destination after an error.
@@ -101,8 +102,8 @@ def _judge_changes(case: Case, outcome: Outcome, changed: list[str]) -> list[str
 
 
 def _is_allowed(change: str, writes: tuple[str, ...]) -> bool:
-    """Return whether a changed path is a destination, in one, or a hidden file next to one."""
-    return any(change.startswith((f"{name} ", f"{name}/")) for name in writes)
+    """Return whether a changed path is a destination or in one; a pattern allows new files only."""
+    return any(change.startswith((f"{name} ", f"{name}/")) or fnmatch(change, f"{name} is new") for name in writes)
 
 
 def _judge_expectation(case: Case, outcome: Outcome, lines: list[str], folder: Path) -> list[str]:

@@ -260,8 +260,7 @@ def destinations(rng: random.Random, inputs: Inputs, folder: Path) -> Case:
     adds = kind in ("folder", "link", "here", "above") and argv[0] == "generate"
     must: Any = "refuse" if not adds and not (overwrite and kind == "file") else None
     note = f"destination: {kind}{' with --overwrite' if overwrite else ''}"
-    names = ("seed0000.mp4", "seed0003.mp4")
-    new = tuple(f"{place}{name}" for name in names for place in ("", "../", "out/", "precious/")) if adds else ()
+    new = tuple(f"{place}seed*.mp4" for place in ("", "../", "out/", "precious/")) if adds else ()
     if overwrite:
         argv.append("--overwrite")
         new = (*new, *(writes if kind == "file" else ()))
