@@ -7,6 +7,7 @@ log and TensorBoard without gaps or duplicates. Nothing else may be left: no tem
 
 import argparse
 import json
+import logging
 import os
 import random
 import re
@@ -119,6 +120,7 @@ def _points(folder: Path) -> dict[str, list[int]]:
     """Return the steps of every scalar that TensorBoard shows."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+    logging.getLogger("tensorboard").setLevel(logging.ERROR)
     events = EventAccumulator(str(folder), size_guidance={"scalars": 0})
     events.Reload()
     return {tag: [point.step for point in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
@@ -154,6 +156,7 @@ class Campaign:
                 self.cycle(target, reference, duration, min(num_kills, before + self.rng.randint(1, 4)))
             except AssertionError as error:
                 target.failures.append(f"{error} (after kill {target.kills})")
+                print(f"    {target.failures[-1]}", flush=True)
             print(f"{target.name}: {target.kills} kills, {len(target.failures)} failures", flush=True)
         target.seconds = time.monotonic() - start
 

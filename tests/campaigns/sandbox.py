@@ -4,6 +4,7 @@ The parent imports PyTorch once and never computes with it, so that a child can.
 """
 
 import atexit
+import ctypes
 import hashlib
 import os
 import resource
@@ -127,6 +128,7 @@ def start(call: Callable[[], Any], *, cwd: Path, env: Mapping[str, str], output:
 
 def _become(cwd: Path, env: Mapping[str, str], output: Path, limits: bool) -> None:
     os.setsid()
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: a campaign that is stopped leaves no child
     idle = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
     (output / "idle").write_text(str(idle))  # less than the parent's, whose libraries are not mapped yet
     for number, name in ((0, os.devnull), (1, output / "stdout"), (2, output / "stderr")):
