@@ -5,7 +5,7 @@ BIN := .venv/bin
 PYTEST := $(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo quick test coverage check clean
+.PHONY: demo quick test coverage check fuzz crash clean
 
 demo: .venv/ready
 	$(BIN)/styleganv demo --out runs/demo
@@ -19,6 +19,14 @@ quick: .venv/dev
 
 coverage: .venv/dev
 	$(PYTEST) --cov --cov-report term-missing:skip-covered --cov-report html:build/coverage
+
+# 1,500 seeded cases of bad and unusual input, and 105 kills at random moments; see docs/reliability.md. Linux only.
+# FUZZ and CRASH add options, e.g. make fuzz FUZZ='--kind media --cases 200'.
+fuzz: .venv/dev
+	$(BIN)/python -m tests.campaigns.fuzz $(FUZZ)
+
+crash: .venv/dev
+	$(BIN)/python -m tests.campaigns.crash $(CRASH)
 
 # Formatting, lint and types; the import directions are a test of their own (tests/test_imports.py).
 check: .venv/dev
