@@ -11,7 +11,19 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1] / "src" / "styleganv"
 #: What a part imports lies above it here: the one place where the order is written down.
 LAYERS = [
-    {"errors", "options", "files", "clip", "noise", "progress", "config", "distributed", "allocator", "openmp"},
+    {
+        "errors",
+        "validation",
+        "options",
+        "files",
+        "clip",
+        "noise",
+        "progress",
+        "config",
+        "distributed",
+        "allocator",
+        "openmp",
+    },
     {"nn", "media"},
     {"data"},
     {"video_model"},

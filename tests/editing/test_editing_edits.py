@@ -86,7 +86,7 @@ def test_time_maps() -> None:
 def test_invalid_time_maps_fail(points: list[tuple[float, float]]) -> None:
     with pytest.raises(StyleganvError, match="time map"):
         piecewise_linear(points)
-    with pytest.raises(StyleganvError, match="Speed must be 0 or more"):
+    with pytest.raises(StyleganvError, match="--speed must be a finite number of at least 0"):
         constant_speed(-1)
 
 
@@ -175,8 +175,8 @@ def test_content_and_speed_change_over_time(folder: Path, plain: VideoGenerator,
         ("--speed -1", "got -1"),
         ("--speed 2 --time-map 0:0", "--speed and --time-map exclude each other"),
         ("--time-map 0:0,x", "Cannot read --time-map 0:0,x"),
-        ("--scale 0", "--scale must be at least 1, got 0"),
-        ("--text green --clip-model nowhere --crf 99", "--crf must be 0 to 51, got 99"),
+        ("--scale 0", "--scale must be an integer from 1 to 64, got 0"),
+        ("--text green --clip-model nowhere --crf 99", "--crf must be an integer from 0 to 51, got 99"),
         ("--text green --clip-model nowhere --start -1", "got -1"),
         ("--label 2", "no classes"),
     ],

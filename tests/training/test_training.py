@@ -269,7 +269,7 @@ def test_finetuning_starts_from_the_model(faces: Path, tiny: RunConfig, tmp_path
 @pytest.mark.parametrize(
     "changes, message",
     [
-        ({"batch_size": 0}, "--batch-size must be positive, got 0"),
+        ({"batch_size": 0}, "--batch-size must be an integer from 1 to 16777216, got 0"),
         ({"num_frames": 1}, "--motion none"),
         ({"num_frames": 40, "max_span": 32}, "--max-span 32 is too short"),
         ({"num_frames": 41, "max_span": 50}, "fewer frames than a clip \\(41\\)"),
@@ -306,7 +306,7 @@ def test_a_run_is_evaluated_and_the_best_model_kept(
 
 
 def test_too_few_clips_for_an_evaluation_are_refused_at_once(faces: Path, tiny: RunConfig, tmp_path: Path) -> None:
-    with pytest.raises(StyleganvError, match="--eval-clips must be at least 4"):
+    with pytest.raises(StyleganvError, match="--eval-clips must be an integer of at least 4"):
         train(faces, tmp_path / "run", replace(tiny, logging=replace(tiny.logging, eval_clips=3)))
 
 

@@ -16,7 +16,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from PIL import Image, ImageColor
@@ -27,6 +27,7 @@ from styleganv.media.decoding import Color
 from styleganv.media.sources import VideoSource, find_videos, natural_key
 from styleganv.options import Fit, PrepareOptions
 from styleganv.progress import Progress, track
+from styleganv.validation import Interval, Side, check_arguments
 
 
 @dataclass
@@ -121,13 +122,14 @@ class _Encoded:
     reason: str | None = None
 
 
+@check_arguments
 def prepare(
     source: Path | str,
     dest: Path | str,
     *,
-    resolution: tuple[int, int],
+    resolution: tuple[Side, Side],
     options: PrepareOptions = PrepareOptions(),
-    num_workers: int | None = None,
+    num_workers: Annotated[int, Interval(1, 1024)] | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> PrepareReport:
@@ -154,7 +156,8 @@ def prepare(
     height, width = resolution
     quality = options.stored_quality
     color = parse_color(options.background)
-    _check(dest, resolution, num_workers, overwrite)
+    if dest.exists() and not overwrite:
+        raise StyleganvError(f"{dest} already exists: choose another destination, or pass --overwrite to replace it.")
     videos = find_videos(source)
     class_of = _classes(videos, options.classes)
     names = sorted(set(class_of.values()), key=natural_key)
@@ -182,16 +185,6 @@ def prepare(
     report.class_counts.update(names[video.label] for video in writer.videos if video.label is not None)
     report.warnings = _warnings(report, options.fps)
     return report
-
-
-def _check(dest: Path, resolution: tuple[int, int], num_workers: int | None, overwrite: bool) -> None:
-    height, width = resolution
-    if min(resolution) < 4:
-        raise StyleganvError(f"--resolution must be at least 4 pixels each way, got {height}x{width}: increase it.")
-    if num_workers is not None and num_workers < 1:
-        raise StyleganvError(f"--num-workers must be at least 1, got {num_workers}: increase it.")
-    if dest.exists() and not overwrite:
-        raise StyleganvError(f"{dest} already exists: choose another destination, or pass --overwrite to replace it.")
 
 
 def parse_color(text: str) -> Color:

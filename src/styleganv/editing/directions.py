@@ -28,6 +28,7 @@ from styleganv.files import atomic_write
 from styleganv.methods.stylegan_v.motion import Motion
 from styleganv.methods.stylegan_v.sampler import VideoGenerator
 from styleganv.options import Space
+from styleganv.validation import Amount, check_arguments
 
 FORMAT = "styleganv-directions-1"
 BATCH_SIZE = 256
@@ -53,7 +54,8 @@ class Directions:
     share: Tensor
     names: tuple[str, ...]
 
-    def apply(self, latents: Latents, name: str, strength: float, layers: Iterable[int] | None = None) -> Latents:
+    @check_arguments
+    def apply(self, latents: Latents, name: str, strength: Amount, layers: Iterable[int] | None = None) -> Latents:
         """Return the latents moved along a direction.
 
         Args:

@@ -22,6 +22,7 @@ from styleganv.errors import StyleganvError
 from styleganv.files import atomic_write
 from styleganv.methods.stylegan_v.sampler import Frame, Styles, VideoGenerator
 from styleganv.noise import CONTENT, SeededNoise, normal
+from styleganv.validation import Psi, Seed, check_arguments
 
 FORMAT = "styleganv-latents-1"
 
@@ -75,18 +76,19 @@ class RecordedNoise:
         return torch.where(is_recorded[..., None].cpu(), self.recorded[slots.clamp(max=len(self.recorded) - 1)], seeded)
 
 
+@check_arguments
 def latents_from_seed(
     model: VideoGenerator,
-    seed: int,
+    seed: Seed,
     *,
-    motion_seed: int | None = None,
-    psi: float = 1.0,
+    motion_seed: Seed | None = None,
+    psi: Psi = 1.0,
     label: str | int | None = None,
 ) -> Latents:
     """Return the latents of `model.sample(seed=…)`, which takes the same arguments."""
-    index = model.class_index(seed, label)
-    styles = model.styles_from_seed(seed, psi=psi, label=index).cpu().clone()
-    return Latents(styles, MotionLatents(seed if motion_seed is None else motion_seed, label=index))
+    styles = model.styles_from_seed(seed, psi=psi, label=label).cpu().clone()
+    motion = MotionLatents(seed if motion_seed is None else motion_seed, label=model.class_index(seed, label))
+    return Latents(styles, motion)
 
 
 def load_latents(model: VideoGenerator, path: Path | str) -> Latents:
@@ -121,7 +123,8 @@ def load_latents(model: VideoGenerator, path: Path | str) -> Latents:
     return latents
 
 
-def truncate(model: VideoGenerator, latents: Latents, psi: float) -> Latents:
+@check_arguments
+def truncate(model: VideoGenerator, latents: Latents, psi: Psi) -> Latents:
     """Return latents with the content moved toward the mean w: `psi` 1 keeps it, 0 is mean w. The motion stays."""
     if psi == 1:
         return latents
