@@ -1,6 +1,7 @@
 """Sampling: a frame depends only on its seeds and its time."""
 
 import math
+import re
 import shutil
 import tracemalloc
 from dataclasses import replace
@@ -262,6 +263,9 @@ def damage(folder: Path, how: str) -> Path:
     elif how == "no fps":
         config = model / "config.json"
         config.write_text(config.read_text().replace('"fps"', '"speed"'))
+    else:  # a field
+        config = model / "config.json"
+        config.write_text(re.sub(rf"{how}[.0-9]*", f"{how.split()[0]} NaN", config.read_text()))
     return model
 
 
@@ -270,7 +274,9 @@ def damage(folder: Path, how: str) -> Path:
     [
         ("truncated", "is damaged"),
         ("no weights", "is not a model"),
-        ("no fps", "lacks a valid fps"),
+        ("no fps", "config.json: data.fps must be a finite number from 0.01 to 1000, got None"),
+        ('"fps": 25', r"config.json: data.fps must be .* got nan"),
+        ('"z_dim": 16', r"config.json: generator.z_dim must be an integer from 1 to 65536, got nan"),
     ],
 )
 def test_damaged_models(tmp_path: Path, folder: Path, how: str, message: str) -> None:

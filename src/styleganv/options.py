@@ -42,6 +42,8 @@ def check_count(name: str, num_seeds: int) -> None:
 
 #: Clips of an evaluation: two halves, each with a covariance.
 MIN_EVAL_CLIPS = 4
+#: Points (video time, motion time) in seconds.
+TimePoints = Annotated[Sequence[tuple[NonNegative, NonNegative]], tyro.conf.arg(name="time-map")]
 #: Repetitions of a measurement or training, for a standard error.
 Repeats = Annotated[int, Interval(1, 10_000), tyro.conf.arg(name="repeats")]
 #: Default CLIP of text edits, on the Hugging Face Hub.
@@ -166,7 +168,7 @@ class EditOptions(Validated):
     text_steps: Count = 100
     interpolate_to: Sequence[Seed | Path] = ()
     speed: NonNegative = 1.0
-    time_map: Sequence[tuple[NonNegative, NonNegative]] | None = None
+    time_map: TimePoints | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -82,9 +82,9 @@ def test_time_maps() -> None:
     assert frozen(0) == frozen(100) == 3
 
 
-@pytest.mark.parametrize("points", [[], [(0, 0), (0, 1)], [(2, 0), (1, 1)], [(0, -1)]])
+@pytest.mark.parametrize("points", [[], [(0, 0), (0, 1)], [(2, 0), (1, 1)], [(0, -1)], [(0, math.nan)]])
 def test_invalid_time_maps_fail(points: list[tuple[float, float]]) -> None:
-    with pytest.raises(StyleganvError, match="time map"):
+    with pytest.raises(StyleganvError, match="time.map"):
         piecewise_linear(points)
     with pytest.raises(StyleganvError, match="--speed must be a finite number of at least 0"):
         constant_speed(-1)

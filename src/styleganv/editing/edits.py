@@ -13,6 +13,7 @@ from torch import Tensor
 
 from styleganv.editing.latents import Latents
 from styleganv.errors import StyleganvError
+from styleganv.options import TimePoints
 from styleganv.validation import Amount, NonNegative, Positive, check_arguments
 
 TimeMap = Callable[[float], float]
@@ -88,7 +89,7 @@ def constant_speed(speed: NonNegative, *, start: NonNegative = 0.0) -> TimeMap:
 
 
 @check_arguments
-def piecewise_linear(points: Sequence[tuple[NonNegative, NonNegative]]) -> TimeMap:
+def piecewise_linear(points: TimePoints) -> TimeMap:
     """Return the time map through (video time, motion time) in seconds, linear between the points.
 
     Motion may run backward. It is frozen before the first point and runs at speed 1 after the last. A single point
