@@ -266,7 +266,7 @@ class PrepareOptions(Validated):
     fps: Unset[FrameRate] = None
     """Frame rate to resample to, in frames per second. Default: keep every frame."""
     source_fps: FrameRate = 25.0
-    """Frame rate of folders of frames, in frames per second."""
+    """Frame rate of folders of frames, in frames per second; a prepared dataset has its own."""
     fit: Fit = "crop"
     """Center crop, pad with black, or stretch to the new aspect ratio."""
     min_frames: Count = 3
@@ -278,7 +278,7 @@ class PrepareOptions(Validated):
     lossless: bool = False
     """Store frames as PNG instead of JPEG."""
     classes: str = "auto"
-    """Class labels: auto, folders, none, or a file: .csv (name,label) or .json ({name: label})."""
+    """Class labels: auto (dataset.json or folders), folders, none, or a .csv or .json file."""
     background: str = "white"
     """Color behind transparent pixels, e.g. skyblue or '#cfe8ff' (in quotes)."""
 

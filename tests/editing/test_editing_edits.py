@@ -1,5 +1,6 @@
 """Edits: their extremes equal the originals, untouched parts stay, and they apply at all times."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -84,7 +85,7 @@ def test_time_maps() -> None:
 
 @pytest.mark.parametrize("points", [[], [(0, 0), (0, 1)], [(2, 0), (1, 1)], [(0, -1)], [(0, math.nan)]])
 def test_invalid_time_maps_fail(points: list[tuple[float, float]]) -> None:
-    with pytest.raises(StyleganvError, match="time.map"):
+    with pytest.raises(StyleganvError, match=r"time.map"):
         piecewise_linear(points)
     with pytest.raises(StyleganvError, match="--speed must be a finite number of at least 0"):
         constant_speed(-1)
