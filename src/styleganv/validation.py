@@ -143,7 +143,9 @@ def short_repr(value: Any) -> str:
     shortened = reprlib.Repr()
     shortened.maxstring = shortened.maxother = 80
     try:
-        return shortened.repr(float(value) if isinstance(value, float) else value)
+        if isinstance(value, Real) and not isinstance(value, int):  # of another library, whose name is no help
+            value = index(value) if isinstance(value, Integral) else float(value)
+        return shortened.repr(value)
     except ValueError:  # Python refuses to write integers of thousands of digits
         return "a number of thousands of digits"
 

@@ -285,7 +285,7 @@ class VideoModel(ABC):
             StyleganvError: if there is none.
         """
         if not 0 <= index < self.num_classes:
-            raise StyleganvError(f"The model has {self.num_classes} classes, got the number {index}: choose another.")
+            raise StyleganvError(f"Unknown class {index}: choose a number below {self.num_classes}.")
         return self.class_names[index] if self.class_names else index
 
     def _one_hot(self, index: int | None) -> Tensor | None:

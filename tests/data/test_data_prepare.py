@@ -206,7 +206,7 @@ BAD = {
     "negative resolution": ("good", {"resolution": (16, -1)}, "--resolution .*got -1"),
     "label for a missing video": ("good", {"classes": "more.csv"}, r"more\.csv has a label for 'ghost'"),
     "video without label": ("good", {"classes": "less.json"}, r"less\.json has no label for .*'clip'"),
-    "labels that are none": ("good", {"classes": "bad.json"}, r"Cannot read labels from bad\.json"),
+    "labels that are none": ("good", {"classes": "bad.json"}, r"Cannot read bad\.json as JSON"),
     "labels with a third column": ("good", {"classes": "wide.csv"}, r"Cannot read labels from wide\.csv"),
     "missing label file": ("good", {"classes": "nowhere.csv"}, r"--classes must be .*got nowhere\.csv"),
     "unknown fit": ("good", {"fit": "squash"}, "--fit must be one of .*'squash'"),

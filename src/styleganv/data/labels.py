@@ -14,12 +14,10 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from styleganv.data.dataset import DESCRIPTION, MAX_DESCRIPTION_BYTES
 from styleganv.errors import StyleganvError
 from styleganv.media.sources import VideoSource
 from styleganv.validation import FrameRate, check, short_repr
-
-#: Name of the file in a source, and the largest that is read; 256 MiB describe more than a million videos.
-DESCRIPTION, MAX_DESCRIPTION_BYTES = "dataset.json", 2**28
 
 #: Name of a video or of one of its files, and its label.
 Row = tuple[str, str | int | None]
@@ -144,10 +142,11 @@ def _load_json(content: bytes, path: Path) -> Any:
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         tree: dict[str, Any] = {}
         for key, value in pairs:
-            if tree.setdefault(key, value) != value:
+            if key in tree and tree[key] != value:
                 raise StyleganvError(
                     f"{path} has two values for {key!r}, {short_repr(tree[key])} and {short_repr(value)}: remove one."
                 )
+            tree[key] = value
         return tree
 
     try:
@@ -173,7 +172,8 @@ def _prepared_rows(tree: dict[str, Any], path: Path) -> Iterator[Row]:
         label = check(f"{path}: videos[{index}].label", video.get("label"), int | None)
         if label is not None and names and not 0 <= label < len(names):
             raise StyleganvError(
-                f"{path}: the label {label} of {name} is none of the {len(names)} classes: correct it."
+                f"{path}: the label {label} of {name} is none of the {len(names)} classes: correct it, or pass "
+                "--classes none."
             )
         yield name, None if label is None or not names else names[label]
 

@@ -19,7 +19,8 @@ from typing import Annotated, Any
 import numpy as np
 from PIL import Image, ImageColor
 
-from styleganv.data.dataset import DatasetWriter, create_dataset, encode_frame
+from styleganv.data.dataset import DatasetWriter, create_dataset
+from styleganv.data.frames import encode_frame
 from styleganv.data.labels import read_labels
 from styleganv.errors import StyleganvError
 from styleganv.media.decoding import Color

@@ -54,13 +54,19 @@ def check_data(config: RunConfig, data: VideoDataset) -> list[str]:
     """Return warnings about a dataset with these settings.
 
     Raises:
-        StyleganvError: if no video is long enough for a clip, or if more blocks are frozen than exist.
+        StyleganvError: if no video is long enough for a clip, only some have a class, or too many blocks are frozen.
     """
     blocks = len(resolutions(data.height, data.width)) - 1
     if config.training.freeze_d > blocks:
         raise StyleganvError(
             f"--freeze-d {config.training.freeze_d} exceeds the {blocks} discriminator blocks at "
             f"{data.height}x{data.width}: lower it to at most {blocks}."
+        )
+    without = sum(video.label is None for video in data.videos)
+    if config.training.conditional and data.num_classes and without:
+        raise StyleganvError(
+            f"{without} of {len(data)} videos of {data.path} have no class: label them and prepare the dataset "
+            "again, or pass --no-conditional."
         )
     frames, span = config.training.num_frames, config.training.max_span
     lengths = [video.num_frames for video in data.videos]
