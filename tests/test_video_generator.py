@@ -336,6 +336,31 @@ def is_one_sentence(error: Exception) -> bool:
     return text.endswith(".") and "\n" not in text and ". " not in text
 
 
+def test_a_number_names_a_class_where_names_are_numbers(tmp_path: Path) -> None:
+    folder = save(tmp_path / "model", num_classes=3)
+    config = folder / "config.json"
+    config.write_text(config.read_text().replace("class0", "2").replace("class1", "5").replace("class2", "9"))
+    model = load(folder, device="cpu")
+    assert [model.class_index(0, label) for label in ("2", 5, np.int64(9))] == [0, 1, 2]
+    for label in (0, "1", 10, 2.0, True, "9" * 5000):
+        with pytest.raises(
+            StyleganvError, match=r"Unknown class .*: choose 2, 5, 9\.|--label must be text or an integer"
+        ):
+            model.class_index(0, label)  # type: ignore[arg-type]
+    assert model.class_label(1) == "5"
+    five = model.sample(seed=0, seconds=0.04, label=5)
+    np.testing.assert_array_equal(five, model.sample(seed=0, seconds=0.04, label="5"))
+    assert (five != model.sample(seed=0, seconds=0.04, label=2)).any()
+
+
+def test_class_names_must_match_the_classes(tmp_path: Path) -> None:
+    folder = save(tmp_path / "model", num_classes=3)
+    config = folder / "config.json"
+    config.write_text(re.sub(r'"class0",\s*', "", config.read_text()))
+    with pytest.raises(StyleganvError, match="3 classes but 2 class names"):
+        load(folder, device="cpu")
+
+
 def test_parse_seeds() -> None:
     assert parse_seeds("0-7,12") == [*range(8), 12]
     assert list(parse_seeds("5")) == [5]

@@ -60,7 +60,7 @@ def test_integers_that_are_no_indices_keep_their_names(source, nested, is_zip):
 
 def test_null_and_missing_labels_mean_no_class(source):
     (source / "dataset.json").write_text(labels_of(a=5, b=None))
-    report, data, names = prepare(source)
+    report, _, names = prepare(source)
     assert names == {"a": "5", "b": None, "c": None}
     assert report.warnings == ["2 of 3 videos have no class (b, c): label them, or train with --no-conditional."]
     (source / "dataset.json").write_text(labels_of(a=None, b=None))
@@ -88,7 +88,7 @@ def test_a_prepared_dataset_keeps_its_rate_and_classes(tmp_path):
     frames = np.zeros((4, 8, 8, 3), np.uint8)
     videos = [(name, frames, label, {}) for name, label in (("u", 1), ("v", 0), ("w", None))]
     write_dataset(tmp_path / "first.zip", videos, height=8, width=8, fps=10, class_names=["red", "blue"])
-    report, data, names = prepare(tmp_path / "first.zip")
+    _, data, names = prepare(tmp_path / "first.zip")
     assert data.fps == 10 and names == {"u": "blue", "v": "red", "w": None}
     assert prepare(tmp_path / "first.zip", classes="none")[1].fps == 10
 
