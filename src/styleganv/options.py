@@ -128,9 +128,9 @@ class LatentsOptions(Validated):
 class StyleMix(Validated):
     """Content seed or latents file to mix in at some style layers; `amount` 1 replaces, 0.5 averages."""
 
-    content: Seed | Path
+    content: Annotated[Seed | Path, tyro.conf.arg(name="mix")]
     layers: Sequence[int]
-    amount: Amount = 1.0
+    amount: Annotated[Amount, tyro.conf.arg(name="mix")] = 1.0
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ class DirectionStep(Validated):
 
     file: str | Path
     name: str
-    strength: Amount
+    strength: Annotated[Amount, tyro.conf.arg(name="direction")]
     layers: Sequence[int] | None = None
 
 

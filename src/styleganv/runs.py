@@ -66,6 +66,7 @@ def train(
             raise StyleganvError(f"{out} already holds a run: resume it with --resume {out}, or choose another --out.")
         trainer = _new_trainer(config, dataset, device, finetune)
         config = trainer.config
+        check_data(config, dataset)  # before anything is written; warnings follow later
         if distributed.rank() == 0:
             out.mkdir(parents=True, exist_ok=True)
             save_settings(config, out / "settings.yaml")

@@ -58,7 +58,7 @@ Side = Annotated[int, Interval(4, 16_384)]
 Layers = Annotated[int, Interval(1, 64)]
 ChannelBase = Annotated[int, Interval(1, 2**24)]
 #: A duration in frames.
-Frames = Annotated[float, Interval(above=0, high=1e9)]
+Frames = Annotated[float, Interval(above=0, high=10**9)]
 #: Frames per second.
 FrameRate = Annotated[float, Interval(0.01, 1000)]
 #: Of another content or a direction; networks overflow far beyond it.

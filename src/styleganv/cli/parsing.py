@@ -7,6 +7,7 @@ from pathlib import Path
 
 from styleganv.errors import StyleganvError
 from styleganv.options import DirectionStep, StyleMix, check_count
+from styleganv.validation import short_repr
 
 #: A whole number; the types of the options state its range.
 NUMBER = "[0-9]{1,40}"
@@ -31,7 +32,9 @@ def parse_seeds(text: str, name: str = "--seeds") -> Sequence[int]:
         match = re.fullmatch(rf"\s*({NUMBER})\s*(?:-\s*({NUMBER})\s*)?", part)
         first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
         if last < first:
-            raise StyleganvError(f"Cannot read {name} from {text!r}: pass numbers and ascending ranges, e.g. 0-7,12.")
+            raise StyleganvError(
+                f"Cannot read {name} from {short_repr(text)}: pass numbers and ascending ranges, e.g. 0-7,12."
+            )
         ranges.append(range(first, last + 1))
     check_count(name, sum(each.stop - each.start for each in ranges))
     return ranges[0] if len(ranges) == 1 else list(chain.from_iterable(ranges))
