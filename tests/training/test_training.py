@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -19,7 +20,7 @@ from settings import with_training
 
 from styleganv.clip import Clip
 from styleganv.config import RunConfig, TrainingConfig, load_settings, save_settings
-from styleganv.data.dataset import VideoDataset
+from styleganv.data.dataset import VideoDataset, write_dataset
 from styleganv.errors import StyleganvError
 from styleganv.faces.dataset import make_faces
 from styleganv.methods.loading import load
@@ -282,6 +283,15 @@ def test_impossible_settings(
 ) -> None:
     with pytest.raises(StyleganvError, match=message):
         train(faces, tmp_path / "run", with_training(tiny, **changes))
+
+
+def test_videos_without_a_class_are_counted_before_anything_is_written(tiny: RunConfig, tmp_path: Path) -> None:
+    frames = np.zeros((4, 16, 16, 3), np.uint8)
+    videos = [(f"v{i}", frames, label, {}) for i, label in enumerate((0, 1, None, 1))]
+    write_dataset(tmp_path / "data.zip", videos, height=16, width=16, fps=10, class_names=["a", "b"])
+    with pytest.raises(StyleganvError, match=r"1 of 4 videos of .* have no class: label .* or pass --no-conditional"):
+        train(tmp_path / "data.zip", tmp_path / "run", tiny)
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.slow
