@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parents[1] / "src" / "styleganv"
 LAYERS = [
     {
         "errors",
+        "validation",
         "options",
         "files",
         "clip",

@@ -1,6 +1,7 @@
 """Sampling: a frame depends only on its seeds and its time."""
 
 import math
+import re
 import shutil
 import tracemalloc
 from dataclasses import replace
@@ -262,6 +263,9 @@ def damage(folder: Path, how: str) -> Path:
     elif how == "no fps":
         config = model / "config.json"
         config.write_text(config.read_text().replace('"fps"', '"speed"'))
+    else:  # a field
+        config = model / "config.json"
+        config.write_text(re.sub(rf"{how}[.0-9]*", f"{how.split()[0]} NaN", config.read_text()))
     return model
 
 
@@ -270,7 +274,9 @@ def damage(folder: Path, how: str) -> Path:
     [
         ("truncated", "is damaged"),
         ("no weights", "is not a model"),
-        ("no fps", "lacks a valid fps"),
+        ("no fps", "config.json: data.fps must be a finite number from 0.01 to 1000, got None"),
+        ('"fps": 25', r"config.json: data.fps must be .* got nan"),
+        ('"z_dim": 16', r"config.json: generator.z_dim must be an integer from 1 to 65536, got nan"),
     ],
 )
 def test_damaged_models(tmp_path: Path, folder: Path, how: str, message: str) -> None:
@@ -287,20 +293,20 @@ def test_damaged_models(tmp_path: Path, folder: Path, how: str, message: str) ->
         ({"label": "dog"}, r"Unknown class dog: choose class0, class1, class2, or 0 to 2"),
         ({"label": 3}, "Unknown class 3"),
         ({"label": -1}, "Unknown class -1"),
-        ({"start": -0.1}, "Start time .* got -0.1"),
+        ({"start": -0.1}, "--start must be a finite number of at least 0, got -0.1"),
         ({"start": math.nan}, "got nan"),
         ({"start": 1e300}, "got 1e.300"),
-        ({"fps": 0}, "got 0 fps"),
-        ({"fps": -25}, "got -25 fps"),
-        ({"seconds": 0}, "got 0 seconds"),
-        ({"seconds": math.inf}, "got inf seconds"),
-        ({"psi": math.nan}, "psi must be finite, got nan"),
+        ({"fps": 0}, "--fps must be a finite number from 0.01 to 1000, got 0"),
+        ({"fps": -25}, "--fps .* got -25"),
+        ({"seconds": 0}, "--seconds .* got 0"),
+        ({"seconds": math.inf}, "--seconds must be a finite number greater than 0, got inf"),
+        ({"psi": math.nan}, "psi must be a finite number from -100 to 100, got nan"),
         ({"seeds": []}, "at least one seed"),
         ({"motion_seeds": [1, 2]}, "got 2 for 1"),
-        ({"format": "avi"}, "Unknown format avi"),
-        ({"scale": 0}, "--scale must be at least 1, got 0"),
+        ({"format": "avi"}, "--format must be one of mp4, .* got 'avi'"),
+        ({"scale": 0}, "--scale must be an integer from 1 to 64, got 0"),
         ({"device": "abacus"}, "Device abacus is not available"),
-        ({"precision": "float8"}, "Unknown precision float8"),
+        ({"precision": "float8"}, "--precision must be one of float32, bfloat16, got 'float8'"),
         ({"model": "nowhere"}, "nowhere is not a model"),
     ],
 )
@@ -330,9 +336,34 @@ def is_one_sentence(error: Exception) -> bool:
     return text.endswith(".") and "\n" not in text and ". " not in text
 
 
+def test_a_number_names_a_class_where_names_are_numbers(tmp_path: Path) -> None:
+    folder = save(tmp_path / "model", num_classes=3)
+    config = folder / "config.json"
+    config.write_text(config.read_text().replace("class0", "2").replace("class1", "5").replace("class2", "9"))
+    model = load(folder, device="cpu")
+    assert [model.class_index(0, label) for label in ("2", 5, np.int64(9))] == [0, 1, 2]
+    for label in (0, "1", 10, 2.0, True, "9" * 5000):
+        with pytest.raises(
+            StyleganvError, match=r"Unknown class .*: choose 2, 5, 9\.|--label must be text or an integer"
+        ):
+            model.class_index(0, label)  # type: ignore[arg-type]
+    assert model.class_label(1) == "5"
+    five = model.sample(seed=0, seconds=0.04, label=5)
+    np.testing.assert_array_equal(five, model.sample(seed=0, seconds=0.04, label="5"))
+    assert (five != model.sample(seed=0, seconds=0.04, label=2)).any()
+
+
+def test_class_names_must_match_the_classes(tmp_path: Path) -> None:
+    folder = save(tmp_path / "model", num_classes=3)
+    config = folder / "config.json"
+    config.write_text(re.sub(r'"class0",\s*', "", config.read_text()))
+    with pytest.raises(StyleganvError, match="3 classes but 2 class names"):
+        load(folder, device="cpu")
+
+
 def test_parse_seeds() -> None:
     assert parse_seeds("0-7,12") == [*range(8), 12]
-    assert parse_seeds("5") == [5]
+    assert list(parse_seeds("5")) == [5]
     for text in ("", "7-0", "a", "1,,2", "-3", "1-2-3"):
         with pytest.raises(StyleganvError, match="0-7,12"):
             parse_seeds(text)

@@ -17,6 +17,7 @@ from styleganv.media import sheets, writing
 from styleganv.options import OutputOptions, SampleOptions
 from styleganv.progress import Progress
 from styleganv.runs import train
+from styleganv.validation import Positive, check_arguments
 from styleganv.video_files import generate
 
 logger = logging.getLogger(__name__)
@@ -25,7 +26,8 @@ logger = logging.getLogger(__name__)
 NUM_VIDEOS, NUM_FRAMES = 512, 48
 
 
-def demo(out: Path | str = "runs/demo", *, minutes: float = 5.0, progress: Progress | None = None) -> None:
+@check_arguments
+def demo(out: Path | str = "runs/demo", *, minutes: Positive = 5.0, progress: Progress | None = None) -> None:
     """Draw faces, train for `minutes`, and write videos, a grid and curves to `out`; a run found there is resumed.
 
     A CPU trains at 32×32 with the preset tiny-cpu, a GPU at 64×64 with the preset 64.

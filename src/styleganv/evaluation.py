@@ -5,8 +5,7 @@ from typing import Any
 from styleganv.data.dataset import VideoDataset
 from styleganv.metrics.evaluate import evaluate
 from styleganv.metrics.protocols import DEFAULT_PROTOCOL, named_protocol
-from styleganv.options import ComputeOptions
-from styleganv.training.preflight import MIN_VIDEOS
+from styleganv.options import MIN_EVAL_CLIPS, ComputeOptions
 from styleganv.video_model import VideoModel
 from styleganv.videos import DatasetVideos, ModelVideos
 
@@ -24,7 +23,7 @@ class _TrainingVideos(ModelVideos):
 
 def can_evaluate(data: VideoDataset) -> bool:
     """Return whether enough videos are long enough."""
-    return sum(video.num_frames >= PROTOCOL.span for video in data.videos) >= MIN_VIDEOS
+    return sum(video.num_frames >= PROTOCOL.span for video in data.videos) >= MIN_EVAL_CLIPS
 
 
 def distance(videos: VideoModel, data: VideoDataset, num_clips: int) -> dict[str, float]:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from styleganv.errors import StyleganvError
 from styleganv.files import atomic_write
+from styleganv.validation import FrameRate, check
 
 FORMAT = 1
 #: The method of a model whose config.json does not name one.
@@ -137,11 +138,8 @@ def sampler_arguments(path: Path | str, config: dict[str, Any]) -> dict[str, Any
     Raises:
         StyleganvError: if one of them is missing or invalid.
     """
-    try:
-        fps, class_names = float(config["data"]["fps"]), list(config["data"]["class_names"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise StyleganvError(
-            f"The config.json of the model in {path} lacks a valid fps or class_names under data: "
-            "copy or train it again."
-        ) from error
-    return {"fps": fps, "class_names": class_names, "config": config, "source": model_folder(path)}
+    folder = model_folder(path)
+    data = check(f"{folder / 'config.json'}: data", config.get("data"), dict)
+    types = {"fps": FrameRate, "class_names": list[str]}
+    facts = {name: check(f"{folder / 'config.json'}: data.{name}", data.get(name), types[name]) for name in types}
+    return {**facts, "config": config, "source": folder}

@@ -73,6 +73,7 @@ def train(
             return _resume(out, data, config if finetune is None else None, device, progress)
         dataset = VideoDataset(data)
         trainer = _new_trainer(config, dataset, device, finetune)
+        check_data(trainer.config, dataset)  # before anything is written; warnings follow later
         distributed.run_on_first(partial(_describe, out, trainer.config, dataset))
         return _run(trainer, dataset, out, progress)
 

@@ -6,7 +6,7 @@ Shapes: T frames, H height, W width, M motion seeds, N content seeds.
 from collections.abc import Iterator, Sequence
 from itertools import repeat
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 
@@ -15,8 +15,9 @@ from styleganv.errors import StyleganvError
 from styleganv.media import sheets, writing
 from styleganv.methods.loading import load
 from styleganv.methods.stylegan_v.sampler import buffer_chunks
-from styleganv.options import ComputeOptions, OutputOptions, SampleOptions
+from styleganv.options import ComputeOptions, OutputOptions, SampleOptions, check_count
 from styleganv.progress import Progress, Stage, track
+from styleganv.validation import Seed, check_arguments
 from styleganv.video_model import Frame, VideoModel
 
 Format = Literal["mp4", "gif", "webp", "frames", "grid"]
@@ -25,12 +26,13 @@ Format = Literal["mp4", "gif", "webp", "frames", "grid"]
 MAX_GRID_FRAMES = 16
 
 
+@check_arguments
 def generate(
     model: Path | str,
     out: Path | str,
     *,
-    seeds: Sequence[int],
-    motion_seeds: Sequence[int] | None = None,
+    seeds: Sequence[Seed],
+    motion_seeds: Sequence[Seed] | None = None,
     format: Format = "mp4",
     sample: SampleOptions = SampleOptions(),
     compute: ComputeOptions = ComputeOptions(),
@@ -101,8 +103,7 @@ def generate(
 def _check(seeds: Sequence[int], motion_seeds: Sequence[int] | None, format: str) -> None:
     if not seeds or (motion_seeds is not None and not motion_seeds):
         raise StyleganvError("Generation requires at least one seed, got none: pass seeds, e.g. 0-7.")
-    if format not in get_args(Format):
-        raise StyleganvError(f"Unknown format {format}: choose one of {', '.join(get_args(Format))}.")
+    check_count("--seeds", len(seeds) * len(motion_seeds or seeds if format == "grid" else [0]))
     if motion_seeds is not None and format != "grid" and len(motion_seeds) != len(seeds):
         raise StyleganvError(
             f"Motion seeds must match seeds one to one, got {len(motion_seeds)} for {len(seeds)}: pass as many of "

@@ -22,12 +22,15 @@ from torch import Tensor, nn
 
 from styleganv import distributed, noise
 from styleganv.errors import StyleganvError
-from styleganv.options import Precision, check_fps, check_precision, check_seconds
+from styleganv.options import Precision
+from styleganv.validation import FrameRate, NonNegative, Positive, Psi, Seed, check_arguments
 
 Frame = NDArray[np.uint8]
 
 #: Times are whole multiples of 1/TICKS of a frame, so that rounding never separates two computations of one time.
 TICKS = 2**20
+#: A class name that is a number, so that numbers name classes.
+NUMBER = re.compile(r"[-+]?\d+(\.\d*)?")
 #: Above this number of frames float64 no longer represents every tick.
 MAX_FRAMES = 2**33
 
@@ -63,11 +66,12 @@ class VideoModel(ABC):
     supports_truncation = True
     slot_distance: float | None = None
 
+    @check_arguments
     def __init__(
         self,
         network: Any,
         *,
-        fps: float,
+        fps: FrameRate,
         class_names: Sequence[str] = (),
         device: str | torch.device | None = None,
         precision: Precision = "float32",
@@ -82,12 +86,15 @@ class VideoModel(ABC):
         Raises:
             StyleganvError: for an unknown device or precision.
         """
-        check_precision(precision)
         self.device, self.precision = choose_device(device), precision
         self.network: nn.Module = network
         self.height, self.width, self.num_classes = network.height, network.width, network.num_classes
         self.fps, self.config, self.source = fps, config or {}, None if source is None else Path(source)
         self.class_names = list(class_names) if self.num_classes else []
+        if self.class_names and len(self.class_names) != self.num_classes:
+            raise StyleganvError(
+                f"The model has {self.num_classes} classes but {len(self.class_names)} class names: name each class."
+            )
 
     def __repr__(self) -> str:
         classes = f"{self.num_classes} classes" if self.num_classes else "no classes"
@@ -119,15 +126,16 @@ class VideoModel(ABC):
     ) -> Iterator[Frame]:
         """Yield frames `[H, W, 3]` at increasing, evenly spaced times in frames; in constant memory if unlimited."""
 
+    @check_arguments
     def sample(
         self,
         *,
-        seed: int,
-        motion_seed: int | None = None,
-        start: float = 0.0,
-        seconds: float,
-        fps: float | None = None,
-        psi: float = 1.0,
+        seed: Seed,
+        motion_seed: Seed | None = None,
+        start: NonNegative = 0.0,
+        seconds: Positive,
+        fps: Positive | None = None,
+        psi: Psi = 1.0,
         label: str | int | None = None,
     ) -> Frame:
         """Return one video `[T, H, W, 3]`, uint8, of `T = round(seconds · fps)` frames, at least one.
@@ -151,15 +159,16 @@ class VideoModel(ABC):
             video[t] = frame
         return video
 
+    @check_arguments
     def stream(
         self,
         *,
-        seed: int,
-        motion_seed: int | None = None,
-        start: float = 0.0,
-        seconds: float | None = None,
-        fps: float | None = None,
-        psi: float = 1.0,
+        seed: Seed,
+        motion_seed: Seed | None = None,
+        start: NonNegative = 0.0,
+        seconds: Positive | None = None,
+        fps: Positive | None = None,
+        psi: Psi = 1.0,
         label: str | int | None = None,
     ) -> Iterator[Frame]:
         """Yield the frames `[H, W, 3]` of `sample` in constant memory; endlessly if `seconds` is None."""
@@ -169,15 +178,16 @@ class VideoModel(ABC):
         motion_seed = seed if motion_seed is None else motion_seed
         return self._frames_at(seed, motion_seed, times, psi=psi, label=self.class_index(seed, label))
 
+    @check_arguments
     def grid(
         self,
         content_seeds: Iterable[int],
         motion_seeds: Iterable[int],
         *,
-        seconds: float,
-        fps: float | None = None,
-        psi: float = 1.0,
-        start: float = 0.0,
+        seconds: Positive,
+        fps: Positive | None = None,
+        psi: Psi = 1.0,
+        start: NonNegative = 0.0,
         label: str | int | None = None,
     ) -> Frame:
         """Return videos of all combinations `[M, N, T, H, W, 3]`: a motion seed per row, a content seed per column."""
@@ -194,15 +204,13 @@ class VideoModel(ABC):
         """Return a context in which networks compute in the model's precision."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16")
 
-    def num_frames(self, seconds: float, fps: float | None = None) -> int:
+    @check_arguments
+    def num_frames(self, seconds: Positive, fps: Positive | None = None) -> int:
         """Return T of a video of this duration; `fps` defaults to the dataset's."""
-        check_seconds(seconds)
         return max(1, round(seconds * self._output_fps(fps)))
 
     def _output_fps(self, fps: float | None) -> float:
-        fps = self.fps if fps is None else fps
-        check_fps(fps)
-        return fps
+        return self.fps if fps is None else fps
 
     def _check(
         self,
@@ -219,7 +227,6 @@ class VideoModel(ABC):
                 f"Start time must be between 0 and {MAX_FRAMES / self.fps:.3g} seconds, got {start:g}: "
                 "choose another start."
             )
-        check_psi(psi)
         if psi != 1 and not self.supports_truncation:
             raise StyleganvError(f"{self.name} does not support truncation, got psi {psi:g}: leave psi at 1.")
         if motion_seed is not None and not self.supports_motion_seed:
@@ -249,40 +256,50 @@ class VideoModel(ABC):
         """Return the class of a conditional model's video if no label is given."""
         return noise.uniform_integer(seed, noise.CLASS, self.num_classes)
 
+    @check_arguments
     def class_index(self, seed: int, label: str | int | None = None) -> int | None:
-        """Return the number of the class named by `label`, by default the seed's; None for a model without classes.
+        """Return the number of the class that `label` names, by default the seed's; None for a model without classes.
+
+        A number is a class's place among the classes, unless names are numbers: it then is a name.
 
         Raises:
             StyleganvError: for an unknown class, or a label for a model without classes.
         """
-        return self._index(self.class_from_seed(seed) if label is None and self.num_classes else label)
-
-    def _index(self, label: str | int | None) -> int | None:
-        if not self.num_classes:
-            if label is not None:
-                raise StyleganvError(f"This model has no classes, got label {label}: omit the label.")
-            return None
         if label is None:
-            raise StyleganvError("This model requires a class: pass a label.")
-        if label in self.class_names:
+            return self.class_from_seed(seed) if self.num_classes else None
+        if not self.num_classes:
+            raise StyleganvError(f"This model has no classes, got label {label}: omit the label.")
+        if str(label) in self.class_names:
             return self.class_names.index(str(label))
-        index = int(label) if re.fullmatch(r"[0-9]+", str(label)) else -1
+        names_are_numbers = any(NUMBER.fullmatch(name) for name in self.class_names)
+        numbers = [] if names_are_numbers else [str(k) for k in range(self.num_classes)]
+        if str(label) not in numbers:
+            known = self.class_names + ([f"or 0 to {self.num_classes - 1}"] if numbers else [])
+            raise StyleganvError(f"Unknown class {label}: choose {', '.join(known).removeprefix('or ')}.")
+        return int(label)
+
+    def class_label(self, index: int) -> str | int:
+        """Return the label that names the class of this number.
+
+        Raises:
+            StyleganvError: if there is none.
+        """
         if not 0 <= index < self.num_classes:
-            numbers = f"0 to {self.num_classes - 1}"
-            known = f"{', '.join(self.class_names)}, or {numbers}" if self.class_names else numbers
-            raise StyleganvError(f"Unknown class {label}: choose {known}.")
-        return index
+            raise StyleganvError(f"Unknown class {index}: choose a number below {self.num_classes}.")
+        return self.class_names[index] if self.class_names else index
 
-    def _one_hot(self, label: str | int | None) -> Tensor | None:
-        """Return the label as `[1, K]` on the CPU; None for a model without classes."""
-        index = self._index(label)
-        return None if index is None else torch.eye(self.num_classes)[[index]]
+    def _one_hot(self, index: int | None) -> Tensor | None:
+        """Return the class of this number as `[1, K]` on the CPU; None for a model without classes.
 
-
-def check_psi(psi: float) -> None:
-    """Raise StyleganvError unless truncation psi is finite."""
-    if not math.isfinite(psi):
-        raise StyleganvError(f"Truncation psi must be finite, got {psi:g}: choose 1 (full variety) to 0 (mean w).")
+        Raises:
+            StyleganvError: if the model has no class of this number, or requires one.
+        """
+        if index is None and not self.num_classes:
+            return None
+        if index is None:
+            raise StyleganvError("This model requires a class: pass a label.")
+        self.class_label(index)
+        return torch.eye(self.num_classes)[[index]]
 
 
 def to_uint8(frames: Tensor) -> Frame:

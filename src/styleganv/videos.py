@@ -17,6 +17,7 @@ from styleganv.errors import StyleganvError
 from styleganv.media.sources import VideoSource, find_videos
 from styleganv.methods.loading import load
 from styleganv.options import Precision
+from styleganv.validation import Psi, check_arguments
 from styleganv.video_model import VideoModel
 
 Frames = NDArray[np.uint8]
@@ -55,8 +56,9 @@ class Videos(Protocol):
         """Return frames of one video by their (increasing) numbers, uint8 `[T, 3, H, W]`."""
 
 
+@check_arguments
 def open_videos(
-    path: Path | str, *, psi: float = 1.0, device: str | None = None, precision: Precision = "float32"
+    path: Path | str, *, psi: Psi = 1.0, device: str | None = None, precision: Precision = "float32"
 ) -> Videos:
     """Open the videos at `path`: a prepared dataset, a model folder or run, or a file, folder or zip of videos.
 

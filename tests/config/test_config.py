@@ -123,14 +123,23 @@ def test_every_setting_says_what_it_is() -> None:
 @pytest.mark.parametrize(
     "text, told",
     [
-        ("training:\n  lr: 2e-3\n", "training.lr must be a number, got '2e-3'"),
-        ("training:\n  batch: 8.5\n", "training.batch_size must be an integer, got 8.5"),
-        ("training:\n  minutes: soon\n", "training.minutes must be a number or null, got 'soon'"),
+        ("training:\n  lr: 2e-3\n", "training.lr must be a finite number greater than 0, got '2e-3'"),
+        ("training:\n  batch: 8.5\n", "training.batch_size must be an integer from 1 to 16777216, got 8.5"),
+        ("training:\n  minutes: soon\n", "training.minutes must be a finite number of at least 0, got 'soon'"),
         ("training:\n  mirror: 1\n", "training.mirror must be true or false, got 1"),
         ("model:\n  motion: gru\n", "model.motion must be one of conv, lstm, none, got 'gru'"),
+        ("model:\n  longest_period: .nan\n", "model.longest_period must be a finite number greater than 0"),
+        ("augment:\n  augment_p: .inf\n", "augment.augment_p must be a finite number from 0 to 1, got inf"),
+        ("training:\n  seed: -1\n", "training.seed must be an integer from 0 to"),
+        ("training:\n  batch: true\n", "training.batch_size must be an integer from 1 to 16777216, got True"),
+        (f"training:\n  seed: {'9' * 5000}\n", "Cannot read settings"),
+        (
+            "training:\n  lr: &a [x]\n  seed: [*a, *a]\n",
+            "training.lr must be a finite number greater than 0, got ['x']",
+        ),
     ],
 )
-def test_settings_of_a_wrong_type_are_refused(text: str, told: str, tmp_path: Path) -> None:
+def test_settings_of_a_wrong_type_or_out_of_range_are_refused(text: str, told: str, tmp_path: Path) -> None:
     (tmp_path / "settings.yaml").write_text(text)
     with pytest.raises(StyleganvError) as refusal:
         load_settings(tmp_path / "settings.yaml")

@@ -1,6 +1,8 @@
 """The dataset file: random access, labels, content hash, processes, and damage."""
 
+import io
 import json
+import math
 import multiprocessing
 import pickle
 import subprocess
@@ -9,6 +11,7 @@ import zipfile
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from styleganv.data.dataset import VideoDataset, write_dataset
 from styleganv.errors import StyleganvError
@@ -148,12 +151,84 @@ def test_invalid_datasets_are_reported(path, damage, says):
 
 
 @pytest.mark.parametrize("data", [None, b"", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n broken"])
-def test_damaged_frames_are_reported(path, data):
+def test_damaged_frames_are_reported(path, monkeypatch, data):
     rewrite(path, {"v_1/000003.png": data})
+    with pytest.raises(StyleganvError, match=r"Cannot read frame v_1/000003\.png in "):
+        VideoDataset(path)
+    rewrite(path, {"v_1/000003.png": data or b""})
+    monkeypatch.setattr("styleganv.data.dataset.MAX_CHECKED_FRAMES", 1)
     dataset = VideoDataset(path)
     dataset.read(1, [2])
     with pytest.raises(StyleganvError, match=r"Cannot read frame v_1/000003\.png in "):
         dataset.read(1, [3])
+
+
+def image_bytes(width, height, suffix):
+    buffer = io.BytesIO()
+    Image.new("RGB", (width, height)).save(buffer, suffix)
+    return buffer.getvalue()
+
+
+def giant_jpeg():
+    """The header of an image of 60,000 x 60,000 pixels, which decodes to 10 GB, around the data of a small one."""
+    small = bytearray(image_bytes(8, 8, "jpeg"))
+    start = small.index(b"\xff\xc0") + 5
+    small[start : start + 4] = (60_000).to_bytes(2, "big") * 2
+    return bytes(small)
+
+
+@pytest.mark.parametrize(
+    ("data", "size"),
+    [(image_bytes(1, 1, "png"), "1x1"), (image_bytes(12, 9, "jpeg"), "9x12"), (giant_jpeg(), "60000x60000")],
+    ids=["pixel", "high", "giant"],
+)
+def test_frames_of_another_size_are_refused_from_their_headers(path, monkeypatch, data, size):
+    rewrite(path, {"v_1/000003.png": data})
+    says = rf"Frame v_1/000003\.png in .* is {size}, the dataset is 8x12 \(height x width\)"
+    with pytest.raises(StyleganvError, match=says):
+        VideoDataset(path)
+    monkeypatch.setattr("styleganv.data.dataset.MAX_CHECKED_FRAMES", 1)
+    dataset = VideoDataset(path)  # of a larger dataset, a sample is checked
+    monkeypatch.setattr("styleganv.data.dataset.decode_frame", lambda data: pytest.fail("decoded"))
+    with pytest.raises(StyleganvError, match=says):
+        dataset.read(1, [3])
+
+
+def test_the_first_frames_are_checked(path, monkeypatch):
+    monkeypatch.setattr("styleganv.data.dataset.MAX_CHECKED_FRAMES", 3)  # of 18 frames
+    rewrite(path, {"v_2/000000.png": image_bytes(1, 1, "png")})
+    with pytest.raises(StyleganvError, match=r"v_2/000000\.png .* is 1x1"):
+        VideoDataset(path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"fps": math.nan}, r"dataset\.json: fps must be a finite number from 0\.01 to 1000, got nan"),
+        ({"fps": "25"}, "fps must be a finite number .*got '25'"),
+        ({"height": 8.5}, r"height must be an integer from 1 to 65536, got 8\.5"),
+        ({"width": -12}, "width must be an integer from 1 to 65536, got -12"),
+        ({"encoding": {"format": "bmp"}}, "format must be one of jpeg, png, got 'bmp'"),
+        ({"class_names": ["a", 1]}, "class_names must be text, got 1"),
+        ({"class_names": ["a", "a"]}, "two classes have the same name"),
+        ({"videos": []}, "has no videos"),
+        ({"videos": {"v_0": 6}}, "videos must be a list"),
+        (
+            {"videos": [{"name": "v_0", "frames": True, "label": 0}]},
+            "frames must be an integer .* got True",
+        ),
+        ({"videos": [{"name": "v_0", "frames": 6, "label": 2}]}, "the label 2 of v_0 is none of the 2 classes"),
+        ({"videos": [{"name": "v_0", "frames": 6, "label": "a"}]}, "label must be an integer, got 'a'"),
+        ({"videos": [{"name": "v_0", "frames": 7, "label": 0}]}, r"Cannot read frame v_0/000006\.png"),
+        ({"videos": [{"name": "v_0", "frames": 6, "label": 0}] * 2}, "two videos have the same name"),
+    ],
+)
+def test_invalid_metadata_is_named(path, changes, says):
+    with zipfile.ZipFile(path) as archive:
+        description = json.loads(archive.read("dataset.json"))
+    rewrite(path, {"dataset.json": json.dumps(description | changes)})
+    with pytest.raises(StyleganvError, match=says):
+        VideoDataset(path)
 
 
 def test_a_flipped_bit_is_noticed(path, frames):

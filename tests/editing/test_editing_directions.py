@@ -235,9 +235,9 @@ def test_a_broken_file_fails(broken: dict[str, Any], plain: VideoGenerator, tmp_
     "options, message",
     [
         ({"score": "beauty"}, "Unknown score 'beauty': choose one of brightness"),
-        ({"num_samples": 2}, "--num-samples must be at least 3"),
-        ({"num_directions": 0}, "--num-directions must be at least 1"),
-        ({"space": "time"}, "Unknown space 'time'"),
+        ({"num_samples": 2}, "--num-samples must be an integer from 3 to"),
+        ({"num_directions": 0}, "--num-directions must be an integer of at least 1"),
+        ({"space": "time"}, "--space must be one of content, motion, got 'time'"),
         ({"score": "red", "annotations": "a.csv"}, "--score and --annotations exclude each other"),
         ({"text": "a", "score": "red"}, "--score and --text exclude each other"),
         ({"text": "a", "space": "motion"}, "--text requires --space content"),

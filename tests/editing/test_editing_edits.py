@@ -1,5 +1,6 @@
 """Edits: their extremes equal the originals, untouched parts stay, and they apply at all times."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -82,11 +83,11 @@ def test_time_maps() -> None:
     assert frozen(0) == frozen(100) == 3
 
 
-@pytest.mark.parametrize("points", [[], [(0, 0), (0, 1)], [(2, 0), (1, 1)], [(0, -1)]])
+@pytest.mark.parametrize("points", [[], [(0, 0), (0, 1)], [(2, 0), (1, 1)], [(0, -1)], [(0, math.nan)]])
 def test_invalid_time_maps_fail(points: list[tuple[float, float]]) -> None:
-    with pytest.raises(StyleganvError, match="time map"):
+    with pytest.raises(StyleganvError, match=r"time.map"):
         piecewise_linear(points)
-    with pytest.raises(StyleganvError, match="Speed must be 0 or more"):
+    with pytest.raises(StyleganvError, match="--speed must be a finite number of at least 0"):
         constant_speed(-1)
 
 
@@ -175,8 +176,8 @@ def test_content_and_speed_change_over_time(folder: Path, plain: VideoGenerator,
         ("--speed -1", "got -1"),
         ("--speed 2 --time-map 0:0", "--speed and --time-map exclude each other"),
         ("--time-map 0:0,x", "Cannot read --time-map 0:0,x"),
-        ("--scale 0", "--scale must be at least 1, got 0"),
-        ("--text green --clip-model nowhere --crf 99", "--crf must be 0 to 51, got 99"),
+        ("--scale 0", "--scale must be an integer from 1 to 64, got 0"),
+        ("--text green --clip-model nowhere --crf 99", "--crf must be an integer from 0 to 51, got 99"),
         ("--text green --clip-model nowhere --start -1", "got -1"),
         ("--label 2", "no classes"),
     ],

@@ -124,3 +124,37 @@ def test_invalid_latents_fail(name: str, message: str, plain: VideoGenerator, tm
     save_file({"styles": torch.zeros(1)}, tmp_path / "directions.safetensors", {"format": "styleganv-directions-1"})
     with pytest.raises(StyleganvError, match=message):
         load_latents(bigger, tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"styles": torch.full((8, 16), torch.nan)}, "styles contains values that are not finite numbers"),
+        ({"motion_noise": torch.full((25, 16), torch.inf)}, "motion_noise contains values that are not finite"),
+        ({"motion_shift": torch.full((16,), torch.nan)}, "motion_shift contains values that are not finite"),
+        ({"styles": torch.zeros(8, 16, dtype=torch.int64)}, "styles contains values that are not finite numbers"),
+        ({"motion_noise": torch.zeros(0, 16)}, r"their motion noise is \[0, 16\]"),
+        ({"motion_shift": torch.zeros(5)}, r"their motion shift is \[5\]"),
+        ({"label": "0"}, "only one of the two has classes"),
+        ({"motion_seed": "nan"}, "Cannot read latents"),
+        ({"motion_seed": "9" * 30}, "motion_seed must be an integer"),
+    ],
+)
+def test_latents_that_are_no_numbers_are_named(
+    changes: dict, message: str, plain: VideoGenerator, tmp_path: Path
+) -> None:
+    styles = latents_from_seed(plain, 0).styles
+    tensors = {"styles": styles} | {name: value for name, value in changes.items() if isinstance(value, torch.Tensor)}
+    metadata = {"format": "styleganv-latents-1", "motion_seed": "0"}
+    metadata |= {name: value for name, value in changes.items() if isinstance(value, str)}
+    save_file(tensors, tmp_path / "latents.safetensors", metadata)
+    with pytest.raises(StyleganvError, match=message) as caught:
+        load_latents(plain, tmp_path / "latents.safetensors")
+    assert str(tmp_path) in str(caught.value)
+
+
+def test_a_class_that_the_model_lacks_is_refused(classes: VideoGenerator, tmp_path: Path) -> None:
+    latents = latents_from_seed(classes, 0)
+    save_latents(tmp_path / "latents.safetensors", replace(latents, motion=replace(latents.motion, label=3)))
+    with pytest.raises(StyleganvError, match="their class number is 3, the model has 3 classes"):
+        load_latents(classes, tmp_path / "latents.safetensors")

@@ -202,9 +202,9 @@ def test_invalid_clips_and_models_fail(video: VideoGenerator, clip: Frame, tmp_p
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"space": "z"}, "choose w or w\\+"),
-        ({"num_steps": -1}, "--num-steps must be at least 0"),
-        ({"finetune_steps": -1}, "--finetune-steps must be at least 0"),
+        ({"space": "z"}, "--space must be one of w, w\\+, got 'z'"),
+        ({"num_steps": -1}, "--num-steps must be an integer of at least 0"),
+        ({"finetune_steps": -1}, "--finetune-steps must be an integer of at least 0"),
     ],
 )
 def test_invalid_options_fail(options: dict, message: str) -> None:

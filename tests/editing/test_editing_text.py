@@ -187,7 +187,7 @@ def test_invalid_texts_options_and_models_fail(folders: tuple[Path, Path], tmp_p
     for text, layers, message in ((" ", None, "text is empty"), ("x", [99], "Unknown style layer 99")):
         with pytest.raises(StyleganvError, match=message):
             edit_by_text(video, latents, text, clip, options=TextEditOptions(layers=layers))
-    with pytest.raises(StyleganvError, match="at least 1 step of 1 frame, got 0 of 4"):
+    with pytest.raises(StyleganvError, match="--num-steps must be an integer of at least 1, got 0"):
         TextEditOptions(num_steps=0)
     with pytest.raises(StyleganvError, match=r"Cannot load CLIP .*nowhere"):
         load_clip_model(tmp_path / "nowhere")

@@ -219,9 +219,9 @@ def test_mean_and_error() -> None:
 def test_errors_name_the_remedy(sound: Videos, faces: Path, tmp_path: Path) -> None:
     with pytest.raises(StyleganvError, match="--resolution 48x48"):
         diagnose(sound, open_videos(faces))
-    with pytest.raises(StyleganvError, match="--num-videos must be at least 2, got 1"):
+    with pytest.raises(StyleganvError, match="--num-videos must be an integer of at least 2, got 1"):
         diagnose(sound, num_videos=1)
-    with pytest.raises(StyleganvError, match="--max-frames must be at least 16, got 15"):
+    with pytest.raises(StyleganvError, match="--max-frames must be an integer of at least 16, got 15"):
         diagnose(sound, max_frames=15)
     short = dataset(tmp_path / "short.zip", lambda video: video[:12])
     with pytest.raises(StyleganvError, match=r"short.zip have at most 12 frames"):

@@ -59,6 +59,17 @@ def test_params_that_a_model_does_not_support_are_refused(studio_model: StudioMo
             studio_model.frames(params, start=0, fps=25)
 
 
+def test_class_numbers_are_positions_also_where_names_are_numbers(
+    studio_model: StudioModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    params = VideoParams(seed=5, label=1)
+    expected = next(studio_model.frames(params, start=0, fps=25))
+    monkeypatch.setattr(studio_model.model, "class_names", ["1", "2", "0"])
+    np.testing.assert_array_equal(next(studio_model.frames(params, start=0, fps=25)), expected)
+    (line,) = export_commands(studio_model, params, ExportParams(start=0, seconds=1, fps=25, speed=1, format="mp4"))
+    assert "--label 2" in line
+
+
 def test_stream_continues_where_the_last_request_ended(studio_model: StudioModel) -> None:
     stream, params = FrameStream(studio_model), VideoParams(seed=3)
     frames = stream.read(params, start=1, fps=25, num_frames=3)

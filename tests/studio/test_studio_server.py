@@ -16,7 +16,7 @@ import pytest
 from serving import serving
 
 from styleganv.cli import main
-from styleganv.data.dataset import decode_frame
+from styleganv.data.frames import decode_frame
 from styleganv.errors import StyleganvError
 from styleganv.studio import server
 from styleganv.studio.access import is_loopback

@@ -159,8 +159,10 @@ def test_failed_trials_are_reported_at_the_end(tmp_path: Path) -> None:
 def test_bad_input(data: Path, tmp_path: Path) -> None:
     with pytest.raises(StyleganvError, match=r"Unknown methods gan: .*choose from stylegan-v, lstm,"):
         study([data], tmp_path, methods=("gan",))
-    with pytest.raises(StyleganvError, match="must be positive, got 0, 1 and 1"):
+    with pytest.raises(StyleganvError, match="--minutes must be a finite number greater than 0, got 0"):
         study([data], tmp_path, options=StudyOptions(minutes=0))
+    with pytest.raises(StyleganvError, match="--repeats must be an integer from 1 to 10000, got 0"):
+        study([data], tmp_path, num_repeats=0)
     with pytest.raises(StyleganvError, match="the same name"):
         study([data, data], tmp_path)
     with pytest.raises(StyleganvError, match="preset 'big'"):

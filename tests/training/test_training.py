@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -23,7 +24,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from styleganv.cli import console
 from styleganv.clip import Clip
 from styleganv.config import RunConfig, TrainingConfig, load_settings, save_settings
-from styleganv.data.dataset import VideoDataset
+from styleganv.data.dataset import VideoDataset, write_dataset
 from styleganv.errors import StyleganvError
 from styleganv.faces.dataset import make_faces
 from styleganv.methods.loading import load
@@ -334,7 +335,7 @@ def test_finetuning_starts_from_the_model(faces: Path, tiny: RunConfig, tmp_path
 @pytest.mark.parametrize(
     "changes, message",
     [
-        ({"batch_size": 0}, "--batch-size must be positive, got 0"),
+        ({"batch_size": 0}, "--batch-size must be an integer from 1 to 16777216, got 0"),
         ({"num_frames": 1}, "--motion none"),
         ({"num_frames": 40, "max_span": 32}, "--max-span 32 is too short"),
         ({"num_frames": 41, "max_span": 50}, "fewer frames than a clip \\(41\\)"),
@@ -347,6 +348,15 @@ def test_impossible_settings(
 ) -> None:
     with pytest.raises(StyleganvError, match=message):
         train(faces, tmp_path / "run", with_training(tiny, **changes))
+
+
+def test_videos_without_a_class_are_counted_before_anything_is_written(tiny: RunConfig, tmp_path: Path) -> None:
+    frames = np.zeros((4, 16, 16, 3), np.uint8)
+    videos = [(f"v{i}", frames, label, {}) for i, label in enumerate((0, 1, None, 1))]
+    write_dataset(tmp_path / "data.zip", videos, height=16, width=16, fps=10, class_names=["a", "b"])
+    with pytest.raises(StyleganvError, match=r"1 of 4 videos of .* have no class: label .* or pass --no-conditional"):
+        train(tmp_path / "data.zip", tmp_path / "run", tiny)
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.slow
@@ -371,7 +381,7 @@ def test_a_run_is_evaluated_and_the_best_model_kept(
 
 
 def test_too_few_clips_for_an_evaluation_are_refused_at_once(faces: Path, tiny: RunConfig, tmp_path: Path) -> None:
-    with pytest.raises(StyleganvError, match="--eval-clips must be at least 4"):
+    with pytest.raises(StyleganvError, match="--eval-clips must be an integer of at least 4"):
         train(faces, tmp_path / "run", replace(tiny, logging=replace(tiny.logging, eval_clips=3)))
 
 

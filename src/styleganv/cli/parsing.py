@@ -1,35 +1,43 @@
 """Parsers of options: seeds, resolutions, mixes, directions, time maps."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 
 from styleganv.errors import StyleganvError
-from styleganv.options import DirectionStep, StyleMix
+from styleganv.options import DirectionStep, StyleMix, check_count
+from styleganv.validation import short_repr
+
+#: A whole number; the types of the options state its range.
+NUMBER = "[0-9]{1,40}"
 
 
 def parse_resolution(text: str) -> tuple[int, int]:
     """Return (height, width) of "64" or "144x256"."""
     sides = text.lower().split("x")
-    if len(sides) > 2 or not all(side.isdecimal() for side in sides):
+    if len(sides) > 2 or not all(re.fullmatch(NUMBER, side) for side in sides):
         raise StyleganvError(f"Cannot read --resolution {text}: pass one number, or HEIGHTxWIDTH, e.g. 144x256.")
     return int(sides[0]), int(sides[-1])
 
 
-def parse_seeds(text: str, name: str = "--seeds") -> list[int]:
+def parse_seeds(text: str, name: str = "--seeds") -> Sequence[int]:
     """Return the numbers of a list such as "0-7,12"; `name` appears in the error.
 
     Raises:
-        StyleganvError: if the text is not a list of numbers and ascending ranges.
+        StyleganvError: if the text is not a list of numbers and ascending ranges, or longer than `MAX_SEEDS`.
     """
-    seeds: list[int] = []
+    ranges = []
     for part in text.split(","):
-        match = re.fullmatch(r"\s*([0-9]+)\s*(?:-\s*([0-9]+)\s*)?", part)
+        match = re.fullmatch(rf"\s*({NUMBER})\s*(?:-\s*({NUMBER})\s*)?", part)
         first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
         if last < first:
-            raise StyleganvError(f"Cannot read {name} from {text!r}: pass numbers and ascending ranges, e.g. 0-7,12.")
-        seeds.extend(range(first, last + 1))
-    return seeds
+            raise StyleganvError(
+                f"Cannot read {name} from {short_repr(text)}: pass numbers and ascending ranges, e.g. 0-7,12."
+            )
+        ranges.append(range(first, last + 1))
+    check_count(name, sum(each.stop - each.start for each in ranges))
+    return ranges[0] if len(ranges) == 1 else list(chain.from_iterable(ranges))
 
 
 def parse_names(text: str) -> tuple[str, ...]:
@@ -50,7 +58,7 @@ def parse_mixes(text: str | None, *, latents: bool = False) -> Iterator[StyleMix
     option, content = ("--mix-latents", "FILE") if latents else ("--mix", "SEED")
     for part in text.split(";") if text else ():
         match = re.fullmatch(r"\s*(.+):([0-9,\-]+)(?:@([0-9]*\.?[0-9]+))?\s*", part)
-        if not match or not (latents or match[1].isdecimal()):
+        if not match or not (latents or re.fullmatch(NUMBER, match[1])):
             raise StyleganvError(f"Cannot read {option} {part}: pass {content}:LAYERS or {content}:LAYERS@AMOUNT.")
         source = Path(match[1]) if latents else int(match[1])
         yield StyleMix(source, parse_seeds(match[2], "layers"), float(match[3] or 1))

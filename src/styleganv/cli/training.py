@@ -13,7 +13,7 @@ from styleganv.cli.parsing import parse_names
 from styleganv.config import PRESETS, RunConfig, get_preset, load_settings
 from styleganv.errors import StyleganvError
 from styleganv.methods import METHODS, ablation_names, apply_ablation, apply_method
-from styleganv.options import StudyOptions, Unset
+from styleganv.options import Repeats, StudyOptions, Unset
 
 
 def train_command(defaults: RunConfig, preset_name: str, ablations: Sequence[str] = ()) -> Callable[..., None]:
@@ -123,7 +123,7 @@ def study(
     out: Path = Path("runs/study"),
     methods: Unset[str] = None,
     protocols: Annotated[str, tyro.conf.arg(help_behavior_hint="")] = "",
-    num_repeats: Annotated[int, tyro.conf.arg(name="repeats")] = 1,
+    num_repeats: Repeats = 1,
     options: OmitArgPrefixes[Annotated[StudyOptions, tyro.conf.arg(name="")]] = StudyOptions(),
     jobs: int = 1,
     show_real: bool = True,

@@ -5,32 +5,45 @@ from typing import Annotated, Literal
 
 import tyro
 
-from styleganv.options import OptionalFloat, OptionalInt
+from styleganv.options import MIN_EVAL_CLIPS, OptionalFloat, OptionalInt
+from styleganv.validation import (
+    ChannelBase,
+    Count,
+    Fraction,
+    Frames,
+    Interval,
+    Layers,
+    NonNegative,
+    Positive,
+    Seed,
+    Size,
+    Validated,
+)
 
 
 @dataclass(frozen=True)
-class ModelConfig:
+class ModelConfig(Validated):
     """Networks."""
 
     method: Annotated[str, tyro.conf.Suppress] = "stylegan-v"
     """Method to train: stylegan-v, stylegan2, mocogan, mocogan-stylegan2, digan, videogpt, or an installed one."""
-    channel_base: int = 16384
+    channel_base: ChannelBase = 16384
     """Number of channels at resolution r: --channel-base / r, at most --channel-max."""
-    channel_max: int = 512
+    channel_max: Size = 512
     """Maximum number of channels of any layer."""
-    z_dim: int = 512
+    z_dim: Size = 512
     """Dimension of the content noise z."""
-    w_dim: int = 512
+    w_dim: Size = 512
     """Dimension of the content code w and of the discriminator's condition."""
-    mapping_layers: int = 2
+    mapping_layers: Layers = 2
     """Number of layers of the mapping network from z to w."""
     motion: Literal["conv", "lstm", "none"] = "conv"
     """Motion codes: conv (acyclic, any time), lstm (ablation), none (images, --num-frames 1)."""
-    motion_dim: int = 512
+    motion_dim: Annotated[int, Interval(2, 65_536)] = 512
     """Dimension of motion noise, motion codes and time encoding; even."""
-    slot_distance: float = 16.0
+    slot_distance: Frames = 16.0
     """Distance of motion noise vectors in frames; `styleganv inspect` suggests one."""
-    longest_period: float = 1024.0
+    longest_period: Frames = 1024.0
     """Longest period of the time encoding, in frames."""
     amplitude: bool = True
     """Learn the time encoding's amplitudes as in the paper; else 1, as in the released code."""
@@ -41,66 +54,66 @@ class ModelConfig:
 
 
 @dataclass(frozen=True)
-class TrainingConfig:
+class TrainingConfig(Validated):
     """Optimization. Amounts are in clips."""
 
-    minutes: OptionalFloat = None
+    minutes: OptionalFloat[NonNegative] = None
     """Maximum training time in minutes, in addition to --total-clips. Default: no limit."""
-    total_clips: int = 5_000_000
+    total_clips: Count = 5_000_000
     """Training length: number of real clips to train on."""
-    batch_size: int = 16
+    batch_size: Annotated[int, Interval(1, 2**24)] = 16
     """Clips per step, summed over all processes."""
-    num_frames: int = 3
+    num_frames: Size = 3
     """Frames per clip; the paper uses 2 or 3."""
-    max_span: int = 32
+    max_span: Size = 32
     """Maximum distance from the first to the last frame of a clip, in frames."""
     mirror: bool = False
     """Also train on mirrored clips; this loses the direction of motion."""
     conditional: bool = True
     """Use the classes of the dataset, if it has two or more."""
-    seed: int = 0
+    seed: Seed = 0
     """Random seed."""
-    micro_batch_size: OptionalInt = None
+    micro_batch_size: OptionalInt[Count] = None
     """Clips per accumulation step and process, a multiple of 4. Default: the full batch."""
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass: less memory, slower steps."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Precision of convolutions; auto: bfloat16 if accelerated. R1 always uses float32."""
-    num_workers: OptionalInt = None
+    num_workers: OptionalInt[Annotated[int, Interval(0, 1024)]] = None
     """Data-loading processes; 0: the training process. Default: by number of cores."""
-    num_threads: OptionalInt = None
+    num_threads: OptionalInt[Annotated[int, Interval(1, 1024)]] = None
     """CPU threads per step. Default: one per core."""
     loss: Literal["logistic", "relativistic"] = "logistic"
     """logistic (the paper; R1) or relativistic (pairs of real and fake logits; R1 and R2)."""
-    lr: float = 0.0025
+    lr: Positive = 0.0025
     """Learning rate of both networks (Adam, betas 0 and 0.99)."""
-    r1_gamma: OptionalFloat = None
+    r1_gamma: OptionalFloat[NonNegative] = None
     """Weight of R1 (and R2). Default: --r1-scale · height · width / --batch-size."""
-    r1_scale: float = 0.0002
+    r1_scale: NonNegative = 0.0002
     """Weight of R1 relative to the frame size; ignored with --r1-gamma."""
-    r1_interval: int = 16
+    r1_interval: Count = 16
     """Steps between R1 penalties."""
-    ema_half_life: OptionalFloat = None
+    ema_half_life: OptionalFloat[Positive] = None
     """Half-life of the EMA generator, in clips. Default: 312.5 · --batch-size."""
-    ema_rampup: OptionalFloat = 0.05
+    ema_rampup: OptionalFloat[NonNegative] = 0.05
     """Maximum EMA half-life as a fraction of the clips seen; None: no limit."""
-    freeze_d: int = 0
+    freeze_d: Annotated[int, Interval(0)] = 0
     """Discriminator blocks to freeze with --finetune, from the highest resolution down."""
 
 
 @dataclass(frozen=True)
-class AugmentConfig:
+class AugmentConfig(Validated):
     """Augmentation of the discriminator's input: one transform for all frames of a clip."""
 
     augment: Literal["ada", "fixed", "none"] = "ada"
     """Adaptive probability (ada), fixed probability, or no augmentation."""
-    augment_target: float = 0.6
+    augment_target: Annotated[float, Interval(-1, 1)] = 0.6
     """ADA target: mean sign of the discriminator logits on real clips, −1 to 1."""
-    augment_p: float = 0.0
+    augment_p: Fraction = 0.0
     """Probability of each transform, initial (ada) or constant (fixed), 0 to 1."""
-    augment_max_p: float = 0.8
+    augment_max_p: Fraction = 0.8
     """Maximum probability of ADA, 0 to 1; high values leak into the generated videos."""
-    ada_clips: int = 500_000
+    ada_clips: Count = 500_000
     """Clips that ADA needs to raise the probability from 0 to 1."""
     augment_rotation: bool = False
     """Also rotate; rotations are known to leak into the generated videos."""
@@ -109,23 +122,23 @@ class AugmentConfig:
 
 
 @dataclass(frozen=True)
-class LoggingConfig:
+class LoggingConfig(Validated):
     """What a run writes, and how often. Intervals are in clips."""
 
-    log_every: int = 1000
+    log_every: Count = 1000
     """Clips between lines of the log and points in TensorBoard."""
-    snapshot_every: int = 100_000
+    snapshot_every: Count = 100_000
     """Clips between snapshots (a grid and a video)."""
-    save_every: int = 50_000
+    save_every: Count = 50_000
     """Clips between checkpoints."""
-    eval_every: OptionalInt = 200_000
+    eval_every: OptionalInt[Annotated[int, Interval(0)]] = 200_000
     """Clips between evaluations, which keep the best model; None (tiny-cpu): never."""
-    eval_clips: int = 256
+    eval_clips: Annotated[int, Interval(MIN_EVAL_CLIPS)] = 256
     """Number of real and generated clips (each) per evaluation."""
 
 
 @dataclass(frozen=True)
-class RunConfig:
+class RunConfig(Validated):
     """All settings of a run."""
 
     training: TrainingConfig = field(default_factory=TrainingConfig)

@@ -2,13 +2,14 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, get_type_hints
 
 import yaml
 
 from styleganv.config.run_config import RunConfig
 from styleganv.errors import StyleganvError
 from styleganv.files import atomic_write
+from styleganv.validation import read_fields
 
 #: Names of settings in files of version 0.1 → current names.
 RENAMED = {
@@ -41,19 +42,20 @@ def load_settings(path: Path) -> RunConfig:
     """Return the settings in a file of `save_settings`, also of version 0.1. Missing settings have their defaults.
 
     Raises:
-        StyleganvError: if the file cannot be read, or a setting is unknown or of the wrong type.
+        StyleganvError: if the file cannot be read, or a setting is unknown, of the wrong type, or out of range.
     """
     groups = get_type_hints(RunConfig)
     try:
-        tree = yaml.safe_load(path.read_text()) or {}
-    except (OSError, yaml.YAMLError) as error:
-        raise StyleganvError(f"Cannot read settings {path} ({error}): restore the file.") from error
+        tree = yaml.safe_load(path.read_text("utf-8")) or {}
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise StyleganvError(f"Cannot read settings {path} ({reason}): restore the file.") from error
     if not isinstance(tree, dict) or not all(isinstance(values, dict) for values in tree.values()):
         raise StyleganvError(f"{path} must contain settings under {', '.join(groups)}: restore the file.")
     tree = _convert(tree)
-    if unknown := tree.keys() - groups.keys():
-        raise StyleganvError(f"{path} has unknown settings ({', '.join(sorted(unknown))}): remove them.")
-    return RunConfig(**{name: _read_group(path, name, groups[name], values) for name, values in tree.items()})
+    # YAML reads 2e-3 as text; 0.002 and 2.0e-3 are numbers.
+    read = {name: read_fields(groups[name], values, path, name) for name, values in tree.items() if name in groups}
+    return read_fields(RunConfig, tree | read, path)
 
 
 def _convert(tree: dict[str, Any]) -> dict[str, Any]:
@@ -65,32 +67,3 @@ def _convert(tree: dict[str, Any]) -> dict[str, Any]:
     if "report" in converted:
         converted["logging"] = converted.pop("report")
     return converted
-
-
-def _read_group(path: Path, group: str, config: type, values: dict[str, Any]) -> Any:
-    types = get_type_hints(config)
-    if unknown := [f"{group}.{name}" for name in values if name not in types]:
-        raise StyleganvError(f"{path} has unknown settings ({', '.join(unknown)}): remove them.")
-    for name, value in values.items():
-        if not _is_instance(value, types[name]):
-            # YAML reads 2e-3 as text; 0.002 and 2.0e-3 are numbers.
-            raise StyleganvError(f"{path}: {group}.{name} must be {_describe(types[name])}, got {value!r}: correct it.")
-    return config(**values)
-
-
-def _is_instance(value: Any, hint: Any) -> bool:
-    """Return whether a value read from YAML is of a setting's type; integers are accepted as floats."""
-    if get_origin(hint) is Literal:
-        return value in get_args(hint)
-    if get_args(hint):
-        return any(_is_instance(value, one) for one in get_args(hint))
-    return type(value) is hint or (hint is float and type(value) is int)
-
-
-def _describe(hint: Any) -> str:
-    """Return a description of a type for the user."""
-    if get_origin(hint) is Literal:
-        return "one of " + ", ".join(get_args(hint))
-    if get_args(hint):
-        return " or ".join(_describe(one) for one in get_args(hint))
-    return {int: "an integer", float: "a number", bool: "true or false", type(None): "null"}.get(hint, "text")

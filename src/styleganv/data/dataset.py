@@ -5,7 +5,6 @@ Shapes: T frames, H height, W width, K classes. Frames are uint8 RGB in 0..255: 
 """
 
 import hashlib
-import io
 import json
 import os
 import zipfile
@@ -15,42 +14,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import IO, Annotated, Any, Literal
 
 import numpy as np
-from PIL import Image
 
+from styleganv.data.frames import FRAME_ERRORS, decode_frame, encode_frame, frame_size
 from styleganv.errors import StyleganvError
 from styleganv.files import atomic_write
-
-try:
-    import simplejpeg
-except ImportError:  # no wheel for this platform; Pillow is slower
-    simplejpeg = None
+from styleganv.validation import Count, FrameRate, Interval, Size, check, check_arguments
 
 FORMAT = 1
+DESCRIPTION = "dataset.json"
+#: The largest description that is read; it has room for more than a million videos.
+MAX_DESCRIPTION_BYTES = 2**28
+#: Frames whose size is checked when a dataset is opened, which takes a fraction of a second; others are when read.
+MAX_CHECKED_FRAMES = 1000
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time in a zip; constant, so that the same frames give the same bytes
-
-
-def encode_frame(frame: np.ndarray, jpeg_quality: int | None) -> bytes:
-    """Encode a uint8 `[H, W, 3]` frame as JPEG without chroma subsampling, or as PNG if `jpeg_quality` is None."""
-    if jpeg_quality is not None and simplejpeg is not None:
-        pixels = np.ascontiguousarray(frame)
-        return simplejpeg.encode_jpeg(pixels, quality=jpeg_quality, colorspace="RGB", colorsubsampling="444")
-    buffer = io.BytesIO()
-    if jpeg_quality is None:
-        Image.fromarray(frame).save(buffer, format="PNG")
-    else:
-        Image.fromarray(frame).save(buffer, format="JPEG", quality=jpeg_quality, subsampling=0)
-    return buffer.getvalue()
-
-
-def decode_frame(data: bytes) -> np.ndarray:
-    """Decode JPEG or PNG bytes to uint8 `[H, W, 3]`. Raises ValueError or OSError if damaged."""
-    if simplejpeg is not None and data[:2] == b"\xff\xd8":
-        return simplejpeg.decode_jpeg(data, colorspace="RGB")
-    with Image.open(io.BytesIO(data)) as image:
-        return np.asarray(image.convert("RGB"))
 
 
 def is_dataset(path: Path) -> bool:
@@ -58,7 +37,7 @@ def is_dataset(path: Path) -> bool:
     if not zipfile.is_zipfile(path):
         return False
     with zipfile.ZipFile(path) as archive:
-        return "dataset.json" in archive.namelist()
+        return DESCRIPTION in archive.namelist()
 
 
 @dataclass(frozen=True)
@@ -98,21 +77,17 @@ class VideoDataset:
         self.path = Path(path)
         self._handle: tuple[int, zipfile.ZipFile] | None = None
         description = self._description()
-        try:
-            if description.pop("format") != FORMAT:
-                raise StyleganvError(
-                    f"{self.path} was prepared by an incompatible version of styleganv: prepare it again."
-                )
-            self.height: int = description.pop("height")
-            self.width: int = description.pop("width")
-            self.fps: float = description.pop("fps")
-            self.encoding: dict[str, Any] = description.pop("encoding")
-            self.class_names: list[str] = description.pop("class_names")
-            self.videos = [_record(video) for video in description.pop("videos")]
-            description.pop("labels", None)
-        except (KeyError, TypeError, AttributeError) as error:
-            raise self._invalid(f"its dataset.json lacks {error}") from error
+        self.height: int = self._field(description, "height", Size)
+        self.width: int = self._field(description, "width", Size)
+        self.fps: float = self._field(description, "fps", FrameRate)
+        self.encoding: dict[str, Any] = self._field(description, "encoding", dict)
+        self._field(dict(self.encoding), "format", Literal["jpeg", "png"])
+        self.class_names: list[str] = self._field(description, "class_names", list[str])
+        self.videos = [self._record(video) for video in self._field(description, "videos", list[dict])]
+        description.pop("labels", None)
         self.extra: dict[str, Any] = description
+        self._check_videos()
+        self._check_frames()
 
     @property
     def num_classes(self) -> int:
@@ -123,7 +98,7 @@ class VideoDataset:
     def content_hash(self) -> str:
         """Hex SHA-256 of the description and of each entry's name and checksum, independent of the path."""
         archive = self._zip()
-        digest = hashlib.sha256(archive.read("dataset.json"))
+        digest = hashlib.sha256(archive.read(DESCRIPTION))
         for entry in archive.infolist():
             digest.update(f"{entry.filename} {entry.CRC} {entry.file_size}\n".encode())
         return digest.hexdigest()
@@ -139,16 +114,14 @@ class VideoDataset:
             StyleganvError: if a frame is damaged or missing.
         """
         video = self.videos[video_index]
-        suffix = "png" if self.encoding["format"] == "png" else "jpg"
         frames = np.empty((len(frame_indices), 3, self.height, self.width), np.uint8)
         for slot, frame in enumerate(frame_indices):
             if not 0 <= frame < video.num_frames:
                 raise IndexError(f"frame {frame} of {video.name}, which has {video.num_frames} frames")
-            name = f"{video.name}/{frame:06d}.{suffix}"
-            try:
-                frames[slot] = decode_frame(self._zip().read(name)).transpose(2, 0, 1)
-            except (KeyError, ValueError, OSError, zipfile.BadZipFile, zlib.error) as error:
-                raise StyleganvError(f"Cannot read frame {name} in {self.path}: prepare the dataset again.") from error
+            with self._opened(video, frame) as file:
+                data = file.read()
+                self._check_size(video, frame, frame_size(data))
+                frames[slot] = decode_frame(data).transpose(2, 0, 1)
         return frames
 
     def label(self, video_index: int) -> np.ndarray | None:
@@ -156,7 +129,9 @@ class VideoDataset:
         index = self.videos[video_index].label
         if not self.num_classes or index is None:
             return None
-        return np.eye(self.num_classes, dtype=np.float32)[index]
+        one_hot = np.zeros(self.num_classes, np.float32)
+        one_hot[index] = 1
+        return one_hot
 
     def __repr__(self) -> str:
         return (
@@ -181,13 +156,93 @@ class VideoDataset:
         if self.path.is_dir():
             raise self._invalid("it is a folder")
         try:
-            return json.loads(self._zip().read("dataset.json"))
+            archive = self._zip()
+            if archive.getinfo(DESCRIPTION).file_size > MAX_DESCRIPTION_BYTES:
+                raise self._invalid(f"its {DESCRIPTION} is larger than {MAX_DESCRIPTION_BYTES >> 20} MiB")
+            description = json.loads(archive.read(DESCRIPTION))
+            if not isinstance(description, dict):
+                raise ValueError
         except zipfile.BadZipFile as error:
             raise self._invalid("it is not a zip, or is truncated") from error
         except KeyError as error:
-            raise self._invalid("it has no dataset.json") from error
-        except ValueError as error:
-            raise self._invalid("its dataset.json is damaged") from error
+            raise self._invalid(f"it has no {DESCRIPTION}") from error
+        except (ValueError, OSError, EOFError, RuntimeError, zlib.error) as error:
+            raise self._invalid(f"its {DESCRIPTION} is damaged") from error
+        if self._field(description, "format", int) != FORMAT:
+            raise StyleganvError(f"{self.path} was prepared by an incompatible version of styleganv: prepare it again.")
+        return description
+
+    def _field(self, values: dict[str, Any], name: str, hint: Any) -> Any:
+        """Take a field of the description; its type states what is valid."""
+        if name not in values:
+            raise self._invalid(f"its {DESCRIPTION} lacks {name!r}")
+        return check(f"{self.path}: {DESCRIPTION}: {name}", values.pop(name), hint)
+
+    def _record(self, video: dict[str, Any]) -> VideoRecord:
+        name, num_frames, label = (
+            self._field(video, key, hint) for key, hint in (("name", str), ("frames", Count), ("label", int | None))
+        )
+        return VideoRecord(name, num_frames, label, video)
+
+    def _check_videos(self) -> None:
+        """Raise StyleganvError if there are none, two have the same name, or a label is not that of a class."""
+        if not self.videos:
+            raise self._invalid("it has no videos")
+        for kind, names in (("videos", [video.name for video in self.videos]), ("classes", self.class_names)):
+            if len(set(names)) < len(names):
+                raise self._invalid(f"two {kind} have the same name")
+        for video in self.videos:
+            if video.label is not None and self.class_names and not 0 <= video.label < len(self.class_names):
+                raise StyleganvError(
+                    f"{self.path}: the label {video.label} of {video.name} is none of the {len(self.class_names)} "
+                    "classes: prepare the dataset again."
+                )
+
+    def _check_frames(self) -> None:
+        """Raise StyleganvError if a frame is missing, or one of a sample has another size."""
+        entries = self._zip().NameToInfo
+        for video in self.videos:
+            for frame in range(video.num_frames):
+                if self._frame_name(video, frame) not in entries:
+                    raise self._unreadable(video, frame)
+        starts = np.cumsum([0, *(video.num_frames for video in self.videos)])
+        firsts = starts[_spread(len(self.videos))]
+        for number in np.union1d(_spread(int(starts[-1])), firsts).tolist():
+            index = int(np.searchsorted(starts, number, side="right")) - 1
+            video, frame = self.videos[index], number - int(starts[index])
+            with self._opened(video, frame) as file:
+                head = file.read(4096)
+                try:
+                    size = frame_size(head)
+                except FRAME_ERRORS:
+                    size = frame_size(head + file.read())
+                self._check_size(video, frame, size)
+
+    def _check_size(self, video: VideoRecord, frame: int, size: tuple[int, int]) -> None:
+        if size != (self.height, self.width):
+            raise StyleganvError(
+                f"Frame {self._frame_name(video, frame)} in {self.path} is {size[0]}x{size[1]}, the dataset is "
+                f"{self.height}x{self.width} (height x width): prepare the dataset again."
+            )
+
+    def _frame_name(self, video: VideoRecord, frame: int) -> str:
+        return f"{video.name}/{frame:06d}.{'png' if self.encoding['format'] == 'png' else 'jpg'}"
+
+    @contextmanager
+    def _opened(self, video: VideoRecord, frame: int) -> Iterator[IO[bytes]]:
+        """Open a frame of the zip; errors within become a StyleganvError that names it."""
+        try:
+            entry = self._zip().getinfo(self._frame_name(video, frame))
+            if entry.file_size > 16 * self.height * self.width + 2**20:
+                raise ValueError("more bytes than a frame can have")
+            with self._zip().open(entry) as file:
+                yield file
+        except FRAME_ERRORS as error:
+            raise self._unreadable(video, frame) from error
+
+    def _unreadable(self, video: VideoRecord, frame: int) -> StyleganvError:
+        name = self._frame_name(video, frame)
+        return StyleganvError(f"Cannot read frame {name} in {self.path}: prepare the dataset again.")
 
     def _invalid(self, reason: str) -> StyleganvError:
         return StyleganvError(
@@ -196,9 +251,9 @@ class VideoDataset:
         )
 
 
-def _record(video: dict[str, Any]) -> VideoRecord:
-    meta = {key: value for key, value in video.items() if key not in ("name", "frames", "label")}
-    return VideoRecord(video["name"], video["frames"], video["label"], meta)
+def _spread(count: int) -> np.ndarray:
+    """Return indices below `count`, evenly spaced; all of them if there are few."""
+    return np.unique(np.linspace(0, count - 1, min(count, MAX_CHECKED_FRAMES)).round().astype(int))
 
 
 class DatasetWriter:
@@ -248,7 +303,7 @@ class DatasetWriter:
             ],
             "labels": labels or None,
         }
-        self._write("dataset.json", json.dumps(description).encode())
+        self._write(DESCRIPTION, json.dumps(description).encode())
 
     def _unique(self, name: str) -> str:
         flat = name.replace("/", "_")
@@ -274,14 +329,15 @@ def create_dataset(
         yield DatasetWriter(archive, height, width, jpeg_quality)
 
 
+@check_arguments
 def write_dataset(
     dest: Path | str,
     videos: Iterable[tuple[str, Iterable[np.ndarray | bytes], int | None, dict[str, Any]]],
     *,
-    height: int,
-    width: int,
-    fps: float,
-    jpeg_quality: int | None = 95,
+    height: Size,
+    width: Size,
+    fps: FrameRate,
+    jpeg_quality: Annotated[int, Interval(1, 100)] | None = 95,
     class_names: Sequence[str] = (),
     extra: dict[str, Any] | None = None,
 ) -> None:

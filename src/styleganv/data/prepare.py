@@ -3,8 +3,6 @@
 Frames are uint8 RGB `[H, W, 3]`.
 """
 
-import csv
-import json
 import multiprocessing
 import os
 import tempfile
@@ -16,17 +14,20 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from PIL import Image, ImageColor
 
-from styleganv.data.dataset import DatasetWriter, create_dataset, encode_frame
+from styleganv.data.dataset import DatasetWriter, create_dataset
+from styleganv.data.frames import encode_frame
+from styleganv.data.labels import read_labels
 from styleganv.errors import StyleganvError
 from styleganv.media.decoding import Color
 from styleganv.media.sources import VideoSource, find_videos, natural_key
 from styleganv.options import Fit, PrepareOptions
 from styleganv.progress import Progress, track
+from styleganv.validation import Interval, Side, check_arguments
 from styleganv.workers import exit_with_parent
 
 
@@ -122,13 +123,14 @@ class _Encoded:
     reason: str | None = None
 
 
+@check_arguments
 def prepare(
     source: Path | str,
     dest: Path | str,
     *,
-    resolution: tuple[int, int],
+    resolution: tuple[Side, Side],
     options: PrepareOptions = PrepareOptions(),
-    num_workers: int | None = None,
+    num_workers: Annotated[int, Interval(1, 1024)] | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> PrepareReport:
@@ -155,10 +157,12 @@ def prepare(
     height, width = resolution
     quality = options.stored_quality
     color = parse_color(options.background)
-    _check(dest, resolution, num_workers, overwrite)
+    if dest.exists() and not overwrite:
+        raise StyleganvError(f"{dest} already exists: choose another destination, or pass --overwrite to replace it.")
     videos = find_videos(source)
-    class_of = _classes(videos, options.classes)
-    names = sorted(set(class_of.values()), key=natural_key)
+    labels = read_labels(source, videos, options.classes)
+    options = replace(options, source_fps=labels.fps or options.source_fps)
+    names = sorted(set(labels.class_of.values()), key=natural_key)
     encoding = "lossless PNG" if quality is None else f"JPEG quality {quality}"
     report = PrepareReport(dest, height, width, encoding, background="#{:02x}{:02x}{:02x}".format(*color))
     with ExitStack() as stack:
@@ -169,7 +173,8 @@ def prepare(
         for video, encoded in track(pairs, progress, len(videos), "preparing"):
             report.count(video, encoded)
             if not encoded.reason:
-                label = names.index(class_of[video.name]) if class_of else None
+                class_name = labels.class_of.get(video.name)
+                label = None if class_name is None else names.index(class_name)
                 _store(writer, video, encoded, label, options)
             encoded.path.unlink(missing_ok=True)
         if not writer.videos:
@@ -181,18 +186,8 @@ def prepare(
         writer.finish(fps=report.fps, class_names=names, extra=extra)
     report.lengths = [video.num_frames for video in writer.videos]
     report.class_counts.update(names[video.label] for video in writer.videos if video.label is not None)
-    report.warnings = _warnings(report, options.fps)
+    report.warnings = labels.warnings + _warnings(report, options.fps)
     return report
-
-
-def _check(dest: Path, resolution: tuple[int, int], num_workers: int | None, overwrite: bool) -> None:
-    height, width = resolution
-    if min(resolution) < 4:
-        raise StyleganvError(f"--resolution must be at least 4 pixels each way, got {height}x{width}: increase it.")
-    if num_workers is not None and num_workers < 1:
-        raise StyleganvError(f"--num-workers must be at least 1, got {num_workers}: increase it.")
-    if dest.exists() and not overwrite:
-        raise StyleganvError(f"{dest} already exists: choose another destination, or pass --overwrite to replace it.")
 
 
 def parse_color(text: str) -> Color:
@@ -207,53 +202,6 @@ def parse_color(text: str) -> Color:
             "name, e.g. white."
         ) from error
     return red, green, blue
-
-
-def _classes(videos: list[VideoSource], classes: str) -> dict[str, str]:
-    """Return the class of each video by its name; empty without classes."""
-    if classes == "none":
-        return {}
-    if classes not in ("auto", "folders"):
-        return _read_labels(videos, Path(classes))
-    without = [video.name for video in videos if video.class_name is None]
-    if classes == "folders" and without:
-        raise StyleganvError(f"{without[0]} is not in a class folder: move it into one, or pass --classes none.")
-    class_of = {video.name: video.class_name for video in videos if video.class_name is not None}
-    # One folder per video is not a class.
-    if classes == "auto" and (without or not 2 <= len(set(class_of.values())) < len(videos)):
-        return {}
-    return class_of
-
-
-def _read_labels(videos: list[VideoSource], path: Path) -> dict[str, str]:
-    """Return the class of each video by its name, from a .csv or .json file."""
-    if path.suffix.lower() not in (".csv", ".json") or not path.is_file():
-        raise StyleganvError(f"--classes must be auto, folders, none, or a .csv or .json file, got {path}: correct it.")
-    try:
-        if path.suffix.lower() == ".json":
-            rows = [(name, label) for name, label in json.loads(path.read_text("utf-8")).items()]
-        else:
-            with open(path, newline="", encoding="utf-8-sig") as file:
-                rows = [(name, label) for name, label in csv.reader(file)]
-    except (ValueError, AttributeError) as error:
-        raise StyleganvError(
-            f"Cannot read labels from {path}: write lines of name,label (.csv) or {{name: label}} (.json)."
-        ) from error
-    if path.suffix.lower() == ".csv" and rows and rows[0] == ("name", "label"):
-        rows = rows[1:]
-    by_name = {video.name: video.name for video in videos}
-    by_name |= {video.files[0]: video.name for video in videos if video.is_video_file}
-    class_of = {}
-    for name, label in rows:
-        if name.strip() not in by_name:
-            raise StyleganvError(
-                f"{path} has a label for {name!r}, which is not in the source: correct or remove that line."
-            )
-        class_of[by_name[name.strip()]] = str(label).strip()
-    for video in videos:
-        if video.name not in class_of:
-            raise StyleganvError(f"{path} has no label for the video {video.name!r}: add a line for it.")
-    return class_of
 
 
 def _encode_all(videos: list[VideoSource], job: _Job, num_workers: int | None) -> Iterator[_Encoded]:

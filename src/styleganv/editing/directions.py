@@ -22,12 +22,13 @@ from torch import Tensor
 
 from styleganv import noise
 from styleganv.editing.edits import check_layer
-from styleganv.editing.latents import Latents
+from styleganv.editing.latents import Latents, read_finite
 from styleganv.errors import StyleganvError
 from styleganv.files import atomic_write
 from styleganv.methods.stylegan_v.motion import Motion
 from styleganv.methods.stylegan_v.sampler import VideoGenerator
 from styleganv.options import Space
+from styleganv.validation import Amount, check, check_arguments
 
 FORMAT = "styleganv-directions-1"
 BATCH_SIZE = 256
@@ -53,7 +54,8 @@ class Directions:
     share: Tensor
     names: tuple[str, ...]
 
-    def apply(self, latents: Latents, name: str, strength: float, layers: Iterable[int] | None = None) -> Latents:
+    @check_arguments
+    def apply(self, latents: Latents, name: str, strength: Amount, layers: Iterable[int] | None = None) -> Latents:
         """Return the latents moved along a direction.
 
         Args:
@@ -182,14 +184,15 @@ def load_directions(model: VideoGenerator, path: Path | str) -> Directions:
             metadata = file.metadata() or {}
             if metadata.get("format") != FORMAT:
                 raise StyleganvError(f"{path} is not a directions file: pass one that styleganv directions wrote.")
-            vectors, scale, share = (file.get_tensor(name) for name in ("vectors", "scale", "share"))
-        space, names = cast(Space, metadata["space"]), tuple(json.loads(metadata["names"]))
+            vectors, scale, share = (read_finite(file, name) for name in ("vectors", "scale", "share"))
+        space, names = (
+            cast(Space, metadata["space"]),
+            tuple(check(f"{path}: names", json.loads(metadata["names"]), list[str])),
+        )
         shapes = [list(tensor.shape) for tensor in (vectors, scale, share)]
         if space not in get_args(Space) or shapes != [[len(names), vectors.shape[-1]], [len(names)], [len(names)]]:
             raise ValueError(f"space {space}, {len(names)} names, shapes {shapes}")
-        if not all(bool(tensor.isfinite().all()) for tensor in (vectors, scale, share)):
-            raise ValueError("it holds numbers that are not finite")
-    except (SafetensorError, KeyError, ValueError, OSError) as error:
+    except (SafetensorError, KeyError, ValueError, TypeError, IndexError, RuntimeError, OSError) as error:
         raise StyleganvError(f"Cannot read directions {path} ({error}): run styleganv directions again.") from error
     width = sample_latents(model, space, [0]).shape[1]
     if vectors.shape[1] != width:

@@ -11,7 +11,15 @@ import numpy as np
 from styleganv.editing.clip_model import load_clip_model
 from styleganv.editing.directions import load_directions
 from styleganv.editing.edits import TimeMap, constant_speed, interpolate_over_time, mix_styles, piecewise_linear
-from styleganv.editing.latents import Latents, latents_from_seed, load_latents, render_latents, save_latents, truncate
+from styleganv.editing.latents import (
+    Latents,
+    MotionLatents,
+    latents_from_seed,
+    load_latents,
+    render_latents,
+    save_latents,
+    truncate,
+)
 from styleganv.editing.perceptual import load_perceptual
 from styleganv.editing.text import edit_by_text
 from styleganv.media import sheets, writing
@@ -103,8 +111,8 @@ def _edit_latents(
     """Replace the motion, mix styles and step along directions."""
     if source.motion_seed is not None:
         # Like in `generate`, the motion of a seed is of the content's class.
-        label = latents.motion.label if sample.label is None else sample.label
-        latents = replace(latents, motion=latents_from_seed(model, source.motion_seed, label=label).motion)
+        label = latents.motion.label if sample.label is None else model.class_index(source.motion_seed, sample.label)
+        latents = replace(latents, motion=MotionLatents(source.motion_seed, label=label))
     if source.motion_latents is not None:
         latents = replace(latents, motion=load_latents(model, source.motion_latents).motion)
     for mix in edits.mixes:

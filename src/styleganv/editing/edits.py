@@ -13,11 +13,14 @@ from torch import Tensor
 
 from styleganv.editing.latents import Latents
 from styleganv.errors import StyleganvError
+from styleganv.options import TimePoints
+from styleganv.validation import Amount, NonNegative, Positive, check_arguments
 
 TimeMap = Callable[[float], float]
 
 
-def mix_styles(latents: Latents, other: Latents, layers: Iterable[int], amount: float = 1.0) -> Latents:
+@check_arguments
+def mix_styles(latents: Latents, other: Latents, layers: Iterable[int], amount: Amount = 1.0) -> Latents:
     """Return latents with the content of `other` at these layers (style mixing, StyleGAN section 3.1).
 
     The motion stays. Layer 0 is the coarsest; coarse layers control shape and layout, fine layers color and texture.
@@ -44,13 +47,15 @@ def check_layer(layer: int, num_layers: int) -> None:
         raise StyleganvError(f"Unknown style layer {layer}: choose 0 (coarsest) to {num_layers - 1} (finest).")
 
 
-def interpolate(latents: Latents, other: Latents, amount: float) -> Latents:
+@check_arguments
+def interpolate(latents: Latents, other: Latents, amount: Amount) -> Latents:
     """Return latents between two, linear in w: `amount` 0 is the first, 1 the second. The motion stays the first's."""
     return replace(latents, styles=torch.lerp(latents.styles, other.styles, amount))
 
 
+@check_arguments
 def interpolate_over_time(
-    contents: Sequence[Latents], seconds: float, *, start: float = 0.0
+    contents: Sequence[Latents], seconds: Positive, *, start: NonNegative = 0.0
 ) -> Callable[[float], Tensor]:
     """Return the styles `[L, w_dim]` of a video that moves through several latents, as a function of its time.
 
@@ -60,11 +65,8 @@ def interpolate_over_time(
     Raises:
         StyleganvError: for fewer than two latents, or no duration.
     """
-    if len(contents) < 2 or not seconds > 0:
-        raise StyleganvError(
-            f"Interpolation over time requires at least 2 latents and more than 0 seconds, got {len(contents)} in "
-            f"{seconds:g}: raise them."
-        )
+    if len(contents) < 2:
+        raise StyleganvError(f"Interpolation over time requires at least 2 latents, got {len(contents)}: add more.")
     styles = torch.stack([latents.styles for latents in contents])
 
     def styles_at(time: float) -> Tensor:
@@ -76,18 +78,18 @@ def interpolate_over_time(
     return styles_at
 
 
-def constant_speed(speed: float, *, start: float = 0.0) -> TimeMap:
+@check_arguments
+def constant_speed(speed: NonNegative, *, start: NonNegative = 0.0) -> TimeMap:
     """Return the time map of slow motion (below 1) or fast motion (above 1), which begins at `start`.
 
     Raises:
         StyleganvError: for a speed that is negative or not finite.
     """
-    if not 0 <= speed < math.inf:
-        raise StyleganvError(f"Speed must be 0 or more and finite, got {speed:g}: choose 0 (freeze) or more.")
     return lambda time: start + speed * (time - start)
 
 
-def piecewise_linear(points: Sequence[tuple[float, float]]) -> TimeMap:
+@check_arguments
+def piecewise_linear(points: TimePoints) -> TimeMap:
     """Return the time map through (video time, motion time) in seconds, linear between the points.
 
     Motion may run backward. It is frozen before the first point and runs at speed 1 after the last. A single point
@@ -99,8 +101,6 @@ def piecewise_linear(points: Sequence[tuple[float, float]]) -> TimeMap:
     times = [time for time, _ in points]
     if not points or any(b <= a for a, b in pairwise(times)):
         raise StyleganvError(f"Video times of a time map must increase, got {times}: order them, e.g. 0:0,2:1,3:3.")
-    if min(map(min, points)) < 0:
-        raise StyleganvError(f"Times of a time map must be 0 or more, got {min(map(min, points)):g}: raise them.")
 
     def motion_time(time: float) -> float:
         if time <= times[0] or len(points) == 1:

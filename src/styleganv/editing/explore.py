@@ -25,6 +25,7 @@ from styleganv.media import sheets, writing
 from styleganv.methods.stylegan_v.sampler import Frame, VideoGenerator
 from styleganv.options import DirectionOptions, Space
 from styleganv.progress import Progress, track
+from styleganv.validation import Count, Seed, check_arguments
 
 NUM_SEEDS = 6
 PSIS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5)
@@ -43,13 +44,14 @@ class _Figure:
     write: Callable[[Path], None]
 
 
+@check_arguments
 def explore(
     model: VideoGenerator,
     out: Path | str,
     *,
-    first_seed: int = 0,
-    num_samples: int = 2000,
-    num_directions: int = 5,
+    first_seed: Seed = 0,
+    num_samples: Count = 2000,
+    num_directions: Count = 5,
     progress: Progress | None = None,
 ) -> list[Path]:
     """Write images, videos, direction files and `index.html`, which contains all of them, to the folder `out`.

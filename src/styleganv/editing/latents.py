@@ -12,6 +12,7 @@ Shapes: T frames, L style layers, S slots, U width of a motion code, H height, W
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -22,6 +23,7 @@ from styleganv.errors import StyleganvError
 from styleganv.files import atomic_write
 from styleganv.methods.stylegan_v.sampler import Frame, Styles, VideoGenerator
 from styleganv.noise import CONTENT, SeededNoise, normal
+from styleganv.validation import Psi, Seed, check, check_arguments
 
 FORMAT = "styleganv-latents-1"
 
@@ -75,18 +77,27 @@ class RecordedNoise:
         return torch.where(is_recorded[..., None].cpu(), self.recorded[slots.clamp(max=len(self.recorded) - 1)], seeded)
 
 
+@check_arguments
 def latents_from_seed(
     model: VideoGenerator,
-    seed: int,
+    seed: Seed,
     *,
-    motion_seed: int | None = None,
-    psi: float = 1.0,
+    motion_seed: Seed | None = None,
+    psi: Psi = 1.0,
     label: str | int | None = None,
 ) -> Latents:
     """Return the latents of `model.sample(seed=…)`, which takes the same arguments."""
-    index = model.class_index(seed, label)
-    styles = model.styles_from_seed(seed, psi=psi, label=index).cpu().clone()
-    return Latents(styles, MotionLatents(seed if motion_seed is None else motion_seed, label=index))
+    styles = model.styles_from_seed(seed, psi=psi, label=label).cpu().clone()
+    motion = MotionLatents(seed if motion_seed is None else motion_seed, label=model.class_index(seed, label))
+    return Latents(styles, motion)
+
+
+def read_finite(file: Any, name: str) -> Tensor:
+    """Return a float32 tensor of an open safetensors file. Raises ValueError if it has other or non-finite numbers."""
+    tensor = file.get_tensor(name)
+    if not tensor.is_floating_point() or not bool(tensor.float().isfinite().all()):
+        raise ValueError(f"{name} contains values that are not finite numbers")
+    return tensor.float()
 
 
 def load_latents(model: VideoGenerator, path: Path | str) -> Latents:
@@ -101,11 +112,11 @@ def load_latents(model: VideoGenerator, path: Path | str) -> Latents:
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in list(file.keys())}
+            tensors = {name: read_finite(file, name) for name in list(file.keys())}
         if metadata.get("format") != FORMAT:
             raise StyleganvError(f"{path} is not a latents file: pass one that styleganv project or edit wrote.")
         motion = MotionLatents(
-            int(metadata["motion_seed"]),
+            check(f"{path}: motion_seed", int(metadata["motion_seed"]), int),
             tensors.get("motion_noise"),
             int(metadata["label"]) if "label" in metadata else None,
             tensors.get("motion_shift"),
@@ -115,13 +126,14 @@ def load_latents(model: VideoGenerator, path: Path | str) -> Latents:
         raise StyleganvError(
             f"Latents file {path} not found: pass a file or folder that styleganv project or edit wrote."
         ) from error
-    except (SafetensorError, KeyError, ValueError, OSError) as error:
+    except (SafetensorError, KeyError, ValueError, RuntimeError, OSError) as error:
         raise StyleganvError(f"Cannot read latents {path} ({error}): create the file again.") from error
     _check(model, latents, path)
     return latents
 
 
-def truncate(model: VideoGenerator, latents: Latents, psi: float) -> Latents:
+@check_arguments
+def truncate(model: VideoGenerator, latents: Latents, psi: Psi) -> Latents:
     """Return latents with the content moved toward the mean w: `psi` 1 keeps it, 0 is mean w. The motion stays."""
     if psi == 1:
         return latents
@@ -151,12 +163,17 @@ def _check(model: VideoGenerator, latents: Latents, path: Path) -> None:
     problem = None
     if list(latents.styles.shape) != shape:
         problem = f"their styles are {list(latents.styles.shape)}, the model's {shape}"
-    recorded = latents.motion.noise
-    if recorded is not None and (motion is None or recorded.ndim != 2 or recorded.shape[1] != motion.noise_dim):
-        noise_dim = motion.noise_dim if motion else 0
+    recorded, shift, config = latents.motion.noise, latents.motion.shift, model.generator.config
+    noise_dim = motion.noise_dim if motion else 0
+    if recorded is not None and (recorded.ndim != 2 or not len(recorded) or recorded.shape[1] != noise_dim):
         problem = f"their motion noise is {list(recorded.shape)}, the model's [slots, {noise_dim}]"
-    if (latents.motion.label is not None) != bool(model.generator.num_classes):
+    if shift is not None and (motion is None or list(shift.shape) != [config.motion_code_dim]):
+        problem = f"their motion shift is {list(shift.shape)}, the model's [{config.motion_code_dim}]"
+    label, num_classes = latents.motion.label, model.num_classes
+    if (label is not None) != bool(num_classes):
         problem = "only one of the two has classes"
+    elif label is not None and not 0 <= label < num_classes:
+        problem = f"their class number is {label}, the model has {num_classes} classes"
     if problem:
         raise StyleganvError(
             f"Latents {path} do not match this model ({problem}): use the model they were created with."

@@ -22,8 +22,9 @@ from styleganv.editing.perceptual import WINDOW, Perceptual, load_perceptual, ps
 from styleganv.editing.search import TargetClip, find_nearest, finetune, search
 from styleganv.errors import StyleganvError
 from styleganv.methods.stylegan_v.sampler import VideoGenerator
-from styleganv.options import ProjectOptions, check_fps
+from styleganv.options import ProjectOptions
 from styleganv.progress import Progress, Stage
+from styleganv.validation import FrameRate, check_arguments
 
 MEASURES = ("psnr", "ssim", "perceptual")
 #: Seeds that are compared with the clip before the search.
@@ -57,10 +58,11 @@ class Projection:
         return {name: float(np.mean(getattr(self, name))) for name in MEASURES}
 
 
+@check_arguments
 def project(
     model: VideoGenerator,
     frames: NDArray[np.uint8],
-    fps: float,
+    fps: FrameRate,
     *,
     label: str | int | None = None,
     options: ProjectOptions = ProjectOptions(),
@@ -84,7 +86,7 @@ def project(
     Raises:
         StyleganvError: for too few frames, frames of another size, an image model or an unknown class.
     """
-    _check(model, frames, fps)
+    _check(model, frames)
     candidates = _candidates(model, options.seed, label)
     clip = TargetClip.from_frames(frames, fps, perceptual or load_perceptual(device=model.device), model.device)
     target = clip.first_frame() if options.first_frame else clip
@@ -112,7 +114,7 @@ def project(
     )
 
 
-def _check(model: VideoGenerator, frames: NDArray[np.uint8], fps: float) -> None:
+def _check(model: VideoGenerator, frames: NDArray[np.uint8]) -> None:
     size = [model.height, model.width, 3]
     if model.generator.motion is None:
         raise StyleganvError("Projection requires a model of videos, got an image model: use a StyleGAN-V model.")
@@ -120,7 +122,6 @@ def _check(model: VideoGenerator, frames: NDArray[np.uint8], fps: float) -> None
         raise StyleganvError(f"Projection requires at least 2 frames, got {len(frames)}: use a longer clip.")
     if list(frames.shape[1:]) != size:
         raise StyleganvError(f"Frames must be {size}, got {list(frames.shape[1:])}: resize them.")
-    check_fps(fps)
 
 
 def _candidates(model: VideoGenerator, seed: int, label: str | int | None) -> list[Latents]:
@@ -129,7 +130,9 @@ def _candidates(model: VideoGenerator, seed: int, label: str | int | None) -> li
     num_seeds = max(NUM_SEEDS, 4 * num_classes)
     choose_class = label is None and num_classes
     return [
-        latents_from_seed(model, seed * num_seeds + i, label=i % num_classes if choose_class else label)
+        latents_from_seed(
+            model, seed * num_seeds + i, label=model.class_label(i % num_classes) if choose_class else label
+        )
         for i in range(num_seeds)
     ]
 

@@ -23,8 +23,9 @@ from styleganv.media.sources import find_videos
 from styleganv.methods.stylegan_v.sampler import Frame, VideoGenerator, load_video_generator
 from styleganv.metrics.features import sha256_of
 from styleganv.model_folder import save_model
-from styleganv.options import ProjectOptions, check_seconds
+from styleganv.options import ProjectOptions
 from styleganv.progress import Progress, track
+from styleganv.validation import NonNegative, Positive, check_arguments
 
 #: Contents of the folder of a projection; a folder with anything else is never replaced.
 FILES = frozenset({"latents.safetensors", "comparison.mp4", "comparison.png", "continued.mp4", "report.json", "model"})
@@ -32,13 +33,14 @@ FILES = frozenset({"latents.safetensors", "comparison.mp4", "comparison.png", "c
 DISPLAY_HEIGHT = 192
 
 
+@check_arguments
 def project_video(
     model: Path | str,
     source: Path | str,
     out: Path | str,
     *,
-    start: float = 0.0,
-    seconds: float = 2.0,
+    start: NonNegative = 0.0,
+    seconds: Positive = 2.0,
     label: str | int | None = None,
     options: ProjectOptions = ProjectOptions(),
     perceptual: Path | str | None = None,
@@ -79,15 +81,13 @@ def project_video(
     return projection
 
 
-def read_clip(model: VideoGenerator, source: Path | str, *, start: float, seconds: float) -> Frame:
+@check_arguments
+def read_clip(model: VideoGenerator, source: Path | str, *, start: NonNegative, seconds: Positive) -> Frame:
     """Return the frames `[T, H, W, 3]` of a clip, at the size and frame rate of the model.
 
     Raises:
         StyleganvError: for an unreadable or too short video, or a value out of range.
     """
-    if not 0 <= start < math.inf:
-        raise StyleganvError(f"Start of the clip must be 0 or more and finite, got {start:g} seconds: change --start.")
-    check_seconds(seconds)
     videos = find_videos(source)
     if len(videos) > 1:
         raise StyleganvError(f"{source} contains {len(videos)} videos: pass one of them, e.g. {videos[0].name}.")

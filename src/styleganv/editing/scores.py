@@ -5,6 +5,7 @@ Shapes: T frames, H height, W width.
 
 import csv
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from styleganv.errors import StyleganvError
+from styleganv.validation import Seed, check
 
 #: Characters of the syntax of `styleganv edit --direction`, which the name of a direction cannot contain.
 RESERVED_CHARACTERS = ",:;=@"
@@ -52,9 +54,9 @@ def load_annotations(path: Path | str) -> tuple[list[int], dict[str, list[float]
         ) from error
     if rows and len(rows[0]) == 2 and not rows[0][0].isdecimal():
         rows = rows[1:]  # a heading
-    if len(rows) < 3 or any(len(row) != 2 or not row[0].isdecimal() for row in rows):
+    if len(rows) < 3 or any(len(row) != 2 or not re.fullmatch("[0-9]{1,40}", row[0]) for row in rows):
         raise StyleganvError(f"Annotations {path} must have at least 3 lines of seed,label: add lines, e.g. 17,round.")
-    seeds, labels = [int(row[0]) for row in rows], [row[1] for row in rows]
+    seeds, labels = [check(f"{path}: seed", int(row[0]), Seed) for row in rows], [row[1] for row in rows]
     try:
         numbers = [float(label) for label in labels]
     except ValueError:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,16 +12,18 @@ from styleganv.data.dataset import write_dataset
 from styleganv.faces.drawing import draw_video
 from styleganv.faces.factors import FPS, sample_face
 from styleganv.progress import Progress, track
+from styleganv.validation import Count, Interval, Seed, Side, check_arguments
 
 
+@check_arguments
 def make_faces(
     dest: Path | str,
     *,
-    num_videos: int = 512,
-    num_frames: int = 64,
-    resolution: tuple[int, int] = (64, 64),
-    seed: int = 0,
-    jpeg_quality: int | None = 95,
+    num_videos: Count = 512,
+    num_frames: Count = 64,
+    resolution: tuple[Side, Side] = (64, 64),
+    seed: Seed = 0,
+    jpeg_quality: Annotated[int, Interval(1, 100)] | None = 95,
     progress: Progress | None = None,
 ) -> None:
     """Write a dataset of drawn faces to the zip `dest`; each record holds the video's ground-truth factors.

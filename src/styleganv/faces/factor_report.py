@@ -13,11 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from styleganv.data.dataset import VideoRecord
 from styleganv.errors import StyleganvError
 from styleganv.faces.factors import FPS, OPTIONS, Face
 from styleganv.faces.failures import FAILURE_MODES
 from styleganv.faces.recognition import RecognizedFace, recognize_factors
 from styleganv.progress import Progress, track
+from styleganv.validation import read_fields
 from styleganv.video_model import VideoModel
 from styleganv.videos import DatasetVideos, ModelVideos, Videos
 
@@ -134,12 +136,21 @@ def check_factors(videos: NDArray[np.uint8] | Sequence[NDArray[np.uint8]], fps: 
 
 def has_factors(data: DatasetVideos) -> bool:
     """Return whether the dataset states the ground-truth factors of every video."""
-    names = {field.name for field in fields(Face)}
-    truths = [record.meta.get("factors", {}) for record in data.data.videos]
+    faces = map(_read_face, data.data.videos)
     return all(
-        names <= truth.keys() and all(_name(factor, truth[factor]) in options for factor, options in FACTORS.items())
-        for truth in truths
+        face is not None and all(_name(factor, getattr(face, factor)) in options for factor, options in FACTORS.items())
+        for face in faces
     )
+
+
+def _read_face(record: VideoRecord) -> Face | None:
+    """Return the ground-truth factors of a video; None if its record states none, or invalid ones."""
+    truth: Any = record.meta.get("factors")
+    names = [field.name for field in fields(Face)]
+    try:
+        return read_fields(Face, {name: truth[name] for name in names}, "factors")
+    except (KeyError, TypeError, StyleganvError):
+        return None
 
 
 def compare_factors(
@@ -175,9 +186,7 @@ def compare_factors(
     chosen = _choose(data, num_clips, num_frames, rng)
     real = _recognize_all(data, chosen, num_frames, progress)
     generated = _recognize_all(videos, _choose(videos, num_clips, num_frames, rng), num_frames, progress)
-    names = [field.name for field in fields(Face)]
-    factors = [data.data.videos[index].meta["factors"] for index, _ in chosen]
-    truth = [Face(**{name: values[name] for name in names}) for values in factors]
+    truth = [face for index, _ in chosen if (face := _read_face(data.data.videos[index]))]
     matches = {factor: _match(factor, generated, real, truth, rng) for factor in FACTORS}
     same = same_motion(videos.generator, num_frames) if isinstance(videos, ModelVideos) else None
     return FactorReport(num_frames, seed, _row(generated), _row(real), matches, same)

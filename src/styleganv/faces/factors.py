@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from styleganv.validation import Fraction
+
 FPS = 25.0
 
 #: Horizontal and vertical semi-axes, and the exponent of the outline |x/a|^n + |y/b|^n = 1.
@@ -58,13 +60,13 @@ class Face:
         top: hair, a hat or ears, of color `top_hue` (0..1).
     """
 
-    hue: float
-    saturation: float
-    value: float
-    background_hue: float
+    hue: Fraction
+    saturation: Fraction
+    value: Fraction
+    background_hue: Fraction
     head: str
     top: str
-    top_hue: float
+    top_hue: Fraction
     eyes: str
     lids: str
     iris: str

@@ -4,6 +4,7 @@ It states what config.json records and what the model shows, and names what only
 """
 
 import json
+import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -53,8 +54,10 @@ def format_card(video: VideoGenerator, *, name: str, license: str | None = None)
         front["license"] = license
     conditional = "class-conditional" if video.class_names or video.generator.num_classes else "unconditional"
     front["tags"] = ["styleganv", "stylegan-v", "gan", f"{conditional}-{output}-generation"]
-    call = "seed=0, seconds=5" + (", label=0" if video.generator.num_classes else "")
-    label = " --label 0" if video.generator.num_classes else ""
+    call, label = "seed=0, seconds=5", ""
+    if video.num_classes:
+        call += f", label={video.class_label(0)!r}"
+        label = f" --label {shlex.quote(str(video.class_label(0)))}"
     return f"""---
 {yaml.safe_dump(front, sort_keys=False).strip()}
 ---

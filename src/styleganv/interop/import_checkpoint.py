@@ -3,7 +3,6 @@
 pickle ──read_pickle──▶ PickledObject ──extract_tensors──▶ tensors ──convert_*──▶ networks ──▶ model folder
 """
 
-import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -20,6 +19,7 @@ from styleganv.interop.safe_unpickler import PickledObject, read_pickle
 from styleganv.methods.stylegan_v.discriminator import Discriminator
 from styleganv.methods.stylegan_v.generator import Generator
 from styleganv.model_folder import save_model
+from styleganv.validation import FrameRate, check_arguments
 
 MAX_TENSORS = 10_000
 
@@ -53,8 +53,9 @@ class ImportReport:
         return "\n".join([f"Model: {self.dest}", *(f"  {line}" for line in lines)])
 
 
+@check_arguments
 def import_checkpoint(
-    path: Path | str, dest: Path | str, *, fps: float = 25.0, network: Literal["G_ema", "G"] = "G_ema"
+    path: Path | str, dest: Path | str, *, fps: FrameRate = 25.0, network: Literal["G_ema", "G"] = "G_ema"
 ) -> ImportReport:
     """Import an official checkpoint (StyleGAN-V, or StyleGAN2-ADA for images) as a model folder.
 
@@ -65,12 +66,10 @@ def import_checkpoint(
         network: the averaged generator, or the trained one.
 
     Raises:
-        StyleganvError: if the file is unsafe or damaged (see `read_pickle`), holds other networks, or `fps` is not
-            positive.
+        StyleganvError: if the file is unsafe or damaged (see `read_pickle`), holds other networks, or `fps` is out
+            of range.
     """
     path, dest = Path(path), Path(dest)
-    if not 0 < fps < math.inf:
-        raise StyleganvError(f"--fps must be greater than 0, got {fps:g}: pass frames per second, e.g. 25.")
     content = read_pickle(path)
     if not isinstance(content, dict) or not isinstance(content.get(network), PickledObject):
         raise StyleganvError(f"Network {network} not found in {path}: pass a network-snapshot-*.pkl of StyleGAN-V.")

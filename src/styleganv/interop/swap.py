@@ -8,6 +8,7 @@ from styleganv.methods.stylegan_v.generator import Generator
 from styleganv.methods.stylegan_v.pretrained import load_generator
 from styleganv.model_folder import save_model
 from styleganv.nn.layers import resolutions
+from styleganv.validation import check_arguments
 
 
 def swap_layers(low: Generator, high: Generator, resolution: int) -> Generator:
@@ -40,6 +41,7 @@ def swap_layers(low: Generator, high: Generator, resolution: int) -> Generator:
     return swapped
 
 
+@check_arguments
 def swap(low: Path | str, high: Path | str, dest: Path | str, *, resolution: int) -> Path:
     """Swap layers of two model folders or runs into a new model folder, with the fps and classes of the first.
 

@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 from styleganv.methods import METHODS, get_method
-from styleganv.model_folder import load_model, sampler_arguments
+from styleganv.model_folder import load_model, model_folder, sampler_arguments
+from styleganv.validation import read_fields
 from styleganv.video_model import Precision, VideoModel
 
 logger = logging.getLogger(__name__)
@@ -27,7 +28,9 @@ def load(path: Path | str, *, device: str | torch.device | None = None, precisio
     Raises:
         StyleganvError: if `path` holds no model or a damaged one, or if the device or precision is not available.
     """
-    networks: dict[str, Callable[..., nn.Module]] = {name: partial(_build_network, name) for name in METHODS}
+    networks: dict[str, Callable[..., nn.Module]] = {
+        name: partial(_build_network, name, model_folder(path)) for name in METHODS
+    }
     network, config = load_model(path, networks)
     sampler = get_method(config["model"]).implementation().sampler
     model = sampler(network, **sampler_arguments(path, config), device=device, precision=precision)
@@ -35,6 +38,6 @@ def load(path: Path | str, *, device: str | torch.device | None = None, precisio
     return model
 
 
-def _build_network(method: str, **fields: Any) -> nn.Module:
+def _build_network(method: str, folder: Path, **fields: Any) -> nn.Module:
     implementation = get_method(method).implementation()
-    return implementation.network(implementation.config(**fields))
+    return implementation.network(read_fields(implementation.config, fields, folder / "config.json", "generator"))

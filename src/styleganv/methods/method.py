@@ -32,7 +32,7 @@ class Implementation:
         estimate_memory: estimates the peak memory of a step in GiB without running it; None if not supported.
     """
 
-    config: "Callable[..., Any]"
+    config: "type[Any]"
     network: "Callable[[Any], nn.Module]"
     sampler: "Callable[..., VideoModel]"
     build_trainer: "Callable[[RunConfig, VideoDataset, torch.device], Trainer]"

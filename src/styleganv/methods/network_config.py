@@ -4,23 +4,24 @@ A model folder's `config.json` stores the fields of the config that its network 
 """
 
 from dataclasses import KW_ONLY, asdict, dataclass, fields
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from styleganv.config import RunConfig
 from styleganv.data.dataset import VideoDataset
 from styleganv.training.trainer import data_sizes
+from styleganv.validation import ChannelBase, Interval, Layers, Size, Validated
 
 
 @dataclass(frozen=True)
-class FrameConfig:
+class FrameConfig(Validated):
     """Fields of every network."""
 
-    height: int
+    height: Size
     """Frame height in pixels; `nn.layers.resolutions` defines the possible sizes."""
-    width: int
+    width: Size
     """Frame width in pixels."""
     _: KW_ONLY
-    num_classes: int = 0
+    num_classes: Annotated[int, Interval(0, 1_000_000)] = 0
     """Classes K of the dataset; 0 for an unconditional network."""
 
 
@@ -28,15 +29,15 @@ class FrameConfig:
 class StyleConfig(FrameConfig):
     """Fields of every generator with a mapping network."""
 
-    z_dim: int = 512
+    z_dim: Size = 512
     """Width of the content noise z."""
-    w_dim: int = 512
+    w_dim: Size = 512
     """Width of the content style w."""
-    mapping_layers: int = 2
+    mapping_layers: Layers = 2
     """Layers from z to w."""
-    channel_base: int = 16384
+    channel_base: ChannelBase = 16384
     """Channels at resolution r are `min(channel_base / r, channel_max)`."""
-    channel_max: int = 512
+    channel_max: Size = 512
     """Maximum number of channels of any layer."""
 
 

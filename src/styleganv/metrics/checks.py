@@ -71,8 +71,6 @@ def common_size(real: Videos, fake: Videos, resolution: tuple[int, int] | None) 
         StyleganvError: if the sets differ in size and `resolution` is None.
     """
     if resolution is not None:
-        if min(resolution) < 1:
-            raise StyleganvError(f"--resolution must be at least 1, got {resolution[0]}x{resolution[1]}: choose more.")
         return resolution
     if (real.height, real.width) != (fake.height, fake.width):
         raise StyleganvError(

@@ -27,16 +27,18 @@ from styleganv.metrics.statistics import Statistics, cache_folder, count_of, poo
 from styleganv.metrics.video_set import VideoSet
 from styleganv.options import ComputeOptions
 from styleganv.progress import Progress
+from styleganv.validation import Size, check_arguments
 from styleganv.video_model import choose_device
 from styleganv.videos import DatasetVideos, Videos, open_videos
 
 
+@check_arguments
 def evaluate(
     real: Videos | Path | str,
     fake: Videos | Path | str,
     *,
     protocols: Sequence[str | Protocol] = (DEFAULT_PROTOCOL,),
-    resolution: tuple[int, int] | None = None,
+    resolution: tuple[Size, Size] | None = None,
     options: EvaluateOptions = EvaluateOptions(),
     compute: ComputeOptions = ComputeOptions(),
     progress: Progress | None = None,

@@ -6,21 +6,21 @@ from typing import Annotated
 
 import tyro
 
-from styleganv.errors import StyleganvError
-from styleganv.options import Unset
+from styleganv.options import Repeats, Unset
+from styleganv.validation import Interval, Psi, Validated
 
 
 @dataclass(frozen=True)
-class EvaluateOptions:
+class EvaluateOptions(Validated):
     """What to evaluate, on how many clips, and with which weights.
 
     Raises:
         StyleganvError: for a number out of range.
     """
 
-    num_clips: Unset[int] = None
+    num_clips: Unset[Annotated[int, Interval(2)]] = None
     """Number of real and generated clips (each), 2 or more. Default: the protocol's."""
-    num_repeats: Annotated[int, tyro.conf.arg(name="repeats")] = 1
+    num_repeats: Repeats = 1
     """Number of random draws of clips; 2 or more give a standard error."""
     per_class: bool = False
     """Also evaluate each class that both sets contain."""
@@ -28,7 +28,7 @@ class EvaluateOptions:
     """Also compare the ground-truth factors of the built-in faces."""
     split: Unset[str] = None
     """Dataset split of the real videos, e.g. train; only stated in the report."""
-    psi: float = 1.0
+    psi: Psi = 1.0
     """Truncation psi of a model: 1 = full variety, 0 = mean w."""
     weights: Annotated[
         str | Path | None, tyro.conf.DisallowNone, tyro.conf.arg(metavar="PATH", help_behavior_hint="")
@@ -38,9 +38,3 @@ class EvaluateOptions:
     """Accepted SHA-256 hashes of the weights. Default: any."""
     cache: Unset[Path] = None
     """Folder for computed statistics. Default: ~/.cache/styleganv/statistics."""
-
-    def __post_init__(self) -> None:
-        if self.num_clips is not None and self.num_clips < 2:
-            raise StyleganvError(f"--num-clips must be at least 2, got {self.num_clips}: choose more.")
-        if self.num_repeats < 1:
-            raise StyleganvError(f"--repeats must be at least 1, got {self.num_repeats}: choose more.")

@@ -9,16 +9,25 @@ Shapes: V videos.
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
 
 from styleganv.errors import StyleganvError
 from styleganv.motion_report.diagnostics import DIAGNOSTICS
-from styleganv.motion_report.measurements import ClipMeasurements, ModelProbe, clip_length, measure_clips, probe_model
+from styleganv.motion_report.measurements import (
+    MIN_FRAMES,
+    ClipMeasurements,
+    ModelProbe,
+    clip_length,
+    measure_clips,
+    probe_model,
+)
 from styleganv.motion_report.report import Diagnostic, MotionAnalysis, MotionReport
 from styleganv.motion_report.specs import DiagnosticSpec, LikeData, Range
 from styleganv.progress import Progress
+from styleganv.validation import Interval, Seed, check_arguments
 from styleganv.videos import ModelVideos, Videos, open_videos
 
 Estimate = tuple[float | None, float | None]
@@ -27,13 +36,14 @@ Estimate = tuple[float | None, float | None]
 SIGNIFICANT = 3.0
 
 
+@check_arguments
 def diagnose(
     videos: Videos | Path | str,
     data: Videos | Path | str | None = None,
     *,
-    num_videos: int = 32,
-    max_frames: int = 128,
-    seed: int = 0,
+    num_videos: Annotated[int, Interval(2)] = 32,
+    max_frames: Annotated[int, Interval(MIN_FRAMES)] = 128,
+    seed: Seed = 0,
     progress: Progress | None = None,
 ) -> MotionAnalysis:
     """Measure how videos move, compared with a dataset if there is one; `page.write_page` shows the result.
@@ -50,8 +60,6 @@ def diagnose(
     """
     videos = open_videos(videos) if isinstance(videos, Path | str) else videos
     data = open_videos(data) if isinstance(data, Path | str) else data
-    if num_videos < 2:
-        raise StyleganvError(f"--num-videos must be at least 2, got {num_videos}: choose more.")
     if data is not None and (videos.height, videos.width) != (data.height, data.width):
         raise StyleganvError(
             f"{videos.name} is {videos.width}x{videos.height} but {data.name} is {data.width}x{data.height}: "

@@ -89,8 +89,6 @@ def clip_length(collections: list[Videos], max_frames: int) -> int:
     Raises:
         StyleganvError: if that is fewer than 16.
     """
-    if max_frames < MIN_FRAMES:
-        raise StyleganvError(f"--max-frames must be at least {MIN_FRAMES}, got {max_frames}: choose more.")
     length = max_frames
     for videos in collections:
         num_checked = 1 if videos.count is None else min(videos.count, 256)  # all videos of a model are equally long

@@ -9,7 +9,7 @@ from typing import Any
 
 from fastapi import WebSocket
 
-from styleganv.data.dataset import encode_frame
+from styleganv.data.frames import encode_frame
 from styleganv.errors import StyleganvError
 from styleganv.studio.frame_stream import FrameStream
 from styleganv.studio.video_params import VideoParams

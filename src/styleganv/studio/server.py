@@ -13,11 +13,13 @@ from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Annotated
 
 from styleganv.errors import StyleganvError
 from styleganv.options import DEFAULT_CLIP_MODEL
 from styleganv.studio.jobs import JobManager
 from styleganv.studio.studio_model import open_sources
+from styleganv.validation import Interval, check_arguments
 
 try:
     import uvicorn
@@ -82,11 +84,12 @@ def create_app(
     return app
 
 
+@check_arguments
 def run_studio(
     paths: Sequence[Path | str],
     *,
     host: str = "127.0.0.1",
-    port: int = 8000,
+    port: Annotated[int, Interval(0, 65_535)] = 8000,
     token: str | None = None,
     open_page: bool = True,
     clip_model: Path | str = DEFAULT_CLIP_MODEL,

@@ -176,6 +176,9 @@ class StudioModel(VideoSource):
             for images in zip(*cells, strict=False)
         )
 
+    def _label(self, params: VideoParams) -> str | int | None:
+        return None if params.label is None else self.model.class_label(params.label)
+
     def _video(self, params: VideoParams, start: float, fps: float) -> Iterator[Frame]:
         model, seconds = self.model, None
         rate = fps if self.is_editable else model.fps
@@ -185,7 +188,12 @@ class StudioModel(VideoSource):
             return render_latents(model, self.latents(params), start=start, seconds=seconds, fps=fps)
         motion = params.motion_seed if model.supports_motion_seed else None
         return model.stream(
-            seed=params.seed, motion_seed=motion, start=start, seconds=seconds, psi=params.psi, label=params.label
+            seed=params.seed,
+            motion_seed=motion,
+            start=start,
+            seconds=seconds,
+            psi=params.psi,
+            label=self._label(params),
         )
 
     def latents(self, params: VideoParams) -> Latents:
@@ -195,16 +203,16 @@ class StudioModel(VideoSource):
             StyleganvError: if the model cannot show these parameters.
         """
         model = self.generator
-        motion = params.motion_seed if model.supports_motion_seed else None
+        motion, label = params.motion_seed if model.supports_motion_seed else None, self._label(params)
         if params.search_result is None:
-            latents = latents_from_seed(model, params.seed, motion_seed=motion, psi=params.psi, label=params.label)
+            latents = latents_from_seed(model, params.seed, motion_seed=motion, psi=params.psi, label=label)
         else:
             latents = truncate(model, self.search_result(params.search_result).latents, params.psi)
             if motion is not None:
-                label = latents.motion.label if params.label is None else model.class_index(0, params.label)
-                latents = replace(latents, motion=MotionLatents(motion, label=label))
+                index = latents.motion.label if label is None else params.label
+                latents = replace(latents, motion=MotionLatents(motion, label=index))
         if params.mix is not None:
-            other = latents_from_seed(model, int(params.mix.content), psi=params.psi, label=params.label)  # type: ignore[arg-type]
+            other = latents_from_seed(model, int(params.mix.content), psi=params.psi, label=label)  # type: ignore[arg-type]
             latents = mix_styles(latents, other, params.mix.layers, params.mix.amount)
         for full_name, strength in params.directions:
             directions, name = self.find_direction(full_name)

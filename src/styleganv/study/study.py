@@ -19,16 +19,17 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from threading import Event
-from typing import Any
+from typing import Annotated, Any
 
 from styleganv.data.dataset import VideoDataset
 from styleganv.errors import StyleganvError
 from styleganv.faces.dataset import make_faces
 from styleganv.metrics.protocols import named_protocol
-from styleganv.options import StudyOptions
+from styleganv.options import Repeats, StudyOptions
 from styleganv.progress import Progress, track
 from styleganv.study.comparison import write_comparison
 from styleganv.study.trial import STEPS, Trial, read_json, variants, write_json
+from styleganv.validation import Interval, check_arguments
 
 DONE = {"train": "training.json", "measure": "measures.json"}
 #: Default dataset.
@@ -37,15 +38,16 @@ FACES_VIDEOS, FACES_RESOLUTION = 1024, (32, 32)
 logger = logging.getLogger(__name__)
 
 
+@check_arguments
 def study(
     data: Sequence[Path | str] = (),
     out: Path | str = "runs/study",
     *,
     methods: Sequence[str] | None = None,
     protocols: Sequence[str] = (),
-    num_repeats: int = 1,
+    num_repeats: Repeats = 1,
     options: StudyOptions = StudyOptions(),
-    jobs: int = 1,
+    jobs: Annotated[int, Interval(1, 1024)] = 1,
     show_real: bool = True,
     progress: Progress | None = None,
 ) -> Path:
@@ -74,11 +76,6 @@ def study(
     if unknown := [name for name in methods if name not in variants()]:
         raise StyleganvError(
             f"Unknown methods {', '.join(unknown)}: install their packages, or choose from {', '.join(variants())}."
-        )
-    if options.minutes <= 0 or num_repeats < 1 or jobs < 1:
-        raise StyleganvError(
-            f"--minutes, --repeats and --jobs must be positive, got {options.minutes:g}, {num_repeats} and {jobs}: "
-            "raise them."
         )
     for name in protocols:
         named_protocol(name)

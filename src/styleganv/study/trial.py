@@ -33,6 +33,7 @@ from styleganv.runs import train
 from styleganv.training.checkpoint import has_checkpoint, load_checkpoint
 from styleganv.training.loop import InterruptedTraining
 from styleganv.training.run_log import peak_memory_gib
+from styleganv.validation import Count, Positive, Seed, read_fields
 from styleganv.video_model import VideoModel
 from styleganv.videos import ModelVideos
 from styleganv.workers import exit_with_parent
@@ -65,10 +66,10 @@ class Trial:
 
     data: str
     method: str
-    seed: int
+    seed: Seed
     preset: str
-    minutes: float
-    num_clips: int
+    minutes: Positive
+    num_clips: Count
     protocols: tuple[str, ...] = ()
     weights: str | None = None
 
@@ -115,8 +116,7 @@ def read_json(folder: Path, name: str) -> dict[str, Any]:
 
 def read_trial(folder: Path) -> Trial:
     """Read the description of a trial."""
-    values = read_json(folder, "trial.json")
-    return Trial(**values | {"protocols": tuple(values["protocols"])})
+    return read_fields(Trial, read_json(folder, "trial.json"), folder / "trial.json")
 
 
 def train_trial(folder: Path) -> None:

@@ -18,21 +18,10 @@ from styleganv.training.trainer import Trainer
 
 logger = logging.getLogger(__name__)
 
-#: An evaluation needs two halves, each with a covariance.
-MIN_VIDEOS = 4
-
 
 def check_settings(config: RunConfig) -> None:
-    """Raise a `StyleganvError` for the first invalid setting."""
-    _check_positive(config)
+    """Raise a `StyleganvError` for the first settings that exclude each other; types check each on its own."""
     training, model = config.training, config.model
-    if config.logging.eval_clips < MIN_VIDEOS:
-        raise StyleganvError(
-            f"--eval-clips must be at least {MIN_VIDEOS} for a distance and its noise floor, got "
-            f"{config.logging.eval_clips}: raise it."
-        )
-    if training.freeze_d < 0:
-        raise StyleganvError(f"--freeze-d must be 0 or a number of blocks, got {training.freeze_d}: correct it.")
     if training.max_span < training.num_frames - 1:
         raise StyleganvError(
             f"--max-span {training.max_span} is too short for --num-frames {training.num_frames}: raise it to at least "
@@ -47,29 +36,6 @@ def check_settings(config: RunConfig) -> None:
     _check_batch(config)
 
 
-def _check_positive(config: RunConfig) -> None:
-    training, model, every = config.training, config.model, config.logging
-    positive = {
-        "--total-clips": training.total_clips,
-        "--batch-size": training.batch_size,
-        "--num-frames": training.num_frames,
-        "--max-span": training.max_span,
-        "--lr": training.lr,
-        "--r1-interval": training.r1_interval,
-        "--slot-distance": model.slot_distance,
-        "--channel-base": model.channel_base,
-        "--channel-max": model.channel_max,
-        "--num-threads": 1 if training.num_threads is None else training.num_threads,
-        "--log-every": every.log_every,
-        "--snapshot-every": every.snapshot_every,
-        "--save-every": every.save_every,
-        "--eval-every": every.eval_every or 1,
-    }
-    for name, value in positive.items():
-        if not value > 0:
-            raise StyleganvError(f"{name} must be positive, got {value}: correct it.")
-
-
 def _check_batch(config: RunConfig) -> None:
     training, world = config.training, distributed.world_size()
     if training.batch_size % world:
@@ -78,7 +44,7 @@ def _check_batch(config: RunConfig) -> None:
         )
     local = training.batch_size // world
     micro = training.micro_batch_size or local
-    if micro < 1 or local % micro:
+    if local % micro:
         raise StyleganvError(
             f"--micro-batch-size {micro} does not divide the {local} clips per process: choose a divisor of {local}."
         )
@@ -88,13 +54,19 @@ def check_data(config: RunConfig, data: VideoDataset) -> list[str]:
     """Return warnings about a dataset with these settings.
 
     Raises:
-        StyleganvError: if no video is long enough for a clip, or if more blocks are frozen than exist.
+        StyleganvError: if no video is long enough for a clip, only some have a class, or too many blocks are frozen.
     """
     blocks = len(resolutions(data.height, data.width)) - 1
     if config.training.freeze_d > blocks:
         raise StyleganvError(
             f"--freeze-d {config.training.freeze_d} exceeds the {blocks} discriminator blocks at "
             f"{data.height}x{data.width}: lower it to at most {blocks}."
+        )
+    without = sum(video.label is None for video in data.videos)
+    if config.training.conditional and data.num_classes and without:
+        raise StyleganvError(
+            f"{without} of {len(data)} videos of {data.path} have no class: label them and prepare the dataset "
+            "again, or pass --no-conditional."
         )
     frames, span = config.training.num_frames, config.training.max_span
     lengths = [video.num_frames for video in data.videos]

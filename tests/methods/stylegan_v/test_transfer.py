@@ -266,7 +266,8 @@ def test_a_step_with_frozen_blocks(options: dict[str, Any], larger: Path, tiny: 
 
 
 @pytest.mark.parametrize(
-    "blocks, message", [(-1, "--freeze-d must be 0 or"), (3, "exceeds the 2 discriminator blocks at 16x16")]
+    "blocks, message",
+    [(-1, "--freeze-d must be an integer of at least 0"), (3, "exceeds the 2 discriminator blocks at 16x16")],
 )
 def test_invalid_numbers_of_frozen_blocks_are_rejected(
     blocks: int, message: str, first: Path, faces: Path, tiny: RunConfig, tmp_path: Path

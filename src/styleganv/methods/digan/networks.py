@@ -31,6 +31,7 @@ from styleganv.methods.network_config import StyleConfig
 from styleganv.methods.stylegan_v.mapping import Mapping
 from styleganv.nn import UNIT_GAIN, leaky_relu, upsample2d
 from styleganv.nn.layers import Dense, channels_at, resolutions, run_block, working_dtype
+from styleganv.validation import Frames, Size
 from styleganv.video_model import Frame, VideoModel, deterministic, to_uint8
 
 BASE_RESOLUTION = 32
@@ -195,9 +196,9 @@ class Motion(nn.Module):
 class DiganConfig(StyleConfig):
     """Architecture of a `DiganGenerator`; the layers up to 32² have `channel_max` channels."""
 
-    motion_dim: int = 512
+    motion_dim: Size = 512
     """Width of motion noise, motion code and motion network."""
-    window: float = 15
+    window: Frames = 15
     """Frames from the first to the last of a training clip, which are times 0 and 1."""
 
 

@@ -25,6 +25,7 @@ from styleganv.errors import StyleganvError
 from styleganv.methods.network_config import FrameConfig
 from styleganv.methods.stylegan_v.sampler import CHUNK, MAX_RECURRENT_FRAMES
 from styleganv.nn.layers import resolutions
+from styleganv.validation import Size
 from styleganv.video_model import Frame, VideoModel, deterministic, to_uint8
 
 WIDTH, MAX_WIDTH = 64, 512
@@ -44,11 +45,11 @@ def _widths(height: int, width: int, channel_max: int) -> list[int]:
 class MocoganConfig(FrameConfig):
     """Architecture of a `Mocogan`."""
 
-    z_dim: int = 50
+    z_dim: Size = 50
     """Width of the content noise."""
-    motion_dim: int = 10
+    motion_dim: Size = 10
     """Width of a frame's motion noise and motion code."""
-    channel_max: int = 512
+    channel_max: Size = 512
     """Maximum number of channels of any layer, if less than the paper's."""
 
 

@@ -20,13 +20,14 @@ from styleganv.methods.stylegan_v.motion import SlotNoise
 from styleganv.methods.stylegan_v.sampler import VideoGenerator
 from styleganv.methods.stylegan_v.synthesis import Synthesis
 from styleganv.nn.layers import resolutions
+from styleganv.validation import Size
 
 
 @dataclass(frozen=True, kw_only=True)
 class MocoganStylegan2Config(StyleConfig):
     """Architecture of a `MocoganStylegan2`."""
 
-    motion_dim: int = 512
+    motion_dim: Size = 512
     """Width V of a frame's motion noise and motion code."""
 
     def to_generator_config(self) -> GeneratorConfig:

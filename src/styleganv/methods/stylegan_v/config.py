@@ -1,9 +1,10 @@
 """Configs of StyleGAN-V's generator and discriminator."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 from styleganv.methods.network_config import FrameConfig, StyleConfig
+from styleganv.validation import ChannelBase, Frames, Interval, Size
 
 MotionKind = Literal["conv", "lstm", "none"]
 Condition = Literal["modulate+project", "project", "none"]
@@ -15,17 +16,17 @@ class GeneratorConfig(StyleConfig):
 
     motion: MotionKind = "conv"
     """conv (acyclic encoding, any time ≥ 0), lstm (ablation), none (images, T = 1)."""
-    motion_noise_dim: int = 512
+    motion_noise_dim: Size = 512
     """Width of a slot's motion noise."""
-    motion_code_dim: int = 512
+    motion_code_dim: Size = 512
     """Width of the motion code u."""
-    num_frequencies: int = 256
+    num_frequencies: Size = 256
     """Sinusoids of the time encoding; v is twice as wide."""
-    motion_kernel: int = 11
+    motion_kernel: Annotated[int, Interval(1, 1024)] = 11
     """Kernel size, in slots, of the two motion convolutions."""
-    slot_distance: float = 16
+    slot_distance: Frames = 16
     """Frames between two motion noise vectors; it must match the speed of the dataset."""
-    longest_period: float = 1024
+    longest_period: Frames = 1024
     """Longest period of the time encoding, in frames."""
     amplitude: bool = True
     """Learn the amplitudes of the sinusoids (the paper) instead of fixing them at 1 (the released code)."""
@@ -35,20 +36,20 @@ class GeneratorConfig(StyleConfig):
 class DiscriminatorConfig(FrameConfig):
     """Architecture of a `Discriminator`."""
 
-    num_frames: int = 3
+    num_frames: Size = 3
     """Frames per clip T; 2 or 3 are enough, 1 gives an image discriminator."""
-    in_channels: int = 3
+    in_channels: Size = 3
     """Channels of a frame; more than 3 if a frame carries more than color."""
-    channel_base: int = 16384
+    channel_base: ChannelBase = 16384
     """Channels at resolution r are `min(channel_base / r, channel_max)`."""
-    channel_max: int = 512
+    channel_max: Size = 512
     """Maximum number of channels of any layer."""
     condition: Condition = "modulate+project"
     """How time distances and class enter: modulating every block and projected at the end (the paper), projected only
     (the released code), or not at all (ablation)."""
-    condition_dim: int = 512
+    condition_dim: Size = 512
     """Width of the condition e."""
-    max_gap: int = 1024
+    max_gap: Size = 1024
     """Largest distinguishable distance between neighboring frames, in frames."""
     minibatch_stddev: bool = True
     """Append the standard deviation over the clips of a batch, which counteracts mode collapse."""

@@ -11,7 +11,8 @@ from styleganv.errors import StyleganvError
 from styleganv.methods.stylegan_v.config import DiscriminatorConfig, GeneratorConfig
 from styleganv.methods.stylegan_v.discriminator import Discriminator
 from styleganv.methods.stylegan_v.generator import Generator
-from styleganv.model_folder import STYLEGAN_V, load_model, load_weights
+from styleganv.model_folder import STYLEGAN_V, load_model, load_weights, model_folder
+from styleganv.validation import read_fields
 
 
 def load_generator(folder: Path | str) -> tuple[Generator, dict[str, Any]]:
@@ -20,7 +21,11 @@ def load_generator(folder: Path | str) -> tuple[Generator, dict[str, Any]]:
     Raises:
         StyleganvError: as `load_model`, and if the model is of another method.
     """
-    generator, config = load_model(folder, {STYLEGAN_V: lambda **stored: Generator(GeneratorConfig(**stored))})
+
+    def build(**fields: Any) -> Generator:
+        return Generator(read_fields(GeneratorConfig, fields, model_folder(folder) / "config.json", "generator"))
+
+    generator, config = load_model(folder, {STYLEGAN_V: build})
     assert isinstance(generator, Generator)
     return generator, config
 
@@ -37,7 +42,9 @@ def load_discriminator(folder: Path | str) -> Discriminator | None:
     try:
         config = json.loads((folder / "config.json").read_text())
         with torch.random.fork_rng(devices=[]):
-            discriminator = Discriminator(DiscriminatorConfig(**config["discriminator"]))
+            discriminator = Discriminator(
+                read_fields(DiscriminatorConfig, config["discriminator"], folder / "config.json", "discriminator")
+            )
         discriminator.load_state_dict(load_weights(folder, "discriminator.safetensors", config))
     except (SafetensorError, RuntimeError, KeyError, TypeError, ValueError, OSError) as error:
         reason = str(error).strip().splitlines()[0]

@@ -29,7 +29,8 @@ from styleganv.methods.stylegan_v.generator import Generator
 from styleganv.methods.stylegan_v.motion import MotionConv1d, RecurrentMotion, SlotNoise, make_code_function
 from styleganv.methods.stylegan_v.pretrained import load_generator
 from styleganv.model_folder import sampler_arguments
-from styleganv.video_model import MAX_FRAMES, TICKS, Frame, Precision, VideoModel, check_psi, deterministic, to_uint8
+from styleganv.validation import NonNegative, Positive, Psi, Seed, check_arguments
+from styleganv.video_model import MAX_FRAMES, TICKS, Frame, Precision, VideoModel, deterministic, to_uint8
 
 #: One style per layer `[L, w_dim]`, or a function from seconds to them.
 Styles = Tensor | Callable[[float], Tensor]
@@ -117,31 +118,33 @@ class VideoGenerator(VideoModel):
     def _frames_at(
         self, seed: int, motion_seed: int, times: Iterator[float], *, psi: float, label: int | None
     ) -> Iterator[Frame]:
-        return self._frames(
-            self.styles_from_seed(seed, psi=psi, label=label), times, None, self._code_at(motion_seed, label, None)
-        )
+        return self._frames(self._styles(seed, label, psi), times, None, self._code_at(motion_seed, label, None))
 
-    def styles_from_seed(self, seed: int, *, psi: float = 1.0, label: str | int | None = None) -> Tensor:
+    @check_arguments
+    def styles_from_seed(self, seed: Seed, *, psi: Psi = 1.0, label: str | int | None = None) -> Tensor:
         """Return the content of a seed: w repeated for each layer, `[L, w_dim]` on the device.
 
         Raises:
-            StyleganvError: for an unknown class or a psi that is not finite.
+            StyleganvError: for an unknown class or a psi out of range.
         """
-        check_psi(psi)
-        w = self._map(seed, self._one_hot(self.class_index(seed, label)), psi)
+        return self._styles(seed, self.class_index(seed, label), psi)
+
+    def _styles(self, seed: int, label: int | None, psi: float) -> Tensor:
+        w = self._map(seed, self._one_hot(label), psi)
         return w.expand(self.generator.synthesis.num_styles, -1)
 
+    @check_arguments
     def render(
         self,
         styles: Styles,
         motion: int | SlotNoise,
         *,
-        label: str | int | None = None,
+        label: int | None = None,
         shift: Tensor | None = None,
         time_map: Callable[[float], float] | None = None,
-        start: float = 0.0,
-        seconds: float | None = None,
-        fps: float | None = None,
+        start: NonNegative = 0.0,
+        seconds: Positive | None = None,
+        fps: Positive | None = None,
     ) -> Iterator[Frame]:
         """Yield frames `[H, W, 3]` of any content with any motion in constant memory; editing is built on this.
 
@@ -149,7 +152,7 @@ class VideoGenerator(VideoModel):
             styles: `[L, w_dim]`, one style per layer; or a function from video time in seconds to them, for content
                 that changes. A function is slower, as nothing can be folded.
             motion: motion seed, or the motion noise of each slot.
-            label: class name or number, which a conditional model's motion depends on too.
+            label: number of the class (`class_index`), which a conditional model's motion depends on too.
             shift: `[U]`, added to every motion code u.
             time_map: function from video time to motion time, both in seconds ≥ 0; default: the identity.
             start, seconds, fps: as for `stream`.
@@ -180,7 +183,7 @@ class VideoGenerator(VideoModel):
         return folded
 
     def _code_at(
-        self, motion: int | SlotNoise, label: str | int | None, shift: Tensor | None
+        self, motion: int | SlotNoise, label: int | None, shift: Tensor | None
     ) -> Callable[[float], Tensor] | None:
         """Return v as a function of the time in frames; None for an image model."""
         one_hot = self._one_hot(label)

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from styleganv import noise
 from styleganv.errors import StyleganvError
 from styleganv.methods.network_config import FrameConfig
+from styleganv.validation import Size
 from styleganv.video_model import Frame, VideoModel, deterministic, to_uint8
 
 DOWN = 4  # frames, rows and columns per code
@@ -214,9 +215,9 @@ class Transformer(nn.Module):
 class VideoGptConfig(FrameConfig):
     """Architecture of a `VideoGpt`; height and width are multiples of 4."""
 
-    num_frames: int = 16
+    num_frames: Size = 16
     """Frames per clip; a multiple of 4."""
-    channel_max: int = 512
+    channel_max: Size = 512
     """Width of the networks: the paper's from 288 on (240, 576; 2048 codes of 256), smaller below."""
 
 
