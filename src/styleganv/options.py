@@ -281,6 +281,7 @@ class DirectionOptions:
 
 
 Fit = Literal["crop", "pad", "stretch"]
+Damaged = Literal["skip", "keep"]
 
 
 @dataclass(frozen=True)
@@ -292,7 +293,7 @@ class PrepareOptions:
     """
 
     fps: Unset[float] = None
-    """Frame rate to resample to, in frames per second. Default: keep every frame."""
+    """Frame rate to resample to, in frames per second. Default: the most common one."""
     source_fps: float = 25.0
     """Frame rate of folders of frames, in frames per second."""
     fit: Fit = "crop"
@@ -307,14 +308,20 @@ class PrepareOptions:
     """Store frames as PNG instead of JPEG."""
     classes: str = "auto"
     """Class labels: auto, folders, none, or a file: .csv (name,label) or .json ({name: label})."""
-    background: str = "white"
+    background: str = "black"
     """Color behind transparent pixels, e.g. skyblue or '#cfe8ff' (in quotes)."""
+    damaged: Damaged = "skip"
+    """Skip damaged videos, or keep their frames before the damage."""
 
     def __post_init__(self) -> None:
         for fits, message in (
             (self.fps is None or 0 < self.fps < 1000, f"--fps must be between 0 and 1000, got {self.fps}"),
             (0 < self.source_fps < 1000, f"--source-fps must be between 0 and 1000, got {self.source_fps}"),
             (self.fit in get_args(Fit), f"--fit must be one of {', '.join(get_args(Fit))}, got {self.fit!r}"),
+            (
+                self.damaged in get_args(Damaged),
+                f"--damaged must be one of {', '.join(get_args(Damaged))}, got {self.damaged!r}",
+            ),
             (self.min_frames >= 1, f"--min-frames must be at least 1, got {self.min_frames}"),
             (
                 self.split_every is None or self.split_every >= self.min_frames,
