@@ -90,7 +90,7 @@ def _open_container(file: MediaFile) -> Iterator[tuple[Any, Any]]:
     with (
         decoding_errors(file, "a video"),
         file.open() as opened,
-        av.open(opened, options={"protocol_whitelist": "none", **limits}, buffer_size=2**18) as container,
+        av.open(opened, "r", options={"protocol_whitelist": "none", **limits}, buffer_size=2**18) as container,
     ):
         stream: Any = container.streams.best("video")
         if stream is None or stream.disposition & Disposition.attached_pic:
@@ -131,12 +131,11 @@ def _intact_frames(container: Any, stream: Any, file: MediaFile) -> Iterator[av.
     except DECODING_ERRORS:
         is_damaged = True
     stated = _stated_seconds(container, stream)
-    if "matroska" in container.format.name:
-        is_damaged = is_damaged or _is_cut_matroska(file)
-        if not is_damaged and stated is not None and len(container.streams) == 1:
-            end = max(end, min(stated, end + MAX_STEP_SECONDS))  # where it states how long the last frame is shown
-    elif stated is not None:
-        is_damaged = is_damaged or end < 0.9 * stated - step
+    is_damaged = is_damaged or _is_cut(file)
+    if stated is not None and "matroska" not in container.format.name:
+        is_damaged = is_damaged or end < 0.98 * stated - 2 * step
+    elif stated is not None and not is_damaged and len(container.streams) == 1:
+        end = max(end, min(stated, end + MAX_STEP_SECONDS))  # only the file states how long the last frame is shown
     if last is not None:
         last.duration = round((end - last.time) / _TICK)
         yield last
@@ -169,12 +168,17 @@ def _stated_seconds(container: Any, stream: Any) -> float | None:
     return None
 
 
-def _is_cut_matroska(file: MediaFile) -> bool:
-    """Return whether the file ends before its segment, the element that holds everything, does."""
+def _is_cut(file: MediaFile) -> bool:
+    """Return whether a file ends early, for the formats where FFmpeg reads on: Matroska and MPEG transport streams."""
     with file.open() as opened:
         head = opened.read(4096)
         length = opened.seek(0, 2)
-    start = head.find(b"\x18\x53\x80\x67") + 4
+    for size in (188, 192, 204):  # bytes per packet; each starts with G, after four bytes of time in those of 192
+        if head[4 * (size == 192) :: size][:8] == b"G" * 8:
+            return length % size > 0
+    if not head.startswith(b"\x1a\x45\xdf\xa3"):
+        return False
+    start = head.find(b"\x18\x53\x80\x67") + 4  # the segment, which holds everything, and its size
     num_bytes = 9 - head[start].bit_length()
     size, unknown = int.from_bytes(head[start : start + num_bytes], "big"), 1 << 7 * num_bytes
     size &= unknown - 1

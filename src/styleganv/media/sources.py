@@ -215,7 +215,8 @@ def _walk(root: Path, skipped: list[Skipped]) -> Iterator[str]:
             skipped.append((readable(relative(folder)), "a link to a folder that is read already"))
             continue
         seen.add(real)
-        for file in files:
+        subfolders.sort()
+        for file in sorted(files):
             path = os.path.join(folder, file)
             try:
                 is_file = stat.S_ISREG(os.stat(path).st_mode)
