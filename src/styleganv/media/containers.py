@@ -6,7 +6,7 @@ Times are in seconds; the first frame is at 0.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
-from typing import Any
+from typing import IO, Any
 
 import av
 import av.filter
@@ -43,7 +43,7 @@ _TICK = Fraction(1, 1_000_000)
 def read_timing(file: MediaFile) -> Timing:
     """Return the timing of a video file from its packets; nothing is decoded."""
     times: list[float] = []
-    with _open_container(file) as (container, stream):
+    with _open_container(file) as (container, stream, _):
         last, shift = None, 0.0
         try:
             for packet in container.demux(stream):
@@ -67,10 +67,10 @@ def decode_video(file: MediaFile, background: Color) -> Iterator[DecodedFrame]:
         StyleganvError: if the file cannot be read, or no filter can convert it.
     """
     damage: DamagedVideo | None = None
-    with _open_container(file) as (container, stream):
+    with _open_container(file) as (container, stream, opened):
         display = _Display(stream.sample_aspect_ratio or Fraction(1), file, background)
         try:
-            for frame in _intact_frames(container, stream, file):
+            for frame in _intact_frames(container, stream, opened, file):
                 yield from display.show(frame)
         except DamagedVideo as error:
             damage = error
@@ -80,8 +80,8 @@ def decode_video(file: MediaFile, background: Color) -> Iterator[DecodedFrame]:
 
 
 @contextmanager
-def _open_container(file: MediaFile) -> Iterator[tuple[Any, Any]]:
-    """Open a PyAV container and its main video stream.
+def _open_container(file: MediaFile) -> Iterator[tuple[Any, Any, IO[bytes]]]:
+    """Open a PyAV container, its main video stream, and the file below.
 
     FFmpeg reads from a Python file, because a path may look like a URL to it, and may open no other file or URL, which
     playlists name.
@@ -97,10 +97,10 @@ def _open_container(file: MediaFile) -> Iterator[tuple[Any, Any]]:
             raise ValueError("no video stream")
         check_pixels(file, stream.width, stream.height)
         stream.codec_context.options = limits
-        yield container, stream
+        yield container, stream, opened
 
 
-def _intact_frames(container: Any, stream: Any, file: MediaFile) -> Iterator[av.VideoFrame]:
+def _intact_frames(container: Any, stream: Any, opened: IO[bytes], file: MediaFile) -> Iterator[av.VideoFrame]:
     """Yield frames up to the first damage, with their times and durations in `_TICK`.
 
     Raises:
@@ -131,7 +131,7 @@ def _intact_frames(container: Any, stream: Any, file: MediaFile) -> Iterator[av.
     except DECODING_ERRORS:
         is_damaged = True
     stated = _stated_seconds(container, stream)
-    is_damaged = is_damaged or _is_cut(file)
+    is_damaged = is_damaged or _is_cut(opened)
     if stated is not None and "matroska" not in container.format.name:
         is_damaged = is_damaged or end < 0.98 * stated - 2 * step
     elif stated is not None and not is_damaged and len(container.streams) == 1:
@@ -168,11 +168,11 @@ def _stated_seconds(container: Any, stream: Any) -> float | None:
     return None
 
 
-def _is_cut(file: MediaFile) -> bool:
+def _is_cut(file: IO[bytes]) -> bool:
     """Return whether a file ends early, for the formats where FFmpeg reads on: Matroska and MPEG transport streams."""
-    with file.open() as opened:
-        head = opened.read(4096)
-        length = opened.seek(0, 2)
+    file.seek(0)
+    head = file.read(4096)
+    length = file.seek(0, 2)
     for size in (188, 192, 204):  # bytes per packet; each starts with G, after four bytes of time in those of 192
         if head[4 * (size == 192) :: size][:8] == b"G" * 8:
             return length % size > 0
@@ -239,7 +239,8 @@ class _Display:
 
     def _configure(self, frame: av.VideoFrame, matrix: tuple[int, ...]) -> None:
         width, height = frame.width, frame.height
-        graph = av.filter.Graph()
+        graph: Any = av.filter.Graph()
+        graph.threads = 1  # one video per process is decoded
         aspect = float(self._aspect)
         size = (max(width, round(width * aspect)), max(height, round(height / aspect)))
         check_pixels(self._file, *size)
