@@ -130,6 +130,7 @@ def test_interlaced_video_has_no_comb(tmp_path):
         assert abs(center(frame.pixels[::2])[0] - center(frame.pixels[1::2])[0]) <= 0.5
 
 
+@pytest.mark.slow  # FFmpeg computes its table of colors for seconds
 @pytest.mark.parametrize("transfer", [16, 18], ids=["PQ", "HLG"])
 def test_hdr_is_tone_mapped(tmp_path, transfer):
     """A ramp stays a ramp up to white, and differs from the codes as they are."""

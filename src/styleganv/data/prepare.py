@@ -24,6 +24,7 @@ from PIL import Image, ImageColor
 from styleganv.data.dataset import DatasetWriter, create_dataset, encode_frame
 from styleganv.errors import StyleganvError
 from styleganv.media.decoding import Color, DamagedVideo, Timing, Treatment
+from styleganv.media.files import readable
 from styleganv.media.sources import (
     VideoSource,
     common_fps,
@@ -389,7 +390,7 @@ def _store(
     with open(encoded.path, "rb") as file:
         for number, start in enumerate(starts):
             name = video.name if total <= length else f"{video.name}_{number:03d}"
-            meta: dict[str, Any] = {"source": video.files[0] if video.is_video_file else video.name}
+            meta: dict[str, Any] = {"source": readable(video.files[0]) if video.is_video_file else video.name}
             if total > length:
                 meta["start"] = start
             frames = (file.read(size) for size in encoded.sizes[start : start + length])

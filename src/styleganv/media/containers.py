@@ -93,8 +93,8 @@ def _open_container(file: MediaFile) -> Iterator[tuple[Any, Any, IO[bytes]]]:
         av.open(opened, "r", options={"protocol_whitelist": "none", **limits}, buffer_size=2**18) as container,
     ):
         stream: Any = container.streams.best("video")
-        if stream is None or stream.disposition & Disposition.attached_pic:
-            raise ValueError("no video stream")
+        if stream is None or stream.codec_context is None or stream.disposition & Disposition.attached_pic:
+            raise ValueError("no video stream, or of an unknown codec")
         check_pixels(file, stream.width, stream.height)
         stream.codec_context.options = limits
         yield container, stream, opened

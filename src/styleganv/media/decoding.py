@@ -4,6 +4,7 @@ Frames are uint8 RGB `[H, W, 3]` in 0..255, composited over a background color w
 seconds; the first frame is at 0.
 """
 
+import struct
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,7 +22,18 @@ BLACK: Color = (0, 0, 0)
 Treatment = Literal["composited", "deinterlaced", "tone-mapped"]
 
 #: Errors of FFmpeg and Pillow on damaged files.
-DECODING_ERRORS = (av.FFmpegError, OSError, EOFError, ValueError, SyntaxError, IndexError)
+DECODING_ERRORS = (
+    av.FFmpegError,
+    OSError,
+    EOFError,
+    ValueError,
+    SyntaxError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    MemoryError,
+    struct.error,
+)
 #: Steps between frames within this fraction of the typical one are jitter, not another frame rate.
 _JITTER = 0.3
 #: A longer step between two frames is an error of the timestamps; playback goes on after a usual one.

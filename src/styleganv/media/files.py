@@ -11,7 +11,7 @@ import warnings
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -66,9 +66,12 @@ class MediaFile:
                     f"{self} would expand from {entry.compress_size:,} to {entry.file_size:,} bytes, more than "
                     f"{MAX_EXPANSION} times: unpack it yourself if you trust it."
                 )
-            unpacked = tempfile.SpooledTemporaryFile(_MAX_BYTES_IN_MEMORY)  # noqa: SIM115 (the caller closes it)
-            with archive.file.open(entry) as packed:
+            with ExitStack() as stack, archive.file.open(entry) as packed:
+                unpacked = stack.enter_context(tempfile.SpooledTemporaryFile(_MAX_BYTES_IN_MEMORY))
                 shutil.copyfileobj(packed, unpacked, 2**20)
+                unpacked.seek(0)
+                stack.pop_all()  # the caller closes it
+                return unpacked
         except ZIP_ERRORS as error:
             raise OSError(str(error)) from error
         except OSError as error:
@@ -77,8 +80,6 @@ class MediaFile:
             raise StyleganvError(
                 f"No space to unpack {self} in {tempfile.gettempdir()}: free some, or set TMPDIR to another folder."
             ) from error
-        unpacked.seek(0)
-        return unpacked
 
     def read_head(self, size: int) -> bytes:
         """Return the first bytes, or fewer of a damaged file."""
