@@ -59,6 +59,13 @@ def test_names_in_a_zip_have_any_encoding(tmp_path, encoding):
     assert encoding not in ("utf-8", "cp437") or video.name == word
 
 
+def test_a_zip_that_states_a_wrong_encoding_is_named(tmp_path):
+    content = write_zip(tmp_path / "s.zip", {"é.png": picture(0)}).read_bytes()
+    (tmp_path / "s.zip").write_bytes(content.replace("é".encode(), b"\xe9\xe9"))
+    with pytest.raises(StyleganvError, match=r"s\.zip has names that are not in UTF-8"):
+        scan_source(tmp_path / "s.zip")
+
+
 def test_names_in_a_folder_have_any_encoding(tmp_path):
     names = [b"caf\xe9", b"-x", b"a:b", b"two\nlines", b"concat:a"]
     for name in names:

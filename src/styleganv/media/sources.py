@@ -232,6 +232,10 @@ def _walk(root: Path, skipped: list[Skipped]) -> Iterator[str]:
 def _archive_names(path: Path, skipped: list[Skipped]) -> list[str]:
     try:
         archive = open_archive(path)
+    except UnicodeDecodeError as error:
+        raise StyleganvError(
+            f"{readable(str(path))} has names that are not in UTF-8 though it states so: pack it again."
+        ) from error
     except (OSError, *ZIP_ERRORS) as error:
         raise StyleganvError(
             f"{readable(str(path))} is not a zip, or is truncated or damaged: copy or download it again."
