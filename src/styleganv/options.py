@@ -253,6 +253,7 @@ class DirectionOptions(Validated):
 
 
 Fit = Literal["crop", "pad", "stretch"]
+Damaged = Literal["skip", "keep"]
 
 
 @dataclass(frozen=True)
@@ -264,7 +265,7 @@ class PrepareOptions(Validated):
     """
 
     fps: Unset[FrameRate] = None
-    """Frame rate to resample to, in frames per second. Default: keep every frame."""
+    """Frame rate to resample to, in frames per second. Default: the most common one."""
     source_fps: FrameRate = 25.0
     """Frame rate of folders of frames, in frames per second; a prepared dataset has its own."""
     fit: Fit = "crop"
@@ -279,8 +280,10 @@ class PrepareOptions(Validated):
     """Store frames as PNG instead of JPEG."""
     classes: str = "auto"
     """Class labels: auto (dataset.json or folders), folders, none, or a .csv or .json file."""
-    background: str = "white"
+    background: str = "black"
     """Color behind transparent pixels, e.g. skyblue or '#cfe8ff' (in quotes)."""
+    damaged: Damaged = "skip"
+    """Skip damaged videos, or keep their frames before the damage."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

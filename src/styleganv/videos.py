@@ -4,8 +4,10 @@ Shapes: T frames, H height, W width. Frames are uint8 RGB `[T, 3, H, W]` in 0..2
 """
 
 import hashlib
-from collections.abc import Sequence
-from functools import cached_property, lru_cache
+import logging
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,13 +16,17 @@ from numpy.typing import NDArray
 
 from styleganv.data.dataset import VideoDataset, is_dataset
 from styleganv.errors import StyleganvError
-from styleganv.media.sources import VideoSource, find_videos
+from styleganv.media.decoding import Timing
+from styleganv.media.files import readable
+from styleganv.media.sources import DEFAULT_FPS, VideoSource, common_fps, find_videos
 from styleganv.methods.loading import load
 from styleganv.options import Precision
 from styleganv.validation import Psi, check_arguments
 from styleganv.video_model import VideoModel
 
 Frames = NDArray[np.uint8]
+
+logger = logging.getLogger(__name__)
 
 
 class Videos(Protocol):
@@ -150,14 +156,30 @@ class ModelVideos:
 
 
 class FileVideos:
-    """Video files or folders of images of one size."""
+    """Video files or folders of images of one size; those of another frame rate are resampled to the most common one.
+
+    Frames are decoded in order and not kept, so videos of any length take the same memory.
+    """
 
     def __init__(self, path: Path | str) -> None:
         self.sources: list[VideoSource] = find_videos(path)
         self.name = str(path)
         self.count: int | None = len(self.sources)
-        self.fps = self.sources[0].native_fps() or 25.0
-        self.height, self.width = self._decoded(0).shape[2:]
+        timings = [source.timing() or Timing(DEFAULT_FPS) for source in self.sources]
+        self.fps = common_fps(timings)
+        self._keeps_every_frame = [timing.matches(self.fps) for timing in timings]
+        if num_resampled := self._keeps_every_frame.count(False):
+            logger.warning(
+                "Resampling %d of %d videos of %s to %g fps, because their frame rate differs or varies",
+                num_resampled,
+                self.count,
+                self.name,
+                self.fps,
+            )
+        self._lengths: dict[int, int] = {}
+        #: The video being read, the number of its next frame, and its frames from there on.
+        self._reader: tuple[int, int, Iterator[NDArray[np.uint8]]] = (-1, 0, iter(()))
+        self.height, self.width = next(self._frames(0)).shape[:2]
         names = sorted({video.class_name for video in self.sources if video.class_name is not None})
         self.class_names = names if len(names) > 1 else []
 
@@ -166,31 +188,41 @@ class FileVideos:
         digest = hashlib.sha256()
         for video in self.sources:
             for file in video.media_files:
-                digest.update(f"{file.name} {hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
+                opened: Any
+                with file.open() as opened:
+                    sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
+                digest.update(f"{readable(file.name)} {sha256}\n".encode())
         return {"kind": "video files", "sha256": digest.hexdigest(), "storage": {"format": "video files"}}
 
     def length(self, index: int) -> int:
         """Return the number of decoded frames, since headers are often wrong."""
-        return len(self._decoded(index))
+        if index not in self._lengths:
+            self._lengths[index] = sum(1 for _ in self._frames(index))
+        return self._lengths[index]
 
     def label(self, index: int) -> int | None:
         name = self.sources[index].class_name
         return self.class_names.index(name) if name in self.class_names else None
 
     def read(self, index: int, frames: Sequence[int] | NDArray[np.integer]) -> Frames:
-        video = self._decoded(index)
-        if video.shape[2:] != (self.height, self.width):
-            raise StyleganvError(
-                f"{self.sources[index].name} in {self.name} is {video.shape[3]}x{video.shape[2]} but the first video "
-                f"is {self.width}x{self.height}: resize them with `styleganv prepare`."
-            )
-        return video[np.asarray(frames)]
+        video, number, rest = self._reader
+        if video != index or number > frames[0]:
+            number, rest = 0, self._frames(index)
+        clip = []
+        for wanted in map(int, frames):
+            clip += [frame.transpose(2, 0, 1) for frame in islice(rest, wanted - number, wanted - number + 1)]
+            number = wanted + 1
+        self._reader = (index, number, rest)
+        if len(clip) < len(frames):
+            raise IndexError(f"frame {frames[-1]} of {self.sources[index].name}")
+        return np.stack(clip)
 
-    def _decoded(self, index: int) -> Frames:
-        return _decode(self.sources[index])
-
-
-@lru_cache(maxsize=2)
-def _decode(video: VideoSource) -> Frames:
-    """Decode all frames, cached for further reads of the same video."""
-    return np.stack([frame.transpose(2, 0, 1) for frame in video.frames()])
+    def _frames(self, index: int) -> Iterator[NDArray[np.uint8]]:
+        source = self.sources[index]
+        for frame in source.frames(None if self._keeps_every_frame[index] else self.fps, DEFAULT_FPS):
+            if index and frame.shape[:2] != (self.height, self.width):
+                raise StyleganvError(
+                    f"{source.name} in {self.name} is {frame.shape[1]}x{frame.shape[0]} but the first video is "
+                    f"{self.width}x{self.height}: resize them with `styleganv prepare`."
+                )
+            yield frame

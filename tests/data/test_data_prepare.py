@@ -115,11 +115,11 @@ def test_transparency_is_composited_before_resizing(tmp_path, write_images, gray
     report = prepare(tmp_path / "s", tmp_path / "d.zip", background="#cfe8ff", **settings)
     data = VideoDataset(tmp_path / "d.zip")
     assert np.abs(data.read(0, [0])[0, :, 2:6].astype(int) - np.array([231, 116, 128])[:, None, None]).max() <= 3
-    assert report.num_composited == 1 and data.extra == {"fit": "crop", "background": "#cfe8ff"}
-    assert "alpha     1 videos composited over #cfe8ff" in str(report)
-    assert prepare(tmp_path / "s", tmp_path / "d.zip", **settings).background == "#ffffff"
+    assert report.treated == {"composited": ["a"]} and data.extra == {"fit": "crop", "background": "#cfe8ff"}
+    assert "treated   1 videos composited over #cfe8ff (--background): a" in str(report)
+    assert prepare(tmp_path / "s", tmp_path / "d.zip", **settings).background == "#000000"
     report = prepare(tmp_path / "s" / "opaque", tmp_path / "d.zip", background="skyblue", **settings)
-    assert "alpha" not in str(report) and "background" not in VideoDataset(tmp_path / "d.zip").extra
+    assert "treated" not in str(report) and "background" not in VideoDataset(tmp_path / "d.zip").extra
 
 
 def test_split_every(tmp_path, write_video, gray_frames):
@@ -136,13 +136,15 @@ def test_split_every(tmp_path, write_video, gray_frames):
     assert len(VideoDataset(tmp_path / "e.zip")) == 2
 
 
-def test_fps_resamples_and_different_rates_are_reported(tmp_path, write_video, gray_frames):
-    for fps in (10, 20):
-        write_video(tmp_path / "s" / f"{fps}.mp4", gray_frames(20), fps=fps)
+def test_every_video_keeps_its_speed(tmp_path, write_video, gray_frames):
+    """Without --fps, videos of another rate are resampled to the most common one; of equal counts, the lowest."""
+    for name, fps in (("a", 10), ("b", 20)):
+        write_video(tmp_path / "s" / f"{name}.mp4", gray_frames(20), fps=fps)
     report = prepare(tmp_path / "s", tmp_path / "d.zip", resolution=(16, 16))
-    assert report.source_fps == {10: 1, 20: 1} and "--fps 20" in report.warnings[0]
+    assert report.source_fps == {10: 1, 20: 1} and report.fps == 10 and report.lengths == [20, 10]
+    assert report.treated == {"resampled": ["b"]} and "1 videos resampled to 10 fps" in str(report)
     report = prepare(tmp_path / "s", tmp_path / "e.zip", resolution=(16, 16), fps=10)
-    assert report.lengths == [20, 10] and report.fps == 10 and report.warnings == []
+    assert report.lengths == [20, 10] and report.fps == 10 and report.warnings == [] and report.treated == {}
     report = prepare(tmp_path / "s", tmp_path / "f.zip", resolution=(64, 64), fps=20)
     assert len(report.warnings) == 2 and "repeat" in report.warnings[0] and "enlarged" in report.warnings[1]
 
@@ -188,7 +190,7 @@ def test_unusable_videos_are_skipped_and_reported(tmp_path, classes, write_video
     Image.new("RGB", (20, 20)).save(classes / "c" / "odd" / "frame3.png")
     report = prepare(classes, tmp_path / "d.zip", resolution=(8, 8), num_workers=2)
     assert dict(report.skipped).keys() == {"a/text", "b/single", "c/odd"}
-    assert "fewer than --min-frames 3" in dict(report.skipped)["b/single"]
+    assert "fewer frames than --min-frames 3" in dict(report.skipped)["b/single"]
     assert "frame3.png is 20x20" in dict(report.skipped)["c/odd"] and "c/odd" in str(report)
     # The class whose only video was skipped is dropped.
     assert VideoDataset(tmp_path / "d.zip").class_names == ["a", "b"]
@@ -198,10 +200,10 @@ BAD = {
     "missing source": ("nowhere", {}, "nowhere not found"),
     "empty folder": ("empty", {}, "No videos found in empty"),
     "text named mp4": ("text.mp4", {}, r"No usable video in text\.mp4 .*Cannot read .*text\.mp4 as a video"),
-    "truncated mp4": ("cut.mp4", {}, r"No usable video in cut\.mp4 .*(Cannot read|is truncated)"),
+    "truncated mp4": ("cut.mp4", {}, r"No usable video in cut\.mp4 .*(Cannot read|is damaged)"),
     "half-written zip": ("half.zip", {}, r"half\.zip is not a zip"),
     "one frame of another size": ("odd", {}, r"No usable video in odd .*frame9\.png is 20x20"),
-    "one-frame video": ("single.mp4", {}, "1 frames, fewer than --min-frames 3"),
+    "one-frame video": ("single.mp4", {}, "a single picture, fewer frames than --min-frames 3"),
     "zero resolution": ("good", {"resolution": (0, 16)}, "--resolution must be an integer from 4 to 16384, got 0"),
     "negative resolution": ("good", {"resolution": (16, -1)}, "--resolution .*got -1"),
     "label for a missing video": ("good", {"classes": "more.csv"}, r"more\.csv has a label for 'ghost'"),

@@ -7,14 +7,14 @@ import multiprocessing
 import os
 import tempfile
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from PIL import Image, ImageColor
@@ -23,8 +23,16 @@ from styleganv.data.dataset import DatasetWriter, create_dataset
 from styleganv.data.frames import encode_frame
 from styleganv.data.labels import read_labels
 from styleganv.errors import StyleganvError
-from styleganv.media.decoding import Color
-from styleganv.media.sources import VideoSource, find_videos, natural_key
+from styleganv.media.decoding import Color, DamagedVideo, Timing, Treatment
+from styleganv.media.files import readable
+from styleganv.media.sources import (
+    VideoSource,
+    common_fps,
+    natural_key,
+    scan_source,
+    shorten,
+    summarize_skipped,
+)
 from styleganv.options import Fit, PrepareOptions
 from styleganv.progress import Progress, track
 from styleganv.validation import Interval, Side, check_arguments
@@ -39,10 +47,12 @@ class PrepareReport:
         lengths: frames of each video in the dataset.
         fps: frame rate of the dataset, in frames per second.
         source_fps: number of source videos by frame rate.
-        skipped: `(name, reason)` of each skipped video.
+        skipped: `(name, reason)` of each skipped video and of each other thing in the source.
         class_counts: number of videos by class.
-        num_composited: number of videos with transparent parts, where the background is now visible.
-        background: its color, as `#rrggbb`.
+        background: color behind transparent pixels, as `#rrggbb`.
+        treated: names of the videos that were composited, deinterlaced, tone-mapped, or resampled.
+        damaged: names of the videos of which only the frames before the damage were kept, and how many these are.
+        gaps: stretches without frames in the videos, where the frame before each is repeated.
         num_enlarged: number of videos smaller than the resolution.
         warnings: what the user may want to change, each with its remedy.
     """
@@ -57,7 +67,9 @@ class PrepareReport:
     source_fps: Counter[float] = field(default_factory=Counter)
     skipped: list[tuple[str, str]] = field(default_factory=list)
     class_counts: Counter[str] = field(default_factory=Counter)
-    num_composited: int = 0
+    treated: dict[Treatment | Literal["resampled"], list[str]] = field(default_factory=dict)
+    damaged: list[str] = field(default_factory=list)
+    gaps: list[str] = field(default_factory=list)
     num_enlarged: int = 0
     warnings: list[str] = field(default_factory=list)
 
@@ -74,9 +86,14 @@ class PrepareReport:
         if encoded.reason:
             self.skipped.append((video.name, encoded.reason))
             return
-        self.source_fps[encoded.fps] += 1
-        self.num_composited += encoded.transparent
+        assert encoded.timing is not None
+        self.source_fps[encoded.timing.fps] += 1
         self.num_enlarged += encoded.enlarged
+        self.gaps += [f"{video.name} ({seconds:.2f} s from {start:.2f} s on)" for start, seconds in encoded.timing.gaps]
+        for treatment in sorted(encoded.treatments):
+            self.treated.setdefault(treatment, []).append(video.name)
+        if encoded.damage:
+            self.damaged.append(f"{video.name} ({encoded.damage})")
 
     def _rates(self) -> str:
         if len(self.source_fps) > 8:  # cameras with a variable rate
@@ -92,12 +109,34 @@ class PrepareReport:
             f"fps       {self.fps:g}; sources: {self._rates()}",
             "classes   " + (", ".join(f"{k} ({n})" for k, n in self.class_counts.items()) or "none"),
         ]
-        if self.num_composited:
-            lines.append(f"alpha     {self.num_composited} videos composited over {self.background} (--background)")
+        details = {
+            "composited": f" over {self.background} (--background)",
+            "tone-mapped": " from HDR",
+            "resampled": f" to {self.fps:g} fps, because their frame rate differs or varies (--fps sets another)",
+        }
+        for treatment, names in self.treated.items():
+            lines.append(f"treated   {len(names)} videos {treatment}{details.get(treatment, '')}: {shorten(names)}")
+        if self.gaps:
+            lines.append(f"gaps      {len(self.gaps)} filled with the frame before: {shorten(self.gaps)}")
+        if self.damaged:
+            lines.append(f"damaged   {len(self.damaged)} videos kept up to the damage: {shorten(self.damaged)}")
         lines.append(f"skipped   {len(self.skipped) or 'none'}")
-        lines += [f"  {name}: {reason}" for name, reason in self.skipped]
+        lines += [f"  {line}" for line in summarize_skipped(self.skipped)]
         lines += [f"warning   {warning}" for warning in self.warnings]
         return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class _Encoded:
+    """Encoded frames of one video, concatenated in a temporary file, or the reason why there are none."""
+
+    path: Path
+    sizes: tuple[int, ...] = ()
+    timing: Timing | None = None
+    treatments: frozenset[Treatment | Literal["resampled"]] = frozenset()
+    enlarged: bool = False
+    damage: str = ""
+    reason: str | None = None
 
 
 @dataclass(frozen=True)
@@ -109,18 +148,49 @@ class _Job:
     options: PrepareOptions
     background: Color
     folder: Path
-
-
-@dataclass(frozen=True)
-class _Encoded:
-    """Encoded frames of one video, concatenated in a temporary file, or the reason why there are none."""
-
-    path: Path
-    sizes: tuple[int, ...] = ()
     fps: float = 0.0
-    enlarged: bool = False
-    transparent: bool = False
-    reason: str | None = None
+
+    def read_timing(self, video: VideoSource) -> Timing | str:
+        """Return when the frames of a video are shown, or why it is skipped."""
+        if video.kind == "frames" and len(video.files) < self.options.min_frames:
+            return self._too_short(len(video.files))
+        try:
+            return video.timing() or Timing(self.options.source_fps)
+        except StyleganvError as error:
+            return str(error)
+
+    def encode(self, task: tuple[int, VideoSource, Timing | str]) -> _Encoded:
+        """Decode, resize and encode one video into a temporary file, so that long videos need no memory."""
+        index, video, timing = task
+        path, options = self.folder / str(index), self.options
+        if isinstance(timing, str):
+            return _Encoded(path, reason=timing)
+        treatments: set[Treatment | Literal["resampled"]] = set()
+        fps = self.fps if options.fps or not timing.matches(self.fps) else None
+        if fps and not options.fps:
+            treatments.add("resampled")
+        sizes = []
+        damage, enlarged = "", False
+        try:
+            with open(path, "wb") as file:
+                for frame in video.decode(fps, options.source_fps, self.background):
+                    enlarged |= frame.pixels.shape[0] < self.height or frame.pixels.shape[1] < self.width
+                    treatments |= frame.treatments
+                    pixels = fit_frame(frame.pixels, self.height, self.width, options.fit)
+                    sizes.append(file.write(encode_frame(pixels, options.stored_quality)))
+        except DamagedVideo as error:
+            if options.damaged == "skip" or not sizes:
+                return _Encoded(path, reason=str(error))
+            damage = error.extent
+        except StyleganvError as error:
+            return _Encoded(path, reason=str(error))
+        if len(sizes) < options.min_frames:
+            return _Encoded(path, reason=self._too_short(len(sizes)))
+        return _Encoded(path, tuple(sizes), timing, frozenset(treatments), enlarged, damage)
+
+    def _too_short(self, num_frames: int) -> str:
+        what = "a single picture" if num_frames == 1 else f"{num_frames} frames"
+        return f"{what}, fewer frames than --min-frames {self.options.min_frames}"
 
 
 @check_arguments
@@ -159,17 +229,25 @@ def prepare(
     color = parse_color(options.background)
     if dest.exists() and not overwrite:
         raise StyleganvError(f"{dest} already exists: choose another destination, or pass --overwrite to replace it.")
-    videos = find_videos(source)
+    scan = scan_source(source)
+    videos = scan.videos
     labels = read_labels(source, videos, options.classes)
     options = replace(options, source_fps=labels.fps or options.source_fps)
     names = sorted(set(labels.class_of.values()), key=natural_key)
     encoding = "lossless PNG" if quality is None else f"JPEG quality {quality}"
     report = PrepareReport(dest, height, width, encoding, background="#{:02x}{:02x}{:02x}".format(*color))
+    report.skipped += scan.skipped
     with ExitStack() as stack:
         writer = stack.enter_context(create_dataset(dest, height=height, width=width, jpeg_quality=quality))
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix=f".{dest.stem}.", dir=dest.parent))
+        run = stack.enter_context(_processes(min(num_workers or os.cpu_count() or 1, len(videos))))
         job = _Job(height, width, options, color, Path(folder))
-        pairs = zip(videos, _encode_all(videos, job, num_workers), strict=True)
+        timings = list(track(run(job.read_timing, videos), progress, len(videos), "reading frame rates"))
+        readable = [timing for timing in timings if isinstance(timing, Timing)]
+        report.fps = options.fps or (common_fps(readable) if readable else 0.0)
+        job = replace(job, fps=report.fps)
+        tasks = zip(range(len(videos)), videos, timings, strict=True)
+        pairs = zip(videos, run(job.encode, tasks), strict=True)
         for video, encoded in track(pairs, progress, len(videos), "preparing"):
             report.count(video, encoded)
             if not encoded.reason:
@@ -180,9 +258,8 @@ def prepare(
         if not writer.videos:
             reasons = "; ".join(f"{name}: {reason.rstrip('.')}" for name, reason in report.skipped[:3])
             raise StyleganvError(f"No usable video in {source} ({reasons}): pass other videos.")
-        report.fps = options.fps or max(report.source_fps, key=lambda rate: (report.source_fps[rate], rate))
         names = _drop_empty_classes(writer, names)
-        extra = {"fit": options.fit} | ({"background": report.background} if report.num_composited else {})
+        extra = {"fit": options.fit} | ({"background": report.background} if "composited" in report.treated else {})
         writer.finish(fps=report.fps, class_names=names, extra=extra)
     report.lengths = [video.num_frames for video in writer.videos]
     report.class_counts.update(names[video.label] for video in writer.videos if video.label is not None)
@@ -204,46 +281,32 @@ def parse_color(text: str) -> Color:
     return red, green, blue
 
 
-def _encode_all(videos: list[VideoSource], job: _Job, num_workers: int | None) -> Iterator[_Encoded]:
-    """Encode the videos in order; at most two per worker are pending, so that the disk holds few."""
-    count = min(num_workers or os.cpu_count() or 1, len(videos))
+@contextmanager
+def _processes(count: int) -> Iterator[Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]]:
+    """Yield a `map` that keeps the order and runs in `count` processes.
+
+    At most two calls per process are pending, so that the disk holds few results.
+    """
     if count == 1:
-        yield from (_encode(video, job, index) for index, video in enumerate(videos))
+        yield map
         return
     pool = ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), exit_with_parent)
-    pending: deque[Future[_Encoded]] = deque()
-    try:
-        for index, video in enumerate(videos):
-            pending.append(pool.submit(_encode, video, job, index))
+
+    def run(function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
+        pending: deque[Future[Any]] = deque()
+        for item in items:
+            pending.append(pool.submit(function, item))
             if len(pending) == 2 * count:
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()
+
+    try:
+        yield run
     except BrokenProcessPool as error:
         raise StyleganvError("A worker process died, perhaps for lack of memory: pass --num-workers 1.") from error
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def _encode(video: VideoSource, job: _Job, index: int) -> _Encoded:
-    """Decode, resize and encode one video into a temporary file, so that long videos need no memory."""
-    path, options = job.folder / str(index), job.options
-    sizes = []
-    enlarged = transparent = False
-    try:
-        native_fps = video.native_fps() or options.source_fps
-        with open(path, "wb") as file:
-            for frame in video.decode(options.fps, options.source_fps, job.background):
-                pixels = frame.pixels
-                enlarged |= pixels.shape[0] < job.height or pixels.shape[1] < job.width
-                transparent |= frame.transparent
-                pixels = fit_frame(pixels, job.height, job.width, options.fit)
-                sizes.append(file.write(encode_frame(pixels, options.stored_quality)))
-    except StyleganvError as error:
-        return _Encoded(path, reason=str(error))
-    if len(sizes) < options.min_frames:
-        return _Encoded(path, reason=f"{len(sizes)} frames, fewer than --min-frames {options.min_frames}")
-    return _Encoded(path, tuple(sizes), round(native_fps, 3), enlarged, transparent)
 
 
 def fit_frame(frame: np.ndarray, height: int, width: int, fit: Fit = "crop") -> np.ndarray:
@@ -276,7 +339,7 @@ def _store(
     with open(encoded.path, "rb") as file:
         for number, start in enumerate(starts):
             name = video.name if total <= length else f"{video.name}_{number:03d}"
-            meta: dict[str, Any] = {"source": video.files[0] if video.is_video_file else video.name}
+            meta: dict[str, Any] = {"source": readable(video.files[0]) if video.is_video_file else video.name}
             if total > length:
                 meta["start"] = start
             frames = (file.read(size) for size in encoded.sizes[start : start + length])
@@ -294,11 +357,6 @@ def _drop_empty_classes(writer: DatasetWriter, names: list[str]) -> list[str]:
 
 def _warnings(report: PrepareReport, fps: float | None) -> list[str]:
     warnings = []
-    if fps is None and len(report.source_fps) > 1:
-        warnings.append(
-            f"frame rates differ, but the dataset has {report.fps:g} fps, so some videos play too fast or too slow: "
-            f"pass --fps {report.fps:g} to resample them."
-        )
     if fps is not None and any(rate < 0.99 * fps for rate in report.source_fps):
         warnings.append(f"some videos have fewer than {fps:g} fps, so their frames repeat: lower --fps.")
     if report.num_enlarged:

@@ -1,32 +1,43 @@
-"""Decoders of video files, animated webp files and folders of images.
+"""Frames of pictures and animations, their timing, and resampling by presentation time.
 
 Frames are uint8 RGB `[H, W, 3]` in 0..255, composited over a background color where they are transparent. Times are in
-seconds.
+seconds; the first frame is at 0.
 """
 
-import io
-import zipfile
-import zlib
+import struct
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import av
 import numpy as np
-from av.video.reformatter import VideoReformatter
 from PIL import Image, ImageOps
 
 from styleganv.errors import StyleganvError
+from styleganv.media.files import MediaFile, open_picture
 
 Color = tuple[int, int, int]
-WHITE: Color = (255, 255, 255)
+BLACK: Color = (0, 0, 0)
+Treatment = Literal["composited", "deinterlaced", "tone-mapped"]
 
-#: Errors of Python's zip reader on a damaged or (the last) encrypted entry.
-ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
-_DECODING_ERRORS = (av.FFmpegError, OSError, EOFError, ValueError, SyntaxError, Image.DecompressionBombError)
+#: Errors of FFmpeg and Pillow on damaged files.
+DECODING_ERRORS = (
+    av.FFmpegError,
+    OSError,
+    EOFError,
+    ValueError,
+    SyntaxError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    MemoryError,
+    struct.error,
+)
+#: Steps between frames within this fraction of the typical one are jitter, not another frame rate.
+_JITTER = 0.3
+#: A longer step between two frames is an error of the timestamps; playback goes on after a usual one.
+MAX_STEP_SECONDS = 600.0
 
 
 @dataclass(frozen=True)
@@ -36,181 +47,187 @@ class DecodedFrame:
     Attributes:
         pixels: uint8 `[H, W, 3]`.
         file: the file it came from.
-        transparent: whether the background is visible anywhere in `pixels`.
+        treatments: what was done to show it; "composited" means that the background is visible.
     """
 
     time: float
     duration: float
     pixels: np.ndarray
-    file: "MediaFile"
-    transparent: bool
+    file: MediaFile
+    treatments: frozenset[Treatment] = frozenset()
 
 
 @dataclass(frozen=True)
-class MediaFile:
-    """A file at `name` (relative, '/'-separated) in the folder or zip `root`."""
+class Timing:
+    """When the frames of a video are shown.
 
-    root: Path
-    name: str
+    Attributes:
+        fps: the usual frame rate, in frames per second.
+        is_constant: whether all frames follow it, but for jitter.
+        gaps: `(time, seconds)` of each stretch without frames, e.g. where a recording stalled.
+    """
 
-    def __str__(self) -> str:
-        return f"{self.root}/{self.name}"
+    fps: float
+    is_constant: bool = True
+    gaps: tuple[tuple[float, float], ...] = ()
 
-    def open(self) -> str | io.BytesIO:
-        """Return what the decoders open: a path, or the bytes of a zip entry. Raises OSError if damaged."""
-        if self.root.is_dir():
-            return str(self.root / self.name)
-        try:
-            return io.BytesIO(open_archive(self.root).read(self.name))
-        except ZIP_ERRORS as error:
-            raise OSError(str(error)) from error
-
-    def read_bytes(self) -> bytes:
-        """Return the stored bytes. Raises OSError if damaged."""
-        opened = self.open()
-        return Path(opened).read_bytes() if isinstance(opened, str) else opened.getvalue()
+    def matches(self, fps: float) -> bool:
+        """Return whether showing every frame at `fps` keeps the speed (to 1%) throughout."""
+        return self.is_constant and abs(self.fps / fps - 1) < 0.01
 
 
-def open_archive(path: Path) -> zipfile.ZipFile:
-    """Return the zip, opened once per process (its list of entries can be long) and again if the file has changed."""
-    status = path.stat()
-    return _open_archive(path, status.st_size, status.st_mtime_ns)
+def measure_timing(times: Iterable[float], stated_fps: Iterable[float] = ()) -> Timing:
+    """Return the timing of frames shown at `times`; a stated frame rate that agrees is more precise than rounded times.
+
+    Two steps together also count as regular: pulldown shows film frames for two and three fields in turn.
+    """
+    stated_fps = list(stated_fps)
+    shown = np.unique(np.fromiter(times, float))
+    steps, pairs = np.diff(shown), (shown[2:] - shown[:-2]) / 2
+    if not len(steps):
+        return Timing(next(iter(stated_fps), 25.0))
+    regular = next((some for some in (steps, pairs) if len(some) and _is_regular(some).all()), None)
+    fps = 1 / (steps[_is_regular(steps)] if regular is None else regular).mean()
+    if not 0.001 < fps < 1000:
+        return Timing(25.0)
+    fps = next((stated for stated in stated_fps if abs(stated / fps - 1) < 0.01), fps)
+    long = np.flatnonzero(steps > max(0.5, 5 * _typical(steps)))
+    gaps = tuple((float(shown[i] - shown[0]), float(steps[i])) for i in long)
+    return Timing(round(float(fps), 3), regular is not None, gaps)
 
 
-@lru_cache(maxsize=1)
-def _open_archive(path: Path, size: int, changed: int) -> zipfile.ZipFile:
-    return zipfile.ZipFile(path)
+def _typical(steps: np.ndarray) -> float:
+    return float(np.sort(steps)[(len(steps) - 1) // 2])
 
 
-def read_fps(file: MediaFile, *, is_webp: bool) -> float:
-    """Return the frame rate that a video file or an animated webp states, on average."""
-    if is_webp:
-        durations = [frame.duration for frame in decode_webp(file, WHITE)]
-        return len(durations) / sum(durations)
-    with _open_container(file) as container:
-        return _stream_fps(container.streams.video[0])
+def _is_regular(steps: np.ndarray) -> np.ndarray:
+    return np.abs(steps / _typical(steps) - 1) <= _JITTER
 
 
-def decode_video(file: MediaFile, background: Color) -> Iterator[DecodedFrame]:
-    """Decode a video file.
+class DamagedVideo(StyleganvError):
+    """Raised after the readable frames of a damaged video.
+
+    Attributes:
+        extent: how much was read, e.g. "19 of 40 frames".
+    """
+
+    def __init__(self, problem: str, num_read: int, num_expected: int | None = None) -> None:
+        known = num_expected is not None and num_expected > num_read
+        self.extent = f"{num_read} of {num_expected} frames" if known else f"{num_read} frames"
+        if num_read:
+            problem += f" ({self.extent} can be read): replace it, or prepare it with --damaged keep."
+        else:
+            problem += ": replace or remove it."
+        super().__init__(problem)
+
+
+def decode_animation(file: MediaFile, background: Color) -> Iterator[DecodedFrame]:
+    """Decode an animated webp, PNG or GIF.
 
     Raises:
-        StyleganvError: if the file cannot be read, or ends before the duration in its header.
+        DamagedVideo: after the readable frames.
     """
-    with _open_container(file) as container:
-        stream = container.streams.video[0]
-        fps = _stream_fps(stream)
-        to_rgb = VideoReformatter()  # one for all frames: setting it up takes longer than a small frame
-        end = 0.0
-        start: float | None = None
-        for index, frame in enumerate(container.decode(stream)):
-            time = index / fps if frame.time is None else float(frame.time)
-            start = time if start is None else start
-            end = max(end, time - start + 1 / fps)
-            if _may_be_transparent(frame.format):
-                rgba = to_rgb.reformat(frame, format="rgba").to_ndarray()
-                pixels, transparent = _composite(background, Image.fromarray(rgba))
-            else:
-                pixels, transparent = to_rgb.reformat(frame, format="rgb24").to_ndarray(), False
-            yield DecodedFrame(time - start, 1 / fps, np.rot90(pixels, frame.rotation // 90), file, transparent)
-        duration = _header_seconds(container)
-        if duration is not None and end < 0.9 * duration - 1 / fps:
-            raise StyleganvError(f"{file} is truncated ({end:.1f} of {duration:.1f} seconds are readable): replace it.")
+    for time, duration, image in _animation_frames(file):
+        pixels, treatments = _to_rgb(image, background)
+        yield DecodedFrame(time, duration, pixels, file, treatments)
 
 
-def decode_webp(file: MediaFile, background: Color) -> Iterator[DecodedFrame]:
-    """Decode an animated webp; PyAV cannot."""
-    time = 0.0
-    with _decoding_errors(file, "a video"), Image.open(file.open()) as image:
-        for index in range(getattr(image, "n_frames", 1)):
-            image.seek(index)
-            image.load()  # Pillow sets the duration when it decodes
-            duration = (image.info.get("duration") or 100) / 1000  # browsers show frames of no duration for 100 ms
-            pixels, transparent = _to_rgb(image, background)
-            yield DecodedFrame(time, duration, pixels, file, transparent)
-            time += duration
+def read_animation_timing(file: MediaFile) -> Timing:
+    """Return the timing of an animation; its pauses are no gaps."""
+    times = []
+    try:
+        for time, _, _ in _animation_frames(file):
+            times.append(time)
+    except DamagedVideo:
+        pass  # reported by the decoder
+    timing = measure_timing(times)
+    return Timing(timing.fps, timing.is_constant)
 
 
-def decode_images(files: Iterable[MediaFile], fps: float, background: Color) -> Iterator[DecodedFrame]:
-    """Decode image files as the frames of one video."""
+def _animation_frames(file: MediaFile) -> Iterator[tuple[float, float, Image.Image]]:
+    time, count, expected = 0.0, 0, None
+    try:
+        with open_picture(file) as image:
+            expected = getattr(image, "n_frames", 1)
+            # A PNG may hold one more picture, for programs that do not know animations.
+            for index in range(int(bool(image.info.get("default_image"))), expected):
+                image.seek(index)
+                image.load()  # Pillow sets the duration when it decodes
+                milliseconds = float(image.info.get("duration") or 0)
+                duration = (milliseconds if milliseconds > 10 else 100) / 1000  # as all browsers do
+                yield time, duration, image
+                time, count = time + duration, count + 1
+    except DECODING_ERRORS as error:
+        problem = f"{file} is damaged" if count else f"Cannot read {file} as a video"
+        raise DamagedVideo(problem, count, None if file.name.lower().endswith(".gif") else expected) from error
+
+
+def decode_images(files: list[MediaFile], fps: float, background: Color) -> Iterator[DecodedFrame]:
+    """Decode image files as the frames of one video.
+
+    Raises:
+        DamagedVideo: after the frames before the first damaged one.
+    """
     for index, file in enumerate(files):
-        with _decoding_errors(file, "an image"), Image.open(file.open()) as image:
-            pixels, transparent = _to_rgb(image, background)
-        yield DecodedFrame(index / fps, 1 / fps, pixels, file, transparent)
+        try:
+            with open_picture(file) as image:
+                pixels, treatments = _to_rgb(image, background)
+        except DECODING_ERRORS as error:
+            raise DamagedVideo(f"Cannot read {file} as an image", index, len(files)) from error
+        yield DecodedFrame(index / fps, 1 / fps, pixels, file, treatments)
 
 
 def resample(frames: Iterable[DecodedFrame], fps: float) -> Iterator[DecodedFrame]:
-    """Yield the frame nearest in time to each k / fps; holds at most two frames."""
+    """Yield the frame shown at each k / fps; holds at most two frames.
+
+    A frame is shown from its time on. So that jitter neither repeats nor drops frames, it may come early by half a step
+    between frames of the source or of the result, whichever is shorter.
+    """
     count = 0
     last: DecodedFrame | None = None
-    for frame in frames:
-        while last is not None and count / fps <= (last.time + frame.time) / 2:
-            yield last
-            count += 1
-        last = frame
+    damage: DamagedVideo | None = None
+    try:
+        for frame in frames:
+            while last is not None and count / fps <= frame.time - min(frame.time - last.time, 1 / fps) / 2 - 1e-6:
+                yield last
+                count += 1
+            last = frame
+    except DamagedVideo as error:
+        damage = error
     while last is not None and count / fps < last.time + last.duration - 1e-6:
         yield last
         count += 1
+    if damage is not None:
+        raise damage
 
 
 @contextmanager
-def _decoding_errors(file: MediaFile, expected: str) -> Iterator[None]:
+def decoding_errors(file: MediaFile, expected: str) -> Iterator[None]:
     """Turn errors on opening and while decoding into a `StyleganvError` that names the file."""
     try:
         yield
-    except _DECODING_ERRORS as error:
+    except DECODING_ERRORS as error:
         raise StyleganvError(f"Cannot read {file} as {expected}: replace or remove it.") from error
 
 
-@contextmanager
-def _open_container(file: MediaFile) -> Iterator[Any]:
-    """Open a PyAV container with at least one video stream."""
-    with _decoding_errors(file, "a video"), av.open(file.open()) as container:
-        if not container.streams.video:
-            raise ValueError("no video stream")
-        yield container
-
-
-def _stream_fps(stream: Any) -> float:
-    return float(stream.average_rate or stream.guessed_rate or 25)
-
-
-def _header_seconds(container: Any) -> float | None:
-    """Return the duration in the header; None where the format only guesses (MPEG) or sound may be longer."""
-    if "mpeg" in container.format.name:
-        return None
-    stream = container.streams.video[0]
-    if stream.duration:
-        return float(stream.duration * stream.time_base)
-    if container.duration and len(container.streams) == 1:
-        return container.duration / av.time_base
-    return None
-
-
-def _to_rgb(image: Image.Image, background: Color) -> tuple[np.ndarray, bool]:
-    """Return upright 8-bit RGB, and whether the background is visible.
-
-    16-bit grays are scaled, because Pillow would clip them.
-    """
+def _to_rgb(image: Image.Image, background: Color) -> tuple[np.ndarray, frozenset[Treatment]]:
+    """Return upright 8-bit RGB; 16-bit grays are scaled, because Pillow would clip them."""
     image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I"):
         gray = (np.asarray(image) >> 8).astype(np.uint8)
-        return np.repeat(gray[:, :, None], 3, axis=2), False
+        return np.repeat(gray[:, :, None], 3, axis=2), frozenset()
     if image.has_transparency_data:
-        return _composite(background, image.convert("RGBA"))
-    return np.asarray(image.convert("RGB")), False
+        return composite(background, image.convert("RGBA"))
+    return np.asarray(image.convert("RGB")), frozenset()
 
 
-def _composite(background: Color, image: Image.Image) -> tuple[np.ndarray, bool]:
-    """Composite an RGBA image over a color; also return whether the color is visible anywhere.
+def composite(background: Color, image: Image.Image) -> tuple[np.ndarray, frozenset[Treatment]]:
+    """Composite an RGBA image over a color.
 
     This precedes resizing, which would otherwise mix the color stored in transparent pixels (often black) into edges.
     """
     alpha = image.getchannel("A")
     canvas = Image.new("RGB", image.size, background)
     canvas.paste(image, mask=alpha)
-    return np.asarray(canvas), bool((np.asarray(alpha) < 255).any())
-
-
-def _may_be_transparent(pixels: av.VideoFormat) -> bool:
-    return pixels.has_palette or any(component.is_alpha for component in pixels.components)
+    visible = bool((np.asarray(alpha) < 255).any())
+    return np.asarray(canvas), frozenset(["composited"] if visible else [])
