@@ -28,6 +28,9 @@ Unset = Annotated[T | None, tyro.conf.DisallowNone, tyro.conf.arg(help_behavior_
 OptionalInt = Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint=_preset)]
 OptionalFloat = Annotated[float | None, tyro.conf.arg(metavar="FLOAT", help_behavior_hint=_preset)]
 
+#: Type of the option that all commands that write have.
+Overwrite = Annotated[bool, tyro.conf.arg(help="Replace existing output; a folder with other files is refused.")]
+
 Precision = Literal["float32", "bfloat16"]
 
 
@@ -98,7 +101,7 @@ class ComputeOptions:
 
 @dataclass(frozen=True)
 class OutputOptions:
-    """Size and quality of written frames.
+    """Size and quality of written frames, and whether they may replace files.
 
     Raises:
         StyleganvError: for a value out of range.
@@ -108,6 +111,7 @@ class OutputOptions:
     """Integer factor by which to enlarge frames."""
     crf: int = 18
     """CRF of H.264 and WebP: 0 = lossless, 18 = visually lossless, 51 = worst."""
+    overwrite: Overwrite = False
 
     def __post_init__(self) -> None:
         if self.scale < 1:
@@ -352,6 +356,8 @@ class ProjectOptions:
     """Random seed, also the motion seed after the end of the clip."""
     first_frame: bool = False
     """Fit only the first frame; the motion follows --seed (baseline)."""
+    label: Annotated[str | int | None, tyro.conf.arg(metavar="STR", help_behavior_hint=_default)] = None
+    """Class name or number, for a class-conditional model. Default: the best match."""
 
     def __post_init__(self) -> None:
         if self.space not in ("w", "w+"):

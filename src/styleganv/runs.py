@@ -12,9 +12,11 @@ from styleganv.config import RunConfig, load_settings, save_settings
 from styleganv.data.dataset import VideoDataset
 from styleganv.errors import StyleganvError
 from styleganv.evaluation import can_evaluate, distance
+from styleganv.files import check_destination
 from styleganv.methods import build_trainer, get_method
 from styleganv.methods.stylegan_v.finetune import copy_matching_weights, load_pretrained, match_pretrained
 from styleganv.methods.stylegan_v.trainer import GanTrainer, build_networks
+from styleganv.model_folder import MODEL_FILES
 from styleganv.openmp import working_threads
 from styleganv.progress import Progress
 from styleganv.training import loop
@@ -26,6 +28,8 @@ from styleganv.video_model import VideoModel
 
 logger = logging.getLogger(__name__)
 
+#: Files of a run, besides its folders.
+RUN_FILES = ("settings.yaml", "data.txt", "checkpoint.pt", "log.jsonl", "curves.png")
 #: Training settings that a resumed run may change; they do not affect the math (threads only affect rounding).
 FREE = ("total_clips", "minutes", "num_workers", "num_threads")
 
@@ -64,6 +68,7 @@ def train(
         dataset = VideoDataset(data)
         if exists:
             raise StyleganvError(f"{out} already holds a run: resume it with --resume {out}, or choose another --out.")
+        _check_new(out)
         trainer = _new_trainer(config, dataset, device, finetune)
         config = trainer.config
         if distributed.rank() == 0:
@@ -71,6 +76,15 @@ def train(
             save_settings(config, out / "settings.yaml")
             (out / "data.txt").write_text(f"{dataset.path.resolve()}\n{dataset.content_hash}\n")
         return _run(trainer, dataset, out, progress)
+
+
+def _check_new(out: Path) -> None:
+    """Raise a StyleganvError if a new run would replace files that no run has written."""
+    # A run that was killed before its first checkpoint has settings, and is begun anew.
+    overwrite = True if (out / "settings.yaml").exists() else None
+    check_destination(*(out / name for name in RUN_FILES), overwrite=overwrite)
+    check_destination(out / "model", out / "best", overwrite=overwrite, contents=MODEL_FILES)
+    check_destination(out / "snapshots", out / "tensorboard", overwrite=overwrite, contents=("*",))
 
 
 def _new_trainer(config: RunConfig, data: VideoDataset, device: torch.device, finetune: Path | str | None) -> Trainer:

@@ -7,7 +7,6 @@ import csv
 import json
 import multiprocessing
 import os
-import tempfile
 from collections import Counter, deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -23,6 +22,7 @@ from PIL import Image, ImageColor
 
 from styleganv.data.dataset import DatasetWriter, create_dataset, encode_frame
 from styleganv.errors import StyleganvError
+from styleganv.files import check_destination, temporary_folder
 from styleganv.media.decoding import Color
 from styleganv.media.sources import VideoSource, find_videos, natural_key
 from styleganv.options import Fit, PrepareOptions
@@ -148,22 +148,28 @@ def prepare(
         The report. It lists unreadable and too short videos, which are skipped.
 
     Raises:
-        StyleganvError: if a setting is invalid, a label matches no video, or no video of the source is usable.
+        StyleganvError: if `dest` exists or cannot be written, a setting is invalid, a label matches no video, or no
+            video of the source is usable.
     """
     source, dest = Path(source), Path(dest)
+    check_destination(dest, overwrite=overwrite)
+    if overwrite and dest.exists() and source.exists() and dest.samefile(source):
+        raise StyleganvError(f"{dest} is the source itself: choose another destination.")
     height, width = resolution
     quality = options.stored_quality
     color = parse_color(options.background)
-    _check(dest, resolution, num_workers, overwrite)
+    _check(resolution, num_workers)
     videos = find_videos(source)
     class_of = _classes(videos, options.classes)
     names = sorted(set(class_of.values()), key=natural_key)
     encoding = "lossless PNG" if quality is None else f"JPEG quality {quality}"
     report = PrepareReport(dest, height, width, encoding, background="#{:02x}{:02x}{:02x}".format(*color))
     with ExitStack() as stack:
-        writer = stack.enter_context(create_dataset(dest, height=height, width=width, jpeg_quality=quality))
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix=f".{dest.stem}.", dir=dest.parent))
-        job = _Job(height, width, options, color, Path(folder))
+        writer = stack.enter_context(
+            create_dataset(dest, height=height, width=width, jpeg_quality=quality, overwrite=overwrite)
+        )
+        folder = stack.enter_context(temporary_folder(dest))
+        job = _Job(height, width, options, color, folder)
         pairs = zip(videos, _encode_all(videos, job, num_workers), strict=True)
         for video, encoded in track(pairs, progress, len(videos), "preparing"):
             report.count(video, encoded)
@@ -184,14 +190,12 @@ def prepare(
     return report
 
 
-def _check(dest: Path, resolution: tuple[int, int], num_workers: int | None, overwrite: bool) -> None:
+def _check(resolution: tuple[int, int], num_workers: int | None) -> None:
     height, width = resolution
     if min(resolution) < 4:
         raise StyleganvError(f"--resolution must be at least 4 pixels each way, got {height}x{width}: increase it.")
     if num_workers is not None and num_workers < 1:
         raise StyleganvError(f"--num-workers must be at least 1, got {num_workers}: increase it.")
-    if dest.exists() and not overwrite:
-        raise StyleganvError(f"{dest} already exists: choose another destination, or pass --overwrite to replace it.")
 
 
 def parse_color(text: str) -> Color:

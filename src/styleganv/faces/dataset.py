@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from styleganv.data.dataset import write_dataset
 from styleganv.faces.drawing import draw_video
 from styleganv.faces.factors import FPS, sample_face
+from styleganv.files import check_destination
 from styleganv.progress import Progress, track
 
 
@@ -22,6 +23,7 @@ def make_faces(
     resolution: tuple[int, int] = (64, 64),
     seed: int = 0,
     jpeg_quality: int | None = 95,
+    overwrite: bool = False,
     progress: Progress | None = None,
 ) -> None:
     """Write a dataset of drawn faces to the zip `dest`; each record holds the video's ground-truth factors.
@@ -30,11 +32,13 @@ def make_faces(
         resolution: height and width in pixels.
         seed: random seed; video i depends only on `seed` and i, so a larger dataset begins with a smaller one.
         jpeg_quality: quality of the JPEG frames, 1..100, or None for PNG.
+        overwrite: replace `dest` if it exists.
         progress: callback, see `styleganv.progress`.
 
     Raises:
-        StyleganvError: if `dest` cannot be written.
+        StyleganvError: if `dest` exists or cannot be written.
     """
+    check_destination(dest, overwrite=overwrite)
     height, width = resolution
 
     def videos() -> Iterator[tuple[str, NDArray[np.uint8], None, dict[str, Any]]]:
@@ -49,4 +53,4 @@ def make_faces(
                 {"factors": factors},
             )
 
-    write_dataset(dest, videos(), height=height, width=width, fps=FPS, jpeg_quality=jpeg_quality, class_names=[])
+    write_dataset(dest, videos(), height=height, width=width, fps=FPS, jpeg_quality=jpeg_quality, overwrite=overwrite)

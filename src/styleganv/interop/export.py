@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from styleganv.errors import StyleganvError
-from styleganv.files import atomic_write
+from styleganv.files import atomic_write, check_destination
 from styleganv.interop.program import ImageProgram, build_programs
 from styleganv.methods.stylegan_v.generator import Generator
 from styleganv.methods.stylegan_v.motion import Motion
@@ -69,7 +69,9 @@ class _Export:
     metadata: dict[str, str]
 
 
-def export(model: Path | str, path: Path | str, *, progress: Progress | None = None) -> list[ExportedFile]:
+def export(
+    model: Path | str, path: Path | str, *, overwrite: bool = False, progress: Progress | None = None
+) -> list[ExportedFile]:
     """Write the model as `path` and `…-mapping`, in the format of the suffix: `.onnx` or `.pt2`.
 
     Both files are loaded and compared with the model, at the start of the video and a million frames later.
@@ -77,25 +79,27 @@ def export(model: Path | str, path: Path | str, *, progress: Progress | None = N
     Args:
         model: model folder or run.
         path: file to write.
+        overwrite: replace the files if they exist.
         progress: callback; see `styleganv.progress`.
 
     Raises:
-        StyleganvError: if the suffix is unknown, the motion is an LSTM, a package is missing, or a file differs from
-            the model by more than `MAX_ERROR`; then no file is written.
+        StyleganvError: if a file exists, the suffix is unknown, the motion is an LSTM, a package is missing, or a file
+            differs from the model by more than `MAX_ERROR`; then no file is written.
     """
     formats = {".onnx": (_write_onnx, _load_onnx), ".pt2": (_write_program, _load_program)}
     path = Path(path)
     if path.suffix not in formats:
         raise StyleganvError(f"Unknown export format of {path}: use {' or '.join(formats)}.")
     write, load = formats[path.suffix]
+    paths = {"frames": path, "styles": path.with_name(f"{path.stem}-mapping{path.suffix}")}
+    check_destination(*paths.values(), overwrite=overwrite)
     generator, config = load_generator(model)
     exports = _exports(generator, config)
-    paths = {"frames": path, "styles": path.with_name(f"{path.stem}-mapping{path.suffix}")}
     files: list[ExportedFile] = []
     with ExitStack() as stack, torch.no_grad():
         for item in track(exports, progress, len(exports), "exporting"):
             target = paths[item.output]
-            tmp_path = stack.enter_context(atomic_write(target))
+            tmp_path = stack.enter_context(atomic_write(target, overwrite=overwrite))
             with _quiet_exporters():
                 write(item, tmp_path)
                 error = _max_error(item, load(tmp_path))

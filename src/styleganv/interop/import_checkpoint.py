@@ -11,6 +11,7 @@ from typing import Any, Literal
 from torch import Tensor
 
 from styleganv.errors import StyleganvError
+from styleganv.files import check_destination
 from styleganv.interop.checkpoint_conversion import (
     UnsupportedCheckpoint,
     convert_discriminator,
@@ -19,7 +20,7 @@ from styleganv.interop.checkpoint_conversion import (
 from styleganv.interop.safe_unpickler import PickledObject, read_pickle
 from styleganv.methods.stylegan_v.discriminator import Discriminator
 from styleganv.methods.stylegan_v.generator import Generator
-from styleganv.model_folder import save_model
+from styleganv.model_folder import MODEL_FILES, save_model
 
 MAX_TENSORS = 10_000
 
@@ -54,7 +55,12 @@ class ImportReport:
 
 
 def import_checkpoint(
-    path: Path | str, dest: Path | str, *, fps: float = 25.0, network: Literal["G_ema", "G"] = "G_ema"
+    path: Path | str,
+    dest: Path | str,
+    *,
+    fps: float = 25.0,
+    network: Literal["G_ema", "G"] = "G_ema",
+    overwrite: bool = False,
 ) -> ImportReport:
     """Import an official checkpoint (StyleGAN-V, or StyleGAN2-ADA for images) as a model folder.
 
@@ -63,12 +69,14 @@ def import_checkpoint(
         dest: model folder to write, with the discriminator for `train --finetune` if it is supported.
         fps: frame rate of the dataset in frames per second, which checkpoints do not store.
         network: the averaged generator, or the trained one.
+        overwrite: replace a model in `dest`.
 
     Raises:
-        StyleganvError: if the file is unsafe or damaged (see `read_pickle`), holds other networks, or `fps` is not
-            positive.
+        StyleganvError: if `dest` exists or holds anything but a model, the file is unsafe or damaged (see `read_pickle`)
+            or holds other networks, or `fps` is not positive.
     """
     path, dest = Path(path), Path(dest)
+    check_destination(dest, overwrite=overwrite, contents=MODEL_FILES)
     if not 0 < fps < math.inf:
         raise StyleganvError(f"--fps must be greater than 0, got {fps:g}: pass frames per second, e.g. 25.")
     content = read_pickle(path)
@@ -96,6 +104,7 @@ def import_checkpoint(
         data={"fps": fps, "class_names": [f"class{k}" for k in range(generator.num_classes)]},
         training={"imported_from": path.name} | _frames_seen(content),
         discriminator=discriminator,
+        overwrite=overwrite,
     )
     return ImportReport(dest, network, generator, discriminator, fps, warnings)
 

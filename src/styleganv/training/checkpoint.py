@@ -14,7 +14,7 @@ FORMAT = 1
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     """Write tensors, numbers and plain containers to `path`; atomically."""
     try:
-        with atomic_write(path) as tmp_path:
+        with atomic_write(path, overwrite=True) as tmp_path:
             torch.save({"format": FORMAT, **state}, tmp_path)
     except RuntimeError as error:  # how torch's writer reports a full disk
         raise StyleganvError(

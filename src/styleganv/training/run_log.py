@@ -75,9 +75,9 @@ class RunLog:
             grid = samples.reshape(NUM_MOTION_SEEDS, NUM_CONTENT_SEEDS, *samples.shape[1:])
             image = sheets.contact_sheet(samples, scale=max(1, 64 // videos.height))
         path = self.out / "snapshots" / f"{clips_seen:09d}"
-        writing.write_image(path.with_suffix(".png"), image)
+        writing.write_image(path.with_suffix(".png"), image, overwrite=True)
         tiled = sheets.tile_videos(grid, scale=max(1, 96 // videos.height))
-        writing.write_video(path.with_suffix(".mp4"), tiled, fps=videos.fps)
+        writing.write_video(path.with_suffix(".mp4"), tiled, fps=videos.fps, overwrite=True)
         self.tensorboard.add_image("snapshot", np.asarray(image), clips_seen, dataformats="HWC")
         self.write_curves()
 
