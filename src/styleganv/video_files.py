@@ -3,6 +3,7 @@
 Shapes: T frames, H height, W width, M motion seeds, N content seeds.
 """
 
+import logging
 import re
 from collections.abc import Iterator, Sequence
 from itertools import islice, repeat
@@ -20,6 +21,8 @@ from styleganv.methods.stylegan_v.sampler import buffer_chunks
 from styleganv.options import ComputeOptions, OutputOptions, SampleOptions
 from styleganv.progress import Progress, Stage, track
 from styleganv.video_model import Frame, VideoModel
+
+logger = logging.getLogger(__name__)
 
 Format = Literal["mp4", "gif", "webp", "frames", "grid"]
 
@@ -78,6 +81,9 @@ def generate(
 
     destinations = grid if is_grid else [path for _, _, path in islice(videos(), MAX_CHECKED)]
     check_destination(*destinations, overwrite=output.overwrite, contents=contents)
+    if Path(out).exists() and any(Path(out).iterdir()):
+        fate = "files of the same names are replaced" if output.overwrite else "its files are kept"
+        logger.info(f"{out} already exists: {fate}.")
     video_model = load(model, device=compute.device, precision=compute.precision)
     if is_grid and not video_model.supports_motion_seed:
         raise StyleganvError(

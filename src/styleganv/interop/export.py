@@ -7,6 +7,7 @@ There are two files: the given one makes frames, the one with `-mapping` before 
 Shapes: B videos, T times, S slots of motion noise, K classes, L style layers. Times are in frames.
 """
 
+import io
 import json
 import logging
 import warnings
@@ -242,7 +243,9 @@ def _load_onnx(file: Path) -> Run:
 def _write_program(item: _Export, file: Path) -> None:
     example = tuple(item.cases[0].values())
     traced = torch.export.export(item.program, example, dynamic_shapes=_dynamic_shapes(item), strict=False)
-    torch.export.save(traced, file, extra_files={"styleganv.json": json.dumps(item.metadata)})
+    buffer = io.BytesIO()  # PyTorch's own writer aborts the process when the disk is full
+    torch.export.save(traced, buffer, extra_files={"styleganv.json": json.dumps(item.metadata)})
+    file.write_bytes(buffer.getbuffer())
 
 
 def _load_program(file: Path) -> Run:

@@ -72,8 +72,8 @@ def import_checkpoint(
         overwrite: replace a model in `dest`.
 
     Raises:
-        StyleganvError: if `dest` exists or holds anything but a model, the file is unsafe or damaged (see `read_pickle`)
-            or holds other networks, or `fps` is not positive.
+        StyleganvError: if `dest` exists or holds anything but a model, the file is unsafe or damaged (see
+            `read_pickle`) or holds other networks, or `fps` is not positive.
     """
     path, dest = Path(path), Path(dest)
     check_destination(dest, overwrite=overwrite, contents=MODEL_FILES)
