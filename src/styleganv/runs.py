@@ -64,11 +64,11 @@ def train(
     exists = (out / "checkpoint.pt").exists()
     if or_resume and exists:
         return resume(out, data=data, config=config if finetune is None else None, progress=progress)
+    if exists:
+        raise StyleganvError(f"{out} already holds a run: resume it with --resume {out}, or choose another --out.")
+    _check_new(out)
     with distributed.processes() as device:
         dataset = VideoDataset(data)
-        if exists:
-            raise StyleganvError(f"{out} already holds a run: resume it with --resume {out}, or choose another --out.")
-        _check_new(out)
         trainer = _new_trainer(config, dataset, device, finetune)
         config = trainer.config
         if distributed.rank() == 0:
