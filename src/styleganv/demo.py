@@ -29,6 +29,8 @@ DEMO_FILES = (
     "videos/seed*.mp4",
     "grid.mp4",
     "grid.png",
+    ".lock",
+    "checkpoint*.pt",
     *RUN_FILES,
     *(f"{folder}/*" for folder in ("model", "best", "snapshots", "tensorboard")),
 )

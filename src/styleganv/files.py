@@ -35,6 +35,8 @@ PATH_ERRORS = (
 )
 #: Contents of a temporary folder, besides what is written: its lock, and the folder that is being replaced.
 LOCK, REPLACED = ".lock", ".replaced"
+#: Flushing every file of a folder with more, i.e. of frames, would take longer than writing them.
+MAX_SYNCED = 20
 #: Free space that a full disk lacks, in bytes.
 PROBE_BYTES = 1 << 20
 
@@ -212,11 +214,12 @@ def _copy(source: Path, dest: Path) -> None:
 
 def _complete(path: Path, mode: int) -> None:
     """Give files the mode of the umask, as some writers set their own, and flush them to disk before the rename."""
-    for file in [path] if path.is_file() else path.rglob("*"):
-        if file.is_file():
+    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    for file in files:
+        if len(files) <= MAX_SYNCED:
             with open(file, "rb+") as opened:
                 os.fsync(opened.fileno())
-            file.chmod(mode)
+        file.chmod(mode)
 
 
 @contextmanager

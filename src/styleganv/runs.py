@@ -66,7 +66,8 @@ def train(
         return resume(out, data=data, config=config if finetune is None else None, progress=progress)
     if exists:
         raise StyleganvError(f"{out} already holds a run: resume it with --resume {out}, or choose another --out.")
-    _check_new(out)
+    if distributed.shard([out]):  # the first process writes
+        _check_new(out)
     with distributed.processes() as device:
         dataset = VideoDataset(data)
         trainer = _new_trainer(config, dataset, device, finetune)
