@@ -230,14 +230,10 @@ def _writer_errors(folder: Path) -> Iterator[None]:
     except (OSError, StyleganvError):
         raise
     except Exception as error:
-        full = "No space left" in str(error)
-        if isinstance(error, RuntimeError) and not full:
-            try:
-                (folder / "probe").write_bytes(bytes(PROBE_BYTES))
-            except OSError:
-                full = True
-        if full:
+        if "No space left" in str(error):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
+        if isinstance(error, RuntimeError):  # PyTorch's does not tell the reason
+            (folder / "probe").write_bytes(bytes(PROBE_BYTES))
         raise
 
 
