@@ -318,7 +318,9 @@ def encoding(device: torch.device, sizes: list[int], repeats: int) -> Iterator[R
         ]
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "video.mp4"
-            seconds = median_seconds(lambda f=frames, p=path: writing.write_video(p, f, 25, overwrite=True), repeats, device)  # type: ignore[misc]
+            seconds = median_seconds(
+                lambda f=frames, p=path: writing.write_video(p, f, 25, overwrite=True), repeats, device
+            )  # type: ignore[misc]
             yield Row(f"encode {size}², H.264", f"{len(frames) / seconds:,.0f} frames/s")
 
 
