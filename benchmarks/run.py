@@ -166,7 +166,7 @@ def generation(device: torch.device, sizes: list[int], repeats: int) -> Iterator
                 path = Path(folder) / "video.mp4"
                 ways: list[Run] = [
                     lambda some=some: list(some()),  # type: ignore[misc]
-                    lambda some=some, path=path: writing.write_video(path, some(), 25),  # type: ignore[misc]
+                    lambda some=some, path=path: writing.write_video(path, some(), 25, overwrite=True),  # type: ignore[misc]
                 ]
                 *convolutions, alone, encoded = in_turns([*plain.runs, *ways], repeats, device)
             rate = plain.rate(convolutions)
@@ -318,7 +318,9 @@ def encoding(device: torch.device, sizes: list[int], repeats: int) -> Iterator[R
         ]
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "video.mp4"
-            seconds = median_seconds(lambda f=frames, p=path: writing.write_video(p, f, 25), repeats, device)  # type: ignore[misc]
+            seconds = median_seconds(
+                lambda f=frames, p=path: writing.write_video(p, f, 25, overwrite=True), repeats, device
+            )  # type: ignore[misc]
             yield Row(f"encode {size}², H.264", f"{len(frames) / seconds:,.0f} frames/s")
 
 

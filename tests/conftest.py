@@ -1,6 +1,9 @@
 """Small real datasets and settings, shared by the tests."""
 
+import shutil
+import subprocess
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -49,3 +52,21 @@ def no_run_images(monkeypatch: pytest.MonkeyPatch) -> None:
     """Skip the curves and snapshots of runs, which take most of the time of a tiny run."""
     monkeypatch.setattr("styleganv.training.run_log.RunLog.write_curves", lambda *_: None)
     monkeypatch.setattr("styleganv.training.run_log.RunLog.write_snapshot", lambda *_: None)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 256 KiB; skips where none can be mounted."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if (
+        shutil.which("mount") is None
+        or subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(disk)], capture_output=True
+        ).returncode
+    ):
+        pytest.skip("needs the right to mount a file system")
+    try:
+        yield disk
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)

@@ -205,7 +205,7 @@ def test_generate_writes_frames_and_pairs_of_seeds(folder: Path, videos: VideoGe
         format="frames",
         sample=SampleOptions(seconds=0.2, fps=50, start=1.0, psi=0.5),
     )
-    assert [path.name for path in paths] == ["seed0003-motion0007", "seed0004-motion0008"]
+    assert [path.name for path in paths] == [f"seed{n:04d}-motion{n + 4:04d}-psi0.5-start1" for n in (3, 4)]
     files = sorted(paths[1].iterdir())
     frames = np.stack([np.asarray(Image.open(file)) for file in files])
     true = videos.sample(seed=4, motion_seed=8, seconds=0.2, fps=50, start=1.0, psi=0.5)

@@ -13,14 +13,28 @@ import torch
 from styleganv.config import RunConfig, get_preset
 from styleganv.data.dataset import VideoDataset
 from styleganv.faces.dataset import make_faces
+from styleganv.files import check_destination
 from styleganv.media import sheets, writing
 from styleganv.options import OutputOptions, SampleOptions
 from styleganv.progress import Progress
-from styleganv.runs import train
+from styleganv.runs import RUN_FILES, train
 from styleganv.validation import Positive, check_arguments
 from styleganv.video_files import generate
 
 logger = logging.getLogger(__name__)
+
+#: Files of the folder; one with anything else is refused.
+DEMO_FILES = (
+    "data.zip",
+    "real.png",
+    "videos/seed*.mp4",
+    "grid.mp4",
+    "grid.png",
+    ".lock",
+    "checkpoint*.pt",
+    *RUN_FILES,
+    *(f"{folder}/*" for folder in ("model", "best", "snapshots", "tensorboard")),
+)
 
 #: Size of the drawn dataset: 24,576 frames, drawn by one core in 10 seconds at 32×32 or 30 at 64×64.
 NUM_VIDEOS, NUM_FRAMES = 512, 48
@@ -34,6 +48,7 @@ def demo(out: Path | str = "runs/demo", *, minutes: Positive = 5.0, progress: Pr
     """
     started = time.monotonic()
     out = Path(out)
+    check_destination(out, overwrite=True, contents=DEMO_FILES)
     gpu = torch.cuda.is_available()
     resolution = 64 if gpu else 32
     data = out / "data.zip"
@@ -56,7 +71,7 @@ def demo(out: Path | str = "runs/demo", *, minutes: Positive = 5.0, progress: Pr
         seeds=range(8),
         sample=SampleOptions(seconds=4.0),
         progress=progress,
-        output=OutputOptions(scale=scale),
+        output=OutputOptions(scale=scale, overwrite=True),
     )
     generate(
         out / "model",
@@ -66,7 +81,7 @@ def demo(out: Path | str = "runs/demo", *, minutes: Positive = 5.0, progress: Pr
         format="grid",
         sample=SampleOptions(seconds=2.0),
         progress=progress,
-        output=OutputOptions(scale=3),
+        output=OutputOptions(scale=3, overwrite=True),
     )
     # `make demo` installs into an environment that the user's shell may not have activated.
     command = "styleganv" if shutil.which("styleganv") else sys.argv[0]
@@ -98,4 +113,4 @@ def demo_settings(minutes: float, *, gpu: bool) -> RunConfig:
 def _write_real(data: VideoDataset, path: Path) -> None:
     """Write a contact sheet of the dataset, for comparison."""
     frames = [data.read(video, range(0, 32, 4)).transpose(0, 2, 3, 1) for video in range(8)]
-    writing.write_image(path, sheets.contact_sheet(np.stack(frames)))
+    writing.write_image(path, sheets.contact_sheet(np.stack(frames)), overwrite=True)

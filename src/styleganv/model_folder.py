@@ -20,6 +20,8 @@ from styleganv.files import atomic_write
 from styleganv.validation import FrameRate, check
 
 FORMAT = 1
+#: Files of a model folder.
+MODEL_FILES = ("config.json", "model.safetensors", "discriminator.safetensors")
 #: The method of a model whose config.json does not name one.
 STYLEGAN_V = "stylegan-v"
 
@@ -32,6 +34,7 @@ def save_model(
     data: dict[str, Any],
     training: dict[str, Any],
     discriminator: nn.Module | None = None,
+    overwrite: bool = False,
 ) -> None:
     """Write a model folder atomically.
 
@@ -41,13 +44,16 @@ def save_model(
         data: facts about the dataset, at least `fps` and `class_names`.
         training: how long the weights were trained (`clips_seen`, `frames_seen`, …), for information.
         discriminator: for finetuning.
+        overwrite: replace a model in `folder`; other files in it stay.
+
+    Raises:
+        StyleganvError: if `folder` exists or cannot be written.
     """
     config: dict[str, Any] = {"format": FORMAT, "model": method, "generator": _fields(network)}
     config |= {"data": data, "training": training, "sha256": {}}
     if discriminator is not None:
         config["discriminator"] = _fields(discriminator)
-    with atomic_write(folder) as tmp_path:
-        tmp_path.mkdir()
+    with atomic_write(folder, overwrite=overwrite, contents=MODEL_FILES) as tmp_path:
         for name, part in (("model", network), ("discriminator", discriminator)):
             if part is not None:
                 weights = {key: value.detach().cpu().contiguous() for key, value in part.state_dict().items()}

@@ -28,6 +28,9 @@ Unset = Annotated[T | None, tyro.conf.DisallowNone, tyro.conf.arg(help_behavior_
 OptionalInt = Annotated[T | None, tyro.conf.arg(metavar="INT", help_behavior_hint=_preset)]
 OptionalFloat = Annotated[T | None, tyro.conf.arg(metavar="FLOAT", help_behavior_hint=_preset)]
 
+#: Type of the option that all commands that write have.
+Overwrite = Annotated[bool, tyro.conf.arg(help="Replace existing output; a folder with other files is refused.")]
+
 Precision = Literal["float32", "bfloat16"]
 
 #: Videos that one command generates.
@@ -86,7 +89,7 @@ class ComputeOptions(Validated):
 
 @dataclass(frozen=True)
 class OutputOptions(Validated):
-    """Size and quality of written frames.
+    """Size and quality of written frames, and whether they may replace files.
 
     Raises:
         StyleganvError: for a value out of range.
@@ -96,6 +99,7 @@ class OutputOptions(Validated):
     """Integer factor by which to enlarge frames."""
     crf: Annotated[int, Interval(0, 51)] = 18
     """CRF of H.264 and WebP: 0 = lossless, 18 = visually lossless, 51 = worst."""
+    overwrite: Overwrite = False
 
 
 @dataclass(frozen=True)
@@ -316,6 +320,8 @@ class ProjectOptions(Validated):
     """Random seed, also the motion seed after the end of the clip."""
     first_frame: bool = False
     """Fit only the first frame; the motion follows --seed (baseline)."""
+    label: Annotated[str | int | None, tyro.conf.arg(metavar="STR", help_behavior_hint=_default)] = None
+    """Class name or number, for a class-conditional model. Default: the best match."""
 
 
 @dataclass(frozen=True)

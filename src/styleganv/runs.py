@@ -16,10 +16,11 @@ from styleganv.config import RunConfig, load_settings, save_settings
 from styleganv.data.dataset import VideoDataset
 from styleganv.errors import StyleganvError
 from styleganv.evaluation import can_evaluate, distance
-from styleganv.files import atomic_write
+from styleganv.files import atomic_write, check_destination
 from styleganv.methods import build_trainer, get_method
 from styleganv.methods.stylegan_v.finetune import copy_matching_weights, load_pretrained, match_pretrained
 from styleganv.methods.stylegan_v.trainer import GanTrainer, build_networks
+from styleganv.model_folder import MODEL_FILES
 from styleganv.openmp import working_threads
 from styleganv.progress import Progress
 from styleganv.training import loop
@@ -31,6 +32,8 @@ from styleganv.video_model import VideoModel
 
 logger = logging.getLogger(__name__)
 
+#: Files of a run, besides its folders.
+RUN_FILES = ("settings.yaml", "data.txt", "checkpoint.pt", "checkpoint.previous.pt", "log.jsonl", "curves.png")
 #: Training settings that a resumed run may change; they do not affect the math (threads only affect rounding).
 FREE = ("total_clips", "minutes", "num_workers", "num_threads")
 
@@ -71,6 +74,7 @@ def train(
                 )
             distributed.run_on_first(partial(set_damaged_aside, out / "checkpoint.pt"))
             return _resume(out, data, config if finetune is None else None, device, progress)
+        distributed.run_on_first(partial(_check_new, out))
         dataset = VideoDataset(data)
         trainer = _new_trainer(config, dataset, device, finetune)
         check_data(trainer.config, dataset)  # before anything is written; warnings follow later
@@ -113,8 +117,17 @@ def _lock(run: Path) -> Iterator[None]:
 def _describe(run: Path, config: RunConfig, data: VideoDataset) -> None:
     """Write what a resumed run is checked against."""
     save_settings(config, run / "settings.yaml")
-    with atomic_write(run / "data.txt") as tmp_path:
+    with atomic_write(run / "data.txt", overwrite=True) as tmp_path:
         tmp_path.write_bytes(os.fsencode(data.path.resolve()) + f"\n{data.content_hash}\n".encode())
+
+
+def _check_new(out: Path) -> None:
+    """Raise a StyleganvError if a new run would replace files that no run has written."""
+    # A run that was killed before its first checkpoint has settings, and is begun anew.
+    overwrite = True if (out / "settings.yaml").exists() else None
+    check_destination(*(out / name for name in RUN_FILES), overwrite=overwrite)
+    check_destination(out / "model", out / "best", overwrite=overwrite, contents=MODEL_FILES)
+    check_destination(out / "snapshots", out / "tensorboard", overwrite=overwrite, contents=("*",))
 
 
 def _new_trainer(config: RunConfig, data: VideoDataset, device: torch.device, finetune: Path | str | None) -> Trainer:

@@ -3,8 +3,10 @@
 Shapes: T frames, H height, W width, M motion seeds, N content seeds.
 """
 
+import logging
+import re
 from collections.abc import Iterator, Sequence
-from itertools import repeat
+from itertools import islice, repeat
 from pathlib import Path
 from typing import Literal
 
@@ -12,6 +14,7 @@ import numpy as np
 
 from styleganv import distributed
 from styleganv.errors import StyleganvError
+from styleganv.files import check_destination
 from styleganv.media import sheets, writing
 from styleganv.methods.loading import load
 from styleganv.methods.stylegan_v.sampler import buffer_chunks
@@ -20,8 +23,12 @@ from styleganv.progress import Progress, Stage, track
 from styleganv.validation import Seed, check_arguments
 from styleganv.video_model import Frame, VideoModel
 
+logger = logging.getLogger(__name__)
+
 Format = Literal["mp4", "gif", "webp", "frames", "grid"]
 
+#: Number of videos whose destinations are checked before the first one; others are checked when it is their turn.
+MAX_CHECKED = 10_000
 #: Frames of each video from which the image of a grid chooses.
 MAX_GRID_FRAMES = 16
 
@@ -54,14 +61,33 @@ def generate(
         progress: called with frames done, frames in all, and the stage.
 
     Returns:
-        The files written: `seed0003.mp4`, or `seed0003-motion0007.mp4` with motion seeds.
+        The files written: `seed0003.mp4`, or e.g. `seed0003-motion0007-label-cats-psi0.7-start60.mp4` with options that
+        select another video. Duration, frame rate and quality are not part of the name.
 
     Raises:
-        StyleganvError: for a value out of range, an unreadable model or a full disk.
+        StyleganvError: for a value out of range, an unreadable model, an existing file or a full disk.
     """
     _check(seeds, motion_seeds, format)
-    video_model, out = load(model, device=compute.device, precision=compute.precision), Path(out)
-    if format == "grid" and not video_model.supports_motion_seed:
+    is_grid, suffix = format == "grid", _name_suffix(sample)
+    grid = [Path(out) / f"grid{suffix}{extension}" for extension in (".mp4", ".png")]
+    if is_grid and not distributed.shard(grid[:1]):  # the first process writes it
+        return []
+    extension = "" if format == "frames" else f".{format}"
+    contents = writing.FRAME_FILES if format == "frames" else None
+
+    def videos() -> Iterator[tuple[int, int | None, Path]]:
+        """Yield the seeds and the path of each video of this process; there can be more of them than fit in memory."""
+        motions = repeat(None) if motion_seeds is None else distributed.shard(motion_seeds)
+        for seed, motion in zip(distributed.shard(seeds), motions, strict=False):
+            yield seed, motion, Path(out) / f"{_seed_name(seed, motion)}{suffix}{extension}"
+
+    destinations = grid if is_grid else [path for _, _, path in islice(videos(), MAX_CHECKED)]
+    check_destination(*destinations, overwrite=output.overwrite, contents=contents)
+    if Path(out).exists() and any(Path(out).iterdir()):
+        fate = "files of the same names are replaced" if output.overwrite else "its files are kept"
+        logger.info(f"{out} already exists: {fate}.")
+    video_model = load(model, device=compute.device, precision=compute.precision)
+    if is_grid and not video_model.supports_motion_seed:
         raise StyleganvError(
             f"Format grid requires motion seeds, which {video_model.name} does not support: use another format."
         )
@@ -79,25 +105,31 @@ def generate(
             label=sample.label,
         )
 
-    if format == "grid":
-        if not distributed.shard([out]):  # the first process writes it
-            return []
+    if is_grid:
         motions = seeds if motion_seeds is None else motion_seeds
         images = _grid_images([[frames(seed, motion) for seed in seeds] for motion in motions])
-        return _write_grid(out, track(images, progress, num_frames, "generating"), num_frames, fps, output)
-    pairs = distributed.shard(list(zip(seeds, motion_seeds or repeat(None), strict=False)))
-    stage = Stage(progress, len(pairs) * num_frames, "generating")
+        return _write_grid(grid, track(images, progress, num_frames, "generating"), num_frames, fps, output)
+    stage = Stage(progress, len(distributed.shard(seeds)) * num_frames, "generating")
     paths = []
-    for seed, motion in pairs:
-        path = out / (f"seed{seed:04d}" + ("" if motion is None else f"-motion{motion:04d}"))
+    for seed, motion, path in videos():
         enlarged = _enlarge(frames(seed, motion), output.scale, stage)
         if format == "frames":
-            writing.write_frames(path, enlarged)
+            writing.write_frames(path, enlarged, overwrite=output.overwrite)
         else:
-            path = path.with_name(f"{path.name}.{format}")
-            writing.write_video(path, enlarged, fps, crf=output.crf)
+            writing.write_video(path, enlarged, fps, crf=output.crf, overwrite=output.overwrite)
         paths.append(path)
     return paths
+
+
+def _seed_name(seed: int, motion_seed: int | None) -> str:
+    return f"seed{seed:04d}" + ("" if motion_seed is None else f"-motion{motion_seed:04d}")
+
+
+def _name_suffix(sample: SampleOptions) -> str:
+    """Return the part of file names that tells which video of the seeds it is; empty for the default."""
+    label = "" if sample.label is None else "-label-" + re.sub(r"[^\w-]+", "_", str(sample.label))[:50]
+    psi = "" if sample.psi == 1 else f"-psi{sample.psi:.12g}"
+    return label + psi + ("" if sample.start == 0 else f"-start{sample.start:.12g}")
 
 
 def _check(seeds: Sequence[int], motion_seeds: Sequence[int] | None, format: str) -> None:
@@ -130,8 +162,10 @@ def _grid_images(streams: list[list[Iterator[Frame]]]) -> Iterator[Frame]:
     return (np.stack([np.stack(cells) for cells in column]) for column in zip(*rows, strict=True))
 
 
-def _write_grid(out: Path, images: Iterator[Frame], num_frames: int, fps: float, output: OutputOptions) -> list[Path]:
-    """Write the cells `[M, N, H, W, 3]` of each time as `grid.mp4`, and some of them as `grid.png`."""
+def _write_grid(
+    paths: list[Path], images: Iterator[Frame], num_frames: int, fps: float, output: OutputOptions
+) -> list[Path]:
+    """Write the cells `[M, N, H, W, 3]` of each time as the first path, a video, and some as the second, an image."""
     chosen = set(np.linspace(0, num_frames - 1, min(num_frames, MAX_GRID_FRAMES)).round().astype(int).tolist())
     chosen_cells: list[Frame] = []
 
@@ -141,6 +175,8 @@ def _write_grid(out: Path, images: Iterator[Frame], num_frames: int, fps: float,
                 chosen_cells.append(cells)
             yield sheets.tile(cells, scale=output.scale)
 
-    writing.write_video(out / "grid.mp4", tiles(), fps, crf=output.crf)
-    writing.write_image(out / "grid.png", sheets.content_motion_grid(np.stack(chosen_cells, axis=2)))
-    return [out / "grid.mp4", out / "grid.png"]
+    video, image = paths
+    writing.write_video(video, tiles(), fps, crf=output.crf, overwrite=output.overwrite)
+    sheet = sheets.content_motion_grid(np.stack(chosen_cells, axis=2))
+    writing.write_image(image, sheet, overwrite=output.overwrite)
+    return paths

@@ -113,7 +113,9 @@ def test_an_unknown_command_suggests_the_nearest(capsys: pytest.CaptureFixture[s
 def test_quiet_leaves_only_results(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     outputs = []
     for more in ([], ["--quiet"]):
-        cli.main(["inspect", str(place / "one.zip"), "--contact-sheet", str(tmp_path / "sheet.png"), *more])
+        cli.main(
+            ["inspect", str(place / "one.zip"), "--contact-sheet", str(tmp_path / "sheet.png"), "--overwrite", *more]
+        )
         outputs.append(capsys.readouterr())
     assert outputs[0].out == outputs[1].out and outputs[0].err and not outputs[1].err
 

@@ -19,7 +19,7 @@ from styleganv.editing.directions import (
     sample_latents,
     save_directions,
 )
-from styleganv.editing.explore import explore
+from styleganv.editing.explore import PAGE_FILES, explore
 from styleganv.editing.latents import latents_from_seed, render_latents
 from styleganv.editing.scores import SCORES, load_annotations
 from styleganv.errors import StyleganvError
@@ -226,7 +226,7 @@ def test_a_broken_file_fails(broken: dict[str, Any], plain: VideoGenerator, tmp_
     intact = Directions("content", torch.eye(2, 16), torch.ones(2), torch.ones(2), ("1", "2"))
     save_directions(tmp_path / "d.safetensors", intact)
     assert load_directions(plain, tmp_path / "d.safetensors").names == ("1", "2")
-    save_directions(tmp_path / "d.safetensors", replace(intact, **broken))
+    save_directions(tmp_path / "d.safetensors", replace(intact, **broken), overwrite=True)
     with pytest.raises(StyleganvError, match=r"Cannot read directions .*d\.safetensors"):
         load_directions(plain, tmp_path / "d.safetensors")
 
@@ -290,12 +290,15 @@ def test_the_page_contains_every_figure(kind: str, request: pytest.FixtureReques
     figures = [name for name in names if name.endswith((".png", ".mp4"))]
     assert page.count("data:image/png") + page.count("data:video/mp4") == len(figures)
     assert "://" not in page.split("</style>")[1]  # no external resources
-    explore(video, tmp_path / "explored", num_samples=30, num_directions=2)  # replaces its own folder
+    assert names <= set(PAGE_FILES)
+    with pytest.raises(StyleganvError, match=r"explored already exists.*--overwrite"):
+        explore(video, tmp_path / "explored", num_samples=30)
+    explore(video, tmp_path / "explored", num_samples=30, num_directions=2, overwrite=True)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("mine")
     (tmp_path / "mine" / "index.html").write_text("mine")
     for path in (tmp_path / "mine", tmp_path / "mine" / "thesis.txt"):
-        with pytest.raises(StyleganvError, match="contains files that are not of such a page"):
+        with pytest.raises(StyleganvError, match=r"contains other files|is not a folder"):
             explore(video, path, num_samples=30)
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "mine"
 

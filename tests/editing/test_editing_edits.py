@@ -205,6 +205,7 @@ def test_motion_of_another_seed_has_the_class_of_the_content(classes: VideoGener
             latents=LatentsOptions(seed=2, motion_seed=motion_seed),
             sample=SampleOptions(seconds=0.1, label=label),
             compute=ComputeOptions(device="cpu"),
+            output=OutputOptions(overwrite=True),
             latents_out=saved,
         )
         expected = latents_from_seed(classes, 2, motion_seed=motion_seed, label=label)

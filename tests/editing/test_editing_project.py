@@ -53,10 +53,8 @@ def projection(video: VideoGenerator, clip: Frame, perceptual: Perceptual) -> Pr
     return project_clip(video, clip, perceptual, num_steps=200)
 
 
-def project_clip(
-    model: VideoGenerator, clip: Frame, perceptual: Perceptual, *, label: str | None = None, **options: Any
-) -> Projection:
-    return project(model, clip, FPS, label=label, options=ProjectOptions(**options), perceptual=perceptual)
+def project_clip(model: VideoGenerator, clip: Frame, perceptual: Perceptual, **options: Any) -> Projection:
+    return project(model, clip, FPS, options=ProjectOptions(**options), perceptual=perceptual)
 
 
 def frames_of(video: VideoGenerator, projection: Projection, **more: float) -> Frame:
@@ -141,7 +139,7 @@ def test_classes_and_recurrent_motion(arguments: dict, perceptual: Perceptual, t
     if video.class_names:
         assert (
             project(
-                video, clip, FPS, options=ProjectOptions(num_steps=0), label="class2", perceptual=perceptual
+                video, clip, FPS, options=ProjectOptions(num_steps=0, label="class2"), perceptual=perceptual
             ).latents.motion.label
             == 2
         )
@@ -196,7 +194,7 @@ def test_invalid_clips_and_models_fail(video: VideoGenerator, clip: Frame, tmp_p
         (video, clip, "cat", "no classes"),
     ):
         with pytest.raises(StyleganvError, match=message):
-            project(model, frames, FPS, label=label)
+            project(model, frames, FPS, options=ProjectOptions(label=label))
 
 
 @pytest.mark.parametrize(
@@ -234,7 +232,11 @@ def test_the_command_writes_a_folder_to_continue_from(
     errors = (rendered.astype(float) - real) ** 2
     assert np.allclose(10 * np.log10(255**2 / errors.mean(axis=(1, 2, 3))), report["frames"]["psnr"], atol=1e-3)
     assert read_clip(tuned, tmp_path / "clip.mp4", start=0.2, seconds=9).shape == (7, 16, 16, 3)
-    cli.main(f"{arguments} --num-steps 0 --finetune-steps 0".split())  # replaces the earlier projection
+    arguments += " --num-steps 0 --finetune-steps 0"
+    with pytest.raises(SystemExit):
+        cli.main(arguments.split())
+    assert "out already exists" in capsys.readouterr().err and (out / "model").exists()
+    cli.main(f"{arguments} --overwrite".split())
     assert not (out / "model").exists()
 
 

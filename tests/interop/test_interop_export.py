@@ -168,7 +168,7 @@ def test_a_file_that_differs_is_discarded(folder: Path, tmp_path: Path) -> None:
     save_model(tmp_path / "wild", generator, data=config["data"], training={})
     (tmp_path / "wild.pt2").write_bytes(b"earlier")
     with pytest.raises(StyleganvError, match=r"wild\.pt2 was discarded because it differs"):
-        export(tmp_path / "wild", tmp_path / "wild.pt2")
+        export(tmp_path / "wild", tmp_path / "wild.pt2", overwrite=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["wild", "wild.pt2"]
     assert (tmp_path / "wild.pt2").read_bytes() == b"earlier"
 
@@ -185,3 +185,17 @@ def test_unsupported_exports(folder: Path, tmp_path: Path, monkeypatch: pytest.M
         export(folder / "mine", tmp_path / "x.onnx")
     assert [path.name for path in tmp_path.iterdir()] == ["lstm"]
     assert logging.getLogger("torch.onnx").level == logging.NOTSET
+
+
+@pytest.mark.parametrize("suffix", [".onnx", ".pt2"])
+def test_a_full_disk_and_existing_files_are_reported(suffix: str, folder: Path, small_disk: Path) -> None:
+    (small_disk / "filler").write_bytes(bytes(200_000))
+    with pytest.raises(StyleganvError, match="the disk is full"):
+        export(folder / "mine", small_disk / f"mine{suffix}")
+    assert [path.name for path in small_disk.iterdir()] == ["filler"]
+    (small_disk / f"mine-mapping{suffix}").write_text("another's")
+    with pytest.raises(StyleganvError, match=r"mine-mapping\S+ already exists.*--overwrite"):
+        export(small_disk / "no-model", small_disk / f"mine{suffix}")
+    (small_disk / f"folder{suffix}").mkdir()
+    with pytest.raises(StyleganvError, match="is a folder"):
+        export(small_disk / "no-model", small_disk / f"folder{suffix}", overwrite=True)

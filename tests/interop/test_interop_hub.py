@@ -73,11 +73,14 @@ def test_an_edited_card_is_not_overwritten(target: str, hub: HubServer, model: P
         (tmp_path / "published" / "README.md").write_text("edited")
     else:
         hub.repositories[dest]["README.md"] = b"edited"
-    push(model, dest)
+    if target == "folder":
+        with pytest.raises(StyleganvError, match=r"published already exists: .*--overwrite"):
+            push(model, dest)
+    push(model, dest, overwrite=True)
     assert (pull(dest, tmp_path / "again") / "README.md").read_text() == "edited"
     other = save(tmp_path / "other", num_classes=3, width=24)
     (other / "README.md").write_text("the model's own")
-    push(other, dest)
+    push(other, dest, overwrite=True)
     assert (pull(dest, tmp_path / "third") / "README.md").read_text() == "the model's own"
 
 
@@ -148,13 +151,14 @@ def test_invalid_locations(model: Path, tmp_path: Path, monkeypatch: pytest.Monk
             push(model, dest)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "notes.txt").write_text("mine")
-    with pytest.raises(StyleganvError, match="contains files other than a model"):
+    with pytest.raises(StyleganvError, match="contains other files"):
         push(model, str(tmp_path / "full"))
+    for overwrite in (False, True):
+        with pytest.raises(StyleganvError, match=r"full contains other files \(notes\.txt\)"):
+            pull(str(model), tmp_path / "full", overwrite=overwrite)
     monkeypatch.chdir(tmp_path / "full")
-    with pytest.raises(StyleganvError, match="contains files other than a model"):
+    with pytest.raises(StyleganvError, match="current folder"):
         push(model, ".")
-    with pytest.raises(StyleganvError, match="already exists"):
-        pull(str(model), tmp_path / "full")
     with pytest.raises(StyleganvError, match="is not a model"):
         push(tmp_path / "full", str(tmp_path / "published"))
     assert [path.name for path in tmp_path.rglob("*")] == ["full", "notes.txt"]

@@ -20,7 +20,7 @@ def models(tmp_path: Path, **changes: int) -> tuple[Path, Path]:
     generator, config = load_generator(high)
     for parameter in generator.parameters():
         parameter.add_(torch.randn_like(parameter))
-    save_model(high, generator, data=config["data"] | {"fps": 50}, training={})
+    save_model(high, generator, data=config["data"] | {"fps": 50}, training={}, overwrite=True)
     return low, high
 
 

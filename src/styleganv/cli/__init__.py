@@ -1,5 +1,6 @@
 """The command line: one file per group of commands; parsing lives here and nowhere else."""
 
+import errno
 import sys
 from collections.abc import Callable
 from functools import partial, wraps
@@ -72,6 +73,10 @@ def main(argv: list[str] | None = None) -> None:
     except BrokenPipeError:  # e.g. piped into head
         sys.stdout = None
         sys.exit(1)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        _exit("The disk is full: free space and try again.", 1)
     except MemoryError:
         _exit("Not enough memory: choose a smaller size or fewer workers.", 1)
 

@@ -8,7 +8,8 @@ from tyro.conf import OmitArgPrefixes, Positional
 
 from styleganv.cli.console import progress_bar
 from styleganv.cli.parsing import parse_resolution
-from styleganv.options import PrepareOptions, Unset
+from styleganv.files import check_destination
+from styleganv.options import Overwrite, PrepareOptions, Unset
 
 
 def prepare(
@@ -18,7 +19,7 @@ def prepare(
     resolution: str,
     options: OmitArgPrefixes[Annotated[PrepareOptions, tyro.conf.arg(name="")]] = PrepareOptions(),
     num_workers: Unset[int] = None,
-    overwrite: bool = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Turn videos into a dataset: one file of frames, all of one size.
 
@@ -27,7 +28,6 @@ def prepare(
         dest: Dataset to write, e.g. data.zip.
         resolution: Frame size in pixels: 64, or HEIGHTxWIDTH, e.g. 144x256.
         num_workers: Number of worker processes. Default: one per core.
-        overwrite: Replace DEST if it exists.
     """
     from styleganv.data.prepare import prepare as run
     from styleganv.nn.layers import resolutions
@@ -49,7 +49,10 @@ def prepare(
 
 
 def inspect(
-    data: Annotated[Positional[Path], tyro.conf.arg(metavar="DATA")], /, contact_sheet: Unset[Path] = None
+    data: Annotated[Positional[Path], tyro.conf.arg(metavar="DATA")],
+    /,
+    contact_sheet: Unset[Path] = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Show the contents of a dataset and suggest settings.
 
@@ -60,9 +63,10 @@ def inspect(
     from styleganv.data.inspect import inspect as run
     from styleganv.data.inspect import write_contact_sheet
 
+    contact_sheet = contact_sheet or data.with_name(f"{data.stem}-sheet.png")
+    check_destination(contact_sheet, overwrite=overwrite)
     with progress_bar() as progress:
         report = run(data, progress=progress)
     print(report)
-    contact_sheet = contact_sheet or data.with_name(f"{data.stem}-sheet.png")
-    write_contact_sheet(data, contact_sheet)
+    write_contact_sheet(data, contact_sheet, overwrite=overwrite)
     print(f"Contact sheet: {contact_sheet}")

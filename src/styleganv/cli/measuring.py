@@ -9,8 +9,9 @@ from tyro.conf import OmitArgPrefixes, Positional
 
 from styleganv.cli.console import progress_bar
 from styleganv.cli.parsing import parse_resolution
+from styleganv.files import check_destination
 from styleganv.metrics.options import EvaluateOptions
-from styleganv.options import ComputeOptions, Unset
+from styleganv.options import ComputeOptions, Overwrite, Unset
 
 
 def evaluate(
@@ -19,6 +20,7 @@ def evaluate(
     protocol: str = "frechet_efficientnet2048_16f",
     resolution: Unset[str] = None,
     json: Unset[Path] = None,
+    overwrite: Overwrite = False,
     evaluation: OmitArgPrefixes[EvaluateOptions] = EvaluateOptions(),
     compute: OmitArgPrefixes[ComputeOptions] = ComputeOptions(),
 ) -> None:
@@ -33,6 +35,7 @@ def evaluate(
     """
     from styleganv.metrics.evaluate import evaluate as run
 
+    check_destination(json, overwrite=overwrite)
     with progress_bar() as progress:
         report = run(
             real,
@@ -46,7 +49,7 @@ def evaluate(
     if os.environ.get("RANK", "0") == "0":
         print(report)
         if json is not None:
-            report.write_json(json)
+            report.write_json(json, overwrite=overwrite)
 
 
 def diagnose(
@@ -55,6 +58,7 @@ def diagnose(
     data: Unset[Path] = None,
     out: Path = Path("report.html"),
     json: Unset[Path] = None,
+    overwrite: Overwrite = False,
     num_videos: int = 32,
     max_frames: int = 128,
     seed: int = 0,
@@ -78,13 +82,14 @@ def diagnose(
     from styleganv.motion_report.page import write_page
     from styleganv.videos import open_videos
 
+    check_destination(out, json, overwrite=overwrite)
     data = data or training_data(videos)
     opened = open_videos(videos, psi=psi, device=compute.device, precision=compute.precision)
     with progress_bar() as progress:
         analysis = run(opened, data, num_videos=num_videos, max_frames=max_frames, seed=seed, progress=progress)
-        write_page(out, analysis, progress)
+        write_page(out, analysis, progress, overwrite=overwrite)
     if json is not None:
-        analysis.report.write_json(json)
+        analysis.report.write_json(json, overwrite=overwrite)
     print(analysis.report)
     if data is None:
         print("No dataset to compare with: pass one with --data to rate the numbers.")

@@ -7,7 +7,7 @@ import tyro
 from tyro.conf import Positional
 
 from styleganv.cli.console import progress_bar
-from styleganv.options import Unset
+from styleganv.options import Overwrite, Unset
 
 _Model = Annotated[Positional[Path], tyro.conf.arg(metavar="MODEL")]
 _Dest = Annotated[Positional[Path], tyro.conf.arg(metavar="DEST")]
@@ -19,6 +19,7 @@ def import_(
     /,
     fps: float = 25.0,
     network: Literal["G_ema", "G"] = "G_ema",
+    overwrite: Overwrite = False,
 ) -> None:
     """Convert an official StyleGAN-V or StyleGAN2-ADA checkpoint, without running code in it.
 
@@ -30,7 +31,7 @@ def import_(
     """
     from styleganv.interop.import_checkpoint import import_checkpoint
 
-    print(import_checkpoint(file, dest, fps=fps, network=network))
+    print(import_checkpoint(file, dest, fps=fps, network=network, overwrite=overwrite))
 
 
 def swap(
@@ -39,6 +40,7 @@ def swap(
     dest: _Dest,
     /,
     resolution: int,
+    overwrite: Overwrite = False,
 ) -> None:
     """Combine two models: shapes and motion of LOW, textures and colors of HIGH.
 
@@ -50,10 +52,15 @@ def swap(
     """
     from styleganv.interop.swap import swap as run
 
-    print(f"Model: {run(low, high, dest, resolution=resolution)}")
+    print(f"Model: {run(low, high, dest, resolution=resolution, overwrite=overwrite)}")
 
 
-def export(model: _Model, file: Annotated[Positional[Path], tyro.conf.arg(metavar="FILE")], /) -> None:
+def export(
+    model: _Model,
+    file: Annotated[Positional[Path], tyro.conf.arg(metavar="FILE")],
+    /,
+    overwrite: Overwrite = False,
+) -> None:
     """Export a model to files that run without styleganv, and verify their output.
 
     Args:
@@ -63,7 +70,7 @@ def export(model: _Model, file: Annotated[Positional[Path], tyro.conf.arg(metava
     from styleganv.interop.export import export as run
 
     with progress_bar() as progress:
-        files = run(model, file, progress=progress)
+        files = run(model, file, overwrite=overwrite, progress=progress)
     print(*files, sep="\n")
 
 
@@ -73,6 +80,7 @@ def push(
     /,
     license: Unset[str] = None,
     private: bool = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Upload a model and its card to the Hugging Face Hub, or write them to a local folder.
 
@@ -85,7 +93,7 @@ def push(
     from styleganv.interop.hub import push as run
 
     with progress_bar() as progress:
-        url = run(model, dest, license=license, private=private, progress=progress)
+        url = run(model, dest, license=license, private=private, overwrite=overwrite, progress=progress)
     print(url)
 
 
@@ -94,15 +102,16 @@ def pull(
     dest: _Dest,
     /,
     revision: Unset[str] = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Download a model from the Hugging Face Hub.
 
     Args:
         source: USER/NAME on the Hub, or a folder starting with . or /.
-        dest: Folder to create.
+        dest: Model folder to write.
         revision: Branch, tag or commit. Default: the main branch.
     """
     from styleganv.interop.hub import pull as run
 
-    folder = run(source, dest, revision=revision)
+    folder = run(source, dest, revision=revision, overwrite=overwrite)
     print(f"Model: {folder}. Next: styleganv generate {folder} --out videos --seeds 0-7")

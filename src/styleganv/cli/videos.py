@@ -10,6 +10,7 @@ from tyro.conf import OmitArgPrefixes, Positional
 from styleganv.cli.console import progress_bar
 from styleganv.cli.parsing import parse_directions, parse_mixes, parse_names, parse_seeds, parse_time_map
 from styleganv.errors import StyleganvError
+from styleganv.files import check_destination
 from styleganv.options import (
     DEFAULT_CLIP_MODEL,
     ComputeOptions,
@@ -17,6 +18,7 @@ from styleganv.options import (
     EditOptions,
     LatentsOptions,
     OutputOptions,
+    Overwrite,
     ProjectOptions,
     SampleOptions,
     Unset,
@@ -148,10 +150,10 @@ def project(
     out: Path,
     start: float = 0.0,
     seconds: float = 2.0,
-    label: Unset[str] = None,
     search: OmitArgPrefixes[ProjectOptions] = ProjectOptions(),
     perceptual: Unset[Path] = None,
     device: Unset[str] = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Project a real clip to latents, to continue and edit it; Ctrl-C keeps the best so far.
 
@@ -161,7 +163,6 @@ def project(
         out: Folder to write to.
         start: Start of the clip in the video, in seconds.
         seconds: Duration of the clip in seconds.
-        label: Class name or number, for a class-conditional model. Default: the best match.
         perceptual: TorchScript network of the perceptual distance. Default: the packaged one.
         device: Torch device, e.g. cpu or cuda. Default: cuda if available.
     """
@@ -174,10 +175,10 @@ def project(
             out,
             start=start,
             seconds=seconds,
-            label=label,
             options=search,
             perceptual=perceptual,
             device=device,
+            overwrite=overwrite,
             progress=progress,
         )
     if projection.interrupted:
@@ -199,6 +200,7 @@ def directions(
     out: Path = Path("directions.safetensors"),
     search: OmitArgPrefixes[DirectionOptions] = DirectionOptions(),
     device: Unset[str] = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Find directions for `styleganv edit`: by variance, score, annotations or text.
 
@@ -214,16 +216,24 @@ def directions(
 
     if out.suffix != ".safetensors":
         raise StyleganvError(f"--out must end with .safetensors, got {out}: change its suffix.")
+    check_destination(out, out.with_suffix(".png"), overwrite=overwrite)
     video_model = load_video_generator(model, device=device)
     with progress_bar() as progress:
         found = find_directions(video_model, search, progress=progress)
         image = draw_directions(video_model, found, search.first_seed, progress=progress)
-    save_directions(out, found)
-    writing.write_image(out.with_suffix(".png"), image)
+    save_directions(out, found, overwrite=overwrite)
+    writing.write_image(out.with_suffix(".png"), image, overwrite=overwrite)
     print(f"Wrote directions {', '.join(found.names)} to {out}, and their image to {out.with_suffix('.png')}")
 
 
-def explore(model: ModelPath, /, out: Path = Path("explored"), first_seed: int = 0, device: Unset[str] = None) -> None:
+def explore(
+    model: ModelPath,
+    /,
+    out: Path = Path("explored"),
+    first_seed: int = 0,
+    device: Unset[str] = None,
+    overwrite: Overwrite = False,
+) -> None:
     """Write an HTML page on a model: truncation, interpolation, mixing, motion, directions.
 
     Args:
@@ -232,10 +242,12 @@ def explore(model: ModelPath, /, out: Path = Path("explored"), first_seed: int =
         first_seed: First of the six consecutive content seeds to show.
         device: Torch device, e.g. cpu or cuda. Default: cuda if available.
     """
+    from styleganv.editing.explore import PAGE_FILES
     from styleganv.editing.explore import explore as run
     from styleganv.methods.stylegan_v.sampler import load_video_generator
 
+    check_destination(out, overwrite=overwrite, contents=PAGE_FILES)
     video_model = load_video_generator(model, device=device)
     with progress_bar() as progress:
-        page = run(video_model, out, first_seed=first_seed, progress=progress)[0]
+        page = run(video_model, out, first_seed=first_seed, overwrite=overwrite, progress=progress)[0]
     print(f"Wrote {page}")

@@ -34,7 +34,7 @@ RENAMED = {
 
 def save_settings(config: RunConfig, path: Path) -> None:
     """Write all settings as YAML."""
-    with atomic_write(path) as tmp_path:
+    with atomic_write(path, overwrite=True) as tmp_path:
         tmp_path.write_text(yaml.safe_dump(dataclasses.asdict(config), sort_keys=False))
 
 

@@ -322,10 +322,10 @@ class DatasetWriter:
 
 @contextmanager
 def create_dataset(
-    dest: Path | str, *, height: int, width: int, jpeg_quality: int | None = 95
+    dest: Path | str, *, height: int, width: int, jpeg_quality: int | None = 95, overwrite: bool = False
 ) -> Iterator[DatasetWriter]:
     """Create a dataset atomically: `add` each video, then `finish`."""
-    with atomic_write(dest) as tmp_path, zipfile.ZipFile(tmp_path, "w") as archive:
+    with atomic_write(dest, overwrite=overwrite) as tmp_path, zipfile.ZipFile(tmp_path, "w") as archive:
         yield DatasetWriter(archive, height, width, jpeg_quality)
 
 
@@ -340,11 +340,12 @@ def write_dataset(
     jpeg_quality: Annotated[int, Interval(1, 100)] | None = 95,
     class_names: Sequence[str] = (),
     extra: dict[str, Any] | None = None,
+    overwrite: bool = False,
 ) -> None:
     """Write videos as a dataset.
 
     Args:
-        dest: zip to write; replaced if it exists.
+        dest: zip to write.
         videos: `(name, frames, label, meta)` per video: uint8 `[H, W, 3]` frames or encoded bytes, an index into
             `class_names` or None, and further JSON fields, e.g. ground-truth factors.
         height, width: frame size in pixels.
@@ -352,11 +353,12 @@ def write_dataset(
         jpeg_quality: 1 to 100 (best); None stores lossless PNGs.
         class_names: names by label.
         extra: further entries of `dataset.json`.
+        overwrite: replace `dest` if it exists.
 
     Raises:
-        StyleganvError: if the disk is full or `dest` cannot be written.
+        StyleganvError: if `dest` exists or cannot be written, e.g. to a full disk.
     """
-    with create_dataset(dest, height=height, width=width, jpeg_quality=jpeg_quality) as writer:
+    with create_dataset(dest, height=height, width=width, jpeg_quality=jpeg_quality, overwrite=overwrite) as writer:
         for name, frames, label, meta in videos:
             writer.add(name, frames, label, meta)
         writer.finish(fps=fps, class_names=class_names, extra=extra)

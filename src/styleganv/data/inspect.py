@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from styleganv.data.dataset import VideoDataset
-from styleganv.files import atomic_write
+from styleganv.files import atomic_write, check_destination
 from styleganv.progress import Progress, track
 
 MAX_VIDEOS = 64
@@ -112,12 +112,15 @@ def inspect(path: Path | str, *, progress: Progress | None = None) -> Inspection
     )
 
 
-def write_contact_sheet(path: Path | str, dest_png: Path | str, rows: int = 8, columns: int = 8) -> None:
+def write_contact_sheet(
+    path: Path | str, dest_png: Path | str, rows: int = 8, columns: int = 8, *, overwrite: bool = False
+) -> None:
     """Write a PNG of `rows` videos across the dataset, at `columns` evenly spaced times.
 
     Raises:
-        StyleganvError: if the path is not a dataset, a frame is damaged, or the PNG cannot be written.
+        StyleganvError: if the path is not a dataset, a frame is damaged, or the PNG exists or cannot be written.
     """
+    check_destination(dest_png, overwrite=overwrite)
     data = VideoDataset(path)
     gap, scale = 2, min(1.0, 160 / max(data.height, data.width))
     height, width = max(1, round(data.height * scale)), max(1, round(data.width * scale))
@@ -128,7 +131,7 @@ def write_contact_sheet(path: Path | str, dest_png: Path | str, rows: int = 8, c
         for column, frame in enumerate(data.read(int(index), times)):
             image = Image.fromarray(frame.transpose(1, 2, 0)).resize((width, height), Image.Resampling.LANCZOS)
             sheet.paste(image, (column * (width + gap), row * (height + gap)))
-    with atomic_write(dest_png) as tmp_path:
+    with atomic_write(dest_png, overwrite=overwrite) as tmp_path:
         sheet.save(tmp_path)
 
 

@@ -5,7 +5,6 @@ Frames are uint8 RGB `[H, W, 3]`.
 
 import multiprocessing
 import os
-import tempfile
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -23,6 +22,7 @@ from styleganv.data.dataset import DatasetWriter, create_dataset
 from styleganv.data.frames import encode_frame
 from styleganv.data.labels import read_labels
 from styleganv.errors import StyleganvError
+from styleganv.files import check_destination, temporary_folder
 from styleganv.media.decoding import Color, DamagedVideo, Timing, Treatment
 from styleganv.media.files import readable
 from styleganv.media.sources import (
@@ -221,14 +221,16 @@ def prepare(
         The report. It lists unreadable and too short videos, which are skipped.
 
     Raises:
-        StyleganvError: if a setting is invalid, a label matches no video, or no video of the source is usable.
+        StyleganvError: if `dest` exists or cannot be written, a setting is invalid, a label matches no video, or no
+            video of the source is usable.
     """
     source, dest = Path(source), Path(dest)
+    check_destination(dest, overwrite=overwrite)
+    if overwrite and dest.exists() and source.exists() and dest.samefile(source):
+        raise StyleganvError(f"{dest} is the source itself: choose another destination.")
     height, width = resolution
     quality = options.stored_quality
     color = parse_color(options.background)
-    if dest.exists() and not overwrite:
-        raise StyleganvError(f"{dest} already exists: choose another destination, or pass --overwrite to replace it.")
     scan = scan_source(source)
     videos = scan.videos
     labels = read_labels(source, videos, options.classes)
@@ -238,10 +240,12 @@ def prepare(
     report = PrepareReport(dest, height, width, encoding, background="#{:02x}{:02x}{:02x}".format(*color))
     report.skipped += scan.skipped
     with ExitStack() as stack:
-        writer = stack.enter_context(create_dataset(dest, height=height, width=width, jpeg_quality=quality))
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix=f".{dest.stem}.", dir=dest.parent))
+        writer = stack.enter_context(
+            create_dataset(dest, height=height, width=width, jpeg_quality=quality, overwrite=overwrite)
+        )
+        folder = stack.enter_context(temporary_folder(dest))
         run = stack.enter_context(_processes(min(num_workers or os.cpu_count() or 1, len(videos))))
-        job = _Job(height, width, options, color, Path(folder))
+        job = _Job(height, width, options, color, folder)
         timings = list(track(run(job.read_timing, videos), progress, len(videos), "reading frame rates"))
         readable = [timing for timing in timings if isinstance(timing, Timing)]
         report.fps = options.fps or (common_fps(readable) if readable else 0.0)

@@ -165,11 +165,11 @@ def join_directions(parts: Sequence[Directions]) -> Directions:
     return Directions(parts[0].space, vectors, scale, share, tuple(name for part in parts for name in part.names))
 
 
-def save_directions(path: Path | str, directions: Directions) -> None:
+def save_directions(path: Path | str, directions: Directions, *, overwrite: bool = False) -> None:
     """Write the directions to a safetensors file."""
     metadata = {"format": FORMAT, "space": directions.space, "names": json.dumps(directions.names)}
     tensors = {name: getattr(directions, name).contiguous() for name in ("vectors", "scale", "share")}
-    with atomic_write(path) as tmp_path:
+    with atomic_write(path, overwrite=overwrite) as tmp_path:
         save_file(tensors, tmp_path, metadata)
 
 

@@ -22,6 +22,7 @@ from styleganv.editing.latents import (
 )
 from styleganv.editing.perceptual import load_perceptual
 from styleganv.editing.text import edit_by_text
+from styleganv.files import check_destination
 from styleganv.media import sheets, writing
 from styleganv.methods.stylegan_v.sampler import Styles, VideoGenerator, load_video_generator
 from styleganv.options import (
@@ -62,8 +63,10 @@ def edit(
         progress: called with steps done, steps in all, and the stage.
 
     Raises:
-        StyleganvError: for a file that cannot be read, a value out of range, or one that does not match the model.
+        StyleganvError: for a file that cannot be read, one to write that exists, a value out of range, or latents that
+            do not match the model.
     """
+    check_destination(out, latents_out, overwrite=output.overwrite)
     video_model = load_video_generator(model, device=compute.device, precision=compute.precision)
     start, seconds, fps = sample.start, choose_seconds(video_model, sample), sample.fps
     original = _load_content(video_model, latents.latents or latents.seed or 0, sample)
@@ -86,7 +89,7 @@ def edit(
     if targets:
         styles = interpolate_over_time([edited, *targets], seconds, start=start)
     if latents_out is not None:
-        save_latents(latents_out, edited)
+        save_latents(latents_out, edited, overwrite=output.overwrite)
     frames = render_latents(
         video_model, edited, styles=styles, time_map=time_map, start=start, seconds=seconds, fps=fps
     )
@@ -94,7 +97,7 @@ def edit(
         frames = (sheets.tile(np.stack(pair)[None]) for pair in zip(original_frames, frames, strict=True))
     tracked = track(frames, progress, num_frames, "generating")
     scaled = (frame.repeat(output.scale, axis=0).repeat(output.scale, axis=1) for frame in tracked)
-    writing.write_video(out, scaled, output_fps, crf=output.crf)
+    writing.write_video(out, scaled, output_fps, crf=output.crf, overwrite=output.overwrite)
     return out
 
 

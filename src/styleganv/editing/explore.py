@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 
@@ -19,8 +18,7 @@ from styleganv.editing.direction_search import draw_directions, find_directions
 from styleganv.editing.directions import save_directions
 from styleganv.editing.edits import constant_speed, interpolate, interpolate_over_time, mix_styles
 from styleganv.editing.latents import Latents, latents_from_seed, render_latents
-from styleganv.errors import StyleganvError
-from styleganv.files import atomic_write
+from styleganv.files import atomic_write, check_destination
 from styleganv.media import sheets, writing
 from styleganv.methods.stylegan_v.sampler import Frame, VideoGenerator
 from styleganv.options import DirectionOptions, Space
@@ -30,6 +28,20 @@ from styleganv.validation import Count, Seed, check_arguments
 NUM_SEEDS = 6
 PSIS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5)
 SECONDS = 4.0
+#: Files of a page, whatever the model.
+PAGE_FILES = (
+    "index.html",
+    "truncation.png",
+    "interpolation.png",
+    "over-time.mp4",
+    "mixing.png",
+    "content-motion.png",
+    "slow-motion.mp4",
+    "content-directions.png",
+    "content-directions.safetensors",
+    "motion-directions.png",
+    "motion-directions.safetensors",
+)
 #: Height in pixels to which small videos are enlarged.
 VIDEO_HEIGHT = 192
 
@@ -52,31 +64,30 @@ def explore(
     first_seed: Seed = 0,
     num_samples: Count = 2000,
     num_directions: Count = 5,
+    overwrite: bool = False,
     progress: Progress | None = None,
 ) -> list[Path]:
     """Write images, videos, direction files and `index.html`, which contains all of them, to the folder `out`.
 
     Args:
         model: model to show.
-        out: folder to write to; an earlier page is replaced.
+        out: folder to write.
         first_seed: first of the six content seeds shown.
         num_samples: seeds that directions are found from.
         num_directions: number of directions of each space.
+        overwrite: replace such a page in `out`.
         progress: called with figures done, figures in all, and the stage.
 
     Returns:
         The files written, the page first.
 
     Raises:
-        StyleganvError: if `out` contains anything else or cannot be written.
+        StyleganvError: if `out` exists, contains anything else or cannot be written.
     """
+    check_destination(out, overwrite=overwrite, contents=PAGE_FILES)
     out, directions = Path(out), DirectionOptions(num_samples=num_samples, num_directions=num_directions)
     figures = _Figures(model, first_seed, directions).all()
-    known = {"index.html", *(figure.file for figure in figures), *map(_directions_file, get_args(Space))}
-    if out.exists() and not (out.is_dir() and {path.name for path in out.iterdir()} <= known):
-        raise StyleganvError(f"{out} contains files that are not of such a page: choose a new folder.")
-    with atomic_write(out) as tmp_path:
-        tmp_path.mkdir()
+    with atomic_write(out, overwrite=overwrite, contents=PAGE_FILES) as tmp_path:
         for figure in track(figures, progress, len(figures), "exploring"):
             figure.write(tmp_path / figure.file)
         (tmp_path / "index.html").write_text(_page(tmp_path, figures), encoding="utf-8")

@@ -141,14 +141,14 @@ def truncate(model: VideoGenerator, latents: Latents, psi: Psi) -> Latents:
     return replace(latents, styles=torch.lerp(mean.expand_as(latents.styles), latents.styles, psi))
 
 
-def save_latents(path: Path | str, latents: Latents) -> None:
+def save_latents(path: Path | str, latents: Latents, *, overwrite: bool = False) -> None:
     """Write the latents to a safetensors file, which executes nothing when it is loaded."""
     motion = latents.motion
     tensors = {"styles": latents.styles, "motion_noise": motion.noise, "motion_shift": motion.shift}
     metadata = {"format": FORMAT, "motion_seed": str(motion.seed)}
     if motion.label is not None:
         metadata["label"] = str(motion.label)
-    with atomic_write(path) as tmp_path:
+    with atomic_write(path, overwrite=overwrite) as tmp_path:
         save_file(
             {name: value.detach().cpu().float().contiguous() for name, value in tensors.items() if value is not None},
             tmp_path,

@@ -64,7 +64,6 @@ def project(
     frames: NDArray[np.uint8],
     fps: FrameRate,
     *,
-    label: str | int | None = None,
     options: ProjectOptions = ProjectOptions(),
     perceptual: Perceptual | None = None,
     progress: Progress | None = None,
@@ -78,7 +77,6 @@ def project(
         model: model of videos.
         frames: `[T, H, W, 3]`, of the model's size, T ≥ 2.
         fps: frame rate of the frames, in frames per second.
-        label: class name or number, for a class-conditional model; default: the best class.
         options: how to search; 0 steps give the nearest of the compared seeds.
         perceptual: network that compares frames; default: the packaged one.
         progress: called with steps done, steps in all, and the stage.
@@ -87,7 +85,7 @@ def project(
         StyleganvError: for too few frames, frames of another size, an image model or an unknown class.
     """
     _check(model, frames)
-    candidates = _candidates(model, options.seed, label)
+    candidates = _candidates(model, options.seed, options.label)
     clip = TargetClip.from_frames(frames, fps, perceptual or load_perceptual(device=model.device), model.device)
     target = clip.first_frame() if options.first_frame else clip
     latents = find_nearest(model, target, candidates, progress)

@@ -17,18 +17,25 @@ from styleganv.editing.latents import render_latents, save_latents
 from styleganv.editing.perceptual import Perceptual, load_perceptual
 from styleganv.editing.project import MEASURES, Projection, project
 from styleganv.errors import StyleganvError
-from styleganv.files import atomic_write
+from styleganv.files import atomic_write, check_destination
 from styleganv.media import sheets, writing
 from styleganv.media.sources import find_videos
 from styleganv.methods.stylegan_v.sampler import Frame, VideoGenerator, load_video_generator
 from styleganv.metrics.features import sha256_of
-from styleganv.model_folder import save_model
+from styleganv.model_folder import MODEL_FILES, save_model
 from styleganv.options import ProjectOptions
 from styleganv.progress import Progress, track
 from styleganv.validation import NonNegative, Positive, check_arguments
 
-#: Contents of the folder of a projection; a folder with anything else is never replaced.
-FILES = frozenset({"latents.safetensors", "comparison.mp4", "comparison.png", "continued.mp4", "report.json", "model"})
+#: Files of the folder of a projection.
+FILES = (
+    "latents.safetensors",
+    "comparison.mp4",
+    "comparison.png",
+    "continued.mp4",
+    "report.json",
+    *(f"model/{name}" for name in MODEL_FILES),
+)
 #: Height in pixels to which small frames are enlarged, about.
 DISPLAY_HEIGHT = 192
 
@@ -41,10 +48,10 @@ def project_video(
     *,
     start: NonNegative = 0.0,
     seconds: Positive = 2.0,
-    label: str | int | None = None,
     options: ProjectOptions = ProjectOptions(),
     perceptual: Path | str | None = None,
     device: str | None = None,
+    overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Projection:
     """Project a clip of a video and write the folder `out` atomically.
@@ -52,32 +59,30 @@ def project_video(
     Args:
         model: model folder or run.
         source: video file or folder of frames; cropped to the center, resized and resampled to match the model.
-        out: folder to write to; an earlier projection is replaced.
+        out: folder to write.
         start, seconds: start and duration of the clip in seconds; a shorter video is used to its end.
-        label: as for `project`.
         options: how to search.
         perceptual: TorchScript file of a network, as for `load_perceptual`.
         device: torch device; default: cuda if available.
+        overwrite: replace a projection in `out`.
         progress: called with steps done, steps in all, and the stage.
 
     Raises:
-        StyleganvError: for an unreadable or too short video, a value out of range, or a folder with other contents.
+        StyleganvError: for an unreadable or too short video, a value out of range, or a folder that exists or has
+            other contents.
     """
-    out = Path(out)
-    if out.exists() and not (out.is_dir() and {path.name for path in out.iterdir()} <= FILES):
-        raise StyleganvError(f"{out} contains files that are not of a projection: choose a new folder.")
+    check_destination(out, overwrite=overwrite, contents=FILES)
     video_model = load_video_generator(model, device=device)
     network = load_perceptual(perceptual, device=video_model.device)
     frames = read_clip(video_model, source, start=start, seconds=seconds)
-    projection = project(
-        video_model, frames, video_model.fps, label=label, options=options, perceptual=network, progress=progress
-    )
+    projection = project(video_model, frames, video_model.fps, options=options, perceptual=network, progress=progress)
     metadata = {
         "model": {"path": str(model), "sha256": _hash_model(Path(model))},
         "source": {"path": str(source), "start": start, "num_frames": len(frames), "fps": video_model.fps},
         "settings": asdict(options),
     }
-    _write(out, projection, frames, metadata, network, progress)
+    with atomic_write(out, overwrite=overwrite, contents=FILES) as tmp_path:
+        _write(tmp_path, projection, frames, metadata, network, progress)
     return projection
 
 
@@ -113,28 +118,26 @@ def _write(
     model, latents = projection.model, projection.latents
     scale = max(1, round(DISPLAY_HEIGHT / model.height))
     seconds = len(real) / model.fps
-    with atomic_write(out) as tmp_path:
-        tmp_path.mkdir()
-        save_latents(tmp_path / "latents.safetensors", latents)
-        rendered = render_latents(model, latents, seconds=2 * seconds)
-        frames = np.stack(list(track(rendered, progress, 2 * len(real), "writing")))
-        pairs = np.stack([real, frames[: len(real)]])
-        writing.write_video(tmp_path / "comparison.mp4", sheets.tile_videos(pairs[None], scale=scale), model.fps)
-        writing.write_image(tmp_path / "comparison.png", sheets.contact_sheet(pairs, scale=scale))
-        enlarged = (frame.repeat(scale, 0).repeat(scale, 1) for frame in frames)
-        writing.write_video(tmp_path / "continued.mp4", enlarged, model.fps)
-        if projection.is_finetuned:
-            training = {**model.config.get("training", {}), "tuned_to": metadata["source"]}
-            save_model(tmp_path / "model", model.generator, data=model.config["data"], training=training)
-        report = metadata | {
-            "label": latents.motion.label,
-            "interrupted": projection.interrupted,
-            "perceptual_network": {"name": perceptual.name, "sha256": perceptual.sha256},
-            "mean": {name: _finite(x) for name, x in projection.means().items()},
-            "frames": {name: [_finite(x) for x in getattr(projection, name)] for name in MEASURES},
-            "history": projection.history,
-        }
-        (tmp_path / "report.json").write_text(json.dumps(report, indent=2) + "\n")
+    save_latents(out / "latents.safetensors", latents)
+    rendered = render_latents(model, latents, seconds=2 * seconds)
+    frames = np.stack(list(track(rendered, progress, 2 * len(real), "writing")))
+    pairs = np.stack([real, frames[: len(real)]])
+    writing.write_video(out / "comparison.mp4", sheets.tile_videos(pairs[None], scale=scale), model.fps)
+    writing.write_image(out / "comparison.png", sheets.contact_sheet(pairs, scale=scale))
+    enlarged = (frame.repeat(scale, 0).repeat(scale, 1) for frame in frames)
+    writing.write_video(out / "continued.mp4", enlarged, model.fps)
+    if projection.is_finetuned:
+        training = {**model.config.get("training", {}), "tuned_to": metadata["source"]}
+        save_model(out / "model", model.generator, data=model.config["data"], training=training)
+    report = metadata | {
+        "label": latents.motion.label,
+        "interrupted": projection.interrupted,
+        "perceptual_network": {"name": perceptual.name, "sha256": perceptual.sha256},
+        "mean": {name: _finite(x) for name, x in projection.means().items()},
+        "frames": {name: [_finite(x) for x in getattr(projection, name)] for name in MEASURES},
+        "history": projection.history,
+    }
+    (out / "report.json").write_text(json.dumps(report, indent=2) + "\n")
 
 
 def _finite(value: float) -> float | None:

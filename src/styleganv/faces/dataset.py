@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from styleganv.data.dataset import write_dataset
 from styleganv.faces.drawing import draw_video
 from styleganv.faces.factors import FPS, sample_face
+from styleganv.files import check_destination
 from styleganv.progress import Progress, track
 from styleganv.validation import Count, Interval, Seed, Side, check_arguments
 
@@ -24,6 +25,7 @@ def make_faces(
     resolution: tuple[Side, Side] = (64, 64),
     seed: Seed = 0,
     jpeg_quality: Annotated[int, Interval(1, 100)] | None = 95,
+    overwrite: bool = False,
     progress: Progress | None = None,
 ) -> None:
     """Write a dataset of drawn faces to the zip `dest`; each record holds the video's ground-truth factors.
@@ -32,11 +34,13 @@ def make_faces(
         resolution: height and width in pixels.
         seed: random seed; video i depends only on `seed` and i, so a larger dataset begins with a smaller one.
         jpeg_quality: quality of the JPEG frames, 1..100, or None for PNG.
+        overwrite: replace `dest` if it exists.
         progress: callback, see `styleganv.progress`.
 
     Raises:
-        StyleganvError: if `dest` cannot be written.
+        StyleganvError: if `dest` exists or cannot be written.
     """
+    check_destination(dest, overwrite=overwrite)
     height, width = resolution
 
     def videos() -> Iterator[tuple[str, NDArray[np.uint8], None, dict[str, Any]]]:
@@ -51,4 +55,4 @@ def make_faces(
                 {"factors": factors},
             )
 
-    write_dataset(dest, videos(), height=height, width=width, fps=FPS, jpeg_quality=jpeg_quality, class_names=[])
+    write_dataset(dest, videos(), height=height, width=width, fps=FPS, jpeg_quality=jpeg_quality, overwrite=overwrite)

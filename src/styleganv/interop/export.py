@@ -7,6 +7,7 @@ There are two files: the given one makes frames, the one with `-mapping` before 
 Shapes: B videos, T times, S slots of motion noise, K classes, L style layers. Times are in frames.
 """
 
+import io
 import json
 import logging
 import warnings
@@ -23,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from styleganv.errors import StyleganvError
-from styleganv.files import atomic_write
+from styleganv.files import atomic_write, check_destination
 from styleganv.interop.program import ImageProgram, build_programs
 from styleganv.methods.stylegan_v.generator import Generator
 from styleganv.methods.stylegan_v.motion import Motion
@@ -69,7 +70,9 @@ class _Export:
     metadata: dict[str, str]
 
 
-def export(model: Path | str, path: Path | str, *, progress: Progress | None = None) -> list[ExportedFile]:
+def export(
+    model: Path | str, path: Path | str, *, overwrite: bool = False, progress: Progress | None = None
+) -> list[ExportedFile]:
     """Write the model as `path` and `…-mapping`, in the format of the suffix: `.onnx` or `.pt2`.
 
     Both files are loaded and compared with the model, at the start of the video and a million frames later.
@@ -77,25 +80,27 @@ def export(model: Path | str, path: Path | str, *, progress: Progress | None = N
     Args:
         model: model folder or run.
         path: file to write.
+        overwrite: replace the files if they exist.
         progress: callback; see `styleganv.progress`.
 
     Raises:
-        StyleganvError: if the suffix is unknown, the motion is an LSTM, a package is missing, or a file differs from
-            the model by more than `MAX_ERROR`; then no file is written.
+        StyleganvError: if a file exists, the suffix is unknown, the motion is an LSTM, a package is missing, or a file
+            differs from the model by more than `MAX_ERROR`; then no file is written.
     """
     formats = {".onnx": (_write_onnx, _load_onnx), ".pt2": (_write_program, _load_program)}
     path = Path(path)
     if path.suffix not in formats:
         raise StyleganvError(f"Unknown export format of {path}: use {' or '.join(formats)}.")
     write, load = formats[path.suffix]
+    paths = {"frames": path, "styles": path.with_name(f"{path.stem}-mapping{path.suffix}")}
+    check_destination(*paths.values(), overwrite=overwrite)
     generator, config = load_generator(model)
     exports = _exports(generator, config)
-    paths = {"frames": path, "styles": path.with_name(f"{path.stem}-mapping{path.suffix}")}
     files: list[ExportedFile] = []
     with ExitStack() as stack, torch.no_grad():
         for item in track(exports, progress, len(exports), "exporting"):
             target = paths[item.output]
-            tmp_path = stack.enter_context(atomic_write(target))
+            tmp_path = stack.enter_context(atomic_write(target, overwrite=overwrite))
             with _quiet_exporters():
                 write(item, tmp_path)
                 error = _max_error(item, load(tmp_path))
@@ -238,7 +243,9 @@ def _load_onnx(file: Path) -> Run:
 def _write_program(item: _Export, file: Path) -> None:
     example = tuple(item.cases[0].values())
     traced = torch.export.export(item.program, example, dynamic_shapes=_dynamic_shapes(item), strict=False)
-    torch.export.save(traced, file, extra_files={"styleganv.json": json.dumps(item.metadata)})
+    buffer = io.BytesIO()  # PyTorch's own writer aborts the process when the disk is full
+    torch.export.save(traced, buffer, extra_files={"styleganv.json": json.dumps(item.metadata)})
+    file.write_bytes(buffer.getbuffer())
 
 
 def _load_program(file: Path) -> Run:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from styleganv.errors import StyleganvError
-from styleganv.files import atomic_write
+from styleganv.files import atomic_write, check_destination
 from styleganv.interop.card import CARD, PREVIEW, write_card
 from styleganv.methods.loading import load
 from styleganv.model_folder import model_folder
@@ -31,6 +31,7 @@ def push(
     license: str | None = None,
     private: bool = False,
     token: str | None = None,
+    overwrite: bool = False,
     progress: Progress | None = None,
 ) -> str:
     """Upload a model folder or run; a card is added if neither the model nor the repository has one.
@@ -41,22 +42,23 @@ def push(
         license: license identifier of the Hub for the card, e.g. mit.
         private: create a private repository.
         token: access token of the Hub. None: that of `hf auth login` or HF_TOKEN.
+        overwrite: replace a model in the folder; a card in it stays. On the Hub a new commit keeps the old model.
         progress: callback for the preview, if a card is added; see `styleganv.progress`.
 
     Returns:
         The URL of the commit, or the folder.
 
     Raises:
-        StyleganvError: if the model is invalid, the folder contains other files, or the Hub rejects the upload or is
-            not reachable.
+        StyleganvError: if the model is invalid, the folder exists or contains other files, or the Hub rejects the
+            upload or is not reachable.
     """
-    source = model_folder(model)
-    load(source, device="cpu")  # damaged models are not published
     folder = _local(dest)
     if folder is not None:
-        _check_only_model(folder)
-        with atomic_write(folder) as tmp_path:
-            tmp_path.mkdir()
+        check_destination(folder, overwrite=overwrite, contents=LAYOUT)
+    source = model_folder(model)
+    load(source, device="cpu")  # damaged models are not published
+    if folder is not None:
+        with atomic_write(folder, overwrite=overwrite, contents=LAYOUT) as tmp_path:
             old = [folder / name for name in (CARD, PREVIEW) if (folder / name).exists()]
             new = [source / name for name in LAYOUT if (source / name).exists()]
             for file in (*old, *new):
@@ -76,24 +78,26 @@ def push(
         return str(api.create_commit(dest, operations, commit_message="Upload model with styleganv").commit_url)
 
 
-def pull(source: str, dest: Path | str, *, revision: str | None = None, token: str | None = None) -> Path:
-    """Download a model to the new folder `dest` and check that it loads.
+def pull(
+    source: str, dest: Path | str, *, revision: str | None = None, token: str | None = None, overwrite: bool = False
+) -> Path:
+    """Download a model to the folder `dest` and check that it loads.
 
     Args:
         source: `user/name` on the Hub; or a folder, starting with `.`, `/` or `~`.
         dest: folder to create.
         revision: branch, tag or commit. None: the main branch.
         token: access token of the Hub. None: that of `hf auth login` or HF_TOKEN.
+        overwrite: replace a model in `dest`.
 
     Raises:
-        StyleganvError: if the model is invalid, `dest` exists, or the Hub rejects the request or is not reachable.
+        StyleganvError: if the model is invalid, `dest` exists or contains other files, or the Hub rejects the
+            request or is not reachable.
     """
     dest = Path(dest)
-    if dest.exists():
-        raise StyleganvError(f"{dest} already exists: choose a new folder.")
+    check_destination(dest, overwrite=overwrite, contents=LAYOUT)
     folder = _local(source)
-    with atomic_write(dest) as tmp_path:
-        tmp_path.mkdir()
+    with atomic_write(dest, overwrite=overwrite, contents=LAYOUT) as tmp_path:
         if folder is not None:
             for file in (folder / name for name in LAYOUT):
                 if file.exists():
@@ -123,11 +127,6 @@ def _local(target: str) -> Path | None:
     if re.fullmatch(r"[\w.-]+/[\w.-]+", target):
         return None
     raise StyleganvError(f"Unknown model location {target!r}: pass USER/NAME on the Hub, or a folder, e.g. ./{target}.")
-
-
-def _check_only_model(folder: Path) -> None:
-    if folder.exists() and (not folder.is_dir() or {file.name for file in folder.iterdir()} - set(LAYOUT)):
-        raise StyleganvError(f"{folder} contains files other than a model: choose a new folder.")
 
 
 def _package() -> Any:

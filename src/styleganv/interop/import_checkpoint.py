@@ -10,6 +10,7 @@ from typing import Any, Literal
 from torch import Tensor
 
 from styleganv.errors import StyleganvError
+from styleganv.files import check_destination
 from styleganv.interop.checkpoint_conversion import (
     UnsupportedCheckpoint,
     convert_discriminator,
@@ -18,7 +19,7 @@ from styleganv.interop.checkpoint_conversion import (
 from styleganv.interop.safe_unpickler import PickledObject, read_pickle
 from styleganv.methods.stylegan_v.discriminator import Discriminator
 from styleganv.methods.stylegan_v.generator import Generator
-from styleganv.model_folder import save_model
+from styleganv.model_folder import MODEL_FILES, save_model
 from styleganv.validation import FrameRate, check_arguments
 
 MAX_TENSORS = 10_000
@@ -55,7 +56,12 @@ class ImportReport:
 
 @check_arguments
 def import_checkpoint(
-    path: Path | str, dest: Path | str, *, fps: FrameRate = 25.0, network: Literal["G_ema", "G"] = "G_ema"
+    path: Path | str,
+    dest: Path | str,
+    *,
+    fps: FrameRate = 25.0,
+    network: Literal["G_ema", "G"] = "G_ema",
+    overwrite: bool = False,
 ) -> ImportReport:
     """Import an official checkpoint (StyleGAN-V, or StyleGAN2-ADA for images) as a model folder.
 
@@ -64,12 +70,14 @@ def import_checkpoint(
         dest: model folder to write, with the discriminator for `train --finetune` if it is supported.
         fps: frame rate of the dataset in frames per second, which checkpoints do not store.
         network: the averaged generator, or the trained one.
+        overwrite: replace a model in `dest`.
 
     Raises:
-        StyleganvError: if the file is unsafe or damaged (see `read_pickle`), holds other networks, or `fps` is out
-            of range.
+        StyleganvError: if `dest` exists or holds anything but a model, the file is unsafe or damaged (see
+            `read_pickle`) or holds other networks, or `fps` is out of range.
     """
     path, dest = Path(path), Path(dest)
+    check_destination(dest, overwrite=overwrite, contents=MODEL_FILES)
     content = read_pickle(path)
     if not isinstance(content, dict) or not isinstance(content.get(network), PickledObject):
         raise StyleganvError(f"Network {network} not found in {path}: pass a network-snapshot-*.pkl of StyleGAN-V.")
@@ -95,6 +103,7 @@ def import_checkpoint(
         data={"fps": fps, "class_names": [f"class{k}" for k in range(generator.num_classes)]},
         training={"imported_from": path.name} | _frames_seen(content),
         discriminator=discriminator,
+        overwrite=overwrite,
     )
     return ImportReport(dest, network, generator, discriminator, fps, warnings)
 

@@ -4,9 +4,10 @@ import copy
 from pathlib import Path
 
 from styleganv.errors import StyleganvError
+from styleganv.files import check_destination
 from styleganv.methods.stylegan_v.generator import Generator
 from styleganv.methods.stylegan_v.pretrained import load_generator
-from styleganv.model_folder import save_model
+from styleganv.model_folder import MODEL_FILES, save_model
 from styleganv.nn.layers import resolutions
 from styleganv.validation import check_arguments
 
@@ -42,15 +43,17 @@ def swap_layers(low: Generator, high: Generator, resolution: int) -> Generator:
 
 
 @check_arguments
-def swap(low: Path | str, high: Path | str, dest: Path | str, *, resolution: int) -> Path:
+def swap(low: Path | str, high: Path | str, dest: Path | str, *, resolution: int, overwrite: bool = False) -> Path:
     """Swap layers of two model folders or runs into a new model folder, with the fps and classes of the first.
 
     Raises:
-        StyleganvError: as `swap_layers`, or if a folder is not a model.
+        StyleganvError: as `swap_layers`, if a folder is not a model, or if `dest` exists; with `overwrite`, if it holds
+            anything but a model.
     """
+    check_destination(dest, overwrite=overwrite, contents=MODEL_FILES)
     first, config = load_generator(low)
     second, _ = load_generator(high)
     swapped = swap_layers(first, second, resolution)
     training = {"swapped": {"low": str(low), "high": str(high), "resolution": resolution}}
-    save_model(dest, swapped, data=config["data"], training=training)
+    save_model(dest, swapped, data=config["data"], training=training, overwrite=overwrite)
     return Path(dest)

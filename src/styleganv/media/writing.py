@@ -17,17 +17,21 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from styleganv.errors import StyleganvError
-from styleganv.files import atomic_write
+from styleganv.files import atomic_write, check_destination
 
 Frame = NDArray[np.uint8]
 
+#: Files of a folder of frames, as patterns; the names get longer after the millionth frame.
+FRAME_FILES = tuple(f"{'[0-9]' * digits}.png" for digits in range(6, 10))
 #: Browsers show a gif frame for at least 2/100 s, and slow anything faster down to 1/10 s.
 MAX_GIF_FPS = 50
 #: Half the encoding time of x264's default, with files of the same size at half a decibel less.
 X264_PRESET = "veryfast"
 
 
-def write_video(path: Path | str, frames: Iterable[Frame], fps: float, *, crf: int = 18) -> None:
+def write_video(
+    path: Path | str, frames: Iterable[Frame], fps: float, *, crf: int = 18, overwrite: bool = False
+) -> None:
     """Encode frames as they arrive, in constant memory.
 
     Args:
@@ -36,10 +40,11 @@ def write_video(path: Path | str, frames: Iterable[Frame], fps: float, *, crf: i
             speed. `.webp`: animated; libwebp holds the compressed frames until the end.
         fps: frames per second, accurate to 1e-4 on average (gif counts in 1/100 s, webp in 1/1000 s).
         crf: constant rate factor of mp4, 0 (lossless) to 51; webp uses a quality of 100 − `crf`, gif ignores it.
+        overwrite: replace `path` if it exists.
 
     Raises:
-        StyleganvError: if the suffix is unknown, `fps` or `crf` is out of range, there are no frames, or the disk is
-            full.
+        StyleganvError: if the suffix is unknown, `fps` or `crf` is out of range, there are no frames, or `path` exists
+            or cannot be written.
         ValueError: if a frame is not uint8 `[H, W, 3]` of the first frame's size.
     """
     path = Path(path)
@@ -49,7 +54,7 @@ def write_video(path: Path | str, frames: Iterable[Frame], fps: float, *, crf: i
     if first is None:
         raise StyleganvError(f"Cannot write {path} without frames: request a longer video.")
     rate = Fraction(fps).limit_denominator(10_000)
-    with atomic_write(path) as tmp_path:
+    with atomic_write(path, overwrite=overwrite) as tmp_path:
         _WRITERS[path.suffix.lower()](tmp_path, _video_frames(chain([first], frames), rate), rate, crf)
 
 
@@ -158,17 +163,14 @@ _WRITERS: dict[str, Callable[[Path, Iterator[av.VideoFrame], Fraction, int], Non
 }
 
 
-def write_frames(folder: Path | str, frames: Iterable[Frame], start_index: int = 0) -> None:
-    """Write `000000.png`, … numbered from `start_index`; replaces an earlier folder of frames.
+def write_frames(folder: Path | str, frames: Iterable[Frame], start_index: int = 0, *, overwrite: bool = False) -> None:
+    """Write `000000.png`, … numbered from `start_index`.
 
     Raises:
-        StyleganvError: if there are no frames, or the folder holds other files or cannot be written.
+        StyleganvError: if there are no frames, or the folder cannot be written, exists, or holds other files.
     """
-    folder = Path(folder)
-    if folder.exists() and not (folder.is_dir() and all(map(_is_frame, folder.iterdir()))):
-        raise StyleganvError(f"{folder} contains files other than numbered PNG frames: choose a new folder.")
-    with atomic_write(folder) as tmp_path:
-        tmp_path.mkdir()
+    check_destination(folder, overwrite=overwrite, contents=FRAME_FILES)
+    with atomic_write(folder, overwrite=overwrite, contents=FRAME_FILES) as tmp_path:
         index = None
         for index, frame in enumerate(frames, start_index):
             Image.fromarray(frame).save(tmp_path / f"{index:06d}.png")
@@ -176,11 +178,7 @@ def write_frames(folder: Path | str, frames: Iterable[Frame], start_index: int =
             raise StyleganvError(f"Cannot write {folder} without frames: request a longer video.")
 
 
-def _is_frame(path: Path) -> bool:
-    return path.suffix == ".png" and path.stem.isdecimal()
-
-
-def write_image(path: Path | str, image: Frame) -> None:
+def write_image(path: Path | str, image: Frame, *, overwrite: bool = False) -> None:
     """Write a uint8 `[H, W, 3]` image as PNG."""
-    with atomic_write(path) as tmp_path:
+    with atomic_write(path, overwrite=overwrite) as tmp_path:
         Image.fromarray(image).save(tmp_path, format="PNG")

@@ -134,7 +134,7 @@ def _download(url: str) -> Path:
     path = weight_folders()[0] / name
     if not path.is_file():
         try:
-            with atomic_write(path) as tmp_path:
+            with atomic_write(path, overwrite=True) as tmp_path:
                 torch.hub.download_url_to_file(url, str(tmp_path))
         except (OSError, ValueError, RuntimeError) as error:
             raise StyleganvError(

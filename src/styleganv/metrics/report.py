@@ -80,9 +80,9 @@ class Report:
         """Return the report as JSON, with the mean, the standard error and all values of every measure."""
         return json.dumps(_plain(self), indent=2, allow_nan=False)
 
-    def write_json(self, path: Path | str) -> None:
+    def write_json(self, path: Path | str, *, overwrite: bool = False) -> None:
         """Write the report as JSON, atomically; raise StyleganvError if that fails."""
-        with atomic_write(path) as tmp_path:
+        with atomic_write(path, overwrite=overwrite) as tmp_path:
             tmp_path.write_text(self.to_json() + "\n")
 
     def __str__(self) -> str:

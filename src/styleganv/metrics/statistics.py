@@ -149,7 +149,7 @@ def cached(folder: Path, key: dict[str, Any], compute: Callable[[], dict[str, Te
     if distributed.rank() == 0:
         payload = safetensors.torch.save({name: tensor.contiguous() for name, tensor in tensors.items()})
         try:
-            with atomic_write(path) as tmp_path:
+            with atomic_write(path, overwrite=True) as tmp_path:
                 tmp_path.write_bytes(hashlib.sha256(payload).digest() + payload)
         except StyleganvError as error:  # the numbers may have taken an hour
             logger.warning(f"Cannot write the cache: {error}")

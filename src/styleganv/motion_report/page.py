@@ -9,7 +9,7 @@ import json
 from importlib.resources import files
 from pathlib import Path
 
-from styleganv.files import atomic_write
+from styleganv.files import atomic_write, check_destination
 from styleganv.motion_report.diagnostics import DIAGNOSTICS
 from styleganv.motion_report.figures import show_clips
 from styleganv.motion_report.report import Diagnostic, MotionAnalysis, MotionReport
@@ -22,8 +22,11 @@ PAUSE_VIDEOS = (
 )
 
 
-def write_page(path: Path | str, analysis: MotionAnalysis, progress: Progress | None = None) -> None:
+def write_page(
+    path: Path | str, analysis: MotionAnalysis, progress: Progress | None = None, *, overwrite: bool = False
+) -> None:
     """Write the report as one self-contained HTML page, atomically."""
+    check_destination(path, overwrite=overwrite)
     report = analysis.report
     sections: dict[Section, list[Diagnostic]] = {}
     for diagnostic in report.diagnostics:
@@ -64,7 +67,7 @@ away, and far enough to matter. The same command and seed give the same report.<
 </body>
 </html>
 """
-    with atomic_write(path) as tmp_path:
+    with atomic_write(path, overwrite=overwrite) as tmp_path:
         tmp_path.write_text(page)
 
 

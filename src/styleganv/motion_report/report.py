@@ -78,9 +78,9 @@ class MotionReport:
             lines.append(f"  {one.title:27s} {value:18s} {reference:14s} {text}")
         return "\n".join(lines)
 
-    def write_json(self, path: Path | str) -> None:
+    def write_json(self, path: Path | str, *, overwrite: bool = False) -> None:
         """Write the report as JSON, atomically; a missing number is null."""
-        with atomic_write(path) as tmp_path:
+        with atomic_write(path, overwrite=overwrite) as tmp_path:
             tmp_path.write_text(json.dumps(asdict(self), indent=2) + "\n")
 
 

@@ -60,7 +60,7 @@ def write_comparison(out: Path, *, show_real: bool = True) -> Path:
         parts += [*_dataset_section(selected, name), _animation(selected, name, out, show_real)]
     if results:
         parts += [*_costs([result for result in results if result.dataset == names[0]], names[0]), *_published()]
-    with atomic_write(page) as tmp_path:
+    with atomic_write(page, overwrite=True) as tmp_path:
         tmp_path.write_text("\n\n".join(parts) + "\n")
     return page
 
@@ -218,7 +218,7 @@ def _animation(results: Sequence[TrialResult], name: str, out: Path, show_real: 
         )
         for t in range(SHOWN_FRAMES)
     )
-    writing.write_video(out / "comparison" / f"{name}.webp", images, fps=data.fps, crf=40)
+    writing.write_video(out / "comparison" / f"{name}.webp", images, fps=data.fps, crf=40, overwrite=True)
     return f"![Videos of {name}, one row per method](comparison/{name}.webp)"
 
 

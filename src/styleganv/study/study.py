@@ -24,6 +24,7 @@ from typing import Annotated, Any
 from styleganv.data.dataset import VideoDataset
 from styleganv.errors import StyleganvError
 from styleganv.faces.dataset import make_faces
+from styleganv.files import check_destination
 from styleganv.metrics.protocols import named_protocol
 from styleganv.options import Repeats, StudyOptions
 from styleganv.progress import Progress, track
@@ -99,6 +100,8 @@ def study(
     ]
     for trial in trials:
         trial.config(options.minutes)
+    is_study = any(out.glob("*/*/*/trial.json")) or any(out.glob("*/*/*/cell.json"))
+    check_destination(out / "comparison.md", overwrite=True if is_study else None)
     if not data and not (out / "faces.zip").exists():
         out.mkdir(parents=True, exist_ok=True)
         make_faces(out / "faces.zip", num_videos=FACES_VIDEOS, resolution=FACES_RESOLUTION)

@@ -102,7 +102,7 @@ def variant_title(name: str) -> str:
 
 def write_json(path: Path, value: Any) -> None:
     """Write JSON atomically."""
-    with atomic_write(path) as tmp_path:
+    with atomic_write(path, overwrite=True) as tmp_path:
         tmp_path.write_text(json.dumps(value, indent=2) + "\n")
 
 

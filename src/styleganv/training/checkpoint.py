@@ -70,7 +70,7 @@ def tensors(state: object) -> Iterator[torch.Tensor]:
 
 
 def _write(path: Path, state: dict[str, Any]) -> None:
-    with atomic_write(path) as tmp_path:
+    with atomic_write(path, overwrite=True) as tmp_path:
         with open(tmp_path, "w+b") as file:
             try:
                 torch.save({"format": FORMAT, **state}, file)

@@ -52,7 +52,7 @@ def plot_curves(path: Path | str, records: Sequence[Mapping[str, Any]]) -> None:
         named = [line for line in lines if not line.get_label().startswith("_")]
         if named:
             (twin or axes).legend(handles=named, framealpha=0.8, edgecolor="none", fontsize="small")
-    with atomic_write(path) as tmp_path:
+    with atomic_write(path, overwrite=True) as tmp_path:
         FigureCanvasAgg(figure).print_figure(tmp_path, format="png", dpi=110)
 
 

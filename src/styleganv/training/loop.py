@@ -216,6 +216,7 @@ class _Loop:
             method=trainer.method,
             data={"fps": self.data.fps, "class_names": trainer.video_model(self.data).class_names},
             training={"clips_seen": trainer.clips_seen, "frames_seen": frames_seen, **scores},
+            overwrite=True,
         )
 
     def run_evaluation(self, evaluate: Evaluate, log: RunLog) -> None:

@@ -81,7 +81,7 @@ class RunLog:
             records = [record for record in _read_records(self.path) if record["clips_seen"] <= clips_seen]
             scores = [record for record in records if "event" not in record and "frames_seen" not in record]
             self.has_evaluation = any(record["clips_seen"] == clips_seen for record in scores)
-            with atomic_write(self.path) as tmp_path:
+            with atomic_write(self.path, overwrite=True) as tmp_path:
                 tmp_path.write_bytes(b"".join(map(_to_line, records)))
 
     def write(self, record: dict[str, Any]) -> None:
@@ -142,9 +142,9 @@ class RunLog:
             samples = np.stack([videos.sample(seed=seed, seconds=seconds) for seed in seeds])
             grid = samples.reshape(NUM_MOTION_SEEDS, NUM_CONTENT_SEEDS, *samples.shape[1:])
             image = sheets.contact_sheet(samples, scale=max(1, 64 // videos.height))
-        writing.write_image(self._snapshot(clips_seen, ".png"), image)
+        writing.write_image(self._snapshot(clips_seen, ".png"), image, overwrite=True)
         tiled = sheets.tile_videos(grid, scale=max(1, 96 // videos.height))
-        writing.write_video(self._snapshot(clips_seen, ".mp4"), tiled, fps=videos.fps)
+        writing.write_video(self._snapshot(clips_seen, ".mp4"), tiled, fps=videos.fps, overwrite=True)
         if self.tensorboard:
             self.tensorboard.add_image("snapshot", np.asarray(image), clips_seen, dataformats="HWC")
 
