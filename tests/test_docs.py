@@ -39,11 +39,6 @@ def block(name: str) -> str:
     return found[1]
 
 
-def run(words: list[str], folder: Path) -> None:
-    done = subprocess.run([sys.executable, *words], cwd=folder, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-
-
 def flags(text: str) -> set[str]:
     return set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", text))
 
@@ -71,7 +66,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.mark.slow
-def test_own_videos_in_three_commands(folder: Path) -> None:
+def test_own_videos_in_three_commands(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
     more = {
         "train": [f"--{name.replace('_', '-')}={value}" for name, value in TINY.items()],
         "generate": ["--seeds=3-4"],
@@ -79,7 +75,7 @@ def test_own_videos_in_three_commands(folder: Path) -> None:
     for line in block("shell").splitlines():
         program, verb, *words = shlex.split(line)
         assert program == "styleganv"
-        run(["-m", "styleganv.cli", verb, *words, *more.get(verb, [])], folder)
+        main([verb, *words, *more.get(verb, [])])
     assert len(list((folder / "videos").glob("*.mp4"))) == 2
 
 
@@ -98,7 +94,8 @@ def test_own_videos_in_python(folder: Path) -> None:
         + code.replace(used[0], tiny).replace(used[1], "range(2)")
         + "\n    assert frames.shape == (50, 64, 64, 3) and frame.shape == (64, 64, 3)\n"
     )
-    run(["mine.py"], folder)
+    done = subprocess.run([sys.executable, "mine.py"], cwd=folder, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
     assert len(list((folder / "videos").glob("*.mp4"))) == 2
 
 

@@ -22,7 +22,7 @@ from styleganv.model_folder import save_model
 
 SIDE, FRAMES, FPS = 16, 24, 25.0
 COLOURS, SHAPES = ("red", "green", "blue"), ("circle", "bar")
-CONTENTS, MOTIONS = 24, 8
+CONTENTS, MOTIONS = 18, 6
 
 
 def factors_of(content: int, motion: int) -> Factors:

@@ -35,7 +35,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("exports")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        for name, arguments in {"mine": CONDITIONAL, "images": {"motion": "none"}}.items():
+        for name, arguments in {"mine": CONDITIONAL, "images": {"motion": "none", "height": 8, "width": 8}}.items():
             export(save(folder / name, **arguments), folder / f"{name}.onnx")
         export(folder / "mine", folder / "mine.pt2")
     return folder

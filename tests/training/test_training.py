@@ -53,6 +53,7 @@ def styleganv(*words: object, processes: int = 1, restarts: int = 0, **options: 
     )
 
 
+@pytest.mark.usefixtures("no_run_images")
 def test_four_steps_equal_two_resumed_two_bit_for_bit(faces: Path, tiny: RunConfig, tmp_path: Path) -> None:
     train(faces, tmp_path / "whole", with_training(tiny, total_clips=32))
     train(faces, tmp_path / "halves", with_training(tiny, total_clips=16))
@@ -78,6 +79,7 @@ def test_a_run_holds_all_it_should(faces: Path, tiny: RunConfig, tmp_path: Path)
         train(faces, run, tiny)
 
 
+@pytest.mark.usefixtures("no_run_images")
 def test_a_run_works_on_its_own_number_of_threads(
     faces: Path, tiny: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -92,12 +94,14 @@ def test_a_run_works_on_its_own_number_of_threads(
     assert set(threads) == {before + 1} and torch.get_num_threads() == before
 
 
+@pytest.mark.usefixtures("no_run_images")
 def test_resume_refuses_what_would_change_the_mathematics(faces: Path, tiny: RunConfig, tmp_path: Path) -> None:
     train(faces, tmp_path / "run", tiny)
     with pytest.raises(StyleganvError, match="keeps its settings"):
         resume(tmp_path / "run", config=with_training(tiny, lr=0.001))
 
 
+@pytest.mark.usefixtures("no_run_images")
 def test_resume_refuses_other_data(faces: Path, tiny: RunConfig, tmp_path: Path) -> None:
     train(faces, tmp_path / "run", tiny)
     make_faces(tmp_path / "other.zip", num_videos=8, num_frames=20, resolution=(16, 16), seed=1)
@@ -285,6 +289,7 @@ def wait_for(condition: object, job: subprocess.Popen[str], seconds: float = 240
         time.sleep(0.1)
 
 
+@pytest.mark.usefixtures("no_run_images")
 def test_divergence_stops_with_the_last_good_checkpoint(faces: Path, tiny: RunConfig, tmp_path: Path) -> None:
     config = with_training(tiny, total_clips=8000, lr=1e30)
     with pytest.raises(StyleganvError, match=r"diverged.*last good checkpoint is .*checkpoint\.pt"):
@@ -293,6 +298,7 @@ def test_divergence_stops_with_the_last_good_checkpoint(faces: Path, tiny: RunCo
     assert all(value.isfinite().all() for value in good.values())
 
 
+@pytest.mark.usefixtures("no_run_images")
 def test_a_damaged_checkpoint_is_named(faces: Path, tiny: RunConfig, tmp_path: Path) -> None:
     train(faces, tmp_path / "run", tiny)
     path = tmp_path / "run" / "checkpoint.pt"
@@ -301,6 +307,7 @@ def test_a_damaged_checkpoint_is_named(faces: Path, tiny: RunConfig, tmp_path: P
         resume(tmp_path / "run")
 
 
+@pytest.mark.usefixtures("no_run_images")
 def test_a_full_disk_leaves_the_checkpoint_before(faces: Path, tiny: RunConfig, tmp_path: Path) -> None:
     run = tmp_path / "run"
     train(faces, run, tiny)
@@ -320,6 +327,7 @@ def test_a_full_disk_leaves_the_checkpoint_before(faces: Path, tiny: RunConfig, 
     assert (run / "checkpoint.pt").read_bytes() == before
 
 
+@pytest.mark.usefixtures("no_run_images")
 def test_finetuning_starts_from_the_model(faces: Path, tiny: RunConfig, tmp_path: Path) -> None:
     train(faces, tmp_path / "first", tiny)
     still = with_training(tiny, lr=1e-12, total_clips=8)
@@ -385,6 +393,7 @@ def test_too_few_clips_for_an_evaluation_are_refused_at_once(faces: Path, tiny: 
         train(faces, tmp_path / "run", replace(tiny, logging=replace(tiny.logging, eval_clips=3)))
 
 
+@pytest.mark.usefixtures("no_run_images")
 def test_videos_too_short_for_an_evaluation_are_trained_on(
     tiny: RunConfig, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

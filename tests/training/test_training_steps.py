@@ -34,9 +34,9 @@ FLAGS = """--channel-base 128 --channel-max 8 --z-dim 16 --w-dim 16 --motion-dim
 
 @pytest.fixture(scope="module")
 def larger_clips(tmp_path_factory: pytest.TempPathFactory) -> ClipDataset:
-    """Of 64×64, where activations outweigh everything else."""
+    """Of 32×32, where activations outweigh everything else."""
     path = tmp_path_factory.mktemp("larger") / "data.zip"
-    make_faces(path, num_videos=4, num_frames=40, resolution=(64, 64))
+    make_faces(path, num_videos=4, num_frames=40, resolution=(32, 32))
     return ClipDataset(VideoDataset(path), TrainingConfig(num_frames=3, max_span=32, conditional=False))
 
 
@@ -71,6 +71,7 @@ def test_memory_is_estimated_before_training(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("no_run_images")
 def test_an_image_model_a_recurrent_one_and_a_conditional_one_train(
     faces: Path, tiny: RunConfig, tmp_path: Path
 ) -> None:
