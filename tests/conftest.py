@@ -11,6 +11,7 @@ import torch
 
 from styleganv.config import AugmentConfig, LoggingConfig, ModelConfig, RunConfig, TrainingConfig
 from styleganv.faces.dataset import make_faces
+from styleganv.runs import train
 
 # The networks of the tests are so small that a second thread only waits.
 torch.set_num_threads(1)
@@ -45,6 +46,14 @@ def tiny() -> RunConfig:
         augment=AugmentConfig(augment_p=0.3),
         logging=LoggingConfig(log_every=8, snapshot_every=1000, save_every=16),
     )
+
+
+@pytest.fixture(scope="session")
+def finished_run(tmp_path_factory: pytest.TempPathFactory, faces: Path, tiny: RunConfig) -> Path:
+    """Return the folder of a run of two steps. Copy it before changing it."""
+    run = tmp_path_factory.mktemp("finished") / "run"
+    train(faces, run, tiny)
+    return run
 
 
 @pytest.fixture

@@ -10,11 +10,9 @@ from serving import open_browser, serving
 from studio_page import Page
 from tiny import save
 
-from styleganv.config import RunConfig
 from styleganv.faces.drawing import draw_video
 from styleganv.faces.factors import sample_face
 from styleganv.media import writing
-from styleganv.runs import train
 from styleganv.studio.studio_model import StudioModel
 
 
@@ -45,14 +43,6 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("video") / "my holiday.mp4"
     frames = draw_video(sample_face(np.random.default_rng(5)), 5, num_frames=25, height=48, width=64)
     writing.write_video(path, iter(frames), 25)
-    return path
-
-
-@pytest.fixture(scope="session")
-def run(tmp_path_factory: pytest.TempPathFactory, faces: Path, tiny: RunConfig) -> Path:
-    """A run of two steps."""
-    path = tmp_path_factory.mktemp("run") / "run"
-    train(faces, path, tiny)
     return path
 
 

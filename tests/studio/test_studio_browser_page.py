@@ -71,8 +71,8 @@ def test_errors_are_shown_until_they_are_fixed(browser: Any, models: list[Path],
         page.until_message("Cannot reach the studio")
 
 
-def test_run_shows_its_training_and_its_real_videos(browser: Any, run: Path, faces: Path) -> None:
-    with serving([run]) as (_, url):
+def test_run_shows_its_training_and_its_real_videos(browser: Any, finished_run: Path, faces: Path) -> None:
+    with serving([finished_run]) as (_, url):
         page = Page(browser, url)
         page.until(lambda: "16 clips" in page.text("training"))
         page.click("play")

@@ -118,10 +118,10 @@ def test_command_of_a_grid(studio_model: StudioModel) -> None:
 
 
 def test_run_is_reloaded_and_its_real_videos_play(
-    run: Path, faces: Path, request: pytest.FixtureRequest, tmp_path: Path
+    finished_run: Path, faces: Path, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     config: RunConfig = request.getfixturevalue("tiny")  # In this file, `tiny` is the module.
-    run = shutil.copytree(run, tmp_path / "run")
+    run = shutil.copytree(finished_run, tmp_path / "run")
     model, real_videos = open_sources([run])
     assert isinstance(model, StudioModel) and isinstance(real_videos, RealVideoSource)
     assert model.metadata().is_run and len(model.snapshots()) == 1

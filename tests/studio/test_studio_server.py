@@ -192,8 +192,8 @@ def test_latest_request_cancels_earlier_ones(url: str) -> None:
 # Runs and exports
 
 
-def test_log_curves_and_snapshots_of_a_run(run: Path) -> None:
-    with serving([run]) as (_, url):
+def test_log_curves_and_snapshots_of_a_run(finished_run: Path) -> None:
+    with serving([finished_run]) as (_, url):
         training = json.loads(send(url, "api/models/0/training")[1])
         assert training["num_snapshots"] == 1 and training["last"]["clips_seen"] == 16
         assert send(url, "api/models/0/curves")[1][:4] == b"\x89PNG"

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from safetensors.torch import load_file
 from settings import with_training
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from styleganv.cli import console
+from styleganv.cli import console, main
 from styleganv.clip import Clip
 from styleganv.config import RunConfig, TrainingConfig, load_settings, save_settings
 from styleganv.data.dataset import VideoDataset, write_dataset
@@ -94,29 +95,24 @@ def test_a_run_works_on_its_own_number_of_threads(
     assert set(threads) == {before + 1} and torch.get_num_threads() == before
 
 
-@pytest.mark.usefixtures("no_run_images")
-def test_resume_refuses_what_would_change_the_mathematics(faces: Path, tiny: RunConfig, tmp_path: Path) -> None:
-    train(faces, tmp_path / "run", tiny)
+def test_resume_refuses_what_would_change_the_mathematics(finished_run: Path, tiny: RunConfig) -> None:
     with pytest.raises(StyleganvError, match="keeps its settings"):
-        resume(tmp_path / "run", config=with_training(tiny, lr=0.001))
+        resume(finished_run, config=with_training(tiny, lr=0.001))
 
 
-@pytest.mark.usefixtures("no_run_images")
-def test_resume_refuses_other_data(faces: Path, tiny: RunConfig, tmp_path: Path) -> None:
-    train(faces, tmp_path / "run", tiny)
+def test_resume_refuses_other_data(finished_run: Path, tmp_path: Path) -> None:
     make_faces(tmp_path / "other.zip", num_videos=8, num_frames=20, resolution=(16, 16), seed=1)
     with pytest.raises(StyleganvError, match="not the dataset"):
-        resume(tmp_path / "run", data=tmp_path / "other.zip")
+        resume(finished_run, data=tmp_path / "other.zip")
 
 
 @pytest.mark.slow
 def test_two_processes_equal_one_at_the_same_total_batch(faces: Path, tiny: RunConfig, tmp_path: Path) -> None:
-    for processes in (1, 2):
-        job = styleganv(
-            "train", faces, "--out", tmp_path / str(processes), "--total-clips", 32, *FLAGS.split(), processes=processes
-        )
-        _, errors = job.communicate(timeout=240)
-        assert job.returncode == 0, errors
+    options = ["--total-clips", 16, *FLAGS.split()]
+    job = styleganv("train", faces, "--out", tmp_path / "2", *options, processes=2)
+    main([str(word) for word in ("train", faces, "--out", tmp_path / "1", *options)])
+    _, errors = job.communicate(timeout=240)
+    assert job.returncode == 0, errors
     one, two = (flatten(load_checkpoint(tmp_path / n / "checkpoint.pt")["generator"]) for n in "12")
     for name, value in one.items():
         torch.testing.assert_close(two[name], value, rtol=1e-3, atol=1e-4 * float(value.abs().max()) + 1e-6, msg=name)
@@ -298,19 +294,15 @@ def test_divergence_stops_with_the_last_good_checkpoint(faces: Path, tiny: RunCo
     assert all(value.isfinite().all() for value in good.values())
 
 
-@pytest.mark.usefixtures("no_run_images")
-def test_a_damaged_checkpoint_is_named(faces: Path, tiny: RunConfig, tmp_path: Path) -> None:
-    train(faces, tmp_path / "run", tiny)
-    path = tmp_path / "run" / "checkpoint.pt"
+def test_a_damaged_checkpoint_is_named(finished_run: Path, tmp_path: Path) -> None:
+    path = shutil.copytree(finished_run, tmp_path / "run") / "checkpoint.pt"
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(StyleganvError, match=r"checkpoint\.pt is damaged.*--finetune"):
         resume(tmp_path / "run")
 
 
-@pytest.mark.usefixtures("no_run_images")
-def test_a_full_disk_leaves_the_checkpoint_before(faces: Path, tiny: RunConfig, tmp_path: Path) -> None:
-    run = tmp_path / "run"
-    train(faces, run, tiny)
+def test_a_full_disk_leaves_the_checkpoint_before(finished_run: Path, tiny: RunConfig, tmp_path: Path) -> None:
+    run = shutil.copytree(finished_run, tmp_path / "run")
     before = (run / "checkpoint.pt").read_bytes()
     save_settings(with_training(tiny, total_clips=32), run / "settings.yaml")
     limit = len(before) // 2
@@ -328,15 +320,14 @@ def test_a_full_disk_leaves_the_checkpoint_before(faces: Path, tiny: RunConfig, 
 
 
 @pytest.mark.usefixtures("no_run_images")
-def test_finetuning_starts_from_the_model(faces: Path, tiny: RunConfig, tmp_path: Path) -> None:
-    train(faces, tmp_path / "first", tiny)
+def test_finetuning_starts_from_the_model(finished_run: Path, faces: Path, tiny: RunConfig, tmp_path: Path) -> None:
     still = with_training(tiny, lr=1e-12, total_clips=8)
-    train(faces, tmp_path / "second", still, finetune=tmp_path / "first")
-    first, second = (load_file(tmp_path / r / "model" / "model.safetensors") for r in ("first", "second"))
+    train(faces, tmp_path / "second", still, finetune=finished_run)
+    first, second = (load_file(run / "model" / "model.safetensors") for run in (finished_run, tmp_path / "second"))
     for name in first.keys() - {"mapping.w_mean"}:  # the mean of w goes on moving
         torch.testing.assert_close(second[name], first[name], rtol=0, atol=1e-6, msg=name)
     other = replace(still, model=replace(tiny.model, channel_max=4))  # the model knows its own networks
-    train(faces, tmp_path / "third", other, finetune=tmp_path / "first")
+    train(faces, tmp_path / "third", other, finetune=finished_run)
     assert load_settings(tmp_path / "third" / "settings.yaml").model == tiny.model
 
 

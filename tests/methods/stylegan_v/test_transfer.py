@@ -155,18 +155,13 @@ def larger(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(scope="module")
-def first(faces: Path, tiny: RunConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    run = tmp_path_factory.mktemp("first") / "run"
-    train(faces, run, with_training(tiny, total_clips=8))
-    return run
-
-
-def test_from_a_run_both_networks_are_copied(first: Path, faces: Path, tiny: RunConfig, tmp_path: Path) -> None:
+def test_from_a_run_both_networks_are_copied(finished_run: Path, faces: Path, tiny: RunConfig, tmp_path: Path) -> None:
     other = replace(with_training(tiny, total_clips=8, lr=1e-12), model=replace(tiny.model, condition="project"))
-    train(faces, tmp_path / "second", other, finetune=first)
+    train(faces, tmp_path / "second", other, finetune=finished_run)
     assert load_settings(tmp_path / "second" / "settings.yaml").model == tiny.model
-    before, after = (load_checkpoint(run / "checkpoint.pt")["discriminator"] for run in (first, tmp_path / "second"))
+    before, after = (
+        load_checkpoint(run / "checkpoint.pt")["discriminator"] for run in (finished_run, tmp_path / "second")
+    )
     for name, value in before.items():
         torch.testing.assert_close(after[name], value, rtol=0, atol=1e-9, msg=name)
 
@@ -217,15 +212,17 @@ def test_a_model_without_matching_layers_is_rejected(faces: Path, tiny: RunConfi
 
 
 def test_a_resumed_frozen_run_equals_an_uninterrupted_one(
-    first: Path, faces: Path, tiny: RunConfig, tmp_path: Path
+    finished_run: Path, faces: Path, tiny: RunConfig, tmp_path: Path
 ) -> None:
     frozen = with_training(tiny, freeze_d=1)
-    train(faces, tmp_path / "whole", with_training(frozen, total_clips=16), finetune=first)
-    train(faces, tmp_path / "halves", with_training(frozen, total_clips=8), finetune=first)
+    train(faces, tmp_path / "whole", with_training(frozen, total_clips=16), finetune=finished_run)
+    train(faces, tmp_path / "halves", with_training(frozen, total_clips=8), finetune=finished_run)
     halves = load_settings(tmp_path / "halves" / "settings.yaml")
     resume(tmp_path / "halves", config=with_training(halves, total_clips=16))
     assert_same_state(tmp_path / "whole" / "checkpoint.pt", tmp_path / "halves" / "checkpoint.pt")
-    before, after = (load_checkpoint(run / "checkpoint.pt")["discriminator"] for run in (first, tmp_path / "whole"))
+    before, after = (
+        load_checkpoint(run / "checkpoint.pt")["discriminator"] for run in (finished_run, tmp_path / "whole")
+    )
     same = {name for name, value in before.items() if torch.equal(after[name], value)}
     assert same == {name for name in before if name.startswith(("from_rgb.", "blocks.0."))}
 
@@ -270,20 +267,20 @@ def test_a_step_with_frozen_blocks(options: dict[str, Any], larger: Path, tiny: 
     [(-1, "--freeze-d must be an integer of at least 0"), (3, "exceeds the 2 discriminator blocks at 16x16")],
 )
 def test_invalid_numbers_of_frozen_blocks_are_rejected(
-    blocks: int, message: str, first: Path, faces: Path, tiny: RunConfig, tmp_path: Path
+    blocks: int, message: str, finished_run: Path, faces: Path, tiny: RunConfig, tmp_path: Path
 ) -> None:
     with pytest.raises(StyleganvError, match=message):
-        train(faces, tmp_path / "run", with_training(tiny, freeze_d=blocks), finetune=first)
+        train(faces, tmp_path / "run", with_training(tiny, freeze_d=blocks), finetune=finished_run)
 
 
 def test_newly_initialized_weights_cannot_be_frozen(
-    first: Path, larger: Path, faces: Path, tiny: RunConfig, tmp_path: Path
+    finished_run: Path, larger: Path, faces: Path, tiny: RunConfig, tmp_path: Path
 ) -> None:
     frozen = with_training(tiny, freeze_d=1)
     with pytest.raises(StyleganvError, match="pass --finetune"):
         train(faces, tmp_path / "run", frozen)
     with pytest.raises(StyleganvError, match="newly initialized weights"):
-        train(larger, tmp_path / "run", frozen, finetune=first)
+        train(larger, tmp_path / "run", frozen, finetune=finished_run)
     with pytest.raises(StyleganvError, match="newly initialized weights"):
-        train(faces, tmp_path / "run", frozen, finetune=first / "model")
+        train(faces, tmp_path / "run", frozen, finetune=finished_run / "model")
     assert not (tmp_path / "run").exists()
