@@ -145,7 +145,7 @@ def test_resolutions() -> None:
 
 @pytest.mark.slow
 def test_the_whole_way_as_commands(tmp_path: Path) -> None:
-    """From videos to a dataset, a model and videos, at a size that is not square; the last command is a real process."""
+    """From videos to a dataset, a model and videos, at a size that is not square; the last one is a real process."""
     source = tmp_path / "source"
     random = np.random.default_rng(0)
     for i in range(3):
