@@ -2,8 +2,6 @@
 
 import json
 import math
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -238,12 +236,12 @@ def test_the_dataset_of_a_run_is_found(tmp_path: Path, faces: Path) -> None:
     assert training_data(run) is None
 
 
-def test_the_command(model: Path, faces: Path, tmp_path: Path) -> None:
+def test_the_command(model: Path, faces: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (model.parent / "data.txt").write_text(f"{faces}\nhash\n")
     argv = f"diagnose {model.parent} --out {tmp_path}/r.html --json {tmp_path}/r.json --num-videos 2 --max-frames 16"
-    job = subprocess.run([sys.executable, "-m", "styleganv.cli", *argv.split()], capture_output=True, text=True)
-    assert job.returncode == 0, job.stderr
-    assert "Motion reversal" in job.stdout and f"Report: {tmp_path}/r.html" in job.stdout
+    cli.main(argv.split())
+    shown = capsys.readouterr().out
+    assert "Motion reversal" in shown and f"Report: {tmp_path}/r.html" in shown
     stored = json.loads((tmp_path / "r.json").read_text())
     assert stored["data_name"] == str(faces) and stored["num_videos"] == 2
     assert (tmp_path / "r.html").read_text().startswith("<!doctype html>")
