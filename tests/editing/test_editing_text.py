@@ -10,9 +10,6 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
-
-pytest.importorskip("transformers", reason="pip install styleganv[clip]")
-
 from shapes import COLOURS, hue_distances, measure
 from trained_models import CONTENTS, MOTIONS, caption, factors_of, trained_clip, trained_generator, video_of
 

@@ -8,11 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 import torch.nn.functional as F
 from shapes import Factors, draw_video, sample_factors
-from tokenizers import Tokenizer, models, pre_tokenizers, processors
-from transformers import CLIPConfig, CLIPModel, PreTrainedTokenizerFast
 
 from styleganv import noise
 from styleganv.editing.clip_model import MEAN, STD
@@ -94,7 +93,14 @@ def caption(factors: Factors) -> str:
 
 
 def trained_clip(folder: Path, steps: int) -> Path:
-    """Train a tiny CLIP on the captions of drawn shapes; return its folder, in the library's format."""
+    """Train a tiny CLIP on the captions of drawn shapes; return its folder, in the library's format.
+
+    The library takes seconds to import, so only tests that use it do.
+    """
+    pytest.importorskip("transformers", reason="pip install styleganv[clip]")
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+    from transformers import CLIPConfig, CLIPModel, PreTrainedTokenizerFast
+
     words = ["<pad>", "<end>", "a", *COLOURS, *SHAPES]
     tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="<pad>"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()

@@ -9,6 +9,7 @@ import pytest
 from serving import open_browser, serving
 from studio_page import Page
 from tiny import save
+from trained_models import trained_clip
 
 from styleganv.faces.drawing import draw_video
 from styleganv.faces.factors import sample_face
@@ -31,9 +32,6 @@ def studio_model(models: list[Path]) -> StudioModel:
 @pytest.fixture(scope="session")
 def clip_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An untrained CLIP."""
-    pytest.importorskip("transformers", reason="pip install styleganv[clip]")
-    from trained_models import trained_clip
-
     return trained_clip(tmp_path_factory.mktemp("clip") / "clip", 1)
 
 
