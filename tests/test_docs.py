@@ -1,4 +1,4 @@
-"""The documents say what is true: their commands run, their links and flags exist, no place of one machine is named."""
+"""The documents say what is true: their commands run, their links and flags exist, no path of one machine is named."""
 
 import os
 import re
@@ -73,9 +73,9 @@ def test_own_videos_in_three_commands(folder: Path, monkeypatch: pytest.MonkeyPa
         "generate": ["--seeds=3-4"],
     }
     for line in block("shell").splitlines():
-        program, verb, *words = shlex.split(line)
+        program, command, *words = shlex.split(line)
         assert program == "styleganv"
-        main([verb, *words, *more.get(verb, [])])
+        main([command, *words, *more.get(command, [])])
     assert len(list((folder / "videos").glob("*.mp4"))) == 2
 
 
@@ -107,14 +107,14 @@ def test_links_resolve(document: Path) -> None:
 
 
 def test_flags_exist(capsys: pytest.CaptureFixture[str]) -> None:
-    known = set().union(*(flags(help_text(verb, capsys=capsys)) for verb in COMMANDS))
+    known = set().union(*(flags(help_text(command, capsys=capsys)) for command in COMMANDS))
     known |= {"--version", "--quiet", "--verbose", "--help"}
     unknown = {document.name: flags(plain(document)) - known for document in DOCUMENTS}
     assert not any(unknown.values()), unknown
 
 
 def test_commands_are_understood(capsys: pytest.CaptureFixture[str]) -> None:
-    """With --help at its end a command is read, so that a wrong verb or choice is refused; flags are the verb's own."""
+    """With --help at its end a command is read: a wrong name or choice is refused, and its flags are its own."""
     blocks = [code for document in DOCUMENTS for code in re.findall(r"```sh\n(.*?)```", plain(document), re.DOTALL)]
     lines = [line for code in blocks for line in code.splitlines() if line.startswith("styleganv ")]
     commands = [shlex.split(line)[1:] for line in lines if "--resume" not in line]  # that reads a run
@@ -130,7 +130,7 @@ def test_every_preset_is_explained() -> None:
     assert not [name for name in PRESETS if f"`{name}`" not in howto]
 
 
-def test_no_place_of_one_machine_is_named() -> None:
+def test_no_path_of_one_machine_is_named() -> None:
     """Neither folders outside the repository nor the host of a package index."""
     texts = [*ROOT.glob("src/**/*.py"), *DOCUMENTS]
     texts += [ROOT / name for name in ("Makefile", "pyproject.toml", "constraints.txt", "CITATION.cff", ".ci/run")]

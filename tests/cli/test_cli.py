@@ -68,7 +68,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("pull somebody {p}/v", ["somebody", "USER/NAME", "./somebody"]),
     ],
 )
-def test_mistakes_are_told_in_one_sentence(
+def test_mistakes_end_in_one_sentence(
     words: str, told: list[str], place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as end:
@@ -175,7 +175,7 @@ def test_the_demo_leaves_what_it_names(tmp_path: Path, capsys: pytest.CaptureFix
     assert "Done in" in said and "prepare FOLDER" in said
 
 
-def test_the_version_is_told_by_the_command_and_by_the_module() -> None:
+def test_the_command_and_the_module_print_the_version() -> None:
     import styleganv
 
     for words in (["-m", "styleganv", "--version"], ["-m", "styleganv.cli", "--version"]):

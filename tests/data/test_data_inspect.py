@@ -125,6 +125,6 @@ def test_contact_sheet_shows_videos_by_rows_and_times_by_columns(tmp_path, gray_
     assert cells == [[5, 45, 85], [250, 230, 210]]
 
 
-def test_what_is_no_data_set_is_named(tmp_path):
+def test_what_is_no_dataset_is_named(tmp_path):
     with pytest.raises(StyleganvError, match="nowhere"):
         inspect(tmp_path / "nowhere.zip")

@@ -254,7 +254,7 @@ def test_an_image_model_has_no_directions_of_motion(image: VideoGenerator) -> No
         find_directions(image, DirectionOptions(space="motion", num_samples=10))
 
 
-def test_scoring_reports_progress_and_can_be_cancelled(plain: VideoGenerator) -> None:
+def test_scoring_reports_progress_and_can_be_canceled(plain: VideoGenerator) -> None:
     reports = []
 
     def cancel(done: int, total: int, stage: str) -> None:

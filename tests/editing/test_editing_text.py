@@ -10,7 +10,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
-from shapes import COLOURS, hue_distances, measure
+from shapes import COLORS, hue_distances, measure
 from trained_models import CONTENTS, MOTIONS, caption, factors_of, trained_clip, trained_generator, video_of
 
 from styleganv.cli import main
@@ -58,21 +58,21 @@ def frames_of(video: VideoGenerator, latents: Latents, start: float = 0.0) -> ND
 
 def color_fraction(frames: NDArray[np.uint8], color: str) -> float:
     """Return the fraction of frames whose foreground is mostly nearest to this color."""
-    colourful = np.ptp(frames.astype(np.float64), axis=-1) * measure(frames).mask
+    colorful = np.ptp(frames.astype(np.float64), axis=-1) * measure(frames).mask
     nearest = hue_distances(frames).argmin(axis=-1)
-    weight = np.stack([(colourful * (nearest == k)).sum(axis=(1, 2)) for k in range(len(COLOURS))])
-    return float((weight.argmax(axis=0) == list(COLOURS).index(color)).mean())
+    weight = np.stack([(colorful * (nearest == k)).sum(axis=(1, 2)) for k in range(len(COLORS))])
+    return float((weight.argmax(axis=0) == list(COLORS).index(color)).mean())
 
 
 def displacement(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
-    return float(np.abs(measure(a).centre - measure(b).centre).mean())
+    return float(np.abs(measure(a).center - measure(b).center).mean())
 
 
 @pytest.mark.slow
 def test_the_trained_generator_and_clip_are_good_enough(video: VideoGenerator, clip: ClipModel) -> None:
     """The other tests depend on it."""
     fractions = [
-        color_fraction(frames_of(video, latents_from_seed(video, c, motion_seed=1)), factors_of(c, 1).colour)
+        color_fraction(frames_of(video, latents_from_seed(video, c, motion_seed=1)), factors_of(c, 1).color)
         for c in range(12)
     ]
     assert np.mean(fractions) > 0.9
@@ -91,7 +91,7 @@ def test_an_edit_changes_the_color_at_all_times_and_keeps_the_motion(video: Vide
     for content in range(3):
         before = latents_from_seed(video, content, motion_seed=content % MOTIONS)
         factors = factors_of(content, content % MOTIONS)
-        wanted = NEXT[factors.colour]
+        wanted = NEXT[factors.color]
         after = edit_by_text(video, before, f"a {wanted} {factors.shape}", clip, identity=identity, options=options)
         assert after.motion is before.motion
         for start in (0.0, 500.0):  # the search used no frames of the second
@@ -107,7 +107,7 @@ def test_a_text_that_is_true_already_changes_little(video: VideoGenerator, clip:
     before = latents_from_seed(video, 0, motion_seed=1)
     factors, frames = factors_of(0, 1), frames_of(video, before)
     after = frames_of(video, edit_by_text(video, before, caption(factors), clip, options=QUICK))
-    assert color_fraction(frames, factors.colour) > 0.9 and color_fraction(after, factors.colour) > 0.9
+    assert color_fraction(frames, factors.color) > 0.9 and color_fraction(after, factors.color) > 0.9
     assert displacement(after, frames) < MAX_DISPLACEMENT
 
 

@@ -1,6 +1,6 @@
-"""The embedded data set: one coloured shape moves before a plain background, with every factor known.
+"""The embedded dataset: one colored shape moves before a plain background, with every factor known.
 
-Content (shape, colour, size, texture, background) and motion (path, speed, direction, angle, start, rhythm)
+Content (shape, color, size, texture, background) and motion (path, speed, direction, angle, start, rhythm)
 are drawn independently, so that a model's content and motion can be told apart afterwards. Positions are
 analytic in time, so a video can be drawn at any frame rate, and `measure` finds them again in pictures.
 
@@ -22,7 +22,7 @@ from tqdm import tqdm
 from styleganv.data.dataset import write_dataset
 
 FPS = 25.0
-COLOURS = {
+COLORS = {
     "red": (222, 36, 40),
     "yellow": (242, 178, 0),
     "green": (30, 160, 50),
@@ -32,7 +32,7 @@ COLOURS = {
 }
 #: Radius before the shape's own factor in `RADII`, as a fraction of the frame's shorter side.
 SIZES = {"small": 0.185, "large": 0.25}
-#: Of a circle, from the centre to a triangle's corners, and half the length of a bar (lying) or a pillar (standing):
+#: Of a circle, from the center to a triangle's corners, and half the length of a bar (lying) or a pillar (standing):
 #: shapes that a small network can tell apart long before its edges are sharp.
 RADII = {"circle": 0.92, "triangle": 1.1, "bar": 1.1, "pillar": 1.1}
 SHAPES = tuple(RADII)
@@ -47,7 +47,7 @@ SURGE = {"steady": 0.0, "pulsing": 0.95}
 RHYTHMS = tuple(SURGE)
 ANGLES = (-60, -30, 0, 30, 60)
 
-#: The centre stays within 0.5 ± REACH on both axes, so the largest shape never leaves the frame.
+#: The center stays within 0.5 ± REACH on both axes, so the largest shape never leaves the frame.
 REACH = 0.225
 PULSE = 16.0  # frames from one surge of a pulsing motion to the next
 SWING = math.radians(60)  # of the pendulum to either side
@@ -59,7 +59,7 @@ class Factors:
     """What a video shows (the first five) and how it moves (the rest).
 
     Attributes:
-        background_hue: 0..1 around the colour wheel.
+        background_hue: 0..1 around the color wheel.
         direction: 1 starts to the right (line, zigzag, pendulum) or turns clockwise (circle), −1 the mirror
             image of it.
         angle: of a line's first stretch against the horizontal, degrees, positive downwards; other paths
@@ -69,7 +69,7 @@ class Factors:
     """
 
     shape: str
-    colour: str
+    color: str
     size: str
     texture: str
     background_hue: float
@@ -89,7 +89,7 @@ def sample_factors(rng: np.random.Generator) -> Factors:
 
     return Factors(
         shape=pick(SHAPES),
-        colour=pick(COLOURS),
+        color=pick(COLORS),
         size=pick(SIZES),
         texture=pick(TEXTURES),
         background_hue=float(rng.random()),
@@ -103,7 +103,7 @@ def sample_factors(rng: np.random.Generator) -> Factors:
 
 
 def position(factors: Factors, t: float | NDArray[np.floating]) -> tuple[NDArray, NDArray]:
-    """The centre of the shape at any real time.
+    """The center of the shape at any real time.
 
     Args:
         t: frames at 25 fps, scalar or array, negative and fractional allowed.
@@ -123,7 +123,7 @@ def distance_travelled(t: Any, speed: Any, surge: Any, pulse: Any = 0.0) -> NDAr
         t: frames at 25 fps.
         speed: frame widths in 32 frames.
         surge: of `SURGE`, 0 for a steady motion.
-        pulse: of the surges, frames by which they come earlier than in the data set.
+        pulse: of the surges, frames by which they come earlier than in the dataset.
     """
     t = np.asarray(t, dtype=np.float64)
     surged = t + surge * PULSE / (2 * math.pi) * np.sin(2 * math.pi * (t + pulse) / PULSE)  # speed × (1 + surge cos)
@@ -131,7 +131,7 @@ def distance_travelled(t: Any, speed: Any, surge: Any, pulse: Any = 0.0) -> NDAr
 
 
 def along_path(path: str, travelled: NDArray, start: Any, direction: Any, angle: Any) -> tuple[NDArray, NDArray]:
-    """The centre of a shape on one of `PATHS` after a travelled distance in units of `REACH`; arrays broadcast.
+    """The center of a shape on one of `PATHS` after a travelled distance in units of `REACH`; arrays broadcast.
 
     Args:
         start: two numbers, where the path begins: of a line, across and down (period 2); other paths use the first
@@ -185,22 +185,22 @@ def draw_video(factors: Factors, num_frames: int, height: int, width: int, fps: 
     across, down = _offsets(x, y, height, width)
     inside = np.clip(0.5 - _distance(factors.shape, across, down, SIZES[factors.size] * side), 0, 1)
     mark = _texture(factors.texture, across / side, down / side, side)
-    colour = np.array(COLOURS[factors.colour], np.float32)
-    shape = colour * (1 - 0.55 * mark[..., None])
+    color = np.array(COLORS[factors.color], np.float32)
+    shape = color * (1 - 0.55 * mark[..., None])
     background = _background(factors, height, width)
     frames = background + inside[..., None] * (shape - background)
     return (frames + 0.5).astype(np.uint8)
 
 
-def draw_masks(shape: str, centre: NDArray, area: NDArray, height: int, width: int) -> NDArray[np.float32]:
+def draw_masks(shape: str, center: NDArray, area: NDArray, height: int, width: int) -> NDArray[np.float32]:
     """How much of each pixel a shape covers, `[T, H, W]`, 0..1, given where it is and how much of the frame it covers.
 
     Args:
-        centre: `[T, 2]`, x and y as fractions of the width and height.
+        center: `[T, 2]`, x and y as fractions of the width and height.
         area: `[T]`, fractions of the frame.
     """
     radius = (size_of_area(shape, area, height, width) * min(height, width))[:, None, None].astype(np.float32)
-    across, down = _offsets(centre[:, 0], centre[:, 1], height, width)
+    across, down = _offsets(center[:, 0], center[:, 1], height, width)
     return np.clip(0.5 - _distance(shape, across, down, radius), 0, 1)
 
 
@@ -211,7 +211,7 @@ def size_of_area(shape: str, area: NDArray, height: int, width: int) -> NDArray[
 
 
 def _offsets(x: NDArray, y: NDArray, height: int, width: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Of each pixel from the centres x, y `[T]`, in pixels: across `[T, 1, W]`, down `[T, H, 1]`."""
+    """Of each pixel from the centers x, y `[T]`, in pixels: across `[T, 1, W]`, down `[T, H, 1]`."""
     across = (np.arange(width, dtype=np.float32) + 0.5) - (x[:, None, None] * width).astype(np.float32)
     down = (np.arange(height, dtype=np.float32)[:, None] + 0.5) - (y[:, None, None] * height).astype(np.float32)
     return across, down
@@ -245,9 +245,9 @@ def _texture(texture: str, across: NDArray, down: NDArray, side: int) -> NDArray
 
 
 def _background(factors: Factors, height: int, width: int) -> NDArray:
-    """`[H, W, 3]`, 0..255: one pale colour."""
-    colour = 255 * np.array(colorsys.hsv_to_rgb(factors.background_hue, 0.12, 0.95), np.float32)
-    return np.broadcast_to(colour, (height, width, 3))
+    """`[H, W, 3]`, 0..255: one pale color."""
+    color = 255 * np.array(colorsys.hsv_to_rgb(factors.background_hue, 0.12, 0.95), np.float32)
+    return np.broadcast_to(color, (height, width, 3))
 
 
 @dataclass(frozen=True)
@@ -256,23 +256,23 @@ class Measurement:
 
     Attributes:
         mask: `[T, H, W]`, 0..1, how much of a pixel belongs to the shape.
-        centre: `[T, 2]`, x and y as fractions of width and height; NaN in frames without a shape.
+        center: `[T, 2]`, x and y as fractions of width and height; NaN in frames without a shape.
         area: `[T]`, fraction of the frame that the shape covers.
-        colour: `[3]`, 0..255, mean over the shape and all frames; NaN if no frame has a shape.
-        colour_name: the nearest name of `COLOURS` by hue, or None.
+        color: `[3]`, 0..255, mean over the shape and all frames; NaN if no frame has a shape.
+        color_name: the nearest name of `COLORS` by hue, or None.
     """
 
     mask: NDArray[np.float64]
-    centre: NDArray[np.float64]
+    center: NDArray[np.float64]
     area: NDArray[np.float64]
-    colour: NDArray[np.float64]
-    colour_name: str | None
+    color: NDArray[np.float64]
+    color_name: str | None
 
 
 def measure(video: NDArray[np.uint8]) -> Measurement:
     """Find the shape in every frame of a drawn or generated video, uint8 `[T, H, W, 3]`.
 
-    The background of a frame is a plane fitted to its less colourful pixels; the shape is what stands clearly
+    The background of a frame is a plane fitted to its less colorful pixels; the shape is what stands clearly
     apart from it.
     """
     frames = np.asarray(video, dtype=np.float64)
@@ -281,24 +281,24 @@ def measure(video: NDArray[np.uint8]) -> Measurement:
     y = np.broadcast_to(((np.arange(height) + 0.5) / height)[:, None], (height, width))
     plane = np.stack([np.ones_like(x), x, y], axis=-1).reshape(-1, 3)
     mask = np.stack([_foreground(frame, plane) for frame in frames])
-    centre, area = np.full((len(frames), 2), np.nan), np.zeros(len(frames))
-    colours = []
+    center, area = np.full((len(frames), 2), np.nan), np.zeros(len(frames))
+    colors = []
     for index, (frame, weight) in enumerate(zip(frames, mask, strict=True)):
         area[index] = weight.mean()
         if area[index] > 0:
-            centre[index] = [np.average(x, weights=weight), np.average(y, weights=weight)]
-            colours.append(np.average(frame.reshape(-1, 3), axis=0, weights=weight.ravel()))
-    if not colours:
-        return Measurement(mask, centre, area, np.full(3, np.nan), None)
-    colour = np.mean(colours, axis=0)
-    return Measurement(mask, centre, area, colour, _nearest_hue(colour))
+            center[index] = [np.average(x, weights=weight), np.average(y, weights=weight)]
+            colors.append(np.average(frame.reshape(-1, 3), axis=0, weights=weight.ravel()))
+    if not colors:
+        return Measurement(mask, center, area, np.full(3, np.nan), None)
+    color = np.mean(colors, axis=0)
+    return Measurement(mask, center, area, color, _nearest_hue(color))
 
 
 def _foreground(frame: NDArray, plane: NDArray) -> NDArray:
     """`[H, W]`, 0..1: how much of a pixel belongs to the shape. All zero if nothing stands out."""
     pixels = frame.reshape(-1, 3)
-    colourfulness = np.ptp(pixels, axis=1)
-    calm = colourfulness <= np.quantile(colourfulness, 0.6)
+    colorfulness = np.ptp(pixels, axis=1)
+    calm = colorfulness <= np.quantile(colorfulness, 0.6)
     fit = np.linalg.lstsq(plane[calm], pixels[calm], rcond=None)[0]
     contrast = np.linalg.norm(pixels - plane @ fit, axis=1)
     strongest = np.quantile(contrast, 0.98)
@@ -307,18 +307,18 @@ def _foreground(frame: NDArray, plane: NDArray) -> NDArray:
     return np.clip(contrast / strongest / 0.3 - 0.6, 0, 1).reshape(frame.shape[:2])
 
 
-def _nearest_hue(colour: NDArray) -> str:
-    return tuple(COLOURS)[int(hue_distances(colour).argmin())]
+def _nearest_hue(color: NDArray) -> str:
+    return tuple(COLORS)[int(hue_distances(color).argmin())]
 
 
 def hue_distances(rgb: NDArray) -> NDArray[np.float64]:
-    """Between pixels `[..., 3]` and each of `COLOURS`, `[..., 6]`, around the colour wheel: 0..0.5. Grey is red."""
-    hues = np.stack([_hue(np.array(colour, np.float64)) for colour in COLOURS.values()])
+    """Between pixels `[..., 3]` and each of `COLORS`, `[..., 6]`, around the color wheel: 0..0.5. Grey is red."""
+    hues = np.stack([_hue(np.array(color, np.float64)) for color in COLORS.values()])
     return np.abs((_hue(rgb)[..., None] - hues + 0.5) % 1 - 0.5)
 
 
 def _hue(rgb: NDArray) -> NDArray[np.float64]:
-    """0..1 around the colour wheel."""
+    """0..1 around the color wheel."""
     red, green, blue = np.moveaxis(np.asarray(rgb, np.float64), -1, 0)
     return np.arctan2(math.sqrt(3) * (green - blue), 2 * red - green - blue) / (2 * math.pi) % 1
 
@@ -332,7 +332,7 @@ def make_shapes(
     seed: int = 0,
     quality: int | None = 95,
 ) -> None:
-    """Write the embedded data set to `dest`, a zip that training reads; each record carries its factors.
+    """Write the embedded dataset to `dest`, a zip that training reads; each record carries its factors.
 
     Args:
         resolution: height, width.

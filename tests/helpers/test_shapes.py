@@ -1,4 +1,4 @@
-"""The embedded data set: its factors are what is drawn, and what is drawn can be measured again."""
+"""The embedded dataset: its factors are what is drawn, and what is drawn can be measured again."""
 
 import dataclasses
 import math
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from shapes import (
     ANGLES,
-    COLOURS,
+    COLORS,
     PATHS,
     REACH,
     RHYTHMS,
@@ -31,7 +31,7 @@ from styleganv.data.dataset import VideoDataset
 def some_factors(**changes: object) -> Factors:
     plain = Factors(
         shape="circle",
-        colour="red",
+        color="red",
         size="large",
         texture="plain",
         background_hue=0.3,
@@ -55,14 +55,14 @@ def speeds(factors: Factors, times: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("texture", TEXTURES)
 @pytest.mark.parametrize("height, width", [(32, 32), (48, 64), (64, 40)])
 def test_the_drawn_shape_is_measured_where_and_as_what_it_is(shape: str, texture: str, height: int, width: int) -> None:
-    for index, (colour, size) in enumerate((c, s) for c in COLOURS for s in SIZES):
+    for index, (color, size) in enumerate((c, s) for c in COLORS for s in SIZES):
         rng = np.random.default_rng([7, index])
-        factors = dataclasses.replace(sample_factors(rng), shape=shape, texture=texture, colour=colour, size=size)
+        factors = dataclasses.replace(sample_factors(rng), shape=shape, texture=texture, color=color, size=size)
         found = measure(draw_video(factors, 12, height, width))
         x, y = position(factors, np.arange(12))
-        error = np.hypot((found.centre[:, 0] - x) * width, (found.centre[:, 1] - y) * height)
+        error = np.hypot((found.center[:, 0] - x) * width, (found.center[:, 1] - y) * height)
         assert error.max() < 0.7 * min(height, width) / 32
-        assert found.colour_name == colour
+        assert found.color_name == color
 
 
 @pytest.mark.parametrize("resolution", [(32, 32), (48, 64)])
@@ -76,7 +76,7 @@ def test_area_tells_the_sizes_apart_whatever_the_shape_and_texture(resolution: t
 
 def test_measure_reports_nothing_where_there_is_nothing() -> None:
     empty = measure(np.full((3, 32, 32, 3), 230, np.uint8))
-    assert np.isnan(empty.centre).all() and (empty.area == 0).all() and empty.colour_name is None
+    assert np.isnan(empty.center).all() and (empty.area == 0).all() and empty.color_name is None
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -89,7 +89,7 @@ def test_the_largest_shape_at_the_ends_of_its_reach_is_still_inside_the_frame(sh
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_edges_are_smooth(shape: str) -> None:
-    reds = np.unique(draw_video(some_factors(shape=shape, colour="cyan"), 1, 32, 32)[..., 0])
+    reds = np.unique(draw_video(some_factors(shape=shape, color="cyan"), 1, 32, 32)[..., 0])
     assert ((reds > reds.min()) & (reds < reds.max())).sum() >= 3  # mixtures of the shape and the background
 
 
@@ -102,13 +102,13 @@ def test_position_is_the_same_at_every_frame_rate_and_video_follows_it() -> None
 
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("speed", SPEEDS)
-def test_speed_is_the_mean_speed_and_centres_stay_within_reach(path: str, speed: str) -> None:
+def test_speed_is_the_mean_speed_and_centers_stay_within_reach(path: str, speed: str) -> None:
     times = np.linspace(-500, 5000, 200_001)
     for rhythm in RHYTHMS:
         factors = some_factors(path=path, speed=speed, rhythm=rhythm, angle=30)
         assert speeds(factors, times).mean() * 32 == pytest.approx(SPEEDS[speed], rel=0.01)
-        centres = np.stack(position(factors, times))
-        assert np.abs(centres - 0.5).max() <= REACH + 1e-12
+        centers = np.stack(position(factors, times))
+        assert np.abs(centers - 0.5).max() <= REACH + 1e-12
 
 
 @pytest.mark.parametrize("path", ["line", "circle", "zigzag"])
@@ -142,7 +142,7 @@ def test_a_circle_turns_clockwise_for_direction_1() -> None:
 def test_factors_are_sampled_independently_and_completely() -> None:
     rng = np.random.default_rng(0)
     drawn = [sample_factors(rng) for _ in range(3000)]
-    for content, options in (("shape", SHAPES), ("colour", COLOURS), ("texture", TEXTURES), ("size", SIZES)):
+    for content, options in (("shape", SHAPES), ("color", COLORS), ("texture", TEXTURES), ("size", SIZES)):
         for motion, moves in (
             ("path", PATHS),
             ("speed", SPEEDS),
@@ -155,7 +155,7 @@ def test_factors_are_sampled_independently_and_completely() -> None:
                     assert share == pytest.approx(1 / len(options) / len(moves), abs=0.04)
 
 
-def test_make_shapes_writes_a_readable_data_set_with_its_factors(tmp_path: Path) -> None:
+def test_make_shapes_writes_a_readable_dataset_with_its_factors(tmp_path: Path) -> None:
     make_shapes(tmp_path / "shapes.zip", num_videos=5, num_frames=9, resolution=(32, 48), seed=3)
     data = VideoDataset(tmp_path / "shapes.zip")
     assert (len(data), data.height, data.width, data.fps, data.num_classes) == (5, 32, 48, 25, 0)

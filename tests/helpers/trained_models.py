@@ -20,7 +20,7 @@ from styleganv.methods.stylegan_v.generator import Generator
 from styleganv.model_folder import save_model
 
 SIDE, FRAMES, FPS = 16, 24, 25.0
-COLOURS, SHAPES = ("red", "green", "blue"), ("circle", "bar")
+COLORS, SHAPES = ("red", "green", "blue"), ("circle", "bar")
 CONTENTS, MOTIONS = 18, 6
 
 
@@ -29,8 +29,8 @@ def factors_of(content: int, motion: int) -> Factors:
     seen, moves = (sample_factors(np.random.default_rng((seed, kind))) for kind, seed in ((1, content), (2, motion)))
     return replace(
         seen,
-        colour=COLOURS[content % len(COLOURS)],
-        shape=SHAPES[content // len(COLOURS) % len(SHAPES)],
+        color=COLORS[content % len(COLORS)],
+        shape=SHAPES[content // len(COLORS) % len(SHAPES)],
         size="large",
         texture="plain",
         path="circle",
@@ -89,7 +89,7 @@ def trained_generator(folder: Path, steps: int) -> Path:
 
 
 def caption(factors: Factors) -> str:
-    return f"a {factors.colour} {factors.shape}"
+    return f"a {factors.color} {factors.shape}"
 
 
 def trained_clip(folder: Path, steps: int) -> Path:
@@ -101,7 +101,7 @@ def trained_clip(folder: Path, steps: int) -> Path:
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
     from transformers import CLIPConfig, CLIPModel, PreTrainedTokenizerFast
 
-    words = ["<pad>", "<end>", "a", *COLOURS, *SHAPES]
+    words = ["<pad>", "<end>", "a", *COLORS, *SHAPES]
     tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="<pad>"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer.post_processor = processors.TemplateProcessing(single="$A <end>", special_tokens=[("<end>", 1)])
@@ -123,7 +123,7 @@ def trained_clip(folder: Path, steps: int) -> Path:
         )
     )
     mean, std = (torch.tensor(x)[:, None, None] for x in (MEAN, STD))
-    kinds = [f"a {colour} {shape}" for colour in COLOURS for shape in SHAPES]
+    kinds = [f"a {color} {shape}" for color in COLORS for shape in SHAPES]
     tokens = fast(kinds, padding=True, return_tensors="pt")
     which = torch.tensor([kinds.index(caption(factors_of(c, 0))) for c in range(CONTENTS)])
     videos = torch.stack([torch.stack([video_of(c, m) for m in range(MOTIONS)]) for c in range(CONTENTS)])

@@ -197,7 +197,7 @@ def test_tile_videos_and_contact_sheet_show_the_expected_times() -> None:
 
 
 @pytest.mark.parametrize("height, width, shown", [(32, 48, (64, 96)), (144, 192, (96, 128)), (80, 60, (80, 60))])
-def test_the_grid_has_contents_in_columns_motions_in_rows_and_times_in_cells(
+def test_the_grid_has_content_in_columns_motion_in_rows_and_times_in_cells(
     height: int, width: int, shown: tuple[int, int]
 ) -> None:
     motions, contents, total = 2, 3, 7

@@ -49,7 +49,7 @@ def shape(**changes: Any) -> Factors:
     """Return the factors of a red disc that moves slowly in a circle on a pale background."""
     usual = dict(
         shape="circle",
-        colour="red",
+        color="red",
         size="large",
         texture="plain",
         background_hue=0.6,

@@ -168,7 +168,7 @@ def test_grain_sticks_over_a_moving_disc() -> None:
 
 def test_appearance_depends_on_colors_and_not_on_positions() -> None:
     here, there = motion.appearance(drawn(shape(start=0.1))), motion.appearance(drawn(shape(start=0.6)))
-    other = motion.appearance(drawn(shape(colour="green", background_hue=0.3)))
+    other = motion.appearance(drawn(shape(color="green", background_hue=0.3)))
     assert motion.distance(here, here) == 0
     assert motion.distance(here, there) < 0.1 * motion.distance(here, other)
 

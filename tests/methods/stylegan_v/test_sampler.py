@@ -221,7 +221,7 @@ def test_generate_writes_animated_images(folder: Path, tmp_path: Path, format: A
         assert path.name == f"seed0000.{format}" and image.size == (32, 32) and image.n_frames == 10
 
 
-def test_generate_reports_progress_and_can_be_cancelled(folder: Path, tmp_path: Path) -> None:
+def test_generate_reports_progress_and_can_be_canceled(folder: Path, tmp_path: Path) -> None:
     reports = []
 
     def cancel(done: int, total: int, stage: str) -> None:
