@@ -65,6 +65,8 @@ def test_four_steps_equal_two_resumed_two_bit_for_bit(faces: Path, tiny: RunConf
     log = read_log(tmp_path / "halves" / "log.jsonl")
     assert [record["clips_seen"] for record in log] == [8, 16, 24, 32]
     assert [record["frames_seen"] for record in log] == [24, 48, 72, 96]
+    events = map(json.loads, (tmp_path / "halves" / "log.jsonl").open())
+    assert [event["clips_seen"] for event in events if event.get("event") == "start"] == [0, 16]  # not from scratch
 
 
 def test_a_run_holds_all_it_should(faces: Path, tiny: RunConfig, tmp_path: Path) -> None:
