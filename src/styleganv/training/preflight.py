@@ -17,7 +17,6 @@ from styleganv.training.run_log import peak_memory_gib
 from styleganv.training.trainer import Trainer
 
 
-
 @dataclass(frozen=True)
 class StepCost:
     """Time and peak memory of a training step."""
