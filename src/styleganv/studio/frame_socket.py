@@ -70,7 +70,7 @@ async def serve_frames(
         for task in done:
             with suppress(WebSocketDisconnect, RuntimeError):  # The client has gone.
                 task.result()
-        with suppress(RuntimeError):
+        with suppress(WebSocketDisconnect, RuntimeError):
             await socket.close(1003)
     finally:
         for task in tasks:

@@ -25,9 +25,11 @@ from styleganv.validation import Interval, check_arguments
 
 try:
     import uvicorn
-    from fastapi import FastAPI, HTTPException, Request, WebSocket
+    from fastapi import FastAPI, Request, WebSocket
     from fastapi.exceptions import RequestValidationError
     from fastapi.responses import JSONResponse
+    from starlette.exceptions import HTTPException
+    from starlette.requests import ClientDisconnect
     from uvicorn.protocols.http.h11_impl import H11Protocol
 
     from styleganv.studio.access import BODY, AccessGuard, check_token, hide_paths, is_loopback
@@ -94,6 +96,10 @@ def create_app(
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         return answer(422, f"Invalid request ({where}: {first['msg']}): reload the page.")
+
+    @app.exception_handler(ClientDisconnect)
+    async def end_quietly(_: Request, error: ClientDisconnect) -> JSONResponse:
+        return answer(400, "The client has disconnected.")
 
     @app.exception_handler(Exception)
     async def report_failure(_: Request, error: Exception) -> JSONResponse:

@@ -50,6 +50,8 @@ class VideoParams:
             StyleganvError: if a value is missing, has another type, or is out of range.
         """
         try:
+            if not isinstance(values, dict):
+                raise TypeError(f"expected parameters, got {type(values).__name__}")
             mix, result, motion = values.get("mix"), values.get("search_result"), values.get("motion_seed", 0)
             directions = values.get("directions", {}).items()
             params = cls(
