@@ -211,6 +211,16 @@ def test_failed_jobs_have_an_error_in_the_users_words(studio_model: StudioModel,
     manager.close()
 
 
+def test_a_search_that_only_reads_is_ended(
+    manager: JobManager, studio_model: StudioModel, video: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("styleganv.studio.jobs.MAX_READING_SECONDS", 0.2)
+    job = wait(start_projection(manager, studio_model, video, num_steps=1))
+    assert job.state == "failed" and job.error.startswith(f"Reading {video.name} took more than 0.2 s: ")
+    assert job.process.wait(timeout=60)
+    start_projection(manager, studio_model, video, num_steps=1).cancel()  # The next one can start.
+
+
 @pytest.mark.parametrize("name", ["x.mp4", "X.MOV", "a b.webm"])
 def test_suffixes_of_videos(name: str) -> None:
     assert name.lower().endswith(video_suffix(name))
