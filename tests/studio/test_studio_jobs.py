@@ -180,7 +180,7 @@ def test_invalid_searches_are_refused(manager: JobManager, studio_model: StudioM
         with pytest.raises(StyleganvError, match=message):
             ClipParams(**params)  # type: ignore[arg-type]
     with (
-        pytest.raises(StyleganvError, match=r"Unknown video format of notes.txt: use one of avi"),
+        pytest.raises(StyleganvError, match=r"Unknown video format of notes.txt: use one of "),
         manager.receive_upload(studio_model, "notes.txt"),
     ):
         pass
