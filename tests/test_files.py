@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import save_file
 
 from styleganv.errors import StyleganvError
-from styleganv.files import LOCK, REPLACED, atomic_write, check_destination
+from styleganv.files import LOCK, REPLACED, atomic_write, check_destination, user_cache
 from styleganv.media import writing
 
 
@@ -330,3 +330,20 @@ def test_a_read_only_disk_is_reported_before_the_work(small_disk: Path) -> None:
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
     with pytest.raises(StyleganvError, match=r"Cannot write .*Read-only"):
         check_destination(small_disk / "new" / "video.mp4", overwrite=False)
+
+
+def test_without_a_home_the_cache_is_private_and_temporary(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("HOME", "/home/somebody")
+    assert user_cache() == Path("/home/somebody/.cache/styleganv")
+
+    def fail() -> Path:
+        raise RuntimeError("Could not determine home directory.")  # a user without an entry, as in containers
+
+    monkeypatch.setattr(Path, "home", fail)
+    folder = user_cache()
+    assert folder.is_dir() and folder.stat().st_mode & 0o077 == 0 and user_cache() == folder
+    assert [record.message for record in caplog.records if "HOME" in record.message] == [
+        "No home folder found, so nothing is cached for later: set the environment variable HOME."
+    ]

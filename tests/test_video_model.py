@@ -12,12 +12,13 @@ import torch
 from test_golden import METHOD_NAMES, build_config
 from tiny import save
 
+from styleganv import video_model
 from styleganv.data.dataset import VideoDataset
 from styleganv.errors import StyleganvError
 from styleganv.methods import build_trainer
 from styleganv.methods.loading import load
 from styleganv.model_folder import save_model
-from styleganv.video_model import Frame, VideoModel
+from styleganv.video_model import Frame, VideoModel, choose_dtype
 
 STATE = """
 import logging, os, random, signal, sys, threading, warnings
@@ -120,3 +121,19 @@ def test_loading_and_sampling_leave_the_process_as_it_is(tmp_path: Path) -> None
     done = subprocess.run([sys.executable, "-c", STATE, str(folder)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert (done.stdout.strip(), done.stderr) == ("[]", "")
+
+
+def test_bfloat16_without_hardware_support_is_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = save(tmp_path / "model")
+    for is_supported, num_warnings in ((True, 0), (False, 1)):
+        video_model._warn_of_slow_bfloat16.cache_clear()
+        monkeypatch.setattr("torch.cpu._is_avx512_bf16_supported", lambda is_supported=is_supported: is_supported)
+        caplog.clear()
+        for precision in ("float32", "bfloat16", "bfloat16"):
+            load(folder, device="cpu", precision=precision)
+        choose_dtype("auto", torch.device("cpu"))
+        choose_dtype("bfloat16", torch.device("cpu"))  # as training does
+        assert [record.levelname for record in caplog.records] == ["WARNING"] * num_warnings
+        assert all("use --precision float32" in record.message for record in caplog.records)

@@ -7,6 +7,7 @@ that the next command can remove those of killed processes, and only those.
 """
 
 import errno
+import logging
 import os
 import re
 import secrets
@@ -14,11 +15,15 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from fnmatch import fnmatchcase
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from filelock import FileLock, Timeout
 
 from styleganv.errors import StyleganvError
+
+logger = logging.getLogger(__name__)
 
 #: Errors of a path that cannot become a file.
 PATH_ERRORS = (
@@ -256,3 +261,17 @@ def _disk_errors(path: Path) -> Iterator[None]:
         if error.errno in PATH_ERRORS:
             raise StyleganvError(f"Cannot write {path} ({error.strerror}): choose another path.") from error
         raise  # e.g. of a connection that the file is downloaded from
+
+
+def user_cache() -> Path:
+    """Return ~/.cache/styleganv; without a home (containers), a private folder that lasts until the process ends."""
+    try:
+        return Path.home() / ".cache" / "styleganv"
+    except RuntimeError:
+        return Path(_temporary_cache().name)
+
+
+@cache
+def _temporary_cache() -> TemporaryDirectory[str]:
+    logger.warning("No home folder found, so nothing is cached for later: set the environment variable HOME.")
+    return TemporaryDirectory(prefix="styleganv-cache-")

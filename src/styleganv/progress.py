@@ -88,6 +88,7 @@ def _json_writer(file: TextIO) -> Progress:
 def _line_writer(file: TextIO) -> Progress:
     start = written = time.monotonic()
     last_done, last_percent = 0, -1
+    is_ascii = not (getattr(file, "encoding", None) or "utf-8").lower().startswith("utf")
 
     def report(done: int, total: int, stage: str) -> None:
         nonlocal start, written, last_done, last_percent
@@ -96,7 +97,7 @@ def _line_writer(file: TextIO) -> Progress:
             start, last_percent = now, -1
         percent = 100 * done // total if total else 100
         if last_percent < 0 or done == total or (percent > last_percent and now - written >= 1):
-            line = tqdm.format_meter(done, total, now - start, ncols=100, prefix=stage, unit="")
+            line = tqdm.format_meter(done, total, now - start, ncols=100, prefix=stage, unit="", ascii=is_ascii)
             file.write(f"{line}\n")
             file.flush()
             written, last_percent = now, percent

@@ -26,7 +26,7 @@ from styleganv.progress import Progress
 from styleganv.training import loop
 from styleganv.training.batches import ClipDataset
 from styleganv.training.checkpoint import has_checkpoint, load_checkpoint, set_damaged_aside
-from styleganv.training.preflight import check_data, check_settings, dry_run
+from styleganv.training.preflight import check_data, check_settings, dry_run, run_summary
 from styleganv.training.trainer import Trainer
 from styleganv.video_model import VideoModel
 
@@ -45,6 +45,7 @@ def train(
     *,
     finetune: Path | str | None = None,
     or_resume: bool = False,
+    preset: str | None = None,
     progress: Progress | None = None,
 ) -> Path:
     """Train on a prepared dataset into a new run folder.
@@ -55,6 +56,7 @@ def train(
         finetune: model folder or run to initialize from; matching weights of its generator and, if it has one, its
             discriminator are copied.
         or_resume: resume the run in `out` if it exists, for jobs that are requeued after a crash.
+        preset: name of the preset that `config` started from, for the log.
         progress: called with the completed thousandths, 1000, and a note; an exception that it raises ends training.
 
     Returns:
@@ -79,7 +81,7 @@ def train(
         trainer = _new_trainer(config, dataset, device, finetune)
         check_data(trainer.config, dataset)  # before anything is written; warnings follow later
         distributed.run_on_first(partial(_describe, out, trainer.config, dataset))
-        return _run(trainer, dataset, out, progress)
+        return _run(trainer, dataset, out, progress, preset)
 
 
 @contextmanager
@@ -229,7 +231,7 @@ def _check(config: RunConfig) -> None:
     check_settings(config)
 
 
-def _run(trainer: Trainer, data: VideoDataset, out: Path, progress: Progress | None) -> Path:
+def _run(trainer: Trainer, data: VideoDataset, out: Path, progress: Progress | None, preset: str | None = None) -> Path:
     """Check dataset and machine, then train."""
     config = trainer.config
     clips = ClipDataset(data, config.training, frame_sampler=trainer.frame_sampler)
@@ -245,11 +247,13 @@ def _run(trainer: Trainer, data: VideoDataset, out: Path, progress: Progress | N
             _log(warning)
         if not is_evaluated and config.logging.eval_every is not None:
             _log("Too few videos are long enough for an evaluation; skipping evaluations.")
+        cost = None
         if trainer.step == 0:
             build = partial(build_trainer, config, data, trainer.device)
             estimate_memory = get_method(config.model.method).implementation().estimate_memory
             with loop.memory_errors():
-                dry_run(config, clips, build, estimate_memory, trainer.device)
+                cost = dry_run(config, clips, build, estimate_memory, trainer.device)
+        _log(run_summary(trainer, data, preset, cost))
         loop.run(trainer, clips, out, evaluate=evaluate if is_evaluated else None, progress=progress)
     return out / "model"
 

@@ -5,12 +5,14 @@ generates frames at given times and states what it does not support: unlimited l
 truncation.
 """
 
+import logging
 import math
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from fractions import Fraction
+from functools import cache
 from itertools import count, islice
 from pathlib import Path
 from typing import Any, Self
@@ -24,6 +26,8 @@ from styleganv import distributed, noise
 from styleganv.errors import StyleganvError
 from styleganv.options import Precision
 from styleganv.validation import FrameRate, NonNegative, Positive, Psi, Seed, check_arguments
+
+logger = logging.getLogger(__name__)
 
 Frame = NDArray[np.uint8]
 
@@ -87,6 +91,7 @@ class VideoModel(ABC):
             StyleganvError: for an unknown device or precision.
         """
         self.device, self.precision = choose_device(device), precision
+        choose_dtype(precision, self.device)  # warns where it is slow
         self.network: nn.Module = network
         self.height, self.width, self.num_classes = network.height, network.width, network.num_classes
         self.fps, self.config, self.source = fps, config or {}, None if source is None else Path(source)
@@ -332,7 +337,15 @@ def choose_device(device: str | torch.device | None) -> torch.device:
 
 def choose_dtype(precision: str, device: torch.device) -> torch.dtype:
     """Return the dtype of convolutions; "auto" is bfloat16 where the hardware accelerates it."""
-    if precision == "auto":
-        fast = torch.cuda.is_bf16_supported() if device.type == "cuda" else torch.cpu._is_avx512_bf16_supported()
-        return torch.bfloat16 if fast else torch.float32
-    return torch.bfloat16 if precision == "bfloat16" else torch.float32
+    if precision == "float32":
+        return torch.float32
+    fast = torch.cuda.is_bf16_supported() if device.type == "cuda" else torch.cpu._is_avx512_bf16_supported()
+    if precision == "bfloat16" and not fast:
+        _warn_of_slow_bfloat16(device.type)
+    return torch.bfloat16 if precision == "bfloat16" or fast else torch.float32
+
+
+@cache
+def _warn_of_slow_bfloat16(device: str) -> None:
+    """Log a warning, once per process."""
+    logger.warning(f"bfloat16 is slow on this {device}, which has no instructions for it: use --precision float32.")

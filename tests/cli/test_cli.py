@@ -1,5 +1,6 @@
 """The command line: every mistake ends in one sentence that names the thing and the remedy, and a status above 0."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -134,6 +135,60 @@ def test_every_preset_is_where_settings_start() -> None:
     for name, make in PRESETS.items():
         assert train_defaults(["data.zip", "--preset", name])[:2] == (make(), name)
     assert train_defaults(["--preset=128", "data.zip"])[1] == "128"
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        "{data} --out run",
+        "--out run --lr 0.1 {data}",
+        "--finetune {other} --no-mirror {data} --out run",
+        "--out={other} --or-resume --seed 3 {data}",
+        "{data} --help",
+    ],
+)
+def test_preset_fits_device_and_resolution_wherever_data_stands(
+    argv: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files that are values of options are not taken for DATA."""
+    for name, side in (("data", 96), ("other", 16)):
+        video = ("a", np.zeros((2, side, side // 2, 3), np.uint8), None, {})
+        write_dataset(
+            tmp_path / f"{name}.zip", [video], height=side, width=side // 2, fps=25, jpeg_quality=95, class_names=[]
+        )
+    words = argv.format(data=tmp_path / "data.zip", other=tmp_path / "other.zip").split()
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    assert train_defaults(words)[1] == "128"
+    assert train_defaults(["--preset", "512", *words])[1] == "512"
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert train_defaults(words)[1] == "tiny-cpu"
+
+
+def test_a_training_says_what_it_will_do_before_it_starts(
+    faces: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], no_run_images: None
+) -> None:
+    cli.main(["train", "--out", str(tmp_path / "run"), *TINY.split(), "--precision", "bfloat16", str(faces)])
+    cli.main(["train", "--resume", str(tmp_path / "run"), "--total-clips", "16"])
+    first, second = re.findall(r"^Device: .*?(?=^training)", capsys.readouterr().err, re.MULTILINE | re.DOTALL)
+    for line in ("Device: +cpu, 1 thread", "Preset: +tiny-cpu", "Resolution: +16x16", "Precision: +bfloat16"):
+        assert re.search(line, first)
+    assert re.search(r"Estimated time: \d+ s for 8 clips \(per step of 8: \d+ ms, [\d.]+ GiB\)\n$", first)
+    assert re.search(r"Estimated time: \d+ s for 8 clips\n$", second)
+
+
+def test_files_that_cannot_be_accessed_are_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied", "/some/file")
+
+    monkeypatch.setitem(cli.COMMANDS, "generate", fail)
+    monkeypatch.setattr("styleganv.cli.console.parse", lambda *_: ((), {}))
+    with pytest.raises(SystemExit) as end:
+        cli.main(["generate"])
+    assert end.value.code == 1
+    expected = "styleganv: Cannot access /some/file (Permission denied): check its path and permissions.\n"
+    assert capsys.readouterr().err == expected
 
 
 def test_resolutions() -> None:

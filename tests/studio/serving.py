@@ -22,7 +22,7 @@ def serving(models: Sequence[Path], *options: str) -> Iterator[tuple["subprocess
         assert process.stdout is not None
         try:
             line = process.stdout.readline()
-            url = re.search(r"http://\S+", line)
+            url = re.search(r"https?://\S+", line)
             assert url, line
             yield process, url[0]
         finally:

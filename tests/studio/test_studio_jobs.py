@@ -27,7 +27,7 @@ from styleganv.cli import main
 from styleganv.errors import StyleganvError
 from styleganv.options import StyleMix
 from styleganv.progress import FORMAT_VARIABLE, progress_bar, track
-from styleganv.studio.access import MAX_UPLOAD_BYTES
+from styleganv.studio.access import UPLOAD
 from styleganv.studio.commands import export_commands
 from styleganv.studio.jobs import (
     STOPPABLE_STAGE,
@@ -74,9 +74,9 @@ def wait(job: Job) -> Job:
 
 
 def start_projection(manager: JobManager, model: StudioModel, video: Path, num_steps: int) -> Job:
-    upload = manager.reserve_upload(model, video.name)
-    upload.write_bytes(video.read_bytes())
-    return manager.project(model, upload, video.name, ClipParams(start=0.2, seconds=0.5, num_steps=num_steps))
+    with manager.receive_upload(model, video.name) as upload:
+        upload.write_bytes(video.read_bytes())
+        return manager.project(model, upload, video.name, ClipParams(start=0.2, seconds=0.5, num_steps=num_steps))
 
 
 def read(path: Path) -> NDArray[np.float64]:
@@ -101,6 +101,7 @@ def test_text_edit_changes_the_video_and_its_commands_repeat_it(
     manager: JobManager, studio_model: StudioModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / studio_model.name).symlink_to(studio_model.path)  # Commands give a model elsewhere by its name only.
     mix = StyleMix(4, range(1, 3), 0.5)
     params = VideoParams(seed=3, motion_seed=2, psi=0.8, mix=mix, directions=(("motion 1", 2.0),))
     job = wait(manager.edit_by_text(studio_model, params, " a green circle ", 4))
@@ -122,6 +123,7 @@ def test_projection_finds_a_clip_and_its_commands_repeat_it(
     manager: JobManager, studio_model: StudioModel, video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / studio_model.name).symlink_to(studio_model.path)
     job = wait(start_projection(manager, studio_model, video, num_steps=5))
     assert (job.state, job.error, job.name) == ("done", "", video.name)
     params = VideoParams(search_result=job.number, motion_seed=None)
@@ -172,17 +174,30 @@ def test_invalid_searches_are_refused(manager: JobManager, studio_model: StudioM
     for params, message in (
         ({"seconds": 0.0}, "at most 10 s, got 0 s"),
         ({"seconds": 11.0}, "at most 10 s, got 11 s"),
-        ({"start": -1.0}, "0 s or more, got -1 s"),
+        ({"start": -1.0}, "0 s to 3600 s, got -1 s"),
         ({"num_steps": 2001}, "must be 1 to 2000, got 2001"),
     ):
         with pytest.raises(StyleganvError, match=message):
             ClipParams(**params)  # type: ignore[arg-type]
-    with pytest.raises(StyleganvError, match=r"Unknown video format of notes.txt: use one of avi"):
-        manager.reserve_upload(studio_model, "notes.txt")
-    assert manager.reserve_upload(studio_model, "../../x.MP4").name == "clip.mp4"
+    with (
+        pytest.raises(StyleganvError, match=r"Unknown video format of notes.txt: use one of "),
+        manager.receive_upload(studio_model, "notes.txt"),
+    ):
+        pass
+    with manager.receive_upload(studio_model, "../../x.MP4") as upload:
+        assert upload.name == "clip.mp4"
+        with (
+            pytest.raises(StyleganvError, match="Another video is being uploaded"),
+            manager.receive_upload(studio_model, "y.mp4"),
+        ):
+            pass
+    assert not upload.parent.exists()
     image_model = StudioModel(tiny.save(tmp_path / "image", motion="none"))
-    with pytest.raises(StyleganvError, match="requires a video model, got an image model"):
-        manager.reserve_upload(image_model, "x.mp4")
+    with (
+        pytest.raises(StyleganvError, match="requires a video model, got an image model"),
+        manager.receive_upload(image_model, "x.mp4"),
+    ):
+        pass
 
 
 @pytest.mark.slow
@@ -194,6 +209,16 @@ def test_failed_jobs_have_an_error_in_the_users_words(studio_model: StudioModel,
     job = wait(manager.edit_by_text(studio_model, VideoParams(), "red", 1))
     assert job.state == "failed" and f"{tmp_path / 'none'}" in job.error
     manager.close()
+
+
+def test_a_search_that_only_reads_is_ended(
+    manager: JobManager, studio_model: StudioModel, video: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("styleganv.studio.jobs.MAX_READING_SECONDS", 0.2)
+    job = wait(start_projection(manager, studio_model, video, num_steps=1))
+    assert job.state == "failed" and job.error.startswith(f"Reading {video.name} took more than 0.2 s: ")
+    assert job.process.wait(timeout=60)
+    start_projection(manager, studio_model, video, num_steps=1).cancel()  # The next one can start.
 
 
 @pytest.mark.parametrize("name", ["x.mp4", "X.MOV", "a b.webm"])
@@ -247,7 +272,7 @@ def test_server_runs_searches_and_limits_uploads(model: Path, video: Path, clip_
         # Pages of other sites can send requests to this port, too.
         assert send(url, "api/models/0/clip?name=a.mp4", b"x", Origin="http://evil.example")[0] == 403
         large = urllib.request.Request(url + "api/models/0/clip?name=a.mp4", b"x")
-        large.add_header("Content-Length", str(MAX_UPLOAD_BYTES + 1))
+        large.add_header("Content-Length", str(UPLOAD.num_bytes + 1))
         with pytest.raises(urllib.error.HTTPError, match="413"):
             urllib.request.urlopen(large)
 
@@ -269,4 +294,4 @@ def test_searches_end_with_the_studio(
 
 def test_page_and_server_agree_on_the_upload_limit() -> None:
     script = (files("styleganv.studio") / "page" / "search.js").read_text()
-    assert f"const MAX_UPLOAD_BYTES = 2 ** {MAX_UPLOAD_BYTES.bit_length() - 1};" in script
+    assert f"const MAX_UPLOAD_BYTES = 2 ** {UPLOAD.num_bytes.bit_length() - 1};" in script

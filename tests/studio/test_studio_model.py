@@ -91,6 +91,7 @@ def test_command_generates_the_exported_video(
     studio_model: StudioModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / studio_model.name).symlink_to(studio_model.path)
     mix, directions = StyleMix(4, range(1, 3), 0.5), (("motion 1", 2.0), ("content 2", -1.5))
     params = VideoParams(seed=5, motion_seed=2, psi=0.8, label=1, mix=mix, directions=directions)
     export = ExportParams(start=2, seconds=0.4, fps=20, speed=0.5, format="webp")

@@ -138,9 +138,13 @@ def test_frames_are_those_of_the_request(url: str, studio_model: StudioModel) ->
     [
         ({"model": 5}, "Unknown model 5"),
         ({"params": {"seed": "x"}}, "expected an integer"),
-        ({"start": -1}, "got -1: choose another start"),
-        ({"start": "x"}, "could not convert"),
-        ({"fps": 0}, "got 0 fps"),
+        ({"model": "0"}, "Unknown model 0"),
+        ({"params": []}, "Invalid request"),
+        ({"start": -1}, "expected a number from 0 to 1e+08, got -1"),
+        ({"start": "x"}, "expected a number from 0 to 1e+08, got 'x'"),
+        ({"start": float("nan")}, "got nan"),
+        ({"fps": 0}, "got 0"),
+        ({"num_frames": float("inf")}, "got inf"),
     ],
 )
 def test_invalid_request_gets_an_error_and_the_next_is_served(values: dict[str, Any], message: str, url: str) -> None:
@@ -150,8 +154,8 @@ def test_invalid_request_gets_an_error_and_the_next_is_served(values: dict[str, 
         assert len(request_frames(socket)[1]) == 2
 
 
-@pytest.mark.parametrize("text", ["no JSON", "[1]", "null"])
-def test_connection_ends_at_what_is_no_json_object(text: str, url: str) -> None:
+@pytest.mark.parametrize("text", ["no JSON", "[1]", "null", b"{}", "[" * 60_000])
+def test_connection_ends_at_what_is_no_json_object(text: str | bytes, url: str) -> None:
     with open_socket(url) as socket:
         socket.send(text)
         with pytest.raises(websockets.ConnectionClosed):

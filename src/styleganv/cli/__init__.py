@@ -1,12 +1,9 @@
 """The command line: one file per group of commands; parsing lives here and nowhere else."""
 
 import errno
+import logging
 import sys
 from collections.abc import Callable
-from functools import partial, wraps
-from typing import Any
-
-import tyro
 
 from styleganv import __version__
 from styleganv.allocator import keep_freed_memory
@@ -14,11 +11,14 @@ from styleganv.cli import console
 from styleganv.cli.data import inspect, prepare
 from styleganv.cli.measuring import diagnose, evaluate
 from styleganv.cli.models import export, import_, pull, push, swap
+from styleganv.cli.streams import output_error, tolerate_streams
 from styleganv.cli.studio import studio
 from styleganv.cli.training import demo, study, train_command, train_defaults
 from styleganv.cli.videos import directions, edit, explore, generate, project
 from styleganv.config import RunConfig
 from styleganv.errors import StyleganvError
+
+logger = logging.getLogger(__name__)
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "prepare": prepare,
@@ -55,7 +55,29 @@ Run `styleganv COMMAND --help` for the options of a command.
 
 def main(argv: list[str] | None = None) -> None:
     """Run the command line; every error ends in one sentence and a non-zero exit status."""
-    argv = console.set_up(sys.argv[1:] if argv is None else argv)
+    tolerate_streams()
+    try:
+        _run(console.set_up(sys.argv[1:] if argv is None else argv))
+        if error := output_error():
+            raise StyleganvError(f"Cannot write the output ({error.strerror}): send it to another file.")
+    except StyleganvError as error:
+        _exit(str(error), 1)
+    except KeyboardInterrupt as interruption:
+        _exit(str(interruption) or "Interrupted.", 128 + getattr(interruption, "number", 2))
+    except BrokenPipeError:  # The program that followed the progress has ended.
+        sys.stderr = None
+        sys.exit(1)
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            _exit("The disk is full: free space and try again.", 1)
+        logger.debug("Details:", exc_info=True)
+        thing = error.filename or "a file"
+        _exit(f"Cannot access {thing} ({error.strerror or error}): check its path and permissions.", 1)
+    except MemoryError:
+        _exit("Not enough memory: choose a smaller size or fewer workers.", 1)
+
+
+def _run(argv: list[str]) -> None:
     if argv == ["--version"]:
         print(f"styleganv {__version__}")
         return
@@ -64,35 +86,12 @@ def main(argv: list[str] | None = None) -> None:
         sys.exit(0 if argv else 2)
     name, *options = argv
     keep_freed_memory()
-    try:
-        _run(name, options)
-    except StyleganvError as error:
-        _exit(str(error), 1)
-    except KeyboardInterrupt as interruption:
-        _exit(str(interruption) or "Interrupted.", 128 + getattr(interruption, "number", 2))
-    except BrokenPipeError:  # e.g. piped into head
-        sys.stdout = None
-        sys.exit(1)
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-        _exit("The disk is full: free space and try again.", 1)
-    except MemoryError:
-        _exit("Not enough memory: choose a smaller size or fewer workers.", 1)
-
-
-def _run(name: str, options: list[str]) -> None:
     if name not in COMMANDS:
         raise StyleganvError(f"Unknown command {name!r}: {console.suggest(name, COMMANDS)}")
     command = train_command(*train_defaults(options)) if name == "train" else COMMANDS[name]
-
-    @wraps(command)
-    def parse(*args: Any, **kwargs: Any) -> Callable[[], None]:
-        return partial(command, *args, **kwargs)
-
     with console.short_usage_errors(f"styleganv {name}"):
-        call = tyro.cli(parse, args=options, prog=f"styleganv {name}")
-    call()
+        args, kwargs = console.parse(command, options, name)
+    command(*args, **kwargs)
 
 
 def _summarize(name: str) -> str:

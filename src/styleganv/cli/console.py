@@ -7,9 +7,11 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import wraps
 from typing import Any
 
+import tyro
 from tqdm import tqdm
 
 from styleganv import progress
@@ -65,6 +67,16 @@ def suggest(name: str, names: Iterable[str]) -> str:
     names = list(names)
     nearest = difflib.get_close_matches(name, names, n=1)
     return f"did you mean {nearest[0]}?" if nearest else f"choose one of {', '.join(names)}."
+
+
+def parse(command: Callable[..., None], argv: list[str], name: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Return the arguments that a command line gives a command. Raises SystemExit for usage errors and --help."""
+
+    @wraps(command)
+    def collect(*args: Any, **kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        return args, kwargs
+
+    return tyro.cli(collect, args=argv, prog=f"styleganv {name}")
 
 
 @contextlib.contextmanager

@@ -18,6 +18,8 @@ def studio(
     host: str = "127.0.0.1",
     port: int = 8000,
     token: Unset[str] = None,
+    certificate: Unset[Path] = None,
+    key: Unset[Path] = None,
     open: bool = True,
     clip_model: str = DEFAULT_CLIP_MODEL,
     device: Unset[str] = None,
@@ -29,6 +31,8 @@ def studio(
         host: Address to listen on; any but a loopback address requires a token.
         port: Port to listen on; 0 = any free port.
         token: Access token that clients must supply. Default: random unless --host is loopback.
+        certificate: PEM file of a certificate chain, to serve HTTPS.
+        key: PEM file of its private key. Default: in the file of --certificate.
         open: Open the page in the default browser.
         clip_model: CLIP for text edits: a folder, or a name on the Hugging Face Hub.
         device: Torch device, e.g. cpu or cuda. Default: cuda if available.
@@ -37,4 +41,14 @@ def studio(
 
     if not models:
         raise StyleganvError("The studio requires a model: pass a model folder or a run.")
-    run_studio(models, host=host, port=port, token=token, open_page=open, clip_model=clip_model, device=device)
+    run_studio(
+        models,
+        host=host,
+        port=port,
+        token=token,
+        certificate=certificate,
+        key=key,
+        open_page=open,
+        clip_model=clip_model,
+        device=device,
+    )

@@ -1,14 +1,16 @@
 """Commands that train."""
 
+import io
 import os
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stderr, suppress
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 from tyro.conf import OmitArgPrefixes, Positional
 
-from styleganv.cli.console import progress_bar
+from styleganv.cli.console import parse, progress_bar
 from styleganv.cli.parsing import parse_names
 from styleganv.config import PRESETS, RunConfig, get_preset, load_settings
 from styleganv.errors import StyleganvError
@@ -45,7 +47,9 @@ def train_command(defaults: RunConfig, preset_name: str, ablations: Sequence[str
             raise StyleganvError("train requires DATA and --out, or --resume: pass them.")
         else:
             with progress_bar() as progress:
-                folder = run_train(data, out, config, finetune=finetune, or_resume=or_resume, progress=progress)
+                folder = run_train(
+                    data, out, config, finetune=finetune, or_resume=or_resume, preset=preset, progress=progress
+                )
         if os.environ.get("RANK", "0") == "0":
             print(f"Model: {folder}. Next: styleganv generate {folder} --out videos --seeds 0-7")
 
@@ -68,40 +72,38 @@ def train_command(defaults: RunConfig, preset_name: str, ablations: Sequence[str
 
 def train_defaults(argv: list[str]) -> tuple[RunConfig, str, list[str]]:
     """Return the settings that `train` starts from, which the parser needs before it reads the other arguments."""
-    resumed, name = _option("--resume", argv), _option("--preset", argv)
-    if resumed:
-        if not (Path(resumed) / "settings.yaml").is_file():
+    (data,), options = _parse_first(argv)
+    if (resumed := options["resume"]) is not None:
+        if not (resumed / "settings.yaml").is_file():
             raise StyleganvError(f"No run found in {resumed}: pass the folder given to --out.")
-        config = load_settings(Path(resumed) / "settings.yaml")
-        return config, "as the run", ablation_names()
-    if name is None:
-        data = next((argument for argument in argv if Path(argument).is_file()), None)
-        name = _fitting_preset(Path(data)) if data else "tiny-cpu"
-    config = apply_method(get_preset(name), _option("--method", argv) or "stylegan-v")
-    return apply_ablation(config, _option("--ablation", argv)), name, ablation_names()
+        return load_settings(resumed / "settings.yaml"), "as the run", ablation_names()
+    name = options["preset"] or _fitting_preset(data)
+    config = apply_method(get_preset(name), options["method"])
+    return apply_ablation(config, options["ablation"]), name, ablation_names()
 
 
-def _fitting_preset(data: Path) -> str:
+def _parse_first(argv: list[str]) -> tuple[tuple[Path | None], dict[str, Any]]:
+    """Return the arguments of `train` for any defaults; a usage error is left to the second reading."""
+    command = train_command(RunConfig(), "")
+    with redirect_stderr(io.StringIO()), suppress(SystemExit):
+        return parse(command, [each for each in argv if each not in ("-h", "--help")], "train")
+    return parse(command, [], "train")
+
+
+def _fitting_preset(data: Path | None) -> str:
+    """Return the preset for this machine and the resolution of the dataset."""
     import torch
 
     from styleganv.data.dataset import VideoDataset
 
-    if not torch.cuda.is_available():
+    if data is None or not torch.cuda.is_available():
         return "tiny-cpu"
-    side = max(VideoDataset(data).height, VideoDataset(data).width)
+    dataset = VideoDataset(data)
+    side = max(dataset.height, dataset.width)
     return next(
         (name for limit, name in ((64, "64"), (128, "128"), (256, "256-faces"), (512, "512")) if side <= limit),
         "1024",
     )
-
-
-def _option(flag: str, argv: list[str]) -> str | None:
-    for i, argument in enumerate(argv):
-        if argument == flag and i + 1 < len(argv):
-            return argv[i + 1]
-        if argument.startswith(flag + "="):
-            return argument.removeprefix(flag + "=")
-    return None
 
 
 def demo(out: Path = Path("runs/demo"), minutes: float = 5.0) -> None:

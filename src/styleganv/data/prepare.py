@@ -294,7 +294,10 @@ def _processes(count: int) -> Iterator[Callable[[Callable[[Any], Any], Iterable[
     if count == 1:
         yield map
         return
-    pool = ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), exit_with_parent)
+    try:
+        pool = ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), exit_with_parent)
+    except OSError as error:  # e.g. /dev/shm is not writable
+        raise StyleganvError(f"Cannot start {count} worker processes ({error}): pass --num-workers 1.") from error
 
     def run(function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
         pending: deque[Future[Any]] = deque()

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from styleganv.errors import StyleganvError
-from styleganv.files import atomic_write
+from styleganv.files import atomic_write, user_cache
 from styleganv.metrics.patches import PATCH, PATCHES_PER_CLIP, patch_features
 from styleganv.video_model import deterministic
 
@@ -110,7 +110,7 @@ def load_feature_extractor(
 
 def weight_folders() -> list[Path]:
     """Return the folders that are searched for weights by default."""
-    return [Path.home() / ".cache" / "styleganv" / "weights", Path(torch.hub.get_dir()) / "checkpoints"]
+    return [user_cache() / "weights", Path(torch.hub.get_dir()) / "checkpoints"]
 
 
 def _find(name: str, weights: str | Path | None) -> Path:

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from styleganv import distributed
 from styleganv.errors import StyleganvError
-from styleganv.files import atomic_write
+from styleganv.files import atomic_write, user_cache
 
 logger = logging.getLogger(__name__)
 
@@ -116,7 +116,7 @@ def count_of(statistics: Statistics) -> int:
 
 def cache_folder(folder: Path | str | None = None) -> Path:
     """Return `folder`, else the value of STYLEGANV_CACHE, else ~/.cache/styleganv/statistics."""
-    return Path(folder or os.environ.get(CACHE_VARIABLE) or Path.home() / ".cache" / "styleganv" / "statistics")
+    return Path(folder or os.environ.get(CACHE_VARIABLE) or user_cache() / "statistics")
 
 
 def cached_statistics(folder: Path, key: dict[str, Any], compute: Callable[[], Statistics]) -> Statistics:

@@ -21,12 +21,12 @@ def export_commands(source: VideoSource, params: VideoParams, export: ExportPara
     if params.grid != (1, 1):
         return [_grid_command(source, params, export, span)]
     if not source.is_editable:
-        argv = ["generate", source.path, "--out", "videos", "--seeds", str(params.seed)]
+        argv = ["generate", source.name, "--out", "videos", "--seeds", str(params.seed)]
         if source.model.supports_motion_seed:
             argv += ["--motion-seeds", str(params.motion_seed)]
         return [_line([*argv, *span, "--format", export.format, *_common_options(source, params)])]
     lines, options = edit_options(source, params)
-    argv = ["edit", source.path, "--out", f"video.{export.format}", *options]
+    argv = ["edit", source.name, "--out", f"video.{export.format}", *options]
     argv += [] if export.speed == 1 else ["--speed", f"{export.speed:g}"]
     return [*lines, _line([*argv, *span, "--fps", f"{export.fps:g}"])]
 
@@ -54,7 +54,7 @@ def edit_options(model: StudioModel, params: VideoParams) -> tuple[list[str], li
             "--num-samples",
             str(NUM_SAMPLES),
         ]
-        line = _line(["directions", model.path, "--out", file, *found])
+        line = _line(["directions", model.name, "--out", file, *found])
         lines += [] if line in lines else [line]
         steps.append(f"{file}:{name}={strength:g}")
     if steps:
@@ -66,7 +66,7 @@ def _grid_command(model: StudioModel, params: VideoParams, export: ExportParams,
     if params.mix or params.directions or export.speed != 1:
         raise StyleganvError("No command generates a grid of edited videos: save it as a video instead.")
     rows, columns = params.grid
-    argv = ["generate", model.path, "--out", "grid", "--format", "grid", "--seeds", _seed_range(params.seed, columns)]
+    argv = ["generate", model.name, "--out", "grid", "--format", "grid", "--seeds", _seed_range(params.seed, columns)]
     argv += ["--motion-seeds", _seed_range(params.motion_seed or 0, rows)]
     return _line([*argv, *span, "--fps", f"{export.fps:g}", *_common_options(model, params)])
 

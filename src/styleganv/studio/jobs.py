@@ -8,6 +8,7 @@ A job runs a command of the command line. So it stops as one does, decodes uploa
 """
 
 import json
+import logging
 import os
 import shlex
 import shutil
@@ -16,11 +17,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory, mkdtemp
 from typing import Any, Literal
 
 from styleganv.editing.latents import load_latents, save_latents
@@ -30,16 +31,31 @@ from styleganv.options import DEFAULT_CLIP_MODEL
 from styleganv.progress import FORMAT_VARIABLE
 from styleganv.studio.commands import edit_options
 from styleganv.studio.studio_model import SearchResult, StudioModel
+from styleganv.studio.upload import MAX_SECONDS
 from styleganv.studio.video_params import VideoParams
+
+logger = logging.getLogger(__name__)
 
 MAX_TEXT_LENGTH = 200
 MAX_CLIP_SECONDS, MAX_STEPS = 10.0, 2000
 #: Duration of the video that compares a text edit with its original.
 COMPARISON_SECONDS = 2.0
 #: `styleganv` with Ctrl-C's signal enabled, even if the studio was started where it is ignored (`nohup … &`).
-PROGRAM = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); import styleganv.cli as c; c.main()"
+PROGRAM = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+if sys.argv[1] == "project":
+    from styleganv.studio.upload import check_upload
+    check_upload(sys.argv[3])
+from styleganv.cli import main
+main()
+"""
+#: How long a search may take until it reports its first step; decoding an upload comes before it.
+MAX_READING_SECONDS = 300.0
 #: The stage that a projection can stop early, as `styleganv.editing.project` names it.
 STOPPABLE_STAGE = "projecting"
+#: The stage before the process reports one.
+FIRST_STAGE = "starting"
 #: Added to the nice value of the process.
 NICENESS = 10
 
@@ -57,8 +73,10 @@ class ClipParams:
     num_steps: int = 300
 
     def __post_init__(self) -> None:
-        if not 0 <= self.start < 1e6:
-            raise StyleganvError(f"The start of a clip must be 0 s or more, got {self.start:g} s: change it.")
+        if not 0 <= self.start <= MAX_SECONDS:
+            raise StyleganvError(
+                f"The start of a clip must be 0 s to {MAX_SECONDS:g} s, got {self.start:g} s: change it."
+            )
         if not 0 < self.seconds <= MAX_CLIP_SECONDS:
             raise StyleganvError(
                 f"The duration of a clip must be at most {MAX_CLIP_SECONDS:g} s, got {self.seconds:g} s: change it."
@@ -83,7 +101,7 @@ class Job:
     def __init__(self, number: int, kind: Literal["text", "clip"], name: str, model: StudioModel, folder: Path) -> None:
         self.number, self.kind, self.name, self.model, self.folder = number, kind, name, model, folder
         self.state: Literal["running", "done", "failed", "canceled"] = "running"
-        self.stage, self.fraction, self.remaining_seconds, self.error = "starting", 0.0, 0.0, ""
+        self.stage, self.fraction, self.remaining_seconds, self.error = FIRST_STAGE, 0.0, 0.0, ""
         self._stage_start = time.monotonic()
         self._is_stopping, self._lock = False, threading.Lock()
 
@@ -112,7 +130,21 @@ class Job:
         if hasattr(os, "setpriority"):
             with suppress(OSError):  # The process may have ended.
                 os.setpriority(os.PRIO_PROCESS, self.process.pid, os.getpriority(os.PRIO_PROCESS, 0) + NICENESS)
+        if self.kind == "clip":
+            self._limit = threading.Timer(MAX_READING_SECONDS, self._give_up)
+            self._limit.daemon = True
+            self._limit.start()
         threading.Thread(target=self._watch, args=(file, tuple(commands)), daemon=True).start()
+
+    def _give_up(self) -> None:
+        """End a search that still reads its video."""
+        with self._lock:
+            if self.stage == FIRST_STAGE and self.state == "running":
+                self.state = "failed"
+                self.error = (
+                    f"Reading {self.name} took more than {MAX_READING_SECONDS:g} s: upload a shorter or smaller video."
+                )
+                self.process.kill()
 
     def _watch(self, file: str, commands: tuple[str, ...]) -> None:
         """Follow the progress until the process ends, then load the result."""
@@ -126,8 +158,12 @@ class Job:
                 message = line.strip()
         status = self.process.wait()
         with self._lock:
-            if self.state != "running":
-                return
+            self._load_result(status, message, file, commands)
+        for upload in self.folder.glob("clip.*"):
+            upload.unlink(missing_ok=True)
+
+    def _load_result(self, status: int, message: str, file: str, commands: tuple[str, ...]) -> None:
+        if self.state == "running":
             try:
                 if status:
                     raise StyleganvError(
@@ -136,10 +172,11 @@ class Job:
                 latents = load_latents(self.model.generator, self.folder / "result")
                 self.model.search_results[self.number] = SearchResult(self.name, latents, file, commands)
                 self.state = "done"
-            except Exception as error:  # Otherwise the job would stay in the running state.
+            except StyleganvError as error:
                 self.state, self.error = "failed", str(error)
-        for upload in self.folder.glob("clip.*"):
-            upload.unlink()
+            except Exception:  # Otherwise the job would stay in the running state.
+                logger.exception("Cannot load the result of a search:")
+                self.state, self.error = "failed", "The search failed: see the studio's log."
 
     def _set_progress(self, done: int, total: int, stage: str) -> None:
         now = time.monotonic()
@@ -196,7 +233,7 @@ class JobManager:
         self.jobs: dict[int, Job] = {}
         self._clip_model, self._device = str(clip_model), device
         self._folder = Path(mkdtemp(prefix="styleganv-studio-"))
-        self._lock = threading.Lock()
+        self._lock, self._is_receiving = threading.Lock(), False
 
     def edit_by_text(self, model: StudioModel, params: VideoParams, text: str, num_steps: Any) -> Job:
         """Edit the content of a video to match a text.
@@ -224,14 +261,14 @@ class JobManager:
             argv += ["--out", str(result / "comparison.mp4"), "--save-latents", str(result / "latents.safetensors")]
             file = f"edit-{job.number}.safetensors"
             repeat = [*options, *search, "--out", f"edit-{job.number}.mp4", "--save-latents", file]
-            command = shlex.join(["styleganv", "edit", model.path, *repeat])
+            command = shlex.join(["styleganv", "edit", model.name, *repeat])
             return self._start(job, ["edit", model.path, *argv], file, [*commands, command])
 
     def project(self, model: StudioModel, upload: Path, name: str, clip: ClipParams) -> Job:
         """Search for the latents of an uploaded clip.
 
         Args:
-            upload: path from `reserve_upload`; the file is moved.
+            upload: path from `receive_upload`; the file is moved.
             name: of the file on the user's machine.
 
         Raises:
@@ -244,20 +281,28 @@ class JobManager:
             job = self._create("clip", name, model)
             source = upload.rename(job.folder / upload.name)
             file = f"projection-{job.number}"
-            command = shlex.join(["styleganv", "project", model.path, name, *options, "--out", file])
+            command = shlex.join(["styleganv", "project", model.name, name, *options, "--out", file])
             argv = ["project", model.path, str(source), *options, "--out", str(job.folder / "result")]
             return self._start(job, argv, file, [command])
 
-    def reserve_upload(self, model: StudioModel, name: str) -> Path:
-        """Return a new path for an uploaded file.
+    @contextmanager
+    def receive_upload(self, model: StudioModel, name: str) -> Iterator[Path]:
+        """Yield a new path for an uploaded file, which is deleted afterwards unless `project` has moved it.
 
         Raises:
-            StyleganvError: for an unknown video format, and where `project` raises it.
+            StyleganvError: for an unknown video format, during another upload, and where `project` raises it.
         """
         suffix = video_suffix(name)
         self._check_projection(model)
         self._check_idle()
-        return Path(mkdtemp(prefix="upload-", dir=self._folder)) / f"clip{suffix}"
+        if self._is_receiving:
+            raise StyleganvError("Another video is being uploaded: wait for it.")
+        self._is_receiving = True
+        try:
+            with TemporaryDirectory(prefix="upload-", dir=self._folder) as folder:
+                yield Path(folder) / f"clip{suffix}"
+        finally:
+            self._is_receiving = False
 
     def _create(self, kind: Literal["text", "clip"], name: str, model: StudioModel) -> Job:
         self._check_idle()

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
 from importlib.resources import files
@@ -15,7 +15,6 @@ from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.responses import FileResponse, JSONResponse, Response
 
 from styleganv.errors import StyleganvError
-from styleganv.studio.access import MAX_UPLOAD_BYTES
 from styleganv.studio.commands import export_commands
 from styleganv.studio.jobs import ClipParams, Job, JobManager
 from styleganv.studio.studio_model import StudioModel
@@ -48,7 +47,14 @@ def model_routes(sources: Sequence[VideoSource]) -> APIRouter:
 
     @router.get("/models")
     async def models() -> JSONResponse:
-        return JSONResponse([asdict(source.metadata()) for source in sources])
+        names = [source.name for source in sources]
+        numbers = [names[: i + 1].count(name) for i, name in enumerate(names)]
+        return JSONResponse(
+            [
+                asdict(source.metadata()) | ({} if number == 1 else {"name": f"{source.name} ({number})"})
+                for source, number in zip(sources, numbers, strict=True)
+            ]
+        )
 
     @router.get("/models/{number}/directions")
     async def directions(number: int) -> JSONResponse:
@@ -110,7 +116,7 @@ def run_routes(sources: Sequence[VideoSource]) -> APIRouter:
     def find_run(number: int) -> tuple[StudioModel, Path]:
         source = find_source(sources, number)
         if not isinstance(source, StudioModel) or source.run is None:
-            raise StyleganvError(f"A training log requires a run, got {source.path}: open the run instead.")
+            raise StyleganvError(f"A training log requires a run, got {source.name}: open the run instead.")
         return source, source.run
 
     return router
@@ -131,19 +137,15 @@ def search_routes(sources: Sequence[VideoSource], manager: JobManager) -> APIRou
     async def clip(number: int, request: Request, name: str, params: Annotated[ClipParams, Depends()]) -> JSONResponse:
         """Start a projection of the file in the request's body."""
         model = find_model(sources, number)
-        upload = manager.reserve_upload(model, name)
-        try:
+        with manager.receive_upload(model, name) as upload:
             await save_body(request, upload)
             job = manager.project(model, upload, name, params)
-        finally:
-            upload.unlink(missing_ok=True)
-            upload.parent.rmdir()
         return JSONResponse(job.to_dict())
 
     return router
 
 
-def job_routes(sources: Sequence[VideoSource], manager: JobManager) -> APIRouter:
+def job_routes(sources: Sequence[VideoSource], manager: JobManager, public_text: Callable[[str], str]) -> APIRouter:
     """Return the routes that follow searches, end them, and serve their results."""
     router = APIRouter()
 
@@ -152,17 +154,19 @@ def job_routes(sources: Sequence[VideoSource], manager: JobManager) -> APIRouter
             raise HTTPException(404)
         return manager.jobs[number]
 
+    def describe(job: Job) -> dict[str, Any]:
+        values = job.to_dict()
+        return values | {"error": public_text(values["error"]), "model": sources.index(job.model)}
+
     @router.get("/jobs")
     async def jobs() -> JSONResponse:
-        return JSONResponse(
-            [job.to_dict() | {"model": sources.index(job.model)} for job in list(manager.jobs.values())]
-        )
+        return JSONResponse([describe(job) for job in list(manager.jobs.values())])
 
     @router.post("/jobs/{number}/{action}")
     async def end(number: int, action: Literal["stop", "cancel"]) -> JSONResponse:
         job = find_job(number)
         await asyncio.get_running_loop().run_in_executor(None, {"stop": job.stop, "cancel": job.cancel}[action])
-        return JSONResponse(job.to_dict())
+        return JSONResponse(describe(job))
 
     @router.get("/jobs/{number}/{name}")
     async def result(number: int, name: Literal["latents.safetensors", "comparison.mp4"]) -> FileResponse:
@@ -191,14 +195,13 @@ def find_model(sources: Sequence[VideoSource], number: int) -> StudioModel:
 
 
 async def save_body(request: Request, path: Path) -> None:
-    """Write the body of a request to a file, in constant memory."""
-    num_bytes = 0
-    with open(path, "wb") as file:
-        async for chunk in request.stream():
-            num_bytes += len(chunk)
-            if num_bytes > MAX_UPLOAD_BYTES:
-                raise HTTPException(413)
-            file.write(chunk)
+    """Write the body of a request to a file, in constant memory. The access guard limits its size and time."""
+    try:
+        with open(path, "wb") as file:
+            async for chunk in request.stream():
+                file.write(chunk)
+    except OSError as error:
+        raise StyleganvError(f"Cannot store the upload ({error.strerror}): free space on the server.") from error
 
 
 def png(path: Path) -> Response:

@@ -4,16 +4,18 @@ The page requests a few frames at a time, shortly before it needs them. Only the
 served, so nothing queues up for a slow browser. Clients of one model take turns.
 """
 
-import json
+import logging
 import secrets
 import socket
+import ssl
 import threading
 import webbrowser
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from styleganv.errors import StyleganvError
 from styleganv.options import DEFAULT_CLIP_MODEL
@@ -23,15 +25,23 @@ from styleganv.validation import Interval, check_arguments
 
 try:
     import uvicorn
-    from fastapi import FastAPI, Request, WebSocket, WebSocketDisconnect
+    from fastapi import FastAPI, Request, WebSocket
+    from fastapi.exceptions import RequestValidationError
     from fastapi.responses import JSONResponse
+    from starlette.exceptions import HTTPException
+    from starlette.requests import ClientDisconnect
+    from uvicorn.protocols.http.h11_impl import H11Protocol
 
-    from styleganv.studio.access import MAX_BODY_BYTES, AccessGuard, is_loopback
-    from styleganv.studio.frame_socket import serve_frames
+    from styleganv.studio.access import BODY, AccessGuard, check_token, hide_paths, is_loopback
+    from styleganv.studio.frame_socket import FAILURE, serve_frames
     from styleganv.studio.routes import job_routes, model_routes, page_routes, run_routes, search_routes
 except ImportError as error:
     raise StyleganvError("The studio requires extra packages: run pip install 'styleganv[studio]'.") from error
 
+logger = logging.getLogger(__name__)
+
+#: How long a connection may take to send the headers of a request.
+HEADER_SECONDS = 10
 #: How long a shutdown waits for open requests.
 SHUTDOWN_SECONDS = 3
 
@@ -45,7 +55,9 @@ def create_app(
 ) -> FastAPI:
     """Return the studio of these models. With a `token`, clients must open `/?token=…` first."""
     sources = open_sources(paths, device=device)
-    manager, guard = JobManager(clip_model=clip_model, device=device), AccessGuard(token)
+    manager = JobManager(clip_model=clip_model, device=device)
+    names = {path: source.name for source in sources for path in (str(Path(source.path).resolve()), source.path)}
+    public_text = partial(hide_paths, names=names)
     # One thread per model: its clients take turns, each with one request at a time.
     executors = [ThreadPoolExecutor(1, thread_name_prefix=source.path) for source in sources]
 
@@ -58,28 +70,45 @@ def create_app(
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.state.manager = manager
-    app.middleware("http")(guard)
+    app.add_middleware(AccessGuard, token=token)
     app.include_router(page_routes())
     for router in (
         model_routes(sources),
         run_routes(sources),
         search_routes(sources, manager),
-        job_routes(sources, manager),
+        job_routes(sources, manager, public_text),
     ):
         app.include_router(router, prefix="/api")
 
+    def answer(status: int, text: str) -> JSONResponse:
+        return JSONResponse({"error": public_text(text)}, status)
+
     @app.exception_handler(StyleganvError)
     async def report_error(_: Request, error: StyleganvError) -> JSONResponse:
-        return JSONResponse({"error": str(error)}, 400)
+        return answer(400, str(error))
+
+    @app.exception_handler(HTTPException)
+    async def report_status(_: Request, error: HTTPException) -> JSONResponse:
+        return answer(error.status_code, str(error.detail))
+
+    @app.exception_handler(RequestValidationError)
+    async def report_invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        return answer(422, f"Invalid request ({where}: {first['msg']}): reload the page.")
+
+    @app.exception_handler(ClientDisconnect)
+    async def end_quietly(_: Request, error: ClientDisconnect) -> JSONResponse:
+        return answer(400, "The client has disconnected.")
+
+    @app.exception_handler(Exception)
+    async def report_failure(_: Request, error: Exception) -> JSONResponse:
+        return answer(500, FAILURE)  # The server logs the error itself.
 
     @app.websocket("/frames")
     async def frames(client: WebSocket) -> None:
-        if not guard.allows_socket(client):
-            await client.close(1008)
-            return
         await client.accept()
-        with suppress(WebSocketDisconnect, RuntimeError, json.JSONDecodeError):
-            await serve_frames(client, sources, executors)
+        await serve_frames(client, sources, executors, public_text)
 
     return app
 
@@ -91,6 +120,8 @@ def run_studio(
     host: str = "127.0.0.1",
     port: Annotated[int, Interval(0, 65_535)] = 8000,
     token: str | None = None,
+    certificate: Path | str | None = None,
+    key: Path | str | None = None,
     open_page: bool = True,
     clip_model: Path | str = DEFAULT_CLIP_MODEL,
     device: str | None = None,
@@ -102,23 +133,36 @@ def run_studio(
         host: address to listen on; any but a loopback address requires a token.
         port: 0 takes any free port.
         token: access token that clients must supply. Default: random if `host` is not a loopback address.
+        certificate: PEM file of a certificate chain, to serve HTTPS.
+        key: PEM file of its private key, unless the certificate's file holds it.
         open_page: open the page in the default browser.
         clip_model: CLIP for text edits: a folder or a name on the Hugging Face Hub.
         device: torch device. Default: cuda if available.
 
     Raises:
-        StyleganvError: if a model cannot be read or the port is not available.
+        StyleganvError: if the token is empty, or a model, the certificate or the port is not available.
     """
+    if token is not None:
+        check_token(token)
+    tls = _check_certificate(certificate, key)
     if not is_loopback(host) and token is None:
         token = secrets.token_urlsafe(16)
     with _listen(host, port) as listener:  # First, because loading the models takes longer.
         app = create_app(paths, token=token, clip_model=clip_model, device=device)
         config = uvicorn.Config(
-            app, log_level="warning", ws_max_size=MAX_BODY_BYTES, timeout_graceful_shutdown=SHUTDOWN_SECONDS
+            app,
+            http=_Protocol,
+            log_level="warning",
+            ws_max_size=BODY.num_bytes,
+            timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+            server_header=False,
+            **tls,
         )
         server = uvicorn.Server(config)
         name = f"[{host}]" if ":" in host else host
-        url = f"http://{name}:{listener.getsockname()[1]}/" + ("" if token is None else f"?token={token}")
+        url = f"http{'s' if tls else ''}://{name}:{listener.getsockname()[1]}/" + (
+            "" if token is None else f"?token={token}"
+        )
         threading.Thread(target=_announce, args=(server, url, open_page), daemon=True).start()
         try:
             server.run(sockets=[listener])
@@ -138,7 +182,57 @@ def _announce(server: "uvicorn.Server", url: str, open_page: bool) -> None:
 
 
 def _listen(host: str, port: int) -> socket.socket:
+    if not host:
+        raise StyleganvError("--host is empty: pass an address, e.g. 127.0.0.1, or 0.0.0.0 for all.")
     try:
         return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
-    except (OSError, OverflowError) as error:
-        raise StyleganvError(f"Cannot listen on {host}:{port}: choose another --port, or 0 for a free one.") from error
+    except (OSError, OverflowError, UnicodeError) as error:
+        raise StyleganvError(
+            f"Cannot listen on {host}:{port} ({error}): choose another --host or --port, or port 0 for a free one."
+        ) from error
+
+
+def _check_certificate(certificate: Path | str | None, key: Path | str | None) -> dict[str, Any]:
+    """Return the server's settings for HTTPS; none without a certificate."""
+    if certificate is None:
+        if key is not None:
+            raise StyleganvError(f"--key {key} requires a certificate: pass --certificate too.")
+        return {}
+
+    def refuse_password() -> str:
+        raise ValueError("it is encrypted")
+
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, refuse_password)
+    except (OSError, ValueError) as error:
+        files = f"{certificate}" if key is None else f"{certificate} with --key {key}"
+        raise StyleganvError(
+            f"Cannot read --certificate {files} ({error}): pass PEM files of a certificate and its unencrypted key."
+        ) from error
+    return {"ssl_certfile": certificate, "ssl_keyfile": key}
+
+
+class _Protocol(H11Protocol):
+    """HTTP that closes connections which send no complete headers within `HEADER_SECONDS`."""
+
+    _timer: Any = None
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self._expect_request()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._expect_request()
+
+    def _expect_request(self) -> None:
+        if self._timer is None and self._is_idle():
+            self._timer = self.loop.call_later(HEADER_SECONDS, self._close_idle)
+
+    def _close_idle(self) -> None:
+        self._timer = None
+        if self._is_idle() and self.transport.get_protocol() is self:  # A WebSocket has a protocol of its own.
+            self.transport.close()
+
+    def _is_idle(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete

@@ -96,7 +96,7 @@ class StudioModel(VideoSource):
     def metadata(self) -> SourceMetadata:
         model = self.model
         return SourceMetadata(
-            name=self.path,
+            name=self.name,
             title=model.name,
             width=model.width,
             height=model.height,

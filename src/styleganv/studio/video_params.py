@@ -13,6 +13,7 @@ from styleganv.options import StyleMix
 
 MAX_SEED = 2**31 - 1
 MAX_EXPORT_SECONDS = 60
+MAX_START_SECONDS = 1e8
 MAX_GRID_CELLS = 24
 EXPORT_FORMATS = {"mp4": "video/mp4", "gif": "image/gif", "webp": "image/webp"}
 
@@ -42,23 +43,25 @@ class VideoParams:
     search_result: int | None = None
 
     @classmethod
-    def from_json(cls, values: dict[str, Any]) -> "VideoParams":
+    def from_json(cls, values: Any) -> "VideoParams":
         """Return the parameters that a page sent.
 
         Raises:
             StyleganvError: if a value is missing, has another type, or is out of range.
         """
         try:
+            if not isinstance(values, dict):
+                raise TypeError(f"expected parameters, got {type(values).__name__}")
             mix, result, motion = values.get("mix"), values.get("search_result"), values.get("motion_seed", 0)
             directions = values.get("directions", {}).items()
             params = cls(
                 seed=_integer(values.get("seed", 0)),
                 motion_seed=None if motion is None and result is not None else _integer(motion),
-                psi=_number(values.get("psi", 1.0), -4, 4),
+                psi=number(values.get("psi", 1.0), -4, 4),
                 label=None if values.get("label") is None else _integer(values["label"]),
                 mix=None if mix is None else _style_mix(mix),
                 grid=_grid(values.get("grid", (1, 1))),
-                directions=tuple((str(name), _number(strength, -10, 10)) for name, strength in directions if strength),
+                directions=tuple((str(name), number(strength, -10, 10)) for name, strength in directions if strength),
                 search_result=None if result is None else _integer(result),
             )
         except (TypeError, ValueError, KeyError, AttributeError) as error:
@@ -72,7 +75,7 @@ def _style_mix(values: dict[str, Any]) -> StyleMix:
     seed, first, last = (_integer(values[name]) for name in ("seed", "first", "last"))
     if first > last:
         raise ValueError(f"the first layer must not exceed the last, got {first}-{last}")
-    return StyleMix(seed, range(first, last + 1), _number(values["amount"], 0, 1))
+    return StyleMix(seed, range(first, last + 1), number(values["amount"], 0, 1))
 
 
 def _grid(values: Any) -> tuple[int, int]:
@@ -88,7 +91,8 @@ def _integer(value: Any) -> int:
     return value
 
 
-def _number(value: Any, low: float, high: float) -> float:
+def number(value: Any, low: float, high: float) -> float:
+    """Return a number that a page sent. Raises ValueError unless it is one in this range."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
         raise ValueError(f"expected a number from {low:g} to {high:g}, got {value!r}")
     return float(value)
@@ -121,10 +125,10 @@ class ExportParams:
         """
         try:
             export = cls(
-                start=_number(values["start"], 0, 1e8),
-                seconds=_number(values["seconds"], 0.01, MAX_EXPORT_SECONDS),
-                fps=_number(values["fps"], 1, 120),
-                speed=_number(values["speed"], 0.01, 8),
+                start=number(values["start"], 0, MAX_START_SECONDS),
+                seconds=number(values["seconds"], 0.01, MAX_EXPORT_SECONDS),
+                fps=number(values["fps"], 1, 120),
+                speed=number(values["speed"], 0.01, 8),
                 format=str(values["format"]),
             )
         except (TypeError, ValueError, KeyError) as error:

@@ -15,6 +15,7 @@ import numpy as np
 from styleganv.data.dataset import VideoDataset
 from styleganv.errors import StyleganvError
 from styleganv.media import sheets, writing
+from styleganv.studio.access import public_name
 from styleganv.studio.video_params import ExportParams, VideoParams
 from styleganv.video_model import Frame
 
@@ -51,9 +52,14 @@ class VideoSource(ABC):
 
     Attributes:
         path: as the user gave it.
+        name: the path as clients see it.
     """
 
     path: str
+
+    @property
+    def name(self) -> str:
+        return public_name(self.path)
 
     @abstractmethod
     def metadata(self) -> SourceMetadata:

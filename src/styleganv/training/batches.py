@@ -4,6 +4,7 @@ Every random number is a function of the seed and the clip's index. A resumed ru
 of processes therefore see the same clips. Shapes: B clips, T frames per clip, K classes.
 """
 
+import multiprocessing
 import signal
 from collections.abc import Callable, Iterator
 
@@ -17,6 +18,7 @@ from styleganv.clip import Clip
 from styleganv.config import TrainingConfig
 from styleganv.data.dataset import VideoDataset
 from styleganv.data.sampling import FAKE, REAL, VideoOrder, clip_random, draw_fake_times, draw_real_frames
+from styleganv.errors import StyleganvError
 from styleganv.workers import exit_with_parent
 
 FrameSampler = Callable[[np.random.Generator, int, int, int], np.ndarray]
@@ -76,16 +78,23 @@ def iterate_batches(
     clips: ClipDataset, *, first: int, batch_size: int, num_workers: int, device: torch.device
 ) -> Iterator[Clip]:
     """Yield this process's part of each batch on `device`, from clip `first` on; frames are uint8."""
+    if num_workers:
+        try:
+            multiprocessing.Lock()
+        except OSError as error:  # e.g. /dev/shm is not writable
+            raise StyleganvError(
+                f"Cannot start --num-workers {num_workers} ({error}): pass --num-workers 0."
+            ) from error
     loader = DataLoader(
         clips,
         batch_sampler=ClipBatchSampler(first, batch_size),
         num_workers=num_workers,
-        pin_memory=device.type == "cuda",
+        collate_fn=_stack,
         prefetch_factor=4 if num_workers else None,
         worker_init_fn=_start_worker,
     )
     for frames, times, label in loader:
-        frames, times, label = (x.to(device, non_blocking=True) for x in (frames, times, label))
+        frames, times, label = (torch.from_numpy(x).to(device) for x in (frames, times, label))
         yield Clip(frames, times, label if label.shape[1] else None)
 
 
@@ -95,3 +104,8 @@ def _start_worker(_number: int) -> None:
         if number := getattr(signal, name, None):
             signal.signal(number, signal.SIG_IGN)
     exit_with_parent()
+
+
+def _stack(clips: list[tuple[Tensor, Tensor, Tensor]]) -> tuple[np.ndarray, ...]:
+    """Return a batch as arrays, which workers send through pipes; tensors would need room in /dev/shm."""
+    return tuple(torch.stack(parts).numpy() for parts in zip(*clips, strict=True))

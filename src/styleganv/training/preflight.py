@@ -1,9 +1,9 @@
 """Checks before training: whether dataset, settings and memory fit together, and an estimate of the time."""
 
-import logging
 import os
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 
@@ -16,7 +16,13 @@ from styleganv.training.batches import ClipDataset, iterate_batches
 from styleganv.training.run_log import peak_memory_gib
 from styleganv.training.trainer import Trainer
 
-logger = logging.getLogger(__name__)
+
+@dataclass(frozen=True)
+class StepCost:
+    """Time and peak memory of a training step."""
+
+    seconds: float
+    memory_gib: float
 
 
 def check_settings(config: RunConfig) -> None:
@@ -115,8 +121,8 @@ def dry_run(
     build: Callable[[], Trainer],
     estimate_memory: Callable[..., float] | None,
     device: torch.device,
-) -> None:
-    """Run three steps on throwaway networks, to detect a lack of memory early, and log time and memory.
+) -> StepCost:
+    """Run three steps on throwaway networks, to detect a lack of memory early; return the time and memory per step.
 
     Args:
         build: builds a trainer with such networks.
@@ -144,11 +150,35 @@ def dry_run(
     if device.type == "cuda":
         del trainer
         torch.cuda.empty_cache()
-    total_hours = training.total_clips / training.batch_size * step / 3600
-    estimate = f"Estimated time: {_format_hours(total_hours)} for {training.total_clips:,} clips"
-    limit = "" if training.minutes is None else f"; this run stops after at most {training.minutes:g} min"
-    logger.info(f"A step of {training.batch_size} clips takes {1000 * step:.0f} ms and {memory:.1f} GiB.")
-    logger.info(f"{estimate}{limit}.")
+    return StepCost(step, memory)
+
+
+def run_summary(trainer: Trainer, data: VideoDataset, preset: str | None, cost: StepCost | None) -> str:
+    """Return what a run is about to do, in aligned lines.
+
+    Args:
+        preset: name of the preset that the settings started from; None if unknown.
+        cost: from `dry_run`; None for a resumed run, whose steps so far give the estimate.
+    """
+    training, device = trainer.config.training, str(trainer.device)
+    left, per_step = training.total_clips - trainer.clips_seen, ""
+    if cost is None:
+        hours = trainer.minutes / 60 * left / max(1, trainer.clips_seen)
+    else:
+        hours = left / training.batch_size * cost.seconds / 3600
+        per_step = f" (per step of {training.batch_size}: {1000 * cost.seconds:.0f} ms, {cost.memory_gib:.1f} GiB)"
+    limit = "" if training.minutes is None else f", at most {training.minutes:g} min"
+    if trainer.device.type == "cpu":
+        threads = torch.get_num_threads()
+        device += f", {threads} thread{'s' * (threads > 1)}"
+    lines = {
+        "Device": device,
+        "Preset": preset,
+        "Resolution": f"{data.height}x{data.width}",
+        "Precision": str(trainer.dtype).removeprefix("torch."),
+        "Estimated time": f"{_format_hours(hours)} for {left:,} clips{limit}{per_step}",
+    }
+    return "\n".join(f"{name + ':':<16}{value}" for name, value in lines.items() if value)
 
 
 def out_of_memory(reason: str) -> StyleganvError:

@@ -1,0 +1,24 @@
+"""Batches of training: workers on machines with little shared memory."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TINY = "--channel-base 128 --channel-max 8 --z-dim 16 --w-dim 16 --motion-dim 16 --batch-size 32 --total-clips 64"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a mount namespace")
+@pytest.mark.parametrize("options, expected", [("size=64k", "Model: "), ("ro", "pass --num-workers 0.")])
+def test_workers_need_no_room_in_shared_memory(options: str, expected: str, faces: Path, tmp_path: Path) -> None:
+    """One batch is larger than /dev/shm; where it cannot be written at all, one sentence says what to do."""
+    mount = f'mount -t tmpfs -o {options} tmpfs /dev/shm && exec "$@"'
+    isolated = ["unshare", "--mount", "sh", "-c"]
+    if subprocess.run([*isolated, mount, "sh", "true"], capture_output=True).returncode:
+        pytest.skip("needs the right to mount")
+    train = ["train", str(faces), "--out", str(tmp_path / "run"), "--num-workers", "1", *TINY.split()]
+    command = [*isolated, mount, "sh", sys.executable, "-m", "styleganv", *train]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert expected in done.stdout + done.stderr and "Traceback" not in done.stderr
