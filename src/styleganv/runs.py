@@ -34,6 +34,8 @@ logger = logging.getLogger(__name__)
 
 #: Files of a run, besides its folders.
 RUN_FILES = ("settings.yaml", "data.txt", "checkpoint.pt", "checkpoint.previous.pt", "log.jsonl", "curves.png")
+#: Those of them, and the folders, whose loss does not end a run.
+REPORT_FILES, REPORT_FOLDERS = ("log.jsonl", "curves.png"), ("snapshots", "tensorboard")
 #: Training settings that a resumed run may change; they do not affect the math (threads only affect rounding).
 FREE = ("total_clips", "minutes", "num_workers", "num_threads")
 
@@ -88,13 +90,13 @@ def train(
 def _lock(run: Path) -> Iterator[None]:
     """Lock a run folder for this process, or for all processes of torchrun.
 
-    The operating system releases the lock when process 0 ends, however that happens. A folder that is created for a run
+    The operating system releases the lock when process 0 ends, however that happens. What is created here for a run
     which then does not start is removed.
 
     Raises:
         StyleganvError: if another process uses the folder, or it cannot be written.
     """
-    lock, is_new = FileLock(run / ".lock", timeout=0), not run.exists()
+    lock, is_new = FileLock(run / ".lock", timeout=0), not (run / ".lock").exists()
 
     def acquire() -> None:
         try:
@@ -109,10 +111,10 @@ def _lock(run: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        if is_new and lock.is_locked and [path.name for path in run.iterdir()] == [".lock"]:
+        if is_new and lock.is_locked and not (run / "settings.yaml").exists():
             with suppress(OSError):
                 (run / ".lock").unlink()
-                run.rmdir()
+                run.rmdir()  # fails if it holds anything
         lock.release()
 
 
@@ -124,12 +126,17 @@ def _describe(run: Path, config: RunConfig, data: VideoDataset) -> None:
 
 
 def _check_new(out: Path) -> None:
-    """Raise a StyleganvError if a new run would replace files that no run has written."""
+    """Raise a StyleganvError if a new run would replace files that no run has written.
+
+    A file in the place of a folder, or the reverse, only stops the report that belongs there.
+    """
     # A run that was killed before its first checkpoint has settings, and is begun anew.
     overwrite = True if (out / "settings.yaml").exists() else None
-    check_destination(*(out / name for name in RUN_FILES), overwrite=overwrite)
+    files = [out / name for name in RUN_FILES if name not in REPORT_FILES or (out / name).is_file()]
+    folders = [out / name for name in REPORT_FOLDERS if (out / name).is_dir()]
+    check_destination(*files, overwrite=overwrite)
     check_destination(out / "model", out / "best", overwrite=overwrite, contents=MODEL_FILES)
-    check_destination(out / "snapshots", out / "tensorboard", overwrite=overwrite, contents=("*",))
+    check_destination(*folders, overwrite=overwrite, contents=("*",))
 
 
 def _new_trainer(config: RunConfig, data: VideoDataset, device: torch.device, finetune: Path | str | None) -> Trainer:

@@ -244,7 +244,7 @@ def test_the_command_writes_a_folder_to_continue_from(
     "arguments, message",
     [
         ("{p}/clip.mp4 --out {p}/out --start 9", "after 9 seconds"),
-        ("{p}/clip.mp4 --out {p}/out --seconds 0", "got 0 seconds"),
+        ("{p}/clip.mp4 --out {p}/out --seconds 0", "--seconds must be a finite number greater than 0, got 0"),
         ("{p}/nothing.mp4 --out {p}/out", "nothing.mp4"),
         ("{p}/text.mp4 --out {p}/out", "text.mp4"),
         ("{p} --out {p}/out", "2 videos"),
