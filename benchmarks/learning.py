@@ -50,10 +50,11 @@ def both(*changes: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return change
 
 
-#: What each arm changes in the preset `tiny-cpu`.
+#: What each arm changes in the preset `tiny-cpu`, with the settings that it had before these experiments.
 ARMS: dict[str, Callable[[Any], Any]] = {
     "preset": lambda config: config,
     "relativistic": training(loss="relativistic"),
+    "projected": training(frame_discriminator="projected"),
     "relativistic-r1x0.25": training(loss="relativistic", r1_scale=0.01),
     "relativistic-r1x4": training(loss="relativistic", r1_scale=0.16),
     "wide": model(channel_base=2048, channel_max=128),
@@ -79,7 +80,10 @@ STAGES: dict[str, dict[int, float]] = {"growing": {4: 0.125, 2: 0.5}, "growing32
 def settings_of(arm: str, seed: int, slot_distance: float, mirror: bool) -> Any:
     from styleganv.config import get_preset
 
-    common = both(model(slot_distance=slot_distance), training(seed=seed, mirror=mirror))
+    common = both(
+        model(slot_distance=slot_distance),
+        training(seed=seed, mirror=mirror, batch_size=8, loss="logistic", frame_discriminator="none"),
+    )
     return both(*(ARMS[part] for part in arm.split("+")))(common(get_preset("tiny-cpu")))
 
 

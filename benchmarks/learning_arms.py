@@ -11,7 +11,7 @@ from styleganv.config import RunConfig
 from styleganv.methods.stylegan_v.discriminator import Discriminator
 from styleganv.methods.stylegan_v.generator import Generator
 from styleganv.methods.stylegan_v.trainer import GanTrainer, build_adam
-from styleganv.metrics.features import efficientnet, normalize_imagenet, offline_weights
+from styleganv.nn.imagenet import efficientnet, extract_maps, normalize_imagenet, offline_weights
 
 
 class FeatureMatching(GanTrainer):
@@ -38,13 +38,8 @@ class FeatureMatching(GanTrainer):
 
     def _moments(self, frames: Tensor) -> list[Tensor]:
         x = normalize_imagenet((frames.flatten(0, 1).float() + 1) / 2)
-        net, moments = self.network, []
-        x = net._swish(net._bn0(net._conv_stem(x)))
-        for depth, block in enumerate(net._blocks[: max(self.DEPTHS) + 1]):
-            x = block(x)
-            if depth in self.DEPTHS:
-                moments.append(torch.cat([x.mean(dim=(0, 2, 3)), x.square().mean(dim=(0, 2, 3))]))
-        return moments
+        maps = extract_maps(self.network, x, self.DEPTHS)
+        return [torch.cat([x.mean(dim=(0, 2, 3)), x.square().mean(dim=(0, 2, 3))]) for x in maps]
 
 
 class Reconstructing(GanTrainer):

@@ -119,6 +119,6 @@ def test_the_relativistic_loss_penalizes_generated_clips_too(faces: Path, tiny: 
 
 
 def test_the_relativistic_loss_is_refused_where_it_is_not_defined(faces: Path, tiny: RunConfig, tmp_path: Path) -> None:
-    config = apply_method(with_training(tiny, loss="relativistic"), "mocogan-stylegan2")
+    config = with_training(apply_method(tiny, "mocogan-stylegan2"), loss="relativistic")
     with pytest.raises(StyleganvError, match="--loss relativistic"):
         train(faces, tmp_path / "run", config)

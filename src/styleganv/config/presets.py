@@ -12,13 +12,22 @@ def tiny_cpu() -> RunConfig:
 
     A short training requires a narrow w, which leaves motion to the motion code. The learning rate is doubled, since
     Adam moves a layer in proportion to the root of its inputs. R1 is strong, because the discriminator would win
-    otherwise. The EMA spans a fiftieth of the training, since the networks still change fast. One thread is enough:
-    such small layers take less time than waking other threads.
+    otherwise. Small batches, the relativistic loss and the projected discriminator learn most per minute
+    (docs/learning.md). The EMA spans a fiftieth of the training, since the networks still change fast. One thread is
+    enough: such small layers take less time than waking other threads.
     """
     return RunConfig(
         model=ModelConfig(channel_base=1024, channel_max=64, z_dim=32, w_dim=32, motion_dim=128),
         training=TrainingConfig(
-            total_clips=200_000, batch_size=8, num_frames=2, lr=0.005, r1_scale=0.04, ema_rampup=0.02, num_threads=1
+            total_clips=200_000,
+            batch_size=4,
+            num_frames=2,
+            loss="relativistic",
+            frame_discriminator="projected",
+            lr=0.005,
+            r1_scale=0.04,
+            ema_rampup=0.02,
+            num_threads=1,
         ),
         logging=LoggingConfig(log_every=320, snapshot_every=16_000, save_every=4_000, eval_every=None),
     )

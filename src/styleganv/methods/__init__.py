@@ -92,7 +92,10 @@ def apply_method(config: RunConfig, name: str) -> RunConfig:
     Raises:
         StyleganvError: for an unknown method; the message lists all names.
     """
-    changed = get_method(name).adapt(config)
+    method = get_method(name)
+    if method.has_own_losses:
+        config = replace(config, training=replace(config.training, loss="logistic", frame_discriminator="none"))
+    changed = method.adapt(config)
     return replace(changed, model=replace(changed.model, method=name))
 
 

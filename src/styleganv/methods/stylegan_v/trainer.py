@@ -4,7 +4,9 @@ Shapes: B clips of this process, T frames per clip. `clips_seen` counts clips ov
 times as many; the two are never mixed up.
 """
 
+import contextlib
 import copy
+from collections.abc import Iterator
 from typing import Any, TypeVar
 
 import torch
@@ -40,6 +42,12 @@ from styleganv.methods.stylegan_v.losses import (
     relativistic_discriminator_loss,
     relativistic_generator_loss,
 )
+from styleganv.methods.stylegan_v.projected import (
+    ProjectedDiscriminator,
+    check_frame_size,
+    projected_discriminator_loss,
+    projected_generator_loss,
+)
 from styleganv.methods.stylegan_v.sampler import VideoGenerator
 from styleganv.model_folder import STYLEGAN_V
 from styleganv.noise import seeded, torch_random
@@ -49,6 +57,8 @@ from styleganv.training.trainer import Trainer
 from styleganv.video_model import VideoModel
 
 CPU = torch.device("cpu")
+#: Learning rate of the second discriminator, whose features need no learning.
+PROJECTED_LR = 0.001
 N = TypeVar("N", bound=nn.Module)
 
 
@@ -78,6 +88,7 @@ class GanTrainer(Trainer):
 
     Attributes:
         gamma: weight of the R1 penalty.
+        projected: second discriminator, of single frames; None without it.
         ada: augmentation probability and its controller.
         sampler: builds the video model of the averaged generator.
     """
@@ -100,6 +111,13 @@ class GanTrainer(Trainer):
             parameter.requires_grad_(False)
         self.optimizer_g = build_adam(generator, training.lr, 0.99)
         self.optimizer_d = build_adam(discriminator, training.lr * lazy, 0.99**lazy)
+        self.projected: ProjectedDiscriminator | None = None
+        self.critics: nn.Module = discriminator
+        if training.frame_discriminator == "projected":
+            check_frame_size(generator.height, generator.width)
+            self.projected = ProjectedDiscriminator(training.seed, self.device)
+            self.critics = nn.ModuleList([discriminator, self.projected])
+            self.optimizer_p = build_adam(self.projected, PROJECTED_LR, 0.99)
         self.ada = AdaptiveAugmentation(
             config.augment.augment_p,
             target=config.augment.augment_target,
@@ -128,13 +146,15 @@ class GanTrainer(Trainer):
     def update_g(self, real: Clip, fakes: list[FakeInputs], clip_indices: list[int]) -> None:
         """Update the generator, and the running mean of w; one item of `fakes` per micro-batch."""
         w_mean = torch.zeros((), device=self.device)
-        with self.optimizer_step(self.generator, self.optimizer_g, frozen=self.discriminator):
+        with self.optimizer_step(self.generator, self.optimizer_g, frozen=self.critics):
             for fake, part, indices in self._zip_parts(fakes, real, clip_indices):
                 with self.autocast():
                     w = self.generator.mapping(fake.z, fake.label)
                     frames = self.generator.synthesize(w, fake.times, fake.noise, fake.label)
                     frames = self._augment(frames, indices, AUGMENT_G_FAKE)
                     loss = self._compute_loss_g(Clip(frames, fake.times, fake.label), part, indices)
+                    if self.projected is not None:
+                        loss = loss + projected_generator_loss(self.projected(frames))
                 (loss / self.num_micro_batches).backward()
                 w_mean = w_mean + w.detach().mean(dim=0) / self.num_micro_batches
                 self.log_scalars(loss_g=loss)
@@ -143,7 +163,10 @@ class GanTrainer(Trainer):
     def update_d(self, real: Clip, fakes: list[FakeInputs], clip_indices: list[int]) -> None:
         """Update the discriminator and the augmentation probability; one item of `fakes` per micro-batch."""
         sign = torch.zeros((), device=self.device)
-        with self.optimizer_step(self.discriminator, self.optimizer_d, frozen=self.generator):
+        with (
+            self.optimizer_step(self.discriminator, self.optimizer_d, frozen=self.generator),
+            self._projected_step(),
+        ):
             for fake, part, indices in self._zip_parts(fakes, real, clip_indices):
                 with self.autocast():
                     with torch.no_grad():
@@ -153,11 +176,25 @@ class GanTrainer(Trainer):
                     loss, realness = self._compute_loss_d(
                         Clip(frames, fake.times, fake.label), Clip(real_frames, part.times, part.label), indices
                     )
+                    if self.projected is not None:
+                        judged = projected_discriminator_loss(self.projected(real_frames), self.projected(frames))
+                        self.log_scalars(loss_projected=judged)
+                        loss = loss + judged
                 (loss / self.num_micro_batches).backward()
                 sign += realness.sign().mean() / self.num_micro_batches
                 self.log_scalars(loss_d=loss)
         if self.config.augment.augment == "ada":
             self.ada.update(distributed.all_reduce_mean(sign), self.config.training.batch_size)
+
+    @contextlib.contextmanager
+    def _projected_step(self) -> Iterator[None]:
+        """Collect gradients for the second discriminator, if there is one, and step."""
+        if self.projected is None:
+            yield
+            return
+        self.projected.update_norms()
+        with self.optimizer_step(self.projected, self.optimizer_p):
+            yield
 
     def update_r1(self, real: Clip, clip_indices: list[int]) -> None:
         """Penalize the discriminator's gradient at real clips."""
@@ -270,7 +307,7 @@ class GanTrainer(Trainer):
         return self.sampler(self.generator_ema, fps=data.fps, class_names=data.class_names, device=self.device)
 
     def state_parts(self) -> dict[str, Any]:
-        return {
+        parts: dict[str, Any] = {
             "generator": self.generator,
             "discriminator": self.discriminator,
             "generator_ema": self.generator_ema,
@@ -278,6 +315,9 @@ class GanTrainer(Trainer):
             "optimizer_d": self.optimizer_d,
             "strength": self.ada,  # the name in checkpoints
         }
+        if self.projected is not None:
+            parts |= {"projected": self.projected, "optimizer_p": self.optimizer_p}
+        return parts
 
 
 def _interleave(a: Tensor, b: Tensor) -> Tensor:

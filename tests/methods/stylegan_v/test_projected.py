@@ -1,0 +1,113 @@
+"""The projected discriminator of single frames: what it trains, what it leaves alone, and its losses."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from run_state import assert_same_state, flatten, train_with_pauses
+from settings import with_training
+
+from styleganv.config import RunConfig
+from styleganv.data.dataset import VideoDataset
+from styleganv.errors import StyleganvError
+from styleganv.methods import METHODS, apply_method, build_trainer, get_method
+from styleganv.methods.stylegan_v.projected import (
+    ProjectedDiscriminator,
+    projected_discriminator_loss,
+    projected_generator_loss,
+)
+from styleganv.methods.stylegan_v.trainer import GanTrainer
+from styleganv.training.batches import ClipDataset, iterate_batches
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def projected() -> ProjectedDiscriminator:
+    return ProjectedDiscriminator(0, CPU)
+
+
+def test_only_the_heads_are_trained_and_saved(projected: ProjectedDiscriminator) -> None:
+    frames = (torch.rand(2, 3, 3, 32, 32) * 2 - 1).requires_grad_()
+    logits = projected(frames)
+    assert [tuple(x.shape) for x in logits] == [(6, 1, 2, 2), (6, 1, 2, 2), (6, 1, 2, 2), (6, 1, 2, 2)]
+    projected_generator_loss(logits).backward()
+    assert frames.grad is not None and (frames.grad.abs().amax(dim=(2, 3, 4)) > 0).all()
+    assert all(parameter.grad is not None for parameter in projected.parameters())
+    assert all(name.startswith("heads.") for name in projected.state_dict())
+    projected.zero_grad()
+
+
+def test_layers_have_a_spectral_norm_of_one(projected: ProjectedDiscriminator) -> None:
+    for _ in range(30):
+        projected.update_norms()
+    layers = [module for module in projected.modules() if isinstance(module, torch.nn.Conv2d)]
+    norms = [float(torch.linalg.matrix_norm(layer.weight.detach().flatten(1), 2)) for layer in layers]
+    assert norms == pytest.approx([1.0] * len(layers), abs=0.02)
+
+
+def test_losses_number_by_number() -> None:
+    real = [torch.tensor([2.0, 0.5]), torch.tensor([-1.0])]
+    fake = [torch.tensor([-3.0, 0.5]), torch.tensor([1.0])]
+    assert float(projected_discriminator_loss(real, fake)) == ((0 + 0.5 + 0 + 1.5) / 2 + 2 + 2) / 2
+    assert float(projected_generator_loss(fake)) == (1.25 - 1) / 2
+
+
+@pytest.fixture
+def config(tiny: RunConfig) -> RunConfig:
+    return with_training(tiny, loss="relativistic", frame_discriminator="projected", batch_size=8)
+
+
+def train_one_step(config: RunConfig, data: VideoDataset) -> GanTrainer:
+    trainer = build_trainer(config, data, CPU)
+    assert isinstance(trainer, GanTrainer)
+    clips = ClipDataset(data, config.training, frame_sampler=trainer.frame_sampler)
+    trainer.train_step(clips, next(iterate_batches(clips, first=0, batch_size=8, num_workers=0, device=CPU)))
+    return trainer
+
+
+def test_a_resumed_training_is_the_same(config: RunConfig, faces: Path, tmp_path: Path) -> None:
+    data = VideoDataset(faces)
+    trainer = train_with_pauses(config, data, tmp_path / "whole.pt", [2])
+    train_with_pauses(config, data, tmp_path / "halves.pt", [1, 1])
+    assert_same_state(tmp_path / "whole.pt", tmp_path / "halves.pt")
+    assert any("projected" in name for name in flatten(trainer.state_dict()))
+
+
+def test_a_step_trains_the_heads_and_changes_the_generator(config: RunConfig, faces: Path) -> None:
+    data = VideoDataset(faces)
+    ours = train_one_step(config, data)
+    plain = train_one_step(with_training(config, frame_discriminator="none"), data)
+    assert ours.projected is not None and plain.projected is None
+    fresh = ProjectedDiscriminator(config.training.seed, CPU)
+    for name, parameter in ours.projected.named_parameters():
+        if name.endswith("original"):  # the weights; the last bias is balanced while all logits are small
+            assert not torch.equal(parameter, fresh.get_parameter(name)), name
+    moved = zip(ours.generator.parameters(), plain.generator.parameters(), strict=True)
+    assert any(not torch.equal(a, b) for a, b in moved)
+
+
+def test_micro_batches_accumulate_to_the_whole_batch(config: RunConfig, faces: Path) -> None:
+    gradients = []
+    for micro in (8, 4):
+        trainer = train_one_step(with_training(config, micro_batch_size=micro), VideoDataset(faces))
+        assert trainer.projected is not None
+        gradients.append([p.grad.clone() for p in trainer.projected.parameters() if p.grad is not None])
+    for whole, parts in zip(*gradients, strict=True):
+        torch.testing.assert_close(whole, parts, rtol=1e-3, atol=1e-4 * float(whole.abs().max()) + 1e-7)
+
+
+def test_small_frames_are_refused(config: RunConfig) -> None:
+    data: Any = type("Data", (), {"height": 8, "width": 8, "num_classes": 0})()
+    with pytest.raises(StyleganvError, match="requires frames of at least 16 pixels, got 8x8"):
+        build_trainer(config, data, CPU)
+
+
+def test_methods_with_losses_of_their_own_leave_it_out(config: RunConfig) -> None:
+    for name in METHODS:
+        changed = apply_method(config, name)
+        get_method(name).check(changed)
+        assert (changed.training.frame_discriminator == "projected") == (name in ("stylegan-v", "stylegan2"))
+    with pytest.raises(StyleganvError, match="--frame-discriminator projected requires --method stylegan-v"):
+        get_method("digan").check(with_training(apply_method(config, "digan"), frame_discriminator="projected"))
