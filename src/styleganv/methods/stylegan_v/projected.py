@@ -9,10 +9,10 @@ Shapes: B clips, T frames per clip, H height, W width.
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from styleganv.errors import StyleganvError
 from styleganv.nn.imagenet import efficientnet, extract_maps, fold_batch_norm, normalize_imagenet, offline_weights
 from styleganv.noise import seeded
 
@@ -20,8 +20,8 @@ from styleganv.noise import seeded
 DEPTHS = {0: (16, 3), 2: (24, 2), 4: (40, 1), 10: (112, 0)}
 #: Channels of the heads.
 WIDTH = 48
-#: Shorter side of the smallest frames, whose features still have a pixel.
-MIN_SIDE = 16
+#: Shorter side to which smaller frames are enlarged: the network was trained on 224².
+MIN_SIDE = 64
 
 
 class ProjectedDiscriminator(nn.Module):
@@ -41,7 +41,10 @@ class ProjectedDiscriminator(nn.Module):
 
     def forward(self, frames: Tensor) -> list[Tensor]:
         """Return one map of logits per depth for clips `[B, T, 3, H, W]` in −1..1."""
-        x = normalize_imagenet((frames.flatten(0, 1).float() + 1) / 2)
+        x = frames.flatten(0, 1).float()
+        if (side := min(x.shape[-2:])) < MIN_SIDE:
+            x = F.interpolate(x, scale_factor=float(-(-MIN_SIDE // side)), mode="bilinear")
+        x = normalize_imagenet((x + 1) / 2)
         maps = extract_maps(self._network[0], x, tuple(DEPTHS))
         return [head(features) for head, features in zip(self.heads, maps, strict=True)]
 
@@ -53,15 +56,6 @@ class ProjectedDiscriminator(nn.Module):
             if isinstance(module, nn.Conv2d):
                 _ = module.weight  # computed by a power iteration
         self.eval()
-
-
-def check_frame_size(height: int, width: int) -> None:
-    """Raise a StyleganvError for frames whose features would have no pixels."""
-    if min(height, width) < MIN_SIDE:
-        raise StyleganvError(
-            f"--frame-discriminator projected requires frames of at least {MIN_SIDE} pixels, got {height}x{width}: "
-            "set it to none."
-        )
 
 
 def projected_discriminator_loss(real: list[Tensor], fake: list[Tensor]) -> Tensor:

@@ -44,7 +44,6 @@ from styleganv.methods.stylegan_v.losses import (
 )
 from styleganv.methods.stylegan_v.projected import (
     ProjectedDiscriminator,
-    check_frame_size,
     projected_discriminator_loss,
     projected_generator_loss,
 )
@@ -114,7 +113,6 @@ class GanTrainer(Trainer):
         self.projected: ProjectedDiscriminator | None = None
         self.critics: nn.Module = discriminator
         if training.frame_discriminator == "projected":
-            check_frame_size(generator.height, generator.width)
             self.projected = ProjectedDiscriminator(training.seed, self.device)
             self.critics = nn.ModuleList([discriminator, self.projected])
             self.optimizer_p = build_adam(self.projected, PROJECTED_LR, 0.99)
