@@ -347,3 +347,13 @@ def test_without_a_home_the_cache_is_private_and_temporary(
     assert [record.message for record in caplog.records if "HOME" in record.message] == [
         "No home folder found, so nothing is cached for later: set the environment variable HOME."
     ]
+
+
+def test_leftovers_inside_a_folder_are_no_foreign_files(tmp_path: Path) -> None:
+    """A command that was killed while it wrote inside its folder can be run again."""
+    (tmp_path / "demo" / ".data.zip.part-0123abcd").mkdir(parents=True)
+    (tmp_path / "demo" / ".data.zip.part-0123abcd" / "data.zip").write_text("half")
+    check_destination(tmp_path / "demo", overwrite=True, contents=("data.zip",))
+    (tmp_path / "demo" / "mine").touch()
+    with pytest.raises(StyleganvError, match="contains other files"):
+        check_destination(tmp_path / "demo", overwrite=True, contents=("data.zip",))

@@ -42,6 +42,8 @@ PATH_ERRORS = (
 LOCK, REPLACED = ".lock", ".replaced"
 #: Flushing every file of a folder with more, i.e. of frames, would take longer than writing them.
 MAX_SYNCED = 20
+#: Name of a temporary folder.
+LEFTOVER = re.compile(r"\..{1,50}\.part-[0-9a-f]{8}", re.DOTALL)
 #: Free space that a full disk lacks, in bytes.
 PROBE_BYTES = 1 << 20
 
@@ -150,7 +152,7 @@ def _remove_leftovers(parent: Path) -> None:
         names = os.listdir(parent)
     for name in names:
         folder = parent / name
-        if not re.fullmatch(r"\..{1,50}\.part-[0-9a-f]{8}", name, re.DOTALL) or folder.is_symlink():
+        if not LEFTOVER.fullmatch(name) or folder.is_symlink():
             continue
         with suppress(OSError):  # another user's; Timeout is one, too
             if not (folder / LOCK).exists():
@@ -196,6 +198,7 @@ def _check_free(path: Path, dest: Path, overwrite: bool | None, contents: Sequen
 def _list_others(folder: Path, contents: Sequence[str]) -> Iterator[str]:
     """Yield the relative paths of the files and links in `folder` that match none of the patterns."""
     for root, folders, files in os.walk(folder, onerror=_raise):
+        folders[:] = [name for name in folders if not LEFTOVER.fullmatch(name)]  # removed by the next write there
         links = [name for name in folders if (Path(root) / name).is_symlink()]
         for name in sorted(files + links):
             relative = (Path(root) / name).relative_to(folder).as_posix()

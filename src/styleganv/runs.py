@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 
 from styleganv import distributed
 from styleganv.config import RunConfig, load_settings, save_settings
-from styleganv.data.dataset import VideoDataset
+from styleganv.data.dataset import VideoDataset, dataset_of_run
 from styleganv.errors import StyleganvError
 from styleganv.evaluation import can_evaluate, distance
 from styleganv.files import atomic_write, check_destination
@@ -97,6 +97,7 @@ def _lock(run: Path) -> Iterator[None]:
         StyleganvError: if another process uses the folder, or it cannot be written.
     """
     lock, is_new = FileLock(run / ".lock", timeout=0), not (run / ".lock").exists()
+    missing = [parent for parent in run.parents if not parent.exists()]
 
     def acquire() -> None:
         try:
@@ -114,7 +115,8 @@ def _lock(run: Path) -> Iterator[None]:
         if is_new and lock.is_locked and not (run / "settings.yaml").exists():
             with suppress(OSError):
                 (run / ".lock").unlink()
-                run.rmdir()  # fails if it holds anything
+                for folder in (run, *missing):
+                    folder.rmdir()  # fails if it holds anything
         lock.release()
 
 
@@ -213,13 +215,13 @@ def _resume(
 def _open_dataset(run: Path, data: Path | str | None) -> VideoDataset:
     """Return the dataset of a run, checked by its hash."""
     try:
-        path, content_hash = os.fsdecode((run / "data.txt").read_bytes()).removesuffix("\n").rsplit("\n", 1)
+        path, content_hash = dataset_of_run(run)
     except (OSError, ValueError) as error:
         raise StyleganvError(
             f"Cannot read {run / 'data.txt'}, which names the dataset: restore it, or start a new run with --finetune "
             f"{run / 'model'}."
         ) from error
-    if data is None and not Path(path).exists():
+    if data is None and not path.exists():
         raise StyleganvError(
             f"The dataset of {run} is no longer at {path}: pass its new path (styleganv train DATA --resume {run})."
         )

@@ -339,7 +339,11 @@ def choose_dtype(precision: str, device: torch.device) -> torch.dtype:
     """Return the dtype of convolutions; "auto" is bfloat16 where the hardware accelerates it."""
     if precision == "float32":
         return torch.float32
-    fast = torch.cuda.is_bf16_supported() if device.type == "cuda" else torch.cpu._is_avx512_bf16_supported()
+    fast = (
+        torch.cuda.is_bf16_supported(including_emulation=False)
+        if device.type == "cuda"
+        else torch.cpu._is_avx512_bf16_supported()
+    )
     if precision == "bfloat16" and not fast:
         _warn_of_slow_bfloat16(device.type)
     return torch.bfloat16 if precision == "bfloat16" or fast else torch.float32

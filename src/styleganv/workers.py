@@ -2,11 +2,20 @@
 
 import multiprocessing
 import os
+import signal
 import threading
 import time
 
 #: Seconds between looks at the parent of a process that `multiprocessing` did not start.
 INTERVAL = 0.2
+
+
+def start_worker(_number: int = 0) -> None:
+    """Prepare a worker: its parent handles signals, which a terminal sends to all processes, and ends it."""
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        if number := getattr(signal, name, None):
+            signal.signal(number, signal.SIG_IGN)
+    exit_with_parent()
 
 
 def exit_with_parent() -> None:

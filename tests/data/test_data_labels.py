@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,9 @@ import pytest
 
 from styleganv.data import prepare as module
 from styleganv.data.dataset import VideoDataset, write_dataset
+from styleganv.data.labels import read_labels
 from styleganv.errors import StyleganvError
+from styleganv.media.sources import VideoSource
 from styleganv.options import PrepareOptions
 
 
@@ -140,3 +143,19 @@ def test_wrong_tables_are_errors(source, file, text, message):
     (source.parent / file).write_text(text)
     with pytest.raises(StyleganvError, match=message):
         prepare(source, classes=str(source.parent / file))
+
+
+def test_what_file_managers_leave_behind_hides_no_labels(tmp_path: Path) -> None:
+    """Neither `__MACOSX` nor `./` makes the only folder of a zip one of two, nor does `.DS_Store` in a folder."""
+    source = tmp_path / "macos.zip"
+    with zipfile.ZipFile(source, "w") as archive:
+        archive.writestr("./", b"")
+        archive.writestr("__MACOSX/data/._a", b"x")
+        archive.writestr("data/dataset.json", json.dumps({"labels": [["a/0.png", 1], ["b/0.png", 0]]}))
+    videos = [VideoSource(f"data/{name}", None, source, (f"data/{name}/0.png",), "frames") for name in "ab"]
+    assert read_labels(source, videos, "auto").class_of == {"data/a": "1", "data/b": "0"}
+    folder = tmp_path / "folder"
+    with zipfile.ZipFile(source) as archive:
+        archive.extractall(folder)
+    (folder / ".DS_Store").touch()
+    assert read_labels(folder, videos, "auto").class_of == {"data/a": "1", "data/b": "0"}

@@ -212,10 +212,17 @@ def test_data_workers_do_not_change_what_is_read(faces: Path) -> None:
 def test_a_signal_to_all_processes_saves_and_ends_and_the_run_goes_on(name: str, faces: Path, tmp_path: Path) -> None:
     run, number = tmp_path / "run", getattr(signal, name)
     flags = ["--total-clips", 10_000_000, "--num-workers", 2, *FLAGS.split()]
-    job = styleganv("train", faces, "--out", run, *flags, start_new_session=True)
-    wait_for(lambda: (run / "log.jsonl").exists() and '"loss_d"' in (run / "log.jsonl").read_text(), job)
-    os.killpg(job.pid, number)  # as a terminal does
-    _, errors = job.communicate(timeout=120)
+
+    def listen() -> None:
+        signal.signal(number, signal.SIG_DFL)  # the tests themselves may run under nohup
+
+    job = styleganv("train", faces, "--out", run, *flags, start_new_session=True, preexec_fn=listen)
+    try:
+        wait_for(lambda: (run / "log.jsonl").exists() and '"loss_d"' in (run / "log.jsonl").read_text(), job)
+        os.killpg(job.pid, number)  # as a terminal does
+        _, errors = job.communicate(timeout=120)
+    finally:
+        job.kill()
     assert job.returncode == 128 + number
     assert "--resume" in errors.splitlines()[-1] and "Traceback" not in errors
     clips = load_checkpoint(run / "checkpoint.pt")["step"] * 8

@@ -54,6 +54,9 @@ def progress_bar() -> Iterator[Progress | None]:
         yield None
         return
     with progress.progress_bar() as report:
+        if os.environ.get(progress.FORMAT_VARIABLE) == "json":
+            yield report  # ends the command with the program that reads it
+            return
 
         def report_if_possible(*arguments: Any) -> None:
             with contextlib.suppress(OSError):  # the terminal was closed

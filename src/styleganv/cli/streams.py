@@ -8,7 +8,7 @@ from typing import Any, TextIO
 
 from styleganv.progress import FORMAT_VARIABLE
 
-#: Errors of a pipe, socket or terminal that nobody reads any more.
+#: Errors of a pipe, socket or terminal that nobody reads anymore.
 NO_READER = (errno.EPIPE, errno.ECONNRESET, errno.EIO, errno.ENXIO)
 
 

@@ -34,10 +34,21 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time in a zip; constant, so that 
 
 def is_dataset(path: Path) -> bool:
     """Return whether a file is a zip with a `dataset.json`, as `write_dataset` writes it."""
-    if not zipfile.is_zipfile(path):
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return DESCRIPTION in archive.namelist()
+    except (zipfile.BadZipFile, OSError, ValueError):
         return False
-    with zipfile.ZipFile(path) as archive:
-        return DESCRIPTION in archive.namelist()
+
+
+def dataset_of_run(run: Path) -> tuple[Path, str]:
+    """Return the path and the hash of the dataset of a run, from its `data.txt`.
+
+    Raises:
+        OSError, ValueError: if the file is missing or damaged.
+    """
+    path, content_hash = os.fsdecode((run / "data.txt").read_bytes()).removesuffix("\n").rsplit("\n", 1)
+    return Path(path), content_hash
 
 
 @dataclass(frozen=True)
@@ -192,7 +203,7 @@ class VideoDataset:
             if len(set(names)) < len(names):
                 raise self._invalid(f"two {kind} have the same name")
         for video in self.videos:
-            if video.label is not None and self.class_names and not 0 <= video.label < len(self.class_names):
+            if video.label is not None and not 0 <= video.label < len(self.class_names):
                 raise StyleganvError(
                     f"{self.path}: the label {video.label} of {video.name} is none of the {len(self.class_names)} "
                     "classes: prepare the dataset again."

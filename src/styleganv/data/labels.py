@@ -7,7 +7,6 @@ A label of None, an empty cell of a table, and a missing entry of a `dataset.jso
 import csv
 import json
 import zipfile
-import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
@@ -16,6 +15,7 @@ from typing import Any
 
 from styleganv.data.dataset import DESCRIPTION, MAX_DESCRIPTION_BYTES
 from styleganv.errors import StyleganvError
+from styleganv.media.files import ZIP_ERRORS, open_archive
 from styleganv.media.sources import VideoSource
 from styleganv.validation import FrameRate, check, short_repr
 
@@ -93,7 +93,7 @@ def _read_table(path: Path, videos: list[VideoSource]) -> dict[str, str]:
             rows = _parse_json(_load_json(path.read_bytes(), path), path)
         else:
             with open(path, newline="", encoding="utf-8-sig") as file:
-                rows = [(name, label.strip() or None) for name, label in csv.reader(file)]
+                rows = [(name, label.strip() or None) for name, label in filter(None, csv.reader(file))]
             rows = rows[1:] if rows and rows[0] == ("name", "label") else rows
     except (OSError, ValueError, csv.Error) as error:
         raise StyleganvError(
@@ -110,7 +110,8 @@ def _read_table(path: Path, videos: list[VideoSource]) -> dict[str, str]:
 def _read_description(source: Path) -> tuple[Path, Any]:
     """Return the path and contents of the `dataset.json` at the top of a source, or in its only folder; else None."""
     if source.is_dir():
-        first_two = list(islice(source.iterdir(), 2))
+        visible = islice((path for path in source.iterdir() if not _is_hidden(path.name)), 2)
+        first_two = list(visible)
         file = (first_two[0] if len(first_two) == 1 and first_two[0].is_dir() else source) / DESCRIPTION
         if not file.is_file():
             return source, None
@@ -120,18 +121,23 @@ def _read_description(source: Path) -> tuple[Path, Any]:
     if not zipfile.is_zipfile(source):
         return source, None
     try:
-        with zipfile.ZipFile(source) as archive:
-            names = archive.namelist()
-            tops = {PurePosixPath(name).parts[0] for name in names if name.strip("/")}
-            allowed = {DESCRIPTION, *(f"{top}/{DESCRIPTION}" for top in tops if len(tops) == 1)}
-            name = next((name for name in names if name in allowed), None)
-            if name is None:
-                return source, None
-            if archive.getinfo(name).file_size > MAX_DESCRIPTION_BYTES:
-                raise _too_large(source / name)
-            return source / name, _load_json(archive.read(name), source / name)
-    except (zipfile.BadZipFile, zlib.error, OSError, RuntimeError, EOFError) as error:
+        archive = open_archive(source)
+        paths = {name: PurePosixPath(name) for name in archive.entries if not _is_hidden(name)}
+        tops = {path.parts[0] for path in paths.values() if path.parts}
+        allowed = {PurePosixPath(DESCRIPTION), *(PurePosixPath(top, DESCRIPTION) for top in tops if len(tops) == 1)}
+        name = next((name for name, path in paths.items() if path in allowed), None)
+        if name is None:
+            return source, None
+        if archive.entries[name].file_size > MAX_DESCRIPTION_BYTES:
+            raise _too_large(source / name)
+        return source / paths[name], _load_json(archive.file.read(archive.entries[name]), source / name)
+    except (OSError, *ZIP_ERRORS) as error:
         raise StyleganvError(f"Cannot read {DESCRIPTION} in {source} ({error}): repair or remove it.") from error
+
+
+def _is_hidden(name: str) -> bool:
+    """Return whether a file manager left it behind."""
+    return any(part.startswith(".") or part == "__MACOSX" for part in PurePosixPath(name).parts)
 
 
 def _too_large(path: Path) -> StyleganvError:

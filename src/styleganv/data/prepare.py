@@ -36,7 +36,7 @@ from styleganv.media.sources import (
 from styleganv.options import Fit, PrepareOptions
 from styleganv.progress import Progress, track
 from styleganv.validation import Interval, Side, check_arguments
-from styleganv.workers import exit_with_parent
+from styleganv.workers import start_worker
 
 
 @dataclass
@@ -295,7 +295,7 @@ def _processes(count: int) -> Iterator[Callable[[Callable[[Any], Any], Iterable[
         yield map
         return
     try:
-        pool = ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), exit_with_parent)
+        pool = ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), start_worker)
     except OSError as error:  # e.g. /dev/shm is not writable
         raise StyleganvError(f"Cannot start {count} worker processes ({error}): pass --num-workers 1.") from error
 
@@ -310,6 +310,10 @@ def _processes(count: int) -> Iterator[Callable[[Callable[[Any], Any], Iterable[
 
     try:
         yield run
+    except KeyboardInterrupt:
+        for process in multiprocessing.active_children():
+            process.kill()  # they may be in the middle of a long video
+        raise
     except BrokenProcessPool as error:
         raise StyleganvError("A worker process died, perhaps for lack of memory: pass --num-workers 1.") from error
     finally:

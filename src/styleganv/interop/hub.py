@@ -42,7 +42,8 @@ def push(
         license: license identifier of the Hub for the card, e.g. mit.
         private: create a private repository.
         token: access token of the Hub. None: that of `hf auth login` or HF_TOKEN.
-        overwrite: replace a model in the folder; a card in it stays. On the Hub a new commit keeps the old model.
+        overwrite: replace a model in the folder; a card in it stays, unless the model has its own. On the Hub a new
+            commit keeps the old model.
         progress: callback for the preview, if a card is added; see `styleganv.progress`.
 
     Returns:

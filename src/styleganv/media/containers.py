@@ -246,7 +246,7 @@ class _Display:
         check_pixels(self._file, *size)
         if frame.colorspace == _IPT_C2:
             raise StyleganvError(
-                f"{self._file} is Dolby Vision of profile 5, which no filter converts: convert it to SDR or HDR10."
+                f"{self._file} uses Dolby Vision profile 5, which FFmpeg cannot convert: convert it to SDR or HDR10."
             )
         scale = f"w={size[0]}:h={size[1]}:flags=bicubic"
         if frame.color_trc in (_PQ, _HLG):
@@ -298,7 +298,7 @@ def _orient(matrix: tuple[int, ...], file: MediaFile) -> list[tuple[str, str]]:
         return [("hflip", "")] * (a < 0) + [("vflip", "")] * (d < 0)
     if max(abs(a), abs(d)) <= small < min(abs(b), abs(c)):
         return [("transpose", "cclock_flip")] + [("hflip", "")] * (c < 0) + [("vflip", "")] * (b < 0)
-    raise StyleganvError(f"{file} is to be shown at an angle other than a quarter turn: rotate it before.")
+    raise StyleganvError(f"{file} is rotated by an angle that is not a multiple of 90 degrees: rotate it first.")
 
 
 def _may_be_transparent(pixels: av.VideoFormat) -> bool:

@@ -7,6 +7,7 @@ Shapes: V videos.
 """
 
 import math
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -14,6 +15,7 @@ from typing import Annotated
 import numpy as np
 from numpy.typing import NDArray
 
+from styleganv.data.dataset import dataset_of_run
 from styleganv.errors import StyleganvError
 from styleganv.motion_report.diagnostics import DIAGNOSTICS
 from styleganv.motion_report.measurements import (
@@ -105,8 +107,8 @@ def diagnose(
 def training_data(model: Path | str) -> Path | None:
     """Return the path of the dataset that the run at `model` (its folder, or its `model/`) was trained on, if any."""
     for folder in (Path(model), Path(model).resolve().parent):
-        if (folder / "data.txt").is_file():
-            path = Path((folder / "data.txt").read_text().splitlines()[0])
+        with suppress(OSError, ValueError):
+            path, _ = dataset_of_run(folder)
             return path if path.is_file() else None
     return None
 

@@ -150,12 +150,13 @@ class Job:
         """Follow the progress until the process ends, then load the result."""
         assert self.process.stderr is not None
         message = ""
-        for line in self.process.stderr:
-            if progress := parse_progress(line):
-                if not self._is_stopping:
-                    self._set_progress(**progress)
-            elif line.strip():
-                message = line.strip()
+        with self.process.stderr:
+            for line in self.process.stderr:
+                if progress := parse_progress(line):
+                    if not self._is_stopping:
+                        self._set_progress(**progress)
+                elif line.strip():
+                    message = line.strip()
         status = self.process.wait()
         with self._lock:
             self._load_result(status, message, file, commands)
@@ -196,7 +197,9 @@ class Job:
     def stop(self) -> None:
         """End a projection early with the best result so far."""
         with self._lock:
-            if self.state == "running" and not self._is_stopping:  # A second signal would interrupt the writing.
+            if (
+                self.state == "running" and self.can_stop and not self._is_stopping
+            ):  # A second signal would interrupt the writing.
                 self._is_stopping = True
                 self._set_progress(1, 1, "saving the best result")
                 self.process.send_signal(signal.SIGINT)

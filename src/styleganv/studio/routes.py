@@ -98,8 +98,8 @@ def run_routes(sources: Sequence[VideoSource]) -> APIRouter:
     async def training(number: int) -> JSONResponse:
         """Return the number of snapshots and the last record of the log."""
         model, run = find_run(number)
-        records = [line for line in (run / "log.jsonl").read_text().splitlines() if '"clips_per_second"' in line]
-        last = json.loads(records[-1]) if records else None
+        lines = reversed((run / "log.jsonl").read_bytes().splitlines())
+        last = next((record for line in lines if (record := _parse_scalars(line))), None)
         return JSONResponse({"num_snapshots": len(model.snapshots()), "last": last})
 
     @router.get("/models/{number}/curves")
@@ -209,3 +209,12 @@ def png(path: Path) -> Response:
     if not path.is_file():
         raise HTTPException(404)
     return Response(path.read_bytes(), media_type="image/png")
+
+
+def _parse_scalars(line: bytes) -> dict[str, Any] | None:
+    """Return a record of scalars in a log; None for other and for damaged lines."""
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return record if isinstance(record, dict) and "clips_per_second" in record else None

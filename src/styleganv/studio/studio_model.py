@@ -3,6 +3,7 @@
 Times are in seconds. Shapes: H height, W width.
 """
 
+import logging
 import math
 import threading
 import time
@@ -28,6 +29,8 @@ from styleganv.options import DirectionOptions, Space
 from styleganv.studio.video_params import VideoParams
 from styleganv.studio.video_source import RealVideoSource, SourceMetadata, VideoSource
 from styleganv.video_model import Frame, VideoModel, choose_device, choose_dtype
+
+logger = logging.getLogger(__name__)
 
 #: Directions per space that get a slider, and the samples that they are estimated from.
 NUM_DIRECTIONS, NUM_SAMPLES = 6, 1000
@@ -125,9 +128,11 @@ class StudioModel(VideoSource):
         if self.run is not None and time.monotonic() - self._checked >= RELOAD_SECONDS:
             self._checked, version = time.monotonic(), self._modification_time()
             if version != self._version:
-                self._version = version
-                self.model = self._load()
-                self.__dict__.pop("directions", None)
+                try:
+                    self.model, self._version = self._load(), version
+                    self.__dict__.pop("directions", None)
+                except StyleganvError as error:  # between the renames of a save; the next look tries again
+                    logger.info("Keeping the earlier weights: %s", error)
         return self._version
 
     def snapshots(self) -> list[Path]:

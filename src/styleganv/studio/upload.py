@@ -17,7 +17,8 @@ def check_upload(path: Path | str) -> None:
             with Image.open(path) as image:
                 size, seconds = image.size, 0.0
         else:
-            with av.open(f"file:{path}") as container:
+            # A playlist must not open other files.
+            with open(path, "rb") as file, av.open(file, "r", options={"protocol_whitelist": "none"}) as container:
                 stream = container.streams.video[0]
                 size, seconds = (stream.width, stream.height), float((container.duration or 0) / av.time_base)
     except (av.FFmpegError, OSError, IndexError, ValueError, Image.DecompressionBombError):

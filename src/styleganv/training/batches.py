@@ -5,7 +5,6 @@ of processes therefore see the same clips. Shapes: B clips, T frames per clip, K
 """
 
 import multiprocessing
-import signal
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -19,7 +18,7 @@ from styleganv.config import TrainingConfig
 from styleganv.data.dataset import VideoDataset
 from styleganv.data.sampling import FAKE, REAL, VideoOrder, clip_random, draw_fake_times, draw_real_frames
 from styleganv.errors import StyleganvError
-from styleganv.workers import exit_with_parent
+from styleganv.workers import start_worker
 
 FrameSampler = Callable[[np.random.Generator, int, int, int], np.ndarray]
 """Function from a random generator, T, the video's length and `max_span` to the frames of a clip."""
@@ -91,19 +90,11 @@ def iterate_batches(
         num_workers=num_workers,
         collate_fn=_stack,
         prefetch_factor=4 if num_workers else None,
-        worker_init_fn=_start_worker,
+        worker_init_fn=start_worker,
     )
     for frames, times, label in loader:
         frames, times, label = (torch.from_numpy(x).to(device) for x in (frames, times, label))
         yield Clip(frames, times, label if label.shape[1] else None)
-
-
-def _start_worker(_number: int) -> None:
-    """Leave signals to the training process, which needs its workers to finish the step."""
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # a terminal or a batch system sends them to all processes
-        if number := getattr(signal, name, None):
-            signal.signal(number, signal.SIG_IGN)
-    exit_with_parent()
 
 
 def _stack(clips: list[tuple[Tensor, Tensor, Tensor]]) -> tuple[np.ndarray, ...]:

@@ -1,7 +1,7 @@
 """Projected discriminator of single frames (Projected GAN, Sauer et al. 2021).
 
-Small networks judge frozen ImageNet features at four depths. They teach what a frame looks like within a tenth of the
-clips that StyleGAN's discriminator needs, which remains responsible for motion.
+Small networks judge frozen ImageNet features at four depths. They teach what a frame looks like with a fraction of the
+clips that StyleGAN's discriminator needs. That discriminator still teaches motion.
 
 Shapes: B clips, T frames per clip, H height, W width.
 """

@@ -151,11 +151,13 @@ class GanTrainer(Trainer):
                     frames = self.generator.synthesize(w, fake.times, fake.noise, fake.label)
                     frames = self._augment(frames, indices, AUGMENT_G_FAKE)
                     loss = self._compute_loss_g(Clip(frames, fake.times, fake.label), part, indices)
+                    self.log_scalars(loss_g=loss)
                     if self.projected is not None:
-                        loss = loss + projected_generator_loss(self.projected(frames))
+                        judged = projected_generator_loss(self.projected(frames))
+                        self.log_scalars(loss_projected_g=judged)
+                        loss = loss + judged
                 (loss / self.num_micro_batches).backward()
                 w_mean = w_mean + w.detach().mean(dim=0) / self.num_micro_batches
-                self.log_scalars(loss_g=loss)
         self.generator.mapping.update_mean(distributed.all_reduce_mean(w_mean))
 
     def update_d(self, real: Clip, fakes: list[FakeInputs], clip_indices: list[int]) -> None:
@@ -174,13 +176,13 @@ class GanTrainer(Trainer):
                     loss, realness = self._compute_loss_d(
                         Clip(frames, fake.times, fake.label), Clip(real_frames, part.times, part.label), indices
                     )
+                    self.log_scalars(loss_d=loss)
                     if self.projected is not None:
                         judged = projected_discriminator_loss(self.projected(real_frames), self.projected(frames))
-                        self.log_scalars(loss_projected=judged)
+                        self.log_scalars(loss_projected_d=judged)
                         loss = loss + judged
                 (loss / self.num_micro_batches).backward()
                 sign += realness.sign().mean() / self.num_micro_batches
-                self.log_scalars(loss_d=loss)
         if self.config.augment.augment == "ada":
             self.ada.update(distributed.all_reduce_mean(sign), self.config.training.batch_size)
 
