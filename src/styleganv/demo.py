@@ -17,24 +17,14 @@ from styleganv.files import check_destination
 from styleganv.media import sheets, writing
 from styleganv.options import OutputOptions, SampleOptions
 from styleganv.progress import Progress
-from styleganv.runs import RUN_FILES, train
+from styleganv.runs import train
 from styleganv.validation import Positive, check_arguments
 from styleganv.video_files import generate
 
 logger = logging.getLogger(__name__)
 
 #: Files of the folder; one with anything else is refused.
-DEMO_FILES = (
-    "data.zip",
-    "real.png",
-    "videos/seed*.mp4",
-    "grid.mp4",
-    "grid.png",
-    ".lock",
-    "checkpoint*.pt",
-    *RUN_FILES,
-    *(f"{folder}/*" for folder in ("model", "best", "snapshots", "tensorboard")),
-)
+DEMO_FILES = ("data.zip", "real.png", "videos/seed*.mp4", "grid.mp4", "grid.png", "run/*")
 
 #: Size of the drawn dataset: 24,576 frames, drawn by one core in 10 seconds at 32×32 or 30 at 64×64.
 NUM_VIDEOS, NUM_FRAMES = 512, 48
@@ -61,12 +51,12 @@ def demo(out: Path | str = "runs/demo", *, minutes: Positive = 5.0, progress: Pr
 
     logger.info(f"2/3  Training for {minutes:g} minutes on {'the GPU' if gpu else 'the CPU'} …")
     config = demo_settings(minutes, gpu=gpu)
-    train(data, out, config, or_resume=True, progress=progress)
+    train(data, out / "run", config, or_resume=True, progress=progress)
 
     logger.info("3/3  Generating …")
     scale = 256 // resolution
     videos = generate(
-        out / "model",
+        out / "run",
         out / "videos",
         seeds=range(8),
         sample=SampleOptions(seconds=4.0),
@@ -74,7 +64,7 @@ def demo(out: Path | str = "runs/demo", *, minutes: Positive = 5.0, progress: Pr
         output=OutputOptions(scale=scale, overwrite=True),
     )
     generate(
-        out / "model",
+        out / "run",
         out,
         seeds=range(6),
         motion_seeds=range(4),
@@ -90,9 +80,9 @@ def demo(out: Path | str = "runs/demo", *, minutes: Positive = 5.0, progress: Pr
         f"  {out / 'grid.png'}    one content seed per column, one motion seed per row (grid.mp4 is the video)\n"
         f"  {out / 'videos'}/    {len(videos)} generated videos\n"
         f"  {out / 'real.png'}    training videos, for comparison\n"
-        f"  {out / 'curves.png'}  training curves\n"
-        f"  {out / 'model'}/     the model: {command} generate {out / 'model'} --out videos --seeds 8-15\n"
-        f"Next, train on your own videos:\n"
+        f"  {out / 'run'}/       the training: curves.png, snapshots/ and the model\n"
+        f"Next, generate more: {command} generate {out / 'run'} --out videos --seeds 8-15\n"
+        f"Or train on your own videos:\n"
         f"  {command} prepare FOLDER data.zip --resolution 64\n"
         f"  {command} train data.zip --out runs/mine\n"
         f"  {command} generate runs/mine --out videos --seeds 0-7"

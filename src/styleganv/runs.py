@@ -36,6 +36,14 @@ logger = logging.getLogger(__name__)
 RUN_FILES = ("settings.yaml", "data.txt", "checkpoint.pt", "checkpoint.previous.pt", "log.jsonl", "curves.png")
 #: Those of them, and the folders, whose loss does not end a run.
 REPORT_FILES, REPORT_FOLDERS = ("log.jsonl", "curves.png"), ("snapshots", "tensorboard")
+#: All that a run folder may hold before a new run starts in it.
+RUN_CONTENTS = (
+    ".lock",
+    *RUN_FILES,
+    *(f"{folder}/{name}" for folder in ("model", "best") for name in MODEL_FILES),
+    *(f"{name}/*" for name in (*REPORT_FILES, *REPORT_FOLDERS)),
+    *REPORT_FOLDERS,
+)
 #: Training settings that a resumed run may change; they do not affect the math (threads only affect rounding).
 FREE = ("total_clips", "minutes", "num_workers", "num_threads")
 
@@ -132,6 +140,7 @@ def _check_new(out: Path) -> None:
 
     A file in the place of a folder, or the reverse, only stops the report that belongs there.
     """
+    check_destination(out, overwrite=True, contents=RUN_CONTENTS)
     # A run that was killed before its first checkpoint has settings, and is begun anew.
     overwrite = True if (out / "settings.yaml").exists() else None
     files = [out / name for name in RUN_FILES if name not in REPORT_FILES or (out / name).is_file()]

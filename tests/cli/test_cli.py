@@ -225,7 +225,7 @@ def test_the_whole_way_as_commands(tmp_path: Path) -> None:
 def test_the_demo_leaves_what_it_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cli.main(["demo", "--out", str(tmp_path), "--minutes", "0.02"])
     said = capsys.readouterr().err
-    for name in ("grid.png", "grid.mp4", "real.png", "curves.png", "model/model.safetensors", "videos/seed0007.mp4"):
+    for name in ("grid.png", "grid.mp4", "real.png", "run/curves.png", "run/model/config.json", "videos/seed0007.mp4"):
         assert (tmp_path / name).stat().st_size > 0
     assert "Done in" in said and "prepare FOLDER" in said
 

@@ -85,6 +85,7 @@ def read(path: Path) -> NDArray[np.float64]:
 
 
 def export(model: StudioModel, params: VideoParams) -> NDArray[np.float64]:
+    Path("export.webp").unlink(missing_ok=True)
     model.export(params, EXPORT, Path("export.webp"))
     return read(Path("export.webp"))
 

@@ -13,7 +13,7 @@ from styleganv.options import StyleMix
 
 MAX_SEED = 2**31 - 1
 MAX_EXPORT_SECONDS = 60
-MAX_START_SECONDS = 1e8
+MAX_START_SECONDS = 1e12
 MAX_GRID_CELLS = 24
 EXPORT_FORMATS = {"mp4": "video/mp4", "gif": "image/gif", "webp": "image/webp"}
 

@@ -40,6 +40,21 @@ def test_only_the_heads_are_trained_and_saved(side: int, projected: ProjectedDis
     projected.zero_grad()
 
 
+def test_a_gradient_does_not_depend_on_the_other_clips(projected: ProjectedDiscriminator) -> None:
+    frames = torch.rand(4, 2, 3, 16, 16) * 2 - 1
+
+    def gradient(clips: torch.Tensor) -> torch.Tensor:
+        clips = clips.clone().requires_grad_()
+        projected_generator_loss(projected(clips)).backward()
+        assert clips.grad is not None
+        return clips.grad
+
+    halves = torch.cat([gradient(frames[:2]), gradient(frames[2:])]) / 2
+    whole = gradient(frames)
+    torch.testing.assert_close(halves, whole, rtol=1e-4, atol=1e-5 * float(whole.abs().max()))
+    projected.zero_grad()
+
+
 def test_layers_have_a_spectral_norm_of_one(projected: ProjectedDiscriminator) -> None:
     for _ in range(30):
         projected.update_norms()

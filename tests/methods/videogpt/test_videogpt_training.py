@@ -134,7 +134,7 @@ def test_an_interrupted_run_resumes_bit_for_bit_in_either_stage(
             signal.raise_signal(signal.SIGTERM)
 
     with monkeypatch.context() as patched:
-        patched.setattr("styleganv.runs.dry_run", lambda *_: "")  # it must not receive signals
+        patched.setattr("styleganv.runs.dry_run", lambda *_: None)  # it must not receive signals
         patched.setattr(VideoGptTrainer, "train_step", step)
         with pytest.raises(InterruptedTraining):
             train(faces, tmp_path / "parts", config)
@@ -169,7 +169,7 @@ def test_a_run_limited_by_time_halves_it_and_never_leaves_stage_two(
             signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr(VideoGptTrainer, "train_step", step)
-    monkeypatch.setattr("styleganv.runs.dry_run", lambda *_: "")
+    monkeypatch.setattr("styleganv.runs.dry_run", lambda *_: None)
     config = with_training(small, total_clips=10_000, minutes=6.0)
     with pytest.raises(InterruptedTraining):
         train(faces, tmp_path / "run", config)
