@@ -15,7 +15,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from styleganv.errors import StyleganvError
+from styleganv.errors import StyleganvError, describe
 from styleganv.files import atomic_write
 from styleganv.validation import FrameRate, check
 
@@ -133,8 +133,9 @@ def load_model(
             f"{folder} is not a model: pass a folder with config.json and model.safetensors, or a training run."
         ) from error
     except (SafetensorError, RuntimeError, KeyError, TypeError, ValueError, AttributeError, OSError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise StyleganvError(f"The model in {folder} is damaged ({reason}): copy or train it again.") from error
+        raise StyleganvError(
+            f"The model in {folder} is damaged ({describe(error)}): copy or train it again."
+        ) from error
     return network.eval().requires_grad_(False), config
 
 

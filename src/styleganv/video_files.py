@@ -78,8 +78,11 @@ def generate(
     def videos() -> Iterator[tuple[int, int | None, Path]]:
         """Yield the seeds and the path of each video of this process; there can be more of them than fit in memory."""
         motions = repeat(None) if motion_seeds is None else distributed.shard(motion_seeds)
-        for seed, motion in zip(distributed.shard(seeds), motions, strict=False):
-            yield seed, motion, Path(out) / f"{_seed_name(seed, motion)}{suffix}{extension}"
+        seen = set()
+        for pair in zip(distributed.shard(seeds), motions, strict=False):
+            if pair not in seen:  # a list may name a seed twice
+                seen.add(pair)
+                yield *pair, Path(out) / f"{_seed_name(*pair)}{suffix}{extension}"
 
     destinations = grid if is_grid else [path for _, _, path in islice(videos(), MAX_CHECKED)]
     check_destination(*destinations, overwrite=output.overwrite, contents=contents)

@@ -80,6 +80,7 @@ def damage(rng: random.Random, data: bytes) -> tuple[bytes, str]:
         changed = changed[: size - rng.randint(1, min(64, size))]
     elif kind == "zeros":
         changed[place : place + length] = bytes(min(length, size - place))
+        changed[place] |= changed == data  # what was zero before changes too
     elif kind == "swap":
         changed = changed[place:] + changed[:place]
     elif kind == "insert":

@@ -34,7 +34,7 @@ REFUSED = [
     ("push nowhere ./model", EXISTS),
     ("pull ./nowhere notes", OTHERS),
     ("pull ./nowhere model", EXISTS),
-    ("train nowhere.zip --out run", r"model contains other files \(notes\.txt\)"),
+    ("train nowhere.zip --out run", r"run contains other files \(model/notes\.txt\)"),
     ("train nowhere.zip --out imported", r"imported/model already exists: choose another path\."),
     ("study nowhere.zip --out study", r"comparison\.md already exists: choose another path\."),
     ("demo --out notes", OTHERS),

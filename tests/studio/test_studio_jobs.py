@@ -92,6 +92,7 @@ def export(model: StudioModel, params: VideoParams) -> NDArray[np.float64]:
 
 def run_commands(model: StudioModel, params: VideoParams, first: int = 0) -> NDArray[np.float64]:
     """Return the video that the page's command lines write, from one of them on."""
+    Path("video.webp").unlink(missing_ok=True)
     for line in export_commands(model, params, EXPORT)[first:]:
         main(shlex.split(line)[1:])
     return read(Path("video.webp"))

@@ -100,5 +100,6 @@ def _summarize(name: str) -> str:
 
 
 def _exit(text: str, status: int) -> None:
-    print(f"styleganv: {text}", file=sys.stderr)
+    one_line = text.replace("\r", "\\r").replace("\n", "\\n")  # names can hold any characters
+    print(f"styleganv: {one_line}", file=sys.stderr)
     sys.exit(status)

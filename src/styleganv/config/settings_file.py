@@ -7,7 +7,7 @@ from typing import Any, get_type_hints
 import yaml
 
 from styleganv.config.run_config import RunConfig
-from styleganv.errors import StyleganvError
+from styleganv.errors import StyleganvError, describe
 from styleganv.files import atomic_write
 from styleganv.validation import read_fields
 
@@ -48,8 +48,7 @@ def load_settings(path: Path) -> RunConfig:
     try:
         tree = yaml.safe_load(path.read_text("utf-8")) or {}
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise StyleganvError(f"Cannot read settings {path} ({reason}): restore the file.") from error
+        raise StyleganvError(f"Cannot read settings {path} ({describe(error)}): restore the file.") from error
     if not isinstance(tree, dict) or not all(isinstance(values, dict) for values in tree.values()):
         raise StyleganvError(f"{path} must contain settings under {', '.join(groups)}: restore the file.")
     tree = _convert(tree)

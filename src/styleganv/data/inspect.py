@@ -132,7 +132,7 @@ def write_contact_sheet(
             image = Image.fromarray(frame.transpose(1, 2, 0)).resize((width, height), Image.Resampling.LANCZOS)
             sheet.paste(image, (column * (width + gap), row * (height + gap)))
     with atomic_write(dest_png, overwrite=overwrite) as tmp_path:
-        sheet.save(tmp_path)
+        sheet.save(tmp_path, format="PNG")
 
 
 def suggest_slot_distance(tau: float | None) -> int:

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from styleganv.data.dataset import DESCRIPTION, MAX_DESCRIPTION_BYTES
-from styleganv.errors import StyleganvError
+from styleganv.errors import StyleganvError, describe
 from styleganv.media.files import ZIP_ERRORS, open_archive
 from styleganv.media.sources import VideoSource
 from styleganv.validation import FrameRate, check, short_repr
@@ -132,7 +132,9 @@ def _read_description(source: Path) -> tuple[Path, Any]:
             raise _too_large(source / name)
         return source / paths[name], _load_json(archive.file.read(archive.entries[name]), source / name)
     except (OSError, *ZIP_ERRORS) as error:
-        raise StyleganvError(f"Cannot read {DESCRIPTION} in {source} ({error}): repair or remove it.") from error
+        raise StyleganvError(
+            f"Cannot read {DESCRIPTION} in {source} ({describe(error)}): repair or remove it."
+        ) from error
 
 
 def _is_hidden(name: str) -> bool:
@@ -158,7 +160,7 @@ def _load_json(content: bytes, path: Path) -> Any:
     try:
         return json.loads(content.decode("utf-8-sig"), object_pairs_hook=unique)
     except (ValueError, RecursionError) as error:
-        raise StyleganvError(f"Cannot read {path} as JSON ({error}): repair or remove it.") from error
+        raise StyleganvError(f"Cannot read {path} as JSON ({describe(error)}): repair or remove it.") from error
 
 
 def _parse_json(tree: Any, path: Path) -> list[Row]:
@@ -206,9 +208,13 @@ def _match(
         class_name = None if label is None else str(label).strip()
         if classes.setdefault(video, class_name) != class_name:
             raise StyleganvError(
-                f"{path} labels {video} twice, as {classes[video] or 'no class'} and {class_name or 'no class'}: "
+                f"{path} labels {video} twice, as {_shown(classes[video])} and {_shown(class_name)}: "
                 "remove one of the labels."
             )
     if found is not None:
         found.update(classes)
     return {video: class_name for video, class_name in classes.items() if class_name is not None}
+
+
+def _shown(class_name: str | None) -> str:
+    return "no class" if class_name is None else short_repr(class_name).strip("'")

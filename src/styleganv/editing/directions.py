@@ -23,7 +23,7 @@ from torch import Tensor
 from styleganv import noise
 from styleganv.editing.edits import check_layer
 from styleganv.editing.latents import Latents, read_finite
-from styleganv.errors import StyleganvError
+from styleganv.errors import StyleganvError, describe
 from styleganv.files import atomic_write
 from styleganv.methods.stylegan_v.motion import Motion
 from styleganv.methods.stylegan_v.sampler import VideoGenerator
@@ -193,7 +193,9 @@ def load_directions(model: VideoGenerator, path: Path | str) -> Directions:
         if space not in get_args(Space) or shapes != [[len(names), vectors.shape[-1]], [len(names)], [len(names)]]:
             raise ValueError(f"space {space}, {len(names)} names, shapes {shapes}")
     except (SafetensorError, KeyError, ValueError, TypeError, IndexError, RuntimeError, OSError) as error:
-        raise StyleganvError(f"Cannot read directions {path} ({error}): run styleganv directions again.") from error
+        raise StyleganvError(
+            f"Cannot read directions {path} ({describe(error)}): run styleganv directions again."
+        ) from error
     width = sample_latents(model, space, [0]).shape[1]
     if vectors.shape[1] != width:
         raise StyleganvError(

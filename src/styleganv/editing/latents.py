@@ -19,7 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from styleganv.errors import StyleganvError
+from styleganv.errors import StyleganvError, describe
 from styleganv.files import atomic_write
 from styleganv.methods.stylegan_v.sampler import Frame, Styles, VideoGenerator
 from styleganv.noise import CONTENT, SeededNoise, normal
@@ -127,7 +127,7 @@ def load_latents(model: VideoGenerator, path: Path | str) -> Latents:
             f"Latents file {path} not found: pass a file or folder that styleganv project or edit wrote."
         ) from error
     except (SafetensorError, KeyError, ValueError, RuntimeError, OSError) as error:
-        raise StyleganvError(f"Cannot read latents {path} ({error}): create the file again.") from error
+        raise StyleganvError(f"Cannot read latents {path} ({describe(error)}): create the file again.") from error
     _check(model, latents, path)
     return latents
 

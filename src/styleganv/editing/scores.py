@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from styleganv.errors import StyleganvError
+from styleganv.errors import StyleganvError, describe
 from styleganv.validation import Seed, check
 
 #: Characters of the syntax of `styleganv edit --direction`, which the name of a direction cannot contain.
@@ -50,7 +50,7 @@ def load_annotations(path: Path | str) -> tuple[list[int], dict[str, list[float]
             rows = [[cell.strip() for cell in row] for row in csv.reader(file) if row]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise StyleganvError(
-            f"Cannot read annotations {path} ({error}): pass a CSV file of seed,label lines."
+            f"Cannot read annotations {path} ({describe(error)}): pass a CSV file of seed,label lines."
         ) from error
     if rows and len(rows[0]) == 2 and not rows[0][0].isdecimal():
         rows = rows[1:]  # a heading

@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from styleganv.errors import StyleganvError
+from styleganv.errors import StyleganvError, describe
 
 #: Two networks at 256² have 18,000; an instruction of one byte can take 200 bytes of memory.
 MAX_INSTRUCTIONS = 5_000_000
@@ -265,7 +265,7 @@ def read_pickle(path: Path | str) -> Any:
         raise
     except Exception as error:  # random bytes cause errors of any kind
         raise StyleganvError(
-            f"{path} is not a pickle, or is damaged ({type(error).__name__}: {str(error)[:80]}): download it again."
+            f"{path} is not a pickle, or is damaged ({describe(error)[:80]}): download it again."
         ) from error
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 
-from styleganv.errors import StyleganvError
+from styleganv.errors import StyleganvError, describe
 from styleganv.methods.stylegan_v.config import DiscriminatorConfig, GeneratorConfig
 from styleganv.methods.stylegan_v.discriminator import Discriminator
 from styleganv.methods.stylegan_v.generator import Generator
@@ -47,6 +47,7 @@ def load_discriminator(folder: Path | str) -> Discriminator | None:
             )
         discriminator.load_state_dict(load_weights(folder, "discriminator.safetensors", config))
     except (SafetensorError, RuntimeError, KeyError, TypeError, ValueError, OSError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise StyleganvError(f"The discriminator in {folder} is damaged ({reason}): import it again.") from error
+        raise StyleganvError(
+            f"The discriminator in {folder} is damaged ({describe(error)}): import it again."
+        ) from error
     return discriminator
