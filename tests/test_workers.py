@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -45,22 +46,47 @@ def test_a_child_of_a_killed_process_exits() -> None:
     assert_end(pids)
 
 
-def test_the_workers_of_a_killed_preparation_exit(tmp_path: Path) -> None:
+@pytest.fixture
+def preparation(tmp_path: Path) -> Iterator["subprocess.Popen[str]"]:
+    """A preparation with two workers, in the middle of two videos that take minutes."""
     first = tmp_path / "videos" / "a" / "0.png"
     first.parent.mkdir(parents=True)
     Image.fromarray(np.zeros((512, 512, 3), np.uint8)).save(first)
-    for folder in "ab":  # two videos that take minutes
+    for folder in "ab":
         (tmp_path / "videos" / folder).mkdir(exist_ok=True)
         for number in range(1, 4000):
             os.link(first, tmp_path / "videos" / folder / f"{number}.png")
     words = ["prepare", tmp_path / "videos", tmp_path / "data.zip", "--resolution", "256", "--num-workers", "2"]
-    parent = subprocess.Popen([sys.executable, "-m", "styleganv", *map(str, words)], stderr=subprocess.DEVNULL)
-    end = time.monotonic() + 60
-    while not any(path.stat().st_size for path in tmp_path.glob(".data.*/*")):  # what workers write to
-        assert parent.poll() is None and time.monotonic() < end
-        time.sleep(0.05)
-    pids = children(parent.pid)
+    argv = [sys.executable, "-m", "styleganv", *map(str, words), "--quiet"]
+    with subprocess.Popen(
+        argv, stderr=subprocess.PIPE, text=True, start_new_session=True, preexec_fn=listen_to_ctrl_c
+    ) as parent:
+        end = time.monotonic() + 60
+        while not any(path.stat().st_size for path in tmp_path.glob(".data.*/*")):  # what workers write to
+            assert parent.poll() is None and time.monotonic() < end
+            time.sleep(0.05)
+        yield parent
+        parent.kill()
+
+
+def listen_to_ctrl_c() -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # the tests themselves may run in the background
+
+
+def test_the_workers_of_a_killed_preparation_exit(preparation: "subprocess.Popen[str]") -> None:
+    pids = children(preparation.pid)
     assert len(pids) >= 2
-    os.kill(parent.pid, signal.SIGKILL)
-    parent.wait()
+    preparation.kill()
+    preparation.wait()
     assert_end(pids)
+
+
+def test_ctrl_c_ends_a_preparation_at_once_and_leaves_nothing(
+    preparation: "subprocess.Popen[str]", tmp_path: Path
+) -> None:
+    pids = children(preparation.pid)
+    os.killpg(preparation.pid, signal.SIGINT)  # as a terminal does
+    _, errors = preparation.communicate(timeout=20)
+    assert (preparation.returncode, errors) == (130, "styleganv: Interrupted.\n")
+    assert_end(pids)
+    assert [path.name for path in tmp_path.iterdir()] == ["videos"]

@@ -2,7 +2,7 @@
 
 A destination that exists is refused. `overwrite` replaces it, but only what the same command writes: a folder that
 holds anything else is refused too. A file or folder is written to a temporary folder next to its destination,
-`.NAME.part-XXXXXXXX`, and then renamed. An operating-system lock marks the temporary folder while its process lives, so
+`.NAME.part-0123abcd`, and then renamed. An operating-system lock marks the temporary folder while its process lives, so
 that the next command can remove those of killed processes, and only those.
 """
 
@@ -264,6 +264,12 @@ def _disk_errors(path: Path) -> Iterator[None]:
         if error.errno in PATH_ERRORS:
             raise StyleganvError(f"Cannot write {path} ({error.strerror}): choose another path.") from error
         raise  # e.g. of a connection that the file is downloaded from
+
+
+def readable(name: str) -> str:
+    r"""Return a name on one line that can be printed: bytes that are not UTF-8 and control characters become \x0a."""
+    text = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
 def user_cache() -> Path:

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from styleganv.data.dataset import VideoDataset, is_dataset
 from styleganv.errors import StyleganvError
+from styleganv.files import readable
 from styleganv.media.decoding import Timing
-from styleganv.media.files import readable
 from styleganv.media.sources import DEFAULT_FPS, VideoSource, common_fps, find_videos
 from styleganv.methods.loading import load
 from styleganv.options import Precision

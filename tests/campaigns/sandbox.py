@@ -139,6 +139,7 @@ def _become(cwd: Path, env: Mapping[str, str], output: Path, limits: bool) -> No
     sys.stdin = open(0, closefd=False)  # noqa: SIM115
     sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
     sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
+    sys.__stdout__, sys.__stderr__ = sys.stdout, sys.stderr  # as in a process of its own
     os.environ.clear()
     os.environ.update(env)
     os.chdir(cwd)

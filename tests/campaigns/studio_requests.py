@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import os
 import random
 import re
 import socket
@@ -32,7 +33,9 @@ PARAMS = {
 EXPORT = {"model": 0, "params": PARAMS, "start": 0, "seconds": 0.2, "fps": 10, "speed": 1, "format": "mp4"}
 FRAMES = {"id": 1, "model": 0, "params": PARAMS, "start": 0.0, "fps": 10.0, "num_frames": 2}
 #: What no answer may show.
-SECRETS = re.compile(rf"Traceback|File \"|/work/|/tmp/|/home/|/root/|site-packages|styleganv-fuzz|{TOKEN}")
+SECRETS = re.compile(
+    rf"Traceback|File \"|{re.escape(os.getcwd())}|/tmp/|/home/|/root/|site-packages|styleganv-fuzz|{TOKEN}"
+)
 
 
 @contextmanager

@@ -14,8 +14,8 @@ from PIL import Image
 from styleganv.data import prepare as module
 from styleganv.data.dataset import VideoDataset
 from styleganv.errors import StyleganvError
+from styleganv.files import readable
 from styleganv.media import files
-from styleganv.media.files import readable
 from styleganv.media.sources import find_videos, scan_source, summarize_skipped
 from styleganv.options import PrepareOptions
 

@@ -81,6 +81,24 @@ class Factors:
     rhythm: str
 
 
+def plain_factors(**changes: Any) -> Factors:
+    """Return the factors of a large red disc that moves in a circle, with some changed."""
+    usual = dict(
+        shape="circle",
+        color="red",
+        size="large",
+        texture="plain",
+        background_hue=0.3,
+        path="circle",
+        speed="medium",
+        direction=1,
+        angle=0,
+        start=0.1,
+        rhythm="steady",
+    )
+    return Factors(**(usual | changes))
+
+
 def sample_factors(rng: np.random.Generator) -> Factors:
     """Draw every factor uniformly and independently of the others."""
 

@@ -21,28 +21,12 @@ from shapes import (
     draw_video,
     make_shapes,
     measure,
+    plain_factors,
     position,
     sample_factors,
 )
 
 from styleganv.data.dataset import VideoDataset
-
-
-def some_factors(**changes: object) -> Factors:
-    plain = Factors(
-        shape="circle",
-        color="red",
-        size="large",
-        texture="plain",
-        background_hue=0.3,
-        path="circle",
-        speed="medium",
-        direction=1,
-        angle=0,
-        start=0.1,
-        rhythm="steady",
-    )
-    return dataclasses.replace(plain, **changes)  # type: ignore[arg-type]
 
 
 def speeds(factors: Factors, times: np.ndarray) -> np.ndarray:
@@ -68,7 +52,7 @@ def test_the_drawn_shape_is_measured_where_and_as_what_it_is(shape: str, texture
 @pytest.mark.parametrize("resolution", [(32, 32), (48, 64)])
 def test_area_tells_the_sizes_apart_whatever_the_shape_and_texture(resolution: tuple[int, int]) -> None:
     def areas(size: str) -> list[float]:
-        videos = (some_factors(shape=s, texture=t, size=size) for s in SHAPES for t in TEXTURES)
+        videos = (plain_factors(shape=s, texture=t, size=size) for s in SHAPES for t in TEXTURES)
         return [float(measure(draw_video(factors, 8, *resolution)).area.mean()) for factors in videos]
 
     assert min(areas("large")) > 1.05 * max(areas("small"))
@@ -89,12 +73,12 @@ def test_the_largest_shape_at_the_ends_of_its_reach_is_still_inside_the_frame(sh
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_edges_are_smooth(shape: str) -> None:
-    reds = np.unique(draw_video(some_factors(shape=shape, color="cyan"), 1, 32, 32)[..., 0])
+    reds = np.unique(draw_video(plain_factors(shape=shape, color="cyan"), 1, 32, 32)[..., 0])
     assert ((reds > reds.min()) & (reds < reds.max())).sum() >= 3  # mixtures of the shape and the background
 
 
 def test_position_is_the_same_at_every_frame_rate_and_video_follows_it() -> None:
-    factors = some_factors(path="pendulum", rhythm="pulsing", speed="fast")
+    factors = plain_factors(path="pendulum", rhythm="pulsing", speed="fast")
     slow, fast = draw_video(factors, 16, 32, 32), draw_video(factors, 32, 32, 32, fps=50)
     assert np.array_equal(slow, fast[::2])
     assert not np.array_equal(fast[0], fast[1])
@@ -105,7 +89,7 @@ def test_position_is_the_same_at_every_frame_rate_and_video_follows_it() -> None
 def test_speed_is_the_mean_speed_and_centers_stay_within_reach(path: str, speed: str) -> None:
     times = np.linspace(-500, 5000, 200_001)
     for rhythm in RHYTHMS:
-        factors = some_factors(path=path, speed=speed, rhythm=rhythm, angle=30)
+        factors = plain_factors(path=path, speed=speed, rhythm=rhythm, angle=30)
         assert speeds(factors, times).mean() * 32 == pytest.approx(SPEEDS[speed], rel=0.01)
         centers = np.stack(position(factors, times))
         assert np.abs(centers - 0.5).max() <= REACH + 1e-12
@@ -114,8 +98,8 @@ def test_speed_is_the_mean_speed_and_centers_stay_within_reach(path: str, speed:
 @pytest.mark.parametrize("path", ["line", "circle", "zigzag"])
 def test_rhythm_modulates_the_speed(path: str) -> None:
     times = np.linspace(0.013, 16.013, 400)
-    steady = speeds(some_factors(path=path, rhythm="steady"), times)
-    pulsing = speeds(some_factors(path=path, rhythm="pulsing"), times)
+    steady = speeds(plain_factors(path=path, rhythm="steady"), times)
+    pulsing = speeds(plain_factors(path=path, rhythm="pulsing"), times)
     assert np.median(np.abs(steady / np.median(steady) - 1)) < 1e-3
     assert pulsing.min() < 0.1 * steady.mean() and pulsing.max() > 1.8 * np.median(steady)
 
@@ -123,7 +107,7 @@ def test_rhythm_modulates_the_speed(path: str) -> None:
 @pytest.mark.parametrize("path", ["line", "zigzag"])
 def test_direction_mirrors_the_motion_and_a_line_starts_at_its_angle(path: str) -> None:
     for angle in ANGLES:
-        right = some_factors(path=path, direction=1, angle=angle, start=0.4)
+        right = plain_factors(path=path, direction=1, angle=angle, start=0.4)
         left = dataclasses.replace(right, direction=-1)
         x, y = position(right, np.array([0.0, 0.1]))
         mirrored_x, mirrored_y = position(left, np.array([0.0, 0.1]))
@@ -134,7 +118,7 @@ def test_direction_mirrors_the_motion_and_a_line_starts_at_its_angle(path: str) 
 
 def test_a_circle_turns_clockwise_for_direction_1() -> None:
     for direction in (1, -1):
-        x, y = position(some_factors(direction=direction), np.array([0.0, 0.1]))
+        x, y = position(plain_factors(direction=direction), np.array([0.0, 0.1]))
         turn = (x[0] - 0.5) * (y[1] - 0.5) - (y[0] - 0.5) * (x[1] - 0.5)
         assert np.sign(turn) == direction  # y points down, so a positive cross product is clockwise
 

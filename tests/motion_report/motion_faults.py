@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
-from shapes import Factors, draw_video, position, sample_factors
+from shapes import Factors, draw_video, plain_factors, position, sample_factors
 from torch import Tensor, nn
 
 from styleganv.methods.stylegan_v.config import GeneratorConfig
@@ -47,20 +47,7 @@ def looped(video: np.ndarray, period: int) -> np.ndarray:
 
 def shape(**changes: Any) -> Factors:
     """Return the factors of a red disc that moves slowly in a circle on a pale background."""
-    usual = dict(
-        shape="circle",
-        color="red",
-        size="large",
-        texture="plain",
-        background_hue=0.6,
-        path="circle",
-        speed="medium",
-        direction=1,
-        angle=0,
-        start=0.1,
-        rhythm="steady",
-    )
-    return Factors(**(usual | changes))
+    return plain_factors(background_hue=0.6, **changes)
 
 
 def drawn(factors: Factors, *, frames: int = 64, side: int = SIDE, fps: float = FPS) -> np.ndarray:

@@ -17,6 +17,7 @@ from styleganv.cli.training import demo, study, train_command, train_defaults
 from styleganv.cli.videos import directions, edit, explore, generate, project
 from styleganv.config import RunConfig
 from styleganv.errors import StyleganvError
+from styleganv.files import readable
 
 logger = logging.getLogger(__name__)
 
@@ -100,6 +101,5 @@ def _summarize(name: str) -> str:
 
 
 def _exit(text: str, status: int) -> None:
-    one_line = text.replace("\r", "\\r").replace("\n", "\\n")  # names can hold any characters
-    print(f"styleganv: {one_line}", file=sys.stderr)
+    print(f"styleganv: {readable(text)}", file=sys.stderr)  # a name in it can hold any characters
     sys.exit(status)

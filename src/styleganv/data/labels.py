@@ -15,8 +15,8 @@ from typing import Any
 
 from styleganv.data.dataset import DESCRIPTION, MAX_DESCRIPTION_BYTES
 from styleganv.errors import StyleganvError, describe
-from styleganv.media.files import ZIP_ERRORS, open_archive
-from styleganv.media.sources import VideoSource
+from styleganv.media.files import ZIP_ERRORS, is_hidden, open_archive
+from styleganv.media.sources import VideoSource, shorten
 from styleganv.validation import FrameRate, check, short_repr
 
 #: Name of a video or of one of its files, and its label.
@@ -64,9 +64,8 @@ def read_labels(source: Path, videos: list[VideoSource], classes: str) -> Source
         labels.class_of = _folders(videos, required=classes == "folders")
     without = [video.name for video in videos if video.name not in labels.class_of]
     if labels.class_of and without:
-        more = f" and {len(without) - 3} more" if len(without) > 3 else ""
         labels.warnings.append(
-            f"{len(without)} of {len(videos)} videos have no class ({', '.join(without[:3])}{more}): label them, or "
+            f"{len(without)} of {len(videos)} videos have no class ({shorten(without)}): label them, or "
             "train with --no-conditional."
         )
     return labels
@@ -110,8 +109,7 @@ def _read_table(path: Path, videos: list[VideoSource]) -> dict[str, str]:
 def _read_description(source: Path) -> tuple[Path, Any]:
     """Return the path and contents of the `dataset.json` at the top of a source, or in its only folder; else None."""
     if source.is_dir():
-        visible = islice((path for path in source.iterdir() if not _is_hidden(path.name)), 2)
-        first_two = list(visible)
+        first_two = list(islice((path for path in source.iterdir() if not is_hidden(path.name)), 2))
         file = (first_two[0] if len(first_two) == 1 and first_two[0].is_dir() else source) / DESCRIPTION
         if not file.is_file():
             return source, None
@@ -122,7 +120,7 @@ def _read_description(source: Path) -> tuple[Path, Any]:
         return source, None
     try:
         archive = open_archive(source)
-        paths = {name: PurePosixPath(name) for name in archive.entries if not _is_hidden(name)}
+        paths = {name: PurePosixPath(name) for name in archive.entries if not is_hidden(name)}
         tops = {path.parts[0] for path in paths.values() if path.parts}
         allowed = {PurePosixPath(DESCRIPTION), *(PurePosixPath(top, DESCRIPTION) for top in tops if len(tops) == 1)}
         name = next((name for name, path in paths.items() if path in allowed), None)
@@ -135,11 +133,6 @@ def _read_description(source: Path) -> tuple[Path, Any]:
         raise StyleganvError(
             f"Cannot read {DESCRIPTION} in {source} ({describe(error)}): repair or remove it."
         ) from error
-
-
-def _is_hidden(name: str) -> bool:
-    """Return whether a file manager left it behind."""
-    return any(part.startswith(".") or part == "__MACOSX" for part in PurePosixPath(name).parts)
 
 
 def _too_large(path: Path) -> StyleganvError:

@@ -22,9 +22,8 @@ from styleganv.data.dataset import DatasetWriter, create_dataset
 from styleganv.data.frames import encode_frame
 from styleganv.data.labels import read_labels
 from styleganv.errors import StyleganvError
-from styleganv.files import check_destination, temporary_folder
+from styleganv.files import check_destination, readable, temporary_folder
 from styleganv.media.decoding import Color, DamagedVideo, Timing, Treatment
-from styleganv.media.files import readable
 from styleganv.media.sources import (
     VideoSource,
     common_fps,
@@ -294,6 +293,7 @@ def _processes(count: int) -> Iterator[Callable[[Callable[[Any], Any], Iterable[
     if count == 1:
         yield map
         return
+    others = multiprocessing.active_children()
     try:
         pool = ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), start_worker)
     except OSError as error:  # e.g. /dev/shm is not writable
@@ -312,7 +312,8 @@ def _processes(count: int) -> Iterator[Callable[[Callable[[Any], Any], Iterable[
         yield run
     except KeyboardInterrupt:
         for process in multiprocessing.active_children():
-            process.kill()  # they may be in the middle of a long video
+            if process not in others:
+                process.kill()  # it may be in the middle of a long video
         raise
     except BrokenProcessPool as error:
         raise StyleganvError("A worker process died, perhaps for lack of memory: pass --num-workers 1.") from error

@@ -2,7 +2,6 @@
 
 import errno
 import lzma
-import re
 import shutil
 import stat
 import struct
@@ -14,12 +13,13 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO
 
 from PIL import Image
 
 from styleganv.errors import StyleganvError
+from styleganv.files import readable
 
 #: Largest frame (8192x8192): 192 MiB as RGB.
 MAX_PIXELS = 2**26
@@ -33,10 +33,9 @@ _MAX_BYTES_IN_MEMORY = 2**24
 ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, ValueError, struct.error)
 
 
-def readable(name: str) -> str:
-    r"""Return a name on one line that can be printed: bytes that are not UTF-8 and control characters become \x0a."""
-    text = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", lambda found: f"\\x{ord(found[0]):02x}", text)
+def is_hidden(name: str) -> bool:
+    """Return whether a file or one of its folders is hidden; file managers leave such files behind."""
+    return any(part.startswith(".") or part == "__MACOSX" for part in PurePosixPath(name).parts)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 
 from styleganv.errors import StyleganvError
+from styleganv.files import readable
 from styleganv.media.containers import decode_video, read_timing
 from styleganv.media.decoding import (
     BLACK,
@@ -25,7 +26,7 @@ from styleganv.media.decoding import (
     read_animation_timing,
     resample,
 )
-from styleganv.media.files import ZIP_ERRORS, MediaFile, open_archive, readable
+from styleganv.media.files import ZIP_ERRORS, MediaFile, is_hidden, open_archive
 
 logger = logging.getLogger(__name__)
 
@@ -274,8 +275,8 @@ def _group(root: Path, root_name: str, names: Iterable[str], skipped: list[Skipp
     singles: dict[str, Kind] = {}
     for name in names:
         path = PurePosixPath(name)
-        if any(part.startswith(".") or part == "__MACOSX" for part in path.parts):
-            skipped.append((readable(name), "hidden"))  # left behind by file managers
+        if is_hidden(name):
+            skipped.append((readable(name), "hidden"))
         elif path.name == "dataset.json":
             continue  # labels, read by `prepare`
         elif (kind := _kind(MediaFile(root, name))) is None:

@@ -32,7 +32,6 @@ WEIGHT_FILES = {
 }
 #: Weight of the changes in `efficientnet_lite0_motion`: both halves then vary about equally over real videos at 25 fps.
 CHANGE_WEIGHT = 3.0
-#: Normalization of color channels in 0..1 for networks trained on ImageNet.
 
 
 @dataclass(frozen=True)

@@ -197,9 +197,8 @@ class Job:
     def stop(self) -> None:
         """End a projection early with the best result so far."""
         with self._lock:
-            if (
-                self.state == "running" and self.can_stop and not self._is_stopping
-            ):  # A second signal would interrupt the writing.
+            # Another stage, or a second signal, would lose the result.
+            if self.state == "running" and self.can_stop and not self._is_stopping:
                 self._is_stopping = True
                 self._set_progress(1, 1, "saving the best result")
                 self.process.send_signal(signal.SIGINT)

@@ -93,8 +93,13 @@ def iterate_batches(
         worker_init_fn=start_worker,
     )
     for frames, times, label in loader:
-        frames, times, label = (torch.from_numpy(x).to(device) for x in (frames, times, label))
+        frames, times, label = (_move(torch.from_numpy(x), device) for x in (frames, times, label))
         yield Clip(frames, times, label if label.shape[1] else None)
+
+
+def _move(x: Tensor, device: torch.device) -> Tensor:
+    """Return a tensor on the device; pinned memory lets a GPU copy it while the CPU goes on."""
+    return x.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else x.to(device)
 
 
 def _stack(clips: list[tuple[Tensor, Tensor, Tensor]]) -> tuple[np.ndarray, ...]:

@@ -111,10 +111,10 @@ class GanTrainer(Trainer):
         self.optimizer_g = build_adam(generator, training.lr, 0.99)
         self.optimizer_d = build_adam(discriminator, training.lr * lazy, 0.99**lazy)
         self.projected: ProjectedDiscriminator | None = None
-        self.critics: nn.Module = discriminator
+        self.discriminators: nn.Module = discriminator
         if training.frame_discriminator == "projected":
             self.projected = ProjectedDiscriminator(training.seed, self.device)
-            self.critics = nn.ModuleList([discriminator, self.projected])
+            self.discriminators = nn.ModuleList([discriminator, self.projected])
             self.optimizer_p = build_adam(self.projected, PROJECTED_LR, 0.99)
         self.ada = AdaptiveAugmentation(
             config.augment.augment_p,
@@ -144,7 +144,7 @@ class GanTrainer(Trainer):
     def update_g(self, real: Clip, fakes: list[FakeInputs], clip_indices: list[int]) -> None:
         """Update the generator, and the running mean of w; one item of `fakes` per micro-batch."""
         w_mean = torch.zeros((), device=self.device)
-        with self.optimizer_step(self.generator, self.optimizer_g, frozen=self.critics):
+        with self.optimizer_step(self.generator, self.optimizer_g, frozen=self.discriminators):
             for fake, part, indices in self._zip_parts(fakes, real, clip_indices):
                 with self.autocast():
                     w = self.generator.mapping(fake.z, fake.label)
