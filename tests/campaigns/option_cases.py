@@ -137,7 +137,7 @@ def make_options(help_: dict[str, list[tuple[str, str]]]) -> Callable[[random.Ra
         separate = rng.random() < 0.5 and not value.startswith("-")
         argv += [option, value] if separate else [f"{option}={value}"]
         if option in ("--out", "--json", "--save-latents", "--contact-sheet", "--cache"):
-            return Case([*argv, "--quiet"], f"{option} {value!r}", (*writes, value), whole=False)
+            return Case([*argv, "--quiet"], f"{option} {value!r}", (*writes, value, Path(value).name), whole=False)
         whole = argv[0] not in ("train", "project", "explore")
         return Case([*argv, "--quiet"], f"{option} {value!r}", writes, must="refuse" if refused else None, whole=whole)
 
@@ -158,7 +158,7 @@ def _word(rng: random.Random, argv: list[str], writes: tuple[str, ...]) -> Case:
     else:
         argv[index] = word[:-1] + rng.choice(("x", "", "--", "="))
     # Only a name that the program takes as a destination may be new: a bare word, never one of a folder outside.
-    writes = (*writes, *(name for name in argv if re.fullmatch(r"\w[\w.]*", name)), "runs", "explored", "report.html")
+    writes = (*writes, *(name for name in argv if re.fullmatch(r"\w[\w.-]*", name)), "runs", "explored", "report.html")
     return Case(
         [*argv, "--quiet"], f"{kind} {word!r}", (*writes, "directions.safetensors", "directions.png"), whole=False
     )

@@ -91,6 +91,7 @@ def test_names_of_video_files_are_no_urls(tmp_path, write_video, gray_frames, mo
 
 def test_readable_names():
     assert readable("caf\udce9\x1b[1m\u2028é") == r"caf\xe9\x1b[1m\x2028é"
+    assert readable("\ud800") == r"\ud800"  # from a file of ours: no file system gives it
 
 
 def test_everything_that_is_skipped_has_a_reason(tmp_path, write_video, gray_frames):

@@ -47,7 +47,7 @@ def looped(video: np.ndarray, period: int) -> np.ndarray:
 
 def shape(**changes: Any) -> Factors:
     """Return the factors of a red disc that moves slowly in a circle on a pale background."""
-    return plain_factors(background_hue=0.6, **changes)
+    return plain_factors(**({"background_hue": 0.6} | changes))
 
 
 def drawn(factors: Factors, *, frames: int = 64, side: int = SIDE, fps: float = FPS) -> np.ndarray:
