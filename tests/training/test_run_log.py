@@ -2,6 +2,8 @@
 
 import json
 import logging
+import threading
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -56,6 +58,26 @@ def test_what_could_not_be_written_to_the_log_is_written_later(
         (tmp_path / "log.jsonl").rmdir()
         log.write_scalars(24, 72, {"loss_g": 3.0})
     assert [record["loss_g"] for record in read_log(tmp_path / "log.jsonl")] == [1.0, 2.0, 3.0]
+
+
+def test_tensorboard_on_a_full_disk_is_one_warning_without_a_traceback(
+    small_disk: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    printed: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", printed.append)
+    with RunLog(small_disk, clips_seen=0) as log, caplog.at_level(logging.WARNING, "styleganv"):
+        with suppress(OSError), open(small_disk / "filler", "wb", buffering=0) as file:
+            while file.write(bytes(4096)):
+                pass
+        for clips in range(8, 80, 8):
+            log.write_scalars(clips, clips, {f"loss_{i}": 1.0 for i in range(50)})
+            log.flush()
+        thread = threading.Thread(target=lambda: 1 / 0)
+        thread.start()
+        thread.join()
+    assert sum("TensorBoard" in record.getMessage() for record in caplog.records) == 1
+    assert [args.exc_type for args in printed] == [ZeroDivisionError]  # other threads are still heard
+    assert threading.excepthook == printed.append
 
 
 @pytest.mark.parametrize("name", ["a:b", "run"])

@@ -8,6 +8,7 @@ import logging
 import os
 import re
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -55,6 +56,7 @@ class RunLog:
         self.failed: set[str] = set()
         self.unwritten = b""
         self.tensorboard: SummaryWriter | None = None
+        self.excepthook = threading.excepthook
         self.has_evaluation = False
         with self.reporting("log"):
             self._truncate(clips_seen)
@@ -173,12 +175,19 @@ class RunLog:
                     self.tensorboard.add_scalar(name, value, clips_seen)
 
     def __enter__(self) -> "RunLog":
+        threading.excepthook = self._thread_failed
         return self
 
     def __exit__(self, *_: object) -> None:
         with self.reporting("TensorBoard data"):
             if self.tensorboard:
                 self.tensorboard.close()
+        threading.excepthook = self.excepthook
+
+    def _thread_failed(self, args: threading.ExceptHookArgs) -> None:
+        """Print no traceback of TensorBoard's thread: its error is raised again, and reported, by the next call."""
+        if not type(args.thread).__module__.startswith("tensorboard."):
+            self.excepthook(args)
 
 
 def _to_line(record: dict[str, Any]) -> bytes:
