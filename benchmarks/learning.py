@@ -54,7 +54,7 @@ def both(*changes: Callable[[Any], Any]) -> Callable[[Any], Any]:
 ARMS: dict[str, Callable[[Any], Any]] = {
     "preset": lambda config: config,
     "relativistic": training(loss="relativistic"),
-    "projected": training(frame_discriminator="projected"),
+    "projected": training(second_discriminator="projected"),
     "relativistic-r1x0.25": training(loss="relativistic", r1_scale=0.01),
     "relativistic-r1x4": training(loss="relativistic", r1_scale=0.16),
     "wide": model(channel_base=2048, channel_max=128),
@@ -82,7 +82,7 @@ def settings_of(arm: str, seed: int, slot_distance: float, mirror: bool) -> Any:
 
     common = both(
         model(slot_distance=slot_distance),
-        training(seed=seed, mirror=mirror, batch_size=8, loss="logistic", frame_discriminator="none"),
+        training(seed=seed, mirror=mirror, batch_size=8, loss="logistic", second_discriminator="none"),
     )
     return both(*(ARMS[part] for part in arm.split("+")))(common(get_preset("tiny-cpu")))
 

@@ -25,7 +25,7 @@ from styleganv.training.run_log import read_log
 
 FLAGS = """--channel-base 128 --channel-max 8 --z-dim 16 --w-dim 16 --motion-dim 16
 --batch-size 8 --precision float32 --r1-interval 2 --log-every 8 --augment-p 0.3
---loss logistic --frame-discriminator none"""  # gradients through ImageNet features amplify rounding
+--loss logistic --second-discriminator none"""  # gradients through ImageNet features amplify rounding
 
 
 def styleganv(*words: object, processes: int = 1, restarts: int = 0, **options: object) -> subprocess.Popen[str]:

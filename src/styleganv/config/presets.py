@@ -23,7 +23,7 @@ def tiny_cpu() -> RunConfig:
             batch_size=4,
             num_frames=2,
             loss="relativistic",
-            frame_discriminator="projected",
+            second_discriminator="projected",
             lr=0.005,
             r1_scale=0.04,
             ema_rampup=0.02,

@@ -85,8 +85,8 @@ class TrainingConfig(Validated):
     """CPU threads per step. Default: one per core."""
     loss: Literal["logistic", "relativistic"] = "logistic"
     """logistic (the paper; R1) or relativistic (pairs of real and fake logits; R1 and R2)."""
-    frame_discriminator: Literal["none", "projected"] = "none"
-    """Second discriminator, of single frames: none (the paper) or projected (on ImageNet features)."""
+    second_discriminator: Literal["none", "projected"] = "none"
+    """none (the paper) or projected (a second discriminator, on ImageNet features)."""
     lr: Positive = 0.0025
     """Learning rate of both networks (Adam, betas 0 and 0.99)."""
     r1_gamma: OptionalFloat[NonNegative] = None

@@ -94,7 +94,7 @@ def apply_method(config: RunConfig, name: str) -> RunConfig:
     """
     method = get_method(name)
     if method.has_own_losses:
-        config = replace(config, training=replace(config.training, loss="logistic", frame_discriminator="none"))
+        config = replace(config, training=replace(config.training, loss="logistic", second_discriminator="none"))
     changed = method.adapt(config)
     return replace(changed, model=replace(changed.model, method=name))
 

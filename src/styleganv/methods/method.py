@@ -64,7 +64,7 @@ def check_loss(config: RunConfig) -> None:
     """
     for option, value, default in (
         ("--loss", config.training.loss, "logistic"),
-        ("--frame-discriminator", config.training.frame_discriminator, "none"),
+        ("--second-discriminator", config.training.second_discriminator, "none"),
     ):
         if value != default:
             raise StyleganvError(

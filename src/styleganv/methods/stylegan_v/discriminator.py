@@ -136,7 +136,7 @@ class Discriminator(nn.Module):
         """Return the joined features of separate frames, `[B, T, 3, H, W]` → `[B, T·C, h, w]`."""
         batch, num_frames = frames.shape[:2]
         x = self.from_rgb(frames.flatten(0, 1).contiguous(memory_format=torch.channels_last))
-        return _join_frames(self._run_frame_blocks(x, condition, num_frames), batch)
+        return join_frames(self._run_frame_blocks(x, condition, num_frames), batch)
 
     def compute_logits(self, x: Tensor, condition: Tensor | None) -> Tensor:
         """Return the logits `[B]` of joined features."""
@@ -172,7 +172,7 @@ class Discriminator(nn.Module):
         return x
 
 
-def _join_frames(x: Tensor, batch: int) -> Tensor:
+def join_frames(x: Tensor, batch: int) -> Tensor:
     """Join frames along channels, `[B·T, C, h, w]` → `[B, T·C, h, w]`; output and gradient are channels-last."""
     pixels = x.permute(0, 2, 3, 1).unflatten(0, (batch, -1)).permute(0, 2, 3, 1, 4)
     return pixels.flatten(3).permute(0, 3, 1, 2)

@@ -1,7 +1,8 @@
-"""Projected discriminator of single frames (Projected GAN, Sauer et al. 2021).
+"""Projected discriminator of clips (Projected GAN, Sauer et al. 2021, with the joined frames of StyleGAN-V).
 
-Small networks judge frozen ImageNet features at four depths. They teach what a frame looks like with a fraction of the
-clips that StyleGAN's discriminator needs. That discriminator still teaches motion.
+Small networks judge frozen ImageNet features at four depths. They need a fraction of the clips that StyleGAN's
+discriminator needs. As there, the features of a clip's frames are joined, which teaches motion, and a standard
+deviation over clips is appended, without which all clips come to look alike.
 
 Shapes: B clips, T frames per clip, H height, W width.
 """
@@ -13,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from styleganv.methods.stylegan_v.discriminator import append_stddev, join_frames
 from styleganv.nn.imagenet import efficientnet, extract_maps, fold_batch_norm, normalize_imagenet, offline_weights
 from styleganv.noise import seeded
 
@@ -30,13 +32,13 @@ class ProjectedDiscriminator(nn.Module):
     Spectral normalization bounds their slope, so they need no gradient penalty.
     """
 
-    def __init__(self, seed: int, device: torch.device) -> None:
+    def __init__(self, num_frames: int, seed: int, device: torch.device) -> None:
         super().__init__()
         network = efficientnet(offline_weights(), device)
         fold_batch_norm(network)
         self._network: tuple[Any] = (network,)  # in a tuple, it is no submodule
         with seeded(seed):
-            self.heads = nn.ModuleList(_build_head(channels, halvings) for channels, halvings in DEPTHS.values())
+            self.heads = nn.ModuleList(Head(num_frames * channels, halvings) for channels, halvings in DEPTHS.values())
         self.to(device).eval()
 
     def forward(self, frames: Tensor) -> list[Tensor]:
@@ -46,7 +48,7 @@ class ProjectedDiscriminator(nn.Module):
             x = F.interpolate(x, scale_factor=float(-(-MIN_SIDE // side)), mode="bilinear")
         x = normalize_imagenet((x + 1) / 2)
         maps = extract_maps(self._network[0], x, tuple(DEPTHS))
-        return [head(features) for head, features in zip(self.heads, maps, strict=True)]
+        return [head(join_frames(x, len(frames))) for head, x in zip(self.heads, maps, strict=True)]
 
     @torch.no_grad()
     def update_norms(self) -> None:
@@ -58,6 +60,23 @@ class ProjectedDiscriminator(nn.Module):
         self.eval()
 
 
+class Head(nn.Module):
+    """Convolutions that turn joined features into a map of logits."""
+
+    def __init__(self, channels: int, halvings: int) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for _ in range(max(1, halvings)):
+            kernel, stride = (4, 2) if halvings else (3, 1)
+            layers += [spectral_norm(nn.Conv2d(channels, WIDTH, kernel, stride, 1)), nn.LeakyReLU(0.2)]
+            channels = WIDTH
+        self.layers = nn.Sequential(*layers)
+        self.out = spectral_norm(nn.Conv2d(WIDTH + 1, 1, 3, padding=1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.out(append_stddev(self.layers(x)))
+
+
 def projected_discriminator_loss(real: list[Tensor], fake: list[Tensor]) -> Tensor:
     """Return the hinge loss: mean of `relu(1 − D(real)) + relu(1 + D(fake))` over each depth, then over the depths."""
     pairs = zip(real, fake, strict=True)
@@ -67,12 +86,3 @@ def projected_discriminator_loss(real: list[Tensor], fake: list[Tensor]) -> Tens
 def projected_generator_loss(fake: list[Tensor]) -> Tensor:
     """Return the mean of `−D(fake)` over each depth, then over the depths."""
     return -torch.stack([logits.mean() for logits in fake]).mean()
-
-
-def _build_head(channels: int, halvings: int) -> nn.Sequential:
-    layers: list[nn.Module] = []
-    for _ in range(max(1, halvings)):
-        kernel, stride = (4, 2) if halvings else (3, 1)
-        layers += [spectral_norm(nn.Conv2d(channels, WIDTH, kernel, stride, 1)), nn.LeakyReLU(0.2)]
-        channels = WIDTH
-    return nn.Sequential(*layers, spectral_norm(nn.Conv2d(channels, 1, 3, padding=1)))

@@ -87,7 +87,7 @@ class GanTrainer(Trainer):
 
     Attributes:
         gamma: weight of the R1 penalty.
-        projected: second discriminator, of single frames; None without it.
+        projected: second discriminator; None without it.
         ada: augmentation probability and its controller.
         sampler: builds the video model of the averaged generator.
     """
@@ -112,8 +112,8 @@ class GanTrainer(Trainer):
         self.optimizer_d = build_adam(discriminator, training.lr * lazy, 0.99**lazy)
         self.projected: ProjectedDiscriminator | None = None
         self.discriminators: nn.Module = discriminator
-        if training.frame_discriminator == "projected":
-            self.projected = ProjectedDiscriminator(training.seed, self.device)
+        if training.second_discriminator == "projected":
+            self.projected = ProjectedDiscriminator(training.num_frames, training.seed, self.device)
             self.discriminators = nn.ModuleList([discriminator, self.projected])
             self.optimizer_p = build_adam(self.projected, PROJECTED_LR, 0.99)
         self.ada = AdaptiveAugmentation(
