@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -100,10 +101,10 @@ def test_a_method_of_another_package_works_everywhere(environment: dict[str, str
     report, folder = tmp_path / "report.json", tmp_path / "study"
     run_commands(
         environment,
-        ["train", data, "--out", run, "--method", "toy", "--preset", "tiny-cpu", "--total-clips", 160],
-        ["generate", run, "--out", tmp_path / "videos", "--seeds", "0-1", "--seconds", 1],
+        ["train", data, "--out", run, "--method", "toy", "--preset", "tiny-cpu", "--total-clips", 16],
+        ["generate", run, "--out", tmp_path / "videos", "--seeds", "0-1", "--seconds", 0.4],
         ["evaluate", "--real", data, "--fake", run, "--num-clips", 4, "--json", report],
-        ["study", data, "--methods", "toy", "--minutes", 0.01, "--num-clips", 4, "--out", folder],
+        ["study", data, "--methods", "toy", "--minutes", 0.005, "--num-clips", 4, "--out", folder],
     )
     assert len(list((tmp_path / "videos").glob("*.mp4"))) == 2 and report.is_file()
     assert "Mean frame" in (folder / "comparison.md").read_text()
@@ -124,12 +125,16 @@ def test_an_unknown_method_is_rejected_with_all_names() -> None:
         apply_method(RunConfig(), "stylegan3")
 
 
+def slow(*values: str) -> Any:
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
 @pytest.mark.parametrize(
     ("code", "message"),
     [
         ("import no_such_module", "cannot be loaded (No module named 'no_such_module')"),
-        ("from dataclasses import replace\nfrom styleganv.methods.digan import METHOD", "are named digan"),
-        ("METHOD = 3", "is not a styleganv.methods.method.Method"),
+        slow("from dataclasses import replace\nfrom styleganv.methods.digan import METHOD", "are named digan"),
+        slow("METHOD = 3", "is not a styleganv.methods.method.Method"),
     ],
 )
 def test_a_broken_package_fails_only_commands_that_need_methods(code: str, message: str, tmp_path: Path) -> None:

@@ -120,6 +120,7 @@ def test_a_dataset_alone_has_a_page_without_ratings(faces: Path, tmp_path: Path)
     assert len(read.all("video")) == 1
 
 
+@pytest.mark.slow
 def test_the_same_report_is_the_same_page(page: Path, analysis: MotionAnalysis, tmp_path: Path) -> None:
     """Videos are exempt: their multithreaded encoder may give other bytes for the same frames."""
     write_page(tmp_path / "again.html", analysis)

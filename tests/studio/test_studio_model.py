@@ -118,6 +118,7 @@ def test_command_of_a_grid(studio_model: StudioModel) -> None:
             export_commands(studio_model, params, replace(export, speed=slow))
 
 
+@pytest.mark.slow
 def test_run_is_reloaded_and_its_real_videos_play(
     finished_run: Path, faces: Path, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:

@@ -58,7 +58,7 @@ def test_what_could_not_be_written_to_the_log_is_written_later(
     assert [record["loss_g"] for record in read_log(tmp_path / "log.jsonl")] == [1.0, 2.0, 3.0]
 
 
-@pytest.mark.parametrize("name", ["a:b", "run"])
+@pytest.mark.parametrize("name", [pytest.param("a:b", marks=pytest.mark.slow), "run"])
 def test_reports_that_cannot_be_written_end_no_training(
     name: str, faces: Path, tiny: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
@@ -83,6 +83,7 @@ def test_reports_that_cannot_be_written_end_no_training(
         assert caplog.text.count(f"Skipping the {kind} of {name}, training continues: ") == 1, caplog.text
 
 
+@pytest.mark.slow
 def test_a_resumed_run_repeats_no_report_and_writes_a_missing_one(
     faces: Path, tiny: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -83,6 +83,7 @@ def train_one_step(config: RunConfig, data: VideoDataset) -> GanTrainer:
     return trainer
 
 
+@pytest.mark.slow
 def test_a_resumed_training_is_the_same(config: RunConfig, faces: Path, tmp_path: Path) -> None:
     data = VideoDataset(faces)
     trainer = train_with_pauses(config, data, tmp_path / "whole.pt", [2])
