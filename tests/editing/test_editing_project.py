@@ -149,6 +149,7 @@ def test_classes_and_recurrent_motion(arguments: dict, perceptual: Perceptual, t
         )
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_the_best_so_far(video: VideoGenerator, clip: Frame, perceptual: Perceptual) -> None:
     """Interrupt the step after the first evaluation, which is the 20th call of the perceptual network."""
     calls = count()

@@ -187,7 +187,7 @@ def slow(*values: Any) -> Any:
         slow(eyes_halfway, {"content changes", "not two eyes"}),
         slow(mixed, {"head color changes", "content changes", "no drawn face"}),
         slow(lambda: blurred(drawn(1), 30), set(FAILURE_MODES)),
-        (lambda: np.random.default_rng(0).integers(0, 256, (FRAMES, SIDE, SIDE, 3), np.uint8), set(FAILURE_MODES)),
+        slow(lambda: np.random.default_rng(0).integers(0, 256, (FRAMES, SIDE, SIDE, 3), np.uint8), set(FAILURE_MODES)),
         (lambda: np.full((FRAMES, SIDE, SIDE, 3), 230, np.uint8), {"no head"}),
     ],
 )

@@ -89,6 +89,7 @@ def test_planted_faults_are_reported(fault: str, sound: Videos, tmp_path: Path) 
         assert report[name].data is not None
 
 
+@pytest.mark.slow
 def test_other_videos_of_the_same_kind_have_no_fault(sound: Videos, tmp_path: Path) -> None:
     report = diagnose(dataset(tmp_path / "data.zip", lambda video: video, first=COUNT), sound, num_videos=COUNT).report
     assert not differing(report), str(report)

@@ -112,6 +112,7 @@ def test_every_number_is_shown_with_its_reference(analysis: MotionAnalysis, read
                 assert f"{number:.3g}" in read.text
 
 
+@pytest.mark.slow
 def test_a_dataset_alone_has_a_page_without_ratings(faces: Path, tmp_path: Path) -> None:
     write_page(tmp_path / "r.html", diagnose(open_videos(faces), num_videos=4, max_frames=24))
     read = Reader((tmp_path / "r.html").read_text())

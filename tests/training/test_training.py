@@ -158,6 +158,7 @@ def test_a_full_disk_leaves_the_checkpoint_before(finished_run: Path, tiny: RunC
     assert (run / "checkpoint.pt").read_bytes() == before
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_run_images")
 def test_finetuning_starts_from_the_model(finished_run: Path, faces: Path, tiny: RunConfig, tmp_path: Path) -> None:
     still = with_training(tiny, lr=1e-12, total_clips=8)

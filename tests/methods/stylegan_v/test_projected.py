@@ -105,6 +105,7 @@ def test_a_step_trains_the_heads_and_changes_the_generator(config: RunConfig, fa
     assert any(not torch.equal(a, b) for a, b in moved)
 
 
+@pytest.mark.slow
 def test_micro_batches_accumulate_to_the_whole_batch(config: RunConfig, faces: Path) -> None:
     gradients = []
     for micro in (8, 4):
