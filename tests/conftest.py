@@ -56,6 +56,15 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory, faces: Path, tiny: Ru
     return run
 
 
+@pytest.fixture(scope="session", autouse=True)
+def small_snapshots() -> Iterator[None]:
+    """Show four samples in the snapshots of runs instead of 24: sampling is most of a tiny run's time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("styleganv.training.run_log.NUM_CONTENT_SEEDS", 2)
+        patch.setattr("styleganv.training.run_log.NUM_MOTION_SEEDS", 2)
+        yield
+
+
 @pytest.fixture
 def no_run_images(monkeypatch: pytest.MonkeyPatch) -> None:
     """Skip the curves and snapshots of runs, which take most of the time of a tiny run."""

@@ -57,7 +57,11 @@ FAULTS: dict[str, tuple[Callable[[], Any], dict[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize("fault", [*FAULTS, None])
+def marks_of(fault: str) -> list[pytest.MarkDecorator]:
+    return [pytest.mark.slow] if fault in ("hang", "survivors") else []
+
+
+@pytest.mark.parametrize("fault", [*(pytest.param(name, marks=marks_of(name)) for name in FAULTS), None])
 def test_each_fault_is_noticed(
     campaigns: tuple[ModuleType, ModuleType], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, fault: str | None
 ) -> None:

@@ -73,6 +73,7 @@ def listen_to_ctrl_c() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)  # the tests themselves may run in the background
 
 
+@pytest.mark.slow
 def test_the_workers_of_a_killed_preparation_exit(preparation: "subprocess.Popen[str]") -> None:
     pids = children(preparation.pid)
     assert len(pids) >= 2
@@ -81,6 +82,7 @@ def test_the_workers_of_a_killed_preparation_exit(preparation: "subprocess.Popen
     assert_end(pids)
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_a_preparation_at_once_and_leaves_nothing(
     preparation: "subprocess.Popen[str]", tmp_path: Path
 ) -> None:

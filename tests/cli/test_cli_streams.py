@@ -68,7 +68,9 @@ with open(sys.argv[1], "w") as file:
     assert (tmp_path / "out").read_text() == "True"
 
 
-@pytest.mark.parametrize("command", [["--help"], ["train", "--help"], ["--version"]])
+@pytest.mark.parametrize(
+    "command", [["--help"], pytest.param(["train", "--help"], marks=pytest.mark.slow), ["--version"]]
+)
 def test_commands_into_a_closed_pipe_and_a_narrow_encoding(command: list[str], closed_pipe: int) -> None:
     environment = os.environ | {"PYTHONIOENCODING": "ascii"}
     done = run("-m", "styleganv", *command, stdout=closed_pipe, stderr=subprocess.PIPE, env=environment)
@@ -77,6 +79,7 @@ def test_commands_into_a_closed_pipe_and_a_narrow_encoding(command: list[str], c
     assert done.returncode == 0 and not done.stderr and done.stdout.isascii()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="file names are bytes on POSIX only")
 def test_names_that_no_encoding_has_are_shown() -> None:
     command = [sys.executable, "-m", "styleganv", "generate", b"no\xff\xc3model", "--out", "x"]

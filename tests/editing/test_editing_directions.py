@@ -279,7 +279,7 @@ def test_the_image_shows_each_direction_at_both_ends(plain: VideoGenerator) -> N
     assert not np.array_equal(cells[1][0], cells[1][6])
 
 
-@pytest.mark.parametrize("kind", ["plain", "image"])
+@pytest.mark.parametrize("kind", [pytest.param("plain", marks=pytest.mark.slow), "image"])
 def test_the_page_contains_every_figure(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     video: VideoGenerator = request.getfixturevalue(kind)
     written = explore(video, tmp_path / "explored", num_samples=30, num_directions=2)

@@ -72,6 +72,7 @@ def test_a_video_of_the_model_is_recovered(projection: Projection, video: VideoG
     assert projection.history[-1]["psnr"] > projection.history[0]["psnr"]
 
 
+@pytest.mark.slow
 def test_fitting_only_the_first_frame_lacks_the_motion(
     projection: Projection, video: VideoGenerator, clip: Frame, perceptual: Perceptual
 ) -> None:
@@ -84,6 +85,7 @@ def test_fitting_only_the_first_frame_lacks_the_motion(
     assert np.array_equal(frames_of(video, replace(baseline, latents=seeded)), frames_of(video, baseline)), seed
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_latents(video: VideoGenerator, clip: Frame, perceptual: Perceptual) -> None:
     first, again, other = (project_clip(video, clip, perceptual, num_steps=10, seed=seed).latents for seed in (3, 3, 4))
     assert torch.equal(first.styles, again.styles) and torch.equal(first.motion.noise, again.motion.noise)
@@ -115,6 +117,7 @@ def test_the_noise_stays_close_to_its_distribution(projection: Projection) -> No
     assert ((noise.square().mean(dim=1) - 1).abs() < 1).all()
 
 
+@pytest.mark.slow
 def test_fine_tuning_improves_the_match_and_leaves_the_model_unchanged(
     video: VideoGenerator, perceptual: Perceptual, clip: Frame
 ) -> None:
@@ -127,6 +130,7 @@ def test_fine_tuning_improves_the_match_and_leaves_the_model_unchanged(
     assert all(torch.equal(value, before[name]) for name, value in video.generator.state_dict().items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [{"num_classes": 3, "width": 24}, {"motion": "lstm"}])
 def test_classes_and_recurrent_motion(arguments: dict, perceptual: Perceptual, tmp_path: Path) -> None:
     video = load_video_generator(save(tmp_path / "model", **arguments), device="cpu")
@@ -145,6 +149,7 @@ def test_classes_and_recurrent_motion(arguments: dict, perceptual: Perceptual, t
         )
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_the_best_so_far(video: VideoGenerator, clip: Frame, perceptual: Perceptual) -> None:
     """Interrupt the step after the first evaluation, which is the 20th call of the perceptual network."""
     calls = count()
@@ -161,6 +166,7 @@ def test_ctrl_c_keeps_the_best_so_far(video: VideoGenerator, clip: Frame, percep
     assert projection.means()["psnr"] == pytest.approx(projection.history[0]["psnr"], abs=0.2)
 
 
+@pytest.mark.slow
 def test_a_keyboard_interrupt_in_the_callback_keeps_the_best_and_other_exceptions_cancel(
     video: VideoGenerator, clip: Frame, perceptual: Perceptual
 ) -> None:
@@ -210,6 +216,7 @@ def test_invalid_options_fail(options: dict, message: str) -> None:
         ProjectOptions(**options)
 
 
+@pytest.mark.slow
 def test_the_command_writes_a_folder_to_continue_from(
     folder: Path, clip: Frame, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -164,6 +164,7 @@ def test_one_direction_for_all_contents(trained_folders: tuple[Path, Path], vide
     assert sum(is_bluer) >= 7
 
 
+@pytest.mark.slow
 def test_commands(folders: tuple[Path, Path], tmp_path: Path) -> None:
     (model, clip), video = folders, load_video_generator(folders[0], device="cpu")
     out, saved = tmp_path / "green.mp4", tmp_path / "green.safetensors"

@@ -12,7 +12,7 @@ from styleganv.faces.failures import FAILURE_MODES
 from styleganv.faces.movement import blink_rate, reversals, speed
 from styleganv.faces.recognition import RecognizedFace, recognize_factors
 
-FRAMES = 20
+FRAMES = 12
 SIDE = 64
 
 
@@ -61,6 +61,7 @@ def test_motion_is_recognized(recognized: list[tuple[Face, Pose, RecognizedFace]
         assert abs(found.reversals - reversals(pose)) < 1.1 * FPS / FRAMES
 
 
+@pytest.mark.slow
 def test_time_reversed_and_slower_clips_have_the_same_speed(
     recognized: list[tuple[Face, Pose, RecognizedFace]],
 ) -> None:
@@ -129,12 +130,14 @@ def soft_and_noisy(video: np.ndarray) -> np.ndarray:
     return (blurred(video, 1) + noise + 0.5).clip(0, 255).astype(np.uint8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("index", range(3, 7))
 def test_soft_videos_stay_valid(index: int) -> None:
     found = recognize_factors(soft_and_noisy(drawn(index, 16)))
     assert found.valid, found.failure_modes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(128, 128), (64, 96), (96, 64)])
 def test_other_sizes_are_recognized(size: tuple[int, int]) -> None:
     face, seed = face_and_seed(0)
@@ -160,6 +163,7 @@ CHANGED_DETAILS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("details", CHANGED_DETAILS, ids=lambda details: next(iter(details)))
 @pytest.mark.parametrize("finish", [np.asarray, lambda video: blurred(video, 1)], ids=["sharp", "soft"])
 def test_small_changes_halfway_are_reported(details: dict[str, dict[str, str]], finish: Any) -> None:
@@ -168,18 +172,22 @@ def test_small_changes_halfway_are_reported(details: dict[str, dict[str, str]], 
     assert "content changes" in recognize_factors(finish(changed)).failure_modes
 
 
+def slow(*values: Any) -> Any:
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
 @pytest.mark.parametrize(
     "damaged, failure_modes",
     [
-        (second_head, {"several heads"}),
-        (lambda: feature(1, -0.142, -0.055, 0.125, head_color(face_and_seed(1)[0])), {"not two eyes"}),
-        (lambda: feature(1, 0, -0.12, 0.06, (250, 250, 250)), {"not two eyes"}),
-        (lambda: feature(1, 0, 0.2, 0.15, head_color(face_and_seed(1)[0])), {"no mouth"}),
-        (color_drift, {"head color changes"}),
-        (eyes_halfway, {"content changes", "not two eyes"}),
-        (mixed, {"head color changes", "content changes", "no drawn face"}),
-        (lambda: blurred(drawn(1), 30), set(FAILURE_MODES)),
-        (lambda: np.random.default_rng(0).integers(0, 256, (FRAMES, SIDE, SIDE, 3), np.uint8), set(FAILURE_MODES)),
+        slow(second_head, {"several heads"}),
+        slow(lambda: feature(1, -0.142, -0.055, 0.125, head_color(face_and_seed(1)[0])), {"not two eyes"}),
+        slow(lambda: feature(1, 0, -0.12, 0.06, (250, 250, 250)), {"not two eyes"}),
+        slow(lambda: feature(1, 0, 0.2, 0.15, head_color(face_and_seed(1)[0])), {"no mouth"}),
+        slow(color_drift, {"head color changes"}),
+        slow(eyes_halfway, {"content changes", "not two eyes"}),
+        slow(mixed, {"head color changes", "content changes", "no drawn face"}),
+        slow(lambda: blurred(drawn(1), 30), set(FAILURE_MODES)),
+        slow(lambda: np.random.default_rng(0).integers(0, 256, (FRAMES, SIDE, SIDE, 3), np.uint8), set(FAILURE_MODES)),
         (lambda: np.full((FRAMES, SIDE, SIDE, 3), 230, np.uint8), {"no head"}),
     ],
 )

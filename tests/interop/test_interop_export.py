@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -28,13 +29,23 @@ DOCUMENT = (Path(__file__).parents[2] / "docs" / "export.md").read_text()
 #: Slot distance that is not exact in float32.
 CONDITIONAL = {"num_classes": 3, "height": 8, "width": 12, "slot_distance": 12.3, "motion_kernel": 3}
 
+#: The programs of `mine.onnx`, then of `images.onnx`, as PyTorch's exporter returned them.
+TRACED: list[Any] = []
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Export `mine`, class-conditional and not square, in both formats, and the image model `images`."""
     folder = tmp_path_factory.mktemp("exports")
-    with warnings.catch_warnings():
+    export_onnx = torch.onnx.export
+
+    def remember(*args: Any, **options: Any) -> Any:
+        TRACED.append(export_onnx(*args, **options))
+        return TRACED[-1]
+
+    with warnings.catch_warnings(), pytest.MonkeyPatch.context() as patch:
         warnings.simplefilter("error")
+        patch.setattr(torch.onnx, "export", remember)
         for name, arguments in {"mine": CONDITIONAL, "images": {"motion": "none", "height": 8, "width": 8}}.items():
             export(save(folder / name, **arguments), folder / f"{name}.onnx")
         export(folder / "mine", folder / "mine.pt2")
@@ -188,7 +199,11 @@ def test_unsupported_exports(folder: Path, tmp_path: Path, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("suffix", [".onnx", ".pt2"])
-def test_a_full_disk_and_existing_files_are_reported(suffix: str, folder: Path, small_disk: Path) -> None:
+def test_a_full_disk_and_existing_files_are_reported(
+    suffix: str, folder: Path, small_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    traced = iter(TRACED)  # tracing takes seconds, and writes nothing
+    monkeypatch.setattr(torch.onnx, "export", lambda *_, **__: next(traced))
     (small_disk / "filler").write_bytes(bytes(200_000))
     with pytest.raises(StyleganvError, match="the disk is full"):
         export(folder / "mine", small_disk / f"mine{suffix}")

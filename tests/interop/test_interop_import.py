@@ -117,6 +117,7 @@ def test_an_image_network_becomes_an_image_model(tmp_path: Path) -> None:
     assert torch.equal(discriminator(frames, torch.zeros(4, 1)), their_discriminator(frames, torch.zeros(4, 1)))
 
 
+@pytest.mark.slow
 def test_an_image_checkpoint_can_be_finetuned_on_video(faces: Path, tiny: RunConfig, tmp_path: Path) -> None:
     torch.manual_seed(0)
     theirs = Generator(GeneratorConfig(16, 16, mapping_layers=8, motion="none", **SIZES))

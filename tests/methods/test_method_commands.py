@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,14 @@ FLAGS = """--channel-base 128 --channel-max 8 --z-dim 16 --w-dim 16 --motion-dim
 
 def styleganv(*arguments: object) -> None:
     main([str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Measure the dataset once for all methods."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("STYLEGANV_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.mark.slow
@@ -31,9 +40,7 @@ def test_commands_from_training_to_the_motion_report(
     unavailable: dict[str, str],
     faces: Path,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("STYLEGANV_CACHE", str(tmp_path / "cache"))
     run, report = tmp_path / "run", tmp_path / "report.json"
     styleganv("train", faces, "--out", run, "--method", method, *FLAGS.split())
     assert (run / "curves.png").exists() and (run / "snapshots" / "000000008.png").exists()

@@ -39,6 +39,7 @@ def test_the_command(
     assert list((tmp_path / "cache").iterdir())
 
 
+@pytest.mark.slow
 def test_factors_and_distances(
     weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

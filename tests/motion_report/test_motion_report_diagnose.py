@@ -76,8 +76,11 @@ FAULTS: dict[str, tuple[Callable[[np.ndarray], np.ndarray], dict[str, str]]] = {
     "stuck": (stuck, {"sticking": "sticks"}),
 }
 
+#: The first two are enough while working.
+OTHERS = [name for name in FAULTS if name not in ("loops", "slow")]
 
-@pytest.mark.parametrize("fault", FAULTS)
+
+@pytest.mark.parametrize("fault", ["loops", "slow", *(pytest.param(name, marks=pytest.mark.slow) for name in OTHERS)])
 def test_planted_faults_are_reported(fault: str, sound: Videos, tmp_path: Path) -> None:
     change, verdicts = FAULTS[fault]
     report = diagnose(dataset(tmp_path / "data.zip", change), sound, num_videos=COUNT).report
@@ -86,6 +89,7 @@ def test_planted_faults_are_reported(fault: str, sound: Videos, tmp_path: Path) 
         assert report[name].data is not None
 
 
+@pytest.mark.slow
 def test_other_videos_of_the_same_kind_have_no_fault(sound: Videos, tmp_path: Path) -> None:
     report = diagnose(dataset(tmp_path / "data.zip", lambda video: video, first=COUNT), sound, num_videos=COUNT).report
     assert not differing(report), str(report)
@@ -116,6 +120,7 @@ def test_a_model_is_probed(model: Path, faces: Path, tmp_path: Path) -> None:
     assert [one["value"] for one in stored["diagnostics"]] == [one.value for one in report.diagnostics]
 
 
+@pytest.mark.slow
 def test_a_new_diagnostic_needs_one_spec(sound: Videos, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A spec in the table is measured, rated, and shown in the text, the JSON and the page with a plot."""
     spec = DiagnosticSpec(
@@ -145,6 +150,7 @@ def test_a_new_diagnostic_needs_one_spec(sound: Videos, tmp_path: Path, monkeypa
     assert "<title>Mean brightness: one dot per video" in page
 
 
+@pytest.mark.slow
 def test_a_clip_diagnostic_may_expect_a_fixed_range(sound: Videos, monkeypatch: pytest.MonkeyPatch) -> None:
     texts = {"name": "pulse", "title": "Brightness pulse", "unit": "gray levels", "description": "", "section": LOOPS}
     spec = DiagnosticSpec(
@@ -170,6 +176,7 @@ def test_specs_are_validated() -> None:
         DiagnosticSpec(**texts, expected=LikeData(), probe_model=lambda probe: np.zeros(2))
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_report(sound: Videos) -> None:
     first, again, other = (diagnose(sound, num_videos=2, max_frames=32, seed=seed).report for seed in (1, 1, 2))
     assert first == again and first.diagnostics != other.diagnostics
@@ -188,6 +195,7 @@ def test_clips_come_from_different_videos_and_random_times(sound: Videos) -> Non
     assert len(list(draw_clips(sound, 99, 96, seed=0))) == COUNT
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("motion", ["lstm", "none"])
 def test_models_that_cannot_be_probed_in_every_way(motion: str, tmp_path: Path) -> None:
     folder = tmp_path / "model"
@@ -236,6 +244,7 @@ def test_the_dataset_of_a_run_is_found(tmp_path: Path, faces: Path) -> None:
     assert training_data(run) is None
 
 
+@pytest.mark.slow
 def test_the_command(model: Path, faces: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (model.parent / "data.txt").write_text(f"{faces}\nhash\n")
     argv = f"diagnose {model.parent} --out {tmp_path}/r.html --json {tmp_path}/r.json --num-videos 2 --max-frames 16"

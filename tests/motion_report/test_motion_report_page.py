@@ -112,6 +112,7 @@ def test_every_number_is_shown_with_its_reference(analysis: MotionAnalysis, read
                 assert f"{number:.3g}" in read.text
 
 
+@pytest.mark.slow
 def test_a_dataset_alone_has_a_page_without_ratings(faces: Path, tmp_path: Path) -> None:
     write_page(tmp_path / "r.html", diagnose(open_videos(faces), num_videos=4, max_frames=24))
     read = Reader((tmp_path / "r.html").read_text())
@@ -120,6 +121,7 @@ def test_a_dataset_alone_has_a_page_without_ratings(faces: Path, tmp_path: Path)
     assert len(read.all("video")) == 1
 
 
+@pytest.mark.slow
 def test_the_same_report_is_the_same_page(page: Path, analysis: MotionAnalysis, tmp_path: Path) -> None:
     """Videos are exempt: their multithreaded encoder may give other bytes for the same frames."""
     write_page(tmp_path / "again.html", analysis)

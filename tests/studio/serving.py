@@ -9,16 +9,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import warm
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 DRIVER = shutil.which("chromedriver")
 MISSING = "needs Chromium and its driver: apt-get install chromium chromium-driver"
 
 
 @contextmanager
-def serving(models: Sequence[Path], *options: str) -> Iterator[tuple["subprocess.Popen[str]", str]]:
-    """Serve these models within the block. Yield the process and its URL."""
+def serving(models: Sequence[Path], *options: str, start: Any = warm.Popen) -> Iterator[tuple[Any, str]]:
+    """Serve these models within the block, in a process that `start` starts. Yield it and its URL."""
     command = [sys.executable, "-m", "styleganv.cli", "studio", *map(str, models), "--port", "0", "--no-open", *options]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with start(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
             line = process.stdout.readline()

@@ -209,6 +209,7 @@ def test_uploads_are_limited_in_pixels_and_seconds(tmp_path: Path, monkeypatch: 
         upload.check_upload(tmp_path / "clip.mp4")
 
 
+@pytest.mark.slow
 def test_errors_tell_no_paths(url: str, models: list[Path]) -> None:
     """Wrong requests of every kind, to the real server."""
     host = urlsplit(url).netloc

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tiny
+import warm
 from numpy.typing import NDArray
 from PIL import Image, ImageSequence
 from serving import serving
@@ -51,6 +52,12 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def studio_model(model: Path) -> StudioModel:
     return StudioModel(model)
+
+
+@pytest.fixture
+def warm_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start jobs as forks of a process that has loaded PyTorch already."""
+    monkeypatch.setattr("styleganv.studio.jobs.subprocess", warm)
 
 
 @pytest.fixture
@@ -98,6 +105,7 @@ def run_commands(model: StudioModel, params: VideoParams, first: int = 0) -> NDA
     return read(Path("video.webp"))
 
 
+@pytest.mark.usefixtures("warm_jobs")
 @pytest.mark.slow
 def test_text_edit_changes_the_video_and_its_commands_repeat_it(
     manager: JobManager, studio_model: StudioModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -120,6 +128,7 @@ def test_text_edit_changes_the_video_and_its_commands_repeat_it(
     assert np.abs(export(studio_model, other) - video).mean() > 6
 
 
+@pytest.mark.usefixtures("warm_jobs")
 @pytest.mark.slow
 def test_projection_finds_a_clip_and_its_commands_repeat_it(
     manager: JobManager, studio_model: StudioModel, video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -135,6 +144,8 @@ def test_projection_finds_a_clip_and_its_commands_repeat_it(
     assert len(report["frames"]["psnr"]) == 12 and report["source"]["start"] == 0.2
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("warm_jobs")
 def test_canceled_job_leaves_nothing(manager: JobManager, studio_model: StudioModel, video: Path) -> None:
     job = start_projection(manager, studio_model, video, num_steps=2000)
     with pytest.raises(StyleganvError, match="Another search is running: wait for it or cancel it"):
@@ -146,6 +157,7 @@ def test_canceled_job_leaves_nothing(manager: JobManager, studio_model: StudioMo
     start_projection(manager, studio_model, video, num_steps=1).cancel()  # The next one can start.
 
 
+@pytest.mark.slow
 def test_stopped_projection_keeps_its_best_result(manager: JobManager, studio_model: StudioModel, video: Path) -> None:
     handler = signal.signal(signal.SIGINT, signal.SIG_IGN)  # `nohup … &` does so, and child processes inherit it.
     job = start_projection(manager, studio_model, video, num_steps=2000)
@@ -202,6 +214,7 @@ def test_invalid_searches_are_refused(manager: JobManager, studio_model: StudioM
         pass
 
 
+@pytest.mark.usefixtures("warm_jobs")
 @pytest.mark.slow
 def test_failed_jobs_have_an_error_in_the_users_words(studio_model: StudioModel, tmp_path: Path) -> None:
     manager, broken = JobManager(clip_model=tmp_path / "none"), tmp_path / "broken.mp4"

@@ -87,6 +87,7 @@ def test_videos_of_a_recurrent_model_end(tmp_path: Path) -> None:
     assert len(list(model.frames(VideoParams(), start=500 / 25 - 0.2, fps=25))) == 5
 
 
+@pytest.mark.slow
 def test_command_generates_the_exported_video(
     studio_model: StudioModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -118,6 +119,7 @@ def test_command_of_a_grid(studio_model: StudioModel) -> None:
             export_commands(studio_model, params, replace(export, speed=slow))
 
 
+@pytest.mark.slow
 def test_run_is_reloaded_and_its_real_videos_play(
     finished_run: Path, faces: Path, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import struct
+import subprocess
 import threading
 import urllib.error
 import urllib.request
@@ -86,6 +87,7 @@ def test_page_allows_only_its_own_scripts(url: str) -> None:
         assert response.headers["X-Content-Type-Options"] == "nosniff"
 
 
+@pytest.mark.slow
 def test_other_hosts_get_a_token_that_every_request_requires(models: list[Path]) -> None:
     with serving(models[:1], "--host", "0.0.0.0") as (_, printed):
         address, _, token = printed.replace("0.0.0.0", "127.0.0.1").partition("?token=")
@@ -104,8 +106,9 @@ def test_other_hosts_get_a_token_that_every_request_requires(models: list[Path])
     assert not is_loopback("0.0.0.0") and not is_loopback("example.org")
 
 
+@pytest.mark.slow
 def test_given_token_is_required_and_sigterm_stops_the_server(models: list[Path]) -> None:
-    with serving(models[:1], "--token", "secret") as (process, url):
+    with serving(models[:1], "--token", "secret", start=subprocess.Popen) as (process, url):
         assert url.endswith("/?token=secret")
         assert send(url)[0] == 200 and send(url.removesuffix("?token=secret"))[0] == 403
         process.terminate()
@@ -196,6 +199,7 @@ def test_latest_request_cancels_earlier_ones(url: str) -> None:
 # Runs and exports
 
 
+@pytest.mark.slow
 def test_log_curves_and_snapshots_of_a_run(finished_run: Path) -> None:
     with serving([finished_run]) as (_, url):
         training = json.loads(send(url, "api/models/0/training")[1])

@@ -4,12 +4,12 @@ import json
 import re
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+import warm
 from PIL import Image
 
 from styleganv.cli import main
@@ -68,7 +68,14 @@ def test_ablations_require_stylegan_v() -> None:
         apply_ablation(apply_method(config, "digan"), "lstm")
 
 
+@pytest.fixture
+def warm_trials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start trials as forks of a process that has loaded PyTorch already."""
+    monkeypatch.setattr("styleganv.study.study.subprocess", warm)
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("warm_trials")
 def test_a_study_compares_and_repeats_nothing(data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     out, methods = tmp_path / "out", ("stylegan2", "videogpt")
     page = study([data], out, methods=methods, options=SHORT, jobs=2)
@@ -126,11 +133,12 @@ def _check_uninstalled_methods_are_reported(out: Path, caplog: pytest.LogCapture
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("warm_trials")
 def test_an_interrupted_study_resumes(data: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    argv = ["study", str(data), "--out", str(out), "--methods", "stylegan2", "--minutes", "0.15", "--num-clips", "4"]
+    argv = ["study", str(data), "--out", str(out), "--methods", "stylegan2", "--minutes", "0.1", "--num-clips", "4"]
     run = out / "small" / "stylegan2" / "0" / "run"
-    process = subprocess.Popen([sys.executable, "-m", "styleganv.cli", *argv], stderr=subprocess.PIPE, text=True)
+    process = warm.Popen([sys.executable, "-m", "styleganv.cli", *argv], stderr=warm.PIPE)
     deadline = time.monotonic() + 90
     while not (run / "log.jsonl").exists():
         assert process.poll() is None and time.monotonic() < deadline
@@ -146,9 +154,10 @@ def test_an_interrupted_study_resumes(data: Path, tmp_path: Path) -> None:
     starts = [line["clips_seen"] for line in log if line.get("event") == "start"]
     assert starts == [0, before] and before > 0
     trained = json.loads((run.parent / "training.json").read_text())
-    assert 0.15 <= trained["minutes"] < 0.45 and trained["clips_seen"] > before
+    assert 0.1 <= trained["minutes"] < 0.4 and trained["clips_seen"] > before
 
 
+@pytest.mark.slow
 def test_failed_trials_are_reported_at_the_end(tmp_path: Path) -> None:
     make_faces(tmp_path / "odd.zip", num_videos=4, num_frames=16, resolution=(18, 32))
     with pytest.raises(StyleganvError, match=r"1 of 1 trials failed .*videogpt.*18x32.*rerun"):

@@ -80,7 +80,7 @@ def test_tensorboard_on_a_full_disk_is_one_warning_without_a_traceback(
     assert threading.excepthook == printed.append
 
 
-@pytest.mark.parametrize("name", ["a:b", "run"])
+@pytest.mark.parametrize("name", [pytest.param("a:b", marks=pytest.mark.slow), "run"])
 def test_reports_that_cannot_be_written_end_no_training(
     name: str, faces: Path, tiny: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
@@ -105,6 +105,7 @@ def test_reports_that_cannot_be_written_end_no_training(
         assert caplog.text.count(f"Skipping the {kind} of {name}, training continues: ") == 1, caplog.text
 
 
+@pytest.mark.slow
 def test_a_resumed_run_repeats_no_report_and_writes_a_missing_one(
     faces: Path, tiny: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -60,6 +60,7 @@ def test_a_run_holds_all_it_should(faces: Path, tiny: RunConfig, tmp_path: Path)
         train(faces, run, tiny)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_run_images")
 def test_a_run_works_on_its_own_number_of_threads(
     faces: Path, tiny: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -138,6 +139,7 @@ def test_a_damaged_checkpoint_is_named(finished_run: Path, tmp_path: Path) -> No
         resume(tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_the_checkpoint_before(finished_run: Path, tiny: RunConfig, tmp_path: Path) -> None:
     run = shutil.copytree(finished_run, tmp_path / "run")
     before = (run / "checkpoint.pt").read_bytes()
@@ -156,6 +158,7 @@ def test_a_full_disk_leaves_the_checkpoint_before(finished_run: Path, tiny: RunC
     assert (run / "checkpoint.pt").read_bytes() == before
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_run_images")
 def test_finetuning_starts_from_the_model(finished_run: Path, faces: Path, tiny: RunConfig, tmp_path: Path) -> None:
     still = with_training(tiny, lr=1e-12, total_clips=8)
@@ -196,6 +199,7 @@ def test_videos_without_a_class_are_counted_before_anything_is_written(tiny: Run
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("no_run_images")
 def test_a_run_is_evaluated_and_the_best_model_kept(
     faces: Path, tiny: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

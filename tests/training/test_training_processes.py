@@ -12,74 +12,100 @@ from pathlib import Path
 
 import pytest
 import torch
+import warm
 from run_state import assert_same_state, flatten
 from settings import with_training
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from styleganv.cli import console, main
-from styleganv.config import RunConfig, load_settings
+from styleganv.config import load_settings
 from styleganv.errors import StyleganvError
+from styleganv.methods.stylegan_v.trainer import GanTrainer
 from styleganv.runs import resume
 from styleganv.training.checkpoint import load_checkpoint
-from styleganv.training.run_log import read_log
+from styleganv.training.run_log import RunLog, read_log
 
 FLAGS = """--channel-base 128 --channel-max 8 --z-dim 16 --w-dim 16 --motion-dim 16
 --batch-size 8 --precision float32 --r1-interval 2 --log-every 8 --augment-p 0.3
 --loss logistic --second-discriminator none"""  # gradients through ImageNet features amplify rounding
+OPTIONS = ["--total-clips", 64, "--save-every", 16]
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
 
 
-def styleganv(*words: object, processes: int = 1, restarts: int = 0, **options: object) -> subprocess.Popen[str]:
-    torchrun = ["-m", "torch.distributed.run", "--standalone"]
-    launcher = [*torchrun, f"--nproc-per-node={processes}", f"--max-restarts={restarts}"] if processes > 1 else []
-    return subprocess.Popen(
-        [sys.executable, *launcher, "-m", "styleganv.cli", *map(str, words)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        **options,  # type: ignore[call-overload]
-    )
+def start(*words: object) -> warm.Popen:
+    command = [sys.executable, "-m", "styleganv.cli", *words, *FLAGS.split()]
+    return warm.Popen(command, stdout=warm.PIPE, stderr=warm.PIPE)
+
+
+@pytest.fixture(scope="module")
+def run_of_two(faces: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a run of eight steps by two processes under torchrun."""
+    run = tmp_path_factory.mktemp("two") / "run"
+    command = ["-m", "styleganv.cli", "train", faces, "--out", run, *map(str, OPTIONS), *FLAGS.split()]
+    done = subprocess.run([*TORCHRUN, *command], capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+    return run
 
 
 @pytest.mark.slow
-def test_two_processes_equal_one_at_the_same_total_batch(faces: Path, tiny: RunConfig, tmp_path: Path) -> None:
-    options = ["--total-clips", 16, *FLAGS.split()]
-    job = styleganv("train", faces, "--out", tmp_path / "2", *options, processes=2)
-    main([str(word) for word in ("train", faces, "--out", tmp_path / "1", *options)])
-    _, errors = job.communicate(timeout=240)
-    assert job.returncode == 0, errors
-    one, two = (flatten(load_checkpoint(tmp_path / n / "checkpoint.pt")["generator"]) for n in "12")
+@pytest.mark.usefixtures("no_run_images")
+def test_two_processes_equal_one_at_the_same_total_batch(run_of_two: Path, faces: Path, tmp_path: Path) -> None:
+    main([str(word) for word in ("train", faces, "--out", tmp_path / "1", *OPTIONS, *FLAGS.split())])
+    runs = (tmp_path / "1", run_of_two)
+    one, two = (flatten(load_checkpoint(run / "checkpoint.pt")["generator"]) for run in runs)
     for name, value in one.items():
         torch.testing.assert_close(two[name], value, rtol=1e-3, atol=1e-4 * float(value.abs().max()) + 1e-6, msg=name)
-    logs = [read_log(tmp_path / n / "log.jsonl") for n in "12"]
+    logs = [read_log(run / "log.jsonl") for run in runs]
     for ours, theirs in zip(*logs, strict=True):
         for key in ("loss_g", "loss_d", "logits_real", "r1"):
             assert ours.get(key, 0) == pytest.approx(theirs.get(key, 0), rel=1e-3, abs=1e-4), key
 
 
+def train_and_kill(words: list[str], kills: Path) -> None:
+    """Train; at each step whose number is a file of `kills`, end the process whose rank it holds, once."""
+    step = GanTrainer.train_step
+
+    def train_step(self: GanTrainer, *arguments: object) -> None:
+        step(self, *arguments)
+        kill = kills / str(self.step)
+        if kill.exists() and kill.read_text() == os.environ["RANK"]:
+            kill.unlink()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    GanTrainer.train_step = train_step  # type: ignore[method-assign,assignment]
+    RunLog.write_snapshot = RunLog.write_curves = lambda *_: None  # type: ignore[method-assign,assignment]
+    main(words)
+
+
 @pytest.mark.slow
-def test_processes_killed_three_times_are_replaced_without_a_trace(faces: Path, tmp_path: Path) -> None:
-    options = ["--total-clips", 640, "--save-every", 16, "--or-resume", *FLAGS.split()]
-    jobs = [
-        styleganv("train", faces, "--out", tmp_path / "killed", *options, processes=2, restarts=3),
-        styleganv("train", faces, "--out", tmp_path / "whole", *options, processes=2),
-    ]
-    log = tmp_path / "killed" / "log.jsonl"
-    try:
-        for clips, victim in ((48, 1), (96, 0), (144, 1)):
-            wait_for(lambda clips=clips: log.exists() and f'"clips_seen": {clips},' in log.read_text(), jobs[0])
-            workers = subprocess.run(["pgrep", "-P", str(jobs[0].pid)], capture_output=True, text=True).stdout.split()
-            os.kill(int(workers[victim]), signal.SIGKILL)
-        for job in jobs:
-            _, errors = job.communicate(timeout=240)
-            assert job.returncode == 0, errors
-    finally:
-        for job in jobs:
-            job.kill()
+def test_processes_killed_three_times_are_replaced_without_a_trace(
+    run_of_two: Path, faces: Path, tmp_path: Path
+) -> None:
+    """Each time after a step whose points are in the log but not in the checkpoint, by the launcher of torchrun."""
+    run, kills = tmp_path / "run", tmp_path / "kills"
+    kills.mkdir()
+    for step, rank in ((4, 1), (6, 0), (8, 1)):
+        (kills / str(step)).write_text(str(rank))
+    launch = LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=2,
+        run_id="killed",
+        max_restarts=3,
+        rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0",
+        start_method="forkserver",
+        monitor_interval=0.1,
+    )
+    words = [str(word) for word in ("train", faces, "--out", run, "--or-resume", *OPTIONS, *FLAGS.split())]
+    elastic_launch(launch, train_and_kill)(words, kills)
+    assert not list(kills.iterdir())
+    log = run / "log.jsonl"
     starts = [event["clips_seen"] for event in map(json.loads, log.open()) if event.get("event") == "start"]
-    assert len(starts) == 4 and 0 < starts[1] < starts[2] < starts[3] < 640
-    assert_one_point_each(log, range(8, 641, 8))
-    assert_same_state(tmp_path / "killed" / "checkpoint.pt", tmp_path / "whole" / "checkpoint.pt")
+    assert starts == [0, 16, 32, 48]
+    assert_one_point_each(log, range(8, 65, 8))
+    assert_same_state(run / "checkpoint.pt", run_of_two / "checkpoint.pt")
 
 
 LEAVE = """
@@ -98,22 +124,18 @@ print([open(f"/proc/self/task/{task}/comm").read() for task in os.listdir("/proc
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads can be listed on Linux only")
 def test_processes_leave_no_threads_that_could_abort_python_at_its_end(tmp_path: Path) -> None:
     (tmp_path / "leave.py").write_text(LEAVE)
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    done = subprocess.run([*torchrun, tmp_path / "leave.py"], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([*TORCHRUN, tmp_path / "leave.py"], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0 and done.stdout.count("python") >= 2, done.stderr
     assert "gloo" not in done.stdout
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("no_run_images")
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 def test_a_signal_to_all_processes_saves_and_ends_and_the_run_goes_on(name: str, faces: Path, tmp_path: Path) -> None:
     run, number = tmp_path / "run", getattr(signal, name)
-    flags = ["--total-clips", 10_000_000, "--num-workers", 2, *FLAGS.split()]
-
-    def listen() -> None:
-        signal.signal(number, signal.SIG_DFL)  # the tests themselves may run under nohup
-
-    job = styleganv("train", faces, "--out", run, *flags, start_new_session=True, preexec_fn=listen)
+    flags = ["--total-clips", 10_000_000, "--num-workers", 2]
+    job = start("train", faces, "--out", run, *flags)
     try:
         wait_for(lambda: (run / "log.jsonl").exists() and '"loss_d"' in (run / "log.jsonl").read_text(), job)
         os.killpg(job.pid, number)  # as a terminal does
@@ -130,9 +152,10 @@ def test_a_signal_to_all_processes_saves_and_ends_and_the_run_goes_on(name: str,
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="kills")
+@pytest.mark.usefixtures("no_run_images")
 def test_one_of_two_processes_trains_and_its_folder_is_free_once_it_is_killed(faces: Path, tmp_path: Path) -> None:
-    run, flags = tmp_path / "run", ["--total-clips", 10_000_000, "--num-workers", 1, "--or-resume", *FLAGS.split()]
-    jobs = [styleganv("train", faces, "--out", run, *flags) for _ in range(2)]
+    run, flags = tmp_path / "run", ["--total-clips", 10_000_000, "--num-workers", 1, "--or-resume"]
+    jobs = [start("train", faces, "--out", run, *flags) for _ in range(2)]
     try:
         wait_for_end = time.monotonic() + 240
         while all(job.poll() is None for job in jobs):
@@ -183,7 +206,7 @@ def assert_one_point_each(log: Path, clips: Iterable[int]) -> None:
     assert [point.step for point in events.Scalars("loss_d")] == list(clips)
 
 
-def wait_for(condition: object, job: subprocess.Popen[str], seconds: float = 240) -> None:
+def wait_for(condition: object, job: warm.Popen, seconds: float = 240) -> None:
     end = time.monotonic() + seconds
     while not condition():  # type: ignore[operator]
         assert job.poll() is None, job.communicate()[1]

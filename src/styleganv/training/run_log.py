@@ -55,6 +55,7 @@ class RunLog:
         self.notes: list[str] = []
         self.failed: set[str] = set()
         self.unwritten = b""
+        self.num_plotted = 0
         self.tensorboard: SummaryWriter | None = None
         self.excepthook = threading.excepthook
         self.has_evaluation = False
@@ -158,10 +159,12 @@ class RunLog:
         self.write_curves()
 
     def write_curves(self) -> None:
-        """Plot the log so far."""
+        """Plot the log so far, unless all of it has been plotted."""
         with self.reporting("curves"):
-            if records := read_log(self.path):
+            records = read_log(self.path)
+            if len(records) > self.num_plotted:
                 curves.plot_curves(self.out / "curves.png", records)
+                self.num_plotted = len(records)
 
     def finish(self, clips_seen: int, event: str) -> None:
         """Log why the run stopped, and plot."""

@@ -120,6 +120,7 @@ def test_r1_is_computed_for_each_discriminator(faces: Path, small: RunConfig) ->
     torch.testing.assert_close(trainer._compute_penalty(frames, times, None), torch.stack(expected))
 
 
+@pytest.mark.slow
 def test_micro_batches_give_the_gradients_of_the_batch_with_classes(tmp_path: Path, small: RunConfig) -> None:
     frames = np.random.default_rng(0).integers(0, 256, (4, 20, 64, 64, 3), dtype=np.uint8)
     videos = [(f"video{i}", frames[i], i % 2, {}) for i in range(4)]

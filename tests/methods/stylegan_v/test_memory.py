@@ -9,7 +9,7 @@ import pytest
 import torch
 from settings import with_training
 
-from styleganv.config import RunConfig, TrainingConfig
+from styleganv.config import AugmentConfig, RunConfig, TrainingConfig
 from styleganv.data.dataset import VideoDataset
 from styleganv.faces.dataset import make_faces
 from styleganv.methods.stylegan_v import memory
@@ -28,7 +28,7 @@ def test_estimated_memory_reflects_the_settings(
     clips = ClipDataset(
         VideoDataset(tmp_path / "data.zip"), TrainingConfig(num_frames=3, max_span=32, conditional=False)
     )
-    config = replace(tiny, model=replace(tiny.model, channel_base=512))
+    config = replace(tiny, model=replace(tiny.model, channel_base=512), augment=AugmentConfig(augment="none"))
 
     def estimate(**changes: Any) -> float:
         return estimate_step_memory_gib(with_training(config, batch_size=32, **changes), clips, torch.device("cpu"))

@@ -91,6 +91,7 @@ def train_one_step(config: RunConfig, data: VideoDataset) -> GanTrainer:
     return trainer
 
 
+@pytest.mark.slow
 def test_a_resumed_training_is_the_same(config: RunConfig, faces: Path, tmp_path: Path) -> None:
     data = VideoDataset(faces)
     trainer = train_with_pauses(config, data, tmp_path / "whole.pt", [2])
@@ -112,6 +113,7 @@ def test_a_step_trains_the_heads_and_changes_the_generator(config: RunConfig, fa
     assert any(not torch.equal(a, b) for a, b in moved)
 
 
+@pytest.mark.slow
 def test_micro_batches_accumulate_to_the_whole_batch(config: RunConfig, faces: Path) -> None:
     gradients = []
     config = with_training(config, lr=1e-12)  # Adam would turn rounding into another generator before

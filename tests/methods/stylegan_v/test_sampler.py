@@ -141,6 +141,7 @@ def test_far_times_need_as_much_noise_as_near_ones(videos: VideoGenerator, monke
     assert costs[0] == costs[1] < 40
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_length(videos: VideoGenerator) -> None:
     peaks = []
     for frames in (200, 2000):

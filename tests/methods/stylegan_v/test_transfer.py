@@ -211,6 +211,7 @@ def test_a_model_without_matching_layers_is_rejected(faces: Path, tiny: RunConfi
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_a_resumed_frozen_run_equals_an_uninterrupted_one(
     finished_run: Path, faces: Path, tiny: RunConfig, tmp_path: Path
 ) -> None:

@@ -77,9 +77,9 @@ def test_four_clips_are_memorized(tmp_path: Path, small: RunConfig) -> None:
     assert (decoded - frames).square().mean().sqrt() * 255 < 17
     assert torch.nn.functional.cross_entropy(logits.flatten(0, 1), codes.flatten()) < 0.1
     model = trainer.video_model(VideoDataset(tmp_path / "four.zip"))
-    nearest_clips = [nearest(model.sample(seed=seed, seconds=CLIP), clips) for seed in range(24)]
+    nearest_clips = [nearest(model.sample(seed=seed, seconds=CLIP), clips) for seed in range(12)]
     recognized = [clip for distance, clip in nearest_clips if distance < 22]
-    assert len(recognized) >= 18 and len(set(recognized)) >= 3, nearest_clips
+    assert len(recognized) >= 9 and len(set(recognized)) >= 3, nearest_clips
 
 
 def nearest(video: NDArray, clips: NDArray) -> tuple[float, int]:
@@ -119,6 +119,7 @@ def same_state(a: Any, b: Any) -> bool:
     return torch.equal(a, b) if isinstance(a, Tensor) else a == b
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_run_images")
 @pytest.mark.parametrize("at", [2, 5])
 def test_an_interrupted_run_resumes_bit_for_bit_in_either_stage(
@@ -150,6 +151,7 @@ def test_an_interrupted_run_resumes_bit_for_bit_in_either_stage(
         assert ["codes_used" in line for line in log] == [line["stage"] == 1 for line in log]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_run_images")
 def test_a_run_limited_by_time_halves_it_and_never_leaves_stage_two(
     faces: Path, small: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
