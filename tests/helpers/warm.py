@@ -28,7 +28,8 @@ PRELOAD = [
 PIPE, DEVNULL = subprocess.PIPE, subprocess.DEVNULL
 
 context = multiprocessing.get_context("spawn" if sys.platform == "win32" else "forkserver")
-context.set_forkserver_preload(PRELOAD)
+if sys.platform != "win32":  # which has no forks
+    context.set_forkserver_preload(PRELOAD)
 
 
 class Popen:
@@ -92,7 +93,7 @@ class Popen:
         self.send_signal(signal.SIGKILL)
 
 
-if sys.platform == "win32":  # without forks
+if sys.platform == "win32":
     Popen = subprocess.Popen  # type: ignore[misc, assignment]
 
 

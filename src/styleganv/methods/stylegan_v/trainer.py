@@ -57,7 +57,7 @@ from styleganv.video_model import VideoModel
 
 CPU = torch.device("cpu")
 #: Learning rate of the second discriminator, whose features need no learning.
-PROJECTED_LR = 0.001
+PROJECTED_LR = 0.002
 N = TypeVar("N", bound=nn.Module)
 
 
