@@ -13,8 +13,9 @@ def tiny_cpu() -> RunConfig:
     A short training requires a narrow w, which leaves motion to the motion code. The learning rate is doubled, since
     Adam moves a layer in proportion to the root of its inputs. R1 is strong, because the discriminator would win
     otherwise. Small batches, the relativistic loss and the projected discriminator learn most per minute
-    (docs/learning.md). The EMA spans a fiftieth of the training, since the networks still change fast. One thread is
-    enough: such small layers take less time than waking other threads.
+    (docs/learning.md). The EMA has a half-life of a tenth of the training so far: small batches make the generator
+    swing between looks, and only its average has all of them. One thread is enough: such small layers take less time
+    than waking other threads.
     """
     return RunConfig(
         model=ModelConfig(channel_base=1024, channel_max=64, z_dim=32, w_dim=32, motion_dim=128),
@@ -26,7 +27,8 @@ def tiny_cpu() -> RunConfig:
             second_discriminator="projected",
             lr=0.005,
             r1_scale=0.04,
-            ema_rampup=0.02,
+            ema_half_life=10_000,
+            ema_rampup=0.1,
             num_threads=1,
         ),
         logging=LoggingConfig(log_every=320, snapshot_every=16_000, save_every=4_000, eval_every=None),

@@ -48,27 +48,19 @@ def test_it_judges_the_motion_of_a_clip_and_how_clips_differ(projected: Projecte
         assert all(not torch.allclose(a[0], b[0], rtol=0.01, atol=1e-3) for a, b in pairs)
 
 
-def test_a_gradient_does_not_depend_on_the_clips_of_other_groups(projected: ProjectedDiscriminator) -> None:
+def test_clips_of_other_groups_change_nothing(projected: ProjectedDiscriminator) -> None:
     frames = torch.rand(8, 2, 3, 16, 16) * 2 - 1
-
-    def gradient(clips: torch.Tensor) -> torch.Tensor:
-        clips = clips.clone().requires_grad_()
-        projected_generator_loss(projected(clips)).backward()
-        assert clips.grad is not None
-        return clips.grad
-
-    halves = torch.stack([gradient(frames[::2]), gradient(frames[1::2])], dim=1).flatten(0, 1) / 2
-    whole = gradient(frames)
-    torch.testing.assert_close(halves, whole, rtol=1e-4, atol=1e-5 * float(whole.abs().max()))
-    projected.zero_grad()
+    halves = zip(projected(frames[::2]), projected(frames[1::2]), strict=True)
+    for whole, parts in zip(projected(frames), halves, strict=True):
+        torch.testing.assert_close(torch.stack(parts, dim=1).flatten(0, 1), whole, rtol=1e-4, atol=1e-4)
 
 
 def test_layers_have_a_spectral_norm_of_one(projected: ProjectedDiscriminator) -> None:
-    for _ in range(100):
+    for _ in range(300):
         projected.update_norms()
     layers = [module for module in projected.modules() if isinstance(module, torch.nn.Conv2d)]
     norms = [float(torch.linalg.matrix_norm(layer.weight.detach().flatten(1), 2)) for layer in layers]
-    assert norms == pytest.approx([1.0] * len(layers), abs=0.02)
+    assert norms == pytest.approx([1.0] * len(layers), abs=0.001)
 
 
 def test_losses_number_by_number() -> None:
