@@ -107,7 +107,7 @@ def test_a_usage_error_is_one_sentence_and_a_pointer(
 def test_an_unknown_command_suggests_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
         cli.main(["gnerate"])
-    assert end.value.code == 1
+    assert end.value.code == 2
     assert capsys.readouterr().err == "styleganv: Unknown command 'gnerate': did you mean generate?\n"
 
 

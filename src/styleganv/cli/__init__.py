@@ -88,7 +88,7 @@ def _run(argv: list[str]) -> None:
     name, *options = argv
     keep_freed_memory()
     if name not in COMMANDS:
-        raise StyleganvError(f"Unknown command {name!r}: {console.suggest(name, COMMANDS)}")
+        _exit(f"Unknown command {name!r}: {console.suggest(name, COMMANDS)}", 2)
     command = train_command(*train_defaults(options)) if name == "train" else COMMANDS[name]
     with console.short_usage_errors(f"styleganv {name}"):
         args, kwargs = console.parse(command, options, name)
