@@ -116,7 +116,7 @@ def test_transparency_is_composited_before_resizing(tmp_path, write_images, gray
     data = VideoDataset(tmp_path / "d.zip")
     assert np.abs(data.read(0, [0])[0, :, 2:6].astype(int) - np.array([231, 116, 128])[:, None, None]).max() <= 3
     assert report.treated == {"composited": ["a"]} and data.extra == {"fit": "crop", "background": "#cfe8ff"}
-    assert "treated   1 videos composited over #cfe8ff (--background): a" in str(report)
+    assert "treated   1 video composited over #cfe8ff (--background): a" in str(report)
     assert prepare(tmp_path / "s", tmp_path / "d.zip", **settings).background == "#000000"
     report = prepare(tmp_path / "s" / "opaque", tmp_path / "d.zip", background="skyblue", **settings)
     assert "treated" not in str(report) and "background" not in VideoDataset(tmp_path / "d.zip").extra
@@ -142,7 +142,7 @@ def test_every_video_keeps_its_speed(tmp_path, write_video, gray_frames):
         write_video(tmp_path / "s" / f"{name}.mp4", gray_frames(20), fps=fps)
     report = prepare(tmp_path / "s", tmp_path / "d.zip", resolution=(16, 16))
     assert report.source_fps == {10: 1, 20: 1} and report.fps == 10 and report.lengths == [20, 10]
-    assert report.treated == {"resampled": ["b"]} and "1 videos resampled to 10 fps" in str(report)
+    assert report.treated == {"resampled": ["b"]} and "1 video resampled to 10 fps" in str(report)
     report = prepare(tmp_path / "s", tmp_path / "e.zip", resolution=(16, 16), fps=10)
     assert report.lengths == [20, 10] and report.fps == 10 and report.warnings == [] and report.treated == {}
     report = prepare(tmp_path / "s", tmp_path / "f.zip", resolution=(64, 64), fps=20)

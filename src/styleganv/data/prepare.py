@@ -97,12 +97,12 @@ class PrepareReport:
     def _rates(self) -> str:
         if len(self.source_fps) > 8:  # cameras with a variable rate
             return f"{len(self.source_fps)} rates from {min(self.source_fps):g} to {max(self.source_fps):g}"
-        return ", ".join(f"{fps:g} ({count} videos)" for fps, count in sorted(self.source_fps.items()))
+        return ", ".join(f"{fps:g} ({_count_videos(count)})" for fps, count in sorted(self.source_fps.items()))
 
     def __str__(self) -> str:
         shortest, middle, longest = min(self.lengths), median(self.lengths), max(self.lengths)
         lines = [
-            f"{self.dest}: {self.num_videos} videos, {self.num_frames} frames of {self.height}x{self.width} "
+            f"{self.dest}: {_count_videos(self.num_videos)}, {self.num_frames} frames of {self.height}x{self.width} "
             f"(height x width), {self.encoding}",
             f"lengths   {shortest} to {longest} frames, median {middle:g} ({middle / self.fps:.1f} s)",
             f"fps       {self.fps:g}; sources: {self._rates()}",
@@ -114,11 +114,13 @@ class PrepareReport:
             "resampled": f" to {self.fps:g} fps, because their frame rate differs or varies (--fps sets another)",
         }
         for treatment, names in self.treated.items():
-            lines.append(f"treated   {len(names)} videos {treatment}{details.get(treatment, '')}: {shorten(names)}")
+            lines.append(
+                f"treated   {_count_videos(len(names))} {treatment}{details.get(treatment, '')}: {shorten(names)}"
+            )
         if self.gaps:
             lines.append(f"gaps      {len(self.gaps)} filled with the frame before: {shorten(self.gaps)}")
         if self.damaged:
-            lines.append(f"damaged   {len(self.damaged)} videos kept up to the damage: {shorten(self.damaged)}")
+            lines.append(f"damaged   {_count_videos(len(self.damaged))} kept up to the damage: {shorten(self.damaged)}")
         lines.append(f"skipped   {len(self.skipped) or 'none'}")
         lines += [f"  {line}" for line in summarize_skipped(self.skipped)]
         lines += [f"warning   {warning}" for warning in self.warnings]
@@ -367,12 +369,16 @@ def _drop_empty_classes(writer: DatasetWriter, names: list[str]) -> list[str]:
     return [names[label] for label in used]
 
 
+def _count_videos(number: int) -> str:
+    return f"{number} video{'' if number == 1 else 's'}"
+
+
 def _warnings(report: PrepareReport, fps: float | None) -> list[str]:
     warnings = []
     if fps is not None and any(rate < 0.99 * fps for rate in report.source_fps):
         warnings.append(f"some videos have fewer than {fps:g} fps, so their frames repeat: lower --fps.")
     if report.num_enlarged:
         warnings.append(
-            f"{report.num_enlarged} videos are smaller than the resolution and were enlarged: lower --resolution."
+            f"{_count_videos(report.num_enlarged)} smaller than the resolution enlarged: lower --resolution."
         )
     return warnings

@@ -87,7 +87,7 @@ def check_data(config: RunConfig, data: VideoDataset) -> list[str]:
         warnings.append(f"Skipping {short} of {len(lengths)} videos with fewer than {frames} frames.")
     below = sum(frames <= length <= span for length in lengths)
     if below:
-        warnings.append(f"{below} videos are shorter than --max-span {span}; their clips span less.")
+        warnings.append(f"Videos shorter than --max-span {span}: {below}. Their clips span less.")
     if len(lengths) < 100 and config.augment.augment == "none":
         warnings.append(f"Only {len(lengths)} videos and no augmentation: expect overfitting.")
     return warnings
