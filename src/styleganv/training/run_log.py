@@ -55,7 +55,7 @@ class RunLog:
         self.notes: list[str] = []
         self.failed: set[str] = set()
         self.unwritten = b""
-        self.num_plotted = 0
+        self.plotted: list[dict[str, Any]] = []
         self.tensorboard: SummaryWriter | None = None
         self.excepthook = threading.excepthook
         self.has_evaluation = False
@@ -162,9 +162,9 @@ class RunLog:
         """Plot the log so far, unless all of it has been plotted."""
         with self.reporting("curves"):
             records = read_log(self.path)
-            if len(records) > self.num_plotted:
+            if records != self.plotted:
                 curves.plot_curves(self.out / "curves.png", records)
-                self.num_plotted = len(records)
+                self.plotted = records
 
     def finish(self, clips_seen: int, event: str) -> None:
         """Log why the run stopped, and plot."""
