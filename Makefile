@@ -20,7 +20,7 @@ quick: .venv/dev
 coverage: .venv/dev
 	$(PYTEST) --cov --cov-report term-missing:skip-covered --cov-report html:build/coverage
 
-# 1,500 seeded cases of bad and unusual input, and 105 kills at random moments; see docs/reliability.md. Linux only.
+# 1,500 seeded cases of bad and unusual input, and over 100 kills at random moments; see docs/reliability.md. Linux only.
 # FUZZ and CRASH add options, e.g. make fuzz FUZZ='--kind media --cases 200'.
 fuzz: .venv/dev
 	$(BIN)/python -m tests.campaigns.fuzz $(FUZZ)

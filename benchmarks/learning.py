@@ -83,6 +83,7 @@ def settings_of(arm: str, seed: int, slot_distance: float, mirror: bool) -> Any:
     common = both(
         model(slot_distance=slot_distance),
         training(seed=seed, mirror=mirror, batch_size=8, loss="logistic", second_discriminator="none"),
+        training(ema_half_life=None, ema_rampup=0.02),
     )
     return both(*(ARMS[part] for part in arm.split("+")))(common(get_preset("tiny-cpu")))
 

@@ -183,12 +183,19 @@ class Campaign:
         status = self.finish(self.start(target, folder))
         after = f"after kills at {', '.join(map(str, moments))} s" if moments else "without a kill"
         if status and "--overwrite" in self.stderr(0):  # complete, or of several files, some of which are
+            self.check_finished_files(folder, reference, after)
             status = self.finish(self.start(target, folder, "--overwrite"))
         assert not status or self.is_complete(target, reference, folder), f"status {status} {after}: {self.stderr(0)}"
         assert not (left := leftovers(folder)), f"leftovers {after}: {', '.join(left[:5])}"
         difference = target.compare(folder, reference)
         assert not difference, f"{difference} {after}"
         target.recoveries += 1
+
+    def check_finished_files(self, folder: Path, reference: Path, after: str) -> None:
+        """Raise AssertionError unless each file is one of the undisturbed command, or temporary."""
+        for name in sorted(_files(folder) & _files(reference)):
+            same = (folder / name).read_bytes() == (reference / name).read_bytes()
+            assert same, f"{name} was left in part or damaged {after}"
 
     def is_complete(self, target: Target, reference: Path, folder: Path) -> bool:
         """Return whether a refusal was right, because an earlier command had finished."""

@@ -1,6 +1,6 @@
-"""Processes that start at once: forks of one process per test session that has loaded PyTorch already.
+"""Processes that start at once: on Linux, forks of one process per test session that has loaded PyTorch already.
 
-They are like those of the module `subprocess`, each in a session of its own. Not for tests of what happens when Python
+They have the interface of `subprocess.Popen`, and a session of their own. Not for tests of what happens when Python
 starts or ends, or of what a process inherits.
 """
 
@@ -10,9 +10,13 @@ import runpy
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from multiprocessing import reduction
+from contextlib import suppress
+from multiprocessing import connection, reduction
+from multiprocessing.process import _children  # type: ignore[attr-defined]
 from typing import IO, Any
 
 #: With `torch._dynamo`, which the first optimizer of a process loads.
@@ -27,13 +31,17 @@ PRELOAD = [
 ]
 PIPE, DEVNULL = subprocess.PIPE, subprocess.DEVNULL
 
-context = multiprocessing.get_context("spawn" if sys.platform == "win32" else "forkserver")
-if sys.platform != "win32":  # which has no forks
-    context.set_forkserver_preload(PRELOAD)
+
+class _Cold(subprocess.Popen[str]):
+    """A new process, where forks are unsafe or unknown."""
+
+    def __init__(self, args: Sequence[object], **options: Any) -> None:
+        usual = {"text": True, "errors": "replace", "start_new_session": os.name == "posix"}
+        super().__init__([str(word) for word in args], **(usual | options))
 
 
-class Popen:
-    """`subprocess.Popen([sys.executable, "-m" or "-c", ...])`, with what the tests use of it."""
+class _Warm:
+    """`subprocess.Popen([sys.executable, "-m" or "-c", ...], text=True)`, with what the tests use of it."""
 
     def __init__(
         self, args: Sequence[object], *, stdout: Any = None, stderr: Any = None, env: Any = None, **options: Any
@@ -45,6 +53,8 @@ class Popen:
         start = _Start([str(word) for word in args[1:]], (out, err), dict(os.environ if env is None else env))
         self._process = context.Process(target=start)
         self._process.start()
+        _children.discard(self._process)  # which multiprocessing polls from any thread, and joins at its end
+        self._lock = threading.Lock()
         for fd, asked in ((out, stdout), (err, stderr)):
             if asked in (PIPE, DEVNULL):
                 os.close(fd)
@@ -52,28 +62,34 @@ class Popen:
 
     @property
     def returncode(self) -> int | None:
-        return self._process.exitcode
+        with self._lock:  # the status can be read once
+            return self._process.exitcode
 
-    poll = returncode.fget  # type: ignore[attr-defined]
+    def poll(self) -> int | None:
+        return self.returncode
 
     def wait(self, timeout: float | None = None) -> int:
-        self._process.join(timeout)
-        if self._process.exitcode is None:
+        connection.wait([self._process.sentinel], timeout)
+        if (status := self.returncode) is None:
             raise subprocess.TimeoutExpired("a warm process", timeout or 0)
-        return self._process.exitcode
+        return status
 
     def communicate(self, timeout: float | None = None) -> tuple[str, str]:
-        with ThreadPoolExecutor(2) as pool:
-            texts = [pool.submit(file.read) if file else None for file in (self.stdout, self.stderr)]
-            try:
-                self.wait(timeout)
-            except subprocess.TimeoutExpired:
-                self.kill()
-                raise
-            stdout, stderr = ("" if text is None else text.result() for text in texts)
+        end = time.monotonic() + (timeout or 3600)
+        pool = ThreadPoolExecutor(2)
+        texts = [pool.submit(file.read) if file else None for file in (self.stdout, self.stderr)]
+        try:
+            self.wait(end - time.monotonic())
+            stdout, stderr = ("" if text is None else text.result(end - time.monotonic()) for text in texts)
+        except BaseException:
+            with suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
+            raise
+        finally:
+            pool.shutdown(wait=False)
         return stdout, stderr
 
-    def __enter__(self) -> "Popen":
+    def __enter__(self) -> "_Warm":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -93,14 +109,21 @@ class Popen:
         self.send_signal(signal.SIGKILL)
 
 
-if sys.platform == "win32":
-    Popen = subprocess.Popen  # type: ignore[misc, assignment]
+if sys.platform == "linux":
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOAD)
+    Popen = _Warm
+else:
+    Popen = _Cold  # type: ignore[misc, assignment]
 
 
 def run(args: Sequence[object], timeout: float = 240, **options: Any) -> "subprocess.CompletedProcess[str]":
     """Like `subprocess.run` with `capture_output` and `text`."""
-    process = Popen(args, stdout=PIPE, stderr=PIPE, text=True, **options)
-    stdout, stderr = process.communicate(timeout)
+    process = Popen(args, stdout=PIPE, stderr=PIPE, **options)
+    try:
+        stdout, stderr = process.communicate(timeout)
+    finally:
+        process.kill()
     return subprocess.CompletedProcess(list(args), process.wait(), stdout, stderr)
 
 
@@ -127,6 +150,7 @@ class _Start:
 
     def __call__(self) -> None:
         os.setsid()
+        multiprocessing.set_start_method(None, force=True)  # type: ignore[arg-type]
         os.environ.clear()
         os.environ.update(self.env)
         for number, output in enumerate(self.outputs, start=1):
@@ -135,8 +159,10 @@ class _Start:
             os.close(fd)
         sys.stdin = open(os.devnull)  # noqa: SIM115
         sys.stdout = open(1, "w", buffering=1, closefd=False)  # noqa: SIM115
-        sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
+        sys.stderr = open(2, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)
         sys.exit(self.exit_code())
 
     def exit_code(self) -> Any:

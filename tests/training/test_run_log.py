@@ -80,6 +80,17 @@ def test_tensorboard_on_a_full_disk_is_one_warning_without_a_traceback(
     assert threading.excepthook == printed.append
 
 
+def test_the_last_evaluation_is_in_the_curves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plotted: list[list[dict[str, float]]] = []
+    monkeypatch.setattr("styleganv.training.curves.plot_curves", lambda _, records: plotted.append(records))
+    with RunLog(tmp_path, clips_seen=0) as log:
+        log.write_scalars(8, 16, {"loss_g": 1.0})
+        log.write_curves()
+        log.write_evaluation(8, {"frechet": 5.0})
+        log.finish(8, "end")  # plots nothing, as nothing is new
+    assert len(plotted) == 2 and plotted[-1][-1]["frechet"] == 5.0
+
+
 @pytest.mark.parametrize("name", [pytest.param("a:b", marks=pytest.mark.slow), "run"])
 def test_reports_that_cannot_be_written_end_no_training(
     name: str, faces: Path, tiny: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,

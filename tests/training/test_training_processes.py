@@ -16,7 +16,6 @@ import warm
 from run_state import assert_same_state, flatten
 from settings import with_training
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from styleganv.cli import console, main
 from styleganv.config import load_settings
@@ -87,6 +86,8 @@ def test_processes_killed_three_times_are_replaced_without_a_trace(
     kills.mkdir()
     for step, rank in ((4, 1), (6, 0), (8, 1)):
         (kills / str(step)).write_text(str(rank))
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
     launch = LaunchConfig(
         min_nodes=1,
         max_nodes=1,

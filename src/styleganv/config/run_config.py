@@ -86,7 +86,7 @@ class TrainingConfig(Validated):
     loss: Literal["logistic", "relativistic"] = "logistic"
     """logistic (the paper; R1) or relativistic (pairs of real and fake logits; R1 and R2)."""
     second_discriminator: Literal["none", "projected"] = "none"
-    """none (the paper) or projected (a second discriminator, on ImageNet features)."""
+    """none (the paper) or projected (a second discriminator of clips, on ImageNet features)."""
     lr: Positive = 0.0025
     """Learning rate of both networks (Adam, betas 0 and 0.99)."""
     r1_gamma: OptionalFloat[NonNegative] = None

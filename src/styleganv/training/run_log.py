@@ -57,7 +57,6 @@ class RunLog:
         self.unwritten = b""
         self.plotted: list[dict[str, Any]] = []
         self.tensorboard: SummaryWriter | None = None
-        self.excepthook = threading.excepthook
         self.has_evaluation = False
         with self.reporting("log"):
             self._truncate(clips_seen)
@@ -178,6 +177,7 @@ class RunLog:
                     self.tensorboard.add_scalar(name, value, clips_seen)
 
     def __enter__(self) -> "RunLog":
+        self.excepthook = threading.excepthook
         threading.excepthook = self._thread_failed
         return self
 
@@ -185,7 +185,8 @@ class RunLog:
         with self.reporting("TensorBoard data"):
             if self.tensorboard:
                 self.tensorboard.close()
-        threading.excepthook = self.excepthook
+        if threading.excepthook == self._thread_failed:
+            threading.excepthook = self.excepthook
 
     def _thread_failed(self, args: threading.ExceptHookArgs) -> None:
         """Print no traceback of TensorBoard's thread: its error is raised again, and reported, by the next call."""

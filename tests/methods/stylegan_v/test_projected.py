@@ -24,7 +24,7 @@ CPU = torch.device("cpu")
 
 @pytest.fixture(scope="module")
 def projected() -> ProjectedDiscriminator:
-    return ProjectedDiscriminator(2, 0, CPU)
+    return ProjectedDiscriminator(2, minibatch_stddev=True, seed=0, device=CPU)
 
 
 @pytest.mark.parametrize("side", [4, 40, 64])
@@ -46,6 +46,19 @@ def test_it_judges_the_motion_of_a_clip_and_how_clips_differ(projected: Projecte
     for changed in (frames.flip(1), torch.cat([frames[:1], one[1:]])):  # other motion; clips that are all alike
         pairs = zip(projected(frames), projected(changed), strict=True)
         assert all(not torch.allclose(a[0], b[0], rtol=0.01, atol=1e-3) for a, b in pairs)
+
+
+def test_without_the_deviation_other_clips_change_nothing() -> None:
+    alone = ProjectedDiscriminator(2, minibatch_stddev=False, seed=0, device=CPU)
+    frames = torch.rand(4, 2, 3, 64, 64) * 2 - 1
+    for one, first in zip(alone(frames[:1]), alone(frames), strict=True):
+        torch.testing.assert_close(one, first[:1], rtol=1e-4, atol=1e-4)
+
+
+def test_heads_use_float32(projected: ProjectedDiscriminator) -> None:
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = projected(torch.rand(4, 2, 3, 64, 64))
+    assert all(x.dtype == torch.float32 for x in logits)
 
 
 def test_clips_of_other_groups_change_nothing(projected: ProjectedDiscriminator) -> None:
@@ -97,7 +110,7 @@ def test_a_step_trains_the_heads_and_changes_the_generator(config: RunConfig, fa
     ours = train_one_step(config, data)
     plain = train_one_step(with_training(config, second_discriminator="none"), data)
     assert ours.projected is not None and plain.projected is None
-    fresh = ProjectedDiscriminator(2, config.training.seed, CPU)
+    fresh = ProjectedDiscriminator(2, minibatch_stddev=True, seed=config.training.seed, device=CPU)
     for name, parameter in ours.projected.named_parameters():
         if name.endswith("original"):  # the weights; the last bias is balanced while all logits are small
             assert not torch.equal(parameter, fresh.get_parameter(name)), name

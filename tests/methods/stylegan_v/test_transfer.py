@@ -25,6 +25,7 @@ from styleganv.faces.factors import sample_face
 from styleganv.media.writing import write_frames
 from styleganv.methods.stylegan_v.config import DiscriminatorConfig, GeneratorConfig
 from styleganv.methods.stylegan_v.discriminator import Discriminator
+from styleganv.methods.stylegan_v.finetune import load_pretrained, match_pretrained
 from styleganv.methods.stylegan_v.generator import Generator
 from styleganv.methods.stylegan_v.losses import r1_penalty, r1_penalty_clip_by_clip
 from styleganv.methods.stylegan_v.trainer import GanTrainer, build_networks, frozen_parameters
@@ -153,6 +154,14 @@ def larger(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("larger") / "faces.zip"
     make_faces(path, num_videos=8, num_frames=40, resolution=(32, 32))
     return path
+
+
+@pytest.mark.parametrize("half_life, ramp_up", [(None, None), (10_000, 0.1)])
+def test_the_ema_of_a_short_finetuning_is_no_longer_the_pretrained_model(
+    half_life: float | None, ramp_up: float | None, finished_run: Path, tiny: RunConfig
+) -> None:
+    config = with_training(tiny, ema_half_life=half_life, ema_rampup=0.1)
+    assert match_pretrained(config, load_pretrained(finished_run)).training.ema_rampup == ramp_up
 
 
 def test_from_a_run_both_networks_are_copied(finished_run: Path, faces: Path, tiny: RunConfig, tmp_path: Path) -> None:

@@ -50,7 +50,9 @@ def load_pretrained(path: Path | str) -> PretrainedWeights:
 
 
 def match_pretrained(config: RunConfig, source: PretrainedWeights) -> RunConfig:
-    """Return the settings with the widths of the pretrained networks, and without EMA ramp-up.
+    """Return the settings with the widths of the pretrained networks.
+
+    The EMA starts with the pretrained weights, so its half-life needs no ramp-up, unless the settings make it long.
 
     Between an image model and a video model, the settings of motion stay as they are.
     """
@@ -63,7 +65,7 @@ def match_pretrained(config: RunConfig, source: PretrainedWeights) -> RunConfig:
         same["motion_dim"] = fields["motion_code_dim"]
     if source.condition is not None:
         same["condition"] = source.condition
-    training = replace(config.training, ema_rampup=None)
+    training = config.training if config.training.ema_half_life else replace(config.training, ema_rampup=None)
     return replace(config, model=replace(config.model, **same), training=training)
 
 

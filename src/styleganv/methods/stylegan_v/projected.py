@@ -1,8 +1,8 @@
 """Projected discriminator of clips (Projected GAN, Sauer et al. 2021, with the joined frames of StyleGAN-V).
 
 Small networks judge frozen ImageNet features at four depths. They need a fraction of the clips that StyleGAN's
-discriminator needs. As there, the features of a clip's frames are joined, which teaches motion, and a standard
-deviation over clips is appended, without which all clips come to look alike.
+discriminator needs. As in that discriminator, the features of a clip's frames are joined, which teaches motion,
+and a standard deviation over clips is appended; without it, all clips come to look alike.
 
 Shapes: B clips, T frames per clip, H height, W width.
 """
@@ -32,13 +32,15 @@ class ProjectedDiscriminator(nn.Module):
     Spectral normalization bounds their slope, so they need no gradient penalty.
     """
 
-    def __init__(self, num_frames: int, seed: int, device: torch.device) -> None:
+    def __init__(self, num_frames: int, *, minibatch_stddev: bool, seed: int, device: torch.device) -> None:
         super().__init__()
         network = efficientnet(offline_weights(), device)
         fold_batch_norm(network)
         self._network: tuple[Any] = (network,)  # in a tuple, it is no submodule
         with seeded(seed):
-            self.heads = nn.ModuleList(Head(num_frames * channels, halvings) for channels, halvings in DEPTHS.values())
+            self.heads = nn.ModuleList(
+                Head(num_frames * channels, halvings, minibatch_stddev) for channels, halvings in DEPTHS.values()
+            )
         self.to(device).eval()
 
     def forward(self, frames: Tensor) -> list[Tensor]:
@@ -48,7 +50,9 @@ class ProjectedDiscriminator(nn.Module):
             x = F.interpolate(x, scale_factor=float(-(-MIN_SIDE // side)), mode="bilinear")
         x = normalize_imagenet((x + 1) / 2)
         maps = extract_maps(self._network[0], x, tuple(DEPTHS))
-        return [head(join_frames(x, len(frames))) for head, x in zip(self.heads, maps, strict=True)]
+        with torch.autocast(x.device.type, enabled=False):  # bfloat16 rounds small deviations between clips away
+            joined = [join_frames(features.float(), len(frames)) for features in maps]
+            return [head(features) for head, features in zip(self.heads, joined, strict=True)]
 
     @torch.no_grad()
     def update_norms(self) -> None:
@@ -63,18 +67,20 @@ class ProjectedDiscriminator(nn.Module):
 class Head(nn.Module):
     """Convolutions that turn joined features into a map of logits."""
 
-    def __init__(self, channels: int, halvings: int) -> None:
+    def __init__(self, channels: int, halvings: int, minibatch_stddev: bool) -> None:
         super().__init__()
+        self.minibatch_stddev = minibatch_stddev
         layers: list[nn.Module] = []
         for _ in range(max(1, halvings)):
             kernel, stride = (4, 2) if halvings else (3, 1)
             layers += [spectral_norm(nn.Conv2d(channels, WIDTH, kernel, stride, 1)), nn.LeakyReLU(0.2)]
             channels = WIDTH
         self.layers = nn.Sequential(*layers)
-        self.out = spectral_norm(nn.Conv2d(WIDTH + 1, 1, 3, padding=1))
+        self.out = spectral_norm(nn.Conv2d(WIDTH + minibatch_stddev, 1, 3, padding=1))
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.out(append_stddev(self.layers(x)))
+        x = self.layers(x)
+        return self.out(append_stddev(x) if self.minibatch_stddev else x)
 
 
 def projected_discriminator_loss(real: list[Tensor], fake: list[Tensor]) -> Tensor:

@@ -113,7 +113,12 @@ class GanTrainer(Trainer):
         self.projected: ProjectedDiscriminator | None = None
         self.discriminators: nn.Module = discriminator
         if training.second_discriminator == "projected":
-            self.projected = ProjectedDiscriminator(training.num_frames, training.seed, self.device)
+            self.projected = ProjectedDiscriminator(
+                training.num_frames,
+                minibatch_stddev=config.model.minibatch_stddev,
+                seed=training.seed,
+                device=self.device,
+            )
             self.discriminators = nn.ModuleList([discriminator, self.projected])
             self.optimizer_p = build_adam(self.projected, PROJECTED_LR, 0.99)
         self.ada = AdaptiveAugmentation(
