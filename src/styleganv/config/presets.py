@@ -14,8 +14,8 @@ def tiny_cpu() -> RunConfig:
     Adam moves a layer in proportion to the root of its inputs. R1 is strong, because the discriminator would win
     otherwise. Small batches, the relativistic loss and the projected discriminator learn most per minute
     (docs/learning.md). The EMA has a half-life of a tenth of the clips seen, at most 10,000: small batches make the
-    generator oscillate between looks, and only the average covers them all. One thread is enough: such small layers take less time
-    than waking other threads.
+    generator oscillate between looks, and only the average covers them all. One thread is enough: such
+    small layers take less time than waking other threads.
     """
     return RunConfig(
         model=ModelConfig(channel_base=1024, channel_max=64, z_dim=32, w_dim=32, motion_dim=128),
