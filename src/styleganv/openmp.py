@@ -14,7 +14,7 @@ def wait_passively() -> None:
 
     GNU's OpenMP, which comes with torch for CPUs, spins by default: waiting threads keep their cores busy. If another
     program runs on the machine, a thread with work may then find no free core, and a training step takes several times
-    as long. On an idle machine, sleeping costs tiny networks a factor of 1.5 to 1.9 (docs/learning.md), so those train
+    as long. On an idle machine, sleeping costs tiny networks a factor of 1.6 to 2.1 (docs/learning.md), so those train
     on one thread (`working_threads`).
     """
     if "torch" not in sys.modules and not any(name in os.environ for name in WAIT_VARIABLES):

@@ -13,8 +13,8 @@ def tiny_cpu() -> RunConfig:
     A short training requires a narrow w, which leaves motion to the motion code. The learning rate is doubled, since
     Adam moves a layer in proportion to the root of its inputs. R1 is strong, because the discriminator would win
     otherwise. Small batches, the relativistic loss and the projected discriminator learn most per minute
-    (docs/learning.md). The EMA has a half-life of a tenth of the clips seen, at most 10,000: small batches make the
-    generator oscillate between looks, and only the average covers them all. One thread is enough: such
+    (docs/learning.md). The EMA has a half-life of a tenth of the clips seen, at most 10,000: with small
+    batches the generator changes from step to step, and a longer average is steadier. One thread is enough: such
     small layers take less time than waking other threads.
     """
     return RunConfig(

@@ -1,8 +1,8 @@
 """Projected discriminator of clips (Projected GAN, Sauer et al. 2021, with the joined frames of StyleGAN-V).
 
-Small networks judge frozen ImageNet features at four depths. They need a fraction of the clips that StyleGAN's
+Small heads classify clips from frozen ImageNet features at four depths. They need a fraction of the clips that StyleGAN's
 discriminator needs. As in that discriminator, the features of a clip's frames are joined, which teaches motion,
-and a standard deviation over clips is appended; without it, all clips come to look alike.
+and their standard deviation over clips is appended, which discourages clips that look alike.
 
 Shapes: B clips, T frames per clip, H height, W width.
 """
@@ -22,7 +22,7 @@ from styleganv.noise import seeded
 DEPTHS = {0: (16, 3), 2: (24, 2), 4: (40, 1), 10: (112, 0)}
 #: Channels of the heads.
 WIDTH = 48
-#: Shorter side to which smaller frames are enlarged: the network was trained on 224².
+#: Frames with a shorter side are enlarged by a whole factor; the network was trained on 224².
 MIN_SIDE = 64
 
 
@@ -36,7 +36,7 @@ class ProjectedDiscriminator(nn.Module):
         super().__init__()
         network = efficientnet(offline_weights(), device)
         fold_batch_norm(network)
-        self._network: tuple[Any] = (network,)  # in a tuple, it is no submodule
+        self._network: tuple[Any] = (network,)  # a tuple, so that it is not registered as a submodule
         with seeded(seed):
             self.heads = nn.ModuleList(
                 Head(num_frames * channels, halvings, minibatch_stddev) for channels, halvings in DEPTHS.values()
@@ -56,11 +56,11 @@ class ProjectedDiscriminator(nn.Module):
 
     @torch.no_grad()
     def update_norms(self) -> None:
-        """Improve the estimates of the spectral norms, once per step for any number of micro-batches."""
+        """Run one power iteration per layer; call once per step, whatever the number of micro-batches."""
         self.train()
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
-                _ = module.weight  # computed by a power iteration
+                _ = module.weight  # reading it in training mode runs the power iteration
         self.eval()
 
 
@@ -84,11 +84,11 @@ class Head(nn.Module):
 
 
 def projected_discriminator_loss(real: list[Tensor], fake: list[Tensor]) -> Tensor:
-    """Return the hinge loss: mean of `relu(1 − D(real)) + relu(1 + D(fake))` over each depth, then over the depths."""
+    """Return the hinge loss: mean of `relu(1 − D(real)) + relu(1 + D(fake))` over the logits of each depth, then over the depths."""
     pairs = zip(real, fake, strict=True)
     return torch.stack([(1 - a).relu().mean() + (1 + b).relu().mean() for a, b in pairs]).mean()
 
 
 def projected_generator_loss(fake: list[Tensor]) -> Tensor:
-    """Return the mean of `−D(fake)` over each depth, then over the depths."""
+    """Return the mean of `−D(fake)` over the logits of each depth, then over the depths."""
     return -torch.stack([logits.mean() for logits in fake]).mean()
