@@ -1,8 +1,8 @@
 """Projected discriminator of clips (Projected GAN, Sauer et al. 2021, with the joined frames of StyleGAN-V).
 
-Small heads classify clips from frozen ImageNet features at four depths. They need a fraction of the clips that StyleGAN's
-discriminator needs. As in that discriminator, the features of a clip's frames are joined, which teaches motion,
-and their standard deviation over clips is appended, which discourages clips that look alike.
+Small heads classify clips from frozen ImageNet features at four depths. They need a fraction of the clips that
+StyleGAN's discriminator needs. As in that discriminator, the features of a clip's frames are joined, which teaches
+motion, and their standard deviation over clips is appended, which discourages clips that look alike.
 
 Shapes: B clips, T frames per clip, H height, W width.
 """
@@ -84,7 +84,7 @@ class Head(nn.Module):
 
 
 def projected_discriminator_loss(real: list[Tensor], fake: list[Tensor]) -> Tensor:
-    """Return the hinge loss: mean of `relu(1 − D(real)) + relu(1 + D(fake))` over the logits of each depth, then over the depths."""
+    """Return the hinge loss `relu(1 − D(real)) + relu(1 + D(fake))`, averaged over logits, then over depths."""
     pairs = zip(real, fake, strict=True)
     return torch.stack([(1 - a).relu().mean() + (1 + b).relu().mean() for a, b in pairs]).mean()
 
