@@ -125,12 +125,9 @@ def load_model(
                 f"The model in {folder} was trained with {method}, which is not supported here: pass one of "
                 f"{', '.join(networks)}."
             )
-        weights = load_weights(folder, "model.safetensors", config)
-        with torch.device("meta"):  # takes no memory, whatever the sizes in a damaged config.json
-            networks[method](**config["generator"]).load_state_dict(weights, assign=True)
         with torch.random.fork_rng(devices=[]):
             network = networks[method](**config["generator"])
-        network.load_state_dict(weights)
+        network.load_state_dict(load_weights(folder, "model.safetensors", config))
     except (FileNotFoundError, NotADirectoryError) as error:
         raise StyleganvError(
             f"{folder} is not a model: pass a folder with config.json and model.safetensors, or a training run."
