@@ -31,7 +31,7 @@ NUM_VIDEOS, NUM_FRAMES, RESOLUTION = 512, 48, 64
 
 
 @check_arguments
-def demo(out: Path | str = "runs/demo", *, minutes: Positive = 5.0, progress: Progress | None = None) -> None:
+def demo(out: Path | str = "runs/demo", *, minutes: Positive = 10.0, progress: Progress | None = None) -> None:
     """Draw faces, train for `minutes`, and write videos, a grid and curves to `out`; a run found there is resumed.
 
     Videos have 64×64 pixels. A CPU trains with the preset tiny-cpu, a GPU with the preset 64.

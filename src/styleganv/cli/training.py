@@ -106,7 +106,7 @@ def _fitting_preset(data: Path | None) -> str:
     )
 
 
-def demo(out: Path = Path("runs/demo"), minutes: float = 5.0) -> None:
+def demo(out: Path = Path("runs/demo"), minutes: float = 10.0) -> None:
     """Run the full pipeline once: draw a dataset of faces, train on it, generate videos.
 
     Args:
