@@ -89,6 +89,7 @@ def full(faces: Path, weights: Path, tmp_path_factory: pytest.TempPathFactory) -
     )
 
 
+@pytest.mark.slow
 def test_every_protocol_gives_its_numbers(full: Report) -> None:
     by_name = {result.protocol["name"]: result for result in full.results}
     assert {"fvd12_16f", "kvd12_16f", "fid192", "kid192", "is_ucf101_12_16f", "precision_recall_i3d12_16f"} <= set(
@@ -105,6 +106,7 @@ def test_every_protocol_gives_its_numbers(full: Report) -> None:
         assert result.measures[key].mean > 3 * result.noise_floor[key].mean
 
 
+@pytest.mark.slow
 def test_the_report_is_complete(full: Report, tmp_path: Path) -> None:
     """The report states all causes of differences between published numbers."""
     full.write_json(tmp_path / "report.json")

@@ -19,6 +19,9 @@ from styleganv.videos import ModelVideos, open_videos
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture(scope="module")
 def analysis(faces: Path) -> MotionAnalysis:
     model = ModelVideos(VideoGenerator(network(height=16, width=16), fps=FPS, device="cpu"), name="a <model> & more")
