@@ -7,14 +7,12 @@ import av
 import numpy as np
 import pytest
 from PIL import Image
-from tiny import FPS, save
+from tiny import save
 
 from styleganv.methods.loading import load
 from styleganv.methods.stylegan_v.sampler import VideoGenerator
 from styleganv.options import ComputeOptions, OutputOptions, SampleOptions
 from styleganv.video_files import generate
-
-FAR = 1e7 / FPS
 
 
 @pytest.fixture(scope="module")

@@ -268,9 +268,8 @@ def _disk_errors(path: Path) -> Iterator[None]:
 
 def readable(name: str) -> str:
     r"""Return a name on one line that can be printed: bytes that are not UTF-8 and control characters become \x0a."""
-    name = re.sub(
-        r"[\ud800-\udc7f\udd00-\udfff]", lambda found: f"\\u{ord(found[0]):04x}", name
-    )  # surrogates that stand for no byte
+    # Surrogates that stand for no byte.
+    name = re.sub(r"[\ud800-\udc7f\udd00-\udfff]", lambda found: f"\\u{ord(found[0]):04x}", name)
     text = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", lambda found: f"\\x{ord(found[0]):02x}", text)
 

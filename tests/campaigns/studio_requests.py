@@ -8,6 +8,7 @@ import re
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,10 +33,9 @@ PARAMS = {
 }
 EXPORT = {"model": 0, "params": PARAMS, "start": 0, "seconds": 0.2, "fps": 10, "speed": 1, "format": "mp4"}
 FRAMES = {"id": 1, "model": 0, "params": PARAMS, "start": 0.0, "fps": 10.0, "num_frames": 2}
+FOLDERS = (os.getcwd(), f"{tempfile.gettempdir()}/", f"{Path.home()}/")
 #: What no answer may show.
-SECRETS = re.compile(
-    rf"Traceback|File \"|{re.escape(os.getcwd())}|/tmp/|/home/|/root/|site-packages|styleganv-fuzz|{TOKEN}"
-)
+SECRETS = re.compile(rf"Traceback|File \"|{'|'.join(map(re.escape, FOLDERS))}|site-packages|styleganv-fuzz|{TOKEN}")
 
 
 @contextmanager
