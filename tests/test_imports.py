@@ -27,7 +27,7 @@ LAYERS = [
     },
     {"nn", "media"},
     {"data"},
-    {"video_model"},
+    {"video_model", "pretrained"},
     {"model_folder"},
     {"training"},
     {"methods"},

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 from tiny import save
 
+from styleganv.media.enlarging import enlarge
 from styleganv.methods.loading import load
 from styleganv.methods.stylegan_v.sampler import VideoGenerator
 from styleganv.options import ComputeOptions, OutputOptions, SampleOptions
@@ -42,8 +43,22 @@ def test_generate_writes_videos(folder: Path, videos: VideoGenerator, tmp_path: 
     assert [path.name for path in paths] == ["seed0003.mp4", "seed0012.mp4"]
     video, true = decoded(paths[1]), videos.sample(seed=12, seconds=0.4)
     assert video.shape == (10, 64, 64, 3)
-    # Chroma is subsampled only inside the enlarged pixels.
-    assert np.abs(video[:, 1::4, 1::4].astype(int) - true).mean() < 8
+    assert np.abs(video.astype(int) - np.stack([enlarge(frame, 4) for frame in true])).mean() < 8
+
+
+def test_videos_are_large_enough_to_watch(folder: Path, tmp_path: Path) -> None:
+    sizes = {}
+    for format in ("mp4", "webp", "grid", "frames"):
+        path = generate(folder, tmp_path / format, seeds=[0], format=format, sample=SampleOptions(seconds=0.2))[0]
+        if format == "frames":
+            sizes[format] = Image.open(path / "000000.png").size
+        elif format == "webp":
+            sizes[format] = Image.open(path).size
+        else:
+            sizes[format] = decoded(path).shape[2:0:-1]
+    assert sizes == {"mp4": (256, 256), "webp": (256, 256), "grid": (128, 128), "frames": (16, 16)}
+    [exact] = generate(folder, tmp_path, seeds=[0], sample=SampleOptions(seconds=0.2), output=OutputOptions(scale=1))
+    assert decoded(exact).shape == (5, 16, 16, 3)
 
 
 def test_generate_writes_frames_and_pairs_of_seeds(folder: Path, videos: VideoGenerator, tmp_path: Path) -> None:

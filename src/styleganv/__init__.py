@@ -2,7 +2,7 @@
 
 prepare, inspect    videos → dataset
 train, resume       dataset → run with a model
-load, generate      model → videos
+load, generate      model → videos; pretrained_models lists those that come with the package
 evaluate, diagnose  generated and real videos → distances, motion report
 export, push, pull  model → ONNX or torch.export; model ↔ Hugging Face Hub
 
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         ProjectOptions,
         SampleOptions,
     )
+    from styleganv.pretrained import PretrainedModel, pretrained_models
     from styleganv.runs import resume, train
     from styleganv.video_files import generate
     from styleganv.video_model import VideoModel
@@ -75,6 +76,8 @@ _MODULES = {
     "PrepareOptions": "options",
     "ProjectOptions": "options",
     "SampleOptions": "options",
+    "PretrainedModel": "pretrained",
+    "pretrained_models": "pretrained",
     "RunConfig": "config",
     "resume": "runs",
     "train": "runs",
@@ -91,6 +94,7 @@ __all__ = [
     "LatentsOptions",
     "OutputOptions",
     "PrepareOptions",
+    "PretrainedModel",
     "ProjectOptions",
     "RunConfig",
     "SampleOptions",
@@ -105,6 +109,7 @@ __all__ = [
     "inspect",
     "load",
     "prepare",
+    "pretrained_models",
     "pull",
     "push",
     "resume",

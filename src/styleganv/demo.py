@@ -1,104 +1,208 @@
-"""The full pipeline once, on the built-in dataset: draw videos of faces, train on them, generate new ones."""
+"""A first look, on one page: videos of the packaged models, then one of them fine-tuned on newly drawn videos."""
 
 import logging
 import shutil
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from styleganv.config import RunConfig, get_preset
-from styleganv.data.dataset import VideoDataset
+from styleganv.editing.edit import edit
 from styleganv.faces.dataset import make_faces
 from styleganv.files import check_destination
-from styleganv.media import sheets, writing
-from styleganv.options import OutputOptions, SampleOptions
-from styleganv.progress import Progress
+from styleganv.media import page, sheets, writing
+from styleganv.media.enlarging import WATCHABLE_IN_GRID, enlarge, watchable_scale
+from styleganv.methods.loading import load
+from styleganv.options import EditOptions, LatentsOptions, OutputOptions, SampleOptions, StyleMix
+from styleganv.pretrained import pretrained_models
+from styleganv.progress import Progress, track
 from styleganv.runs import train
 from styleganv.validation import Positive, check_arguments
 from styleganv.video_files import generate
+from styleganv.video_model import VideoModel
 
 logger = logging.getLogger(__name__)
 
 #: Files of the folder; one with anything else is refused.
-DEMO_FILES = ("data.zip", "real.png", "videos/seed*.mp4", "grid.mp4", "grid.png", "run/*")
+DEMO_FILES = ("index.html", "data.zip", "*.mp4", "grid.png", "videos/*.mp4", "run/*")
 
-#: Size of the drawn dataset: 24,576 frames, which one core draws in 30 seconds.
-NUM_VIDEOS, NUM_FRAMES, RESOLUTION = 512, 48, 64
+#: Model that is edited and fine-tuned.
+MODEL = "faces-64"
+#: What the faces of the drawn dataset have in common: a green, wide head with ears of the same color.
+CAST = {"hue": 0.3, "saturation": 0.75, "head": "wide", "top": "bear ears", "top_hue": 0.3, "background_hue": 0.55}
+#: Size of the dataset: 12,288 frames.
+NUM_VIDEOS, NUM_FRAMES, RESOLUTION = 256, 48, 64
+#: Seeds of the videos shown side by side, and the columns they are shown in.
+SEEDS, COLUMNS = range(8), 4
+SECONDS = 3.0
+FRAME_RATES = (6.0, 25.0, 60.0)
+REPLACED = OutputOptions(overwrite=True)
 
 
 @check_arguments
-def demo(out: Path | str = "runs/demo", *, minutes: Positive = 10.0, progress: Progress | None = None) -> None:
-    """Draw faces, train for `minutes`, and write videos, a grid and curves to `out`; a run found there is resumed.
+def demo(out: Path | str = "runs/demo", *, minutes: Positive = 3.0, progress: Progress | None = None) -> None:
+    """Show what the packaged models can do, then fine-tune one for `minutes`; `out/index.html` shows the results.
 
-    Videos have 64×64 pixels. A CPU trains with the preset tiny-cpu, a GPU with the preset 64.
+    The dataset is drawn: cartoon faces that all have a green, wide head. A run found in `out` is resumed.
     """
-    started = time.monotonic()
-    out = Path(out)
+    started, out = time.monotonic(), Path(out)
     check_destination(out, overwrite=True, contents=DEMO_FILES)
-    gpu = torch.cuda.is_available()
+    logger.info("1/3  Generating videos with the packaged models (about 20 seconds) …")
+    out.mkdir(parents=True, exist_ok=True)
+    sections = [_show_models(out, progress), *_show_editing(out, progress)]
+    before = _write_seeds(out / "before.mp4", load(MODEL), progress)
+    _write_page(out, [*sections, _progress_section(before)], refresh=20)
+    logger.info(f"     Open {out / 'index.html'} in a browser; it shows more as the demo goes on.")
+
     data = out / "data.zip"
     if not data.exists():
-        logger.info(f"1/3  Drawing {NUM_VIDEOS} videos of cartoon faces (about 30 seconds) …")
+        logger.info(f"2/3  Drawing {NUM_VIDEOS} videos of green faces (about 15 seconds) …")
         make_faces(
-            data, num_videos=NUM_VIDEOS, num_frames=NUM_FRAMES, resolution=(RESOLUTION, RESOLUTION), progress=progress
+            data,
+            num_videos=NUM_VIDEOS,
+            num_frames=NUM_FRAMES,
+            resolution=(RESOLUTION, RESOLUTION),
+            fixed=CAST,
+            progress=progress,
         )
-    _write_real(VideoDataset(data), out / "real.png")
+    logger.info(f"3/3  Fine-tuning {MODEL} on them for {minutes:g} minutes …")
+    train(data, out / "run", demo_settings(minutes), finetune=MODEL, or_resume=True, progress=progress)
+    after = _write_seeds(out / "after.mp4", load(out / "run"), progress)
+    _write_page(out, [*sections, _result_section(before, after, minutes)])
 
-    logger.info(f"2/3  Training for {minutes:g} minutes on {'the GPU' if gpu else 'the CPU'} …")
-    config = demo_settings(minutes, gpu=gpu)
-    train(data, out / "run", config, or_resume=True, progress=progress)
-
-    logger.info("3/3  Generating …")
-    videos = generate(
-        out / "run",
-        out / "videos",
-        seeds=range(8),
-        sample=SampleOptions(seconds=4.0),
-        progress=progress,
-        output=OutputOptions(scale=4, overwrite=True),
-    )
-    generate(
-        out / "run",
-        out,
-        seeds=range(6),
-        motion_seeds=range(4),
-        format="grid",
-        sample=SampleOptions(seconds=2.0),
-        progress=progress,
-        output=OutputOptions(scale=3, overwrite=True),
-    )
     # `make demo` installs into an environment that the user's shell may not have activated.
     command = "styleganv" if shutil.which("styleganv") else sys.argv[0]
     logger.info(
         f"\nDone in {(time.monotonic() - started) / 60:.1f} minutes. Results:\n"
-        f"  {out / 'grid.png'}    one content seed per column, one motion seed per row (grid.mp4 is the video)\n"
-        f"  {out / 'videos'}/    {len(videos)} generated videos\n"
-        f"  {out / 'real.png'}    training videos, for comparison\n"
-        f"  {out / 'run'}/       the training: curves.png, snapshots/ and the model\n"
-        f"Next, generate more: {command} generate {out / 'run'} --out videos --seeds 8-15\n"
+        f"  {out / 'index.html'}    everything on one page\n"
+        f"  {out / 'run'}/          the fine-tuned model and its training\n"
+        f"Next, generate more: {command} generate {MODEL} --out videos --seeds 8-15\n"
         f"Or train on your own videos:\n"
         f"  {command} prepare FOLDER data.zip --resolution 64\n"
-        f"  {command} train data.zip --out runs/mine\n"
+        f"  {command} train data.zip --out runs/mine --finetune {MODEL}\n"
         f"  {command} generate runs/mine --out videos --seeds 0-7"
     )
 
 
-def demo_settings(minutes: float, *, gpu: bool) -> RunConfig:
-    """Return a preset with finer motion noise, as faces move fast, and no augmentation, as there are many videos."""
-    config = get_preset("64" if gpu else "tiny-cpu")
+def demo_settings(minutes: float) -> RunConfig:
+    """Return the preset tiny-cpu without augmentation, as there are many videos."""
+    config = get_preset("tiny-cpu")
     return replace(
         config,
-        model=replace(config.model, slot_distance=8.0),
         training=replace(config.training, minutes=minutes),
         augment=replace(config.augment, augment="none"),
     )
 
 
-def _write_real(data: VideoDataset, path: Path) -> None:
-    """Write a contact sheet of the dataset, for comparison."""
-    frames = [data.read(video, range(0, 32, 4)).transpose(0, 2, 3, 1) for video in range(8)]
-    writing.write_image(path, sheets.contact_sheet(np.stack(frames)), overwrite=True)
+def _show_models(out: Path, progress: Progress | None) -> page.Section:
+    """Write videos of every packaged model."""
+    videos = []
+    for model in pretrained_models():
+        path = _write_seeds(out / f"{model.name}.mp4", load(model.name), progress)
+        videos.append(page.video(path.name, f"{model.name}: {model.title}, trained on {model.data}"))
+    text = (
+        f"Content seeds {SEEDS[0]} to {SEEDS[-1]}, not selected. The videos are endless; {SECONDS:g} seconds are shown."
+    )
+    return page.Section("Videos that no one filmed", text, page.figures(*videos))
+
+
+def _show_editing(out: Path, progress: Progress | None) -> list[page.Section]:
+    """Write a content/motion grid, edits, and a video at several frame rates."""
+    sample = SampleOptions(seconds=SECONDS)
+    generate(
+        MODEL,
+        out,
+        seeds=range(5),
+        motion_seeds=range(3),
+        format="grid",
+        sample=sample,
+        progress=progress,
+        output=REPLACED,
+    )
+    edits = {
+        "mixed.mp4": ("Left: seed 3. Right: with the colors of seed 5", [StyleMix(5, range(4, 10))], []),
+        "interpolated.mp4": ("Right: seed 3 turns into seeds 5 and 7, and moves on", [], [5, 7]),
+    }
+    for name, (_, mixes, targets) in edits.items():
+        edit(
+            MODEL,
+            out / name,
+            latents=LatentsOptions(seed=3),
+            edits=EditOptions(mixes=mixes, interpolate_to=targets),
+            sample=sample,
+            side_by_side=True,
+            output=REPLACED,
+            progress=progress,
+        )
+    rates = []
+    for fps in FRAME_RATES:
+        rate = replace(sample, fps=fps)
+        [path] = generate(MODEL, out / "videos", seeds=[3], sample=rate, output=REPLACED, progress=progress)
+        renamed = path.replace(out / "videos" / f"{fps:g}fps.mp4")
+        rates.append(page.video(f"videos/{renamed.name}", f"{fps:g} frames per second"))
+    return [
+        page.Section(
+            "Content and motion have separate seeds",
+            "Each column is one content seed, each row one motion seed.",
+            page.figures(page.video("grid.mp4", f"{MODEL}, content seeds 0 to 4, motion seeds 0 to 2")),
+        ),
+        page.Section(
+            "Edits hold for the whole video",
+            "An edit changes the content, and the motion stays.",
+            page.figures(*(page.video(name, caption) for name, (caption, *_) in edits.items()), columns=2),
+        ),
+        page.Section(
+            "Any frame rate",
+            "A video is a function of time: the same one, computed at other times.",
+            page.figures(*rates, columns=3),
+        ),
+    ]
+
+
+def _progress_section(before: Path) -> page.Section:
+    text = f"{MODEL} now learns from newly drawn videos of green faces. Its latest picture is on the page of the run."
+    link = '<p><a href="run/index.html">Open the page of the run</a>, which appears after half a minute.</p>'
+    return page.Section("Fine-tuning, in progress", text, link + page.figures(page.video(before.name, "Before")))
+
+
+def _result_section(before: Path, after: Path, minutes: float) -> page.Section:
+    text = (
+        f"{MODEL} learned from {NUM_VIDEOS} newly drawn videos of green faces for {minutes:g} minutes on this machine."
+    )
+    shown = page.figures(
+        page.video(before.name, "Before"), page.video(after.name, "After, with the same seeds"), columns=2
+    )
+    return page.Section(
+        "Fine-tuned", text, f'{shown}<p><a href="run/index.html">All pictures of the training, and its curves</a></p>'
+    )
+
+
+def _write_page(out: Path, sections: Sequence[page.Section], refresh: int | None = None) -> None:
+    page.write_page(
+        out / "index.html",
+        kind="styleganv demo",
+        title="A first look",
+        lead="Everything on this page was generated on this machine.",
+        sections=sections,
+        refresh=refresh,
+    )
+
+
+def _write_seeds(path: Path, model: VideoModel, progress: Progress | None) -> Path:
+    """Write the videos of `SEEDS` side by side as one video."""
+    videos = [model.sample(seed=seed, seconds=SECONDS) for seed in track(SEEDS, progress, len(SEEDS), path.stem)]
+    scale = watchable_scale(model.height, model.width, WATCHABLE_IN_GRID)
+    frames = (
+        sheets.tile(np.stack([enlarge(frame, scale) for frame in row]).reshape(-1, COLUMNS, *_size(row[0], scale)))
+        for row in zip(*videos, strict=True)
+    )
+    writing.write_video(path, frames, model.fps, overwrite=True)
+    return path
+
+
+def _size(frame: writing.Frame, scale: int) -> tuple[int, int, int]:
+    return frame.shape[0] * scale, frame.shape[1] * scale, 3

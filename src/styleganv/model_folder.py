@@ -1,6 +1,7 @@
 """A model folder: `model.safetensors` with the weights, `config.json` with everything else; nothing is pickled.
 
-An imported model may also have `discriminator.safetensors`, for finetuning.
+For fine-tuning it may also have `discriminator.safetensors`, and `projected.safetensors` with the weights of the second
+discriminator.
 """
 
 import hashlib
@@ -17,11 +18,12 @@ from torch import Tensor, nn
 
 from styleganv.errors import StyleganvError, describe
 from styleganv.files import atomic_write
+from styleganv.pretrained import pretrained_folder, pretrained_names
 from styleganv.validation import FrameRate, check
 
 FORMAT = 1
 #: Files of a model folder.
-MODEL_FILES = ("config.json", "model.safetensors", "discriminator.safetensors")
+MODEL_FILES = ("config.json", "model.safetensors", "discriminator.safetensors", "projected.safetensors")
 #: The method of a model whose config.json does not name one.
 STYLEGAN_V = "stylegan-v"
 
@@ -33,7 +35,10 @@ def save_model(
     method: str = STYLEGAN_V,
     data: dict[str, Any],
     training: dict[str, Any],
+    about: dict[str, str] | None = None,
     discriminator: nn.Module | None = None,
+    projected: nn.Module | None = None,
+    dtype: torch.dtype = torch.float32,
     overwrite: bool = False,
 ) -> None:
     """Write a model folder atomically.
@@ -43,20 +48,24 @@ def save_model(
         method: name of the method.
         data: facts about the dataset, at least `fps` and `class_names`.
         training: how long the weights were trained (`clips_seen`, `frames_seen`, …), for information.
-        discriminator: for finetuning.
+        about: title, data and license of a model of the package.
+        discriminator, projected: the discriminator and the second one, for fine-tuning.
+        dtype: type of the stored weights; loading converts them to float32.
         overwrite: replace a model in `folder`; other files in it stay.
 
     Raises:
         StyleganvError: if `folder` exists or cannot be written.
     """
     config: dict[str, Any] = {"format": FORMAT, "model": method, "generator": _fields(network)}
-    config |= {"data": data, "training": training, "sha256": {}}
+    config |= {"data": data, "training": training} | ({"about": about} if about else {}) | {"sha256": {}}
     if discriminator is not None:
         config["discriminator"] = _fields(discriminator)
     with atomic_write(folder, overwrite=overwrite, contents=MODEL_FILES) as tmp_path:
-        for name, part in (("model", network), ("discriminator", discriminator)):
+        for name, part in (("model", network), ("discriminator", discriminator), ("projected", projected)):
             if part is not None:
-                weights = {key: value.detach().cpu().contiguous() for key, value in part.state_dict().items()}
+                weights = {
+                    key: value.detach().to("cpu", dtype).contiguous() for key, value in part.state_dict().items()
+                }
                 payload = safetensors.torch.save(weights)
                 config["sha256"][f"{name}.safetensors"] = hashlib.sha256(payload).hexdigest()
                 (tmp_path / f"{name}.safetensors").write_bytes(payload)
@@ -95,10 +104,18 @@ def check_finite(weights: Mapping[str, Tensor]) -> None:
 
 
 def model_folder(path: Path | str) -> Path:
-    """Return `path`, or `path/model` if it is a run."""
+    """Return the model folder of a path: itself, `model/` in a run, or that of a model of the package."""
     path = Path(path)
+    packaged = None if path.exists() else pretrained_folder(path)
+    if packaged is not None:
+        return packaged
     is_run = not (path / "config.json").exists() and (path / "model" / "config.json").exists()
     return path / "model" if is_run else path
+
+
+def is_model(path: Path | str) -> bool:
+    """Return whether there is a model folder, a run or a model of the package at `path`."""
+    return (model_folder(path) / "config.json").is_file()
 
 
 def load_model(
@@ -130,7 +147,8 @@ def load_model(
         network.load_state_dict(load_weights(folder, "model.safetensors", config))
     except (FileNotFoundError, NotADirectoryError) as error:
         raise StyleganvError(
-            f"{folder} is not a model: pass a folder with config.json and model.safetensors, or a training run."
+            f"{folder} is not a model: pass a folder with config.json and model.safetensors, a training run, or one of "
+            f"{', '.join(pretrained_names())}."
         ) from error
     except (SafetensorError, RuntimeError, KeyError, TypeError, ValueError, AttributeError, OSError) as error:
         raise StyleganvError(

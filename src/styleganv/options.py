@@ -95,8 +95,8 @@ class OutputOptions(Validated):
         StyleganvError: for a value out of range.
     """
 
-    scale: Annotated[int, Interval(1, 64)] = 1
-    """Integer factor by which to enlarge frames."""
+    scale: Unset[Annotated[int, Interval(1, 64)]] = None
+    """Factor by which to enlarge frames (bicubic); 1 = exact pixels. Default: to at least 256 pixels, 128 in a grid."""
     crf: Annotated[int, Interval(0, 51)] = 18
     """CRF of H.264 and WebP: 0 = lossless, 18 = visually lossless, 51 = worst."""
     overwrite: Overwrite = False

@@ -18,7 +18,12 @@ from styleganv.errors import StyleganvError
 from styleganv.evaluation import can_evaluate, distance
 from styleganv.files import atomic_write, check_destination
 from styleganv.methods import build_trainer, get_method
-from styleganv.methods.stylegan_v.finetune import copy_matching_weights, load_pretrained, match_pretrained
+from styleganv.methods.stylegan_v.finetune import (
+    copy_matching_weights,
+    copy_projected,
+    load_pretrained,
+    match_pretrained,
+)
 from styleganv.methods.stylegan_v.trainer import GanTrainer, build_networks
 from styleganv.model_folder import MODEL_FILES
 from styleganv.openmp import working_threads
@@ -32,10 +37,10 @@ from styleganv.video_model import VideoModel
 
 logger = logging.getLogger(__name__)
 
+#: Files and folders of a run whose loss does not end it.
+REPORT_FILES, REPORT_FOLDERS = ("log.jsonl", "curves.png", "index.html"), ("snapshots", "tensorboard")
 #: Files of a run, besides its folders.
-RUN_FILES = ("settings.yaml", "data.txt", "checkpoint.pt", "checkpoint.previous.pt", "log.jsonl", "curves.png")
-#: Those of them, and the folders, whose loss does not end a run.
-REPORT_FILES, REPORT_FOLDERS = ("log.jsonl", "curves.png"), ("snapshots", "tensorboard")
+RUN_FILES = ("settings.yaml", "data.txt", "checkpoint.pt", "checkpoint.previous.pt", *REPORT_FILES)
 #: All that a run folder may hold before a new run starts in it.
 RUN_CONTENTS = (
     ".lock",
@@ -165,9 +170,13 @@ def _new_trainer(config: RunConfig, data: VideoDataset, device: torch.device, fi
     config = match_pretrained(config, pretrained)
     _check(config)
     networks = build_networks(config, data, device)
-    for note in copy_matching_weights(pretrained, config, *networks):
+    notes = copy_matching_weights(pretrained, config, *networks)
+    trainer = GanTrainer(config, *networks)
+    if trainer.projected is not None:
+        notes += copy_projected(pretrained, trainer.projected)
+    for note in notes:
         _log(note)
-    return GanTrainer(config, *networks)
+    return trainer
 
 
 def resume(

@@ -16,6 +16,7 @@ from styleganv import distributed
 from styleganv.errors import StyleganvError
 from styleganv.files import check_destination
 from styleganv.media import sheets, writing
+from styleganv.media.enlarging import WATCHABLE_IN_GRID, enlarge, watchable_scale
 from styleganv.methods.loading import load
 from styleganv.methods.stylegan_v.sampler import buffer_chunks
 from styleganv.options import ComputeOptions, OutputOptions, SampleOptions, check_count
@@ -55,8 +56,8 @@ def generate(
         out: folder to write to.
         seeds: content seeds.
         motion_seeds: one per content seed; for a grid any number, which are combined with all content seeds.
-        format: "frames" writes a folder of PNGs per video; "grid" writes one `grid.mp4` and one `grid.png` of all
-            videos, with one content seed per column and one motion seed per row.
+        format: "frames" writes a folder of PNGs per video, by default not enlarged; "grid" writes one `grid.mp4` and
+            one `grid.png` of all videos, with one content seed per column and one motion seed per row.
         sample, compute, output: see the classes.
         progress: called with frames done, frames in all, and the stage.
 
@@ -86,9 +87,8 @@ def generate(
 
     destinations = grid if is_grid else [path for _, _, path in islice(videos(), MAX_CHECKED)]
     check_destination(*destinations, overwrite=output.overwrite, contents=contents)
-    if Path(out).exists() and any(Path(out).iterdir()):
-        fate = "files of the same names are replaced" if output.overwrite else "its files are kept"
-        logger.info(f"{out} already exists: {fate}.")
+    if not output.overwrite and Path(out).exists() and any(Path(out).iterdir()):
+        logger.info(f"{out} already exists: its files are kept.")
     video_model = load(model, device=compute.device, precision=compute.precision)
     if is_grid and not video_model.supports_motion_seed:
         raise StyleganvError(
@@ -112,10 +112,11 @@ def generate(
         motions = seeds if motion_seeds is None else motion_seeds
         images = _grid_images([[frames(seed, motion) for seed in seeds] for motion in motions])
         return _write_grid(grid, track(images, progress, num_frames, "generating"), num_frames, fps, output)
+    scale = output.scale or (1 if format == "frames" else watchable_scale(video_model.height, video_model.width))
     stage = Stage(progress, len(distributed.shard(seeds)) * num_frames, "generating")
     paths = []
     for seed, motion, path in videos():
-        enlarged = _enlarge(frames(seed, motion), output.scale, stage)
+        enlarged = _enlarge_all(frames(seed, motion), scale, stage)
         if format == "frames":
             writing.write_frames(path, enlarged, overwrite=output.overwrite)
         else:
@@ -153,9 +154,9 @@ def choose_seconds(model: VideoModel, sample: SampleOptions) -> float:
     return 5.0 if model.max_frames is None else min(5.0, model.max_frames / model.fps - sample.start)
 
 
-def _enlarge(frames: Iterator[Frame], scale: int, stage: Stage) -> Iterator[Frame]:
+def _enlarge_all(frames: Iterator[Frame], scale: int, stage: Stage) -> Iterator[Frame]:
     for frame in frames:
-        yield frame.repeat(scale, axis=0).repeat(scale, axis=1)
+        yield enlarge(frame, scale)
         stage.advance()
 
 
@@ -176,7 +177,8 @@ def _write_grid(
         for t, cells in enumerate(images):
             if t in chosen:
                 chosen_cells.append(cells)
-            yield sheets.tile(cells, scale=output.scale)
+            scale = output.scale or watchable_scale(cells.shape[2], cells.shape[3], WATCHABLE_IN_GRID)
+            yield sheets.tile(np.stack([[enlarge(cell, scale) for cell in row] for row in cells]))
 
     video, image = paths
     writing.write_video(video, tiles(), fps, crf=output.crf, overwrite=output.overwrite)

@@ -20,6 +20,7 @@ from styleganv.files import readable
 from styleganv.media.decoding import Timing
 from styleganv.media.sources import DEFAULT_FPS, VideoSource, common_fps, find_videos
 from styleganv.methods.loading import load
+from styleganv.model_folder import is_model
 from styleganv.options import Precision
 from styleganv.validation import Psi, check_arguments
 from styleganv.video_model import VideoModel
@@ -77,7 +78,7 @@ def open_videos(
         StyleganvError: if `path` holds no videos and no model.
     """
     path = Path(path)
-    if path.is_dir() and any((path / folder / "config.json").is_file() for folder in (".", "model")):
+    if is_model(path):
         return ModelVideos(load(path, device=device, precision=precision), name=str(path), psi=psi)
     if path.suffix.lower() == ".zip" and path.is_file() and is_dataset(path):
         return DatasetVideos(VideoDataset(path))

@@ -222,18 +222,6 @@ def test_the_whole_way_as_commands(tmp_path: Path) -> None:
     assert (tmp_path / "grid" / "grid.png").exists() and (tmp_path / "grid" / "grid.mp4").exists()
 
 
-@pytest.mark.slow
-def test_the_demo_leaves_what_it_names(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("styleganv.demo.NUM_VIDEOS", 16)  # drawing all takes longer than everything else
-    cli.main(["demo", "--out", str(tmp_path), "--minutes", "0.02"])
-    said = capsys.readouterr().err
-    for name in ("grid.png", "grid.mp4", "real.png", "run/curves.png", "run/model/config.json", "videos/seed0007.mp4"):
-        assert (tmp_path / name).stat().st_size > 0
-    assert "Done in" in said and "prepare FOLDER" in said
-
-
 def test_the_command_and_the_module_print_the_version() -> None:
     import styleganv
 

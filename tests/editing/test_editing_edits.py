@@ -21,6 +21,7 @@ from styleganv.editing.edits import (
 )
 from styleganv.editing.latents import Latents, latents_from_seed, load_latents, render_latents, save_latents
 from styleganv.errors import StyleganvError
+from styleganv.media.enlarging import enlarge
 from styleganv.methods.stylegan_v.sampler import VideoGenerator
 from styleganv.options import ComputeOptions, EditOptions, LatentsOptions, OutputOptions, SampleOptions, StyleMix
 
@@ -125,7 +126,7 @@ def test_command_edits_compares_and_saves_latents(folder: Path, plain: VideoGene
             str(saved),
         ]
     )
-    assert decoded(out).shape == (10, 16, 2 * 16 + 2, 3)
+    assert decoded(out).shape == (10, 16 * 16, 16 * (2 * 16 + 2), 3)
     latents = load_latents(plain, saved)
     expected = mix_styles(latents_from_seed(plain, 3, psi=0.8), latents_from_seed(plain, 5, psi=0.8), [2, 3])
     assert torch.equal(latents.styles[4:] - expected.styles[4:], (latents.styles - expected.styles)[[5, 5]])
@@ -149,12 +150,12 @@ def test_content_and_speed_change_over_time(folder: Path, plain: VideoGenerator,
         edits=EditOptions(interpolate_to=[2, 1], speed=0.5),
         sample=SampleOptions(seconds=0.8),
         compute=ComputeOptions(device="cpu"),
-        output=OutputOptions(scale=2, crf=0),
+        output=OutputOptions(scale=4, crf=0),
     )
     video = decoded(out)
-    assert video.shape == (20, 32, 32, 3)
+    assert video.shape == (20, 64, 64, 3)
     first = frames_of(plain, latents_from_seed(plain, 1), seconds=0.04)[0]
-    assert np.abs(video[0, ::2, ::2].astype(int) - first).mean() < 3  # the error of yuv420p
+    assert np.abs(video[0].astype(int) - enlarge(first, 4)).mean() < 3  # the error of yuv420p
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from styleganv.faces.dataset import make_faces
 from styleganv.faces.drawing import draw_video
 from styleganv.faces.factors import sample_face
 from styleganv.media.writing import write_frames
-from styleganv.methods import apply_method
+from styleganv.methods import apply_method, get_method
 from styleganv.methods.stylegan_v.memory import OVERHEAD, _LiveBytes, estimate_step_memory_gib
 from styleganv.methods.stylegan_v.trainer import GanTrainer, build_networks
 from styleganv.runs import train
@@ -124,3 +124,27 @@ def test_the_relativistic_loss_is_refused_where_it_is_not_defined(faces: Path, t
     config = with_training(apply_method(tiny, "mocogan-stylegan2"), loss="relativistic")
     with pytest.raises(StyleganvError, match="--loss relativistic"):
         train(faces, tmp_path / "run", config)
+
+
+def test_the_learning_rate_falls_with_the_square_root_of_the_clips(tiny: RunConfig, faces: Path) -> None:
+    config = with_training(tiny, lr=0.004, lr_decay_clips=8, second_discriminator="projected", num_frames=2)
+    data = VideoDataset(faces)
+    trainer = GanTrainer(config, *build_networks(config, data))
+    clips = ClipDataset(data, config.training)
+    batches = iterate_batches(clips, first=0, batch_size=8, num_workers=0, device=CPU)
+    rates = []
+    for _ in range(5):  # at 0, 8, …, 32 clips
+        trainer.train_step(clips, next(batches))
+        rates.append([optimizer.param_groups[0]["lr"] for optimizer, _ in trainer.optimizers])
+    for now, factor in zip(rates, [1, 1, 2**-0.5, 3**-0.5, 0.5], strict=True):
+        assert now == pytest.approx([rate * factor for rate in rates[0]], rel=1e-6)
+    assert len(rates[0]) == 3 and rates[0][0] == 0.004
+
+
+def test_methods_with_losses_of_their_own_do_not_decay(tiny: RunConfig) -> None:
+    config = with_training(tiny, lr_decay_clips=8)
+    assert apply_method(config, "stylegan2").training.lr_decay_clips == 8
+    changed = apply_method(config, "videogpt")
+    assert changed.training.lr_decay_clips is None
+    with pytest.raises(StyleganvError, match="--lr-decay-clips 8 requires --method stylegan-v"):
+        get_method("videogpt").check(with_training(changed, lr_decay_clips=8))

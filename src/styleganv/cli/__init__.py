@@ -10,7 +10,7 @@ from styleganv.allocator import keep_freed_memory
 from styleganv.cli import console
 from styleganv.cli.data import inspect, prepare
 from styleganv.cli.measuring import diagnose, evaluate
-from styleganv.cli.models import export, import_, pull, push, swap
+from styleganv.cli.models import export, import_, models, pull, push, swap
 from styleganv.cli.streams import output_error, tolerate_streams
 from styleganv.cli.studio import studio
 from styleganv.cli.training import demo, study, train_command, train_defaults
@@ -32,6 +32,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "edit": edit,
     "directions": directions,
     "explore": explore,
+    "models": models,
     "import": import_,
     "swap": swap,
     "export": export,

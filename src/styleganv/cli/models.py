@@ -13,6 +13,16 @@ _Model = Annotated[Positional[Path], tyro.conf.arg(metavar="MODEL")]
 _Dest = Annotated[Positional[Path], tyro.conf.arg(metavar="DEST")]
 
 
+def models() -> None:
+    """List the models that come with the package; every command accepts their names."""
+    from styleganv.pretrained import pretrained_models
+
+    for model in pretrained_models():
+        print(f"{model.name}: {model.title}, {model.width}x{model.height}, {model.fps:g} fps")
+        print(f"    Trained on {model.data} ({model.clips_seen:,} clips). License: {model.license}")
+        print(f"    Card: {model.folder / 'README.md'}")
+
+
 def import_(
     file: Annotated[Positional[Path], tyro.conf.arg(metavar="FILE")],
     dest: _Dest,

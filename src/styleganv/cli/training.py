@@ -106,11 +106,11 @@ def _fitting_preset(data: Path | None) -> str:
     )
 
 
-def demo(out: Path = Path("runs/demo"), minutes: float = 10.0) -> None:
-    """Run the full pipeline once: draw a dataset of faces, train on it, generate videos.
+def demo(out: Path = Path("runs/demo"), minutes: float = 3.0) -> None:
+    """Show the packaged models on one page, then fine-tune one on newly drawn videos.
 
     Args:
-        out: Folder to write to.
+        out: Folder to write to; open its index.html.
         minutes: Training time in minutes.
     """
     from styleganv.demo import demo as run

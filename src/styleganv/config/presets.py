@@ -13,7 +13,8 @@ def tiny_cpu() -> RunConfig:
     A short training requires a narrow w, which leaves motion to the motion code. The learning rate is doubled, since
     Adam moves a layer in proportion to the root of its inputs. R1 is strong, because the discriminator would win
     otherwise. Small batches, the relativistic loss and the projected discriminator learn most per minute
-    (docs/learning.md). The EMA has a half-life of a tenth of the clips seen, at most 10,000: with small
+    (docs/learning.md). The learning rate falls after a few minutes, or the generator would jump from one kind of video
+    to another. The EMA has a half-life of a tenth of the clips seen, at most 10,000: with small
     batches the generator changes from step to step, and a longer average is steadier. One thread is enough: such
     small layers take less time than waking other threads.
     """
@@ -26,6 +27,7 @@ def tiny_cpu() -> RunConfig:
             loss="relativistic",
             second_discriminator="projected",
             lr=0.005,
+            lr_decay_clips=4_000,
             r1_scale=0.04,
             ema_half_life=10_000,
             ema_rampup=0.1,

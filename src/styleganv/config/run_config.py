@@ -89,6 +89,8 @@ class TrainingConfig(Validated):
     """none (the paper) or projected (a second discriminator of clips, on ImageNet features)."""
     lr: Positive = 0.0025
     """Learning rate of both networks (Adam, betas 0 and 0.99)."""
+    lr_decay_clips: OptionalFloat[Positive] = None
+    """Clips after which --lr falls with the square root of the clips. Default: constant."""
     r1_gamma: OptionalFloat[NonNegative] = None
     """Weight of R1 (and R2). Default: --r1-scale · height · width / --batch-size."""
     r1_scale: NonNegative = 0.0002
@@ -130,7 +132,7 @@ class LoggingConfig(Validated):
     log_every: Count = 1000
     """Clips between lines of the log and points in TensorBoard."""
     snapshot_every: Count = 100_000
-    """Clips between snapshots (a grid and a video)."""
+    """Clips between snapshots (a grid and a video), at most; the first come earlier."""
     save_every: Count = 50_000
     """Clips between checkpoints."""
     eval_every: OptionalInt[Annotated[int, Interval(0)]] = 200_000

@@ -24,6 +24,7 @@ from styleganv.editing.perceptual import load_perceptual
 from styleganv.editing.text import edit_by_text
 from styleganv.files import check_destination
 from styleganv.media import sheets, writing
+from styleganv.media.enlarging import enlarge, watchable_scale
 from styleganv.methods.stylegan_v.sampler import Styles, VideoGenerator, load_video_generator
 from styleganv.options import (
     ComputeOptions,
@@ -96,7 +97,8 @@ def edit(
     if side_by_side:
         frames = (sheets.tile(np.stack(pair)[None]) for pair in zip(original_frames, frames, strict=True))
     tracked = track(frames, progress, num_frames, "generating")
-    scaled = (frame.repeat(output.scale, axis=0).repeat(output.scale, axis=1) for frame in tracked)
+    scale = output.scale or watchable_scale(video_model.height, video_model.width)
+    scaled = (enlarge(frame, scale) for frame in tracked)
     writing.write_video(out, scaled, output_fps, crf=output.crf, overwrite=output.overwrite)
     return out
 

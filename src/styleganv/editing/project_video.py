@@ -22,7 +22,7 @@ from styleganv.media import sheets, writing
 from styleganv.media.sources import find_videos
 from styleganv.methods.stylegan_v.sampler import Frame, VideoGenerator, load_video_generator
 from styleganv.metrics.features import sha256_of
-from styleganv.model_folder import MODEL_FILES, save_model
+from styleganv.model_folder import MODEL_FILES, model_folder, save_model
 from styleganv.options import ProjectOptions
 from styleganv.progress import Progress, track
 from styleganv.validation import NonNegative, Positive, check_arguments
@@ -146,6 +146,5 @@ def _finite(value: float) -> float | None:
 
 
 def _hash_model(folder: Path) -> str:
-    """Return the hash of the weights of a model folder or run."""
-    path = folder / "model.safetensors"
-    return sha256_of(path if path.exists() else folder / "model" / "model.safetensors")
+    """Return the hash of the weights of a model folder, a run or a model of the package."""
+    return sha256_of(model_folder(folder) / "model.safetensors")

@@ -57,14 +57,15 @@ def accept(config: RunConfig) -> None:
 
 
 def check_loss(config: RunConfig) -> None:
-    """Check the losses, for methods that have their own.
+    """Check the losses and the decay of the learning rate, for methods that have their own.
 
     Raises:
-        StyleganvError: for any loss other than the default.
+        StyleganvError: for any value other than the default.
     """
     for option, value, default in (
         ("--loss", config.training.loss, "logistic"),
         ("--second-discriminator", config.training.second_discriminator, "none"),
+        ("--lr-decay-clips", config.training.lr_decay_clips, None),
     ):
         if value != default:
             raise StyleganvError(

@@ -27,6 +27,11 @@ from styleganv.video_model import VideoModel
 
 logger = logging.getLogger(__name__)
 
+#: Minutes until the first snapshot.
+FIRST_SNAPSHOT = 0.5
+#: Early snapshots follow each other at this fraction of the clips seen, and may take this fraction of the time.
+SNAPSHOT_SPACING, SNAPSHOT_TIME = 0.5, 0.05
+
 Evaluate = Callable[[VideoModel], dict[str, float]]
 """Function from a sampler to scores; the first one (lower is better) selects the best model."""
 
@@ -97,6 +102,8 @@ class _Loop:
         self.start = time.monotonic() - 60 * trainer.minutes
         self.max_minutes = None if training.minutes is None else trainer.minutes + training.minutes
         self.clips_resumed = self.clips_saved = trainer.clips_seen
+        self.last_snapshot = log.last_snapshot(trainer.clips_seen) if log else 0
+        self.next_snapshot = self.start + 60 * FIRST_SNAPSHOT
 
     def run(self, clips: ClipDataset) -> None:
         trainer, training = self.trainer, self.trainer.config.training
@@ -151,9 +158,9 @@ class _Loop:
         if ends or self.is_due(self.every.save_every):
             self.save()
         resumed = clips_seen == self.clips_resumed
-        is_due = (ends and not interrupted) or self.is_due(self.every.snapshot_every)
+        is_due = (ends and not interrupted) or self.is_snapshot_due()
         if log and is_due and not (resumed and log.has_snapshot(clips_seen)):
-            log.write_snapshot(clips_seen, trainer.video_model(self.data))
+            self.write_snapshot(log)
         if self.evaluate and self.every.eval_every and not interrupted:
             last = ends and clips_seen >= self.every.eval_every
             if last or self.is_due(self.every.eval_every):
@@ -166,6 +173,22 @@ class _Loop:
         """Return whether the last step crossed a multiple of `interval` clips."""
         seen, batch_size = self.trainer.clips_seen, self.trainer.config.training.batch_size
         return seen > 0 and seen // interval > (seen - batch_size) // interval
+
+    def is_snapshot_due(self) -> bool:
+        """Return whether a multiple of `snapshot_every` clips was crossed, or an early snapshot is due.
+
+        The first comes after half a minute; others at growing intervals, and as often as they are quick to make.
+        """
+        since = self.trainer.clips_seen - self.last_snapshot
+        is_early = time.monotonic() >= self.next_snapshot and since > SNAPSHOT_SPACING * self.last_snapshot
+        return self.is_due(self.every.snapshot_every) or (is_early and self.trainer.clips_seen > 0)
+
+    def write_snapshot(self, log: RunLog) -> None:
+        """Write a snapshot, and set the earliest time of the next one."""
+        before = time.monotonic()
+        log.write_snapshot(self.trainer.clips_seen, self.trainer.video_model(self.data))
+        self.last_snapshot = self.trainer.clips_seen
+        self.next_snapshot = time.monotonic() + (time.monotonic() - before) / SNAPSHOT_TIME
 
     def assert_finite(self) -> None:
         """Raise if training diverged. Called before every save, so a checkpoint never holds a diverged network."""

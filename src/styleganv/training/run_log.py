@@ -1,4 +1,4 @@
-"""Output of a run in addition to its model: log, TensorBoard, curves and snapshots. Rank 0 only.
+"""Output of a run in addition to its model: log, TensorBoard, curves, snapshots and a page of them. Rank 0 only.
 
 None of it can end a training: what cannot be written is missing, after one warning per kind.
 """
@@ -22,6 +22,7 @@ from torch.utils.tensorboard import SummaryWriter
 from styleganv.files import atomic_write
 from styleganv.media import sheets, writing
 from styleganv.training import curves
+from styleganv.training.run_page import write_run_page
 from styleganv.video_model import VideoModel
 
 logger = logging.getLogger(__name__)
@@ -40,7 +41,7 @@ BAR_LABELS = {
 
 
 class RunLog:
-    """Writer of `log.jsonl`, `tensorboard/`, `curves.png` and `snapshots/` in the run folder `out`.
+    """Writer of `log.jsonl`, `tensorboard/`, `curves.png`, `snapshots/` and `index.html` in the run folder `out`.
 
     What a run wrote after the checkpoint that it resumes from is dropped, because it is written again.
 
@@ -108,6 +109,11 @@ class RunLog:
         """Return whether there are a picture and a video of this point of the training."""
         return all(self._snapshot(clips_seen, suffix).exists() for suffix in (".png", ".mp4"))
 
+    def last_snapshot(self, clips_seen: int) -> int:
+        """Return the clips seen at the last snapshot up to a point of the training; 0 without any."""
+        numbers = [int(path.stem) for path in (self.out / "snapshots").glob("[0-9]*.png")]
+        return max((number for number in numbers if number <= clips_seen), default=0)
+
     def _snapshot(self, clips_seen: int, suffix: str) -> Path:
         return self.out / "snapshots" / f"{clips_seen:09d}{suffix}"
 
@@ -131,6 +137,7 @@ class RunLog:
             self._write_snapshot(clips_seen, videos)
         self.flush()
         self.write_curves()
+        self.write_page()
 
     def _write_snapshot(self, clips_seen: int, videos: VideoModel) -> None:
         seconds = max(2.0, 32 / videos.fps)
@@ -165,10 +172,16 @@ class RunLog:
                 curves.plot_curves(self.out / "curves.png", records)
                 self.plotted = records
 
+    def write_page(self, *, finished: bool = False) -> None:
+        """Write `index.html`, which shows the files of the run."""
+        with self.reporting("page"):
+            write_run_page(self.out, read_log(self.path), finished=finished)
+
     def finish(self, clips_seen: int, event: str) -> None:
         """Log why the run stopped, and plot."""
         self.write({"event": event, "clips_seen": clips_seen})
         self.write_curves()
+        self.write_page(finished=True)
 
     def _add_scalars(self, clips_seen: int, scalars: dict[str, float]) -> None:
         with self.reporting("TensorBoard data"):

@@ -1,6 +1,7 @@
 """The projected discriminator: what it judges, what it trains, what it leaves alone, and its losses."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from styleganv.config import RunConfig
 from styleganv.data.dataset import VideoDataset
 from styleganv.errors import StyleganvError
 from styleganv.methods import METHODS, apply_method, build_trainer, get_method
+from styleganv.methods.stylegan_v.config import DiscriminatorConfig
 from styleganv.methods.stylegan_v.projected import (
     ProjectedDiscriminator,
     projected_discriminator_loss,
@@ -20,23 +22,29 @@ from styleganv.methods.stylegan_v.trainer import GanTrainer
 from styleganv.training.batches import ClipDataset, iterate_batches
 
 CPU = torch.device("cpu")
+TIMES = torch.tensor([[0.0, 4.0]])
 
 
 @pytest.fixture(scope="module")
 def projected() -> ProjectedDiscriminator:
-    return ProjectedDiscriminator(2, minibatch_stddev=True, seed=0, device=CPU)
+    return build()
+
+
+def build(seed: int = 0, **changes: Any) -> ProjectedDiscriminator:
+    config = DiscriminatorConfig(**({"height": 64, "width": 64, "num_frames": 2} | changes))
+    return ProjectedDiscriminator(config, seed=seed, device=CPU)
 
 
 @pytest.mark.parametrize("side", [4, 40, 64])
 def test_only_the_heads_are_trained_and_saved(side: int, projected: ProjectedDiscriminator) -> None:
     frames = (torch.rand(3, 2, 3, side, side) * 2 - 1).requires_grad_()
-    logits = projected(frames)
+    logits = projected(frames, TIMES.expand(len(frames), -1))
     cells = 5 if side == 40 else 4  # of 80 or 64 pixels
     assert [tuple(x.shape) for x in logits] == [(3, 1, cells, cells)] * 4
     projected_generator_loss(logits).backward()
     assert frames.grad is not None and (frames.grad.abs().amax(dim=(2, 3, 4)) > 0).all()
     assert all(parameter.grad is not None for parameter in projected.parameters())
-    assert all(name.startswith("heads.") for name in projected.state_dict())
+    assert all(name.startswith(("heads.", "condition.")) for name in projected.state_dict())
     projected.zero_grad()
 
 
@@ -44,27 +52,54 @@ def test_it_judges_the_motion_of_a_clip_and_how_clips_differ(projected: Projecte
     frames = torch.rand(4, 2, 3, 64, 64) * 2 - 1
     one = frames[:1].expand(4, -1, -1, -1, -1)
     for changed in (frames.flip(1), torch.cat([frames[:1], one[1:]])):  # other motion; clips that are all alike
-        pairs = zip(projected(frames), projected(changed), strict=True)
+        pairs = zip(
+            projected(frames, TIMES.expand(len(frames), -1)),
+            projected(changed, TIMES.expand(len(changed), -1)),
+            strict=True,
+        )
         assert all(not torch.allclose(a[0], b[0], rtol=0.01, atol=1e-3) for a, b in pairs)
 
 
+def test_it_judges_a_clip_by_its_time_distances_and_class() -> None:
+    frames = torch.rand(1, 2, 3, 64, 64) * 2 - 1
+    apart, label = torch.tensor([[0.0, 16.0]]), torch.eye(3)
+    plain, with_classes, unconditional = build(), build(num_classes=3), build(num_classes=3, condition="none")
+    for projected, changed, same in (
+        (plain, [(apart, None)], [(TIMES + 5, None)]),
+        (with_classes, [(apart, label[:1]), (TIMES, label[1:2])], [(TIMES + 5, label[:1])]),
+        (unconditional, [], [(apart, label[:1]), (TIMES, label[1:2])]),
+    ):
+        before = projected(frames, TIMES, None if projected is plain else label[:1])
+        for times, classes in changed:
+            after = projected(frames, times, classes)
+            assert all(not torch.allclose(a, b, rtol=0.01) for a, b in zip(before, after, strict=True))
+        for times, classes in same:
+            for a, b in zip(before, projected(frames, times, classes), strict=True):
+                torch.testing.assert_close(a, b)
+
+
+def test_images_without_classes_have_no_condition() -> None:
+    logits = build(num_frames=1)(torch.rand(2, 1, 3, 64, 64), torch.zeros(2, 1))
+    assert [tuple(x.shape) for x in logits] == [(2, 1, 4, 4)] * 4
+
+
 def test_without_the_deviation_other_clips_change_nothing() -> None:
-    alone = ProjectedDiscriminator(2, minibatch_stddev=False, seed=0, device=CPU)
+    alone = build(minibatch_stddev=False)
     frames = torch.rand(4, 2, 3, 64, 64) * 2 - 1
-    for one, first in zip(alone(frames[:1]), alone(frames), strict=True):
+    for one, first in zip(alone(frames[:1], TIMES), alone(frames, TIMES.expand(4, -1)), strict=True):
         torch.testing.assert_close(one, first[:1], rtol=1e-4, atol=1e-4)
 
 
 def test_heads_use_float32(projected: ProjectedDiscriminator) -> None:
     with torch.autocast("cpu", torch.bfloat16):
-        logits = projected(torch.rand(4, 2, 3, 64, 64))
+        logits = projected(torch.rand(4, 2, 3, 64, 64), TIMES.expand(4, -1))
     assert all(x.dtype == torch.float32 for x in logits)
 
 
 def test_clips_of_other_groups_change_nothing(projected: ProjectedDiscriminator) -> None:
     frames = torch.rand(8, 2, 3, 16, 16) * 2 - 1
-    halves = zip(projected(frames[::2]), projected(frames[1::2]), strict=True)
-    for whole, parts in zip(projected(frames), halves, strict=True):
+    halves = zip(projected(frames[::2], TIMES.expand(4, -1)), projected(frames[1::2], TIMES.expand(4, -1)), strict=True)
+    for whole, parts in zip(projected(frames, TIMES.expand(len(frames), -1)), halves, strict=True):
         torch.testing.assert_close(torch.stack(parts, dim=1).flatten(0, 1), whole, rtol=1e-4, atol=1e-4)
 
 
@@ -110,7 +145,7 @@ def test_a_step_trains_the_heads_and_changes_the_generator(config: RunConfig, fa
     ours = train_one_step(config, data)
     plain = train_one_step(with_training(config, second_discriminator="none"), data)
     assert ours.projected is not None and plain.projected is None
-    fresh = ProjectedDiscriminator(2, minibatch_stddev=True, seed=config.training.seed, device=CPU)
+    fresh = ProjectedDiscriminator(ours.discriminator.config, seed=config.training.seed, device=CPU)
     for name, parameter in ours.projected.named_parameters():
         if name.endswith("original"):  # the weights; the last bias is balanced while all logits are small
             assert not torch.equal(parameter, fresh.get_parameter(name)), name

@@ -10,7 +10,8 @@ from styleganv.config import RunConfig, load_settings
 from styleganv.errors import StyleganvError
 from styleganv.methods.stylegan_v.discriminator import Discriminator
 from styleganv.methods.stylegan_v.generator import Generator
-from styleganv.methods.stylegan_v.pretrained import load_discriminator, load_generator
+from styleganv.methods.stylegan_v.pretrained import load_discriminator, load_generator, load_projected
+from styleganv.methods.stylegan_v.projected import ProjectedDiscriminator
 from styleganv.methods.stylegan_v.trainer import frozen_parameters
 from styleganv.methods.stylegan_v.transfer import IN_PART, copy_discriminator_weights, copy_generator_weights, summarize
 from styleganv.training.checkpoint import has_checkpoint, load_checkpoint
@@ -25,28 +26,30 @@ class PretrainedWeights:
         generator: the averaged generator.
         discriminator: state of the discriminator; None if there is none.
         condition: how time distances enter the discriminator; None for images or without a discriminator.
+        projected: state of the second discriminator; None if there is none.
     """
 
     path: Path
     generator: Generator
     discriminator: Mapping[str, Tensor] | None = None
     condition: str | None = None
+    projected: Mapping[str, Tensor] | None = None
 
 
 def load_pretrained(path: Path | str) -> PretrainedWeights:
-    """Load a model folder, or a run, whose checkpoint also has the discriminator."""
+    """Load a model folder or a model of the package, or a run, whose checkpoint has the discriminators."""
     path = Path(path)
     generator, _ = load_generator(path)
     if has_checkpoint(path):
         config = load_settings(path / "settings.yaml")
-        weights = load_checkpoint(path / "checkpoint.pt")["discriminator"]
+        state = load_checkpoint(path / "checkpoint.pt")
         condition = config.model.condition if config.training.num_frames > 1 else None
-        return PretrainedWeights(path, generator, weights, condition)
+        return PretrainedWeights(path, generator, state["discriminator"], condition, state.get("projected"))
     discriminator = load_discriminator(path)
     if discriminator is None:
         return PretrainedWeights(path, generator)
     condition = discriminator.config.condition if discriminator.num_frames > 1 else None
-    return PretrainedWeights(path, generator, discriminator.state_dict(), condition)
+    return PretrainedWeights(path, generator, discriminator.state_dict(), condition, load_projected(path))
 
 
 def match_pretrained(config: RunConfig, source: PretrainedWeights) -> RunConfig:
@@ -100,6 +103,17 @@ def copy_matching_weights(
             )
     _check_frozen(config, discriminator, new)
     return messages
+
+
+def copy_projected(source: PretrainedWeights, projected: ProjectedDiscriminator) -> list[str]:
+    """Copy the second discriminator into a new one; return a message if there is none that matches."""
+    state = projected.state_dict()
+    if source.projected is None or {k: v.shape for k, v in source.projected.items()} != {
+        k: v.shape for k, v in state.items()
+    }:
+        return [f"The second discriminator is newly initialized: {source.path} has none that matches."]
+    projected.load_state_dict(source.projected)
+    return []
 
 
 def _check_frozen(config: RunConfig, discriminator: Discriminator, new: list[str]) -> None:

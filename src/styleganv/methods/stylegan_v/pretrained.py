@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
+from torch import Tensor
 
 from styleganv.errors import StyleganvError, describe
 from styleganv.methods.stylegan_v.config import DiscriminatorConfig, GeneratorConfig
@@ -36,7 +37,7 @@ def load_discriminator(folder: Path | str) -> Discriminator | None:
     Raises:
         StyleganvError: if the discriminator is damaged.
     """
-    folder = Path(folder)
+    folder = model_folder(folder)
     if not (folder / "discriminator.safetensors").exists():
         return None
     try:
@@ -51,3 +52,20 @@ def load_discriminator(folder: Path | str) -> Discriminator | None:
             f"The discriminator in {folder} is damaged ({describe(error)}): import it again."
         ) from error
     return discriminator
+
+
+def load_projected(folder: Path | str) -> dict[str, Tensor] | None:
+    """Return the weights of the second discriminator of a model folder, in float32; None if it has none.
+
+    Raises:
+        StyleganvError: if the file is damaged.
+    """
+    folder = model_folder(folder)
+    if not (folder / "projected.safetensors").exists():
+        return None
+    try:
+        config = json.loads((folder / "config.json").read_text())
+        weights = load_weights(folder, "projected.safetensors", config)
+    except (SafetensorError, ValueError, OSError) as error:
+        raise StyleganvError(f"The discriminator in {folder} is damaged ({describe(error)}): copy it again.") from error
+    return {name: weight.float() for name, weight in weights.items()}

@@ -1,10 +1,11 @@
 """Projected discriminator of clips (Projected GAN, Sauer et al. 2021, with the joined frames of StyleGAN-V).
 
 Small heads classify clips from frozen ImageNet features at four depths. They need a fraction of the clips that
-StyleGAN's discriminator needs. As in that discriminator, the features of a clip's frames are joined, which teaches
-motion, and their standard deviation over clips is appended, which discourages clips that look alike.
+StyleGAN's discriminator needs. As in that discriminator, the features of a clip's frames are joined, and time distances
+and class enter by projection, which teaches motion. The standard deviation over clips is appended, which discourages
+clips that look alike.
 
-Shapes: B clips, T frames per clip, H height, W width.
+Shapes: B clips, T frames per clip, H height, W width, K classes, E condition width.
 """
 
 from typing import Any
@@ -14,14 +15,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from styleganv.methods.stylegan_v.discriminator import append_stddev, join_frames
+from styleganv.methods.stylegan_v.config import DiscriminatorConfig
+from styleganv.methods.stylegan_v.discriminator import TimeDistances, append_stddev, join_frames
 from styleganv.nn.imagenet import efficientnet, extract_maps, fold_batch_norm, normalize_imagenet, offline_weights
 from styleganv.noise import seeded
 
 #: Blocks of EfficientNet-Lite0 → their channels, and how often a head halves their size: 1/2 to 1/16 of the frame's.
 DEPTHS = {0: (16, 3), 2: (24, 2), 4: (40, 1), 10: (112, 0)}
-#: Channels of the heads.
-WIDTH = 48
+#: Channels of the heads, width of the condition, and how many numbers of each cell are projected on it.
+WIDTH, CONDITION_WIDTH, PROJECTED_WIDTH = 48, 64, 16
 #: Frames with a shorter side are enlarged by a whole factor; the network was trained on 224².
 MIN_SIDE = 64
 
@@ -32,19 +34,34 @@ class ProjectedDiscriminator(nn.Module):
     Spectral normalization bounds their slope, so they need no gradient penalty.
     """
 
-    def __init__(self, num_frames: int, *, minibatch_stddev: bool, seed: int, device: torch.device) -> None:
+    def __init__(self, config: DiscriminatorConfig, *, seed: int, device: torch.device) -> None:
+        """Build heads for the clips, classes and condition of the first discriminator, with weights of a seed."""
         super().__init__()
         network = efficientnet(offline_weights(), device)
         fold_batch_norm(network)
         self._network: tuple[Any] = (network,)  # a tuple, so that it is not registered as a submodule
+        num_frames, num_classes = config.num_frames, config.num_classes
+        conditional = config.condition != "none" and (num_frames > 1 or num_classes > 0)
         with seeded(seed):
+            self.condition = (
+                TimeDistances(num_frames, CONDITION_WIDTH, num_classes=num_classes, max_gap=config.max_gap)
+                if conditional
+                else None
+            )
             self.heads = nn.ModuleList(
-                Head(num_frames * channels, halvings, minibatch_stddev) for channels, halvings in DEPTHS.values()
+                Head(num_frames * channels, halvings, minibatch_stddev=config.minibatch_stddev, conditional=conditional)
+                for channels, halvings in DEPTHS.values()
             )
         self.to(device).eval()
 
-    def forward(self, frames: Tensor) -> list[Tensor]:
-        """Return one map of logits per depth for clips `[B, T, 3, H, W]` in −1..1."""
+    def forward(self, frames: Tensor, times: Tensor, label: Tensor | None = None) -> list[Tensor]:
+        """Return one map of logits per depth.
+
+        Args:
+            frames: `[B, T, 3, H, W]` in −1..1.
+            times: `[B, T]` in frames; only their differences matter.
+            label: `[B, K]` one-hot for a dataset with classes.
+        """
         x = frames.flatten(0, 1).float()
         if (side := min(x.shape[-2:])) < MIN_SIDE:
             x = F.interpolate(x, scale_factor=float(-(-MIN_SIDE // side)), mode="bilinear")
@@ -52,7 +69,8 @@ class ProjectedDiscriminator(nn.Module):
         maps = extract_maps(self._network[0], x, tuple(DEPTHS))
         with torch.autocast(x.device.type, enabled=False):  # bfloat16 rounds small deviations between clips away
             joined = [join_frames(features.float(), len(frames)) for features in maps]
-            return [head(features) for head, features in zip(self.heads, joined, strict=True)]
+            condition = None if self.condition is None else self.condition(times, label)
+            return [head(features, condition) for head, features in zip(self.heads, joined, strict=True)]
 
     @torch.no_grad()
     def update_norms(self) -> None:
@@ -65,9 +83,9 @@ class ProjectedDiscriminator(nn.Module):
 
 
 class Head(nn.Module):
-    """Convolutions that turn joined features into a map of logits."""
+    """Convolutions that turn joined features, and a condition by projection, into a map of logits."""
 
-    def __init__(self, channels: int, halvings: int, minibatch_stddev: bool) -> None:
+    def __init__(self, channels: int, halvings: int, *, minibatch_stddev: bool, conditional: bool) -> None:
         super().__init__()
         self.minibatch_stddev = minibatch_stddev
         layers: list[nn.Module] = []
@@ -76,11 +94,18 @@ class Head(nn.Module):
             layers += [spectral_norm(nn.Conv2d(channels, WIDTH, kernel, stride, 1)), nn.LeakyReLU(0.2)]
             channels = WIDTH
         self.layers = nn.Sequential(*layers)
-        self.out = spectral_norm(nn.Conv2d(WIDTH + minibatch_stddev, 1, 3, padding=1))
+        outputs = 1 + PROJECTED_WIDTH * conditional
+        self.out = spectral_norm(nn.Conv2d(WIDTH + minibatch_stddev, outputs, 3, padding=1))
+        self.embed = nn.Linear(CONDITION_WIDTH, PROJECTED_WIDTH) if conditional else None
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, condition: Tensor | None) -> Tensor:
+        """Return logits `[B, 1, h, w]` for features `[B, C, H, W]` and a condition `[B, E]`."""
         x = self.layers(x)
-        return self.out(append_stddev(x) if self.minibatch_stddev else x)
+        x = self.out(append_stddev(x) if self.minibatch_stddev else x)
+        if self.embed is None:
+            return x
+        weights = self.embed(condition)[:, :, None, None] / PROJECTED_WIDTH**0.5
+        return x[:, :1] + (x[:, 1:] * weights).sum(dim=1, keepdim=True)
 
 
 def projected_discriminator_loss(real: list[Tensor], fake: list[Tensor]) -> Tensor:

@@ -88,6 +88,7 @@ class GanTrainer(Trainer):
     Attributes:
         gamma: weight of the R1 penalty.
         projected: second discriminator; None without it.
+        optimizers: all optimizers, with their initial learning rates.
         ada: augmentation probability and its controller.
         sampler: builds the video model of the averaged generator.
     """
@@ -110,17 +111,14 @@ class GanTrainer(Trainer):
             parameter.requires_grad_(False)
         self.optimizer_g = build_adam(generator, training.lr, 0.99)
         self.optimizer_d = build_adam(discriminator, training.lr * lazy, 0.99**lazy)
+        self.optimizers = [(self.optimizer_g, training.lr), (self.optimizer_d, training.lr * lazy)]
         self.projected: ProjectedDiscriminator | None = None
         self.discriminators: nn.Module = discriminator
         if training.second_discriminator == "projected":
-            self.projected = ProjectedDiscriminator(
-                training.num_frames,
-                minibatch_stddev=config.model.minibatch_stddev,
-                seed=training.seed,
-                device=self.device,
-            )
+            self.projected = ProjectedDiscriminator(discriminator.config, seed=training.seed, device=self.device)
             self.discriminators = nn.ModuleList([discriminator, self.projected])
             self.optimizer_p = build_adam(self.projected, PROJECTED_LR, 0.99)
+            self.optimizers.append((self.optimizer_p, PROJECTED_LR))
         self.ada = AdaptiveAugmentation(
             config.augment.augment_p,
             target=config.augment.augment_target,
@@ -135,6 +133,7 @@ class GanTrainer(Trainer):
         return self.config.training.loss == "relativistic"
 
     def train_step(self, clips: ClipDataset, real: Clip) -> None:
+        self._decay_lr()
         real, indices = scale_frames(real), local_clip_indices(self.clips_seen, len(real.frames))
         self.update_g(real, self._sample_inputs(clips, indices, GENERATOR_PHASE), indices)
         fakes = self._sample_inputs(clips, indices, DISCRIMINATOR_PHASE)
@@ -145,6 +144,14 @@ class GanTrainer(Trainer):
                 self.update_r2(fakes, indices)
         self.step += 1
         self.update_ema(self.generator, self.generator_ema)
+
+    def _decay_lr(self) -> None:
+        """Lower the learning rates with the square root of the clips seen, if the settings state from when on."""
+        start = self.config.training.lr_decay_clips
+        if start is not None and self.clips_seen > start:
+            for optimizer, lr in self.optimizers:
+                for group in optimizer.param_groups:
+                    group["lr"] = lr * (start / self.clips_seen) ** 0.5
 
     def update_g(self, real: Clip, fakes: list[FakeInputs], clip_indices: list[int]) -> None:
         """Update the generator, and the running mean of w; one item of `fakes` per micro-batch."""
@@ -158,7 +165,7 @@ class GanTrainer(Trainer):
                     loss = self._compute_loss_g(Clip(frames, fake.times, fake.label), part, indices)
                     self.log_scalars(loss_g=loss)
                     if self.projected is not None:
-                        judged = projected_generator_loss(self.projected(frames))
+                        judged = projected_generator_loss(self.projected(frames, fake.times, fake.label))
                         self.log_scalars(loss_projected_g=judged)
                         loss = loss + judged
                 (loss / self.num_micro_batches).backward()
@@ -183,7 +190,10 @@ class GanTrainer(Trainer):
                     )
                     self.log_scalars(loss_d=loss)
                     if self.projected is not None:
-                        judged = projected_discriminator_loss(self.projected(real_frames), self.projected(frames))
+                        judged = projected_discriminator_loss(
+                            self.projected(real_frames, part.times, part.label),
+                            self.projected(frames, fake.times, fake.label),
+                        )
                         self.log_scalars(loss_projected_d=judged)
                         loss = loss + judged
                 (loss / self.num_micro_batches).backward()

@@ -1,0 +1,25 @@
+"""Enlargement of small frames to a size that people can see.
+
+Shapes: H height, W width. Frames are uint8 RGB `[H, W, 3]`.
+"""
+
+import numpy as np
+from PIL import Image
+
+from styleganv.media.writing import Frame
+
+#: Shorter side, in pixels, that videos for watching have at least, and each video in a grid.
+WATCHABLE, WATCHABLE_IN_GRID = 256, 128
+
+
+def watchable_scale(height: int, width: int, pixels: int = WATCHABLE) -> int:
+    """Return the smallest factor that enlarges the shorter side to at least `pixels`."""
+    return max(1, -(-pixels // min(height, width)))
+
+
+def enlarge(frame: Frame, scale: int) -> Frame:
+    """Return a frame enlarged by a whole factor with a bicubic filter; by 1, the frame itself."""
+    if scale == 1:
+        return frame
+    height, width = frame.shape[:2]
+    return np.asarray(Image.fromarray(frame).resize((width * scale, height * scale), Image.Resampling.BICUBIC))

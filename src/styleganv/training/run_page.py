@@ -1,0 +1,76 @@
+"""The page of a run, `index.html`: snapshots over time, curves, distances and settings."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from styleganv.media import page
+
+#: Earlier snapshots shown, spread evenly; the folder holds all.
+MAX_EARLIER = 9
+#: Seconds after which a browser reloads the page of a run that goes on.
+REFRESH = 30
+#: Scores of the evaluations in the log → their titles.
+SCORES = {"frechet_efficientnet": "distance to real videos", "frechet_efficientnet_floor": "noise floor"}
+
+
+def write_run_page(run: Path, records: Sequence[Mapping[str, Any]], *, finished: bool) -> None:
+    """Write `index.html` from the files of a run and the records of its log."""
+    snapshots = sorted(path.stem for path in (run / "snapshots").glob("*.mp4"))
+    page.write_page(
+        run / "index.html",
+        kind="Training run",
+        title=run.resolve().name,
+        lead=_lead(records, finished),
+        sections=[*_snapshots(snapshots), *_curves(run), *_distances(records), *_settings(run)],
+        refresh=None if finished else REFRESH,
+    )
+
+
+def _lead(records: Sequence[Mapping[str, Any]], finished: bool) -> str:
+    clips = records[-1]["clips_seen"] if records else 0
+    return f"{clips:,} clips seen. " + (
+        "This run has ended." if finished else "This run goes on; the page reloads by itself."
+    )
+
+
+def _snapshots(names: list[str]) -> list[page.Section]:
+    if not names:
+        return []
+    latest, earlier = names[-1], names[:-1]
+    if len(earlier) > MAX_EARLIER:
+        earlier = [earlier[i] for i in np.linspace(0, len(earlier) - 1, MAX_EARLIER).round().astype(int)]
+    sections = [
+        page.Section(
+            "Latest snapshot",
+            "One content seed per column, one motion seed per row.",
+            page.figures(page.video(f"snapshots/{latest}.mp4", f"After {int(latest):,} clips")),
+        )
+    ]
+    if earlier:
+        videos = [page.video(f"snapshots/{x}.mp4", f"After {int(x):,} clips", plays=False) for x in reversed(earlier)]
+        sections.append(page.Section("Earlier", "", page.figures(*videos, columns=3)))
+    return sections
+
+
+def _curves(run: Path) -> list[page.Section]:
+    if not (run / "curves.png").exists():
+        return []
+    return [page.Section("Curves", "", page.figures(page.image("curves.png", "Losses over the clips seen")))]
+
+
+def _distances(records: Sequence[Mapping[str, Any]]) -> list[page.Section]:
+    scored = [record for record in records if any(name in record for name in SCORES)]
+    if not scored:
+        return []
+    rows = [[f"{r['clips_seen']:,}", *(f"{r[name]:.3g}" if name in r else "–" for name in SCORES)] for r in scored]
+    return [page.Section("Distances", "Lower is better.", page.table(["clips seen", *SCORES.values()], rows))]
+
+
+def _settings(run: Path) -> list[page.Section]:
+    if not (run / "settings.yaml").exists():
+        return []
+    text = (run / "settings.yaml").read_text()
+    return [page.Section("Settings", "", page.details("All settings, as in settings.yaml", text))]

@@ -1,0 +1,57 @@
+"""The demo: what it writes, what its page shows, and that it can be repeated."""
+
+import re
+from pathlib import Path
+from urllib.parse import unquote
+
+import av
+import numpy as np
+import pytest
+
+from styleganv import cli
+from styleganv.demo import demo
+from styleganv.errors import StyleganvError
+from styleganv.pretrained import pretrained_names
+
+
+def linked_files(page: Path) -> list[Path]:
+    """The files that a page shows or links to."""
+    return [page.parent / unquote(name) for name in re.findall(r'(?:src|href)="([^"]+)"', page.read_text())]
+
+
+def decoded(path: Path) -> np.ndarray:
+    with av.open(str(path)) as container:
+        return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
+
+
+@pytest.mark.slow
+def test_the_demo_shows_models_edits_and_a_training(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("styleganv.demo.NUM_VIDEOS", 16)
+    monkeypatch.setattr("styleganv.demo.SECONDS", 0.4)
+    out = tmp_path / "new" / "demo"
+    for _ in range(2):  # the second call resumes the training
+        cli.main(["demo", "--out", str(out), "--minutes", "0.02"])
+        said = capsys.readouterr().err
+        assert "Done in" in said and "prepare FOLDER" in said and "already exists" not in said
+        shown = linked_files(out / "index.html")
+        assert all(file.stat().st_size > 0 for file in shown)
+        names = {str(file.relative_to(out)) for file in shown}
+        assert names >= {f"{name}.mp4" for name in pretrained_names()}
+        assert names >= {"grid.mp4", "mixed.mp4", "interpolated.mp4", "before.mp4", "after.mp4", "run/index.html"}
+        assert "http-equiv" not in (out / "index.html").read_text()  # it no longer reloads itself
+        assert all(file.stat().st_size > 0 for file in linked_files(out / "run" / "index.html"))
+    before, after = decoded(out / "before.mp4"), decoded(out / "after.mp4")
+    assert before.shape == after.shape == (10, 2 * 128 + 2, 4 * 128 + 6, 3)
+    rates = [decoded(out / "videos" / f"{fps}fps.mp4") for fps in (6, 25, 60)]
+    assert [len(frames) for frames in rates] == [2, 10, 24]
+    difference = np.abs(rates[0][0].astype(int) - rates[2][0])  # the same video, at time 0
+    assert difference.mean() < 3
+
+
+def test_a_folder_of_someone_else_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(StyleganvError, match=r"thesis\.txt"):
+        demo(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
