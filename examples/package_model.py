@@ -18,6 +18,7 @@ import styleganv
 from styleganv.config import RunConfig, load_settings
 from styleganv.data.dataset import VideoDataset
 from styleganv.faces.factor_report import compare_factors, has_factors
+from styleganv.interop.card import NEIGHBORS, PREVIEW
 from styleganv.methods.stylegan_v.trainer import GanTrainer, build_networks
 from styleganv.metrics.patches import patch_distance
 from styleganv.model_folder import save_model
@@ -35,8 +36,8 @@ def main() -> None:
     config, state = load_settings(args.run / "settings.yaml"), load_checkpoint(args.run / "checkpoint.pt")
     package(args, folder, build_trainer(config, data, state))
     model = styleganv.load(folder, device="cpu")
-    write_samples(model, folder / "samples.webp")
-    write_neighbors(model, data, folder / "neighbors.png", mirror=config.training.mirror)
+    write_samples(model, folder / PREVIEW)
+    write_neighbors(model, data, folder / NEIGHBORS, mirror=config.training.mirror)
     text = card(args, model, data, minutes=state["minutes"])
     (folder / "README.md").write_text(text)
     print(text)
@@ -111,7 +112,7 @@ def card(args: argparse.Namespace, model: styleganv.VideoModel, data: VideoDatas
     sizes = f"{model.width}×{model.height}, {model.fps:g} fps; {size:.1f} MiB in float16, with discriminators"
     return f"""# {args.name}
 
-![Videos of seeds 0 to 15, not selected](samples.webp)
+![Videos of seeds 0 to 15, not selected]({PREVIEW})
 
 *Videos of seeds 0 to 15, not selected.*
 
@@ -126,7 +127,7 @@ def card(args: argparse.Namespace, model: styleganv.VideoModel, data: VideoDatas
 
 {figures(args, model, data)}
 
-![Frames of seeds 0 to 11, and the nearest training frames](neighbors.png)
+![Frames of seeds 0 to 11, and the nearest training frames]({NEIGHBORS})
 
 *Top: frames of seeds 0 to 11. Bottom: the training frames that are nearest in 16×16 pixels.*
 

@@ -47,7 +47,7 @@ def test_weights_are_small_and_the_card_is_complete(name: str) -> None:
     card = (folder / "README.md").read_text()
     for part in (name, "clips", "license", "patch distance", "motion report", "## Weaknesses", "styleganv train"):
         assert part in card, part
-    for picture in ("samples.webp", "neighbors.png"):
+    for picture in ("preview.webp", "neighbors.png"):
         assert picture in card and (folder / picture).stat().st_size > 1000
 
 

@@ -173,7 +173,7 @@ def _new_trainer(config: RunConfig, data: VideoDataset, device: torch.device, fi
     notes = copy_matching_weights(pretrained, config, *networks)
     trainer = GanTrainer(config, *networks)
     if trainer.projected is not None:
-        notes += copy_projected(pretrained, trainer.projected)
+        notes.append(copy_projected(pretrained, trainer.projected))
     for note in notes:
         _log(note)
     return trainer

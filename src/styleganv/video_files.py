@@ -52,7 +52,7 @@ def generate(
     Processes under `torchrun` split the seeds; each writes and returns its own videos. One process writes a grid.
 
     Args:
-        model: model folder or run.
+        model: model folder, run, or name of a packaged model.
         out: folder to write to.
         seeds: content seeds.
         motion_seeds: one per content seed; for a grid any number, which are combined with all content seeds.

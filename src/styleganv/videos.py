@@ -67,7 +67,7 @@ class Videos(Protocol):
 def open_videos(
     path: Path | str, *, psi: Psi = 1.0, device: str | None = None, precision: Precision = "float32"
 ) -> Videos:
-    """Open the videos at `path`: a prepared dataset, a model folder or run, or a file, folder or zip of videos.
+    """Open the videos at `path`: a prepared dataset, a model, or a file, folder or zip of videos.
 
     Args:
         psi: truncation psi of a model.

@@ -14,7 +14,8 @@ from tiny import save
 
 from styleganv.errors import StyleganvError
 from styleganv.interop.card import format_card
-from styleganv.interop.hub import LAYOUT, pull, push
+from styleganv.interop.card import CARD, PREVIEW
+from styleganv.interop.hub import WEIGHTS, pull, push
 from styleganv.methods.stylegan_v.pretrained import load_generator
 from styleganv.methods.stylegan_v.sampler import load_video_generator
 from styleganv.model_folder import save_model
@@ -37,18 +38,22 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save(tmp_path_factory.mktemp("hub") / "model", num_classes=3, width=24)
 
 
+#: What is exchanged of a model without a card of its own.
+FILES = {*WEIGHTS, CARD, PREVIEW}
+
+
 def frames(folder: Path) -> np.ndarray:
     return load_video_generator(folder, device="cpu").sample(seed=1, seconds=0.4)
 
 
 def same_files(one: Path, other: Path) -> bool:
-    return all((one / name).read_bytes() == (other / name).read_bytes() for name in LAYOUT)
+    return all((one / name).read_bytes() == (other / name).read_bytes() for name in FILES)
 
 
 def test_through_a_folder(model: Path, tmp_path: Path) -> None:
     assert push(model, str(tmp_path / "published"), license="mit") == str(tmp_path / "published")
     assert pull(str(tmp_path / "published"), tmp_path / "again") == tmp_path / "again"
-    assert {path.name for path in (tmp_path / "again").iterdir()} == set(LAYOUT)
+    assert {path.name for path in (tmp_path / "again").iterdir()} == FILES
     assert same_files(tmp_path / "published", tmp_path / "again")
     assert np.array_equal(frames(tmp_path / "again"), frames(model))
     assert {path.name for path in model.iterdir()} == {"config.json", "model.safetensors"}
@@ -57,10 +62,10 @@ def test_through_a_folder(model: Path, tmp_path: Path) -> None:
 def test_through_the_hub(hub: HubServer, model: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     address = push(model, "someone/shapes", license="mit", private=True)
     assert address == f"{hub.address}/someone/shapes/commit/{hub.commit('someone/shapes')}"
-    assert hub.private == {"someone/shapes"} and set(hub.repositories["someone/shapes"]) == set(LAYOUT)
+    assert hub.private == {"someone/shapes"} and set(hub.repositories["someone/shapes"]) == FILES
     hub.repositories["someone/shapes"]["evil.py"] = b"print('executed')"
     assert pull("someone/shapes", tmp_path / "again", revision="main") == tmp_path / "again"
-    assert {path.name for path in (tmp_path / "again").iterdir()} == set(LAYOUT)
+    assert {path.name for path in (tmp_path / "again").iterdir()} == FILES
     assert np.array_equal(frames(tmp_path / "again"), frames(model))
     assert "Warning" not in capfd.readouterr().err
 

@@ -64,7 +64,7 @@ def train_command(defaults: RunConfig, preset_name: str, ablations: Sequence[str
         method: Method to train: {", ".join(methods)}.
         resume: Run folder to resume; only its length, workers, threads and logging may change.
         or_resume: Resume the run in --out if it exists; for requeued jobs.
-        finetune: Model or run to initialize from; matching weights are copied.
+        finetune: Model, run or packaged model to start from; matching weights are copied.
         ablation: Variant of the method: {", ".join(ablations)}. Default: the method as published.
     """
     return train

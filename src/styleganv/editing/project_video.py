@@ -57,7 +57,7 @@ def project_video(
     """Project a clip of a video and write the folder `out` atomically.
 
     Args:
-        model: model folder or run.
+        model: model folder, run, or name of a packaged model.
         source: video file or folder of frames; cropped to the center, resized and resampled to match the model.
         out: folder to write.
         start, seconds: start and duration of the clip in seconds; a shorter video is used to its end.

@@ -18,6 +18,8 @@ from styleganv.progress import Progress, track
 from styleganv.video_model import Frame
 
 CARD, PREVIEW = "README.md", "preview.webp"
+#: Generated frames above the nearest training frames; only models of the package have it.
+NEIGHBORS = "neighbors.png"
 #: The preview shows these seeds side by side; consecutive, so that none is selected.
 PREVIEW_SEEDS = range(4)
 PREVIEW_SECONDS, PREVIEW_FPS, PREVIEW_PIXELS = 3.0, 12.0, 256
@@ -34,7 +36,7 @@ def write_card(
     """Write the card and the preview of a model folder or run to an existing `folder`.
 
     Args:
-        model: model folder or run.
+        model: model folder, run, or name of a packaged model.
         folder: folder to write to.
         name: `user/name` on the Hub, or only a name if the user is not known yet.
         license: license identifier of the Hub, e.g. mit or cc-by-4.0; None: "not stated".

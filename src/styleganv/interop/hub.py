@@ -15,13 +15,13 @@ from typing import Any
 
 from styleganv.errors import StyleganvError
 from styleganv.files import atomic_write, check_destination
-from styleganv.interop.card import CARD, PREVIEW, write_card
+from styleganv.interop.card import CARD, NEIGHBORS, PREVIEW, write_card
 from styleganv.methods.loading import load
 from styleganv.model_folder import model_folder
 from styleganv.progress import Progress
 
 WEIGHTS = ("config.json", "model.safetensors")
-LAYOUT = (*WEIGHTS, CARD, PREVIEW)
+LAYOUT = (*WEIGHTS, CARD, PREVIEW, NEIGHBORS)
 
 
 def push(
@@ -37,7 +37,7 @@ def push(
     """Upload a model folder or run; a card is added if neither the model nor the repository has one.
 
     Args:
-        model: model folder or run.
+        model: model folder, run, or name of a packaged model.
         dest: `user/name` on the Hub, created if necessary; or a folder, starting with `.`, `/` or `~`.
         license: license identifier of the Hub for the card, e.g. mit.
         private: create a private repository.

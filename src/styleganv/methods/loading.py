@@ -18,10 +18,10 @@ logger = logging.getLogger(__name__)
 
 
 def load(path: Path | str, *, device: str | torch.device | None = None, precision: Precision = "float32") -> VideoModel:
-    """Load the model of a model folder or training run.
+    """Load a model from its folder, from a training run, or from the package by its name.
 
     Args:
-        path: model folder or run.
+        path: model folder, run, or name of a packaged model, e.g. faces-64.
         device: torch device. Default: the GPU if available.
         precision: precision of convolutions.
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from styleganv.config import RunConfig, load_settings
 from styleganv.errors import StyleganvError
@@ -22,7 +22,7 @@ class PretrainedWeights:
     """A model to initialize from.
 
     Attributes:
-        path: model folder or run.
+        path: model folder, run, or name of a packaged model, e.g. faces-64.
         generator: the averaged generator.
         discriminator: state of the discriminator; None if there is none.
         condition: how time distances enter the discriminator; None for images or without a discriminator.
@@ -75,7 +75,7 @@ def match_pretrained(config: RunConfig, source: PretrainedWeights) -> RunConfig:
 def copy_matching_weights(
     source: PretrainedWeights, config: RunConfig, generator: Generator, discriminator: Discriminator
 ) -> list[str]:
-    """Copy the matching weights into new networks; return messages about the newly initialized ones.
+    """Copy the matching weights into new networks; return messages about what was copied and what is new.
 
     Raises:
         StyleganvError: if no block matches, or if newly initialized weights would be frozen.
@@ -85,35 +85,33 @@ def copy_matching_weights(
         raise StyleganvError(
             f"No layer of the model {source.path} matches a network for this dataset: train a new one."
         )
-    messages = []
-    if new:
-        messages.append(
-            f"Newly initialized in the generator, the rest is from {source.path}: {summarize(generator, new)}."
-        )
+    messages = [_describe(source, "generator", generator, new)]
     if source.discriminator is None:
         new = list(discriminator.state_dict())
         messages.append(f"The discriminator is newly initialized: {source.path} has none.")
     else:
         sizes = [(network.height, network.width) for network in (generator, source.generator)]
         new = copy_discriminator_weights(discriminator, sizes[0], source.discriminator, sizes[1])
-        if new:
-            messages.append(
-                f"Newly initialized in the discriminator, the rest is from {source.path}: "
-                f"{summarize(discriminator, new)}."
-            )
+        messages.append(_describe(source, "discriminator", discriminator, new))
     _check_frozen(config, discriminator, new)
     return messages
 
 
-def copy_projected(source: PretrainedWeights, projected: ProjectedDiscriminator) -> list[str]:
-    """Copy the second discriminator into a new one; return a message if there is none that matches."""
-    state = projected.state_dict()
-    if source.projected is None or {k: v.shape for k, v in source.projected.items()} != {
-        k: v.shape for k, v in state.items()
-    }:
-        return [f"The second discriminator is newly initialized: {source.path} has none that matches."]
+def _describe(source: PretrainedWeights, title: str, network: nn.Module, new: list[str]) -> str:
+    if not new:
+        return f"All weights of the {title} are from {source.path}."
+    return f"Newly initialized in the {title}, the rest is from {source.path}: {summarize(network, new)}."
+
+
+def copy_projected(source: PretrainedWeights, projected: ProjectedDiscriminator) -> str:
+    """Copy the second discriminator if all its weights match; return a message."""
+    shapes = [
+        {name: weight.shape for name, weight in (x or {}).items()} for x in (source.projected, projected.state_dict())
+    ]
+    if source.projected is None or shapes[0] != shapes[1]:
+        return f"The second discriminator is newly initialized: {source.path} has none that matches."
     projected.load_state_dict(source.projected)
-    return []
+    return f"All weights of the second discriminator are from {source.path}."
 
 
 def _check_frozen(config: RunConfig, discriminator: Discriminator, new: list[str]) -> None:
