@@ -13,8 +13,7 @@ from PIL import Image
 from tiny import save
 
 from styleganv.errors import StyleganvError
-from styleganv.interop.card import format_card
-from styleganv.interop.card import CARD, PREVIEW
+from styleganv.interop.card import CARD, PREVIEW, format_card
 from styleganv.interop.hub import WEIGHTS, pull, push
 from styleganv.methods.stylegan_v.pretrained import load_generator
 from styleganv.methods.stylegan_v.sampler import load_video_generator

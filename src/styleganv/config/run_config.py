@@ -83,6 +83,8 @@ class TrainingConfig(Validated):
     """Data-loading processes; 0: the training process. Default: by number of cores."""
     num_threads: OptionalInt[Annotated[int, Interval(1, 1024)]] = None
     """CPU threads per step. Default: one per core."""
+    grow_from: OptionalInt[Size] = None
+    """Resolution to start at, e.g. 16; others are added in the first half of the run. Default: the full one."""
     loss: Literal["logistic", "relativistic"] = "logistic"
     """logistic (the paper; R1) or relativistic (pairs of real and fake logits; R1 and R2)."""
     second_discriminator: Literal["none", "projected"] = "none"

@@ -66,6 +66,7 @@ def check_loss(config: RunConfig) -> None:
         ("--loss", config.training.loss, "logistic"),
         ("--second-discriminator", config.training.second_discriminator, "none"),
         ("--lr-decay-clips", config.training.lr_decay_clips, None),
+        ("--grow-from", config.training.grow_from, None),
     ):
         if value != default:
             raise StyleganvError(

@@ -51,5 +51,7 @@ class DiscriminatorConfig(FrameConfig):
     """Width of the condition e."""
     max_gap: Size = 1024
     """Largest distinguishable distance between neighboring frames, in frames."""
+    grow_from: Size | None = None
+    """Lowest resolution of progressive growing, by the longer side; None without growing."""
     minibatch_stddev: bool = True
     """Append the standard deviation over the clips of a batch, which counteracts mode collapse."""

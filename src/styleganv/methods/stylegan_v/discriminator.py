@@ -12,9 +12,11 @@ from itertools import repeat
 from typing import cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from styleganv.methods.stylegan_v.config import DiscriminatorConfig
+from styleganv.methods.stylegan_v.growing import Level, count_lower
 from styleganv.nn import UNIT_GAIN, leaky_relu, modulated_conv2d, prefers_single_clips, sum_squares
 from styleganv.nn.layers import Conv2d, Dense, channels_at, normalize, resolutions, run_block, working_dtype
 
@@ -78,9 +80,11 @@ class Discriminator(nn.Module):
 
     Attributes:
         gradient_checkpointing: recompute the activations of each block in the backward pass, to save memory.
+        level: resolution of the frames, while the network grows.
     """
 
     gradient_checkpointing = False
+    level = Level()
 
     def __init__(self, config: DiscriminatorConfig) -> None:
         super().__init__()
@@ -104,6 +108,8 @@ class Discriminator(nn.Module):
         outputs[self.join] = max(1, nominal[self.join] // 2) if num_frames > 1 else nominal[self.join]
         inputs[self.join] = outputs[self.join] * num_frames
         self.from_rgb = Conv2d(config.in_channels, nominal[0], 1)
+        num_lower = count_lower(config.height, config.width, config.grow_from, minimum=max(sizes[self.join]))
+        self.lower_from_rgb = nn.ModuleList(Conv2d(config.in_channels, outputs[i], 1) for i in range(1, num_lower + 1))
         self.blocks = nn.ModuleList(
             [DiscriminatorBlock(inputs[i], nominal[i], outputs[i + 1], modulation_dim) for i in range(len(sizes) - 1)]
         )
@@ -134,9 +140,14 @@ class Discriminator(nn.Module):
 
     def compute_features(self, frames: Tensor, condition: Tensor | None) -> Tensor:
         """Return the joined features of separate frames, `[B, T, 3, H, W]` → `[B, T·C, h, w]`."""
-        batch, num_frames = frames.shape[:2]
-        x = self.from_rgb(frames.flatten(0, 1).contiguous(memory_format=torch.channels_last))
-        return join_frames(self._run_frame_blocks(x, condition, num_frames), batch)
+        images = frames.flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        blocks = cast(list[DiscriminatorBlock], list(self.blocks[: self.join]))
+        layers, level = [self.from_rgb, *self.lower_from_rgb], self.level
+        x, blocks = layers[level.skipped](images), blocks[level.skipped :]
+        if level.fade < 1:
+            x, blocks = self._run_frame_blocks(blocks[:1], x, condition), blocks[1:]
+            x = layers[level.skipped + 1](F.avg_pool2d(images, 2)).lerp(x, level.fade)
+        return join_frames(self._run_frame_blocks(blocks, x, condition), len(frames))
 
     def compute_logits(self, x: Tensor, condition: Tensor | None) -> Tensor:
         """Return the logits `[B]` of joined features."""
@@ -148,9 +159,9 @@ class Discriminator(nn.Module):
             return x.squeeze(1)
         return (x * condition).sum(dim=1) / x.shape[1] ** 0.5
 
-    def _run_frame_blocks(self, x: Tensor, condition: Tensor | None, num_frames: int) -> Tensor:
-        """Run the blocks that process frames separately, clip by clip where that is faster."""
-        blocks = cast(list[DiscriminatorBlock], list(self.blocks[: self.join]))
+    def _run_frame_blocks(self, blocks: list[DiscriminatorBlock], x: Tensor, condition: Tensor | None) -> Tensor:
+        """Run blocks that process frames separately, clip by clip where that is faster."""
+        num_frames = self.num_frames
         modulated = condition is not None and blocks and blocks[0].affine is not None
         if modulated and prefers_single_clips(blocks[0].conv0.weight, num_frames, x.shape[2] * x.shape[3]):
             assert condition is not None

@@ -53,6 +53,7 @@ def _live_bytes(config: RunConfig, clips: ClipDataset, batch: int, device: torch
         for network in networks:
             _fake_parameters(network, mode)
         trainer = GanTrainer(config, *networks)
+        trainer.progress = 1.0  # at the full resolution, if the networks grow
         for optimizer in (part for part in trainer.state_parts().values() if isinstance(part, torch.optim.Optimizer)):
             _fill_state(optimizer)
         shape = [batch, training.num_frames, 3, data.height, data.width]

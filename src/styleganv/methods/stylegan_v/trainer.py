@@ -20,6 +20,7 @@ from styleganv.methods.network_config import fill_config
 from styleganv.methods.stylegan_v.config import DiscriminatorConfig, GeneratorConfig
 from styleganv.methods.stylegan_v.discriminator import STDDEV_GROUP, Discriminator
 from styleganv.methods.stylegan_v.generator import Generator
+from styleganv.methods.stylegan_v.growing import Growth, reduce_frames
 from styleganv.methods.stylegan_v.inputs import (
     AUGMENT_D_FAKE,
     AUGMENT_D_REAL,
@@ -71,9 +72,10 @@ def build_networks(
         generator = Generator(
             fill_config(GeneratorConfig, config, data, num_frequencies=model.motion_dim // 2, **widths)
         )
-        discriminator = Discriminator(
-            fill_config(DiscriminatorConfig, config, data, num_frames=training.num_frames, condition_dim=model.w_dim)
-        )
+        sizes = {"num_frames": training.num_frames, "condition_dim": model.w_dim, "grow_from": training.grow_from}
+        discriminator = Discriminator(fill_config(DiscriminatorConfig, config, data, **sizes))
+    for block in list(generator.synthesis.blocks)[::-1][: len(discriminator.lower_from_rgb)]:
+        nn.init.zeros_(block.get_parameter("to_rgb.weight"))  # missing until the network has grown
     return to_channels_last(generator, device), to_channels_last(discriminator, device)
 
 
@@ -90,6 +92,7 @@ class GanTrainer(Trainer):
         projected: second discriminator; None without it.
         optimizers: all optimizers, with their initial learning rates.
         ada: augmentation probability and its controller.
+        growth: schedule of the resolutions.
         sampler: builds the video model of the averaged generator.
     """
 
@@ -105,6 +108,7 @@ class GanTrainer(Trainer):
         self.generator_ema = copy.deepcopy(generator).eval().requires_grad_(False)
         gamma = training.r1_gamma
         self.gamma = training.r1_scale * pixels / training.batch_size if gamma is None else gamma
+        self.growth = Growth(len(discriminator.lower_from_rgb) if training.grow_from else 0)
         # Lazy regularization adds steps, so Adam's hyperparameters are corrected (StyleGAN2, appendix B).
         lazy = training.r1_interval / (training.r1_interval + 1)
         for parameter in frozen_parameters(discriminator, training.freeze_d):
@@ -134,7 +138,10 @@ class GanTrainer(Trainer):
 
     def train_step(self, clips: ClipDataset, real: Clip) -> None:
         self._decay_lr()
-        real, indices = scale_frames(real), local_clip_indices(self.clips_seen, len(real.frames))
+        self._grow()
+        indices = local_clip_indices(self.clips_seen, len(real.frames))
+        real = scale_frames(real)
+        real = Clip(reduce_frames(real.frames, self.growth.level), real.times, real.label)
         self.update_g(real, self._sample_inputs(clips, indices, GENERATOR_PHASE), indices)
         fakes = self._sample_inputs(clips, indices, DISCRIMINATOR_PHASE)
         self.update_d(real, fakes, indices)
@@ -152,6 +159,13 @@ class GanTrainer(Trainer):
             for optimizer, lr in self.optimizers:
                 for group in optimizer.param_groups:
                     group["lr"] = lr * (start / self.clips_seen) ** 0.5
+
+    def _grow(self) -> None:
+        """Set both networks to the resolution that the progress of the run demands."""
+        if self.growth.num_lower:
+            self.growth.update(self.progress)
+            self.discriminator.level = self.growth.level
+            self.generator.synthesis.skipped = self.growth.level.skipped
 
     def update_g(self, real: Clip, fakes: list[FakeInputs], clip_indices: list[int]) -> None:
         """Update the generator, and the running mean of w; one item of `fakes` per micro-batch."""
@@ -224,7 +238,8 @@ class GanTrainer(Trainer):
 
     def _penalize(self, parts: list[Clip], clip_indices: list[int], name: str, purpose: int) -> None:
         """Take a step against the discriminator's gradient at augmented clips, in float32; one part per micro-batch."""
-        weight = self.gamma / 2 * self.config.training.r1_interval
+        gamma = self.gamma / 4**self.growth.level.skipped  # in proportion to the number of pixels, as by default
+        weight = gamma / 2 * self.config.training.r1_interval
         full_precision = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
         with full_precision, self.optimizer_step(self.discriminator, self.optimizer_d, frozen=self.generator):
             for part, clip in enumerate(parts):
@@ -330,6 +345,8 @@ class GanTrainer(Trainer):
             "optimizer_d": self.optimizer_d,
             "strength": self.ada,  # the name in checkpoints
         }
+        if self.growth.num_lower:
+            parts["growth"] = self.growth
         if self.projected is not None:
             parts |= {"projected": self.projected, "optimizer_p": self.optimizer_p}
         return parts

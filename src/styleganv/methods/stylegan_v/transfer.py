@@ -62,8 +62,10 @@ def copy_discriminator_weights(
     sizes = [max(one) for one in resolutions(*size)[::-1]]
     source_blocks = {max(one): i for i, one in enumerate(resolutions(*source_size)[::-1])}
     prefixes = {f"blocks.{i}.": f"blocks.{source_blocks.get(one)}." for i, one in enumerate(sizes)}
-    if sizes[0] != max(source_size):  # from-RGB is at another resolution
+    if sizes[0] != max(source_size):  # from-RGB is at another resolution, which may be one that this network grows from
         prefixes["from_rgb."] = "-."
+    for i, one in enumerate(sizes[1:]):
+        prefixes[f"lower_from_rgb.{i}."] = "from_rgb." if one == max(source_size) else "-."
     new = _copy_weights(network, weights, prefixes, {})
     for name in new:
         if re.fullmatch(r"blocks\.\d+\.affine\.weight", name) and name.replace("affine", "conv0") not in new:
