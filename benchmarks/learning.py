@@ -1,6 +1,6 @@
 """Which settings learn fastest on a CPU: trains each arm for the same computing time and measures its curve.
 
-    python benchmarks/learning.py train faces.zip OUT --arms preset relativistic growing+relativistic --minutes 20
+    python benchmarks/learning.py train faces.zip OUT --arms preset relativistic now+growing --minutes 20
     python benchmarks/learning.py measure faces.zip OUT
 
 `train` runs two arms side by side, one thread each. Their time is that of the processor, not of the clock, so other
@@ -17,12 +17,10 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
 THREADS = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
 MARK = 5.0  # minutes of computing between two saved models
@@ -50,7 +48,8 @@ def both(*changes: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return change
 
 
-#: What each arm changes in the preset `tiny-cpu`, with the settings that it had before these experiments.
+#: What each arm changes in the preset `tiny-cpu`, with the settings that it had before these experiments; with `now`,
+#: in the preset of today.
 ARMS: dict[str, Callable[[Any], Any]] = {
     "preset": lambda config: config,
     "relativistic": training(loss="relativistic"),
@@ -70,22 +69,21 @@ ARMS: dict[str, Callable[[Any], Any]] = {
     "no-augment": augment(augment="none"),
     "features": lambda config: config,
     "reconstruct": lambda config: config,
-    "growing": lambda config: config,
-    "growing32": lambda config: config,
+    "growing": training(grow_from=16),
+    "growing32": training(grow_from=32),
+    "now": lambda config: config,
 }
-#: Of arms that grow: the shares of the computing time at which each resolution ends, as parts of the full one.
-STAGES: dict[str, dict[int, float]] = {"growing": {4: 0.125, 2: 0.5}, "growing32": {2: 0.5}}
 
 
 def settings_of(arm: str, seed: int, slot_distance: float, mirror: bool) -> Any:
     from styleganv.config import get_preset
 
-    common = both(
-        model(slot_distance=slot_distance),
-        training(seed=seed, mirror=mirror, batch_size=8, loss="logistic", second_discriminator="none"),
-        training(ema_half_life=None, ema_rampup=0.02),
-    )
-    return both(*(ARMS[part] for part in arm.split("+")))(common(get_preset("tiny-cpu")))
+    parts = arm.split("+")
+    common = both(model(slot_distance=slot_distance), training(seed=seed, mirror=mirror))
+    if "now" not in parts:
+        before = training(batch_size=8, loss="logistic", second_discriminator="none", lr_decay_clips=None)
+        common = both(common, before, training(ema_half_life=None, ema_rampup=0.02))
+    return both(*(ARMS[part] for part in parts))(common(get_preset("tiny-cpu")))
 
 
 def arm_name(text: str) -> str:
@@ -96,79 +94,42 @@ def arm_name(text: str) -> str:
 
 
 class Arm:
-    """One training: its trainer at the present resolution, and how much of its computing time is used."""
+    """One training, with its dataset."""
 
     def __init__(self, data: Path, out: Path, arm: str, args: argparse.Namespace) -> None:
+        from learning_arms import FeatureMatching, Reconstructing
+
         from styleganv.data.dataset import VideoDataset
+        from styleganv.methods.stylegan_v.trainer import GanTrainer, build_networks
         from styleganv.training.batches import ClipDataset
         from styleganv.training.checkpoint import load_checkpoint
 
-        self.out, self.arm, self.total = out, arm, args.minutes
+        self.out, self.arm = out, arm
         self.config, self.dataset = settings_of(arm, args.seed, args.slot_distance, args.mirror), VideoDataset(data)
         self.clips = ClipDataset(self.dataset, self.config.training)
         out.mkdir(parents=True, exist_ok=True)
-        state = load_checkpoint(out / "checkpoint.pt") if (out / "checkpoint.pt").exists() else None
-        self.shrink = state.get("shrink", 1) if state else self.shrink_at(0.0)
-        self.trainer = self.build()
-        if state:
-            self.trainer.load_state_dict(state)
-
-    def shrink_at(self, minutes: float) -> int:
-        """By how much frames are smaller then."""
-        stages = next((STAGES[part] for part in self.arm.split("+") if part in STAGES), {})
-        return next((shrink for shrink, end in stages.items() if minutes < end * self.total), 1)
-
-    def build(self) -> Any:
-        from learning_arms import FeatureMatching, Reconstructing
-
-        from styleganv.methods.stylegan_v.trainer import GanTrainer, build_networks
-
-        sizes: Any = SimpleNamespace(
-            height=self.dataset.height // self.shrink, width=self.dataset.width // self.shrink, num_classes=0
-        )
         kinds = {"features": FeatureMatching, "reconstruct": Reconstructing}
-        kind = next((kinds[part] for part in self.arm.split("+") if part in kinds), GanTrainer)
-        return kind(self.config, *build_networks(self.config, sizes))
+        kind = next((kinds[part] for part in arm.split("+") if part in kinds), GanTrainer)
+        self.trainer: Any = kind(self.config, *build_networks(self.config, self.dataset))
+        if (out / "checkpoint.pt").exists():
+            self.trainer.load_state_dict(load_checkpoint(out / "checkpoint.pt"))
 
-    def grow(self, shrink: int) -> None:
-        """Go on at the next resolution, whose to-RGB starts at zero."""
-        from styleganv.methods.stylegan_v.transfer import copy_discriminator_weights, copy_generator_weights
-
-        before, self.shrink = self.trainer, shrink
-        now = self.trainer = self.build()
-        sizes = [(trainer.generator.height, trainer.generator.width) for trainer in (now, before)]
-        copy_generator_weights(now.generator, before.generator)
-        copy_generator_weights(now.generator_ema, now.generator)  # what is new is new in both
-        copy_generator_weights(now.generator_ema, before.generator_ema)
-        copy_discriminator_weights(now.discriminator, sizes[0], before.discriminator.state_dict(), sizes[1])
-        now.step, now.minutes, now.strength = before.step, before.minutes, before.strength
-
-    def step(self, real: Any) -> None:
-        from styleganv.clip import Clip
-
-        frames = real.frames
-        if self.shrink > 1:
-            flat = F.avg_pool2d(frames.flatten(0, 1).float(), self.shrink).round().to(torch.uint8)
-            frames = flat.unflatten(0, frames.shape[:2])
-        self.trainer.train_step(self.clips, Clip(frames, real.times, real.label))
-
-    def save(self, *, model: bool = True) -> None:
+    def save(self) -> None:
         from styleganv.model_folder import save_model
         from styleganv.training.checkpoint import save_checkpoint
 
         trainer = self.trainer
         if not bool(trainer.finite):
             sys.exit(f"{self.arm}: diverged")
-        if model:
-            seen = {"clips_seen": trainer.clips_seen, "minutes": trainer.minutes}
-            save_model(
-                self.out / f"{round(trainer.minutes):03d}",
-                trainer.inference_network(),
-                method=trainer.method,
-                data={"fps": self.dataset.fps, "class_names": []},
-                training=seen | trainer.pop_scalars(),
-            )
-        save_checkpoint(self.out / "checkpoint.pt", trainer.state_dict() | {"shrink": self.shrink})
+        seen = {"clips_seen": trainer.clips_seen, "minutes": trainer.minutes}
+        save_model(
+            self.out / f"{round(trainer.minutes):03d}",
+            trainer.inference_network(),
+            method=trainer.method,
+            data={"fps": self.dataset.fps, "class_names": []},
+            training=seen | trainer.pop_scalars(),
+        )
+        save_checkpoint(self.out / "checkpoint.pt", trainer.state_dict())
         print(f"{self.arm}: {trainer.minutes:.1f} min, {trainer.clips_seen:,} clips", flush=True)
 
 
@@ -188,13 +149,11 @@ def train_arm(data: Path, out: Path, name: str, args: argparse.Namespace) -> Non
     before, start = arm.trainer.minutes, time.process_time()
     while arm.trainer.minutes < args.minutes:
         mark = int(arm.trainer.minutes / MARK)
-        arm.step(next(batches))
+        arm.trainer.progress = arm.trainer.minutes / args.minutes
+        arm.trainer.train_step(arm.clips, next(batches))
         minutes = arm.trainer.minutes = before + (time.process_time() - start) / 60
         if int(minutes / MARK) > mark or minutes >= args.minutes:
             arm.save()
-        if (shrink := arm.shrink_at(minutes)) != arm.shrink:
-            arm.grow(shrink)
-            arm.save(model=False)
 
 
 def train(args: argparse.Namespace) -> None:
@@ -211,15 +170,6 @@ def train(args: argparse.Namespace) -> None:
         time.sleep(1)
     if failed:
         sys.exit(f"{failed} arms failed; their messages are above.")
-
-
-def enlarged(frames: np.ndarray, factor: int) -> np.ndarray:
-    """Videos `[V, T, H, W, 3]` of an arm that still grows, at the full resolution."""
-    if factor == 1:
-        return frames
-    flat = torch.from_numpy(frames).flatten(0, 1).permute(0, 3, 1, 2).float()
-    flat = F.interpolate(flat, scale_factor=factor, mode="bilinear", align_corners=False)
-    return flat.permute(0, 2, 3, 1).unflatten(0, frames.shape[:2]).round().to(torch.uint8).numpy()
 
 
 def measure(args: argparse.Namespace) -> None:
@@ -246,7 +196,6 @@ def measure(args: argparse.Namespace) -> None:
             continue
         video = styleganv.load(config.parent, device="cpu")
         fake = np.stack([video.sample(seed=s, seconds=length / data.fps) for s in range(MEASURED_VIDEOS)])
-        fake = enlarged(fake, data.height // fake.shape[2])
         values = {f"patch_{n}f": patch_distance(real, fake, num_frames=n).mean for n in (1, 3)}
         values["clips"] = json.loads(config.read_text())["training"]["clips_seen"]
         curves.setdefault(arm, {})[minutes] = values
