@@ -109,21 +109,8 @@ def test_processes_killed_three_times_are_replaced_without_a_trace(
     kills.mkdir()
     for step, rank in ((4, 1), (6, 0), (8, 1)):
         (kills / str(step)).write_text(str(rank))
-    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
-
-    launch = LaunchConfig(
-        min_nodes=1,
-        max_nodes=1,
-        nproc_per_node=2,
-        run_id="killed",
-        max_restarts=3,
-        rdzv_backend="c10d",
-        rdzv_endpoint="localhost:0",
-        start_method="forkserver",
-        monitor_interval=0.1,
-    )
     words = [str(word) for word in ("train", faces, "--out", run, "--or-resume", *OPTIONS, *FLAGS.split())]
-    elastic_launch(launch, train_and_kill)(words, kills)
+    warm.run_two(train_and_kill, words, kills, max_restarts=3)
     assert not list(kills.iterdir())
     log = run / "log.jsonl"
     starts = [event["clips_seen"] for event in map(json.loads, log.open()) if event.get("event") == "start"]
