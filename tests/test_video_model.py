@@ -116,6 +116,7 @@ def test_a_model_moves_to_the_gpu_and_back(model: VideoModel) -> None:
     np.testing.assert_array_equal(first_frames(model.to("cpu")), expected)
 
 
+@pytest.mark.slow
 def test_loading_and_sampling_leave_the_process_as_it_is(tmp_path: Path) -> None:
     folder = save(tmp_path / "model")
     done = subprocess.run([sys.executable, "-c", STATE, str(folder)], capture_output=True, text=True)

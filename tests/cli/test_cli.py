@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from styleganv import cli
+from styleganv.cli.console import _in_words
 from styleganv.cli.parsing import parse_resolution
 from styleganv.cli.training import train_defaults
 from styleganv.config import PRESETS
@@ -89,7 +90,9 @@ def test_mistakes_end_in_one_sentence(
         ("generate", "Missing MODEL, --out."),
         ("generate m --out x --seeds", "--seeds requires a value."),
         ("generate m --out x --scale 1.5", "--scale must be a whole number, got 1.5."),
-        ("generate m --out x --seconds y", "--seconds must be of type FLOAT, got y."),
+        ("generate m --out x --seconds y", "--seconds must be a number, got y."),
+        ("train d.zip --out x --ema-rampup none", "--ema-rampup must be a number or None, got none."),
+        ("train d.zip --out x --micro-batch-size 1.5", "--micro-batch-size must be a whole number or None, got 1.5."),
         ("generate m --out x --psi y", "--psi must be a number, got y."),
         ("generate m --out x --precision half", "--precision must be one of float32, bfloat16, got half."),
     ],
@@ -102,6 +105,19 @@ def test_a_usage_error_is_one_sentence_and_a_pointer(
     command = f"styleganv {argv.split()[0]}"
     assert end.value.code == 2
     assert capsys.readouterr().err == f"{command}: {expected}\nRun `{command} --help` for all options.\n"
+
+
+@pytest.mark.parametrize(
+    "types, words",
+    [
+        ("{None}|PATH", "a path or None"),
+        ("INT|{None}", "a whole number or None"),
+        ("{None,fast,slow}|FLOAT", "one of fast, slow or a number or None"),
+        ("STR|INT", "a text or a whole number"),
+    ],
+)
+def test_types_of_options_are_told_in_words(types: str, words: str) -> None:
+    assert _in_words(types) == words
 
 
 def test_an_unknown_command_suggests_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
@@ -127,6 +143,7 @@ def test_help_explains_every_option(verb: str, capsys: pytest.CaptureFixture[str
         cli.main([verb, "--help"])
     assert end.value.code == 0
     shown = capsys.readouterr().out
+    assert "{None" not in shown and "None}" not in shown
     if verb == "train":
         assert "in frames" in shown and "--slot-distance" in shown and "(default: " in shown
 

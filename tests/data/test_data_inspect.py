@@ -70,7 +70,8 @@ def test_too_few_videos_forbid_mirroring(tmp_path):
     assert not report.mirror and "too few" in report.mirror_reason
 
 
-@pytest.mark.parametrize("length", [60, 400])  # all frames are read, and bursts of them
+# All frames are read, and bursts of them.
+@pytest.mark.parametrize("length", [60, pytest.param(400, marks=pytest.mark.slow)])
 def test_decorrelation_follows_the_period(tmp_path, length):
     """Frames of a sine of period P differ by 1 − cos(2πd/P): half as much as distant ones at d = P/6."""
     suggestions = []
@@ -87,6 +88,7 @@ def test_decorrelation_follows_the_period(tmp_path, length):
     assert suggestions == [8, 16]
 
 
+@pytest.mark.slow
 def test_faster_motion_gets_closer_slots(tmp_path):
     slow, fast = (
         inspect(write(tmp_path / f"{speed}.zip", moving(8, 300, lambda i, s=speed: s * (-1) ** i, size=64)))

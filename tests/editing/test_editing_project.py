@@ -61,6 +61,7 @@ def frames_of(video: VideoGenerator, projection: Projection, **more: float) -> F
     return np.stack(list(render_latents(video, projection.latents, **({"seconds": FRAMES / FPS} | more))))
 
 
+@pytest.mark.slow
 def test_a_video_of_the_model_is_recovered(projection: Projection, video: VideoGenerator, clip: Frame) -> None:
     assert projection.means()["psnr"] >= 30
     errors = (frames_of(video, projection).astype(float) - clip) ** 2
@@ -92,6 +93,7 @@ def test_the_same_seed_gives_the_same_latents(video: VideoGenerator, clip: Frame
     assert not torch.equal(first.styles, other.styles)
 
 
+@pytest.mark.slow
 def test_space_w_gives_one_style(
     video: VideoGenerator, clip: Frame, perceptual: Perceptual, projection: Projection
 ) -> None:
@@ -102,6 +104,7 @@ def test_space_w_gives_one_style(
     assert not (projection.latents.styles == projection.latents.styles[0]).all()
 
 
+@pytest.mark.slow
 def test_other_frame_rates_and_times_after_the_end(projection: Projection, video: VideoGenerator) -> None:
     """Equal times give equal frames; nothing jumps at the end of the clip."""
     assert np.array_equal(frames_of(video, projection, fps=50.0)[::2], frames_of(video, projection))
@@ -111,6 +114,7 @@ def test_other_frame_rates_and_times_after_the_end(projection: Projection, video
     assert change[FRAMES:].min() > 0
 
 
+@pytest.mark.slow
 def test_the_noise_stays_close_to_its_distribution(projection: Projection) -> None:
     noise = projection.latents.motion.noise
     assert noise is not None

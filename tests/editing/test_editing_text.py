@@ -23,6 +23,8 @@ from styleganv.errors import StyleganvError
 from styleganv.methods.stylegan_v.sampler import VideoGenerator, load_video_generator
 from styleganv.options import DirectionOptions, TextEditOptions
 
+pytestmark = pytest.mark.slow  # the library alone takes seconds to import
+
 QUICK = TextEditOptions(num_steps=25, num_frames=2)
 NEXT = {"red": "green", "green": "blue", "blue": "red"}
 #: Maximum mean displacement of the shape's center, as a fraction of the frame; another motion seed gives over twice it.
@@ -68,7 +70,6 @@ def displacement(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
     return float(np.abs(measure(a).center - measure(b).center).mean())
 
 
-@pytest.mark.slow
 def test_the_trained_generator_and_clip_are_good_enough(video: VideoGenerator, clip: ClipModel) -> None:
     """The other tests depend on it."""
     fractions = [
@@ -84,7 +85,6 @@ def test_the_trained_generator_and_clip_are_good_enough(video: VideoGenerator, c
         assert captions[int(near.argmax())] == caption(factors_of(content, 3))
 
 
-@pytest.mark.slow
 def test_an_edit_changes_the_color_at_all_times_and_keeps_the_motion(video: VideoGenerator, clip: ClipModel) -> None:
     identity, fractions, displacements = load_perceptual(), [], []
     options = TextEditOptions(num_steps=40, num_frames=2)
@@ -102,7 +102,6 @@ def test_an_edit_changes_the_color_at_all_times_and_keeps_the_motion(video: Vide
     assert np.nanmean(displacements) < MAX_DISPLACEMENT, displacements
 
 
-@pytest.mark.slow
 def test_a_text_that_is_true_already_changes_little(video: VideoGenerator, clip: ClipModel) -> None:
     before = latents_from_seed(video, 0, motion_seed=1)
     factors, frames = factors_of(0, 1), frames_of(video, before)
@@ -111,7 +110,6 @@ def test_a_text_that_is_true_already_changes_little(video: VideoGenerator, clip:
     assert displacement(after, frames) < MAX_DISPLACEMENT
 
 
-@pytest.mark.slow
 def test_both_penalties_make_the_edit_smaller(video: VideoGenerator, clip: ClipModel) -> None:
     before = latents_from_seed(video, 1, motion_seed=1)
 
@@ -125,7 +123,6 @@ def test_both_penalties_make_the_edit_smaller(video: VideoGenerator, clip: ClipM
     assert edit_size(load_perceptual(), distance_weight=0.0, identity_weight=1.0) < free
 
 
-@pytest.mark.slow
 def test_other_contents_help_without_a_gradient(video: VideoGenerator, clip: ClipModel) -> None:
     before, wanted = latents_from_seed(video, 0, motion_seed=1), clip.embed_texts(["a blue bar"])
 
@@ -148,7 +145,6 @@ def test_only_the_chosen_layers_change_and_the_seed_repeats(folders: tuple[Path,
     assert torch.equal(a.styles, b.styles)
 
 
-@pytest.mark.slow
 def test_one_direction_for_all_contents(trained_folders: tuple[Path, Path], video: VideoGenerator) -> None:
     options = DirectionOptions(
         text="a blue circle", source_text="a red circle", num_samples=48, clip_model=str(trained_folders[1])
@@ -164,7 +160,6 @@ def test_one_direction_for_all_contents(trained_folders: tuple[Path, Path], vide
     assert sum(is_bluer) >= 7
 
 
-@pytest.mark.slow
 def test_commands(folders: tuple[Path, Path], tmp_path: Path) -> None:
     (model, clip), video = folders, load_video_generator(folders[0], device="cpu")
     out, saved = tmp_path / "green.mp4", tmp_path / "green.safetensors"

@@ -60,6 +60,7 @@ def test_planted_distributions_and_damage(data: DatasetVideos, tmp_path: Path) -
     assert match.generated["tall"] == 1 and match.distance == pytest.approx(1 - match.real["tall"])
 
 
+@pytest.mark.slow
 def test_arrays_are_checked_without_a_dataset() -> None:
     row = check_factors(np.stack([drawn(20), np.full((FRAMES, 64, 64, 3), 230, np.uint8)]))
     assert row.valid == 0.5 and str(row).startswith("50.0% of 2 videos valid and constant")

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from multiprocessing import connection, reduction
@@ -125,6 +125,24 @@ def run(args: Sequence[object], timeout: float = 240, **options: Any) -> "subpro
     finally:
         process.kill()
     return subprocess.CompletedProcess(list(args), process.wait(), stdout, stderr)
+
+
+def run_two(function: Callable[..., None], *arguments: object, max_restarts: int = 0) -> None:
+    """Call a function in two processes, which the launcher of torchrun starts, and restarts if one of them fails."""
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    launch = LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=2,
+        run_id="two",
+        max_restarts=max_restarts,
+        rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0",
+        start_method="forkserver" if sys.platform == "linux" else "spawn",
+        monitor_interval=0.1,
+    )
+    elastic_launch(launch, function)(*arguments)
 
 
 def _output(asked: Any, inherited: int) -> tuple[IO[str] | None, int]:

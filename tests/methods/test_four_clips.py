@@ -51,7 +51,7 @@ def test_four_clips_are_memorized(
         ),
         kind,
     )
-    training = replace(config.training, lr=lr, batch_size=batch, r1_gamma=1.0, r1_interval=4)
+    training = replace(config.training, lr=lr, batch_size=batch, r1_gamma=1.0, r1_interval=8)
     trainer = build_trainer(replace(config, training=training), data, CPU)
     clips = ClipDataset(
         data,
@@ -70,6 +70,6 @@ def test_four_clips_are_memorized(
     assert min(distances()) > 1.5 * distance_of_mean
     for step in range(1, steps + 1):
         trainer.train_step(clips, next(batches))
-        if step % 50 == 0 and max(distances()) < 0.9 * distance_of_mean:
+        if step % 25 == 0 and max(distances()) < 0.9 * distance_of_mean:
             return
     pytest.fail(f"The distances are {distances()} after {steps} steps; that of the mean is {distance_of_mean}")

@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -127,16 +126,13 @@ def test_an_unknown_method_is_rejected_with_all_names() -> None:
         apply_method(RunConfig(), "stylegan3")
 
 
-def slow(*values: str) -> Any:
-    return pytest.param(*values, marks=pytest.mark.slow)
-
-
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("code", "message"),
     [
         ("import no_such_module", "cannot be loaded (No module named 'no_such_module')"),
-        slow("from dataclasses import replace\nfrom styleganv.methods.digan import METHOD", "are named digan"),
-        slow("METHOD = 3", "is not a styleganv.methods.method.Method"),
+        ("from dataclasses import replace\nfrom styleganv.methods.digan import METHOD", "are named digan"),
+        ("METHOD = 3", "is not a styleganv.methods.method.Method"),
     ],
 )
 def test_a_broken_package_fails_only_commands_that_need_methods(code: str, message: str, tmp_path: Path) -> None:

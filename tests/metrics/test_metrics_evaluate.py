@@ -1,10 +1,7 @@
 """Whole evaluations: planted differences, every kind of video set, complete reports."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +12,7 @@ import torch
 import warm
 from stub_extractors import ArrayVideos, drawn
 
+from styleganv import distributed
 from styleganv.data.dataset import write_dataset
 from styleganv.errors import StyleganvError
 from styleganv.media import writing
@@ -25,6 +23,7 @@ from styleganv.metrics.evaluate import evaluate
 from styleganv.metrics.options import EvaluateOptions
 from styleganv.metrics.protocols import PROTOCOLS, named_protocol
 from styleganv.metrics.report import Report
+from styleganv.metrics.statistics import gather_statistics
 from styleganv.model_folder import save_model
 from styleganv.videos import ModelVideos, open_videos
 
@@ -295,48 +294,39 @@ def test_an_extractor_rejects_clips_that_are_too_short(weights: Path, faces: Pat
         evaluate(faces, faces, protocols=[short], options=EvaluateOptions(weights=weights, cache=tmp_path))
 
 
-SHARDED = """
-import sys, torch
-from styleganv import distributed
-from styleganv.metrics.evaluate import evaluate
-from styleganv.metrics.options import EvaluateOptions
-from styleganv.metrics.options import EvaluateOptions
-from styleganv.metrics.statistics import gather_statistics
-
-real, fake, weights, cache, out = sys.argv[1:]
-x = torch.randn(100, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-with distributed.processes():
-    mine = x.split(7)[distributed.rank() :: distributed.world_size()]
-    moments = gather_statistics(mine, 6, moments=True)
-    kept = gather_statistics(mine, 6, moments=False)
-    options = EvaluateOptions(num_clips=20, weights=weights, cache=cache)
-    report = evaluate(real, fake, protocols=["fvd2048_16f", "fid50k"], options=options)
-    if distributed.rank() == 0:
-        report.write_json(out)
-        torch.save([moments.count, moments.mean, moments.scatter, kept], out + ".pt")
-"""
+def evaluate_sharded(real: Path, fake: Path, weights: Path, cache: Path, out: Path) -> None:
+    """Evaluate, and combine statistics of random numbers, by as many processes as there are; the first writes both."""
+    torch.set_num_threads(1)
+    x = torch.randn(100, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    with distributed.processes():
+        mine = x.split(7)[distributed.rank() :: distributed.world_size()]
+        moments = gather_statistics(mine, 6, moments=True)
+        kept = gather_statistics(mine, 6, moments=False)
+        options = EvaluateOptions(num_clips=20, weights=weights, cache=cache)
+        report = evaluate(real, fake, protocols=["fvd2048_16f", "fid50k"], options=options)
+        if distributed.rank() == 0:
+            report.write_json(out)
+            torch.save([distributed.world_size(), moments.count, moments.mean, moments.scatter, kept], f"{out}.pt")
 
 
 @pytest.mark.slow
-def test_two_processes_give_the_same_result_as_one(classes: Path, weights: Path, tmp_path: Path) -> None:
-    (tmp_path / "job.py").write_text(SHARDED)
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
+def test_two_processes_give_the_same_result_as_one(
+    classes: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_DISABLE_SHARE_RDZV_TCP_STORE", "1")
     model = save(tmp_path / "model")
     results = {}
     for count in (1, 2):
-        paths = map(str, [classes, model, weights, tmp_path / f"cache{count}", tmp_path / f"{count}.json"])
+        paths = [classes, model, weights, tmp_path / f"cache{count}", tmp_path / f"{count}.json"]
         if count == 1:
-            job = warm.run([sys.executable, "-c", SHARDED, *paths])
+            evaluate_sharded(*paths)
         else:
-            command = [*torchrun, str(tmp_path / "job.py"), *paths]
-            job = subprocess.run(command, env=environment, capture_output=True, text=True)
-        assert job.returncode == 0, job.stderr
+            warm.run_two(evaluate_sharded, *paths)
         results[count] = json.loads((tmp_path / f"{count}.json").read_text())["results"]
         assert len(list((tmp_path / f"cache{count}").iterdir())) == 7
     assert results[1] == results[2]
     x = torch.randn(100, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    number, mean, scatter, kept = torch.load(tmp_path / "2.json.pt")
-    assert number == 100 and torch.equal(kept, x.float())
+    num_processes, number, mean, scatter, kept = torch.load(tmp_path / "2.json.pt")
+    assert num_processes == 2 and number == 100 and torch.equal(kept, x.float())
     torch.testing.assert_close(mean, x.mean(0), rtol=1e-12, atol=1e-14)
     torch.testing.assert_close(scatter / 99, torch.cov(x.T), rtol=1e-12, atol=1e-14)

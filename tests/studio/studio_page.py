@@ -98,8 +98,26 @@ class Page:
         url = self.browser.execute_script("return arguments[0].toDataURL('image/png')", self.get(canvas))
         return np.asarray(Image.open(io.BytesIO(base64.b64decode(url.split(",")[1]))).convert("RGB"))
 
+    def control_clock(self) -> None:
+        """From now on, each animation frame is a 60th of a second, which begins once the next video frame is ready."""
+        self.browser.execute_async_script(
+            """
+            const done = arguments[0];
+            import("./page/playback.js").then(({ mainPlayer }) => {
+              const animate = window.requestAnimationFrame.bind(window);
+              let now = performance.now();
+              performance.now = () => now;
+              window.requestAnimationFrame = (callback) => animate(() => {
+                if (mainPlayer.frames.length && !mainPlayer.isWaiting) now += 1000 / 60;
+                callback(now);
+              });
+              done();
+            });
+            """
+        )
+
     def record(self) -> None:
-        """Record [wall-clock seconds, time] of every frame from now on, for `recorded`."""
+        """Record [seconds of the page's clock, time] of every frame from now on, for `recorded`."""
         self.browser.execute_script(
             "const screen = document.getElementById('screen');"
             "window.frames_ = [];"

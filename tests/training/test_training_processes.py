@@ -37,14 +37,29 @@ def start(*words: object) -> warm.Popen:
     return warm.Popen(command, stdout=warm.PIPE, stderr=warm.PIPE)
 
 
+TRAIN = """
+import os, sys
+from styleganv.cli import main
+main(sys.argv[1:])
+if os.path.exists("/proc/self/task"):
+    print("Threads:", [open(f"/proc/self/task/{task}/comm").read() for task in os.listdir("/proc/self/task")])
+"""
+
+
 @pytest.fixture(scope="module")
-def run_of_two(faces: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of a run of eight steps by two processes under torchrun."""
-    run = tmp_path_factory.mktemp("two") / "run"
-    command = ["-m", "styleganv.cli", "train", faces, "--out", run, *map(str, OPTIONS), *FLAGS.split()]
-    done = subprocess.run([*TORCHRUN, *command], capture_output=True, text=True, timeout=240)
+def torchrun_of_two(faces: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """Train for eight steps by two processes under torchrun; return the run's folder and what they print."""
+    folder = tmp_path_factory.mktemp("two")
+    (folder / "train.py").write_text(TRAIN)
+    words = [folder / "train.py", "train", faces, "--out", folder / "run", *OPTIONS, *FLAGS.split()]
+    done = subprocess.run([*TORCHRUN, *map(str, words)], capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
-    return run
+    return folder / "run", done.stdout
+
+
+@pytest.fixture(scope="module")
+def run_of_two(torchrun_of_two: tuple[Path, str]) -> Path:
+    return torchrun_of_two[0]
 
 
 @pytest.mark.slow
@@ -59,6 +74,14 @@ def test_two_processes_equal_one_at_the_same_total_batch(run_of_two: Path, faces
     for ours, theirs in zip(*logs, strict=True):
         for key in ("loss_g", "loss_d", "logits_real", "r1"):
             assert ours.get(key, 0) == pytest.approx(theirs.get(key, 0), rel=1e-3, abs=1e-4), key
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads can be listed on Linux only")
+def test_processes_leave_no_threads_that_could_abort_python_at_its_end(torchrun_of_two: tuple[Path, str]) -> None:
+    _, printed = torchrun_of_two
+    assert printed.count("Threads:") == 2 and printed.count("python") >= 2, printed
+    assert "gloo" not in printed
 
 
 def train_and_kill(words: list[str], kills: Path) -> None:
@@ -86,48 +109,14 @@ def test_processes_killed_three_times_are_replaced_without_a_trace(
     kills.mkdir()
     for step, rank in ((4, 1), (6, 0), (8, 1)):
         (kills / str(step)).write_text(str(rank))
-    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
-
-    launch = LaunchConfig(
-        min_nodes=1,
-        max_nodes=1,
-        nproc_per_node=2,
-        run_id="killed",
-        max_restarts=3,
-        rdzv_backend="c10d",
-        rdzv_endpoint="localhost:0",
-        start_method="forkserver",
-        monitor_interval=0.1,
-    )
     words = [str(word) for word in ("train", faces, "--out", run, "--or-resume", *OPTIONS, *FLAGS.split())]
-    elastic_launch(launch, train_and_kill)(words, kills)
+    warm.run_two(train_and_kill, words, kills, max_restarts=3)
     assert not list(kills.iterdir())
     log = run / "log.jsonl"
     starts = [event["clips_seen"] for event in map(json.loads, log.open()) if event.get("event") == "start"]
     assert starts == [0, 16, 32, 48]
     assert_one_point_each(log, range(8, 65, 8))
     assert_same_state(run / "checkpoint.pt", run_of_two / "checkpoint.pt")
-
-
-LEAVE = """
-import os, torch
-from styleganv import distributed
-with distributed.processes():
-    weight = torch.nn.Parameter(torch.ones(1))
-    weight.grad = torch.ones(1)
-    torch.optim.Adam([weight]).step()  # imports more of PyTorch
-    distributed.barrier()
-print([open(f"/proc/self/task/{task}/comm").read() for task in os.listdir("/proc/self/task")])
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads can be listed on Linux only")
-def test_processes_leave_no_threads_that_could_abort_python_at_its_end(tmp_path: Path) -> None:
-    (tmp_path / "leave.py").write_text(LEAVE)
-    done = subprocess.run([*TORCHRUN, tmp_path / "leave.py"], capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0 and done.stdout.count("python") >= 2, done.stderr
-    assert "gloo" not in done.stdout
 
 
 @pytest.mark.slow

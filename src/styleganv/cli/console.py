@@ -17,13 +17,33 @@ from tqdm import tqdm
 from styleganv import progress
 from styleganv.progress import Progress
 
+#: The parser's names of types, in words.
+TYPES = {"INT": "a whole number", "FLOAT": "a number", "PATH": "a path", "STR": "a text"}
+
+
+def _in_words(types: str) -> str:
+    """Return the parser's notation of alternatives, e.g. `{None}|FLOAT`, in words: "a number or None"."""
+    words, allows_none = [], False
+    for part in types.split("|"):
+        choices = part[1:-1].split(",") if re.fullmatch(r"\{[^{} ]*\}", part) else []
+        allows_none |= "None" in choices
+        if others := [choice for choice in choices if choice != "None"]:
+            words.append(f"one of {', '.join(others)}")
+        elif not choices:
+            words.append(TYPES.get(part, part))
+    return " or ".join([*words, "None"] if allows_none else words)
+
+
 #: The parser's sentences about values, and how they read here.
-REWORDED = (
+REWORDED: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r"^Missing value for argument (\S+?)\. Expected.*", r"\1 requires a value"),
     (r"^invalid choice (.*) for argument (\S+?)\. Expected one of \((.*)\)", r"\2 must be one of \3, got \1"),
     (r"^Error parsing (\S+): invalid literal for int\(\) with base 10: (.*)", r"\1 must be a whole number, got \2"),
     (r"^Error parsing (\S+): could not convert string to float: (.*)", r"\1 must be a number, got \2"),
-    (r"^Error parsing (\S+): no type matching (\S+) .* from \[(.*?)\].*", r"\1 must be of type \2, got \3"),
+    (
+        r"^Error parsing (\S+): no type matching (.+?) could be instantiated from \[(.*?)\].*",
+        lambda found: f"{found[1]} must be {_in_words(found[2])}, got {found[3]}",
+    ),
     (r"^Error parsing ", ""),
 )
 LEVELS = {"--quiet": logging.WARNING, "--verbose": logging.DEBUG}
