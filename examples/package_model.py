@@ -51,7 +51,7 @@ def parse_arguments() -> argparse.Namespace:
     for name in ("title", "data", "license"):
         parser.add_argument(f"--{name}", required=True)
     parser.add_argument("--kept-out", type=Path, help="dataset of videos that were kept out of training")
-    parser.add_argument("--notes", type=Path, required=True, help="Markdown with command and weaknesses")
+    parser.add_argument("--notes", type=Path.read_text, required=True, help="file of Markdown: command, weaknesses")
     return parser.parse_args()
 
 
@@ -70,7 +70,7 @@ def package(args: argparse.Namespace, folder: Path, trainer: GanTrainer) -> None
         trainer.generator_ema,
         data=stored["data"],
         training=stored["training"],
-        about={"title": args.title, "data": args.data, "license": args.license},
+        metadata={"title": args.title, "data": args.data, "license": args.license},
         discriminator=trainer.discriminator,
         projected=trainer.projected,
         dtype=torch.float16,
@@ -79,7 +79,7 @@ def package(args: argparse.Namespace, folder: Path, trainer: GanTrainer) -> None
 
 
 def write_samples(model: styleganv.VideoModel, path: Path) -> None:
-    """Write the first seeds as one animated picture of 4 × 4 videos."""
+    """Write the first seeds as one animated image of 4 × 4 videos."""
     videos = np.stack([model.sample(seed=seed, seconds=4, fps=12.5) for seed in SAMPLE_SEEDS])
     rows = videos.reshape(4, 4, *videos.shape[1:]).transpose(2, 0, 3, 1, 4, 5)
     pages = [Image.fromarray(page.reshape(4 * model.height, -1, 3)) for page in rows]
@@ -131,7 +131,7 @@ def card(args: argparse.Namespace, model: styleganv.VideoModel, data: VideoDatas
 
 *Top: frames of seeds 0 to 11. Bottom: the training frames that are nearest in 16×16 pixels.*
 
-{args.notes.read_text().strip()}
+{args.notes.strip()}
 """
 
 

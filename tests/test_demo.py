@@ -12,6 +12,7 @@ from styleganv import cli
 from styleganv.demo import demo
 from styleganv.errors import StyleganvError
 from styleganv.pretrained import pretrained_names
+from styleganv.training.checkpoint import load_checkpoint
 
 
 def linked_files(page: Path) -> list[Path]:
@@ -31,8 +32,12 @@ def test_the_demo_shows_models_edits_and_a_training(
     monkeypatch.setattr("styleganv.demo.NUM_VIDEOS", 16)
     monkeypatch.setattr("styleganv.demo.SECONDS", 0.4)
     out = tmp_path / "new" / "demo"
-    for _ in range(2):  # the second call resumes the training
-        cli.main(["demo", "--out", str(out), "--minutes", "0.02"])
+    trained = 0.0
+    for minutes in (0.02, 0.05):  # the second call resumes the training
+        cli.main(["demo", "--out", str(out), "--minutes", str(minutes)])
+        total = load_checkpoint(out / "run" / "checkpoint.pt")["minutes"]
+        assert trained + minutes <= total < trained + minutes + 0.5
+        trained = total
         said = capsys.readouterr().err
         assert "Done in" in said and "prepare FOLDER" in said and "already exists" not in said
         shown = linked_files(out / "index.html")

@@ -1,4 +1,4 @@
-"""A first look, on one page: videos of the packaged models, then one of them fine-tuned on newly drawn videos."""
+"""A first look, on one page: videos of the pretrained models, then one of them fine-tuned on newly drawn videos."""
 
 import logging
 import shutil
@@ -10,17 +10,18 @@ from pathlib import Path
 
 import numpy as np
 
-from styleganv.config import RunConfig, get_preset
+from styleganv.config import RunConfig, get_preset, load_settings
 from styleganv.editing.edit import edit
 from styleganv.faces.dataset import make_faces
 from styleganv.files import check_destination
 from styleganv.media import page, sheets, writing
-from styleganv.media.enlarging import WATCHABLE_IN_GRID, enlarge, watchable_scale
+from styleganv.media.enlarging import enlarge_grid
 from styleganv.methods.loading import load
 from styleganv.options import EditOptions, LatentsOptions, OutputOptions, SampleOptions, StyleMix
-from styleganv.pretrained import pretrained_models
+from styleganv.pretrained import FOLDER, pretrained_models
 from styleganv.progress import Progress, track
-from styleganv.runs import train
+from styleganv.runs import resume, train
+from styleganv.training.checkpoint import has_checkpoint, load_checkpoint
 from styleganv.validation import Positive, check_arguments
 from styleganv.video_files import generate
 from styleganv.video_model import VideoModel
@@ -30,8 +31,9 @@ logger = logging.getLogger(__name__)
 #: Files of the folder; one with anything else is refused.
 DEMO_FILES = ("index.html", "data.zip", "*.mp4", "grid.png", "videos/*.mp4", "run/*")
 
-#: Model that is edited and fine-tuned.
-MODEL = "faces-64"
+#: Model that is edited and fine-tuned. Its folder is used, as a file in the working directory may have its name.
+NAME = "faces-64"
+MODEL = FOLDER / NAME
 #: What the faces of the drawn dataset have in common: a green, wide head with ears of the same color.
 CAST = {"hue": 0.3, "saturation": 0.75, "head": "wide", "top": "bear ears", "top_hue": 0.3, "background_hue": 0.55}
 #: Size of the dataset: 12,288 frames.
@@ -45,13 +47,13 @@ REPLACED = OutputOptions(overwrite=True)
 
 @check_arguments
 def demo(out: Path | str = "runs/demo", *, minutes: Positive = 3.0, progress: Progress | None = None) -> None:
-    """Show what the packaged models can do, then fine-tune one for `minutes`; `out/index.html` shows the results.
+    """Show what the pretrained models can do, then fine-tune one for `minutes`; `out/index.html` shows the results.
 
     The dataset is drawn: cartoon faces that all have a green, wide head. A run found in `out` is resumed.
     """
     started, out = time.monotonic(), Path(out)
     check_destination(out, overwrite=True, contents=DEMO_FILES)
-    logger.info("1/3  Generating videos with the packaged models (about 20 seconds) …")
+    logger.info("1/3  Generating videos with the pretrained models (about 20 seconds) …")
     out.mkdir(parents=True, exist_ok=True)
     sections = [_show_models(out, progress), *_show_editing(out, progress)]
     before = _write_seeds(out / "before.mp4", load(MODEL), progress)
@@ -69,10 +71,14 @@ def demo(out: Path | str = "runs/demo", *, minutes: Positive = 3.0, progress: Pr
             fixed=CAST,
             progress=progress,
         )
-    logger.info(f"3/3  Fine-tuning {MODEL} on them for {minutes:g} minutes …")
-    train(data, out / "run", demo_settings(minutes), finetune=MODEL, or_resume=True, progress=progress)
+    logger.info(f"3/3  Fine-tuning {NAME} on them for {minutes:g} minutes …")
+    try:
+        _train(data, out / "run", minutes, progress)
+    except BaseException:
+        _write_page(out, sections)  # one that does not promise more
+        raise
     after = _write_seeds(out / "after.mp4", load(out / "run"), progress)
-    _write_page(out, [*sections, _result_section(before, after, minutes)])
+    _write_page(out, [*sections, _result_section(out / "run", before, after)])
 
     # `make demo` installs into an environment that the user's shell may not have activated.
     command = "styleganv" if shutil.which("styleganv") else sys.argv[0]
@@ -80,12 +86,22 @@ def demo(out: Path | str = "runs/demo", *, minutes: Positive = 3.0, progress: Pr
         f"\nDone in {(time.monotonic() - started) / 60:.1f} minutes. Results:\n"
         f"  {out / 'index.html'}    everything on one page\n"
         f"  {out / 'run'}/          the fine-tuned model and its training\n"
-        f"Next, generate more: {command} generate {MODEL} --out videos --seeds 8-15\n"
+        f"Next, generate more: {command} generate {NAME} --out videos --seeds 8-15\n"
         f"Or train on your own videos:\n"
         f"  {command} prepare FOLDER data.zip --resolution 64\n"
-        f"  {command} train data.zip --out runs/mine --finetune {MODEL}\n"
+        f"  {command} train data.zip --out runs/mine --finetune {NAME}\n"
         f"  {command} generate runs/mine --out videos --seeds 0-7"
     )
+
+
+def _train(data: Path, run: Path, minutes: float, progress: Progress | None) -> None:
+    """Fine-tune the model for `minutes`, in addition to what a run found there has trained."""
+    if has_checkpoint(run):
+        config = load_settings(run / "settings.yaml")
+        config = replace(config, training=replace(config.training, minutes=minutes))
+        resume(run, data=data, config=config, progress=progress)
+    else:
+        train(data, run, demo_settings(minutes), finetune=MODEL, progress=progress)
 
 
 def demo_settings(minutes: float) -> RunConfig:
@@ -99,15 +115,15 @@ def demo_settings(minutes: float) -> RunConfig:
 
 
 def _show_models(out: Path, progress: Progress | None) -> page.Section:
-    """Write videos of every packaged model."""
+    """Write videos of every pretrained model."""
     videos = []
     for model in pretrained_models():
-        path = _write_seeds(out / f"{model.name}.mp4", load(model.name), progress)
+        path = _write_seeds(out / f"{model.name}.mp4", load(model.folder), progress)
         videos.append(page.video(path.name, f"{model.name}: {model.title}, trained on {model.data}"))
     text = (
         f"Content seeds {SEEDS[0]} to {SEEDS[-1]}, not selected. The videos are endless; {SECONDS:g} seconds are shown."
     )
-    return page.Section("Videos that no one filmed", text, page.figures(*videos))
+    return page.Section("Generated videos", text, page.figures(*videos))
 
 
 def _show_editing(out: Path, progress: Progress | None) -> list[page.Section]:
@@ -148,7 +164,7 @@ def _show_editing(out: Path, progress: Progress | None) -> list[page.Section]:
         page.Section(
             "Content and motion have separate seeds",
             "Each column is one content seed, each row one motion seed.",
-            page.figures(page.video("grid.mp4", f"{MODEL}, content seeds 0 to 4, motion seeds 0 to 2")),
+            page.figures(page.video("grid.mp4", f"{NAME}, content seeds 0 to 4, motion seeds 0 to 2")),
         ),
         page.Section(
             "Edits hold for the whole video",
@@ -164,21 +180,17 @@ def _show_editing(out: Path, progress: Progress | None) -> list[page.Section]:
 
 
 def _progress_section(before: Path) -> page.Section:
-    text = f"{MODEL} now learns from newly drawn videos of green faces. Its latest picture is on the page of the run."
-    link = '<p><a href="run/index.html">Open the page of the run</a>, which appears after half a minute.</p>'
+    text = f"{NAME} now learns from newly drawn videos of green faces. The run's page shows the latest snapshot."
+    link = '<p><a href="run/index.html">Page of the run</a> (it appears after half a minute)</p>'
     return page.Section("Fine-tuning, in progress", text, link + page.figures(page.video(before.name, "Before")))
 
 
-def _result_section(before: Path, after: Path, minutes: float) -> page.Section:
-    text = (
-        f"{MODEL} learned from {NUM_VIDEOS} newly drawn videos of green faces for {minutes:g} minutes on this machine."
-    )
-    shown = page.figures(
-        page.video(before.name, "Before"), page.video(after.name, "After, with the same seeds"), columns=2
-    )
-    return page.Section(
-        "Fine-tuned", text, f'{shown}<p><a href="run/index.html">All pictures of the training, and its curves</a></p>'
-    )
+def _result_section(run: Path, before: Path, after: Path) -> page.Section:
+    minutes = load_checkpoint(run / "checkpoint.pt")["minutes"]
+    text = f"{NAME} learned from {NUM_VIDEOS} newly drawn videos of green faces, for {minutes:.3g} minutes."
+    videos = page.video(before.name, "Before"), page.video(after.name, "After, with the same seeds")
+    link = '<p><a href="run/index.html">All snapshots and curves</a></p>'
+    return page.Section("Fine-tuned", text, page.figures(*videos, columns=2) + link)
 
 
 def _write_page(out: Path, sections: Sequence[page.Section], refresh: int | None = None) -> None:
@@ -195,14 +207,7 @@ def _write_page(out: Path, sections: Sequence[page.Section], refresh: int | None
 def _write_seeds(path: Path, model: VideoModel, progress: Progress | None) -> Path:
     """Write the videos of `SEEDS` side by side as one video."""
     videos = [model.sample(seed=seed, seconds=SECONDS) for seed in track(SEEDS, progress, len(SEEDS), path.stem)]
-    scale = watchable_scale(model.height, model.width, WATCHABLE_IN_GRID)
-    frames = (
-        sheets.tile(np.stack([enlarge(frame, scale) for frame in row]).reshape(-1, COLUMNS, *_size(row[0], scale)))
-        for row in zip(*videos, strict=True)
-    )
+    grid = np.stack(videos).reshape(-1, COLUMNS, *videos[0].shape)
+    frames = (sheets.tile(enlarge_grid(grid[:, :, t])) for t in range(grid.shape[2]))
     writing.write_video(path, frames, model.fps, overwrite=True)
     return path
-
-
-def _size(frame: writing.Frame, scale: int) -> tuple[int, int, int]:
-    return frame.shape[0] * scale, frame.shape[1] * scale, 3

@@ -35,7 +35,7 @@ def save_model(
     method: str = STYLEGAN_V,
     data: dict[str, Any],
     training: dict[str, Any],
-    about: dict[str, str] | None = None,
+    metadata: dict[str, str] | None = None,
     discriminator: nn.Module | None = None,
     projected: nn.Module | None = None,
     dtype: torch.dtype = torch.float32,
@@ -48,7 +48,7 @@ def save_model(
         method: name of the method.
         data: facts about the dataset, at least `fps` and `class_names`.
         training: how long the weights were trained (`clips_seen`, `frames_seen`, …), for information.
-        about: title, data and license of a model of the package.
+        metadata: title, data and license of a pretrained model.
         discriminator, projected: the discriminator and the second one, for fine-tuning.
         dtype: type of the stored weights; loading converts them to float32.
         overwrite: replace a model in `folder`; other files in it stay.
@@ -57,7 +57,7 @@ def save_model(
         StyleganvError: if `folder` exists or cannot be written.
     """
     config: dict[str, Any] = {"format": FORMAT, "model": method, "generator": _fields(network)}
-    config |= {"data": data, "training": training} | ({"about": about} if about else {}) | {"sha256": {}}
+    config |= {"data": data, "training": training} | ({"metadata": metadata} if metadata else {}) | {"sha256": {}}
     if discriminator is not None:
         config["discriminator"] = _fields(discriminator)
     with atomic_write(folder, overwrite=overwrite, contents=MODEL_FILES) as tmp_path:
@@ -104,17 +104,17 @@ def check_finite(weights: Mapping[str, Tensor]) -> None:
 
 
 def model_folder(path: Path | str) -> Path:
-    """Return the model folder of a path: itself, `model/` in a run, or that of a model of the package."""
+    """Return the model folder of a path: itself, `model/` in a run, or that of a pretrained model."""
     path = Path(path)
-    packaged = None if path.exists() else pretrained_folder(path)
-    if packaged is not None:
-        return packaged
+    pretrained = None if path.exists() else pretrained_folder(path)
+    if pretrained is not None:
+        return pretrained
     is_run = not (path / "config.json").exists() and (path / "model" / "config.json").exists()
     return path / "model" if is_run else path
 
 
 def is_model(path: Path | str) -> bool:
-    """Return whether there is a model folder, a run or a model of the package at `path`."""
+    """Return whether there is a model folder, a run or a pretrained model at `path`."""
     return (model_folder(path) / "config.json").is_file()
 
 
@@ -146,6 +146,11 @@ def load_model(
             network = networks[method](**config["generator"])
         network.load_state_dict(load_weights(folder, "model.safetensors", config))
     except (FileNotFoundError, NotADirectoryError) as error:
+        if pretrained := pretrained_folder(folder):
+            raise StyleganvError(
+                f"{folder} is not a model, and hides the pretrained model of that name: rename it, or pass "
+                f"{pretrained}."
+            ) from error
         raise StyleganvError(
             f"{folder} is not a model: pass a folder with config.json and model.safetensors, a training run, or one of "
             f"{', '.join(pretrained_names())}."

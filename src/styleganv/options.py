@@ -96,7 +96,7 @@ class OutputOptions(Validated):
     """
 
     scale: Unset[Annotated[int, Interval(1, 64)]] = None
-    """Factor by which to enlarge frames (bicubic); 1 = exact pixels. Default: to at least 256 pixels, 128 in a grid."""
+    """Integer factor to enlarge videos by (bicubic); 1 = exact pixels. Default: to 256 pixels (in a grid: 128)."""
     crf: Annotated[int, Interval(0, 51)] = 18
     """CRF of H.264 and WebP: 0 = lossless, 18 = visually lossless, 51 = worst."""
     overwrite: Overwrite = False

@@ -16,7 +16,7 @@ from styleganv import distributed
 from styleganv.errors import StyleganvError
 from styleganv.files import check_destination
 from styleganv.media import sheets, writing
-from styleganv.media.enlarging import WATCHABLE_IN_GRID, enlarge, watchable_scale
+from styleganv.media.enlarging import enlarge, enlarge_each, enlarge_grid, watchable_scale
 from styleganv.methods.loading import load
 from styleganv.methods.stylegan_v.sampler import buffer_chunks
 from styleganv.options import ComputeOptions, OutputOptions, SampleOptions, check_count
@@ -52,7 +52,7 @@ def generate(
     Processes under `torchrun` split the seeds; each writes and returns its own videos. One process writes a grid.
 
     Args:
-        model: model folder, run, or name of a packaged model.
+        model: model folder, run, or name of a pretrained model.
         out: folder to write to.
         seeds: content seeds.
         motion_seeds: one per content seed; for a grid any number, which are combined with all content seeds.
@@ -177,8 +177,7 @@ def _write_grid(
         for t, cells in enumerate(images):
             if t in chosen:
                 chosen_cells.append(cells)
-            scale = output.scale or watchable_scale(cells.shape[2], cells.shape[3], WATCHABLE_IN_GRID)
-            yield sheets.tile(np.stack([[enlarge(cell, scale) for cell in row] for row in cells]))
+            yield sheets.tile(enlarge_each(cells, output.scale) if output.scale else enlarge_grid(cells))
 
     video, image = paths
     writing.write_video(video, tiles(), fps, crf=output.crf, overwrite=output.overwrite)

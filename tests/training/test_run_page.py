@@ -1,5 +1,6 @@
 """The page of a run: what it shows, and when snapshots are written."""
 
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -7,13 +8,15 @@ from typing import Any
 
 import pytest
 
+from styleganv.config import RunConfig
+from styleganv.runs import train
 from styleganv.training import loop
 from styleganv.training.run_page import MAX_EARLIER, write_run_page
 
 
 def write_files(run: Path, snapshots: list[int]) -> str:
     """Write a page of a run with these snapshots; return its text."""
-    (run / "snapshots").mkdir()
+    (run / "snapshots").mkdir(exist_ok=True)
     for number in snapshots:
         (run / "snapshots" / f"{number:09d}.mp4").touch()
     (run / "settings.yaml").write_text("training:\n  lr: 0.1  # <b>\n")
@@ -23,6 +26,9 @@ def write_files(run: Path, snapshots: list[int]) -> str:
 
 
 def test_a_page_shows_snapshots_distances_and_settings(tmp_path: Path) -> None:
+    (tmp_path / "snapshots").mkdir()
+    for name in ("000000008 (copy).mp4", "favorite.mp4", "00000000a.mp4"):  # of someone else
+        (tmp_path / "snapshots" / name).touch()
     text = write_files(tmp_path, [100, 4000])
     assert "4,000 clips seen" in text and "After 4,000 clips" in text and "After 100 clips" in text
     assert text.count("<video") == 2 and text.count("autoplay") == 1
@@ -31,6 +37,28 @@ def test_a_page_shows_snapshots_distances_and_settings(tmp_path: Path) -> None:
     assert 'http-equiv="refresh"' in text
     write_run_page(tmp_path, [{"clips_seen": 8}], finished=True)
     assert 'http-equiv="refresh"' not in (tmp_path / "index.html").read_text()
+
+
+def test_a_resumed_run_does_not_begin_again_with_early_snapshots() -> None:
+    training = SimpleNamespace(batch_size=10, total_clips=10_000, minutes=None)
+    config = SimpleNamespace(training=training, logging=SimpleNamespace(snapshot_every=2000, eval_every=None))
+    trainer: Any = SimpleNamespace(config=config, minutes=10.0, clips_seen=1000)
+    for last, due in ((900, False), (600, True), (0, True)):
+        log: Any = SimpleNamespace(last_snapshot=lambda _, last=last: last)
+        assert loop._Loop(trainer, None, Path(), log, None, None).is_snapshot_due() is due  # type: ignore[arg-type]
+
+
+def test_the_page_of_a_run_that_fails_promises_nothing(tiny: RunConfig, faces: Path, tmp_path: Path) -> None:
+    def fail(done: int, *_: object) -> None:
+        if done == 1000:
+            assert "Training is in progress" in (tmp_path / "run" / "index.html").read_text()
+            raise RuntimeError
+
+    config = replace(tiny, logging=replace(tiny.logging, snapshot_every=8))
+    with pytest.raises(RuntimeError):
+        train(faces, tmp_path / "run", config, progress=fail)
+    text = (tmp_path / "run" / "index.html").read_text()
+    assert "Training has ended" in text and "http-equiv" not in text
 
 
 def test_many_snapshots_are_thinned_out(tmp_path: Path) -> None:

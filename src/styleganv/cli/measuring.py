@@ -28,7 +28,7 @@ def evaluate(
 
     Args:
         real: Real videos: a dataset, or a folder, zip or file of videos.
-        fake: Generated videos: a model (folder, run or packaged), or the same sources as --real.
+        fake: Generated videos: a model (folder, run or pretrained), or the same sources as --real.
         protocol: Comma-separated names of protocols; see docs/evaluation.md.
         resolution: Size in pixels to resize both to: 64, or HEIGHTxWIDTH; required if they differ.
         json: JSON file to write the full report to.
@@ -68,7 +68,7 @@ def diagnose(
     """Diagnose motion (loops, reversal, speed, drift, flicker and more) on an HTML page.
 
     Args:
-        videos: Model (folder, run or packaged), dataset, or videos from any other source.
+        videos: Model (folder, run or pretrained), dataset, or videos from any other source.
         data: Dataset or videos to compare with. Default: for a run, its training dataset.
         out: HTML page to write.
         json: JSON file to write the numbers to.

@@ -55,7 +55,7 @@ def swap(
     """Combine two models: shapes and motion of LOW, textures and colors of HIGH.
 
     Args:
-        low: Model folder, run or packaged model for the layers below --resolution.
+        low: Model folder, run or pretrained model for the layers below --resolution.
         high: Model of the same size, ideally fine-tuned from LOW or from the same model.
         dest: Model folder to write.
         resolution: First resolution that comes from HIGH, in pixels, e.g. 16.
@@ -74,7 +74,7 @@ def export(
     """Export a model to files that run without styleganv, and verify their output.
 
     Args:
-        model: Model folder, run, or name of a packaged model, e.g. faces-64.
+        model: Model folder, run, or name of a pretrained model, e.g. faces-64.
         file: .onnx (onnxruntime) or .pt2 (PyTorch) file; FILE-mapping maps z to styles.
     """
     from styleganv.interop.export import export as run
@@ -95,7 +95,7 @@ def push(
     """Upload a model and its card to the Hugging Face Hub, or write them to a local folder.
 
     Args:
-        model: Model folder, run, or name of a packaged model, e.g. faces-64.
+        model: Model folder, run, or name of a pretrained model, e.g. faces-64.
         dest: USER/NAME on the Hub, or a folder starting with . or /, e.g. ./published.
         license: License for the card, e.g. mit or cc-by-4.0. Default: not stated.
         private: Create a private repository.

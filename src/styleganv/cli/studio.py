@@ -27,7 +27,7 @@ def studio(
     """Explore models and their training videos in the browser. Requires styleganv[studio].
 
     Args:
-        models: Model folders, runs, or packaged models, e.g. faces-64.
+        models: Model folders, runs, or pretrained models, e.g. faces-64.
         host: Address to listen on; any but a loopback address requires a token.
         port: Port to listen on; 0 = any free port.
         token: Access token that clients must supply. Default: random unless --host is loopback.

@@ -64,7 +64,7 @@ def train_command(defaults: RunConfig, preset_name: str, ablations: Sequence[str
         method: Method to train: {", ".join(methods)}.
         resume: Run folder to resume; only its length, workers, threads and logging may change.
         or_resume: Resume the run in --out if it exists; for requeued jobs.
-        finetune: Model, run or packaged model to start from; matching weights are copied.
+        finetune: Model, run or pretrained model to start from; matching weights are copied.
         ablation: Variant of the method: {", ".join(ablations)}. Default: the method as published.
     """
     return train
@@ -107,7 +107,7 @@ def _fitting_preset(data: Path | None) -> str:
 
 
 def demo(out: Path = Path("runs/demo"), minutes: float = 3.0) -> None:
-    """Show the packaged models on one page, then fine-tune one on newly drawn videos.
+    """Show the pretrained models on one page, then fine-tune one on newly drawn videos.
 
     Args:
         out: Folder to write to; open its index.html.

@@ -41,7 +41,7 @@ def generate(
     """Generate videos from seeds, of any length, frame rate and start time.
 
     Args:
-        model: Model folder, run, or name of a packaged model, e.g. faces-64.
+        model: Model folder, run, or name of a pretrained model, e.g. faces-64.
         out: Folder to write to.
         seeds: Content seeds, e.g. 0-7 or 1,5,9.
         motion_seeds: Motion seeds, one per content seed or grid row. Default: same as --seeds.
@@ -120,7 +120,7 @@ def edit(
     """Edit the content, motion and speed of a generated video, however long it is.
 
     Args:
-        model: Model folder, run, or name of a packaged model, e.g. faces-64.
+        model: Model folder, run, or name of a pretrained model, e.g. faces-64.
         out: Video to write: .mp4, .gif or .webp.
         side_by_side: Also show the original, on the left.
         save_latents: File to write the edited latents to.
@@ -158,7 +158,7 @@ def project(
     """Project a real clip to latents, to continue and edit it; Ctrl-C keeps the best so far.
 
     Args:
-        model: Model folder, run, or name of a packaged model, e.g. faces-64.
+        model: Model folder, run, or name of a pretrained model, e.g. faces-64.
         video: Video file or folder of frames; resized and resampled to match the model.
         out: Folder to write to.
         start: Start of the clip in the video, in seconds.
@@ -205,7 +205,7 @@ def directions(
     """Find directions for `styleganv edit`: by variance, score, annotations or text.
 
     Args:
-        model: Model folder, run, or name of a packaged model, e.g. faces-64.
+        model: Model folder, run, or name of a pretrained model, e.g. faces-64.
         out: File to write; an image of the directions is written next to it.
         device: Torch device, e.g. cpu or cuda. Default: cuda if available.
     """
@@ -237,7 +237,7 @@ def explore(
     """Write an HTML page on a model: truncation, interpolation, mixing, motion, directions.
 
     Args:
-        model: Model folder, run, or name of a packaged model, e.g. faces-64.
+        model: Model folder, run, or name of a pretrained model, e.g. faces-64.
         out: Folder to write to.
         first_seed: First of the six consecutive content seeds to show.
         device: Torch device, e.g. cpu or cuda. Default: cuda if available.

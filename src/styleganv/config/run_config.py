@@ -84,7 +84,7 @@ class TrainingConfig(Validated):
     num_threads: OptionalInt[Annotated[int, Interval(1, 1024)]] = None
     """CPU threads per step. Default: one per core."""
     grow_from: OptionalInt[Size] = None
-    """Resolution to start at, e.g. 16; others are added in the first half of the run. Default: the full one."""
+    """Longer side in pixels at which training starts, e.g. 16 (progressive growing). Default: full size."""
     loss: Literal["logistic", "relativistic"] = "logistic"
     """logistic (the paper; R1) or relativistic (pairs of real and fake logits; R1 and R2)."""
     second_discriminator: Literal["none", "projected"] = "none"
@@ -92,7 +92,7 @@ class TrainingConfig(Validated):
     lr: Positive = 0.0025
     """Learning rate of both networks (Adam, betas 0 and 0.99)."""
     lr_decay_clips: OptionalFloat[Positive] = None
-    """Clips after which --lr falls with the square root of the clips. Default: constant."""
+    """Clips after which the learning rate decays as 1/√clips. Default: constant."""
     r1_gamma: OptionalFloat[NonNegative] = None
     """Weight of R1 (and R2). Default: --r1-scale · height · width / --batch-size."""
     r1_scale: NonNegative = 0.0002
@@ -134,7 +134,7 @@ class LoggingConfig(Validated):
     log_every: Count = 1000
     """Clips between lines of the log and points in TensorBoard."""
     snapshot_every: Count = 100_000
-    """Clips between snapshots (a grid and a video), at most; the first come earlier."""
+    """Maximum clips between snapshots (a grid and a video); early ones are closer together."""
     save_every: Count = 50_000
     """Clips between checkpoints."""
     eval_every: OptionalInt[Annotated[int, Interval(0)]] = 200_000

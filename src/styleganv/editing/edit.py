@@ -54,7 +54,7 @@ def edit(
     """Write one edited video of a model.
 
     Args:
-        model: model folder, run, or name of a packaged model.
+        model: model folder, run, or name of a pretrained model.
         out: file to write; its suffix chooses the format: .mp4, .gif or .webp.
         latents: the video to edit.
         edits: changes to make.

@@ -57,7 +57,7 @@ def project_video(
     """Project a clip of a video and write the folder `out` atomically.
 
     Args:
-        model: model folder, run, or name of a packaged model.
+        model: model folder, run, or name of a pretrained model.
         source: video file or folder of frames; cropped to the center, resized and resampled to match the model.
         out: folder to write.
         start, seconds: start and duration of the clip in seconds; a shorter video is used to its end.
@@ -146,5 +146,5 @@ def _finite(value: float) -> float | None:
 
 
 def _hash_model(folder: Path) -> str:
-    """Return the hash of the weights of a model folder, a run or a model of the package."""
+    """Return the hash of the weights of a model folder, a run or a pretrained model."""
     return sha256_of(model_folder(folder) / "model.safetensors")

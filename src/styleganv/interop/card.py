@@ -18,7 +18,7 @@ from styleganv.progress import Progress, track
 from styleganv.video_model import Frame
 
 CARD, PREVIEW = "README.md", "preview.webp"
-#: Generated frames above the nearest training frames; only models of the package have it.
+#: Generated frames above the nearest training frames; only pretrained models have it.
 NEIGHBORS = "neighbors.png"
 #: The preview shows these seeds side by side; consecutive, so that none is selected.
 PREVIEW_SEEDS = range(4)
@@ -36,7 +36,7 @@ def write_card(
     """Write the card and the preview of a model folder or run to an existing `folder`.
 
     Args:
-        model: model folder, run, or name of a packaged model.
+        model: model folder, run, or name of a pretrained model.
         folder: folder to write to.
         name: `user/name` on the Hub, or only a name if the user is not known yet.
         license: license identifier of the Hub, e.g. mit or cc-by-4.0; None: "not stated".

@@ -78,7 +78,7 @@ def export(
     Both files are loaded and compared with the model, at the start of the video and a million frames later.
 
     Args:
-        model: model folder, run, or name of a packaged model.
+        model: model folder, run, or name of a pretrained model.
         path: file to write.
         overwrite: replace the files if they exist.
         progress: callback; see `styleganv.progress`.

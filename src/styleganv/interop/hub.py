@@ -37,7 +37,7 @@ def push(
     """Upload a model folder or run; a card is added if neither the model nor the repository has one.
 
     Args:
-        model: model folder, run, or name of a packaged model.
+        model: model folder, run, or name of a pretrained model.
         dest: `user/name` on the Hub, created if necessary; or a folder, starting with `.`, `/` or `~`.
         license: license identifier of the Hub for the card, e.g. mit.
         private: create a private repository.

@@ -1,9 +1,10 @@
 """Enlargement of small frames to a size that people can see.
 
-Shapes: H height, W width. Frames are uint8 RGB `[H, W, 3]`.
+Shapes: H height, W width, R rows and C columns of frames. Frames are uint8 RGB `[H, W, 3]`.
 """
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from styleganv.media.writing import Frame
@@ -23,3 +24,13 @@ def enlarge(frame: Frame, scale: int) -> Frame:
         return frame
     height, width = frame.shape[:2]
     return np.asarray(Image.fromarray(frame).resize((width * scale, height * scale), Image.Resampling.BICUBIC))
+
+
+def enlarge_grid(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return frames `[R, C, H, W, 3]` of a size at which a grid of them can be watched."""
+    return enlarge_each(frames, watchable_scale(frames.shape[2], frames.shape[3], WATCHABLE_IN_GRID))
+
+
+def enlarge_each(frames: NDArray[np.uint8], scale: int) -> NDArray[np.uint8]:
+    """Return `[R, C, H, W, 3]` with each frame enlarged by itself, so that no color crosses its border."""
+    return np.stack([[enlarge(frame, scale) for frame in row] for row in frames])

@@ -1,4 +1,4 @@
-"""HTML pages of pictures and videos in files beside them, which open in a browser without a server.
+"""HTML pages with images and videos from files next to them; no server is needed.
 
 Paths are relative to the page. The style sheet is `page.css`, in this folder.
 """
@@ -31,15 +31,15 @@ def write_page(
         kind, title, lead: what kind of page it is, its heading, and a sentence about it.
         refresh: seconds after which a browser loads the page again; None for a page that no longer changes.
     """
-    again = "" if refresh is None else f'\n<meta http-equiv="refresh" content="{refresh}">'
+    refresh_tag = "" if refresh is None else f'\n<meta http-equiv="refresh" content="{refresh}">'
     page = f"""<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">{again}
+<meta name="color-scheme" content="light dark">{refresh_tag}
 <title>{html.escape(kind)}: {html.escape(title)}</title>
-<style>{files("styleganv.media").joinpath("page.css").read_text()}</style>
+<style>{files("styleganv.media").joinpath("page.css").read_text(encoding="utf-8")}</style>
 </head>
 <body>
 <header>
@@ -54,7 +54,7 @@ def write_page(
 </html>
 """
     with atomic_write(path, overwrite=True) as tmp_path:
-        tmp_path.write_text(page)
+        tmp_path.write_text(page, encoding="utf-8", errors="replace")
 
 
 def _section(section: Section) -> str:

@@ -21,7 +21,7 @@ def load(path: Path | str, *, device: str | torch.device | None = None, precisio
     """Load a model from its folder, from a training run, or from the package by its name.
 
     Args:
-        path: model folder, run, or name of a packaged model, e.g. faces-64.
+        path: model folder, run, or name of a pretrained model, e.g. faces-64.
         device: torch device. Default: the GPU if available.
         precision: precision of convolutions.
 

@@ -12,7 +12,7 @@ FOLDER = Path(__file__).parent
 
 @dataclass(frozen=True)
 class PretrainedModel:
-    """A model of the package.
+    """A model that comes with the package.
 
     Attributes:
         name: what `load` and every command accept, e.g. faces-64.
@@ -37,17 +37,17 @@ class PretrainedModel:
 
 
 def pretrained_models() -> list[PretrainedModel]:
-    """Return the models of the package, in the order of their names."""
+    """Return the pretrained models, in the order of their names."""
     return [_describe(path.parent) for path in sorted(FOLDER.glob("*/config.json"))]
 
 
 def pretrained_names() -> list[str]:
-    """Return the names of the models of the package."""
+    """Return the names of the pretrained models."""
     return sorted(path.parent.name for path in FOLDER.glob("*/config.json"))
 
 
 def pretrained_folder(name: Path | str) -> Path | None:
-    """Return the folder of a model of the package; None for any other name."""
+    """Return the folder of a pretrained model; None for any other name."""
     return FOLDER / name if str(name) in pretrained_names() else None
 
 
@@ -56,7 +56,7 @@ def _describe(folder: Path) -> PretrainedModel:
     return PretrainedModel(
         name=folder.name,
         folder=folder,
-        **config["about"],
+        **config["metadata"],
         height=config["generator"]["height"],
         width=config["generator"]["width"],
         fps=config["data"]["fps"],

@@ -177,7 +177,7 @@ class _Loop:
     def is_snapshot_due(self) -> bool:
         """Return whether a multiple of `snapshot_every` clips was crossed, or an early snapshot is due.
 
-        The first comes after half a minute; others at growing intervals, and as often as they are quick to make.
+        The first comes after half a minute, others at growing intervals; they take no more than 5 % of the time.
         """
         since = self.trainer.clips_seen - self.last_snapshot
         is_early = time.monotonic() >= self.next_snapshot and since > SNAPSHOT_SPACING * self.last_snapshot

@@ -14,7 +14,7 @@ from styleganv.errors import StyleganvError
 from styleganv.nn.layers import resolutions
 from styleganv.training.batches import ClipDataset, iterate_batches
 from styleganv.training.run_log import peak_memory_gib
-from styleganv.training.trainer import Trainer
+from styleganv.training.trainer import PEAK_PROGRESS, Trainer
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,11 @@ def dry_run(
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         seconds.append(time.monotonic() - started)
-    step = min(seconds[1:]) * (1 + 0.5 / training.r1_interval)
+    step = seconds[-1] * (1 + 0.5 / training.r1_interval)
+    if training.grow_from is not None:
+        trainer = build()  # a network that has grown does not shrink again
+        trainer.progress = PEAK_PROGRESS
+        trainer.train_step(clips, real)
     memory = peak_memory_gib(device)
     if device.type == "cuda":
         del trainer

@@ -21,8 +21,9 @@ from torch.utils.tensorboard import SummaryWriter
 
 from styleganv.files import atomic_write
 from styleganv.media import sheets, writing
+from styleganv.media.enlarging import enlarge_grid
 from styleganv.training import curves
-from styleganv.training.run_page import write_run_page
+from styleganv.training.run_page import snapshots, write_run_page
 from styleganv.video_model import VideoModel
 
 logger = logging.getLogger(__name__)
@@ -106,13 +107,12 @@ class RunLog:
                 self.tensorboard.flush()
 
     def has_snapshot(self, clips_seen: int) -> bool:
-        """Return whether there are a picture and a video of this point of the training."""
+        """Return whether there are an image and a video of this point of the training."""
         return all(self._snapshot(clips_seen, suffix).exists() for suffix in (".png", ".mp4"))
 
     def last_snapshot(self, clips_seen: int) -> int:
         """Return the clips seen at the last snapshot up to a point of the training; 0 without any."""
-        numbers = [int(path.stem) for path in (self.out / "snapshots").glob("[0-9]*.png")]
-        return max((number for number in numbers if number <= clips_seen), default=0)
+        return max((number for number in snapshots(self.out) if number <= clips_seen), default=0)
 
     def _snapshot(self, clips_seen: int, suffix: str) -> Path:
         return self.out / "snapshots" / f"{clips_seen:09d}{suffix}"
@@ -152,7 +152,7 @@ class RunLog:
             grid = samples.reshape(NUM_MOTION_SEEDS, NUM_CONTENT_SEEDS, *samples.shape[1:])
             image = sheets.contact_sheet(samples, scale=max(1, 64 // videos.height))
         writing.write_image(self._snapshot(clips_seen, ".png"), image, overwrite=True)
-        tiled = sheets.tile_videos(grid, scale=max(1, 96 // videos.height))
+        tiled = (sheets.tile(enlarge_grid(grid[:, :, t])) for t in range(grid.shape[2]))
         writing.write_video(self._snapshot(clips_seen, ".mp4"), tiled, fps=videos.fps, overwrite=True)
         if self.tensorboard:
             self.tensorboard.add_image("snapshot", np.asarray(image), clips_seen, dataformats="HWC")
@@ -163,6 +163,7 @@ class RunLog:
         self._add_scalars(clips_seen, scores)
         self.flush()
         self.write_curves()
+        self.write_page()
 
     def write_curves(self) -> None:
         """Plot the log so far, unless all of it has been plotted."""
@@ -181,7 +182,6 @@ class RunLog:
         """Log why the run stopped, and plot."""
         self.write({"event": event, "clips_seen": clips_seen})
         self.write_curves()
-        self.write_page(finished=True)
 
     def _add_scalars(self, clips_seen: int, scalars: dict[str, float]) -> None:
         with self.reporting("TensorBoard data"):
@@ -195,6 +195,7 @@ class RunLog:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.write_page(finished=True)
         with self.reporting("TensorBoard data"):
             if self.tensorboard:
                 self.tensorboard.close()

@@ -28,6 +28,10 @@ def data_sizes(config: RunConfig, data: VideoDataset) -> dict[str, int]:
     return {"height": data.height, "width": data.width, "num_classes": num_classes}
 
 
+#: Progress at which a step takes the most memory if the networks grow: the full resolution has just begun.
+PEAK_PROGRESS = 0.51
+
+
 class Trainer(ABC):
     """Networks and optimizers with one operation, `train_step`; their state is saved and restored exactly.
 

@@ -188,9 +188,10 @@ def test_from_an_image_run_to_larger_videos_with_classes(
     frozen = with_training(tiny, max_span=8, total_clips=8, lr=1e-12)
     train(tmp_path / "classes.zip", tmp_path / "videos", frozen, finetune=tmp_path / "image")
     assert (
-        "Newly initialized in the generator" in caplog.text
+        "Copied the generator from" in caplog.text
+        and "except (newly initialized): " in caplog.text
         and "motion" in caplog.text
-        and "Newly initialized in the discriminator" in caplog.text
+        and "Copied the discriminator from" in caplog.text
     )
     before, after = (load_file(tmp_path / run / "model" / "model.safetensors") for run in ("image", "videos"))
     name = "synthesis.blocks.2.conv1.weight"

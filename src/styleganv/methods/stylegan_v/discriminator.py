@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from styleganv.methods.stylegan_v.config import DiscriminatorConfig
-from styleganv.methods.stylegan_v.growing import Level, count_lower
+from styleganv.methods.stylegan_v.growing import GrowthStage, count_lower
 from styleganv.nn import UNIT_GAIN, leaky_relu, modulated_conv2d, prefers_single_clips, sum_squares
 from styleganv.nn.layers import Conv2d, Dense, channels_at, normalize, resolutions, run_block, working_dtype
 
@@ -80,11 +80,11 @@ class Discriminator(nn.Module):
 
     Attributes:
         gradient_checkpointing: recompute the activations of each block in the backward pass, to save memory.
-        level: resolution of the frames, while the network grows.
+        stage: resolution of the frames, while the network grows.
     """
 
     gradient_checkpointing = False
-    level = Level()
+    stage = GrowthStage()
 
     def __init__(self, config: DiscriminatorConfig) -> None:
         super().__init__()
@@ -142,11 +142,11 @@ class Discriminator(nn.Module):
         """Return the joined features of separate frames, `[B, T, 3, H, W]` → `[B, T·C, h, w]`."""
         images = frames.flatten(0, 1).contiguous(memory_format=torch.channels_last)
         blocks = cast(list[DiscriminatorBlock], list(self.blocks[: self.join]))
-        layers, level = [self.from_rgb, *self.lower_from_rgb], self.level
-        x, blocks = layers[level.skipped](images), blocks[level.skipped :]
-        if level.fade < 1:
+        layers, stage = [self.from_rgb, *self.lower_from_rgb], self.stage
+        x, blocks = layers[stage.num_skipped](images), blocks[stage.num_skipped :]
+        if stage.fade < 1:
             x, blocks = self._run_frame_blocks(blocks[:1], x, condition), blocks[1:]
-            x = layers[level.skipped + 1](F.avg_pool2d(images, 2)).lerp(x, level.fade)
+            x = layers[stage.num_skipped + 1](F.avg_pool2d(images, 2)).lerp(x, stage.fade)
         return join_frames(self._run_frame_blocks(blocks, x, condition), len(frames))
 
     def compute_logits(self, x: Tensor, condition: Tensor | None) -> Tensor:

@@ -13,7 +13,13 @@ from styleganv.methods.stylegan_v.generator import Generator
 from styleganv.methods.stylegan_v.pretrained import load_discriminator, load_generator, load_projected
 from styleganv.methods.stylegan_v.projected import ProjectedDiscriminator
 from styleganv.methods.stylegan_v.trainer import frozen_parameters
-from styleganv.methods.stylegan_v.transfer import IN_PART, copy_discriminator_weights, copy_generator_weights, summarize
+from styleganv.methods.stylegan_v.transfer import (
+    IN_PART,
+    copy_discriminator_weights,
+    copy_generator_weights,
+    copy_weights,
+    summarize,
+)
 from styleganv.training.checkpoint import has_checkpoint, load_checkpoint
 
 
@@ -22,7 +28,7 @@ class PretrainedWeights:
     """A model to initialize from.
 
     Attributes:
-        path: model folder, run, or name of a packaged model, e.g. faces-64.
+        path: model folder, run, or name of a pretrained model, e.g. faces-64.
         generator: the averaged generator.
         discriminator: state of the discriminator; None if there is none.
         condition: how time distances enter the discriminator; None for images or without a discriminator.
@@ -37,7 +43,7 @@ class PretrainedWeights:
 
 
 def load_pretrained(path: Path | str) -> PretrainedWeights:
-    """Load a model folder or a model of the package, or a run, whose checkpoint has the discriminators."""
+    """Load a model folder, a pretrained model, or a run, whose checkpoint has the discriminators."""
     path = Path(path)
     generator, _ = load_generator(path)
     if has_checkpoint(path):
@@ -78,8 +84,10 @@ def copy_matching_weights(
     """Copy the matching weights into new networks; return messages about what was copied and what is new.
 
     Raises:
-        StyleganvError: if no block matches, or if newly initialized weights would be frozen.
+        StyleganvError: if no block matches, if newly initialized weights would be frozen, or if growing would set
+            copied layers aside.
     """
+    _check_growth(source, config, generator)
     new = copy_generator_weights(generator, source.generator)
     if not any(name.startswith("synthesis.blocks.") for name in generator.state_dict().keys() - set(new)):
         raise StyleganvError(
@@ -98,20 +106,23 @@ def copy_matching_weights(
 
 
 def _describe(source: PretrainedWeights, title: str, network: nn.Module, new: list[str]) -> str:
-    if not new:
-        return f"All weights of the {title} are from {source.path}."
-    return f"Newly initialized in the {title}, the rest is from {source.path}: {summarize(network, new)}."
+    exceptions = f", except (newly initialized): {summarize(network, new)}" if new else ""
+    return f"Copied the {title} from {source.path}{exceptions}."
 
 
 def copy_projected(source: PretrainedWeights, projected: ProjectedDiscriminator) -> str:
-    """Copy the second discriminator if all its weights match; return a message."""
-    shapes = [
-        {name: weight.shape for name, weight in (x or {}).items()} for x in (source.projected, projected.state_dict())
-    ]
-    if source.projected is None or shapes[0] != shapes[1]:
-        return f"The second discriminator is newly initialized: {source.path} has none that matches."
-    projected.load_state_dict(source.projected)
-    return f"All weights of the second discriminator are from {source.path}."
+    """Copy the matching weights of the second discriminator; return a message about what was copied and what is new."""
+    if source.projected is None:
+        return f"The second discriminator is newly initialized: {source.path} has none."
+    return _describe(source, "second discriminator", projected, copy_weights(projected, source.projected))
+
+
+def _check_growth(source: PretrainedWeights, config: RunConfig, generator: Generator) -> None:
+    """Raise a StyleganvError if the network would grow from less than what the source has learned."""
+    start, sides = config.training.grow_from, [max(x.height, x.width) for x in (generator, source.generator)]
+    if start is not None and start < min(sides):
+        remedy = f"pass --grow-from {sides[1]}, or omit it" if sides[1] < sides[0] else "omit it"
+        raise StyleganvError(f"--grow-from {start} would set aside layers of {source.path}: {remedy}.")
 
 
 def _check_frozen(config: RunConfig, discriminator: Discriminator, new: list[str]) -> None:

@@ -21,15 +21,15 @@ FADE = 0.5
 
 
 @dataclass(frozen=True)
-class Level:
+class GrowthStage:
     """A resolution in training.
 
     Attributes:
-        skipped: number of higher resolutions that are still missing.
+        num_skipped: number of higher resolutions that are still missing.
         fade: weight of this resolution, 0..1; the next lower one has the rest.
     """
 
-    skipped: int = 0
+    num_skipped: int = 0
     fade: float = 1.0
 
 
@@ -52,11 +52,11 @@ class Growth:
         self.position = max(self.position, min(position, self.num_lower + FADE))
 
     @property
-    def level(self) -> Level:
+    def stage(self) -> GrowthStage:
         """Return the resolution to train."""
-        stage = min(int(self.position), self.num_lower)
-        fade = 1.0 if stage == 0 else min(1.0, (self.position - stage) / FADE)
-        return Level(self.num_lower - stage, fade)
+        index = min(int(self.position), self.num_lower)
+        fade = 1.0 if index == 0 else min(1.0, (self.position - index) / FADE)
+        return GrowthStage(self.num_lower - index, fade)
 
     def state_dict(self) -> dict[str, float]:
         return {"position": self.position}
@@ -83,11 +83,11 @@ def count_lower(height: int, width: int, grow_from: int | None, *, minimum: int)
     return sides.index(grow_from)
 
 
-def reduce_frames(frames: Tensor, level: Level) -> Tensor:
-    """Return frames `[B, T, 3, H, W]` at the size of a level, with the detail of a new resolution faded in."""
-    if level == Level():
+def reduce_frames(frames: Tensor, stage: GrowthStage) -> Tensor:
+    """Return frames `[B, T, 3, H, W]` at the size of a stage, with the detail of a new resolution faded in."""
+    if stage == GrowthStage():
         return frames
-    x = F.avg_pool2d(frames.flatten(0, 1), 2**level.skipped)
-    if level.fade < 1:
-        x = F.interpolate(F.avg_pool2d(x, 2), scale_factor=2.0, mode="nearest").lerp(x, level.fade)
+    x = F.avg_pool2d(frames.flatten(0, 1), 2**stage.num_skipped)
+    if stage.fade < 1:
+        x = F.interpolate(F.avg_pool2d(x, 2), scale_factor=2.0, mode="nearest").lerp(x, stage.fade)
     return x.unflatten(0, frames.shape[:2])

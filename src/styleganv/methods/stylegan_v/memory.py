@@ -22,6 +22,7 @@ from styleganv.config import RunConfig
 from styleganv.methods.stylegan_v.discriminator import STDDEV_GROUP
 from styleganv.methods.stylegan_v.trainer import GanTrainer, build_networks
 from styleganv.training.batches import ClipDataset
+from styleganv.training.trainer import PEAK_PROGRESS
 
 #: Memory of a process relative to the bytes of its tensors: workspace of convolutions, and memory that the allocator
 #: has not returned yet. Measured on a CPU (benchmarks/results); not measured on GPUs yet.
@@ -53,7 +54,7 @@ def _live_bytes(config: RunConfig, clips: ClipDataset, batch: int, device: torch
         for network in networks:
             _fake_parameters(network, mode)
         trainer = GanTrainer(config, *networks)
-        trainer.progress = 1.0  # at the full resolution, if the networks grow
+        trainer.progress = PEAK_PROGRESS
         for optimizer in (part for part in trainer.state_parts().values() if isinstance(part, torch.optim.Optimizer)):
             _fill_state(optimizer)
         shape = [batch, training.num_frames, 3, data.height, data.width]

@@ -87,11 +87,11 @@ class Synthesis(nn.Module):
 
     Attributes:
         gradient_checkpointing: recompute the activations of each block in the backward pass, to save memory.
-        skipped: number of highest resolutions to leave out, while the network grows.
+        num_skipped: number of highest resolutions to leave out, while the network grows.
     """
 
     gradient_checkpointing = False
-    skipped = 0
+    num_skipped = 0
 
     def __init__(
         self,
@@ -126,7 +126,7 @@ class Synthesis(nn.Module):
         with torch.autocast(styles.device.type, enabled=False):
             codes = None if motion is None else motion.flatten(0, 1)
             x = self.input(codes, batch).to(dtype=dtype, memory_format=torch.channels_last)
-            used = self.styled_blocks(styles)[: len(self.blocks) - self.skipped]
+            used = self.styled_blocks(styles)[: len(self.blocks) - self.num_skipped]
             blocks: list[_StyledBlock] = [(block, own, ()) for block, own in used]
             image = self._run_blocks(blocks, x, None, num_frames)
         return image.unflatten(0, (batch, num_frames)).contiguous()

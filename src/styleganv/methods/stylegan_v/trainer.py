@@ -57,8 +57,8 @@ from styleganv.training.trainer import Trainer
 from styleganv.video_model import VideoModel
 
 CPU = torch.device("cpu")
-#: Learning rate of the second discriminator, whose features need no learning.
-PROJECTED_LR = 0.002
+#: Learning rate of the second discriminator, whose features need no learning, relative to the first.
+PROJECTED_LR_MULTIPLIER = 0.4
 N = TypeVar("N", bound=nn.Module)
 
 
@@ -121,8 +121,9 @@ class GanTrainer(Trainer):
         if training.second_discriminator == "projected":
             self.projected = ProjectedDiscriminator(discriminator.config, seed=training.seed, device=self.device)
             self.discriminators = nn.ModuleList([discriminator, self.projected])
-            self.optimizer_p = build_adam(self.projected, PROJECTED_LR, 0.99)
-            self.optimizers.append((self.optimizer_p, PROJECTED_LR))
+            lr = PROJECTED_LR_MULTIPLIER * training.lr
+            self.optimizer_p = build_adam(self.projected, lr, 0.99)
+            self.optimizers.append((self.optimizer_p, lr))
         self.ada = AdaptiveAugmentation(
             config.augment.augment_p,
             target=config.augment.augment_target,
@@ -141,7 +142,7 @@ class GanTrainer(Trainer):
         self._grow()
         indices = local_clip_indices(self.clips_seen, len(real.frames))
         real = scale_frames(real)
-        real = Clip(reduce_frames(real.frames, self.growth.level), real.times, real.label)
+        real = Clip(reduce_frames(real.frames, self.growth.stage), real.times, real.label)
         self.update_g(real, self._sample_inputs(clips, indices, GENERATOR_PHASE), indices)
         fakes = self._sample_inputs(clips, indices, DISCRIMINATOR_PHASE)
         self.update_d(real, fakes, indices)
@@ -153,7 +154,7 @@ class GanTrainer(Trainer):
         self.update_ema(self.generator, self.generator_ema)
 
     def _decay_lr(self) -> None:
-        """Lower the learning rates with the square root of the clips seen, if the settings state from when on."""
+        """Let the learning rates decay as 1/√clips, from the number of clips in the settings on."""
         start = self.config.training.lr_decay_clips
         if start is not None and self.clips_seen > start:
             for optimizer, lr in self.optimizers:
@@ -164,8 +165,8 @@ class GanTrainer(Trainer):
         """Set both networks to the resolution that the progress of the run demands."""
         if self.growth.num_lower:
             self.growth.update(self.progress)
-            self.discriminator.level = self.growth.level
-            self.generator.synthesis.skipped = self.growth.level.skipped
+            self.discriminator.stage = self.growth.stage
+            self.generator.synthesis.num_skipped = self.growth.stage.num_skipped
 
     def update_g(self, real: Clip, fakes: list[FakeInputs], clip_indices: list[int]) -> None:
         """Update the generator, and the running mean of w; one item of `fakes` per micro-batch."""
@@ -238,7 +239,7 @@ class GanTrainer(Trainer):
 
     def _penalize(self, parts: list[Clip], clip_indices: list[int], name: str, purpose: int) -> None:
         """Take a step against the discriminator's gradient at augmented clips, in float32; one part per micro-batch."""
-        gamma = self.gamma / 4**self.growth.level.skipped  # in proportion to the number of pixels, as by default
+        gamma = self.gamma / 4**self.growth.stage.num_skipped  # in proportion to the number of pixels, as by default
         weight = gamma / 2 * self.config.training.r1_interval
         full_precision = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
         with full_precision, self.optimizer_step(self.discriminator, self.optimizer_d, frozen=self.generator):

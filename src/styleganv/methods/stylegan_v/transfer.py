@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import chain
+from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
@@ -40,7 +41,7 @@ def copy_generator_weights(network: Generator, source: Generator) -> list[str]:
     prefixes = {
         f"synthesis.blocks.{i}.": f"synthesis.blocks.{source_blocks.get(size)}." for i, size in enumerate(sizes)
     }
-    new = _copy_weights(network, source.state_dict(), prefixes, slices)
+    new = copy_weights(network, source.state_dict(), prefixes, slices)
     for i, size in enumerate(sizes):
         if size > max(source_blocks):
             network.get_parameter(f"synthesis.blocks.{i}.to_rgb.weight").zero_()
@@ -66,7 +67,7 @@ def copy_discriminator_weights(
         prefixes["from_rgb."] = "-."
     for i, one in enumerate(sizes[1:]):
         prefixes[f"lower_from_rgb.{i}."] = "from_rgb." if one == max(source_size) else "-."
-    new = _copy_weights(network, weights, prefixes, {})
+    new = copy_weights(network, weights, prefixes, {})
     for name in new:
         if re.fullmatch(r"blocks\.\d+\.affine\.weight", name) and name.replace("affine", "conv0") not in new:
             network.get_parameter(name).zero_()
@@ -116,10 +117,21 @@ class _LeadingSlice:
         return True
 
 
-def _copy_weights(
-    network: nn.Module, weights: Mapping[str, Tensor], prefixes: Mapping[str, str], slices: Mapping[str, _LeadingSlice]
+@torch.no_grad()
+def copy_weights(
+    network: nn.Module,
+    weights: Mapping[str, Tensor],
+    prefixes: Mapping[str, str] = MappingProxyType({}),
+    slices: Mapping[str, _LeadingSlice] = MappingProxyType({}),
 ) -> list[str]:
-    """Copy weights by name; `prefixes` maps prefixes of the network's names to those of the source."""
+    """Copy the matching weights by name; return the names of the newly initialized ones.
+
+    Args:
+        network: network to change.
+        weights: state of the source network.
+        prefixes: prefixes of the network's names → those of the source.
+        slices: names of weights of which a part can be copied.
+    """
     new = []
     for name, target in network.state_dict().items():
         prefix = next((prefix for prefix in prefixes if name.startswith(prefix)), "")
