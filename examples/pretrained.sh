@@ -2,7 +2,8 @@
 # Train faces, emoji and sky at 64² on one core, in slices, one after another.
 #   bash examples/pretrained.sh SOURCE OUT ROUNDS MINUTES
 # SOURCE holds emoji/ (Fluent animated emoji, MIT, Microsoft Corporation; 256² webp) and sky/ (SKIPP'D, CC BY 4.0; mp4).
-# Each round trains each model for MINUTES more. Run it again to resume, after an interruption too.
+# Each round trains each model for MINUTES more. Run it again to resume, after an interruption too. package_model.py, in
+# this folder, turns a run into a pretrained model.
 set -euo pipefail
 shopt -s extglob
 source=$1 out=$2 rounds=$3 minutes=$4
@@ -36,6 +37,6 @@ prepare sky '@(cloudy_f_10|cloudy_n_05|sunny_f_08|sunny_n_09).mp4' --resolution 
 
 for ((round = 1; round <= rounds; round++)); do
   train faces --slot-distance 8 --augment none
-  train emoji --slot-distance 8 --mirror
-  train sky --slot-distance 64
+  train emoji --slot-distance 8 --mirror --augment fixed --augment-p 0.3
+  train sky --slot-distance 64 --augment fixed --augment-p 0.3
 done
