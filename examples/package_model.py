@@ -51,14 +51,18 @@ def parse_arguments() -> argparse.Namespace:
     for name in ("title", "data", "license"):
         parser.add_argument(f"--{name}", required=True)
     parser.add_argument("--kept-out", type=Path, help="dataset of videos that were kept out of training")
-    parser.add_argument("--notes", type=Path.read_text, required=True, help="file of Markdown: command, weaknesses")
+    parser.add_argument(
+        "--notes", type=lambda path: Path(path).read_text(), required=True, help="file of Markdown: command, weaknesses"
+    )
     return parser.parse_args()
 
 
 def build_trainer(config: RunConfig, data: VideoDataset, state: dict[str, Any]) -> GanTrainer:
-    """Return the trainer of a run at its checkpoint."""
+    """Return the trainer of a run with the networks of its checkpoint."""
     trainer = GanTrainer(config, *build_networks(config, data))
-    trainer.load_state_dict(state)
+    for name, part in trainer.state_parts().items():
+        if isinstance(part, torch.nn.Module):
+            part.load_state_dict(state[name])
     return trainer
 
 
@@ -156,7 +160,7 @@ def figures(args: argparse.Namespace, model: styleganv.VideoModel, data: VideoDa
     rated = [one.fine for one in report.diagnostics if one.fine is not None]
     rows.append(f"| motion report: numbers within the expected range | {sum(rated)} of {len(rated)} | |")
     if has_factors(dataset):
-        factors = compare_factors(ModelVideos(model), dataset)
+        factors = compare_factors(ModelVideos(model), dataset, num_clips=64)
         valid = f"{factors.generated.valid:.0%} | {factors.real.valid:.0%} (dataset)"
         rows.append(f"| videos with valid, constant factors | {valid} |")
     return "\n".join(rows)
