@@ -38,7 +38,7 @@ def main() -> None:
     model = styleganv.load(folder, device="cpu")
     write_samples(model, folder / PREVIEW)
     write_neighbors(model, data, folder / NEIGHBORS, mirror=config.training.mirror)
-    text = card(args, model, data, minutes=state["minutes"])
+    text = card(args, model, data, minutes=state["minutes"] + args.earlier[1])
     (folder / "README.md").write_text(text)
     print(text)
 
@@ -50,11 +50,20 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("dataset", type=Path)
     for name in ("title", "data", "license"):
         parser.add_argument(f"--{name}", required=True)
+    parser.add_argument(
+        "--earlier", type=int, nargs=2, default=(0, 0), help="clips and minutes of runs before this one"
+    )
     parser.add_argument("--kept-out", type=Path, help="dataset of videos that were kept out of training")
     parser.add_argument(
         "--notes", type=lambda path: Path(path).read_text(), required=True, help="file of Markdown: command, weaknesses"
     )
     return parser.parse_args()
+
+
+def add_clips(training: dict[str, Any], clips: int, num_frames: int) -> dict[str, Any]:
+    """Return the facts about a training with the clips of earlier runs added."""
+    seen = {"clips_seen": clips, "frames_seen": clips * num_frames}
+    return training | {name: training[name] + more for name, more in seen.items()}
 
 
 def build_trainer(config: RunConfig, data: VideoDataset, state: dict[str, Any]) -> GanTrainer:
@@ -73,7 +82,7 @@ def package(args: argparse.Namespace, folder: Path, trainer: GanTrainer) -> None
         folder,
         trainer.generator_ema,
         data=stored["data"],
-        training=stored["training"],
+        training=add_clips(stored["training"], args.earlier[0], trainer.config.training.num_frames),
         metadata={"title": args.title, "data": args.data, "license": args.license},
         discriminator=trainer.discriminator,
         projected=trainer.projected,
