@@ -79,8 +79,8 @@ def _figure(element: str, caption: str) -> str:
 
 
 def figures(*elements: str, columns: int = 1) -> str:
-    """Return figures side by side in up to `columns` columns."""
-    return f'<div class="figures" style="--columns: {columns}">{"".join(elements)}</div>'
+    """Return figures side by side in 1 to 3 columns, fewer on a narrow screen."""
+    return f'<div class="figures columns-{columns}">{"".join(elements)}</div>'
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 from styleganv.data.dataset import VideoDataset
 from styleganv.errors import StyleganvError
 from styleganv.media import sheets, writing
+from styleganv.media.enlarging import WATCHABLE, WATCHABLE_IN_GRID, enlarge, watchable_scale
 from styleganv.studio.access import public_name
 from styleganv.studio.video_params import ExportParams, VideoParams
 from styleganv.video_model import Frame
@@ -88,11 +89,14 @@ class VideoSource(ABC):
     def export(
         self, params: VideoParams, export: ExportParams, path: Path, *, is_canceled: Callable[[], bool] = lambda: False
     ) -> None:
-        """Write a video file. The file ends early once `is_canceled` returns true."""
-        fps = self.export_fps(export.fps)
+        """Write a video file, enlarged like those of the commands. It ends early once `is_canceled` returns true."""
+        fps, data = self.export_fps(export.fps), self.metadata()
+        smallest = WATCHABLE if params.grid == (1, 1) else WATCHABLE_IN_GRID
+        scale = watchable_scale(data.height, data.width, smallest)
         frames = self.frames(params, start=export.start, fps=fps / export.speed)
         frames = islice(frames, max(1, round(export.seconds * fps)))
-        writing.write_video(path, takewhile(lambda _: not is_canceled(), frames), fps)
+        enlarged = (enlarge(frame, scale) for frame in frames)
+        writing.write_video(path, takewhile(lambda _: not is_canceled(), enlarged), fps)
 
 
 class RealVideoSource(VideoSource):
