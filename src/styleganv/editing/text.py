@@ -33,6 +33,8 @@ NUM_MIXED, BATCH_SIZE = 16, 16
 #: changes with all others only.
 BANDS = ((0.0, 1.0), (0.1, 1.0), (0.1, 0.3), (0.1, 0.5), (0.2, 0.5), (0.3, 0.7), (0.5, 0.8), (0.5, 1.0), (0.7, 1.0))
 
+#: Minimum gain of a mix over the original, relative to the range of the contents' similarities with the text.
+MIN_GAIN = 0.1
 #: For a model's own small CLIP: it tells drawings apart, but its gradient leads to frames that are none.
 OWN_CLIP_EDIT = TextEditOptions(refine=False, num_starts=256, identity_weight=0.25)
 
@@ -87,21 +89,24 @@ class _TextLoss:
 
     @torch.no_grad()
     def find_mix(self, contents: Tensor, advance: Callable[[], None]) -> Tensor:
-        """Return the offset `[L, D]` of the best mix with some contents `[N, D]`; zero if the original is better.
+        """Return the offset `[L, D]` of the best mix with some contents `[N, D]`; zero if none is clearly better.
 
         All layers of each content are compared with the text. The total loss then decides between parts of the best.
         """
         times, original = self.draw_times()
-        best = torch.zeros_like(self.latents.styles)
-        lowest = float(self(best, times, original)[1])
         offsets = (contents[:, None] - self.latents.styles) / self.w_std
-        similarities = []
+        parts = []
         for batch in offsets.split(BATCH_SIZE):
             frames = self._render(batch, times[:1]).flatten(0, 1)
-            similarities.append(self.clip_model.embed_images(frames) @ self.target[0])
+            parts.append(self.clip_model.embed_images(frames) @ self.target[0])
             for _ in batch:
                 advance()
-        for index in torch.cat(similarities).argsort(descending=True)[:NUM_MIXED].tolist():
+        similarities = torch.cat(parts)
+        best = torch.zeros_like(self.latents.styles)
+        # A text that is true already should change nothing, although some content always matches it a little better.
+        margin = MIN_GAIN * float(similarities.max() - similarities.min())
+        lowest = float(self(best, times, original)[1]) - margin
+        for index in similarities.argsort(descending=True)[:NUM_MIXED].tolist():
             for mask in _layer_bands(len(best)):
                 candidate = mask * offsets[index]
                 if (loss := float(self(candidate, times, original)[1])) < lowest:
