@@ -49,7 +49,7 @@ MIN_EVAL_CLIPS = 4
 TimePoints = Annotated[Sequence[tuple[NonNegative, NonNegative]], tyro.conf.arg(name="time-map")]
 #: Repetitions of a measurement or training, for a standard error.
 Repeats = Annotated[int, Interval(1, 10_000), tyro.conf.arg(name="repeats")]
-#: Default CLIP of text edits, on the Hugging Face Hub.
+#: CLIP of text edits for models without one of their own, on the Hugging Face Hub.
 DEFAULT_CLIP_MODEL = "openai/clip-vit-base-patch32"
 
 
@@ -155,8 +155,8 @@ class EditOptions(Validated):
         mixes: seeds or latents files to mix in at some layers.
         directions: directions to move along.
         text: text to edit toward; see `editing.text.edit_by_text`.
-        clip_model: folder of a CLIP, or its name on the Hugging Face Hub.
-        text_steps: optimization steps for `text`.
+        clip_model: folder of a CLIP, or its name on the Hugging Face Hub; None for the model's own, else OpenAI's.
+        text_steps: optimization steps for `text`; the model's own CLIP takes none.
         interpolate_to: content seeds or latents files to interpolate to over the video, in order.
         speed: speed of the motion; 0.25 is slow motion.
         time_map: points (video time, motion time) in seconds, instead of `speed`.
@@ -168,7 +168,7 @@ class EditOptions(Validated):
     mixes: Sequence[StyleMix] = ()
     directions: Sequence[DirectionStep] = ()
     text: str | None = None
-    clip_model: str | Path = DEFAULT_CLIP_MODEL
+    clip_model: str | Path | None = None
     text_steps: Count = 100
     interpolate_to: Sequence[Seed | Path] = ()
     speed: NonNegative = 1.0
@@ -185,12 +185,13 @@ class TextEditOptions(Validated):
     """How `editing.text.edit_by_text` optimizes the content code.
 
     Attributes:
+        refine: take steps of Adam from the best mix with other contents, which can leave what the model can show.
         num_steps: steps of Adam.
         num_frames: frames at random times that each step uses.
-        num_starts: other content codes tried as starting points, in case CLIP has no gradient near the original.
+        num_starts: other content codes of which parts are mixed in, in case CLIP has no gradient near the original.
         learning_rate: peak learning rate of Adam, in standard deviations of w.
         distance_weight: weight of the squared distance from the original, in standard deviations of w.
-        identity_weight: weight of the perceptual distance from the original frames.
+        identity_weight: weight of the distance of the frames from the original ones.
         layers: style layers to change, 0 the coarsest; None for all.
         seed: random seed of the times, and first seed of the other content codes.
 
@@ -198,6 +199,7 @@ class TextEditOptions(Validated):
         StyleganvError: for no steps or no frames.
     """
 
+    refine: bool = True
     num_steps: Count = 100
     num_frames: Count = 4
     num_starts: Annotated[int, Interval(0)] = 64
@@ -235,8 +237,8 @@ class DirectionOptions(Validated):
     """Text to move toward, e.g. "a green face"; requires styleganv[clip]."""
     source_text: Unset[str] = None
     """Text to move away from, in addition to --text."""
-    clip_model: str = DEFAULT_CLIP_MODEL
-    """CLIP for --text: a folder, or a name on the Hugging Face Hub."""
+    clip_model: Unset[str] = None
+    """CLIP for --text: a folder, or a Hugging Face Hub name. Default: the model's own, else OpenAI's."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -7,7 +7,7 @@ import tyro
 from tyro.conf import Positional
 
 from styleganv.errors import StyleganvError
-from styleganv.options import DEFAULT_CLIP_MODEL, Unset
+from styleganv.options import Unset
 
 
 def studio(
@@ -21,7 +21,7 @@ def studio(
     certificate: Unset[Path] = None,
     key: Unset[Path] = None,
     open: bool = True,
-    clip_model: str = DEFAULT_CLIP_MODEL,
+    clip_model: Unset[str] = None,
     device: Unset[str] = None,
 ) -> None:
     """Explore models and their training videos in the browser. Requires styleganv[studio].
@@ -34,7 +34,7 @@ def studio(
         certificate: PEM file of a certificate chain, to serve HTTPS.
         key: PEM file of its private key. Default: in the file of --certificate.
         open: Open the page in the default browser.
-        clip_model: CLIP for text edits: a folder, or a name on the Hugging Face Hub.
+        clip_model: CLIP for text edits: a folder, or a Hugging Face Hub name. Default: the model's own, else OpenAI's.
         device: Torch device, e.g. cpu or cuda. Default: cuda if available.
     """
     from styleganv.studio.server import run_studio

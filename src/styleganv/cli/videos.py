@@ -12,7 +12,6 @@ from styleganv.cli.parsing import parse_directions, parse_mixes, parse_names, pa
 from styleganv.errors import StyleganvError
 from styleganv.files import check_destination
 from styleganv.options import (
-    DEFAULT_CLIP_MODEL,
     ComputeOptions,
     DirectionOptions,
     EditOptions,
@@ -77,10 +76,10 @@ class EditFlags:
     """Directions to move along: FILE:NAME=STRENGTH[@LAYERS], e.g. "found.safetensors:1=2"."""
     text: Unset[str] = None
     """Text to edit toward, e.g. "a green face"; requires styleganv[clip]."""
-    clip_model: str = DEFAULT_CLIP_MODEL
-    """CLIP for --text: a folder, or a name on the Hugging Face Hub."""
+    clip_model: Unset[str] = None
+    """CLIP for --text: a folder, or a Hugging Face Hub name. Default: the model's own, else OpenAI's."""
     text_steps: int = 100
-    """Optimization steps for --text."""
+    """Optimization steps for --text; the model's own CLIP takes none."""
     interpolate_to: Unset[str] = None
     """Content seeds to interpolate to over the video, in order, e.g. 7,9."""
     interpolate_to_latents: Unset[str] = None

@@ -18,6 +18,8 @@ from torch import Tensor
 from styleganv.errors import StyleganvError
 from styleganv.options import DEFAULT_CLIP_MODEL
 
+#: Subfolder of a model folder for the model's own CLIP.
+OWN_CLIP = "clip"
 #: Image normalization of OpenAI's models, used if the model's folder states none.
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 
@@ -33,6 +35,29 @@ class ClipModel:
 
     embed_images: Callable[[Tensor], Tensor]
     embed_texts: Callable[[Sequence[str]], Tensor]
+
+    def distance(self, x: Tensor, y: Tensor) -> Tensor:
+        """Return the squared distance `[N]` in 0..4 between the embeddings of images `[N, 3, H, W]` in 0..1."""
+        a, b = (self.embed_images(2 * images - 1) for images in (x, y))
+        return (a - b).square().sum(dim=1)
+
+
+def choose_clip_model(chosen: Path | str | None, model: Path | None) -> Path | str:
+    """Return the CLIP for edits of a model: the chosen one, else the model's own, else OpenAI's.
+
+    Args:
+        chosen: a folder, a name on the Hugging Face Hub, or None.
+        model: model folder; its own CLIP, if it has one, is in the subfolder `OWN_CLIP`.
+    """
+    if chosen is not None:
+        return chosen
+    own = None if model is None else model / OWN_CLIP
+    return own if own is not None and (own / "config.json").is_file() else DEFAULT_CLIP_MODEL
+
+
+def is_own_clip(path: Path | str, model: Path | None) -> bool:
+    """Return whether `path` is the CLIP in a model's folder."""
+    return model is not None and Path(path) == model / OWN_CLIP
 
 
 def embed_text(clip_model: ClipModel, text: str) -> Tensor:
@@ -73,7 +98,7 @@ def load_clip_model(path: Path | str, *, device: torch.device | str = "cpu") -> 
             f"Cannot load CLIP {path} ({reason}): pass a folder that contains one, or its name on the Hugging Face "
             f"Hub, e.g. {DEFAULT_CLIP_MODEL}."
         ) from error
-    model.eval().requires_grad_(False).to(device)
+    model.eval().requires_grad_(False).float().to(device)
     mean, std = (torch.tensor(x, device=device)[:, None, None] for x in _read_normalization(Path(path)))
 
     def embed_images(frames: Tensor) -> Tensor:
@@ -84,6 +109,8 @@ def load_clip_model(path: Path | str, *, device: torch.device | str = "cpu") -> 
     @torch.no_grad()
     def embed_texts(texts: Sequence[str]) -> Tensor:
         max_length = model.config.text_config.max_position_embeddings
+        for text in texts:
+            _check_words(text, tokenizer)
         tokens = tokenizer(list(texts), padding=True, truncation=True, max_length=max_length, return_tensors="pt")
         features = model.get_text_features(
             input_ids=tokens["input_ids"].to(device), attention_mask=tokens["attention_mask"].to(device)
@@ -91,6 +118,22 @@ def load_clip_model(path: Path | str, *, device: torch.device | str = "cpu") -> 
         return F.normalize(_as_tensor(features), dim=1)
 
     return ClipModel(embed_images, embed_texts)
+
+
+def _check_words(text: str, tokenizer: Any) -> None:
+    """Raise a StyleganvError that names the unknown words of a text; OpenAI's tokenizer spells them out instead."""
+    unknown_id = tokenizer.unk_token_id
+    if unknown_id is None or tokenizer.unk_token in (tokenizer.eos_token, tokenizer.pad_token):
+        return
+    encoding = tokenizer(text, return_offsets_mapping=True)
+    spans = zip(encoding["input_ids"], encoding["offset_mapping"], strict=True)
+    unknown = [text[start:end] for token, (start, end) in spans if token == unknown_id]
+    if unknown:
+        words = sorted(set(tokenizer.get_vocab()) - set(tokenizer.all_special_tokens))
+        raise StyleganvError(
+            f"The text model does not know {', '.join(map(repr, unknown))}: use its words ({', '.join(words)}), or "
+            f"another model, e.g. --clip-model {DEFAULT_CLIP_MODEL}."
+        )
 
 
 def _as_tensor(features: Any) -> Tensor:

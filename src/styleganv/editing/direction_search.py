@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from styleganv.editing.clip_model import embed_text, load_clip_model
+from styleganv.editing.clip_model import choose_clip_model, embed_text, load_clip_model
 from styleganv.editing.directions import (
     Directions,
     find_principal_directions,
@@ -79,7 +79,7 @@ def _named_score(name: str | None) -> tuple[str, Score]:
 
 def _text_score(model: VideoGenerator, options: DirectionOptions) -> tuple[str, Score]:
     """Return CLIP's similarity to the text, less that to the source text."""
-    clip_model = load_clip_model(options.clip_model, device=model.device)
+    clip_model = load_clip_model(choose_clip_model(options.clip_model, model.source), device=model.device)
     text = options.text or ""
     target = embed_text(clip_model, text)
     if options.source_text is not None:

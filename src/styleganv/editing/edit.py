@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from styleganv.editing.clip_model import load_clip_model
+from styleganv.editing.clip_model import choose_clip_model, is_own_clip, load_clip_model
 from styleganv.editing.directions import load_directions
 from styleganv.editing.edits import TimeMap, constant_speed, interpolate_over_time, mix_styles, piecewise_linear
 from styleganv.editing.latents import (
@@ -21,7 +21,7 @@ from styleganv.editing.latents import (
     truncate,
 )
 from styleganv.editing.perceptual import load_perceptual
-from styleganv.editing.text import edit_by_text
+from styleganv.editing.text import OWN_CLIP_EDIT, edit_by_text
 from styleganv.files import check_destination
 from styleganv.media import sheets, writing
 from styleganv.media.enlarging import enlarge, watchable_scale
@@ -80,12 +80,7 @@ def edit(
 
     # Everything is validated before the long search and before anything is written.
     if edits.text is not None:
-        clip_model = load_clip_model(edits.clip_model, device=video_model.device)
-        identity = load_perceptual(device=video_model.device)
-        options = TextEditOptions(num_steps=edits.text_steps)
-        edited = edit_by_text(
-            video_model, edited, edits.text, clip_model, identity=identity, options=options, progress=progress
-        )
+        edited = search_by_text(video_model, edited, edits, progress)
     styles: Styles = edited.styles
     if targets:
         styles = interpolate_over_time([edited, *targets], seconds, start=start)
@@ -125,6 +120,20 @@ def _edit_latents(
     for step in edits.directions:
         latents = load_directions(model, step.file).apply(latents, step.name, step.strength, step.layers)
     return latents
+
+
+def search_by_text(
+    model: VideoGenerator, latents: Latents, edits: EditOptions, progress: Progress | None = None
+) -> Latents:
+    """Return latents that show `edits.text`, by the model's own CLIP, or by another one and a perceptual distance."""
+    path = choose_clip_model(edits.clip_model, model.source)
+    clip_model, text = load_clip_model(path, device=model.device), edits.text or ""
+    if is_own_clip(path, model.source):
+        return edit_by_text(
+            model, latents, text, clip_model, identity=clip_model.distance, options=OWN_CLIP_EDIT, progress=progress
+        )
+    identity, options = load_perceptual(device=model.device), TextEditOptions(num_steps=edits.text_steps)
+    return edit_by_text(model, latents, text, clip_model, identity=identity, options=options, progress=progress)
 
 
 def _time_map(edits: EditOptions, start: float) -> TimeMap | None:

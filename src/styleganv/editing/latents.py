@@ -220,12 +220,12 @@ def render_differentiably(
 
     Args:
         model: the model that the latents belong to.
-        styles: `[L, w_dim]`.
+        styles: `[L, w_dim]`; or `[N, L, w_dim]`, N contents in the same motion.
         motion: motion of the video.
         times: `[T]` in seconds.
 
     Returns:
-        `[T, 3, H, W]`, float32 on the model's device, roughly in −1..1, in the model's precision.
+        `[T, 3, H, W]`, or `[N, T, 3, H, W]`; float32 on the model's device, roughly in −1..1, in the model's precision.
     """
     generator, codes = model.generator, None
     times_in_frames = torch.as_tensor(times, dtype=torch.float64) * model.fps
@@ -234,8 +234,12 @@ def render_differentiably(
         slot_noise = motion.slot_noise(generator.motion.noise_dim)
         # The generator's own motion network computes in float32, and on the CPU like the noise.
         codes = generator.motion.cpu()(times_in_frames[None], slot_noise, label, motion.shift).to(model.device)
+    batch = styles[None] if styles.ndim == 2 else styles
     with model.autocast():
-        return generator.synthesis(styles[None].to(model.device), codes)[0].float()
+        frames = generator.synthesis(
+            batch.to(model.device), None if codes is None else codes.expand(len(batch), -1, -1)
+        )
+    return frames.float().view(*styles.shape[:-2], *frames.shape[1:])
 
 
 @torch.no_grad()

@@ -1,9 +1,12 @@
 """Edits by text: a search for content that CLIP finds more similar to a text.
 
-Only styles change, and CLIP sees frames from random times of the video. An edit therefore holds at all times and leaves
-the motion codes alone. The idea is from StyleCLIP (Patashnik et al. 2021).
+    latents ──mix with other contents──▶ best mix ──gradient steps──▶ latents
 
-Shapes: L style layers, T frames.
+Only styles change, and CLIP sees frames from random times of the video. An edit therefore holds at all times and leaves
+the motion codes alone. The idea is from StyleCLIP (Patashnik et al. 2021). Mixes are contents that the model can show.
+Gradients also find what only CLIP takes for the text, all the more the smaller the CLIP is.
+
+Shapes: N contents, L style layers, D width of w, T frames.
 """
 
 import math
@@ -23,6 +26,17 @@ from styleganv.progress import Progress, Stage
 
 #: Slots from the start of the video in which times are drawn; later ones have the same distribution.
 NUM_SLOTS = 16
+
+#: Contents that match the text best, of which parts are mixed in; and how many are rendered at once.
+NUM_MIXED, BATCH_SIZE = 16, 16
+#: Layers that a mix takes from another content, as fractions of all layers. The first one scales the motion, so it
+#: changes with all others only.
+BANDS = ((0.0, 1.0), (0.1, 1.0), (0.1, 0.3), (0.1, 0.5), (0.2, 0.5), (0.3, 0.7), (0.5, 0.8), (0.5, 1.0), (0.7, 1.0))
+
+#: Minimum gain of a mix over the original, relative to the range of the contents' similarities with the text.
+MIN_GAIN = 0.1
+#: For a model's own small CLIP: it tells drawings apart, but its gradient leads to frames that are none.
+OWN_CLIP_EDIT = TextEditOptions(refine=False, num_starts=256, identity_weight=0.25)
 
 #: Distance of images in 0..1, `[T, 3, H, W]` each → `[T]`.
 ImageDistance = Callable[[Tensor, Tensor], Tensor]
@@ -73,8 +87,40 @@ class _TextLoss:
             loss = loss + self.options.identity_weight * difference
         return distance, loss
 
+    @torch.no_grad()
+    def find_mix(self, contents: Tensor, advance: Callable[[], None]) -> Tensor:
+        """Return the offset `[L, D]` of the best mix with some contents `[N, D]`; zero if none is clearly better.
+
+        All layers of each content are compared with the text. The total loss then decides between parts of the best.
+        """
+        times, original = self.draw_times()
+        offsets = (contents[:, None] - self.latents.styles) / self.w_std
+        parts = []
+        for batch in offsets.split(BATCH_SIZE):
+            frames = self._render(batch, times[:1]).flatten(0, 1)
+            parts.append(self.clip_model.embed_images(frames) @ self.target[0])
+            for _ in batch:
+                advance()
+        similarities = torch.cat(parts)
+        best = torch.zeros_like(self.latents.styles)
+        # A text that is true already should change nothing, although some content always matches it a little better.
+        margin = MIN_GAIN * float(similarities.max() - similarities.min())
+        lowest = float(self(best, times, original)[1]) - margin
+        for index in similarities.argsort(descending=True)[:NUM_MIXED].tolist():
+            for mask in _layer_bands(len(best)):
+                candidate = mask * offsets[index]
+                if (loss := float(self(candidate, times, original)[1])) < lowest:
+                    best, lowest = candidate, loss
+        return best
+
     def _render(self, offset: Tensor, times: Tensor) -> Tensor:
         return render_differentiably(self.model, self.apply(offset), self.latents.motion, times)
+
+
+def _layer_bands(num_layers: int) -> list[Tensor]:
+    """Return a mask `[L, 1]` per band of layers."""
+    layers = torch.arange(num_layers)[:, None]
+    return [(layers >= round(low * num_layers)) & (layers < round(high * num_layers)) for low, high in BANDS]
 
 
 def edit_by_text(
@@ -102,17 +148,13 @@ def edit_by_text(
         StyleganvError: for an empty text or an unknown layer.
     """
     loss_of = _TextLoss(model, latents, embed_text(clip_model, text), clip_model, identity, options)
-    styles, num_steps = latents.styles, options.num_steps
+    styles = latents.styles
+    num_steps = options.num_steps if options.refine else 0
     stage = Stage(progress, options.num_starts + num_steps, "editing")
-    offset, frames_seen = torch.zeros_like(styles), loss_of.draw_times()
-    with torch.no_grad():
-        best = float(loss_of(offset, *frames_seen)[1])
+    offset = torch.zeros_like(styles)
+    if options.num_starts:
         seeds = range(options.seed, options.seed + options.num_starts)
-        for w in sample_latents(model, "content", seeds) if seeds else ():
-            candidate = (w - styles) / loss_of.w_std
-            if (loss := float(loss_of(candidate, *frames_seen)[1])) < best:
-                offset, best = candidate, loss
-            stage.advance()
+        offset = loss_of.find_mix(sample_latents(model, "content", seeds), stage.advance)
     offset.requires_grad_()
     optimizer = torch.optim.Adam([offset], lr=options.learning_rate)
     for step in range(num_steps):

@@ -27,7 +27,6 @@ from typing import Any, Literal
 from styleganv.editing.latents import load_latents, save_latents
 from styleganv.errors import StyleganvError
 from styleganv.media.sources import SUFFIX_LIST, VIDEO_SUFFIXES
-from styleganv.options import DEFAULT_CLIP_MODEL
 from styleganv.progress import FORMAT_VARIABLE
 from styleganv.studio.commands import edit_options
 from styleganv.studio.studio_model import SearchResult, StudioModel
@@ -227,13 +226,14 @@ class JobManager:
     """The jobs of a studio, in a temporary folder.
 
     Args:
-        clip_model: CLIP for text edits: a folder or a name on the Hugging Face Hub.
+        clip_model: CLIP for text edits: a folder or a name on the Hugging Face Hub. Default: each model's own, else
+            OpenAI's.
         device: of all jobs. Default: cuda if available.
     """
 
-    def __init__(self, *, clip_model: Path | str = DEFAULT_CLIP_MODEL, device: str | None = None) -> None:
+    def __init__(self, *, clip_model: Path | str | None = None, device: str | None = None) -> None:
         self.jobs: dict[int, Job] = {}
-        self._clip_model, self._device = str(clip_model), device
+        self._clip_model, self._device = clip_model, device
         self._folder = Path(mkdtemp(prefix="styleganv-studio-"))
         self._lock, self._is_receiving = threading.Lock(), False
 
@@ -254,7 +254,7 @@ class JobManager:
         (commands, options), latents = edit_options(model, params), model.latents(params)
         search = ["--text", text, "--text-steps", str(num_steps)]
         search += ["--side-by-side", "--seconds", f"{COMPARISON_SECONDS:g}"]
-        search += [] if self._clip_model == DEFAULT_CLIP_MODEL else ["--clip-model", self._clip_model]
+        search += [] if self._clip_model is None else ["--clip-model", str(self._clip_model)]
         with self._lock:
             job = self._create("text", text, model)
             start, result = job.folder / "start.safetensors", job.folder / "result"

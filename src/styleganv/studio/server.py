@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from styleganv.errors import StyleganvError
-from styleganv.options import DEFAULT_CLIP_MODEL
 from styleganv.studio.jobs import JobManager
 from styleganv.studio.studio_model import open_sources
 from styleganv.validation import Interval, check_arguments
@@ -50,7 +49,7 @@ def create_app(
     paths: Sequence[Path | str],
     *,
     token: str | None = None,
-    clip_model: Path | str = DEFAULT_CLIP_MODEL,
+    clip_model: Path | str | None = None,
     device: str | None = None,
 ) -> FastAPI:
     """Return the studio of these models. With a `token`, clients must open `/?token=…` first."""
@@ -123,7 +122,7 @@ def run_studio(
     certificate: Path | str | None = None,
     key: Path | str | None = None,
     open_page: bool = True,
-    clip_model: Path | str = DEFAULT_CLIP_MODEL,
+    clip_model: Path | str | None = None,
     device: str | None = None,
 ) -> None:
     """Serve until Ctrl-C.
@@ -136,7 +135,8 @@ def run_studio(
         certificate: PEM file of a certificate chain, to serve HTTPS.
         key: PEM file of its private key, unless the certificate's file holds it.
         open_page: open the page in the default browser.
-        clip_model: CLIP for text edits: a folder or a name on the Hugging Face Hub.
+        clip_model: CLIP for text edits: a folder or a name on the Hugging Face Hub. Default: each model's own, else
+            OpenAI's.
         device: torch device. Default: cuda if available.
 
     Raises:
