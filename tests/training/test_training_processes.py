@@ -168,6 +168,7 @@ def test_one_of_two_processes_trains_and_its_folder_is_free_once_it_is_killed(fa
             job.kill()
     settings = load_settings(run / "settings.yaml")
     clips = load_checkpoint(run / "checkpoint.pt")["step"] * 8 + 16
+    time.sleep(1)  # TensorBoard reads files in the order of the seconds in their names, then of process IDs
     resume(run, config=with_training(settings, total_clips=clips, num_workers=0))
     assert_one_point_each(log, range(8, clips + 1, 8))
 
