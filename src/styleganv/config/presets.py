@@ -14,9 +14,9 @@ def tiny_cpu() -> RunConfig:
     Adam moves a layer in proportion to the root of its inputs. R1 is strong, because the discriminator would win
     otherwise. Small batches, the relativistic loss and the projected discriminator learn most per minute
     (docs/learning.md). The learning rate falls after a few minutes, or the generator would jump from one kind of video
-    to another. The EMA has a half-life of a tenth of the clips seen, at most 10,000: with small
-    batches the generator changes from step to step, and a longer average is steadier. One thread is enough: such
-    small layers take less time than waking other threads.
+    to another. The EMA has a half-life of a tenth of the clips seen, at most 10,000: with small batches the generator
+    changes from step to step, and a longer average is steadier. One thread is enough: such small layers take less time
+    than waking other threads.
     """
     return RunConfig(
         model=ModelConfig(channel_base=1024, channel_max=64, z_dim=32, w_dim=32, motion_dim=128),

@@ -69,7 +69,6 @@ def test_a_longer_run_does_not_shrink_again() -> None:
     assert longer.stage == GrowthStage(0, 1.0)
 
 
-@pytest.mark.usefixtures("no_run_images")
 def test_a_resumed_run_that_is_made_longer_stays_as_large(growing: RunConfig, larger: Path, tmp_path: Path) -> None:
     data = VideoDataset(larger)
     trainer = GanTrainer(growing, *build_networks(growing, data))

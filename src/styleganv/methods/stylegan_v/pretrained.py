@@ -1,6 +1,8 @@
 """Reading StyleGAN-V's networks from a model folder."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -40,18 +42,12 @@ def load_discriminator(folder: Path | str) -> Discriminator | None:
     folder = model_folder(folder)
     if not (folder / "discriminator.safetensors").exists():
         return None
-    try:
-        config = json.loads((folder / "config.json").read_text())
-        with torch.random.fork_rng(devices=[]):
-            discriminator = Discriminator(
-                read_fields(DiscriminatorConfig, config["discriminator"], folder / "config.json", "discriminator")
-            )
+    with _read_config(folder) as config, torch.random.fork_rng(devices=[]):
+        discriminator = Discriminator(
+            read_fields(DiscriminatorConfig, config["discriminator"], folder / "config.json", "discriminator")
+        )
         discriminator.load_state_dict(load_weights(folder, "discriminator.safetensors", config))
-    except (SafetensorError, RuntimeError, KeyError, TypeError, ValueError, OSError) as error:
-        raise StyleganvError(
-            f"The discriminator in {folder} is damaged ({describe(error)}): import it again."
-        ) from error
-    return discriminator
+        return discriminator
 
 
 def load_projected(folder: Path | str) -> dict[str, Tensor] | None:
@@ -63,9 +59,17 @@ def load_projected(folder: Path | str) -> dict[str, Tensor] | None:
     folder = model_folder(folder)
     if not (folder / "projected.safetensors").exists():
         return None
-    try:
-        config = json.loads((folder / "config.json").read_text())
+    with _read_config(folder) as config:
         weights = load_weights(folder, "projected.safetensors", config)
-    except (SafetensorError, ValueError, OSError) as error:
-        raise StyleganvError(f"The discriminator in {folder} is damaged ({describe(error)}): copy it again.") from error
-    return {name: weight.float() for name, weight in weights.items()}
+        return {name: weight.float() for name, weight in weights.items()}
+
+
+@contextmanager
+def _read_config(folder: Path) -> Iterator[dict[str, Any]]:
+    """Yield the contents of `config.json`; an error in it, or in what is loaded with it, becomes a StyleganvError."""
+    try:
+        yield json.loads((folder / "config.json").read_text())
+    except (SafetensorError, RuntimeError, KeyError, TypeError, ValueError, OSError) as error:
+        raise StyleganvError(
+            f"The discriminator in {folder} is damaged ({describe(error)}): copy or import it again."
+        ) from error
