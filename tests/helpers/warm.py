@@ -4,6 +4,7 @@ They have the interface of `subprocess.Popen`, and a session of their own. Not f
 starts or ends, or of what a process inherits.
 """
 
+import faulthandler
 import multiprocessing
 import os
 import runpy
@@ -29,6 +30,8 @@ PRELOAD = [
     "torch._dynamo",
     "tensorboard",
 ]
+#: A process that takes too long is asked by this signal where it is.
+DUMP = getattr(signal, "SIGUSR1", 0)
 PIPE, DEVNULL = subprocess.PIPE, subprocess.DEVNULL
 
 
@@ -81,9 +84,13 @@ class _Warm:
         try:
             self.wait(end - time.monotonic())
             stdout, stderr = ("" if text is None else text.result(end - time.monotonic()) for text in texts)
-        except BaseException:
+        except BaseException as error:
             with suppress(ProcessLookupError):
+                os.kill(self.pid, DUMP)
+                connection.wait([self._process.sentinel], 2)
                 os.killpg(self.pid, signal.SIGKILL)
+            for text in filter(None, texts):
+                error.add_note(text.result(10)[-5000:])
             raise
         finally:
             pool.shutdown(wait=False)
@@ -178,6 +185,7 @@ class _Start:
         sys.stdin = open(os.devnull)  # noqa: SIM115
         sys.stdout = open(1, "w", buffering=1, closefd=False)  # noqa: SIM115
         sys.stderr = open(2, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115
+        faulthandler.register(DUMP, all_threads=True)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         for number in (signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_DFL)

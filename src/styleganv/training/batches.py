@@ -92,9 +92,17 @@ def iterate_batches(
         prefetch_factor=4 if num_workers else None,
         worker_init_fn=start_worker,
     )
-    for frames, times, label in loader:
-        frames, times, label = (_move(torch.from_numpy(x), device) for x in (frames, times, label))
-        yield Clip(frames, times, label if label.shape[1] else None)
+    others = set(multiprocessing.active_children())
+    batches = iter(loader)
+    workers = set(multiprocessing.active_children()) - others
+    try:
+        while True:
+            frames, times, label = (_move(torch.from_numpy(x), device) for x in next(batches))
+            yield Clip(frames, times, label if label.shape[1] else None)
+    finally:
+        del batches  # asks the workers to end, and waits for a while
+        for worker in workers:  # Python would wait forever at its end for one that hangs, as they ignore SIGTERM
+            worker.kill()
 
 
 def _move(x: Tensor, device: torch.device) -> Tensor:
