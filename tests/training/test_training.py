@@ -22,7 +22,7 @@ from styleganv.data.dataset import VideoDataset, write_dataset
 from styleganv.errors import StyleganvError
 from styleganv.faces.dataset import make_faces
 from styleganv.methods.loading import load
-from styleganv.methods.stylegan_v.trainer import GanTrainer, build_networks
+from styleganv.methods.stylegan_v.trainer import GanTrainer, build_networks, compute_logits
 from styleganv.runs import resume, train
 from styleganv.training.batches import ClipDataset, iterate_batches
 from styleganv.training.checkpoint import load_checkpoint
@@ -110,7 +110,7 @@ def test_joint_logits_equal_separate_logits(batch: int, faces: Path, tiny: RunCo
     frames = torch.randn(2, batch, 3, 3, 16, 16, generator=random)
     times = torch.rand(2, batch, 3, generator=random, dtype=torch.float64).cumsum(dim=2) * 9
     fake, real = Clip(frames[0], times[0]), Clip(frames[1], times[1].round().long())
-    together = trainer._compute_logits(fake, real)
+    together = compute_logits(trainer.discriminator, fake, real)
     for logits, clip in zip(together, (fake, real), strict=True):
         torch.testing.assert_close(logits, trainer.discriminator(clip.frames, clip.times), rtol=1e-5, atol=1e-6)
 

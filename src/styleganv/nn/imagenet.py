@@ -45,10 +45,60 @@ def normalize_imagenet(x: Tensor) -> Tensor:
 
 
 def fold_batch_norm(net: Any) -> None:
-    """Fold each normalization into the convolution before it, which makes the network a third faster on a CPU."""
+    """Fold each normalization into the convolution before it, which makes the network a third faster on a CPU.
+
+    The second derivative with respect to the frames, for gradient penalties, is fast too.
+    """
     pairs = (("_expand_conv", "_bn0"), ("_depthwise_conv", "_bn1"), ("_project_conv", "_bn2"), ("_conv_stem", "_bn0"))
     for owner in (net, *net._blocks):
         for conv, norm in pairs:
             if hasattr(owner, conv):
-                setattr(owner, conv, fuse_conv_bn_eval(getattr(owner, conv), getattr(owner, norm)))
+                setattr(owner, conv, _FrozenConv2d(fuse_conv_bn_eval(getattr(owner, conv), getattr(owner, norm))))
                 setattr(owner, norm, nn.Identity())
+
+
+class _FrozenConv2d(nn.Module):
+    """A padded convolution of the package with fixed weights."""
+
+    def __init__(self, conv: Any) -> None:
+        super().__init__()
+        self.pad, self.weight, self.bias = conv.static_padding, conv.weight, conv.bias
+        self.settings = (conv.stride, (0, 0), (1, 1), False, (0, 0), conv.groups)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the convolution of `[N, C, H, W]`."""
+        return _Convolution.apply(self.pad(x), self.weight, self.bias, self.settings)
+
+
+class _Convolution(torch.autograd.Function):
+    """Convolution, differentiable with respect to its input only.
+
+    PyTorch's second derivative also computes that of the kernel, group by group, which takes ten times as long.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, settings: tuple[Any, ...]) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        ctx.settings = settings
+        return torch.convolution(x, weight, bias, *settings)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
+        x, weight = ctx.saved_tensors
+        return _Adjoint.apply(gradient, x, weight, ctx.settings), None, None, None
+
+
+class _Adjoint(torch.autograd.Function):
+    """Adjoint of a convolution; a function of the gradient, of which the input only gives the shape."""
+
+    @staticmethod
+    def forward(ctx: Any, gradient: Tensor, x: Tensor, weight: Tensor, settings: tuple[Any, ...]) -> Tensor:
+        ctx.save_for_backward(weight)
+        ctx.settings = settings
+        mask = [True, False, False]
+        return torch.ops.aten.convolution_backward(gradient, x, weight, None, *settings, mask)[0]
+
+    @staticmethod
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, None, None, None]:
+        (weight,) = ctx.saved_tensors
+        return torch.convolution(slope, weight, None, *ctx.settings), None, None, None

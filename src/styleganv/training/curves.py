@@ -14,6 +14,8 @@ from styleganv.files import atomic_write
 LOSSES = {
     "loss_g": ("generator", "C0"),
     "loss_d": ("discriminator", "C1"),
+    "loss_g_projected": ("generator, second discriminator", "C9"),
+    "loss_d_projected": ("second discriminator", "C8"),
     "loss_vqvae": ("VQ-VAE", "C0"),
     "loss_gpt": ("transformer, nats per code", "C1"),
 }

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from run_state import assert_same_state, train_with_pauses
 
 from styleganv import noise
+from styleganv.clip import Clip
 from styleganv.config import RunConfig, TrainingConfig
 from styleganv.data.dataset import VideoDataset, write_dataset
 from styleganv.data.sampling import draw_pair_offsets, draw_real_pair
@@ -117,7 +118,7 @@ def test_r1_is_computed_for_each_discriminator(faces: Path, small: RunConfig) ->
     for compute in (pair.compute_pair_logits, pair.compute_frame_logits):  # type: ignore[attr-defined]
         (slope,) = torch.autograd.grad(compute(frames, times, None).sum(), frames)
         expected.append(slope.square().sum())
-    torch.testing.assert_close(trainer._compute_penalty(frames, times, None), torch.stack(expected))
+    torch.testing.assert_close(trainer._compute_penalty(trainer.discriminator, Clip(frames, times)), torch.stack(expected))
 
 
 @pytest.mark.slow

@@ -90,7 +90,7 @@ def test_the_penalty_has_the_weight_of_the_pixels(growing: RunConfig, larger: Pa
         trainer = GanTrainer(config, *build_networks(config, data))
         trainer._grow()
         assert trainer.discriminator.stage == GrowthStage(1)
-        trainer.optimizer_d = torch.optim.SGD(trainer.discriminator.parameters(), lr=0.0)
+        trainer.optimizer_d.param_groups[0]["lr"] = 0.0
         times = torch.tensor([[0, 4]] * 4)
         frames = torch.rand(4, 2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
         trainer.update_r1(Clip(frames, times, None), list(range(4)))

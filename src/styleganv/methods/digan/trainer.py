@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from styleganv.clip import Clip
 from styleganv.config import RunConfig
 from styleganv.data.dataset import VideoDataset
 from styleganv.data.sampling import FAKE, clip_random, draw_pair_offsets, draw_real_pair
@@ -98,8 +99,10 @@ class DiganTrainer(GanTrainer):
         t = torch.from_numpy(np.stack(times)).double().to(self.device)
         return FakeInputs(z, t, motion, stack_labels(labels, self.device))
 
-    def _compute_penalty(self, frames: Tensor, times: Tensor, label: Tensor | None) -> Tensor:
+    def _compute_penalty(self, network: nn.Module, clip: Clip) -> Tensor:
         """Return the penalty of each discriminator, `[2·B]`: the squared norm over all of its inputs of a clip."""
-        d = self.discriminator
-        logits = (d.compute_pair_logits(frames, times, label), d.compute_frame_logits(frames, times, label))
-        return 2 * torch.cat([r1_penalty(each, frames) for each in logits])  # `r1_penalty` is a mean over two frames
+        d, inputs = self.discriminator, (clip.frames, clip.times, clip.label)
+        logits = (d.compute_pair_logits(*inputs), d.compute_frame_logits(*inputs))
+        return 2 * torch.cat(
+            [r1_penalty(each, clip.frames) for each in logits]
+        )  # `r1_penalty` is a mean over two frames

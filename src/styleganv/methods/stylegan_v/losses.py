@@ -1,4 +1,7 @@
-"""Losses as pure functions of logits. Shapes: B clips, T frames per clip."""
+"""Losses as pure functions of logits. Shapes: B clips, T frames per clip, L logits per clip.
+
+Logits are `[B]`, or `[B, L]` from a discriminator that judges several cells of a clip; losses average over all.
+"""
 
 import torch
 import torch.nn.functional as F
@@ -9,12 +12,12 @@ from styleganv.methods.stylegan_v.discriminator import Discriminator
 
 
 def generator_loss(fake: Tensor) -> Tensor:
-    """Return the non-saturating logistic loss (Goodfellow et al. 2014): mean of `softplus(−D(fake))`, logits `[B]`."""
+    """Return the non-saturating logistic loss (Goodfellow et al. 2014): mean of `softplus(−D(fake))`."""
     return F.softplus(-fake).mean()
 
 
 def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
-    """Return the logistic loss: mean of `softplus(D(fake))` + mean of `softplus(−D(real))`, logits `[B]` each."""
+    """Return the logistic loss: mean of `softplus(D(fake))` + mean of `softplus(−D(real))`."""
     return F.softplus(fake).mean() + F.softplus(-real).mean()
 
 
@@ -24,7 +27,7 @@ def relativistic_generator_loss(fake: Tensor, real: Tensor) -> Tensor:
 
 
 def relativistic_discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
-    """Return the relativistic pairing loss: mean of `softplus(D(fake) − D(real))`, logits `[B]` each.
+    """Return the relativistic pairing loss: mean of `softplus(D(fake) − D(real))`.
 
     It converges locally only with gradient penalties on real and generated clips.
     """
@@ -32,20 +35,20 @@ def relativistic_discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
 
 
 def r1_penalty(logits: Tensor, frames: Tensor) -> Tensor:
-    """Return the squared norm of the logits' gradient at real frames (Mescheder et al. 2018), `[B]`.
+    """Return the squared norm of the mean logit's gradient at real frames (Mescheder et al. 2018), `[B]`.
 
     It is summed over the pixels of a frame and averaged over the T frames of a clip. The regularizer is `gamma / 2`
     times its mean. Compute it in float32: bfloat16 is 2 % off.
 
     Args:
-        logits: `[B]`.
+        logits: `[B]` or `[B, L]`.
         frames: `[B, T, 3, H, W]`.
 
     Raises:
         RuntimeError: if the gradient is not differentiable (e.g. under `torch.compile`). Training would otherwise
             silently continue without the penalty.
     """
-    (gradient,) = torch.autograd.grad(logits.sum(), frames, create_graph=True)
+    (gradient,) = torch.autograd.grad(logits.mean() * len(logits), frames, create_graph=True)
     return _square_norm(gradient)
 
 

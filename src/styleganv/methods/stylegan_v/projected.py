@@ -3,25 +3,28 @@
 Small heads classify clips from frozen ImageNet features at four depths. They need a fraction of the clips that
 StyleGAN's discriminator needs. As in that discriminator, the features of a clip's frames are joined, and time distances
 and class enter by projection, which teaches motion. The standard deviation over clips is appended, which discourages
-clips that look alike.
+clips that look alike. Heads are trained like that discriminator too, with gradient penalties at the frames.
 
-Shapes: B clips, T frames per clip, H height, W width, K classes, E condition width.
+Shapes: B clips, T frames per clip, H height, W width, K classes, E condition width, L cells of all depths.
 """
 
+import itertools
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import spectral_norm
 
 from styleganv.methods.stylegan_v.config import DiscriminatorConfig
 from styleganv.methods.stylegan_v.discriminator import TimeDistances, append_stddev, join_frames
 from styleganv.nn.imagenet import efficientnet, extract_maps, fold_batch_norm, normalize_imagenet, offline_weights
+from styleganv.nn.layers import Conv2d, Dense
 from styleganv.noise import seeded
 
 #: Blocks of EfficientNet-Lite0 → their channels, and how often a head halves their size: 1/2 to 1/16 of the frame's.
 DEPTHS = {0: (16, 3), 2: (24, 2), 4: (40, 1), 10: (112, 0)}
+#: The features' standard deviation is about 10 at every depth.
+FEATURE_GAIN = 0.1
 #: Channels of the heads, width of the condition, and how many numbers of each cell are projected on it.
 WIDTH, CONDITION_WIDTH, PROJECTED_WIDTH = 48, 64, 16
 #: Frames with a shorter side are enlarged by a whole factor; the network was trained on 224².
@@ -29,10 +32,7 @@ MIN_SIDE = 64
 
 
 class ProjectedDiscriminator(nn.Module):
-    """Heads on the frozen features; only the heads have weights to train and to save.
-
-    Spectral normalization bounds their slope, so they need no gradient penalty.
-    """
+    """Heads on the frozen features; only the heads have weights to train and to save."""
 
     def __init__(self, config: DiscriminatorConfig, *, seed: int, device: torch.device) -> None:
         """Build heads for the clips, classes and condition of the first discriminator, with weights of a seed."""
@@ -52,10 +52,10 @@ class ProjectedDiscriminator(nn.Module):
                 Head(num_frames * channels, halvings, minibatch_stddev=config.minibatch_stddev, conditional=conditional)
                 for channels, halvings in DEPTHS.values()
             )
-        self.to(device).eval()
+        self.to(device)
 
-    def forward(self, frames: Tensor, times: Tensor, label: Tensor | None = None) -> list[Tensor]:
-        """Return one map of logits per depth.
+    def forward(self, frames: Tensor, times: Tensor, label: Tensor | None = None) -> Tensor:
+        """Return the logits of clips `[B, L]`: one per cell of the map of each depth.
 
         Args:
             frames: `[B, T, 3, H, W]` in −1..1.
@@ -68,18 +68,10 @@ class ProjectedDiscriminator(nn.Module):
         x = normalize_imagenet((x + 1) / 2)
         maps = extract_maps(self._network[0], x, tuple(DEPTHS))
         with torch.autocast(x.device.type, enabled=False):  # bfloat16 rounds small deviations between clips away
-            joined = [join_frames(features.float(), len(frames)) for features in maps]
+            joined = [join_frames(features.float() * FEATURE_GAIN, len(frames)) for features in maps]
             condition = None if self.condition is None else self.condition(times, label)
-            return [head(features, condition) for head, features in zip(self.heads, joined, strict=True)]
-
-    @torch.no_grad()
-    def update_norms(self) -> None:
-        """Run one power iteration per layer; call once per step, whatever the number of micro-batches."""
-        self.train()
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                _ = module.weight  # reading it in training mode runs the power iteration
-        self.eval()
+            logits = [head(features, condition) for head, features in zip(self.heads, joined, strict=True)]
+        return torch.cat([x.flatten(1) for x in logits], dim=1)
 
 
 class Head(nn.Module):
@@ -88,15 +80,12 @@ class Head(nn.Module):
     def __init__(self, channels: int, halvings: int, *, minibatch_stddev: bool, conditional: bool) -> None:
         super().__init__()
         self.minibatch_stddev = minibatch_stddev
-        layers: list[nn.Module] = []
-        for _ in range(max(1, halvings)):
-            kernel, stride = (4, 2) if halvings else (3, 1)
-            layers += [spectral_norm(nn.Conv2d(channels, WIDTH, kernel, stride, 1)), nn.LeakyReLU(0.2)]
-            channels = WIDTH
+        widths = [channels] + [WIDTH] * max(1, halvings)
+        layers = (Conv2d(a, b, 3, down=halvings > 0) for a, b in itertools.pairwise(widths))
         self.layers = nn.Sequential(*layers)
         outputs = 1 + PROJECTED_WIDTH * conditional
-        self.out = spectral_norm(nn.Conv2d(WIDTH + minibatch_stddev, outputs, 3, padding=1))
-        self.embed = nn.Linear(CONDITION_WIDTH, PROJECTED_WIDTH) if conditional else None
+        self.out = Conv2d(WIDTH + minibatch_stddev, outputs, 3, activate=False)
+        self.embed = Dense(CONDITION_WIDTH, PROJECTED_WIDTH) if conditional else None
 
     def forward(self, x: Tensor, condition: Tensor | None) -> Tensor:
         """Return logits `[B, 1, h, w]` for features `[B, C, H, W]` and a condition `[B, E]`."""
@@ -106,14 +95,3 @@ class Head(nn.Module):
             return x
         weights = self.embed(condition)[:, :, None, None] / PROJECTED_WIDTH**0.5
         return x[:, :1] + (x[:, 1:] * weights).sum(dim=1, keepdim=True)
-
-
-def projected_discriminator_loss(real: list[Tensor], fake: list[Tensor]) -> Tensor:
-    """Return the hinge loss `relu(1 − D(real)) + relu(1 + D(fake))`, averaged over logits, then over depths."""
-    pairs = zip(real, fake, strict=True)
-    return torch.stack([(1 - a).relu().mean() + (1 + b).relu().mean() for a, b in pairs]).mean()
-
-
-def projected_generator_loss(fake: list[Tensor]) -> Tensor:
-    """Return the mean of `−D(fake)` over the logits of each depth, then over the depths."""
-    return -torch.stack([logits.mean() for logits in fake]).mean()

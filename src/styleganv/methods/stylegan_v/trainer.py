@@ -6,7 +6,7 @@ times as many; the two are never mixed up.
 
 import contextlib
 import copy
-from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import torch
@@ -43,11 +43,7 @@ from styleganv.methods.stylegan_v.losses import (
     relativistic_discriminator_loss,
     relativistic_generator_loss,
 )
-from styleganv.methods.stylegan_v.projected import (
-    ProjectedDiscriminator,
-    projected_discriminator_loss,
-    projected_generator_loss,
-)
+from styleganv.methods.stylegan_v.projected import ProjectedDiscriminator
 from styleganv.methods.stylegan_v.sampler import VideoGenerator
 from styleganv.model_folder import STYLEGAN_V
 from styleganv.noise import seeded, torch_random
@@ -57,8 +53,9 @@ from styleganv.training.trainer import Trainer
 from styleganv.video_model import VideoModel
 
 CPU = torch.device("cpu")
-#: Learning rate of the second discriminator, whose features need no learning, relative to the first.
-PROJECTED_LR_MULTIPLIER = 0.4
+#: Weight of the second discriminator's gradient penalties, relative to the first's: its features react to smaller
+#: changes of a frame.
+PROJECTED_PENALTY = 0.01
 N = TypeVar("N", bound=nn.Module)
 
 
@@ -84,12 +81,25 @@ def to_channels_last(network: N, device: torch.device) -> N:
     return network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
+@dataclass(frozen=True)
+class Critic:
+    """A discriminator in training."""
+
+    network: Discriminator | ProjectedDiscriminator
+    optimizer: torch.optim.Optimizer
+    gamma: float
+    """Weight of its gradient penalties."""
+    suffix: str = ""
+    """End of the names of its scalars in the log."""
+
+
 class GanTrainer(Trainer):
     """Trainer of StyleGAN-V and, without motion, StyleGAN2; each `update_…` is one part of a step.
 
     Attributes:
-        gamma: weight of the R1 penalty.
+        gamma: weight of the first discriminator's gradient penalties.
         projected: second discriminator; None without it.
+        critics: the discriminators with what trains them.
         optimizers: all optimizers, with their initial learning rates.
         ada: augmentation probability and its controller.
         growth: schedule of the resolutions.
@@ -116,14 +126,14 @@ class GanTrainer(Trainer):
         self.optimizer_g = build_adam(generator, training.lr, 0.99)
         self.optimizer_d = build_adam(discriminator, training.lr * lazy, 0.99**lazy)
         self.optimizers = [(self.optimizer_g, training.lr), (self.optimizer_d, training.lr * lazy)]
+        self.critics = [Critic(discriminator, self.optimizer_d, self.gamma)]
         self.projected: ProjectedDiscriminator | None = None
-        self.discriminators: nn.Module = discriminator
         if training.second_discriminator == "projected":
             self.projected = ProjectedDiscriminator(discriminator.config, seed=training.seed, device=self.device)
-            self.discriminators = nn.ModuleList([discriminator, self.projected])
-            lr = PROJECTED_LR_MULTIPLIER * training.lr
-            self.optimizer_p = build_adam(self.projected, lr, 0.99)
-            self.optimizers.append((self.optimizer_p, lr))
+            self.optimizer_p = build_adam(self.projected, training.lr * lazy, 0.99**lazy)
+            self.optimizers.append((self.optimizer_p, training.lr * lazy))
+            self.critics.append(Critic(self.projected, self.optimizer_p, PROJECTED_PENALTY * self.gamma, "_projected"))
+        self.discriminators = nn.ModuleList(critic.network for critic in self.critics)
         self.ada = AdaptiveAugmentation(
             config.augment.augment_p,
             target=config.augment.augment_target,
@@ -178,11 +188,6 @@ class GanTrainer(Trainer):
                     frames = self.generator.synthesize(w, fake.times, fake.noise, fake.label)
                     frames = self._augment(frames, indices, AUGMENT_G_FAKE)
                     loss = self._compute_loss_g(Clip(frames, fake.times, fake.label), part, indices)
-                    self.log_scalars(loss_g=loss)
-                    if self.projected is not None:
-                        judged = projected_generator_loss(self.projected(frames, fake.times, fake.label))
-                        self.log_scalars(loss_projected_g=judged)
-                        loss = loss + judged
                 (loss / self.num_micro_batches).backward()
                 w_mean = w_mean + w.detach().mean(dim=0) / self.num_micro_batches
         self.generator.mapping.update_mean(distributed.all_reduce_mean(w_mean))
@@ -190,10 +195,9 @@ class GanTrainer(Trainer):
     def update_d(self, real: Clip, fakes: list[FakeInputs], clip_indices: list[int]) -> None:
         """Update the discriminator and the augmentation probability; one item of `fakes` per micro-batch."""
         sign = torch.zeros((), device=self.device)
-        with (
-            self.optimizer_step(self.discriminator, self.optimizer_d, frozen=self.generator),
-            self._projected_step(),
-        ):
+        with contextlib.ExitStack() as steps:
+            for critic in self.critics:
+                steps.enter_context(self.optimizer_step(critic.network, critic.optimizer, frozen=self.generator))
             for fake, part, indices in self._zip_parts(fakes, real, clip_indices):
                 with self.autocast():
                     with torch.no_grad():
@@ -203,28 +207,10 @@ class GanTrainer(Trainer):
                     loss, realness = self._compute_loss_d(
                         Clip(frames, fake.times, fake.label), Clip(real_frames, part.times, part.label), indices
                     )
-                    self.log_scalars(loss_d=loss)
-                    if self.projected is not None:
-                        judged = projected_discriminator_loss(
-                            self.projected(real_frames, part.times, part.label),
-                            self.projected(frames, fake.times, fake.label),
-                        )
-                        self.log_scalars(loss_projected_d=judged)
-                        loss = loss + judged
                 (loss / self.num_micro_batches).backward()
                 sign += realness.sign().mean() / self.num_micro_batches
         if self.config.augment.augment == "ada":
             self.ada.update(distributed.all_reduce_mean(sign), self.config.training.batch_size)
-
-    @contextlib.contextmanager
-    def _projected_step(self) -> Iterator[None]:
-        """Collect gradients for the second discriminator, if there is one, and step."""
-        if self.projected is None:
-            yield
-            return
-        self.projected.update_norms()
-        with self.optimizer_step(self.projected, self.optimizer_p):
-            yield
 
     def update_r1(self, real: Clip, clip_indices: list[int]) -> None:
         """Penalize the discriminator's gradient at real clips."""
@@ -238,54 +224,54 @@ class GanTrainer(Trainer):
         self._penalize(clips, clip_indices, "r2", AUGMENT_R2)
 
     def _penalize(self, parts: list[Clip], clip_indices: list[int], name: str, purpose: int) -> None:
-        """Take a step against the discriminator's gradient at augmented clips, in float32; one part per micro-batch."""
-        gamma = self.gamma / 4**self.growth.stage.num_skipped  # in proportion to the number of pixels, as by default
-        weight = gamma / 2 * self.config.training.r1_interval
-        full_precision = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
-        with full_precision, self.optimizer_step(self.discriminator, self.optimizer_d, frozen=self.generator):
-            for part, clip in enumerate(parts):
-                indices = clip_indices[part :: self.num_micro_batches]
-                frames = self._augment(clip.frames, indices, purpose).detach().requires_grad_()
-                penalty = self._compute_penalty(frames, clip.times, clip.label).mean()
-                (penalty * weight / self.num_micro_batches).backward()
-                self.log_scalars(**{name: penalty})
+        """Take a step against the discriminators' gradients at augmented clips, in float32; a part per micro-batch."""
+        clips = []
+        for part, clip in enumerate(parts):
+            frames = self._augment(clip.frames, clip_indices[part :: self.num_micro_batches], purpose)
+            clips.append(Clip(frames.detach().requires_grad_(), clip.times, clip.label))
+        # In proportion to the number of pixels, as the default of gamma.
+        scale = self.config.training.r1_interval / 2 / 4**self.growth.stage.num_skipped
+        for critic in self.critics:
+            full_precision = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
+            with full_precision, self.optimizer_step(critic.network, critic.optimizer, frozen=self.generator):
+                for clip in clips:
+                    penalty = self._compute_penalty(critic.network, clip).mean()
+                    (penalty * critic.gamma * scale / self.num_micro_batches).backward()
+                    self.log_scalars(**{name + critic.suffix: penalty})
 
-    def _compute_penalty(self, frames: Tensor, times: Tensor, label: Tensor | None) -> Tensor:
-        if self.config.training.gradient_checkpointing:
-            return r1_penalty_clip_by_clip(self.discriminator, frames, times, label)
-        return r1_penalty(self.discriminator(frames, times, label), frames)
+    def _compute_penalty(self, network: nn.Module, clip: Clip) -> Tensor:
+        if self.config.training.gradient_checkpointing and isinstance(network, Discriminator):
+            return r1_penalty_clip_by_clip(network, clip.frames, clip.times, clip.label)
+        return r1_penalty(network(clip.frames, clip.times, clip.label), clip.frames)
 
     def _compute_loss_g(self, fake: Clip, real: Clip, clip_indices: list[int]) -> Tensor:
         """Return the generator's loss for augmented `fake` and unaugmented `real` clips."""
-        if not self.relativistic:
-            return generator_loss(self.discriminator(fake.frames, fake.times, fake.label))
-        frames = self._augment(real.frames, clip_indices, AUGMENT_G_REAL)
-        return relativistic_generator_loss(*self._compute_logits(fake, Clip(frames, real.times, real.label)))
+        if self.relativistic:
+            real = Clip(self._augment(real.frames, clip_indices, AUGMENT_G_REAL), real.times, real.label)
+        losses = []
+        for critic in self.critics:
+            if self.relativistic:
+                losses.append(relativistic_generator_loss(*compute_logits(critic.network, fake, real)))
+            else:
+                losses.append(generator_loss(critic.network(fake.frames, fake.times, fake.label)))
+            self.log_scalars(**{"loss_g" + critic.suffix: losses[-1]})
+        return torch.stack(losses).sum()
 
     def _compute_loss_d(self, fake: Clip, real: Clip, clip_indices: list[int]) -> tuple[Tensor, Tensor]:
-        """Return the discriminator's loss for augmented clips, and the realness that ADA is controlled by.
+        """Return the discriminators' loss for augmented clips, and the realness that ADA is controlled by.
 
-        Realness is the logits of the real clips; for the relativistic loss, minus those of the generated ones.
+        Realness is the first one's logits of the real clips; for the relativistic loss, minus those of the generated
+        ones.
         """
-        logits_fake, logits_real = self._compute_logits(fake, real)
-        self.log_scalars(logits_real=logits_real.mean(), logits_fake=logits_fake.mean())
-        if self.relativistic:
-            realness = (logits_real - logits_fake).detach()
-            return relativistic_discriminator_loss(logits_real, logits_fake), realness
-        return discriminator_loss(logits_real, logits_fake), logits_real.detach()
-
-    def _compute_logits(self, fake: Clip, real: Clip) -> tuple[Tensor, Tensor]:
-        """Return the logits of both, in one pass if the groups of the minibatch standard deviation allow it.
-
-        Generated and real clips are interleaved. Groups of strided clips then hold only clips of one kind, as in
-        separate passes.
-        """
-        if len(fake.frames) % STDDEV_GROUP:
-            logits_fake, logits_real = (self.discriminator(x.frames, x.times, x.label) for x in (fake, real))
-            return logits_fake, logits_real
-        label = None if fake.label is None or real.label is None else _interleave(fake.label, real.label)
-        both = self.discriminator(_interleave(fake.frames, real.frames), _interleave(fake.times, real.times), label)
-        return both[::2], both[1::2]
+        compute = relativistic_discriminator_loss if self.relativistic else discriminator_loss
+        losses, realness = [], []
+        for critic in self.critics:
+            logits_fake, logits_real = compute_logits(critic.network, fake, real)
+            losses.append(compute(logits_real, logits_fake))
+            realness.append((logits_real - logits_fake if self.relativistic else logits_real).detach())
+            scalars = {"loss_d": losses[-1], "logits_real": logits_real.mean(), "logits_fake": logits_fake.mean()}
+            self.log_scalars(**{name + critic.suffix: value for name, value in scalars.items()})
+        return torch.stack(losses).sum(), realness[0]
 
     def _split(self, clip: Clip) -> list[Clip]:
         """Return the micro-batches of this process's clips: strided parts."""
@@ -351,6 +337,20 @@ class GanTrainer(Trainer):
         if self.projected is not None:
             parts |= {"projected": self.projected, "optimizer_p": self.optimizer_p}
         return parts
+
+
+def compute_logits(network: Discriminator | ProjectedDiscriminator, fake: Clip, real: Clip) -> tuple[Tensor, Tensor]:
+    """Return the logits of both, in one pass if the groups of the minibatch standard deviation allow it.
+
+    Generated and real clips are interleaved. Groups of strided clips then hold only clips of one kind, as in separate
+    passes.
+    """
+    if len(fake.frames) % STDDEV_GROUP:
+        logits_fake, logits_real = (network(x.frames, x.times, x.label) for x in (fake, real))
+        return logits_fake, logits_real
+    label = None if fake.label is None or real.label is None else _interleave(fake.label, real.label)
+    both = network(_interleave(fake.frames, real.frames), _interleave(fake.times, real.times), label)
+    return both[::2], both[1::2]
 
 
 def _interleave(a: Tensor, b: Tensor) -> Tensor:
