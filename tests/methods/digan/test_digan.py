@@ -118,7 +118,9 @@ def test_r1_is_computed_for_each_discriminator(faces: Path, small: RunConfig) ->
     for compute in (pair.compute_pair_logits, pair.compute_frame_logits):  # type: ignore[attr-defined]
         (slope,) = torch.autograd.grad(compute(frames, times, None).sum(), frames)
         expected.append(slope.square().sum())
-    torch.testing.assert_close(trainer._compute_penalty(trainer.discriminator, Clip(frames, times)), torch.stack(expected))
+    torch.testing.assert_close(
+        trainer._compute_penalty(trainer.discriminator, Clip(frames, times)), torch.stack(expected)
+    )
 
 
 @pytest.mark.slow

@@ -8,7 +8,6 @@ clips that look alike. Heads are trained like that discriminator too, with gradi
 Shapes: B clips, T frames per clip, H height, W width, K classes, E condition width, L cells of all depths.
 """
 
-import itertools
 from typing import Any
 
 import torch
@@ -18,7 +17,6 @@ from torch import Tensor, nn
 from styleganv.methods.stylegan_v.config import DiscriminatorConfig
 from styleganv.methods.stylegan_v.discriminator import TimeDistances, append_stddev, join_frames
 from styleganv.nn.imagenet import efficientnet, extract_maps, fold_batch_norm, normalize_imagenet, offline_weights
-from styleganv.nn.layers import Conv2d, Dense
 from styleganv.noise import seeded
 
 #: Blocks of EfficientNet-Lite0 → their channels, and how often a head halves their size: 1/2 to 1/16 of the frame's.
@@ -74,18 +72,33 @@ class ProjectedDiscriminator(nn.Module):
         return torch.cat([x.flatten(1) for x in logits], dim=1)
 
 
+class HeadConv2d(nn.Conv2d):
+    """Convolution with an equalized learning rate, and without the low-pass filter of `nn.layers`."""
+
+    def reset_parameters(self) -> None:
+        nn.init.normal_(self.weight)
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        gain = (2 / self.weight[0].numel()) ** 0.5
+        return F.conv2d(x, self.weight * gain, self.bias, self.stride, self.padding)
+
+
 class Head(nn.Module):
     """Convolutions that turn joined features, and a condition by projection, into a map of logits."""
 
     def __init__(self, channels: int, halvings: int, *, minibatch_stddev: bool, conditional: bool) -> None:
         super().__init__()
         self.minibatch_stddev = minibatch_stddev
-        widths = [channels] + [WIDTH] * max(1, halvings)
-        layers = (Conv2d(a, b, 3, down=halvings > 0) for a, b in itertools.pairwise(widths))
+        layers: list[nn.Module] = []
+        for _ in range(max(1, halvings)):
+            kernel, stride = (4, 2) if halvings else (3, 1)
+            layers += [HeadConv2d(channels, WIDTH, kernel, stride, padding=1), nn.LeakyReLU(0.2)]
+            channels = WIDTH
         self.layers = nn.Sequential(*layers)
-        outputs = 1 + PROJECTED_WIDTH * conditional
-        self.out = Conv2d(WIDTH + minibatch_stddev, outputs, 3, activate=False)
-        self.embed = Dense(CONDITION_WIDTH, PROJECTED_WIDTH) if conditional else None
+        self.out = HeadConv2d(WIDTH + minibatch_stddev, 1 + PROJECTED_WIDTH * conditional, 3, padding=1)
+        self.embed = nn.Linear(CONDITION_WIDTH, PROJECTED_WIDTH) if conditional else None
 
     def forward(self, x: Tensor, condition: Tensor | None) -> Tensor:
         """Return logits `[B, 1, h, w]` for features `[B, C, H, W]` and a condition `[B, E]`."""
