@@ -1,11 +1,21 @@
-"""Batches of training: workers on machines with little shared memory."""
+"""Batches of training: workers on machines with little shared memory, and workers that hang."""
 
+import multiprocessing
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+import torch
 import warm
+from torch import Tensor
+from torch.utils.data import _utils as data_loading
+
+from styleganv.config import TrainingConfig
+from styleganv.data.dataset import VideoDataset
+from styleganv.training.batches import ClipDataset, iterate_batches
 
 TINY = "--channel-base 128 --channel-max 8 --z-dim 16 --w-dim 16 --motion-dim 16 --batch-size 32 --total-clips 32"
 
@@ -32,3 +42,25 @@ def test_workers_need_no_room_in_shared_memory(options: str, expected: str, face
     train = ["train", str(faces), "--out", str(tmp_path / "run"), "--num-workers", "1", *TINY.split()]
     done = warm.run([sys.executable, "-c", ISOLATED, options, *train])
     assert expected in done.stdout + done.stderr and "Traceback" not in done.stderr
+
+
+class HangingDataset(ClipDataset):
+    """Its worker hangs at the third batch, and ignores SIGTERM."""
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor, Tensor]:
+        if index >= 16:
+            time.sleep(3600)
+        return super().__getitem__(index)
+
+
+@pytest.mark.slow
+def test_a_worker_that_hangs_is_ended_too(faces: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python would wait for it at its end."""
+    monkeypatch.setattr(data_loading, "MP_STATUS_CHECK_INTERVAL", 0.1)  # how long PyTorch waits
+    clips = HangingDataset(VideoDataset(faces), TrainingConfig(num_frames=3, max_span=32))
+    batches = iterate_batches(clips, first=0, batch_size=8, num_workers=1, device=torch.device("cpu"))
+    next(batches)
+    (worker,) = multiprocessing.active_children()
+    batches.close()
+    worker.join(10)
+    assert worker.exitcode == -signal.SIGKILL
