@@ -25,7 +25,7 @@ class FeatureMatching(GanTrainer):
         super().__init__(config, generator, discriminator)
         self.network = efficientnet(offline_weights(), self.device)
 
-    def _compute_loss_g(self, fake: Clip, real: Clip, clip_indices: list[int]) -> Tensor:
+    def _compute_losses_g(self, fake: Clip, real: Clip, clip_indices: list[int]) -> list[Tensor]:
         with torch.no_grad():
             targets = self._moments(real.frames)
         distances = [
@@ -34,7 +34,8 @@ class FeatureMatching(GanTrainer):
         ]
         matching = torch.stack(distances).mean()
         self.log_scalars(matching=matching)
-        return super()._compute_loss_g(fake, real, clip_indices) + self.WEIGHT * matching
+        first, *others = super()._compute_losses_g(fake, real, clip_indices)
+        return [first + self.WEIGHT * matching, *others]
 
     def _moments(self, frames: Tensor) -> list[Tensor]:
         x = normalize_imagenet((frames.flatten(0, 1).float() + 1) / 2)
@@ -65,14 +66,14 @@ class Reconstructing(GanTrainer):
         with self.optimizer_step(self.decoder, self.optimizer_decoder):
             super().update_d(real, fakes, clip_indices)
 
-    def _compute_loss_d(self, fake: Clip, real: Clip, clip_indices: list[int]) -> tuple[Tensor, Tensor]:
-        loss, realness = super()._compute_loss_d(fake, real, clip_indices)
+    def _compute_losses_d(self, fake: Clip, real: Clip, clip_indices: list[int]) -> tuple[list[Tensor], Tensor]:
+        (first, *others), realness = super()._compute_losses_d(fake, real, clip_indices)
         d = self.discriminator
         features = d.compute_features(real.frames, d.embed(real.times, real.label))
         target = F.interpolate(real.frames.flatten(1, 2), (32, 32), mode="area")
         reconstruction = F.mse_loss(self.decoder(features), target)
         self.log_scalars(reconstruction=reconstruction)
-        return loss + self.WEIGHT * reconstruction, realness
+        return [first + self.WEIGHT * reconstruction, *others], realness
 
     def state_parts(self) -> dict[str, Any]:
         return super().state_parts() | {"decoder": self.decoder, "optimizer_decoder": self.optimizer_decoder}

@@ -74,17 +74,18 @@ class MocoganStylegan2Trainer(GanTrainer):
     def update_r1(self, real: Clip, clip_indices: list[int]) -> None:
         super().update_r1(self._sample_frames(real, clip_indices), clip_indices)
 
-    def _compute_loss_g(self, fake: Clip, real: Clip, clip_indices: list[int]) -> Tensor:
+    def _compute_losses_g(self, fake: Clip, real: Clip, clip_indices: list[int]) -> list[Tensor]:
         video = generator_loss(self._compute_video_logits(fake, clip_indices, 0))
-        return super()._compute_loss_g(self._sample_frames(fake, clip_indices), real, clip_indices) + video
+        (image,) = super()._compute_losses_g(self._sample_frames(fake, clip_indices), real, clip_indices)
+        return [image + video]
 
-    def _compute_loss_d(self, fake: Clip, real: Clip, clip_indices: list[int]) -> tuple[Tensor, Tensor]:
+    def _compute_losses_d(self, fake: Clip, real: Clip, clip_indices: list[int]) -> tuple[list[Tensor], Tensor]:
         fake_frame, real_frame = (self._sample_frames(clip, clip_indices) for clip in (fake, real))
-        loss, realness = super()._compute_loss_d(fake_frame, real_frame, clip_indices)
+        (image,), realness = super()._compute_losses_d(fake_frame, real_frame, clip_indices)
         video_real = self._compute_video_logits(real, clip_indices, 1)
         video_fake = self._compute_video_logits(fake, clip_indices, 2)
         self.log_scalars(video_real=video_real.mean(), video_fake=video_fake.mean())
-        return loss + discriminator_loss(video_real, video_fake), realness
+        return [image + discriminator_loss(video_real, video_fake)], realness
 
     def _compute_video_logits(self, clip: Clip, clip_indices: list[int], purpose: int) -> Tensor:
         key = self.config.training.seed, LAYER_NOISE_PURPOSE + purpose, clip_indices[0]

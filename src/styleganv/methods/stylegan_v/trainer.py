@@ -187,8 +187,8 @@ class GanTrainer(Trainer):
                     w = self.generator.mapping(fake.z, fake.label)
                     frames = self.generator.synthesize(w, fake.times, fake.noise, fake.label)
                     frames = self._augment(frames, indices, AUGMENT_G_FAKE)
-                    loss = self._compute_loss_g(Clip(frames, fake.times, fake.label), part, indices)
-                (loss / self.num_micro_batches).backward()
+                    losses = self._compute_losses_g(Clip(frames, fake.times, fake.label), part, indices)
+                self._backward(losses, "loss_g")
                 w_mean = w_mean + w.detach().mean(dim=0) / self.num_micro_batches
         self.generator.mapping.update_mean(distributed.all_reduce_mean(w_mean))
 
@@ -204,10 +204,10 @@ class GanTrainer(Trainer):
                         frames = self.generator(fake.z, fake.times, fake.noise, fake.label)
                         frames = self._augment(frames, indices, AUGMENT_D_FAKE)
                     real_frames = self._augment(part.frames, indices, AUGMENT_D_REAL)
-                    loss, realness = self._compute_loss_d(
+                    losses, realness = self._compute_losses_d(
                         Clip(frames, fake.times, fake.label), Clip(real_frames, part.times, part.label), indices
                     )
-                (loss / self.num_micro_batches).backward()
+                self._backward(losses, "loss_d")
                 sign += realness.sign().mean() / self.num_micro_batches
         if self.config.augment.augment == "ada":
             self.ada.update(distributed.all_reduce_mean(sign), self.config.training.batch_size)
@@ -244,21 +244,21 @@ class GanTrainer(Trainer):
             return r1_penalty_clip_by_clip(network, clip.frames, clip.times, clip.label)
         return r1_penalty(network(clip.frames, clip.times, clip.label), clip.frames)
 
-    def _compute_loss_g(self, fake: Clip, real: Clip, clip_indices: list[int]) -> Tensor:
-        """Return the generator's loss for augmented `fake` and unaugmented `real` clips."""
-        if self.relativistic:
-            real = Clip(self._augment(real.frames, clip_indices, AUGMENT_G_REAL), real.times, real.label)
-        losses = []
-        for critic in self.critics:
-            if self.relativistic:
-                losses.append(relativistic_generator_loss(*compute_logits(critic.network, fake, real)))
-            else:
-                losses.append(generator_loss(critic.network(fake.frames, fake.times, fake.label)))
-            self.log_scalars(**{"loss_g" + critic.suffix: losses[-1]})
-        return torch.stack(losses).sum()
+    def _backward(self, losses: list[Tensor], name: str) -> None:
+        """Add the gradient of a micro-batch's losses, one per discriminator, and log them."""
+        self.log_scalars(**{name + critic.suffix: loss for critic, loss in zip(self.critics, losses, strict=True)})
+        (torch.stack(losses).sum() / self.num_micro_batches).backward()
 
-    def _compute_loss_d(self, fake: Clip, real: Clip, clip_indices: list[int]) -> tuple[Tensor, Tensor]:
-        """Return the discriminators' loss for augmented clips, and the realness that ADA is controlled by.
+    def _compute_losses_g(self, fake: Clip, real: Clip, clip_indices: list[int]) -> list[Tensor]:
+        """Return the generator's loss by each discriminator, for augmented `fake` and unaugmented `real` clips."""
+        networks = [critic.network for critic in self.critics]
+        if not self.relativistic:
+            return [generator_loss(network(fake.frames, fake.times, fake.label)) for network in networks]
+        real = Clip(self._augment(real.frames, clip_indices, AUGMENT_G_REAL), real.times, real.label)
+        return [relativistic_generator_loss(*compute_logits(network, fake, real)) for network in networks]
+
+    def _compute_losses_d(self, fake: Clip, real: Clip, clip_indices: list[int]) -> tuple[list[Tensor], Tensor]:
+        """Return each discriminator's loss for augmented clips, and the realness that ADA is controlled by.
 
         Realness is the first one's logits of the real clips; for the relativistic loss, minus those of the generated
         ones.
@@ -269,9 +269,9 @@ class GanTrainer(Trainer):
             logits_fake, logits_real = compute_logits(critic.network, fake, real)
             losses.append(compute(logits_real, logits_fake))
             realness.append((logits_real - logits_fake if self.relativistic else logits_real).detach())
-            scalars = {"loss_d": losses[-1], "logits_real": logits_real.mean(), "logits_fake": logits_fake.mean()}
-            self.log_scalars(**{name + critic.suffix: value for name, value in scalars.items()})
-        return torch.stack(losses).sum(), realness[0]
+            means = {"logits_real": logits_real.mean(), "logits_fake": logits_fake.mean()}
+            self.log_scalars(**{name + critic.suffix: mean for name, mean in means.items()})
+        return losses, realness[0]
 
     def _split(self, clip: Clip) -> list[Clip]:
         """Return the micro-batches of this process's clips: strided parts."""
