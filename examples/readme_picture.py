@@ -1,6 +1,6 @@
 """Draw the animated picture at the top of the README: one row of videos per model.
 
-python examples/readme_picture.py docs/demo.webp faces-64 sky-64
+python examples/readme_picture.py docs/demo.webp faces-64 emoji-64 sky-64
 """
 
 import sys
