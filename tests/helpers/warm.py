@@ -88,9 +88,11 @@ class _Warm:
             with suppress(ProcessLookupError):
                 os.kill(self.pid, DUMP)
                 connection.wait([self._process.sentinel], 2)
+            with suppress(ProcessLookupError):  # the group can outlive its leader
                 os.killpg(self.pid, signal.SIGKILL)
             for text in filter(None, texts):
-                error.add_note(text.result(10)[-5000:])
+                with suppress(Exception):  # the first error counts
+                    error.add_note(text.result(10)[-5000:])
             raise
         finally:
             pool.shutdown(wait=False)

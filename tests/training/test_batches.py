@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from torch.utils.data import _utils as data_loading
 
 from styleganv.config import TrainingConfig
 from styleganv.data.dataset import VideoDataset
+from styleganv.errors import StyleganvError
 from styleganv.training.batches import ClipDataset, iterate_batches
 
 TINY = "--channel-base 128 --channel-max 8 --z-dim 16 --w-dim 16 --motion-dim 16 --batch-size 32 --total-clips 32"
@@ -45,10 +47,15 @@ def test_workers_need_no_room_in_shared_memory(options: str, expected: str, face
 
 
 class HangingDataset(ClipDataset):
-    """Its worker hangs at the third batch, and ignores SIGTERM."""
+    """Its worker hangs at the second batch, and ignores SIGTERM."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.hangs = multiprocessing.Event()
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor, Tensor]:
-        if index >= 16:
+        if index >= 8:
+            self.hangs.set()
             time.sleep(3600)
         return super().__getitem__(index)
 
@@ -58,9 +65,25 @@ def test_a_worker_that_hangs_is_ended_too(faces: Path, monkeypatch: pytest.Monke
     """Python would wait for it at its end."""
     monkeypatch.setattr(data_loading, "MP_STATUS_CHECK_INTERVAL", 0.1)  # how long PyTorch waits
     clips = HangingDataset(VideoDataset(faces), TrainingConfig(num_frames=3, max_span=32))
+    others = set(multiprocessing.active_children())
     batches = iterate_batches(clips, first=0, batch_size=8, num_workers=1, device=torch.device("cpu"))
     next(batches)
-    (worker,) = multiprocessing.active_children()
+    assert clips.hangs.wait(60)
+    (worker,) = set(multiprocessing.active_children()) - others
     batches.close()
     worker.join(10)
     assert worker.exitcode == -signal.SIGKILL
+
+
+class BrokenDataset(ClipDataset):
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor, Tensor]:
+        raise StyleganvError("This video is damaged.")
+
+
+@pytest.mark.slow
+def test_the_error_of_a_worker_reaches_the_reader(faces: Path) -> None:
+    """Ending the workers does not hide it."""
+    clips = BrokenDataset(VideoDataset(faces), TrainingConfig(num_frames=3, max_span=32))
+    with pytest.raises(StyleganvError, match=r"This video is damaged\."):
+        next(iterate_batches(clips, first=0, batch_size=8, num_workers=2, device=torch.device("cpu")))
+    time.sleep(0.2)  # for signals of ended workers

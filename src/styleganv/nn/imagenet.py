@@ -47,7 +47,7 @@ def normalize_imagenet(x: Tensor) -> Tensor:
 def fold_batch_norm(net: Any) -> None:
     """Fold each normalization into the convolution before it, which makes the network a third faster on a CPU.
 
-    The second derivative with respect to the frames, for gradient penalties, is fast too.
+    It also makes second derivatives with respect to the frames fast, which gradient penalties need.
     """
     pairs = (("_expand_conv", "_bn0"), ("_depthwise_conv", "_bn1"), ("_project_conv", "_bn2"), ("_conv_stem", "_bn0"))
     for owner in (net, *net._blocks):
@@ -66,8 +66,13 @@ class _FrozenConv2d(nn.Module):
         self.settings = (conv.stride, (0, 0), (1, 1), False, (0, 0), conv.groups)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the convolution of `[N, C, H, W]`."""
-        return _Convolution.apply(self.pad(x), self.weight, self.bias, self.settings)
+        """Return the convolution of `[N, C, H, W]`, in the precision of autocast."""
+        x, weight, bias, device = self.pad(x), self.weight, self.bias, x.device.type
+        if torch.is_autocast_enabled(device):
+            dtype = torch.get_autocast_dtype(device)
+            x, weight, bias = x.to(dtype), weight.to(dtype), None if bias is None else bias.to(dtype)
+        with torch.autocast(device, enabled=False):  # it would cast inside, but not what is kept for the gradient
+            return _Convolution.apply(x, weight, bias, self.settings)
 
 
 class _Convolution(torch.autograd.Function):

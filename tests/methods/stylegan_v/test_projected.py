@@ -117,6 +117,17 @@ def test_the_frozen_network_has_the_derivatives_of_plain_convolutions() -> None:
         )
 
 
+def test_the_frozen_network_follows_autocast() -> None:
+    network = efficientnet(offline_weights(), CPU)
+    fold_batch_norm(network)
+    frames = torch.rand(1, 3, 64, 64, requires_grad=True)
+    with torch.autocast("cpu", torch.bfloat16):
+        maps = extract_maps(network, normalize_imagenet(frames), tuple(DEPTHS))
+    assert {x.dtype for x in maps} == {torch.bfloat16}
+    torch.stack([x.float().mean() for x in maps]).sum().backward()
+    assert frames.grad is not None and frames.grad.dtype == torch.float32 and frames.grad.abs().sum() > 0
+
+
 def test_the_frozen_network_has_features_of_deviation_ten() -> None:
     network = efficientnet(offline_weights(), CPU)
     faces = [draw_video(sample_face(np.random.default_rng(seed)), seed, 1, 64, 64)[0] for seed in range(8)]

@@ -35,7 +35,7 @@ def relativistic_discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
 
 
 def r1_penalty(logits: Tensor, frames: Tensor) -> Tensor:
-    """Return the squared norm of the mean logit's gradient at real frames (Mescheder et al. 2018), `[B]`.
+    """Return the squared norm of the mean logit's gradient at frames (R1 at real ones, Mescheder et al. 2018), `[B]`.
 
     It is summed over the pixels of a frame and averaged over the T frames of a clip. The regularizer is `gamma / 2`
     times its mean. Compute it in float32: bfloat16 is 2 % off.

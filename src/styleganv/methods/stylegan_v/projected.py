@@ -21,7 +21,7 @@ from styleganv.noise import seeded
 
 #: Blocks of EfficientNet-Lite0 → their channels, and how often a head halves their size: 1/2 to 1/16 of the frame's.
 DEPTHS = {0: (16, 3), 2: (24, 2), 4: (40, 1), 10: (112, 0)}
-#: The features' standard deviation is about 10 at every depth.
+#: Brings the features' standard deviation, about 10 at every depth, to about 1.
 FEATURE_GAIN = 0.1
 #: Channels of the heads, width of the condition, and how many numbers of each cell are projected on it.
 WIDTH, CONDITION_WIDTH, PROJECTED_WIDTH = 48, 64, 16

@@ -1,4 +1,4 @@
-"""GAN training in four updates: generator, discriminator, R1 penalty, and the averaged generator.
+"""GAN training in four updates: generator, discriminators, gradient penalties, and the averaged generator.
 
 Shapes: B clips of this process, T frames per clip. `clips_seen` counts clips over all processes. Frames are always T
 times as many; the two are never mixed up.
@@ -100,6 +100,7 @@ class GanTrainer(Trainer):
         gamma: weight of the first discriminator's gradient penalties.
         projected: second discriminator; None without it.
         critics: the discriminators with what trains them.
+        discriminators: their networks as one module.
         optimizers: all optimizers, with their initial learning rates.
         ada: augmentation probability and its controller.
         growth: schedule of the resolutions.
@@ -193,7 +194,7 @@ class GanTrainer(Trainer):
         self.generator.mapping.update_mean(distributed.all_reduce_mean(w_mean))
 
     def update_d(self, real: Clip, fakes: list[FakeInputs], clip_indices: list[int]) -> None:
-        """Update the discriminator and the augmentation probability; one item of `fakes` per micro-batch."""
+        """Update the discriminators and the augmentation probability; one item of `fakes` per micro-batch."""
         sign = torch.zeros((), device=self.device)
         with contextlib.ExitStack() as steps:
             for critic in self.critics:
@@ -213,11 +214,11 @@ class GanTrainer(Trainer):
             self.ada.update(distributed.all_reduce_mean(sign), self.config.training.batch_size)
 
     def update_r1(self, real: Clip, clip_indices: list[int]) -> None:
-        """Penalize the discriminator's gradient at real clips."""
+        """Penalize the discriminators' gradients at real clips."""
         self._penalize(self._split(real), clip_indices, "r1", AUGMENT_R1)
 
     def update_r2(self, fakes: list[FakeInputs], clip_indices: list[int]) -> None:
-        """Penalize the discriminator's gradient at generated clips."""
+        """Penalize the discriminators' gradients at generated clips."""
         with torch.no_grad(), self.autocast():
             frames = [self.generator(fake.z, fake.times, fake.noise, fake.label) for fake in fakes]
         clips = [Clip(x.float(), fake.times, fake.label) for x, fake in zip(frames, fakes, strict=True)]
@@ -237,6 +238,7 @@ class GanTrainer(Trainer):
                 for clip in clips:
                     penalty = self._compute_penalty(critic.network, clip).mean()
                     (penalty * critic.gamma * scale / self.num_micro_batches).backward()
+                    clip.frames.grad = None  # which no one needs
                     self.log_scalars(**{name + critic.suffix: penalty})
 
     def _compute_penalty(self, network: nn.Module, clip: Clip) -> Tensor:
