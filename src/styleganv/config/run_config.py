@@ -94,7 +94,7 @@ class TrainingConfig(Validated):
     lr_decay_clips: OptionalFloat[Positive] = None
     """Clips after which the learning rate decays as 1/√clips. Default: constant."""
     r1_gamma: OptionalFloat[NonNegative] = None
-    """Weight of R1 (and R2). Default: --r1-scale · height · width / --batch-size."""
+    """Weight of R1 and R2 (second discriminator: a hundredth). Default: --r1-scale · height · width / --batch-size."""
     r1_scale: NonNegative = 0.0002
     """Weight of R1 relative to the frame size; ignored with --r1-gamma."""
     r1_interval: Count = 16

@@ -94,7 +94,7 @@ class _Convolution(torch.autograd.Function):
 
 
 class _Adjoint(torch.autograd.Function):
-    """Adjoint of a convolution; a function of the gradient, of which the input only gives the shape."""
+    """Adjoint of a convolution: a function of the gradient; the convolution's input only gives the shape."""
 
     @staticmethod
     def forward(ctx: Any, gradient: Tensor, x: Tensor, weight: Tensor, settings: tuple[Any, ...]) -> Tensor:

@@ -100,8 +100,8 @@ def iterate_batches(
             frames, times, label = (_move(torch.from_numpy(x), device) for x in next(batches))
             yield Clip(frames, times, label if label.shape[1] else None)
     finally:
-        if num_workers:  # a traceback may still refer to `batches`, so that deleting it would not do
-            batches._shutdown_workers()  # type: ignore[attr-defined]  # asks the workers to end, and waits for a while
+        if num_workers:  # asks them to end, and waits a while; `del` would not, if a traceback refers to `batches`
+            batches._shutdown_workers()  # type: ignore[attr-defined]
         for worker in workers:  # Python would wait forever at its end for one that hangs, as they ignore SIGTERM
             worker.kill()
 

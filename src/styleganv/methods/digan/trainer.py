@@ -103,6 +103,5 @@ class DiganTrainer(GanTrainer):
         """Return the penalty of each discriminator, `[2·B]`: the squared norm over all of its inputs of a clip."""
         d, inputs = self.discriminator, (clip.frames, clip.times, clip.label)
         logits = (d.compute_pair_logits(*inputs), d.compute_frame_logits(*inputs))
-        return 2 * torch.cat(
-            [r1_penalty(each, clip.frames) for each in logits]
-        )  # `r1_penalty` is a mean over two frames
+        # `r1_penalty` is a mean over two frames.
+        return 2 * torch.cat([r1_penalty(each, clip.frames) for each in logits])

@@ -229,16 +229,16 @@ class GanTrainer(Trainer):
         clips = []
         for part, clip in enumerate(parts):
             frames = self._augment(clip.frames, clip_indices[part :: self.num_micro_batches], purpose)
-            clips.append(Clip(frames.detach().requires_grad_(), clip.times, clip.label))
+            clips.append(Clip(frames, clip.times, clip.label))
         # In proportion to the number of pixels, as the default of gamma.
         scale = self.config.training.r1_interval / 2 / 4**self.growth.stage.num_skipped
         for critic in self.critics:
             full_precision = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
             with full_precision, self.optimizer_step(critic.network, critic.optimizer, frozen=self.generator):
                 for clip in clips:
-                    penalty = self._compute_penalty(critic.network, clip).mean()
+                    frames = clip.frames.detach().requires_grad_()
+                    penalty = self._compute_penalty(critic.network, Clip(frames, clip.times, clip.label)).mean()
                     (penalty * critic.gamma * scale / self.num_micro_batches).backward()
-                    clip.frames.grad = None  # which no one needs
                     self.log_scalars(**{name + critic.suffix: penalty})
 
     def _compute_penalty(self, network: nn.Module, clip: Clip) -> Tensor:
@@ -266,14 +266,16 @@ class GanTrainer(Trainer):
         ones.
         """
         compute = relativistic_discriminator_loss if self.relativistic else discriminator_loss
-        losses, realness = [], []
+        losses, realness = [], None
         for critic in self.critics:
             logits_fake, logits_real = compute_logits(critic.network, fake, real)
             losses.append(compute(logits_real, logits_fake))
-            realness.append((logits_real - logits_fake if self.relativistic else logits_real).detach())
+            if realness is None:
+                realness = (logits_real - logits_fake if self.relativistic else logits_real).detach()
             means = {"logits_real": logits_real.mean(), "logits_fake": logits_fake.mean()}
             self.log_scalars(**{name + critic.suffix: mean for name, mean in means.items()})
-        return losses, realness[0]
+        assert realness is not None  # there is always a first discriminator
+        return losses, realness
 
     def _split(self, clip: Clip) -> list[Clip]:
         """Return the micro-batches of this process's clips: strided parts."""
