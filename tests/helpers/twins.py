@@ -104,29 +104,39 @@ def compute_codes(weights: Weights, slots: Tensor, prefix: str = "") -> Tensor:
 
 
 def compute_motion(
-    weights: Weights, slots: Tensor, t: float, *, distance: float, longest: float, prefix: str = ""
+    weights: Weights,
+    slots: Tensor,
+    t: float,
+    *,
+    distance: float,
+    longest: float,
+    prefix: str = "",
+    path: str = "linear",
 ) -> Tensor:
     """Return v(t) by the formulas, for one clip and one time."""
     codes = compute_codes(weights, slots, prefix)
     slot = math.floor(t / distance)
     a = t / distance - slot
-    left, right = codes[slot], codes[slot + 1]
 
     def linear(name: str, u: Tensor) -> Tensor:
         return weights[f"{prefix}encoding.{name}.weight"] @ u / math.sqrt(len(u))
 
-    sigma, rho = torch.tanh(linear("period", left)) + 1, linear("phase", left)
-    amplitude = linear("amplitude", left) if f"{prefix}encoding.amplitude.weight" in weights else 1.0
-    last, ends = len(sigma) - 1, (math.log2(distance), math.log2(longest))
-    exponents = [ends[0] + (ends[1] - ends[0]) * (last - k) / last for k in range(last + 1)]
-    period = torch.tensor([2**exponent for exponent in exponents], dtype=torch.float64)
-
-    def phi(time: float) -> Tensor:
+    def phi(u: Tensor, time: float) -> Tensor:
+        sigma, rho = torch.tanh(linear("period", u)) + 1, linear("phase", u)
+        amplitude = linear("amplitude", u) if f"{prefix}encoding.amplitude.weight" in weights else 1.0
+        last, ends = len(sigma) - 1, (math.log2(distance), math.log2(longest))
+        exponents = [ends[0] + (ends[1] - ends[0]) * (last - k) / last for k in range(last + 1)]
+        period = torch.tensor([2**exponent for exponent in exponents], dtype=torch.float64)
         angle = 2 * math.pi / period * sigma * time + rho * longest / period
         return amplitude * torch.cat([angle.sin(), angle.cos()])
 
-    stitch = (1 - a) * phi(slot * distance) + a * phi((slot + 1) * distance)
-    return phi(t) - stitch + (1 - a) * linear("align", left) + a * linear("align", right)
+    if path == "bspline":
+        around = codes[slot : slot + 4]
+        shares = [(1 - a) ** 3, 3 * a**3 - 6 * a**2 + 4, -3 * a**3 + 3 * a**2 + 3 * a + 1, a**3]
+        return sum(share / 6 * (phi(u, t) + linear("align", u)) for share, u in zip(shares, around, strict=True))
+    left, right = codes[slot], codes[slot + 1]
+    stitch = (1 - a) * phi(left, slot * distance) + a * phi(left, (slot + 1) * distance)
+    return phi(left, t) - stitch + (1 - a) * linear("align", left) + a * linear("align", right)
 
 
 def compute_motions(

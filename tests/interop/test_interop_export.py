@@ -6,6 +6,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable
+from copy import deepcopy
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from tiny import FPS, save
 from styleganv import noise
 from styleganv.errors import StyleganvError
 from styleganv.interop.export import export
+from styleganv.interop.program import build_programs
 from styleganv.methods.stylegan_v.pretrained import load_generator
 from styleganv.methods.stylegan_v.sampler import load_video_generator
 from styleganv.model_folder import save_model
@@ -56,7 +58,7 @@ def inputs_of(video: "VideoOf", seconds: list[list[float]]) -> dict[str, np.ndar
     """Return inputs for seeds 0, 1, … at different times, with noise from the slot of the earliest time on."""
     times = np.array(seconds) * FPS
     first = (times.min(axis=1) // video.motion.slot_distance).astype(np.int64)
-    slots = int((times.max(axis=1) // video.motion.slot_distance - first).max()) + 2 + video.motion.lookahead_slots
+    slots = int((times.max(axis=1) // video.motion.slot_distance - first).max()) + video.motion.window_slots
     drawn = [[noise.normal(s, noise.MOTION, f + i, 16) for i in range(slots)] for s, f in enumerate(first.tolist())]
     labels = np.eye(3, dtype=np.float32)[np.arange(len(times)) % 3]
     return {"times": times, "motion_noise": np.array(drawn), "first_slot": first, "label": labels}
@@ -146,6 +148,17 @@ def test_metadata_of_the_files(folder: Path) -> None:
     extra = {"styleganv.json": ""}
     torch.export.load(folder / "mine.pt2", extra_files=extra)
     assert '"fps": "25"' in extra["styleganv.json"]
+
+
+def test_a_spline_between_motion_codes(tmp_path: Path) -> None:
+    """The exported program, before any exporter, at the first and the last times of its window."""
+    video = VideoOf(save(tmp_path / "spline", motion_path="bspline"))
+    generator, seconds = video.video.generator, [[0.0, 0.3, 2.0], [4000.0, 4000.7, 4001.9]]
+    inputs = {name: torch.from_numpy(value) for name, value in inputs_of(video, seconds).items() if name != "label"}
+    styles = torch.stack([video.video.styles_from_seed(seed) for seed in (0, 1)])
+    program = build_programs(generator)[1]
+    codes = deepcopy(generator.motion).double()(inputs["times"], noise.SeededNoise([0, 1], 16))
+    torch.testing.assert_close(program(styles, **inputs), generator.synthesis(styles, codes.float()), atol=1e-4, rtol=0)
 
 
 def test_an_image_model(folder: Path) -> None:

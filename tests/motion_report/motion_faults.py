@@ -85,13 +85,13 @@ class Faulty(nn.Module):
         super().__init__()
         self.sound, self.change, self.before = sound, change, before
 
-    def forward(self, left: Tensor, right: Tensor, times: Tensor, t_left: Tensor, t_right: Tensor) -> Tensor:
+    def forward(self, codes: Tensor, times: Tensor, t_left: Tensor, t_right: Tensor) -> Tensor:
         if self.before is not None:
-            left, right, times = self.before(left, right, times)
-        return self.change(self.sound(left, right, times, t_left, t_right), times, t_left)
+            codes, times = self.before(codes, times)
+        return self.change(self.sound(codes, times, t_left, t_right), times, t_left)
 
-    def bind_slots(self, left: Tensor, right: Tensor, t_left: Tensor, t_right: Tensor) -> Callable[[Tensor], Tensor]:
-        return lambda times: self(left, right, times, t_left, t_right)
+    def bind_slots(self, codes: Tensor, t_left: Tensor, t_right: Tensor) -> Callable[[Tensor], Tensor]:
+        return lambda times: self(codes, times, t_left, t_right)
 
 
 def network(**arguments: Any) -> Generator:
@@ -126,14 +126,14 @@ def stray_between(v: Tensor, times: Tensor, t_left: Tensor) -> Tensor:
     return v + offset(v) * torch.sin(torch.pi * times)[..., None].to(v.dtype) ** 2
 
 
-def hold_frames(left: Tensor, right: Tensor, times: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def hold_frames(codes: Tensor, times: Tensor) -> tuple[Tensor, Tensor]:
     """Hold every frame for the duration of a frame of the dataset."""
-    return left, right, times.floor()
+    return codes, times.floor()
 
 
-def ignore_noise(left: Tensor, right: Tensor, times: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def ignore_noise(codes: Tensor, times: Tensor) -> tuple[Tensor, Tensor]:
     """Ignore the motion noise: one motion for all seeds."""
-    return torch.ones_like(left), torch.ones_like(right), times
+    return torch.ones_like(codes), times
 
 
 class ContentOfMotion(VideoGenerator):

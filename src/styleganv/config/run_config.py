@@ -41,6 +41,8 @@ class ModelConfig(Validated):
     """Motion codes: conv (acyclic, any time), lstm (ablation), none (images, --num-frames 1)."""
     motion_dim: Annotated[int, Interval(2, 65_536)] = 512
     """Dimension of motion noise, motion codes and time encoding; even."""
+    motion_path: Literal["linear", "bspline"] = "linear"
+    """Path from one motion code to the next: linear (the paper) or a smooth B-spline."""
     slot_distance: Frames = 16.0
     """Distance of motion noise vectors in frames; `styleganv inspect` suggests one."""
     longest_period: Frames = 1024.0

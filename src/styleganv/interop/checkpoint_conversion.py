@@ -13,8 +13,9 @@ from torch import Tensor
 from styleganv.errors import StyleganvError
 from styleganv.methods.stylegan_v.config import DiscriminatorConfig, GeneratorConfig
 from styleganv.methods.stylegan_v.discriminator import Discriminator
+from styleganv.methods.stylegan_v.encoding import AcyclicEncoding
 from styleganv.methods.stylegan_v.generator import Generator
-from styleganv.methods.stylegan_v.motion import AcyclicEncoding, Motion
+from styleganv.methods.stylegan_v.motion import Motion
 from styleganv.nn.resample import FIR_TAPS
 
 Network = TypeVar("Network", Generator, Discriminator)

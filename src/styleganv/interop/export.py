@@ -122,7 +122,7 @@ def _exports(generator: Generator, config: Mapping[str, Any]) -> list[_Export]:
     mapping, video = build_programs(generator)
     metadata = _metadata(generator, config)
     motion = generator.motion if isinstance(generator.motion, Motion) else None
-    slots = 0 if motion is None else 2 + motion.lookahead_slots
+    slots = 0 if motion is None else motion.window_slots
     # (videos, times, slots, first frame); the sizes of the first, which is traced, equal no other size by chance.
     sizes = [(2, 3, slots + 1, 0.0), (1, 1, slots, 1e6), (3, 4, slots + 2, 1e3)]
     cases = [_random_case(generator, motion, *size, seed=seed) for seed, size in enumerate(sizes)]
@@ -156,7 +156,7 @@ def _random_case(
     }
     if motion is not None:
         first_slot = (start // motion.slot_distance) + torch.arange(videos, dtype=torch.float64)
-        span = (slots - 1 - motion.lookahead_slots) * motion.slot_distance
+        span = (slots + 1 - motion.window_slots) * motion.slot_distance
         offsets = torch.rand(videos, times, dtype=torch.float64, generator=rng) * span
         case["times"] = first_slot[:, None] * motion.slot_distance + offsets
         case["motion_noise"] = torch.randn(videos, slots, motion.noise_dim, generator=rng)
@@ -194,7 +194,7 @@ def _metadata(generator: Generator, config: Mapping[str, Any]) -> dict[str, str]
         # A window of S slots covers the times up to S − window_slots + 1 slots after its first one.
         metadata |= {
             "slot_distance": repr(float(generator.motion.slot_distance)),
-            "window_slots": str(2 + generator.motion.lookahead_slots),
+            "window_slots": str(generator.motion.window_slots),
         }
     return metadata
 

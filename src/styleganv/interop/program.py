@@ -51,7 +51,7 @@ class VideoProgram(nn.Module):
             styles: `[B, L, w_dim]`, float32.
             times: `[B, T]` in frames, float64, ≥ 0.
             motion_noise: `[B, S, noise_dim]`, float32, standard normal, for the slots from `first_slot` on.
-            first_slot: `[B]`, int64; at most `floor(times / slot_distance)`, and at least that + `2 + reach` − S.
+            first_slot: `[B]`, int64; at most `floor(times / slot_distance)`, and at least that + `window_slots` − S.
             label: `[B, K]`, float32 one-hot, for a class-conditional model.
 
         A time whose slots are outside the window raises an index error.
@@ -103,9 +103,9 @@ class _Gathered(nn.Module):
         codes = motion.compute_codes(batch, first_slot[:, None], lambda clip, slots: motion_noise, label)
         # A negative index would count from the end.
         offset = torch.where(offset < 0, codes.shape[1], offset)[:, :, None].expand(-1, -1, codes.shape[2])
-        left, right = codes.gather(1, offset), codes.gather(1, offset + 1)
+        around = torch.stack([codes.gather(1, offset + k) for k in range(motion.encoding.num_codes)], dim=2)
         t_left = slot * motion.slot_distance
-        return motion.encoding(left, right, times, t_left, t_left + motion.slot_distance)
+        return motion.encoding(around, times, t_left, t_left + motion.slot_distance)
 
 
 class _MatrixConv1d(nn.Module):

@@ -10,14 +10,23 @@ import torch
 from torch import Tensor
 from twins import compute_codes, compute_motion
 
+from styleganv.methods.stylegan_v.encoding import MotionPath
 from styleganv.methods.stylegan_v.motion import Motion, RecurrentMotion, noise_from_tensor
 from styleganv.noise import SeededNoise
 
 DISTANCE, KERNEL = 4.0, 3
 LOOKAHEAD = 2 * (KERNEL - 1)
+PATHS: list[MotionPath] = ["linear", "bspline"]
 
 
-def motion(*, seed: int = 0, amplitude: bool = True, num_classes: int = 0, distance: float = DISTANCE) -> Motion:
+def motion(
+    *,
+    seed: int = 0,
+    amplitude: bool = True,
+    num_classes: int = 0,
+    distance: float = DISTANCE,
+    path: MotionPath = "linear",
+) -> Motion:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return Motion(
@@ -29,6 +38,7 @@ def motion(*, seed: int = 0, amplitude: bool = True, num_classes: int = 0, dista
             longest_period=64,
             amplitude=amplitude,
             num_classes=num_classes,
+            path=path,
         ).double()
 
 
@@ -41,18 +51,20 @@ def times(*rows: list[float]) -> Tensor:
     return torch.tensor(rows, dtype=torch.float64)
 
 
-def slow_motion(network: Motion, slots: Tensor, t: float) -> Tensor:
-    return compute_motion(network.state_dict(), slots, t, distance=network.slot_distance, longest=64)
+def slow_motion(network: Motion, slots: Tensor, t: float, path: MotionPath = "linear") -> Tensor:
+    distance = network.slot_distance
+    return compute_motion(network.state_dict(), slots, t, distance=distance, longest=64, path=path)
 
 
+@pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("amplitude", [True, False])
-def test_formula_number_by_number(amplitude: bool) -> None:
-    network, slots = motion(amplitude=amplitude), noise(2, 12)
+def test_formula_number_by_number(amplitude: bool, path: MotionPath) -> None:
+    network, slots = motion(amplitude=amplitude, path=path), noise(2, 14)
     t = times([0.0, 1.3, 4.0, 17.9], [2.5, 3.999, 8.0, 22.1])
     v = network(t, noise_from_tensor(slots))
     for clip in range(2):
         for i in range(4):
-            torch.testing.assert_close(v[clip, i], slow_motion(network, slots[clip], float(t[clip, i])))
+            torch.testing.assert_close(v[clip, i], slow_motion(network, slots[clip], float(t[clip, i]), path))
 
 
 def test_amplitude_is_learned_only_if_set() -> None:
@@ -78,9 +90,26 @@ def test_continuous_everywhere_and_equal_to_aligned_codes_at_the_slots() -> None
     assert (middle - (aligned[1:] + aligned[:-1]) / 2).abs().mean() > 0.01
 
 
-def test_never_repeats_over_thousands_of_frames() -> None:
+def test_a_spline_has_no_kinks_at_the_slots() -> None:
+    """Velocity and acceleration are continuous, by differences on both sides of a slot; a linear path has kinks."""
+    step = 1e-4
+    slots = torch.arange(1, 20, dtype=torch.float64)[:, None] * DISTANCE
+    sides = torch.tensor([-3, -2, -1, 0, 1, 2, 3], dtype=torch.float64) * step
+    jumps = {}
+    for path in PATHS:
+        v = motion(path=path)((slots + sides).flatten()[None], noise_from_tensor(noise(1, 30)))
+        v = v[0].detach().unflatten(0, (-1, 7))
+        velocity = v.diff(dim=1) / step
+        acceleration = velocity.diff(dim=1) / step
+        jumps[path] = [float((x[:, -1] - x[:, 0]).abs().max()) for x in (velocity, acceleration)]
+    assert jumps["linear"][0] > 0.1
+    assert jumps["bspline"][0] < 0.01 and jumps["bspline"][1] < 0.02
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_never_repeats_over_thousands_of_frames(path: MotionPath) -> None:
     """No two windows of 16 frames are alike: the correlation of centered windows stays below 0.9."""
-    network, frames, window = motion(), 4096, 16
+    network, frames, window = motion(path=path), 4096, 16
     source = SeededNoise([3], 6)
     v = network(torch.arange(frames, dtype=torch.float64)[None], source)[0].detach()
     v = (v - v.mean(dim=0)) / v.std(dim=0)
@@ -95,9 +124,10 @@ def test_never_repeats_over_thousands_of_frames() -> None:
     assert (periodic @ periodic.T).fill_diagonal_(0).max() > 0.9
 
 
+@pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("others", [[0.0], [4.0, 9.0], [1000.0], [1000.0, 50_000.0], [36.9, 37.1, 37.2]])
-def test_a_code_does_not_depend_on_the_other_times(others: list[float]) -> None:
-    network, source = motion(), SeededNoise([7, 8], 6)
+def test_a_code_does_not_depend_on_the_other_times(others: list[float], path: MotionPath) -> None:
+    network, source = motion(path=path), SeededNoise([7, 8], 6)
     alone = network(times([37.3], [37.3]), source)
     together = network(times([37.3, *others], [37.3, *others]), source)
     torch.testing.assert_close(together[:, :1], alone, atol=1e-12, rtol=0)

@@ -40,6 +40,11 @@ def classes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def spline(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save(tmp_path_factory.mktemp("spline") / "model", motion_path="bspline")
+
+
+@pytest.fixture(scope="module")
 def lstm(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save(tmp_path_factory.mktemp("lstm") / "model", motion="lstm")
 
@@ -51,7 +56,7 @@ def test_attributes(classes: Path) -> None:
     assert videos.config["generator"]["num_classes"] == 3
 
 
-@pytest.mark.parametrize("kind", ["folder", "classes", "lstm"])
+@pytest.mark.parametrize("kind", ["folder", "classes", "spline", "lstm"])
 def test_frames_equal_those_of_the_generator(kind: str, request: pytest.FixtureRequest) -> None:
     videos = load(request.getfixturevalue(kind), device="cpu")
     label = 1 if videos.class_names else None

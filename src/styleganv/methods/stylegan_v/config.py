@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from styleganv.methods.network_config import FrameConfig, StyleConfig
+from styleganv.methods.stylegan_v.encoding import MotionPath
 from styleganv.validation import ChannelBase, Frames, Interval, Size
 
 MotionKind = Literal["conv", "lstm", "none"]
@@ -24,6 +25,8 @@ class GeneratorConfig(StyleConfig):
     """Sinusoids of the time encoding; v is twice as wide."""
     motion_kernel: Annotated[int, Interval(1, 1024)] = 11
     """Kernel size, in slots, of the two motion convolutions."""
+    motion_path: MotionPath = "linear"
+    """Path between the codes of slots: linear (the paper, with kinks at slots) or a cubic B-spline (smooth)."""
     slot_distance: Frames = 16
     """Frames between two motion noise vectors; it must match the speed of the dataset."""
     longest_period: Frames = 1024

@@ -89,8 +89,8 @@ class Generator(nn.Module):
         """Return the number of motion noise slots, from slot 0 on, that times up to `last_time` (frames) use."""
         if self.motion is None:
             return 0
-        lookahead = self.motion.lookahead_slots if isinstance(self.motion, Motion) else 0
-        return int(last_time // self.motion.slot_distance) + 2 + lookahead
+        window = self.motion.window_slots if isinstance(self.motion, Motion) else 2
+        return int(last_time // self.motion.slot_distance) + window
 
 
 def _build_motion(config: GeneratorConfig) -> Motion | RecurrentMotion | None:
@@ -110,5 +110,6 @@ def _build_motion(config: GeneratorConfig) -> Motion | RecurrentMotion | None:
         slot_distance=config.slot_distance,
         longest_period=config.longest_period,
         amplitude=config.amplitude,
+        path=config.motion_path,
         **sizes,
     )

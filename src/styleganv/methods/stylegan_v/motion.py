@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from styleganv.methods.stylegan_v.encoding import ENCODINGS, MotionPath
 from styleganv.nn.layers import Dense
 
 # (clip [N], slots [N, S]) -> noise [N, S, noise_dim]: the noise of these slots of the clips with index `clip`.
@@ -71,80 +72,12 @@ class MotionConv1d(nn.Module):
         self.weight_gain = 1.0
 
 
-class AcyclicEncoding(nn.Module):
-    """Time encoding whose sinusoids are scaled and shifted by the codes, and stitched so that it is continuous.
-
-    `v(t) = φ(t) − lerp(φ(t_l), φ(t_r), a) + lerp(M u_l, M u_r, a)` (StyleGAN-V, eqs. 5–6), with
-    `φ(t) = A(u_l) ⊙ [sin, cos](ω σ(u_l) t + ρ(u_l) s)`. At a slot the first two terms cancel and v = M u.
-    All linear maps are bias-free: with a bias, all videos collapse to the same motion.
-    """
-
-    def __init__(
-        self,
-        code_dim: int,
-        num_frequencies: int,
-        *,
-        shortest_period: float,
-        longest_period: float,
-        amplitude: bool,
-    ) -> None:
-        super().__init__()
-        self.num_frequencies = num_frequencies
-        self.shortest_period, self.longest_period = shortest_period, longest_period
-        self.period = Dense(code_dim, num_frequencies, bias=False)
-        self.phase = Dense(code_dim, num_frequencies, bias=False)
-        self.amplitude = Dense(code_dim, 2 * num_frequencies, bias=False) if amplitude else None
-        self.align = Dense(code_dim, 2 * num_frequencies, bias=False)
-
-    def periods(self, device: torch.device) -> Tensor:
-        """Return the base periods `[F]` in frames, the longest first; not a buffer, since `half()` would round it."""
-        ends = math.log2(self.shortest_period), math.log2(self.longest_period)
-        return torch.exp2(torch.linspace(*ends, self.num_frequencies, dtype=torch.float64, device=device)).flip(0)
-
-    def forward(self, left: Tensor, right: Tensor, t: Tensor, t_left: Tensor, t_right: Tensor) -> Tensor:
-        """Return v `[B, T, 2F]` in the dtype of the codes.
-
-        Phases are float64: at t = 10⁷ frames float32 would be wrong by whole radians.
-
-        Args:
-            left: codes u of the slots before each time, `[B, T, U]`.
-            right: codes u of the slots after each time, `[B, T, U]`.
-            t: times `[B, T]`, float64.
-            t_left: times of the slots before, `[B, T]`.
-            t_right: times of the slots after, `[B, T]`.
-        """
-        return self.bind_slots(left, right, t_left, t_right)(t)
-
-    def bind_slots(self, left: Tensor, right: Tensor, t_left: Tensor, t_right: Tensor) -> Callable[[Tensor], Tensor]:
-        """Return `forward` as a function of t; everything that does not depend on t is computed once."""
-        period = self.periods(left.device)
-        sigma = torch.tanh(self.period(left)) + 1
-        frequency = 2 * math.pi / period * sigma.double()
-        phase = self.phase(left).double() * (self.longest_period / period)
-
-        def sinusoids(time: Tensor) -> Tensor:
-            angle = frequency * time[..., None] + phase
-            return torch.cat([angle.sin(), angle.cos()], dim=-1)
-
-        at_left, at_right = sinusoids(t_left), sinusoids(t_right)
-        amplitude = None if self.amplitude is None else self.amplitude(left)
-        aligned_left, aligned_right = self.align(left), self.align(right)
-
-        def v(t: Tensor) -> Tensor:
-            a = ((t - t_left) / (t_right - t_left))[..., None]
-            residue = (sinusoids(t) - torch.lerp(at_left, at_right, a)).to(left.dtype)
-            if amplitude is not None:
-                residue = amplitude * residue
-            return residue + torch.lerp(aligned_left, aligned_right, a.to(left.dtype))
-
-        return v
-
-
 class Motion(nn.Module):
-    """Acyclic motion codes (StyleGAN-V, section 3.1): any time t ≥ 0 depends on 2·kernel noise slots only.
+    """Acyclic motion codes (StyleGAN-V, section 3.1): any time t ≥ 0 depends on a window of noise slots only.
 
     Attributes:
         lookahead_slots: slots after its own whose noise a code depends on.
+        window_slots: slots whose noise a time depends on, from the one before it on.
     """
 
     def __init__(
@@ -157,6 +90,7 @@ class Motion(nn.Module):
         slot_distance: float = 16,
         longest_period: float = 1024,
         amplitude: bool = True,
+        path: MotionPath = "linear",
         num_classes: int = 0,
     ) -> None:
         """Build the network; `slot_distance`, which is also the shortest period, and `longest_period` are in frames."""
@@ -169,13 +103,14 @@ class Motion(nn.Module):
             MotionConv1d(noise_dim + num_classes, noise_dim, kernel_size),
             MotionConv1d(noise_dim, code_dim, kernel_size),
         )
-        self.encoding = AcyclicEncoding(
+        self.encoding = ENCODINGS[path](
             code_dim,
             num_frequencies,
             shortest_period=slot_distance,
             longest_period=max(longest_period, slot_distance),
             amplitude=amplitude,
         )
+        self.window_slots = self.encoding.num_codes + self.lookahead_slots
 
     def forward(
         self, times: Tensor, noise: SlotNoise, label: Tensor | None = None, shift: Tensor | None = None
@@ -192,15 +127,15 @@ class Motion(nn.Module):
         """
         times = times.double()
         slot = torch.floor(times / self.slot_distance)
-        left, right = self._adjacent_codes(slot.long(), noise, label)
+        codes = self._codes_around(slot.long(), noise, label)
         if shift is not None:
-            left, right = left + shift, right + shift
+            codes = codes + shift
         t_left = slot * self.slot_distance
-        return self.encoding(left, right, times, t_left, t_left + self.slot_distance)
+        return self.encoding(codes, times, t_left, t_left + self.slot_distance)
 
     def max_slots(self, span: float) -> int:
         """Return the maximum number of noise slots that times within `span` frames use, from the first time's on."""
-        return int(span // self.slot_distance) + 3 + self.lookahead_slots
+        return int(span // self.slot_distance) + 1 + self.window_slots
 
     def compute_codes(self, clip: Tensor, slots: Tensor, noise: SlotNoise, label: Tensor | None) -> Tensor:
         """Return codes u `[N, S − lookahead, U]` from the noise at `slots [N, S]` of the clips `clip [N]`."""
@@ -209,25 +144,24 @@ class Motion(nn.Module):
         x = _with_label(x, None if label is None else label[clip])
         return self.convs(x.transpose(1, 2)).transpose(1, 2)
 
-    def _adjacent_codes(self, slot: Tensor, noise: SlotNoise, label: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Return the codes of the slots `slot [B, T]` and of the next ones, each `[B, T, U]`."""
+    def _codes_around(self, slot: Tensor, noise: SlotNoise, label: Tensor | None) -> Tensor:
+        """Return the codes of the slots `slot [B, T]` and of the following ones, `[B, T, K, U]`."""
         batch, num_times = slot.shape
         clip = torch.arange(batch, device=slot.device)
-        first, last = slot.amin(dim=1), slot.amax(dim=1) + 1
+        around = torch.arange(self.encoding.num_codes, device=slot.device)
+        first, last = slot.amin(dim=1), slot.amax(dim=1) + len(around) - 1
         held = _num_held_slots(noise)
         num_codes = int((last - first).max()) + 1 if held is None else held - self.lookahead_slots
-        if num_codes + self.lookahead_slots > num_times * (2 + self.lookahead_slots):
+        if num_codes + self.lookahead_slots > num_times * self.window_slots:
             # For distant times, one window of noise per time is cheaper than one window over all of them.
-            window = slot.flatten()[:, None] + torch.arange(2 + self.lookahead_slots, device=slot.device)
-            pairs = self.compute_codes(clip.repeat_interleave(num_times), window, noise, label)
-            left, right = pairs.unflatten(0, (batch, num_times)).unbind(dim=2)
-            return left, right
+            window = slot.flatten()[:, None] + torch.arange(self.window_slots, device=slot.device)
+            codes = self.compute_codes(clip.repeat_interleave(num_times), window, noise, label)
+            return codes.unflatten(0, (batch, num_times))
         window = first[:, None] + torch.arange(num_codes + self.lookahead_slots, device=slot.device)
         # Clips that need fewer slots than others repeat their last one; the resulting codes are never read.
         window = window.minimum((last + self.lookahead_slots)[:, None])
         codes = self.compute_codes(clip, window, noise, label)
-        offset = slot - first[:, None]
-        return codes[clip[:, None], offset], codes[clip[:, None], offset + 1]
+        return codes[clip[:, None, None], (slot - first[:, None])[..., None] + around]
 
 
 class RecurrentMotion(nn.Module):
@@ -285,10 +219,10 @@ def _make_acyclic_function(
 ) -> Callable[[float], Tensor]:
     @lru_cache(maxsize=4)
     def bind_slot(slot: int) -> Callable[[Tensor], Tensor]:
-        window = torch.arange(slot, slot + 2 + motion.lookahead_slots)[None]
-        left, right = (motion.compute_codes(torch.tensor([0]), window, noise, label)[0] + shift)[:, None, None]
+        window = torch.arange(slot, slot + motion.window_slots)[None]
+        codes = motion.compute_codes(torch.tensor([0]), window, noise, label)[:, None] + shift
         t_left = torch.tensor([[slot * motion.slot_distance]], dtype=torch.float64)
-        return motion.encoding.bind_slots(left, right, t_left, t_left + motion.slot_distance)
+        return motion.encoding.bind_slots(codes, t_left, t_left + motion.slot_distance)
 
     def code(time: float) -> Tensor:
         v = bind_slot(math.floor(time / motion.slot_distance))
