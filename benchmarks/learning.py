@@ -81,7 +81,9 @@ def settings_of(arm: str, seed: int, slot_distance: float, mirror: bool) -> Any:
     parts = arm.split("+")
     common = both(model(slot_distance=slot_distance), training(seed=seed, mirror=mirror))
     if "now" not in parts:
-        before = training(batch_size=8, loss="logistic", second_discriminator="none", lr_decay_clips=None)
+        before = training(
+            batch_size=8, loss="logistic", second_discriminator="none", lr_decay_clips=None, r1_decay_clips=None
+        )
         common = both(common, before, training(ema_half_life=None, ema_rampup=0.02))
     return both(*(ARMS[part] for part in parts))(common(get_preset("tiny-cpu")))
 

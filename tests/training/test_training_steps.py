@@ -21,6 +21,7 @@ from styleganv.faces.drawing import draw_video
 from styleganv.faces.factors import sample_face
 from styleganv.media.writing import write_frames
 from styleganv.methods import apply_method, get_method
+from styleganv.methods.stylegan_v.inputs import scale_frames
 from styleganv.methods.stylegan_v.memory import OVERHEAD, _LiveBytes, estimate_step_memory_gib
 from styleganv.methods.stylegan_v.trainer import GanTrainer, build_networks
 from styleganv.runs import train
@@ -141,10 +142,30 @@ def test_the_learning_rate_falls_with_the_square_root_of_the_clips(tiny: RunConf
     assert len(rates[0]) == 3 and rates[0][0] == 0.004
 
 
-def test_methods_with_losses_of_their_own_do_not_decay(tiny: RunConfig) -> None:
-    config = with_training(tiny, lr_decay_clips=8)
-    assert apply_method(config, "stylegan2").training.lr_decay_clips == 8
+@pytest.mark.parametrize("clips, factor", [(8, 1), (32, 0.5)])
+def test_the_penalties_fall_with_the_square_root_of_the_clips(
+    clips: int, factor: float, tiny: RunConfig, faces: Path
+) -> None:
+    """Adam without momentum hides a factor of its first gradient, so the gradients are compared."""
+    config = with_training(tiny, r1_decay_clips=8, second_discriminator="projected", num_frames=2)
+    data = VideoDataset(faces)
+    batch = next(iterate_batches(ClipDataset(data, config.training), first=0, batch_size=8, num_workers=0, device=CPU))
+    gradients = []
+    for seen in (0, clips):
+        trainer = GanTrainer(config, *build_networks(config, data))
+        trainer.step = seen // 8
+        trainer.update_r1(scale_frames(batch), list(range(8)))
+        gradients.append([p.grad for p in trainer.discriminators.parameters() if p.grad is not None])
+    assert len(gradients[0]) > 10
+    for start, now in zip(*gradients, strict=True):
+        torch.testing.assert_close(now, start * factor)
+
+
+@pytest.mark.parametrize("option", ["lr_decay_clips", "r1_decay_clips"])
+def test_methods_with_losses_of_their_own_do_not_decay(option: str, tiny: RunConfig) -> None:
+    config = with_training(tiny, **{option: 8})
+    assert getattr(apply_method(config, "stylegan2").training, option) == 8
     changed = apply_method(config, "videogpt")
-    assert changed.training.lr_decay_clips is None
-    with pytest.raises(StyleganvError, match="--lr-decay-clips 8 requires --method stylegan-v"):
-        get_method("videogpt").check(with_training(changed, lr_decay_clips=8))
+    assert getattr(changed.training, option) is None
+    with pytest.raises(StyleganvError, match=f"--{option.replace('_', '-')} 8 requires --method stylegan-v"):
+        get_method("videogpt").check(with_training(changed, **{option: 8}))

@@ -15,9 +15,9 @@ def tiny_cpu() -> RunConfig:
     otherwise. Small batches, the relativistic loss and the projected discriminator learn most per minute
     (docs/learning.md). The learning rate falls after a few minutes, or the generator would jump from one kind of video
     to another. The EMA has a half-life of a tenth of the clips seen, at most 10,000: with small batches the generator
-    changes from step to step, and a longer average is steadier. Motion codes follow a spline, which removes the kinks at
-    slots (docs/learning.md). One thread is enough: such small layers take less time
-    than waking other threads.
+    changes from step to step, and a longer average is steadier. The penalties decay as well (R3GAN), which sharpens
+    outlines. Motion codes follow a spline, which has no kinks at slots. One thread is enough: such small layers take
+    less time than waking other threads.
     """
     return RunConfig(
         model=ModelConfig(channel_base=1024, channel_max=64, z_dim=32, w_dim=32, motion_dim=128, motion_path="bspline"),
@@ -30,6 +30,7 @@ def tiny_cpu() -> RunConfig:
             lr=0.005,
             lr_decay_clips=4_000,
             r1_scale=0.04,
+            r1_decay_clips=4_000,
             ema_half_life=10_000,
             ema_rampup=0.1,
             num_threads=1,

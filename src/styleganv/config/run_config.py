@@ -99,6 +99,8 @@ class TrainingConfig(Validated):
     """Weight of R1 and R2 (second discriminator: a hundredth). Default: --r1-scale · height · width / --batch-size."""
     r1_scale: NonNegative = 0.0002
     """Weight of R1 relative to the frame size; ignored with --r1-gamma."""
+    r1_decay_clips: OptionalFloat[Positive] = None
+    """Clips after which the weight of R1 and R2 decays as 1/√clips. Default: constant."""
     r1_interval: Count = 16
     """Steps between R1 penalties."""
     ema_half_life: OptionalFloat[Positive] = None

@@ -95,7 +95,12 @@ def apply_method(config: RunConfig, name: str) -> RunConfig:
     method = get_method(name)
     if method.has_own_losses:
         own = replace(
-            config.training, loss="logistic", second_discriminator="none", lr_decay_clips=None, grow_from=None
+            config.training,
+            loss="logistic",
+            second_discriminator="none",
+            lr_decay_clips=None,
+            r1_decay_clips=None,
+            grow_from=None,
         )
         config = replace(config, training=own)
     changed = method.adapt(config)

@@ -57,7 +57,7 @@ def accept(config: RunConfig) -> None:
 
 
 def check_loss(config: RunConfig) -> None:
-    """Check the losses and the decay of the learning rate, for methods that have their own.
+    """Check the losses and what decays, for methods that have their own.
 
     Raises:
         StyleganvError: for any value other than the default.
@@ -66,6 +66,7 @@ def check_loss(config: RunConfig) -> None:
         ("--loss", config.training.loss, "logistic"),
         ("--second-discriminator", config.training.second_discriminator, "none"),
         ("--lr-decay-clips", config.training.lr_decay_clips, None),
+        ("--r1-decay-clips", config.training.r1_decay_clips, None),
         ("--grow-from", config.training.grow_from, None),
     ):
         if value != default:

@@ -149,7 +149,7 @@ class GanTrainer(Trainer):
         return self.config.training.loss == "relativistic"
 
     def train_step(self, clips: ClipDataset, real: Clip) -> None:
-        self._decay_lr()
+        self._decay_learning_rates()
         self._grow()
         indices = local_clip_indices(self.clips_seen, len(real.frames))
         real = scale_frames(real)
@@ -164,13 +164,15 @@ class GanTrainer(Trainer):
         self.step += 1
         self.update_ema(self.generator, self.generator_ema)
 
-    def _decay_lr(self) -> None:
-        """Let the learning rates decay as 1/√clips, from the number of clips in the settings on."""
-        start = self.config.training.lr_decay_clips
-        if start is not None and self.clips_seen > start:
-            for optimizer, lr in self.optimizers:
-                for group in optimizer.param_groups:
-                    group["lr"] = lr * (start / self.clips_seen) ** 0.5
+    def _decay_learning_rates(self) -> None:
+        factor = self._decay(self.config.training.lr_decay_clips)
+        for optimizer, lr in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = lr * factor
+
+    def _decay(self, start: float | None) -> float:
+        """Return a factor that decays as 1/√clips from `start` clips on; 1 before, and for None."""
+        return 1.0 if start is None or self.clips_seen <= start else (start / self.clips_seen) ** 0.5
 
     def _grow(self) -> None:
         """Set both networks to the resolution that the progress of the run demands."""
@@ -232,6 +234,7 @@ class GanTrainer(Trainer):
             clips.append(Clip(frames, clip.times, clip.label))
         # In proportion to the number of pixels, as the default of gamma.
         scale = self.config.training.r1_interval / 2 / 4**self.growth.stage.num_skipped
+        scale *= self._decay(self.config.training.r1_decay_clips)
         for critic in self.critics:
             full_precision = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
             with full_precision, self.optimizer_step(critic.network, critic.optimizer, frozen=self.generator):
