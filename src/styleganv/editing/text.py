@@ -76,13 +76,15 @@ class _TextLoss:
         with torch.no_grad():
             return times, None if self.identity is None else self._render(torch.zeros_like(self.latents.styles), times)
 
-    def __call__(self, offset: Tensor, times: Tensor, original: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Return the distance of the frames from the text, and the total loss."""
+    def __call__(
+        self, offset: Tensor, times: Tensor, original: Tensor | None, limit: float | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Return the distance of the frames from the text, and the total loss; from `limit` on, a part is enough."""
         frames = self._render(offset, times)
         distance = 1 - (self.clip_model.embed_images(frames) @ self.target.T).mean()
         num_changed = self.layer_mask.sum() * len(self.w_std)
         loss = distance + self.options.distance_weight * (self.layer_mask * offset).square().sum() / num_changed
-        if self.identity is not None and original is not None:
+        if self.identity is not None and original is not None and (limit is None or float(loss) < limit):
             difference = self.identity(frames / 2 + 0.5, original / 2 + 0.5).mean()
             loss = loss + self.options.identity_weight * difference
         return distance, loss
@@ -109,7 +111,7 @@ class _TextLoss:
         for index in similarities.argsort(descending=True)[:NUM_MIXED].tolist():
             for mask in _layer_bands(len(best)):
                 candidate = mask * offsets[index]
-                if (loss := float(self(candidate, times, original)[1])) < lowest:
+                if (loss := float(self(candidate, times, original, lowest)[1])) < lowest:
                     best, lowest = candidate, loss
         return best
 
