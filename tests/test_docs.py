@@ -70,7 +70,7 @@ def test_own_videos_in_three_commands(folder: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("styleganv.training.run_log.RunLog.write_snapshot", lambda *_: None)
     more = {
         "train": [f"--{name.replace('_', '-')}={value}" for name, value in TINY.items()],
-        "generate": ["--seeds=3-4"],
+        "generate": ["--seeds=3-4", "--seconds=1"],
     }
     for line in block("shell").splitlines():
         program, command, *words = shlex.split(line)
@@ -82,7 +82,7 @@ def test_own_videos_in_three_commands(folder: Path, monkeypatch: pytest.MonkeyPa
 @pytest.mark.slow
 def test_own_videos_in_python(folder: Path) -> None:
     """As a file of one's own, since worker processes read it again."""
-    code, used = block("python"), ('get_preset("tiny-cpu")', "range(8)")
+    code, used = block("python"), ('get_preset("tiny-cpu")', "range(8)", "seconds=10")
     assert all(code.count(text) == 1 for text in used)
     model = {name: value for name, value in TINY.items() if name not in ("total_clips", "batch_size")}
     tiny = f"""RunConfig(
@@ -91,7 +91,9 @@ def test_own_videos_in_python(folder: Path) -> None:
     )"""
     (folder / "mine.py").write_text(
         "from styleganv.config import ModelConfig, RunConfig, TrainingConfig\n"
-        + code.replace(used[0], tiny).replace(used[1], "range(2)")
+        "from styleganv.training import run_log\n"
+        "run_log.NUM_CONTENT_SEEDS = run_log.NUM_MOTION_SEEDS = 2  # as in conftest.py\n"
+        + code.replace(used[0], tiny).replace(used[1], "range(2)").replace(used[2], "seconds=1")
         + "\n    assert frames.shape == (50, 64, 64, 3) and frame.shape == (64, 64, 3)\n"
     )
     done = subprocess.run([sys.executable, "mine.py"], cwd=folder, capture_output=True, text=True, timeout=300)
