@@ -7,6 +7,8 @@ import signal
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import warm
@@ -26,6 +28,13 @@ from styleganv.training.run_log import read_log
 
 #: Trains for 1.2 seconds.
 SHORT = StudyOptions(minutes=0.02, num_clips=4)
+#: Program of a step of a trial; frames of 224×224 would take most of its time.
+TRIAL = """
+from styleganv.metrics import features
+from styleganv.study.trial import main
+features.EFFICIENTNET_SIZE = (64, 64)
+main()
+"""
 STUDIED = ("stylegan2", "videogpt")
 
 
@@ -69,9 +78,16 @@ def test_ablations_require_stylegan_v() -> None:
         apply_ablation(apply_method(config, "digan"), "lstm")
 
 
+def start_trial(command: list[str], **options: Any) -> warm.Popen:
+    """Start a step of a trial with small frames for EfficientNet."""
+    python, *module, step, folder = command
+    assert module == ["-m", "styleganv.study.trial"]
+    return warm.Popen([python, "-c", TRIAL, step, folder], **options)
+
+
 def quicken(patch: pytest.MonkeyPatch) -> None:
     """Start trials as forks of a process that has loaded PyTorch already; show two videos of each."""
-    patch.setattr("styleganv.study.study.subprocess", warm)
+    patch.setattr("styleganv.study.study.subprocess", SimpleNamespace(Popen=start_trial))
     patch.setattr("styleganv.study.comparison.NUM_SHOWN", 2)
 
 
