@@ -26,6 +26,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("small_features")
 @pytest.mark.parametrize(
     ("method", "measured", "unavailable"),
     [

@@ -4,6 +4,8 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +31,27 @@ def serving(models: Sequence[Path], *options: str, start: Any = warm.Popen) -> I
             yield process, url[0]
         finally:
             process.terminate()
+
+
+@contextmanager
+def serving_here(models: Sequence[Path], **options: Any) -> Iterator[str]:
+    """Serve these models within the block, in a thread of this process, and yield the URL."""
+    import uvicorn
+
+    from styleganv.studio import server
+
+    app = server.create_app(models, **options)
+    studio = uvicorn.Server(uvicorn.Config(app, http=server._Protocol, log_level="warning", port=0))
+    thread = threading.Thread(target=studio.run, daemon=True)
+    thread.start()
+    while not studio.started:
+        assert thread.is_alive()
+        time.sleep(0.02)
+    try:
+        yield f"http://127.0.0.1:{studio.servers[0].sockets[0].getsockname()[1]}/"
+    finally:
+        studio.should_exit = True
+        thread.join(60)
 
 
 def open_browser(*flags: str, **capabilities: Any) -> Any:

@@ -19,7 +19,7 @@ import tiny
 import warm
 from numpy.typing import NDArray
 from PIL import Image, ImageSequence
-from serving import serving
+from serving import serving, serving_here
 
 pytest.importorskip("transformers", reason="pip install styleganv[clip]")
 pytest.importorskip("uvicorn", reason="pip install styleganv[studio]")
@@ -263,9 +263,10 @@ def send(url: str, path: str, body: bytes | None = None, **headers: str) -> tupl
         return error.code, error.read().decode()
 
 
+@pytest.mark.usefixtures("warm_jobs")
 @pytest.mark.slow
 def test_server_runs_searches_and_limits_uploads(model: Path, video: Path, clip_model: Path) -> None:
-    with serving([model], "--clip-model", str(clip_model)) as (_, url):
+    with serving_here([model], clip_model=clip_model) as url:
         status, _ = send(url, "api/models/0/clip?name=a.mp4&seconds=0.5&num_steps=2", video.read_bytes())
         assert status == 200
         wait_until(lambda: send(url, "api/jobs")[1][0]["state"] == "done")

@@ -7,6 +7,8 @@ import signal
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import warm
@@ -26,6 +28,14 @@ from styleganv.training.run_log import read_log
 
 #: Trains for 1.2 seconds.
 SHORT = StudyOptions(minutes=0.02, num_clips=4)
+#: Program of a step of a trial; frames of 224×224 would take most of its time.
+TRIAL = """
+from styleganv.metrics import features
+from styleganv.study.trial import main
+features.EFFICIENTNET_SIZE = (64, 64)
+main()
+"""
+STUDIED = ("stylegan2", "videogpt")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -68,17 +78,40 @@ def test_ablations_require_stylegan_v() -> None:
         apply_ablation(apply_method(config, "digan"), "lstm")
 
 
+def start_trial(command: list[str], **options: Any) -> warm.Popen:
+    """Start a step of a trial with small frames for EfficientNet."""
+    python, *module, step, folder = command
+    assert module == ["-m", "styleganv.study.trial"]
+    return warm.Popen([python, "-c", TRIAL, step, folder], **options)
+
+
+def quicken(patch: pytest.MonkeyPatch) -> None:
+    """Start trials as forks of a process that has loaded PyTorch already; show two videos of each."""
+    patch.setattr("styleganv.study.study.subprocess", SimpleNamespace(Popen=start_trial))
+    patch.setattr("styleganv.study.comparison.NUM_SHOWN", 2)
+
+
 @pytest.fixture
-def warm_trials(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Start trials as forks of a process that has loaded PyTorch already."""
-    monkeypatch.setattr("styleganv.study.study.subprocess", warm)
+def quick_trials(monkeypatch: pytest.MonkeyPatch) -> None:
+    quicken(monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def completed(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a study of two methods. Copy it before changing it."""
+    with pytest.MonkeyPatch.context() as patch:
+        quicken(patch)
+        out = tmp_path_factory.mktemp("study") / "out"
+        return study([data], out, methods=STUDIED, options=SHORT, jobs=2).parent
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("warm_trials")
-def test_a_study_compares_and_repeats_nothing(data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    out, methods = tmp_path / "out", ("stylegan2", "videogpt")
-    page = study([data], out, methods=methods, options=SHORT, jobs=2)
+@pytest.mark.usefixtures("quick_trials")
+def test_a_study_compares_and_repeats_nothing(
+    data: Path, completed: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    out = shutil.copytree(completed, tmp_path / "out")
+    page = out / "comparison.md"
     text = page.read_text()
     assert "## small" in text and "8 videos of 16×16 pixels" in text and "| StyleGAN2 (images) |" in text
     rows = [row for row in text.splitlines() if row.startswith("| VideoGPT | ")]
@@ -92,22 +125,22 @@ def test_a_study_compares_and_repeats_nothing(data: Path, tmp_path: Path, caplog
     trained = json.loads((out / "small/videogpt/0/training.json").read_text())
     assert trained["minutes"] >= 0.02 and trained["frames_seen"] == 16 * trained["clips_seen"] > 0
 
+    _rewrite_as_old_files(out / "small" / "videogpt" / "0")
     times = {path: path.stat().st_mtime_ns for path in out.glob("*/*/*/*") if path.is_file()}
     reports: list[tuple[int, int]] = []
     study(
-        [data], out, methods=methods, options=SHORT, progress=lambda done, total, stage: reports.append((done, total))
+        [data], out, methods=STUDIED, options=SHORT, progress=lambda done, total, stage: reports.append((done, total))
     )
     assert {path: path.stat().st_mtime_ns for path in times} == times and reports == [(0, 0)]
+    assert page.read_text() == text and not (out / "small" / "videogpt" / "0" / "trial.json").exists()
     with pytest.raises(StyleganvError, match=r"was started with minutes 0\.02: pass the same values"):
-        study([data], out, methods=methods, options=StudyOptions(minutes=3, num_clips=4))
-    _check_old_files_are_read(out / "small" / "videogpt" / "0")
+        study([data], out, methods=STUDIED, options=StudyOptions(minutes=3, num_clips=4))
     _check_uninstalled_methods_are_reported(out, caplog)
 
 
-def _check_old_files_are_read(folder: Path) -> None:
-    """Rewrite a trial's files as version 0.1 did: the comparison is the same."""
-    page = folder.parents[2] / "comparison.md"
-    before, trial = page.read_text(), read_trial(folder)
+def _rewrite_as_old_files(folder: Path) -> None:
+    """Rewrite a trial's files as version 0.1 did."""
+    trial = read_trial(folder)
     old = {
         "trial.json": ("cell.json", {"method": "entrant", "num_clips": "clips"}),
         "training.json": ("training.json", {"clips_seen": "clips", "ms_per_clip": "milliseconds_a_clip"}),
@@ -118,8 +151,6 @@ def _check_old_files_are_read(folder: Path) -> None:
         (folder / name).unlink()
         (folder / old_name).write_text(json.dumps({keys.get(key, key): value for key, value in values.items()}))
     assert read_trial(folder) == trial
-    study([trial.data], folder.parents[2], methods=["videogpt"], options=SHORT)
-    assert page.read_text() == before and not (folder / "trial.json").exists()
 
 
 def _check_uninstalled_methods_are_reported(out: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -133,28 +164,30 @@ def _check_uninstalled_methods_are_reported(out: Path, caplog: pytest.LogCapture
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("warm_trials")
-def test_an_interrupted_study_resumes(data: Path, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("quick_trials")
+def test_an_interrupted_study_resumes(data: Path, completed: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    argv = ["study", str(data), "--out", str(out), "--methods", "stylegan2", "--minutes", "0.1", "--num-clips", "4"]
+    argv = ["study", str(data), "--out", str(out), "--methods", "stylegan2", "--minutes", "0.06", "--num-clips", "4"]
     run = out / "small" / "stylegan2" / "0" / "run"
     process = warm.Popen([sys.executable, "-m", "styleganv.cli", *argv], stderr=warm.PIPE)
     deadline = time.monotonic() + 90
     while not (run / "log.jsonl").exists():
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.1)
-    time.sleep(2)
+    time.sleep(1)
     process.send_signal(signal.SIGTERM)
     _, message = process.communicate(timeout=60)
     assert process.returncode == 130 and "rerun the command to continue" in message
     assert not (run.parent / "training.json").exists()
     before = read_log(run / "log.jsonl")[-1]["clips_seen"]
+    # Measuring would take most of the time.
+    shutil.copy(completed / "small/stylegan2/0/measures.json", run.parent)
     main(argv)
     log = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
     starts = [line["clips_seen"] for line in log if line.get("event") == "start"]
     assert starts == [0, before] and before > 0
     trained = json.loads((run.parent / "training.json").read_text())
-    assert 0.1 <= trained["minutes"] < 0.4 and trained["clips_seen"] > before
+    assert 0.06 <= trained["minutes"] < 0.4 and trained["clips_seen"] > before
 
 
 @pytest.mark.slow

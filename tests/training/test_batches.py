@@ -20,6 +20,7 @@ from styleganv.errors import StyleganvError
 from styleganv.training.batches import ClipDataset, iterate_batches
 
 TINY = "--channel-base 128 --channel-max 8 --z-dim 16 --w-dim 16 --motion-dim 16 --batch-size 32 --total-clips 32"
+TINY += " --augment none --second-discriminator none"
 
 #: A training in a mount namespace of its own, with another /dev/shm.
 ISOLATED = """

@@ -199,7 +199,7 @@ def test_videos_without_a_class_are_counted_before_anything_is_written(tiny: Run
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("no_run_images")
+@pytest.mark.usefixtures("no_run_images", "small_features")
 def test_a_run_is_evaluated_and_the_best_model_kept(
     faces: Path, tiny: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -40,6 +40,8 @@ def start(*words: object) -> warm.Popen:
 TRAIN = """
 import os, sys
 from styleganv.cli import main
+from styleganv.training import run_log
+run_log.NUM_CONTENT_SEEDS = run_log.NUM_MOTION_SEEDS = 2  # as in conftest.py
 main(sys.argv[1:])
 if os.path.exists("/proc/self/task"):
     print("Threads:", [open(f"/proc/self/task/{task}/comm").read() for task in os.listdir("/proc/self/task")])

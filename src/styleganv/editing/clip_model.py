@@ -36,10 +36,10 @@ class ClipModel:
     embed_images: Callable[[Tensor], Tensor]
     embed_texts: Callable[[Sequence[str]], Tensor]
 
-    def distance(self, x: Tensor, y: Tensor) -> Tensor:
-        """Return the squared distance `[N]` in 0..4 between the embeddings of images `[N, 3, H, W]` in 0..1."""
-        a, b = (self.embed_images(2 * images - 1) for images in (x, y))
-        return (a - b).square().sum(dim=1)
+    def distance_from(self, y: Tensor) -> Callable[[Tensor], Tensor]:
+        """Return the squared distance `[N]` in 0..4 from the embeddings of `y`, for images `[N, 3, H, W]` in 0..1."""
+        embedding = self.embed_images(2 * y - 1)
+        return lambda x: (self.embed_images(2 * x - 1) - embedding).square().sum(dim=1)
 
 
 def choose_clip_model(chosen: Path | str | None, model: Path | None) -> Path | str:

@@ -25,11 +25,12 @@ from styleganv.editing.scores import RESERVED_CHARACTERS, SCORES, load_annotatio
 from styleganv.errors import StyleganvError
 from styleganv.media import sheets
 from styleganv.methods.stylegan_v.motion import Motion
-from styleganv.methods.stylegan_v.sampler import Frame, VideoGenerator
+from styleganv.methods.stylegan_v.sampler import VideoGenerator
 from styleganv.methods.stylegan_v.synthesis import SynthesisBlock
 from styleganv.nn import modulate_kernel
 from styleganv.options import DirectionOptions, Space
 from styleganv.progress import Progress, track
+from styleganv.video_model import Frame
 
 #: Frames of each sample that are scored, and their distance in frames of the dataset.
 SCORED_FRAMES, SCORED_STEP = 8, 4

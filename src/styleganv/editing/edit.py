@@ -130,9 +130,15 @@ def search_by_text(
     clip_model, text = load_clip_model(path, device=model.device), edits.text or ""
     if is_own_clip(path, model.source):
         return edit_by_text(
-            model, latents, text, clip_model, identity=clip_model.distance, options=OWN_CLIP_EDIT, progress=progress
+            model,
+            latents,
+            text,
+            clip_model,
+            identity=clip_model.distance_from,
+            options=OWN_CLIP_EDIT,
+            progress=progress,
         )
-    identity, options = load_perceptual(device=model.device), TextEditOptions(num_steps=edits.text_steps)
+    identity, options = load_perceptual(device=model.device).distance_from, TextEditOptions(num_steps=edits.text_steps)
     return edit_by_text(model, latents, text, clip_model, identity=identity, options=options, progress=progress)
 
 

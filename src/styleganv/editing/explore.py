@@ -20,10 +20,11 @@ from styleganv.editing.edits import constant_speed, interpolate, interpolate_ove
 from styleganv.editing.latents import Latents, latents_from_seed, render_latents
 from styleganv.files import atomic_write, check_destination
 from styleganv.media import sheets, writing
-from styleganv.methods.stylegan_v.sampler import Frame, VideoGenerator
+from styleganv.methods.stylegan_v.sampler import VideoGenerator
 from styleganv.options import DirectionOptions, Space
 from styleganv.progress import Progress, track
 from styleganv.validation import Count, Seed, check_arguments
+from styleganv.video_model import Frame
 
 NUM_SEEDS = 6
 PSIS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5)

@@ -21,9 +21,10 @@ from torch import Tensor
 
 from styleganv.errors import StyleganvError, describe
 from styleganv.files import atomic_write
-from styleganv.methods.stylegan_v.sampler import Frame, Styles, VideoGenerator
+from styleganv.methods.stylegan_v.sampler import Styles, VideoGenerator
 from styleganv.noise import CONTENT, SeededNoise, normal
 from styleganv.validation import Psi, Seed, check, check_arguments
+from styleganv.video_model import Frame
 
 FORMAT = "styleganv-latents-1"
 

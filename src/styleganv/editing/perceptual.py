@@ -45,6 +45,11 @@ class Perceptual:
         """Return the distance of each image of `x` to that of `y`, `[N]`, 0 for equal ones; gradients flow."""
         return feature_distance(self.features(x), self.features(y))
 
+    def distance_from(self, y: Tensor) -> Callable[[Tensor], Tensor]:
+        """Return the distance from `y` as a function of other images."""
+        features = self.features(y)
+        return lambda x: feature_distance(self.features(x), features)
+
 
 def feature_distance(a: Sequence[Tensor], b: Sequence[Tensor]) -> Tensor:
     """Return the distance `[N]` in 0..4 of images with these `Perceptual.features`.

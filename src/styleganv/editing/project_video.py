@@ -20,12 +20,13 @@ from styleganv.errors import StyleganvError
 from styleganv.files import atomic_write, check_destination
 from styleganv.media import sheets, writing
 from styleganv.media.sources import find_videos
-from styleganv.methods.stylegan_v.sampler import Frame, VideoGenerator, load_video_generator
+from styleganv.methods.stylegan_v.sampler import VideoGenerator, load_video_generator
 from styleganv.metrics.features import sha256_of
 from styleganv.model_folder import MODEL_FILES, model_folder, save_model
 from styleganv.options import ProjectOptions
 from styleganv.progress import Progress, track
 from styleganv.validation import NonNegative, Positive, check_arguments
+from styleganv.video_model import Frame
 
 #: Files of the folder of a projection.
 FILES = (

@@ -38,8 +38,8 @@ MIN_GAIN = 0.1
 #: For a model's own small CLIP: it tells drawings apart, but its gradient leads to frames that are none.
 OWN_CLIP_EDIT = TextEditOptions(refine=False, num_starts=256, identity_weight=0.25)
 
-#: Distance of images in 0..1, `[T, 3, H, W]` each → `[T]`.
-ImageDistance = Callable[[Tensor, Tensor], Tensor]
+#: Distance `[T]` of images in 0..1, `[T, 3, H, W]`, from others, which are given first and looked at once.
+ImageDistance = Callable[[Tensor], Callable[[Tensor], Tensor]]
 
 
 class _TextLoss:
@@ -69,22 +69,25 @@ class _TextLoss:
         """Return the changed styles."""
         return self.latents.styles + self.layer_mask * self.w_std * offset
 
-    def draw_times(self) -> tuple[Tensor, Tensor | None]:
-        """Return random times in seconds, and the original frames at them if `identity` compares with those."""
+    def draw_times(self) -> tuple[Tensor, Callable[[Tensor], Tensor] | None]:
+        """Return random times in seconds, and the distance from the original frames at them if there is `identity`."""
         random_slots = torch.rand(self.options.num_frames, generator=self.random, dtype=torch.float64) * NUM_SLOTS
         times = random_slots * self.slot_distance / self.model.fps
+        if self.identity is None:
+            return times, None
         with torch.no_grad():
-            return times, None if self.identity is None else self._render(torch.zeros_like(self.latents.styles), times)
+            return times, self.identity(self._render(torch.zeros_like(self.latents.styles), times) / 2 + 0.5)
 
-    def __call__(self, offset: Tensor, times: Tensor, original: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Return the distance of the frames from the text, and the total loss."""
+    def __call__(
+        self, offset: Tensor, times: Tensor, difference: Callable[[Tensor], Tensor] | None, limit: float | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Return the distance of the frames from the text, and the total loss; from `limit` on, a part is enough."""
         frames = self._render(offset, times)
         distance = 1 - (self.clip_model.embed_images(frames) @ self.target.T).mean()
         num_changed = self.layer_mask.sum() * len(self.w_std)
         loss = distance + self.options.distance_weight * (self.layer_mask * offset).square().sum() / num_changed
-        if self.identity is not None and original is not None:
-            difference = self.identity(frames / 2 + 0.5, original / 2 + 0.5).mean()
-            loss = loss + self.options.identity_weight * difference
+        if difference is not None and (limit is None or float(loss) < limit):
+            loss = loss + self.options.identity_weight * difference(frames / 2 + 0.5).mean()
         return distance, loss
 
     @torch.no_grad()
@@ -93,7 +96,7 @@ class _TextLoss:
 
         All layers of each content are compared with the text. The total loss then decides between parts of the best.
         """
-        times, original = self.draw_times()
+        times, difference = self.draw_times()
         offsets = (contents[:, None] - self.latents.styles) / self.w_std
         parts = []
         for batch in offsets.split(BATCH_SIZE):
@@ -105,11 +108,11 @@ class _TextLoss:
         best = torch.zeros_like(self.latents.styles)
         # A text that is true already should change nothing, although some content always matches it a little better.
         margin = MIN_GAIN * float(similarities.max() - similarities.min())
-        lowest = float(self(best, times, original)[1]) - margin
+        lowest = float(self(best, times, difference)[1]) - margin
         for index in similarities.argsort(descending=True)[:NUM_MIXED].tolist():
             for mask in _layer_bands(len(best)):
                 candidate = mask * offsets[index]
-                if (loss := float(self(candidate, times, original)[1])) < lowest:
+                if (loss := float(self(candidate, times, difference, lowest)[1])) < lowest:
                     best, lowest = candidate, loss
         return best
 
@@ -140,7 +143,7 @@ def edit_by_text(
         latents: the video to change.
         text: description of the wanted video, e.g. "a green face".
         clip_model: CLIP that compares frames with the text.
-        identity: distance such as `perceptual.Perceptual`, which keeps what the text does not mention.
+        identity: distance such as `Perceptual.distance_from`, which keeps what the text does not mention.
         options: how to search.
         progress: called with steps done, steps in all, and the stage.
 

@@ -11,8 +11,9 @@ from torch import nn
 
 from styleganv.methods import METHODS, get_method
 from styleganv.model_folder import load_model, model_folder, sampler_arguments
+from styleganv.options import Precision
 from styleganv.validation import read_fields
-from styleganv.video_model import Precision, VideoModel
+from styleganv.video_model import VideoModel
 
 logger = logging.getLogger(__name__)
 

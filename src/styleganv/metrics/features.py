@@ -32,6 +32,8 @@ WEIGHT_FILES = {
 }
 #: Weight of the changes in `efficientnet_lite0_motion`: both halves then vary about equally over real videos at 25 fps.
 CHANGE_WEIGHT = 3.0
+#: Height and width of the frames that EfficientNet sees.
+EFFICIENTNET_SIZE = (224, 224)
 
 
 @dataclass(frozen=True)
@@ -259,7 +261,7 @@ def _efficientnet(path: Path, device: torch.device) -> Callable[[Tensor], Tensor
         for frames in clips.flatten(0, 1).split(
             4 if device.type == "cpu" else 128
         ):  # more would not fit a CPU's caches
-            x = F.interpolate(frames.float() / 255, (224, 224), mode="bilinear", antialias=True)
+            x = F.interpolate(frames.float() / 255, EFFICIENTNET_SIZE, mode="bilinear", antialias=True)
             parts.append(net.extract_features(normalize_imagenet(x)).mean(dim=(2, 3)))
         return torch.cat(parts).unflatten(0, clips.shape[:2])
 

@@ -34,5 +34,5 @@ def test_estimated_memory_reflects_the_settings(
         return estimate_step_memory_gib(with_training(config, batch_size=32, **changes), clips, torch.device("cpu"))
 
     whole = estimate()
-    assert estimate(micro_batch_size=4) < 0.4 * whole
+    assert estimate(micro_batch_size=1) < 0.33 * whole
     assert estimate(gradient_checkpointing=True) < 0.6 * whole

@@ -29,8 +29,9 @@ from styleganv.methods.stylegan_v.generator import Generator
 from styleganv.methods.stylegan_v.motion import MotionConv1d, RecurrentMotion, SlotNoise, make_code_function
 from styleganv.methods.stylegan_v.pretrained import load_generator
 from styleganv.model_folder import sampler_arguments
+from styleganv.options import Precision
 from styleganv.validation import NonNegative, Positive, Psi, Seed, check_arguments
-from styleganv.video_model import MAX_FRAMES, TICKS, Frame, Precision, VideoModel, deterministic, to_uint8
+from styleganv.video_model import MAX_FRAMES, TICKS, Frame, VideoModel, deterministic, to_uint8
 
 #: One style per layer `[L, w_dim]`, or a function from seconds to them.
 Styles = Tensor | Callable[[float], Tensor]
