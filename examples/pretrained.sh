@@ -2,8 +2,9 @@
 # Train faces, emoji and sky at 64² on one core, in slices, one after another.
 #   bash examples/pretrained.sh SOURCE OUT ROUNDS MINUTES
 # SOURCE holds emoji/ (Fluent animated emoji, MIT, Microsoft Corporation; 256² webp) and sky/ (SKIPP'D, CC BY 4.0; mp4).
-# Each round trains each model for MINUTES more. Run it again to resume, after an interruption too. package_model.py, in
-# this folder, turns a run into a pretrained model.
+# Each round trains each model for MINUTES more. Run it again to resume, after an interruption too. At the end, each
+# model is trained with a low learning rate and a short average, in a run of its own: faces-end, emoji-end and sky-end.
+# package_model.py, in this folder, turns a run into a pretrained model.
 set -euo pipefail
 shopt -s extglob
 source=$1 out=$2 rounds=$3 minutes=$4
@@ -26,7 +27,16 @@ train() { # name, training options
   local name=$1
   shift
   styleganv train "$out/$name.zip" --out "$out/$name" --or-resume --preset tiny-cpu --minutes "$minutes" \
-    --total-clips 5000000 --save-every 8000 --snapshot-every 32000 "$@"
+    --total-clips 5000000 --save-every 8000 --snapshot-every 32000 --lr-decay-clips 40000 \
+    --motion-path bspline "$@"
+}
+
+finish() { # name, training options
+  local name=$1
+  shift
+  styleganv train "$out/$name.zip" --finetune "$out/$name" --out "$out/$name-end" --or-resume --preset tiny-cpu \
+    --total-clips 12000 --lr 0.001 --lr-decay-clips None --r1-scale 0.008 --r1-decay-clips None --ema-half-life 3000 \
+    "$@"
 }
 
 [ -e "$out/faces.zip" ] || python -c "
@@ -36,7 +46,10 @@ prepare emoji '@(1f602|1f60e|1f61c|1f622|1f634|1f642|1f63a|1f928).webp' --resolu
 prepare sky '@(cloudy_f_10|cloudy_n_05|sunny_f_08|sunny_n_09).mp4' --resolution 64
 
 for ((round = 1; round <= rounds; round++)); do
-  train faces --slot-distance 8 --augment none
-  train emoji --slot-distance 8 --mirror --augment fixed --augment-p 0.3
+  train faces --slot-distance 16 --augment none
+  train emoji --slot-distance 16 --mirror --augment fixed --augment-p 0.3
   train sky --slot-distance 64 --augment fixed --augment-p 0.3
 done
+finish faces --augment none
+finish emoji --mirror --augment fixed --augment-p 0.3
+finish sky --augment fixed --augment-p 0.3
