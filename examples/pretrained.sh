@@ -4,7 +4,8 @@
 # SOURCE holds emoji/ (Fluent animated emoji, MIT, Microsoft Corporation; 256² webp) and sky/ (SKIPP'D, CC BY 4.0; mp4).
 # Each round trains each model for MINUTES more. Run it again to resume, after an interruption too. At the end, each
 # model is trained with a low learning rate and a short average, in a run of its own: faces-end, emoji-end and sky-end.
-# package_model.py, in this folder, turns a run into a pretrained model.
+# After more rounds, remove these three to finish the models anew. package_model.py, in this folder, turns a run into a
+# pretrained model.
 set -euo pipefail
 shopt -s extglob
 source=$1 out=$2 rounds=$3 minutes=$4

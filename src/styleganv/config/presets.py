@@ -15,8 +15,8 @@ def tiny_cpu() -> RunConfig:
     otherwise. Small batches, the relativistic loss and the projected discriminator learn most per minute
     (docs/learning.md). The learning rate falls after a few minutes, or the generator would jump from one kind of video
     to another. The EMA has a half-life of a tenth of the clips seen, at most 10,000: with small batches the generator
-    changes from step to step, and a longer average is steadier. The penalties decay as well (R3GAN), which sharpens
-    outlines. One thread is enough: such small layers take less time than waking other threads.
+    changes from step to step, and a longer average is steadier. The penalties decay as well (R3GAN; outlines looked
+    sharper in one training). One thread is enough: such small layers take less time than waking other threads.
     """
     return RunConfig(
         model=ModelConfig(channel_base=1024, channel_max=64, z_dim=32, w_dim=32, motion_dim=128),

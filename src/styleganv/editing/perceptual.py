@@ -43,7 +43,7 @@ class Perceptual:
 
     def __call__(self, x: Tensor, y: Tensor) -> Tensor:
         """Return the distance of each image of `x` to that of `y`, `[N]`, 0 for equal ones; gradients flow."""
-        return feature_distance(self.features(x), self.features(y))
+        return self.distance_from(y)(x)
 
     def distance_from(self, y: Tensor) -> Callable[[Tensor], Tensor]:
         """Return the distance from `y` as a function of other images."""

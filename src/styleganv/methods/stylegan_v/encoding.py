@@ -97,7 +97,8 @@ class SplineEncoding(AcyclicEncoding):
     """Acyclic encoding whose codes are blended by a uniform cubic B-spline: v is twice continuously differentiable.
 
     `v(t) = Σ_k b_k(a) (A(u_k) ⊙ sinusoids_k(t) + M u_k)` over four codes. The sinusoids need no stitching, since those
-    of each code fade in and out smoothly. Speed is continuous at slots, where the linear path has kinks.
+    of each code fade in and out smoothly. Speed is continuous at slots, where the linear path has kinks. As sinusoids
+    last for four slots, the shortest periods can show as oscillation (docs/learning.md).
     """
 
     num_codes = 4
