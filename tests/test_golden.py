@@ -24,6 +24,9 @@ METHOD_NAMES = ("stylegan-v", "stylegan2", "mocogan", "mocogan-stylegan2", "diga
 STEPS = 3
 #: Tolerances before and after training. Adam divides tiny gradients, and their rounding errors, by tiny gradients.
 EXACT, TRAINED = 1e-4, 2e-3
+#: Relative tolerance of VideoGPT's perplexity: with another CPU's rounding, one of 256 vectors can get another nearest
+#: code, which shifts the codebook from then on.
+ONE_CODE = 1e-2
 
 
 def build_config(method: str) -> RunConfig:
@@ -75,7 +78,7 @@ def test_fixed_seeds_give_the_golden_numbers(method: str, faces: Path) -> None:
     for step, (losses, value) in enumerate(zip(numbers["losses"], golden["losses"], strict=True)):
         assert losses.keys() == value.keys()
         for name in value:
-            tolerance = TRAINED if step else EXACT
+            tolerance = ONE_CODE if name == "codes_used" else TRAINED if step else EXACT
             np.testing.assert_allclose(losses[name], value[name], rtol=tolerance, atol=tolerance, err_msg=name)
     for name, value in golden["after"].items():
         np.testing.assert_allclose(numbers["after"][name], value, rtol=TRAINED, atol=TRAINED, err_msg=name)

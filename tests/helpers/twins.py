@@ -110,10 +110,12 @@ def compute_motion(
     *,
     distance: float,
     longest: float,
+    shortest: float | None = None,
     prefix: str = "",
     path: str = "linear",
 ) -> Tensor:
-    """Return v(t) by the formulas, for one clip and one time."""
+    """Return v(t) by the formulas, for one clip and one time; `shortest` is the slot distance by default."""
+    shortest = distance if shortest is None else shortest
     codes = compute_codes(weights, slots, prefix)
     slot = math.floor(t / distance)
     a = t / distance - slot
@@ -124,7 +126,7 @@ def compute_motion(
     def phi(u: Tensor, time: float) -> Tensor:
         sigma, rho = torch.tanh(linear("period", u)) + 1, linear("phase", u)
         amplitude = linear("amplitude", u) if f"{prefix}encoding.amplitude.weight" in weights else 1.0
-        last, ends = len(sigma) - 1, (math.log2(distance), math.log2(longest))
+        last, ends = len(sigma) - 1, (math.log2(shortest), math.log2(longest))
         exponents = [ends[0] + (ends[1] - ends[0]) * (last - k) / last for k in range(last + 1)]
         period = torch.tensor([2**exponent for exponent in exponents], dtype=torch.float64)
         angle = 2 * math.pi / period * sigma * time + rho * longest / period

@@ -82,8 +82,12 @@ def write_pickle(
     *,
     prefix: str = "",
     protocol: int = pickle.DEFAULT_PROTOCOL,
+    slot_distance: object = None,
 ) -> Path:
-    """Write a snapshot with these official parameters; its source code would write `path` with suffix `.run`."""
+    """Write a snapshot with these official parameters; its source code would write `path` with suffix `.run`.
+
+    The networks' settings contain the slot distance, unless it is None.
+    """
     with classes(prefix) as things:
 
         def module(tensors: dict[str, Tensor], class_name: str, name: str = "") -> Any:
@@ -119,9 +123,17 @@ def write_pickle(
             return plain
 
         def config() -> Any:
-            node, settings = things["AnyNode"](), things["DictConfig"]()
-            node._val, node._metadata = 3, things["Metadata"]()
-            settings._content, settings._metadata = {"num_frames": node}, things["ContainerMetadata"]()
+            motion = group({} if slot_distance is None else {"motion_z_distance": leaf(slot_distance)})
+            return group({"num_frames": leaf(3), "motion": motion})
+
+        def leaf(value: object) -> Any:
+            node = things["AnyNode"]()
+            node._val, node._metadata = value, things["Metadata"]()
+            return node
+
+        def group(content: dict[str, Any]) -> Any:
+            settings = things["DictConfig"]()
+            settings._content, settings._metadata = content, things["ContainerMetadata"]()
             settings._metadata.ref_type, settings._metadata.resolver_cache = Any, defaultdict(dict)
             return settings
 

@@ -4,6 +4,7 @@ import json
 import re
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from styleganv.methods.stylegan_v.discriminator import Discriminator
 from styleganv.methods.stylegan_v.generator import Generator
 from styleganv.methods.stylegan_v.pretrained import load_discriminator, load_generator
 from styleganv.methods.stylegan_v.sampler import load_video_generator
+from styleganv.noise import SeededNoise
 from styleganv.runs import train
 from styleganv.training.checkpoint import load_checkpoint
 
@@ -75,6 +77,31 @@ def test_frames_and_logits_equal_those_of_the_reference(prefix: str, tmp_path: P
         logits = discriminator(reference["real"], reference["times"].round(), reference.label)
     for ours, theirs in ((frames, reference["frames"]), (logits, reference["logits_real"])):
         assert (ours - theirs).abs().max() <= 1e-4 * theirs.abs().max()
+
+
+@pytest.mark.parametrize("stored, shortest", [(20, 8.0), (8, None), (np.float64(2.5), 8.0)])
+def test_slot_distance_and_shortest_period_may_differ(stored: float, shortest: float | None, tmp_path: Path) -> None:
+    theirs = Generator(replace(video_networks()[0].config, slot_distance=float(stored), shortest_period=8.0))
+    path = write(tmp_path / "snapshot.pkl", theirs, slot_distance=stored)
+    report = import_checkpoint(path, tmp_path / "model")
+    generator, _ = load_generator(tmp_path / "model")
+    assert (generator.config.slot_distance, generator.config.shortest_period) == (float(stored), shortest)
+    assert "slot distance" not in str(report)
+    z, times, noise = torch.randn(2, 12), torch.tensor([[0.0, 9.5, 41.0]] * 2), SeededNoise([0, 1], 10)
+    with torch.inference_mode():
+        assert torch.equal(generator(z, times, noise), theirs(z, times, noise))
+
+
+def test_an_unknown_slot_distance_is_assumed_and_said(tmp_path: Path) -> None:
+    report = import_checkpoint(write(tmp_path / "snapshot.pkl", *video_networks()), tmp_path / "model")
+    assert "does not store the slot distance: 8 frames, the shortest period, is assumed" in str(report)
+
+
+@pytest.mark.parametrize("value", [0, -4, "16", float("nan"), 1e12])
+def test_an_impossible_slot_distance_is_rejected(value: object, tmp_path: Path) -> None:
+    path = write(tmp_path / "snapshot.pkl", *video_networks(), slot_distance=value)
+    with pytest.raises(StyleganvError, match=f"motion_z_distance is {value}"):
+        import_checkpoint(path, tmp_path / "model")
 
 
 @pytest.mark.parametrize("protocol", [3, 4, 5])

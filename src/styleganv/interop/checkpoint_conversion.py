@@ -51,8 +51,12 @@ class UnsupportedCheckpoint(StyleganvError):
     """The weights are not those of an official network; the text gives the reason."""
 
 
-def convert_generator(tensors: dict[str, Tensor]) -> tuple[Generator, list[str]]:
-    """Return our generator with official weights, in evaluation mode, and warnings about dropped weights.
+def convert_generator(tensors: dict[str, Tensor], slot_distance: float | None = None) -> tuple[Generator, list[str]]:
+    """Return our generator with official weights, in evaluation mode, and warnings about what differs.
+
+    Args:
+        tensors: parameters and buffers by their official names.
+        slot_distance: frames between noise slots, which no weight shows; None for the shortest period.
 
     Raises:
         UnsupportedCheckpoint: if weights are missing, unknown, or of inconsistent sizes.
@@ -67,7 +71,14 @@ def convert_generator(tensors: dict[str, Tensor]) -> tuple[Generator, list[str]]
     resolution = max(channels)
     first = _shape(tensors, "mapping.fc0.weight", 2)
     num_classes = _shape(tensors, "mapping.embed.weight", 2)[1] if "mapping.embed.weight" in tensors else 0
-    motion = _motion(tensors, num_classes) if any("motion_encoder" in name for name in tensors) else {"motion": "none"}
+    motion: dict[str, Any] = {"motion": "none"}
+    if any("motion_encoder" in name for name in tensors):
+        motion = _motion(tensors, slot_distance)
+        if slot_distance is None:
+            warnings.append(
+                f"The file does not store the slot distance: {motion['slot_distance']:g} frames, the shortest period, "
+                "is assumed. If the model was trained with another motion_z_distance, its videos differ."
+            )
     sizes: dict[str, Any] = dict(
         num_classes=num_classes,
         z_dim=first[1] - (first[0] if num_classes else 0),
@@ -153,7 +164,7 @@ def _without_derived(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor for name, tensor in tensors.items() if not DERIVED.search(name)}
 
 
-def _motion(tensors: dict[str, Tensor], num_classes: int) -> dict[str, Any]:
+def _motion(tensors: dict[str, Tensor], slot_distance: float | None) -> dict[str, Any]:
     """Return the motion fields of `GeneratorConfig`."""
     prefix = "synthesis.motion_encoder."
     noise, _, kernel = _shape(tensors, f"{prefix}conv.0.weight", 3)
@@ -162,13 +173,16 @@ def _motion(tensors: dict[str, Tensor], num_classes: int) -> dict[str, Any]:
     if frequencies is None or frequencies.numel() == 0 or not bool((frequencies > 0).all()):
         raise UnsupportedCheckpoint("motion without acyclic motion codes")
     periods = 2 * math.pi / frequencies.double().flatten()
+    shortest = _round_period(float(periods[-1]))
+    slot_distance = shortest if slot_distance is None else slot_distance
     return {
         "motion": "conv",
         "motion_noise_dim": noise,
         "motion_code_dim": code,
         "num_frequencies": frequencies.numel(),
         "motion_kernel": kernel,
-        "slot_distance": _round_period(float(periods[-1])),
+        "slot_distance": slot_distance,
+        "shortest_period": None if shortest == slot_distance else shortest,
         "longest_period": _round_period(float(periods[0])),
         "amplitude": False,
     }

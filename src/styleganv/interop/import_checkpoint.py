@@ -16,6 +16,7 @@ from styleganv.interop.checkpoint_conversion import (
     convert_discriminator,
     convert_generator,
 )
+from styleganv.interop.checkpoint_settings import find_settings
 from styleganv.interop.safe_unpickler import PickledObject, read_pickle
 from styleganv.methods.stylegan_v.discriminator import Discriminator
 from styleganv.methods.stylegan_v.generator import Generator
@@ -23,6 +24,7 @@ from styleganv.model_folder import MODEL_FILES, save_model
 from styleganv.validation import FrameRate, check_arguments
 
 MAX_TENSORS = 10_000
+MAX_SLOT_DISTANCE = 10**9
 
 
 @dataclass(frozen=True)
@@ -43,10 +45,10 @@ class ImportReport:
         if self.generator.motion is not None:
             output = "video"
             names += ["motion_noise_dim", "motion_code_dim", "num_frequencies", "motion_kernel"]
-            names += ["slot_distance", "longest_period"]
+            names += ["slot_distance", "shortest_period", "longest_period"]
         lines = [
             f"{self.network}: {output} generator of {self.generator.height}×{self.generator.width}",
-            ", ".join(f"{name} {config[name]}" for name in names),
+            ", ".join(f"{name} {config[name]}" for name in names if config[name] is not None),
         ]
         if self.discriminator is not None:
             lines.append(f"D: discriminator of {self.discriminator.num_frames} frames, kept for training")
@@ -83,7 +85,8 @@ def import_checkpoint(
         raise StyleganvError(f"Network {network} not found in {path}: pass a network-snapshot-*.pkl of StyleGAN-V.")
     max_elements = path.stat().st_size // 2  # two bytes per element, if each is stored
     try:
-        generator, warnings = convert_generator(extract_tensors(content[network], max_elements))
+        tensors = extract_tensors(content[network], max_elements)
+        generator, warnings = convert_generator(tensors, _slot_distance(content[network]))
     except UnsupportedCheckpoint as reason:
         raise StyleganvError(
             f"{network} of {path} is not supported ({reason}): pass an official checkpoint of StyleGAN-V or "
@@ -106,6 +109,17 @@ def import_checkpoint(
         overwrite=overwrite,
     )
     return ImportReport(dest, network, generator, discriminator, fps, warnings)
+
+
+def _slot_distance(network: PickledObject) -> float | None:
+    """Return the frames between noise slots; None if the settings do not store them."""
+    values = find_settings(network, "motion.motion_z_distance") - {None}
+    if not values:
+        return None
+    value, *others = values
+    if others or not isinstance(value, int | float) or not 0 < value <= MAX_SLOT_DISTANCE:
+        raise UnsupportedCheckpoint(f"motion_z_distance is {', '.join(sorted(map(str, values)))[:100]}")
+    return float(value)
 
 
 def _frames_seen(content: dict[Any, Any]) -> dict[str, int]:

@@ -26,6 +26,7 @@ def motion(
     num_classes: int = 0,
     distance: float = DISTANCE,
     path: MotionPath = "linear",
+    shortest: float | None = None,
 ) -> Motion:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -35,6 +36,7 @@ def motion(
             num_frequencies=16,
             kernel_size=KERNEL,
             slot_distance=distance,
+            shortest_period=shortest,
             longest_period=64,
             amplitude=amplitude,
             num_classes=num_classes,
@@ -51,20 +53,22 @@ def times(*rows: list[float]) -> Tensor:
     return torch.tensor(rows, dtype=torch.float64)
 
 
-def slow_motion(network: Motion, slots: Tensor, t: float, path: MotionPath = "linear") -> Tensor:
+def slow_motion(
+    network: Motion, slots: Tensor, t: float, path: MotionPath = "linear", shortest: float | None = None
+) -> Tensor:
     distance = network.slot_distance
-    return compute_motion(network.state_dict(), slots, t, distance=distance, longest=64, path=path)
+    return compute_motion(network.state_dict(), slots, t, distance=distance, longest=64, shortest=shortest, path=path)
 
 
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("path, shortest, used", [("linear", None, 4), ("bspline", None, 16), ("linear", 11, 11)])
 @pytest.mark.parametrize("amplitude", [True, False])
-def test_formula_number_by_number(amplitude: bool, path: MotionPath) -> None:
-    network, slots = motion(amplitude=amplitude, path=path), noise(2, 14)
+def test_formula_number_by_number(amplitude: bool, path: MotionPath, shortest: float | None, used: float) -> None:
+    network, slots = motion(amplitude=amplitude, path=path, shortest=shortest), noise(2, 14)
     t = times([0.0, 1.3, 4.0, 17.9], [2.5, 3.999, 8.0, 22.1])
     v = network(t, noise_from_tensor(slots))
     for clip in range(2):
         for i in range(4):
-            torch.testing.assert_close(v[clip, i], slow_motion(network, slots[clip], float(t[clip, i]), path))
+            torch.testing.assert_close(v[clip, i], slow_motion(network, slots[clip], float(t[clip, i]), path, used))
 
 
 def test_amplitude_is_learned_only_if_set() -> None:

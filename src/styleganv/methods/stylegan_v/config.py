@@ -29,6 +29,9 @@ class GeneratorConfig(StyleConfig):
     """Path between the codes of slots: linear (the paper, with kinks at slots) or a cubic B-spline (smooth)."""
     slot_distance: Frames = 16
     """Frames between two motion noise vectors; it must match the speed of the dataset."""
+    shortest_period: Frames | None = None
+    """Shortest period of the time encoding, in frames; None for as long as its sinusoids last: the slot distance, with
+    the B-spline four times that."""
     longest_period: Frames = 1024
     """Longest period of the time encoding, in frames."""
     amplitude: bool = True

@@ -24,9 +24,11 @@ class AcyclicEncoding(nn.Module):
 
     Attributes:
         num_codes: number K of codes that a time depends on, from that of the slot before it on.
+        lasting_slots: slot distances during which the sinusoids of a code last.
     """
 
     num_codes = 2
+    lasting_slots = 1
 
     def __init__(
         self,
@@ -97,11 +99,12 @@ class SplineEncoding(AcyclicEncoding):
     """Acyclic encoding whose codes are blended by a uniform cubic B-spline: v is twice continuously differentiable.
 
     `v(t) = Σ_k b_k(a) (A(u_k) ⊙ sinusoids_k(t) + M u_k)` over four codes. The sinusoids need no stitching, since those
-    of each code fade in and out smoothly. Speed is continuous at slots, where the linear path has kinks. As sinusoids
-    last for four slots, the shortest periods can show as oscillation (docs/learning.md).
+    of each code fade in and out smoothly. Speed is continuous at slots, where the linear path has kinks. Periods
+    shorter than the four slots that a sinusoid lasts show as oscillation (docs/learning.md).
     """
 
     num_codes = 4
+    lasting_slots = 4
 
     def bind_slots(self, codes: Tensor, t_left: Tensor, t_right: Tensor) -> Callable[[Tensor], Tensor]:
         sinusoids = self._bind_sinusoids(codes)

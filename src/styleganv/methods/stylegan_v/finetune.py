@@ -68,7 +68,7 @@ def match_pretrained(config: RunConfig, source: PretrainedWeights) -> RunConfig:
     fields = asdict(source.generator.config)
     same = {name: fields[name] for name in asdict(config.model) if name in fields}
     if "none" in (config.model.motion, fields["motion"]):
-        for name in ("motion", "motion_path", "slot_distance", "longest_period", "amplitude"):
+        for name in ("motion", "motion_path", "slot_distance", "shortest_period", "longest_period", "amplitude"):
             del same[name]
     else:
         same["motion_dim"] = fields["motion_code_dim"]

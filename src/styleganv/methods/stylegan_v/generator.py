@@ -108,6 +108,7 @@ def _build_motion(config: GeneratorConfig) -> Motion | RecurrentMotion | None:
         num_frequencies=config.num_frequencies,
         kernel_size=config.motion_kernel,
         slot_distance=config.slot_distance,
+        shortest_period=config.shortest_period,
         longest_period=config.longest_period,
         amplitude=config.amplitude,
         path=config.motion_path,

@@ -88,12 +88,16 @@ class Motion(nn.Module):
         num_frequencies: int = 256,
         kernel_size: int = 11,
         slot_distance: float = 16,
+        shortest_period: float | None = None,
         longest_period: float = 1024,
         amplitude: bool = True,
         path: MotionPath = "linear",
         num_classes: int = 0,
     ) -> None:
-        """Build the network; `slot_distance`, which is also the shortest period, and `longest_period` are in frames."""
+        """Build the network; distance and periods are in frames.
+
+        Sinusoids should not turn back while they last, so the shortest period is by default as long as that.
+        """
         super().__init__()
         self.noise_dim = noise_dim
         self.slot_distance = slot_distance
@@ -103,11 +107,14 @@ class Motion(nn.Module):
             MotionConv1d(noise_dim + num_classes, noise_dim, kernel_size),
             MotionConv1d(noise_dim, code_dim, kernel_size),
         )
-        self.encoding = ENCODINGS[path](
+        encoding = ENCODINGS[path]
+        if shortest_period is None:
+            shortest_period = slot_distance * encoding.lasting_slots
+        self.encoding = encoding(
             code_dim,
             num_frequencies,
-            shortest_period=slot_distance,
-            longest_period=max(longest_period, slot_distance),
+            shortest_period=shortest_period,
+            longest_period=max(longest_period, shortest_period),
             amplitude=amplitude,
         )
         self.window_slots = self.encoding.num_codes + self.lookahead_slots
