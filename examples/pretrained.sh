@@ -12,12 +12,13 @@ source=$1 out=$2 rounds=$3 minutes=$4
 export OMP_NUM_THREADS=1
 mkdir -p "$out"
 
-prepare() { # name, files to keep out of training (a pattern), prepare options
-  local name=$1 kept_out=$2
-  shift 2
+prepare() { # name, files to keep out of training (a pattern), files to ignore, prepare options
+  local name=$1 kept_out=$2 ignored=$3
+  shift 3
   [ ! -e "$out/$name.zip" ] || return 0
   mkdir -p "$out/$name-train" "$out/$name-kept-out"
   for file in "$source/$name"/*; do
+    if [[ ${file##*/} == $ignored ]]; then continue; fi
     if [[ ${file##*/} == $kept_out ]]; then cp -n "$file" "$out/$name-kept-out"; else cp -n "$file" "$out/$name-train"; fi
   done
   styleganv prepare "$out/$name-kept-out" "$out/$name-kept-out.zip" --overwrite "$@"
@@ -43,13 +44,14 @@ finish() { # name, training options
 [ -e "$out/faces.zip" ] || python -c "
 from styleganv.faces.dataset import make_faces
 make_faces('$out/faces.zip', num_videos=4096, num_frames=64, resolution=(64, 64))"
-prepare emoji '@(1f602|1f60e|1f61c|1f622|1f634|1f642|1f63a|1f928).webp' --resolution 64 --background '#cfe8ff'
-prepare sky '@(cloudy_f_10|cloudy_n_05|sunny_f_08|sunny_n_09).mp4' --resolution 64
+prepare emoji '@(1f602|1f60e|1f61c|1f622|1f634|1f642|1f63a|1f928).webp' '' --resolution 64 --background '#cfe8ff'
+# Two films of a day (*_f_* and *_n_*) show the same sky, so both are kept out. Two films are damaged: a still white bar.
+prepare sky '@(cloudy_?_05|sunny_?_08).mp4' 'sunny_n_0[01].mp4' --resolution 64
 
 for ((round = 1; round <= rounds; round++)); do
   train faces --slot-distance 16 --augment none
   train emoji --slot-distance 16 --mirror --augment fixed --augment-p 0.3
-  train sky --slot-distance 64 --augment fixed --augment-p 0.3
+  train sky --slot-distance 32 --augment fixed --augment-p 0.3
 done
 finish faces --augment none
 finish emoji --mirror --augment fixed --augment-p 0.3

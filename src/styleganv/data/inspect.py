@@ -29,9 +29,14 @@ USUAL_SPAN = 32  # frames spanned by a training clip in most presets
 class _Video:
     """Reduced frames `[T, 3, H, W]` (float32, 0..255) at increasing `times`; `spread` indexes evenly spaced ones."""
 
+    name: str
     frames: np.ndarray
     times: np.ndarray
     spread: np.ndarray
+
+    def variance(self) -> float:
+        """Return the mean variance over time, in squared gray levels; 0 for a single frame."""
+        return float(self.frames[self.spread].var(axis=0, ddof=1).mean()) if len(self.spread) > 1 else 0.0
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,7 @@ class Inspection:
     Attributes:
         lengths: number of frames of each video.
         class_counts: number of videos by class; empty without classes.
+        still: names of the measured videos that do not move, such as damaged or frozen recordings.
         tau: distance at which two frames of a video differ half as much as distant frames; None if nothing moves.
         slot_distance: suggested distance between motion slots.
         mirror: whether training may mirror clips; `mirror_reason` gives the reason.
@@ -53,6 +59,7 @@ class Inspection:
     fps: float
     lengths: tuple[int, ...]
     class_counts: dict[str, int]
+    still: tuple[str, ...]
     tau: float | None
     slot_distance: int
     mirror: bool
@@ -66,18 +73,23 @@ class Inspection:
         if self.tau is not None:
             why = f"frames {self.tau:.1f} apart differ half as much as distant frames"
         advice = f"; --max-span {low - 1} or less uses all" if self.long_enough < 1 else ""
-        return "\n".join(
-            [
-                f"{self.path}: {len(self.lengths)} videos, {sum(self.lengths)} frames of "
-                f"{self.height}x{self.width} (height x width), {self.fps:g} fps",
-                f"lengths        {low} to {high} frames, median {middle:g} ({middle / self.fps:.1f} s)",
-                f"classes        {classes}",
-                f"slot distance  {self.slot_distance} frames: {why}",
-                f"mirror         {'on' if self.mirror else 'off'}: {self.mirror_reason}",
-                f"clip span      {self.long_enough:.0%} of the videos have the {USUAL_SPAN} frames usually spanned by "
-                f"training clips{advice}",
-            ]
-        )
+        lines = [
+            f"{self.path}: {len(self.lengths)} videos, {sum(self.lengths)} frames of "
+            f"{self.height}x{self.width} (height x width), {self.fps:g} fps",
+            f"lengths        {low} to {high} frames, median {middle:g} ({middle / self.fps:.1f} s)",
+            f"classes        {classes}",
+            f"slot distance  {self.slot_distance} frames: {why}",
+            f"mirror         {'on' if self.mirror else 'off'}: {self.mirror_reason}",
+            f"clip span      {self.long_enough:.0%} of the videos have the {USUAL_SPAN} frames usually spanned by "
+            f"training clips{advice}",
+        ]
+        if self.still:
+            names = ", ".join(self.still[:4]) + (", …" if len(self.still) > 4 else "")
+            measured = min(len(self.lengths), MAX_VIDEOS)
+            lines.append(
+                f"still          {len(self.still)} of {measured} videos ({names}): remove those that are damaged"
+            )
+        return "\n".join(lines)
 
 
 def inspect(path: Path | str, *, progress: Progress | None = None) -> Inspection:
@@ -104,6 +116,7 @@ def inspect(path: Path | str, *, progress: Progress | None = None) -> Inspection
         fps=data.fps,
         lengths=lengths,
         class_counts={name: counts[name] for name in data.class_names},
+        still=tuple(video.name for video in videos if len(video.times) > 1 and video.variance() < MIN_VARIANCE),
         tau=tau,
         slot_distance=suggest_slot_distance(tau),
         mirror=mirror,
@@ -159,7 +172,6 @@ def _decorrelation_distance(videos: list[_Video]) -> float | None:
     for video in videos:
         if len(video.times) < 2:
             continue
-        variance = video.frames[video.spread].var(axis=0, ddof=1).mean()
         flat = video.frames.reshape(len(video.times), -1)
         first, second = np.triu_indices(len(flat), 1)
         products = flat @ flat.T / flat.shape[1]
@@ -167,7 +179,7 @@ def _decorrelation_distance(videos: list[_Video]) -> float | None:
         distance = video.times[second] - video.times[first]
         bins = np.rint(2 * np.log2(distance)).astype(int)  # 1, 1.4, 2, 2.8, 4 …
         np.add.at(change, bins, squares[first] + squares[second] - 2 * products[first, second])
-        np.add.at(plateau, bins, 2 * variance)
+        np.add.at(plateau, bins, 2 * video.variance())
         np.add.at(distances, bins, distance)
         np.add.at(pairs, bins, 1)
     used = pairs > 0
@@ -197,7 +209,7 @@ def _read_reduced(data: VideoDataset, index: int) -> _Video:
     for slot, time in enumerate(times):
         frame = data.read(index, [int(time)])[0, :, : height * factor, : width * factor]
         frames[slot] = frame.reshape(3, height, factor, width, factor).mean(axis=(2, 4))
-    return _Video(frames, times, np.searchsorted(times, starts))
+    return _Video(data.videos[index].name, frames, times, np.searchsorted(times, starts))
 
 
 def _mirror(videos: list[_Video]) -> tuple[bool, str]:
