@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from styleganv.interop.safe_unpickler import PickledObject
+from styleganv.interop.pickle_interpreter import PickledObject
 
 #: Limits on what is read, since a file can refer to one object many times.
 MAX_DEPTH, MAX_SETTINGS = 12, 50_000

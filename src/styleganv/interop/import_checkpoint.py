@@ -17,7 +17,8 @@ from styleganv.interop.checkpoint_conversion import (
     convert_generator,
 )
 from styleganv.interop.checkpoint_settings import find_settings
-from styleganv.interop.safe_unpickler import PickledObject, read_pickle
+from styleganv.interop.pickle_interpreter import PickledObject
+from styleganv.interop.safe_unpickler import read_pickle
 from styleganv.methods.stylegan_v.discriminator import Discriminator
 from styleganv.methods.stylegan_v.generator import Generator
 from styleganv.model_folder import MODEL_FILES, save_model
