@@ -19,6 +19,7 @@ from torch import Tensor
 from styleganv import cli
 from styleganv.config import RunConfig
 from styleganv.errors import StyleganvError
+from styleganv.interop.checkpoint_conversion import convert_discriminator, convert_generator
 from styleganv.interop.import_checkpoint import import_checkpoint
 from styleganv.interop.safe_unpickler import read_pickle
 from styleganv.methods.stylegan_v.config import DiscriminatorConfig, GeneratorConfig
@@ -125,6 +126,18 @@ def test_video_networks_are_imported_bit_for_bit(num_classes: int, protocol: int
     assert config["data"] == {"fps": 30, "class_names": [f"class{k}" for k in range(num_classes)]}
     assert config["training"] == {"imported_from": "snapshot.pkl", "frames_seen": 3000}
     assert load_video_generator(tmp_path / "model").sample(seed=0, seconds=0.1).shape == (3, 32, 32, 3)
+
+
+@pytest.mark.parametrize("channel_base", [6553, 3276, 1638, 1025])
+def test_any_channel_base_is_imported(channel_base: int) -> None:
+    """The base is `fmaps` × 32768, rounded down; several resolutions are below the maximum."""
+    sizes = dict(channel_base=channel_base, channel_max=32)
+    generator = Generator(GeneratorConfig(1024, 1024, motion="none", z_dim=4, w_dim=4, **sizes))
+    discriminator = Discriminator(DiscriminatorConfig(1024, 1024, condition="project", condition_dim=4, **sizes))
+    ours, _ = convert_generator(official_generator(generator))
+    our_discriminator = convert_discriminator(official_discriminator(discriminator), num_classes=0)
+    for network, theirs in ((ours, generator), (our_discriminator, discriminator)):
+        assert all(torch.equal(value, theirs.state_dict()[name]) for name, value in network.state_dict().items())
 
 
 def test_an_image_network_becomes_an_image_model(tmp_path: Path) -> None:

@@ -207,8 +207,11 @@ def _channels(tensors: dict[str, Tensor], pattern: str, lowest: int = 4) -> dict
 
 
 def _channel_settings(channels: dict[int, int]) -> tuple[int, int]:
-    """Return the `channel_base` and `channel_max` that give these channels."""
-    base, most = max(channels) * channels[max(channels)], max(channels.values())
+    """Return the `channel_base` and `channel_max` that give these channels.
+
+    The base need not be divisible by any resolution, e.g. 6553 for `fmaps` 0.2: the smallest possible one is returned.
+    """
+    base, most = max(level * count for level, count in channels.items()), max(channels.values())
     if any(min(base // level, most) != count for level, count in channels.items()):
         raise UnsupportedCheckpoint(f"irregular channels {sorted(channels.items())}")
     return base, most
