@@ -196,6 +196,12 @@ def test_depth_and_sharing_need_little_memory(tmp_path: Path) -> None:
     assert read_pickle(tmp_path / "file.pkl") == 1
 
 
+def test_pickles_for_tensorflow_are_named(tmp_path: Path) -> None:
+    (tmp_path / "file.pkl").write_bytes(b"\x80\x02(cdnnlib.tflib.network\nNetwork\n)\x81t.")
+    with pytest.raises(StyleganvError, match=r"for TensorFlow \(name dnnlib\.tflib\.network\.Network\).*: convert it"):
+        read_pickle(tmp_path / "file.pkl")
+
+
 def test_too_many_instructions_are_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pickle_interpreter, "MAX_INSTRUCTIONS", 10_000)
     (tmp_path / "file.pkl").write_bytes(b"]0" * 6_000 + b"N.")

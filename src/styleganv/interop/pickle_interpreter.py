@@ -16,6 +16,8 @@ from torch import Tensor
 
 #: Two networks at 256² have 18,000; an instruction of one byte can take 200 bytes of memory.
 MAX_INSTRUCTIONS = 5_000_000
+#: Start of the names in pickles of StyleGAN and StyleGAN2 for TensorFlow.
+TENSORFLOW = "dnnlib.tflib."
 
 
 @dataclass(eq=False, repr=False)
@@ -38,6 +40,10 @@ class PickledObject:
 
 class UnsafePickle(Exception):
     """The pickle contains something that no network needs; the text names it."""
+
+
+class TensorFlowPickle(UnsafePickle):
+    """The pickle contains a network of TensorFlow; the text names its class."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +137,8 @@ class _Machine:
     def find(self, module: Any, name: Any) -> None:
         full = f"{module}.{name}" if isinstance(module, str) and isinstance(name, str) else "a name that is not text"
         if full not in self.allowed:
-            raise UnsafePickle(f"name {full[:200]}")
+            error = TensorFlowPickle if full.startswith(TENSORFLOW) else UnsafePickle
+            raise error(f"name {full[:200]}")
         self.put(Global(full, self.allowed[full]))
 
     def reduce(self, _: Any = None) -> None:

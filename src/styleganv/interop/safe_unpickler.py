@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from styleganv.errors import StyleganvError, describe
-from styleganv.interop.pickle_interpreter import Global, PickledObject, UnsafePickle, run
+from styleganv.interop.pickle_interpreter import Global, PickledObject, TensorFlowPickle, UnsafePickle, run
 
 MAX_DIMENSIONS = 8
 #: Start of the bytes given to `torch.storage._load_from_bytes` (PyTorch's format before 1.6).
@@ -59,6 +59,11 @@ def read_pickle(path: Path | str) -> Any:
                 )
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
                 return run(content, GLOBALS)
+    except TensorFlowPickle as reason:
+        raise StyleganvError(
+            f"{path} is a checkpoint for TensorFlow ({reason}), rejected without running any of it: convert it with "
+            "the converter of StyleGAN2-ADA for PyTorch, and import the result."
+        ) from None
     except UnsafePickle as reason:
         raise StyleganvError(
             f"Unsafe pickle {path} ({reason}), rejected without running any of it: download it again from its official "
@@ -191,6 +196,7 @@ GLOBALS: dict[str, Callable[..., Any]] = {
             "omegaconf.listconfig.ListConfig",
             "omegaconf.nodes.AnyNode",
             "torch.nn.modules.container.Sequential",
+            "torch.nn.modules.rnn.LSTM",
             "torch.nn.modules.sparse.Embedding",
             "torch.optim.adam.Adam",
         )
