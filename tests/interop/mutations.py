@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from styleganv.errors import StyleganvError
 from styleganv.interop.checkpoint_conversion import convert_generator
 from styleganv.interop.import_checkpoint import extract_tensors
-from styleganv.interop.safe_unpickler import PickledObject, read_pickle
+from styleganv.interop.pickle_interpreter import PickledObject
+from styleganv.interop.safe_unpickler import read_pickle
 
 HARMLESS = {"open", "builtins.id", "mmap.__new__", "object.__getattr__", "sys._getframe", "gc.get_objects"}
 VALID = Path(sys.argv[1])

@@ -7,7 +7,7 @@ import pickle
 import re
 import sys
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -82,15 +82,17 @@ def write_pickle(
     *,
     prefix: str = "",
     protocol: int = pickle.DEFAULT_PROTOCOL,
-    slot_distance: object = None,
+    settings: Mapping[str, object] | None = None,
+    discriminator_settings: Mapping[str, object] | None = None,
 ) -> Path:
     """Write a snapshot with these official parameters; its source code would write `path` with suffix `.run`.
 
-    The networks' settings contain the slot distance, unless it is None.
+    Settings have dotted names: of an attribute of a module, such as "b4.group_size", or in the settings of all modules,
+    such as "cfg.motion.motion_z_distance".
     """
     with classes(prefix) as things:
 
-        def module(tensors: dict[str, Tensor], class_name: str, name: str = "") -> Any:
+        def module(tensors: dict[str, Tensor], class_name: str, settings: Mapping[str, object], name: str = "") -> Any:
             parameters = {key: value for key, value in tensors.items() if "." not in key}
             inner: dict[str, dict[str, Tensor]] = defaultdict(dict)
             for key, value in tensors.items():
@@ -105,14 +107,16 @@ def write_pickle(
                     if not BUFFERS.search(key)
                 },
                 "_buffers": {key: value for key, value in parameters.items() if BUFFERS.search(key)},
-                "_modules": {key: module(values, "Layer", key) for key, values in inner.items()},
+                "_modules": {key: module(values, "Layer", of(key, settings), key) for key, values in inner.items()},
                 "_non_persistent_buffers_set": set(),
                 "_init_args": (),
                 "_init_kwargs": things["EasyDict"](c_dim=np.int64(0), rate=np.float32(0.5)),
-                "cfg": config(),
-            }
+                "cfg": group(nested({"num_frames": 3, "motion": {}} | below("cfg", settings))),
+            } | {key: value for key, value in settings.items() if "." not in key}
             if name == "conv" and inner.keys() == {"0", "1"}:
                 plain: Any = nn.Sequential()
+            elif "weight_ih_l0" in parameters:
+                plain = nn.LSTM(1, 1)
             elif name == "const_embed":
                 plain = nn.Embedding(1, 1)
             elif name == "time_encoder" and "const_embed" in inner:
@@ -122,23 +126,24 @@ def write_pickle(
             plain.__dict__.update({key: state[key] for key in ("_parameters", "_buffers", "_modules")})
             return plain
 
-        def config() -> Any:
-            motion = group({} if slot_distance is None else {"motion_z_distance": leaf(slot_distance)})
-            return group({"num_frames": leaf(3), "motion": motion})
-
         def leaf(value: object) -> Any:
             node = things["AnyNode"]()
             node._val, node._metadata = value, things["Metadata"]()
             return node
 
-        def group(content: dict[str, Any]) -> Any:
-            settings = things["DictConfig"]()
-            settings._content, settings._metadata = content, things["ContainerMetadata"]()
-            settings._metadata.ref_type, settings._metadata.resolver_cache = Any, defaultdict(dict)
-            return settings
+        def group(members: Mapping[str, object], parent: Any = None) -> Any:
+            made = things["DictConfig"]()
+            made._metadata, made._parent = things["ContainerMetadata"](), parent
+            made._metadata.ref_type, made._metadata.resolver_cache = Any, defaultdict(dict)
+            made._content = {
+                key: group(value, made) if isinstance(value, Mapping) else leaf(value) for key, value in members.items()
+            }
+            return made
 
-        ours = module(generator, "Generator")
-        theirs = None if discriminator is None else module(discriminator, "Discriminator")
+        ours = module(generator, "Generator", settings or {})
+        theirs = None
+        if discriminator is not None:
+            theirs = module(discriminator, "Discriminator", discriminator_settings or {})
         weight = nn.Parameter(torch.ones(2))
         adam = torch.optim.Adam([weight])
         weight.grad = torch.ones(2)
@@ -158,6 +163,23 @@ def write_pickle(
         with open(path, "wb") as file:
             pickle.dump(content, file, protocol=protocol)
     return path
+
+
+def below(first: str, settings: Mapping[str, object]) -> dict[str, object]:
+    """Return the settings whose dotted name starts with `first`, by the rest of the name."""
+    return {name.removeprefix(f"{first}."): value for name, value in settings.items() if name.startswith(f"{first}.")}
+
+
+def of(module: str, settings: Mapping[str, object]) -> dict[str, object]:
+    """Return the settings of a submodule: its own, and those of all modules."""
+    return below(module, settings) | {name: value for name, value in settings.items() if name.startswith("cfg.")}
+
+
+def nested(settings: Mapping[str, object]) -> dict[str, Any]:
+    """Return settings by dotted name as groups of settings."""
+    groups = {name.split(".")[0] for name in settings if "." in name}
+    own = {name: value for name, value in settings.items() if "." not in name}
+    return own | {name: nested(below(name, settings)) for name in groups}
 
 
 def official_generator(generator: Generator) -> dict[str, Tensor]:

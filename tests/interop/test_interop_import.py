@@ -19,6 +19,7 @@ from torch import Tensor
 from styleganv import cli
 from styleganv.config import RunConfig
 from styleganv.errors import StyleganvError
+from styleganv.interop.checkpoint_conversion import convert_discriminator, convert_generator
 from styleganv.interop.import_checkpoint import import_checkpoint
 from styleganv.interop.safe_unpickler import read_pickle
 from styleganv.methods.stylegan_v.config import DiscriminatorConfig, GeneratorConfig
@@ -31,6 +32,7 @@ from styleganv.runs import train
 from styleganv.training.checkpoint import load_checkpoint
 
 SIZES: dict[str, Any] = dict(z_dim=12, w_dim=16, channel_base=256, channel_max=16)
+SLOTS = "cfg.motion.motion_z_distance"
 MOTION: dict[str, Any] = dict(
     motion_noise_dim=10, motion_code_dim=14, num_frequencies=6, motion_kernel=3, amplitude=False
 )
@@ -82,7 +84,7 @@ def test_frames_and_logits_equal_those_of_the_reference(prefix: str, tmp_path: P
 @pytest.mark.parametrize("stored, shortest", [(20, 8.0), (8, None), (np.float64(2.5), 8.0)])
 def test_slot_distance_and_shortest_period_may_differ(stored: float, shortest: float | None, tmp_path: Path) -> None:
     theirs = Generator(replace(video_networks()[0].config, slot_distance=float(stored), shortest_period=8.0))
-    path = write(tmp_path / "snapshot.pkl", theirs, slot_distance=stored)
+    path = write(tmp_path / "snapshot.pkl", theirs, settings={SLOTS: stored})
     report = import_checkpoint(path, tmp_path / "model")
     generator, _ = load_generator(tmp_path / "model")
     assert (generator.config.slot_distance, generator.config.shortest_period) == (float(stored), shortest)
@@ -92,14 +94,31 @@ def test_slot_distance_and_shortest_period_may_differ(stored: float, shortest: f
         assert torch.equal(generator(z, times, noise), theirs(z, times, noise))
 
 
-def test_an_unknown_slot_distance_is_assumed_and_said(tmp_path: Path) -> None:
-    report = import_checkpoint(write(tmp_path / "snapshot.pkl", *video_networks()), tmp_path / "model")
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {SLOTS: "${motion.slots}", "cfg.motion.slots": 20},
+        {SLOTS: "${a.b}", "cfg.a.b": "${c}", "cfg.c": np.int64(20)},
+        {"cfg.motion": "${other}", "cfg.other.motion_z_distance": 20},
+    ],
+)
+def test_interpolations_in_the_settings_are_resolved(settings: dict[str, object], tmp_path: Path) -> None:
+    path = write(tmp_path / "snapshot.pkl", *video_networks(), settings=settings)
+    report = import_checkpoint(path, tmp_path / "model")
+    assert report.generator.config.slot_distance == 20 and "slot distance" not in str(report)
+
+
+@pytest.mark.parametrize("stored", ["not stored", None, "${missing}", "${motion.motion_z_distance}", "${oc.env:HOME}"])
+def test_an_unknown_slot_distance_is_assumed_and_said(stored: object, tmp_path: Path) -> None:
+    settings = {} if stored == "not stored" else {SLOTS: stored}
+    path = write(tmp_path / "snapshot.pkl", *video_networks(), settings=settings)
+    report = import_checkpoint(path, tmp_path / "model")
     assert "does not store the slot distance: 8 frames, the shortest period, is assumed" in str(report)
 
 
 @pytest.mark.parametrize("value", [0, -4, "16", float("nan"), 1e12])
 def test_an_impossible_slot_distance_is_rejected(value: object, tmp_path: Path) -> None:
-    path = write(tmp_path / "snapshot.pkl", *video_networks(), slot_distance=value)
+    path = write(tmp_path / "snapshot.pkl", *video_networks(), settings={SLOTS: value})
     with pytest.raises(StyleganvError, match=f"motion_z_distance is {value}"):
         import_checkpoint(path, tmp_path / "model")
 
@@ -125,6 +144,18 @@ def test_video_networks_are_imported_bit_for_bit(num_classes: int, protocol: int
     assert config["data"] == {"fps": 30, "class_names": [f"class{k}" for k in range(num_classes)]}
     assert config["training"] == {"imported_from": "snapshot.pkl", "frames_seen": 3000}
     assert load_video_generator(tmp_path / "model").sample(seed=0, seconds=0.1).shape == (3, 32, 32, 3)
+
+
+@pytest.mark.parametrize("channel_base", [6553, 3276, 1638, 1025])
+def test_any_channel_base_is_imported(channel_base: int) -> None:
+    """The base is `fmaps` × 32768, rounded down; several resolutions are below the maximum."""
+    sizes = dict(channel_base=channel_base, channel_max=32)
+    generator = Generator(GeneratorConfig(1024, 1024, motion="none", z_dim=4, w_dim=4, **sizes))
+    discriminator = Discriminator(DiscriminatorConfig(1024, 1024, condition="project", condition_dim=4, **sizes))
+    ours, _ = convert_generator(official_generator(generator))
+    our_discriminator = convert_discriminator(official_discriminator(discriminator), num_classes=0)
+    for network, theirs in ((ours, generator), (our_discriminator, discriminator)):
+        assert all(torch.equal(value, theirs.state_dict()[name]) for name, value in network.state_dict().items())
 
 
 def test_an_image_network_becomes_an_image_model(tmp_path: Path) -> None:
@@ -181,6 +212,38 @@ def put(name: str, value: Tensor) -> Callable[[dict[str, Tensor]], None]:
     return lambda weights: weights.update({name: value})
 
 
+def with_colors(channels: int) -> Callable[[dict[str, Tensor]], None]:
+    return lambda weights: weights.update(
+        {
+            name: value[:1].expand(channels, *value.shape[1:])
+            for name, value in weights.items()
+            if re.search(r"torgb\.(weight|bias)$", name)
+        }
+    )
+
+
+def without_all(pattern: str) -> Callable[[dict[str, Tensor]], None]:
+    def change(weights: dict[str, Tensor]) -> None:
+        for name in [name for name in weights if re.search(pattern, name)]:
+            del weights[name]
+
+    return change
+
+
+def unchanged(_: dict[str, Tensor]) -> None:
+    pass
+
+
+def as_skip_discriminator(weights: dict[str, Tensor]) -> None:
+    without_all("skip")(weights)
+    weights["b16.fromrgb.weight"] = torch.ones(16, 3, 1, 1)
+
+
+def as_stylegan3(weights: dict[str, Tensor]) -> None:
+    without_all("synthesis")(weights)
+    weights |= {f"synthesis.{name}.weight": torch.ones(3, 3) for name in ("input", "L0_36_512", "L10_276_128")}
+
+
 @pytest.mark.parametrize(
     "change, reason",
     [
@@ -188,7 +251,16 @@ def put(name: str, value: Tensor) -> Callable[[dict[str, Tensor]], None]:
         (without("synthesis.b16.conv1.weight"), "no blocks of 4²"),
         (without("mapping.fc0.weight"), r"missing weights: mapping\.fc0\.weight"),
         (without("synthesis.motion_encoder.time_encoder.freqs"), "motion without acyclic"),
-        (put("synthesis.b8.skip.weight", torch.ones(2, 2)), r"unexpected weights: synthesis\.blocks\.1\.skip"),
+        (put("synthesis.b8.more.weight", torch.ones(2, 2)), r"unexpected weights: synthesis\.blocks\.1\.more"),
+        (put("synthesis.b8.skip.weight", torch.ones(2, 2)), "architecture is resnet instead of skip"),
+        (without_all(r"b(4|8|16)\.torgb"), "architecture is orig instead of skip"),
+        (with_colors(1), "grayscale images in torgb instead of RGB"),
+        (with_colors(4), "images of 4 channels in torgb instead of RGB"),
+        (
+            put("synthesis.motion_encoder.rnn.weight_ih_l0", torch.ones(4, 1)),
+            r"LSTM motion in synthesis.*\.rnn instead",
+        ),
+        (as_stylegan3, r"StyleGAN3 network, whose layers, e\.g\. L0_36_512, .*StyleGAN-V or StyleGAN2-ADA with"),
         (put("synthesis.b4.resample_filter", torch.ones(4, 4) / 16), "is not the filter"),
         (
             put("synthesis.b4.input.input.const", torch.ones(1, 16, 4, 8)),
@@ -199,7 +271,11 @@ def put(name: str, value: Tensor) -> Callable[[dict[str, Tensor]], None]:
         (put("synthesis.b32.conv1.weight", torch.ones(100_000, 1, 1, 1)), "irregular channels"),
         (
             put("synthesis.motion_encoder.time_encoder.phase_scales", torch.ones(1, 6)),
-            "phase_scales of the time encoder disagrees",
+            "time_enc has other phase_scales than its min and max period",
+        ),
+        (
+            put("synthesis.motion_encoder.time_encoder.freqs", 2 * torch.pi / torch.linspace(100, 8, 6)),
+            "time_enc has other freqs than its min and max period give, 8 and 100 frames",
         ),
         (put("mapping.fc0.weight", torch.ones(1, 1).expand(40_000, 40_000)), "more weights than the file"),
         (
@@ -219,15 +295,39 @@ def test_unsupported_networks_are_rejected(
     assert "snapshot.pkl" in str(caught.value) and not (tmp_path / "model").exists()
 
 
-def test_an_unsupported_discriminator_is_reported_and_not_imported(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "change, settings, reason",
+    [
+        (without("b16.conv1.bias"), {}, r"missing weights: blocks\.1\.conv1\.bias"),
+        (without_all(r"skip\.weight"), {}, "architecture is orig instead of resnet"),
+        (as_skip_discriminator, {}, "architecture is skip instead of resnet"),
+        (unchanged, {"b4.mbstd_group_size": 8}, "mbstd_group_size is 8 instead of 4"),
+        (unchanged, {"cfg.discriminator.group_size": np.int64(32)}, "group_size is 32 instead of 4"),
+        (unchanged, {"b4.group_size": None}, "group_size is None instead of 4"),
+        (unchanged, {"cfg.data.dummy_c": True}, "dummy_c is True instead of False"),
+    ],
+)
+def test_an_unsupported_discriminator_is_reported_and_not_imported(
+    change: Callable[[dict[str, Tensor]], None], settings: dict[str, object], reason: str, tmp_path: Path
+) -> None:
     generator, discriminator = video_networks()
     weights = official_discriminator(discriminator)
-    del weights["b16.conv1.bias"]
-    path = write_pickle(tmp_path / "snapshot.pkl", official_generator(generator), weights)
+    change(weights)
+    path = write_pickle(
+        tmp_path / "snapshot.pkl", official_generator(generator), weights, discriminator_settings=settings
+    )
     imported = import_checkpoint(path, tmp_path / "model")
-    assert re.search(r"Discriminator not imported \(missing weights: blocks\.1\.conv1\.bias\)", str(imported))
+    assert re.search(rf"Discriminator not imported \({reason}\)", str(imported))
     assert load_discriminator(tmp_path / "model") is None
     assert "discriminator" not in json.loads((tmp_path / "model" / "config.json").read_text())
+
+
+def test_a_discriminator_with_the_default_settings_is_imported(tmp_path: Path) -> None:
+    """The module's group size counts, and null elsewhere is no other one."""
+    settings = {"b4.group_size": 4, "cfg.mbstd_group_size": None, "cfg.dummy_c": False, "cfg.c.dummy_c": "${missing}"}
+    networks = video_networks()
+    path = write(tmp_path / "snapshot.pkl", *networks, discriminator_settings=settings)
+    assert import_checkpoint(path, tmp_path / "model").discriminator is not None
 
 
 @pytest.mark.parametrize("content", [[1, 2], {"G": 3}, np.float64(2)])

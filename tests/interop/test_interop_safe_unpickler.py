@@ -15,8 +15,9 @@ import torch
 from pickles import official_discriminator, official_generator, write_pickle
 
 from styleganv.errors import StyleganvError
-from styleganv.interop import safe_unpickler
-from styleganv.interop.safe_unpickler import PickledObject, read_pickle
+from styleganv.interop import pickle_interpreter
+from styleganv.interop.pickle_interpreter import PickledObject
+from styleganv.interop.safe_unpickler import read_pickle
 from styleganv.methods.stylegan_v.config import DiscriminatorConfig, GeneratorConfig
 from styleganv.methods.stylegan_v.discriminator import Discriminator
 from styleganv.methods.stylegan_v.generator import Generator
@@ -195,8 +196,14 @@ def test_depth_and_sharing_need_little_memory(tmp_path: Path) -> None:
     assert read_pickle(tmp_path / "file.pkl") == 1
 
 
+def test_pickles_for_tensorflow_are_named(tmp_path: Path) -> None:
+    (tmp_path / "file.pkl").write_bytes(b"\x80\x02(cdnnlib.tflib.network\nNetwork\n)\x81t.")
+    with pytest.raises(StyleganvError, match=r"for TensorFlow \(name dnnlib\.tflib\.network\.Network\).*: convert it"):
+        read_pickle(tmp_path / "file.pkl")
+
+
 def test_too_many_instructions_are_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(safe_unpickler, "MAX_INSTRUCTIONS", 10_000)
+    monkeypatch.setattr(pickle_interpreter, "MAX_INSTRUCTIONS", 10_000)
     (tmp_path / "file.pkl").write_bytes(b"]0" * 6_000 + b"N.")
     with pytest.raises(StyleganvError, match="more than 10,000 instructions"):
         read_pickle(tmp_path / "file.pkl")

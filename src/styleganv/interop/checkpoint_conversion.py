@@ -193,7 +193,8 @@ def _check_time_encoding(encoding: AcyclicEncoding, tensors: dict[str, Tensor]) 
     scales = encoding.longest_period / periods
     for name, ours in (("freqs", 2 * math.pi / periods), ("phase_scales", scales)):
         if not _close(tensors.get(f"synthesis.motion_encoder.time_encoder.{name}"), ours):
-            raise UnsupportedCheckpoint(f"{name} of the time encoder disagrees with its shortest and longest period")
+            ends = f"{periods[-1]:g} and {periods[0]:g} frames"
+            raise UnsupportedCheckpoint(f"time_enc has other {name} than its min and max period give, {ends}")
 
 
 def _channels(tensors: dict[str, Tensor], pattern: str, lowest: int = 4) -> dict[int, int]:
@@ -207,8 +208,11 @@ def _channels(tensors: dict[str, Tensor], pattern: str, lowest: int = 4) -> dict
 
 
 def _channel_settings(channels: dict[int, int]) -> tuple[int, int]:
-    """Return the `channel_base` and `channel_max` that give these channels."""
-    base, most = max(channels) * channels[max(channels)], max(channels.values())
+    """Return the `channel_base` and `channel_max` that give these channels.
+
+    The base need not be divisible by any resolution, e.g. 6553 for `fmaps` 0.2: the smallest possible one is returned.
+    """
+    base, most = max(level * count for level, count in channels.items()), max(channels.values())
     if any(min(base // level, most) != count for level, count in channels.items()):
         raise UnsupportedCheckpoint(f"irregular channels {sorted(channels.items())}")
     return base, most

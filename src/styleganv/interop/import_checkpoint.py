@@ -16,8 +16,10 @@ from styleganv.interop.checkpoint_conversion import (
     convert_discriminator,
     convert_generator,
 )
+from styleganv.interop.checkpoint_refusals import refuse_discriminator, refuse_generator
 from styleganv.interop.checkpoint_settings import find_settings
-from styleganv.interop.safe_unpickler import PickledObject, read_pickle
+from styleganv.interop.pickle_interpreter import PickledObject
+from styleganv.interop.safe_unpickler import read_pickle
 from styleganv.methods.stylegan_v.discriminator import Discriminator
 from styleganv.methods.stylegan_v.generator import Generator
 from styleganv.model_folder import MODEL_FILES, save_model
@@ -86,17 +88,19 @@ def import_checkpoint(
     max_elements = path.stat().st_size // 2  # two bytes per element, if each is stored
     try:
         tensors = extract_tensors(content[network], max_elements)
+        refuse_generator(tensors)
         generator, warnings = convert_generator(tensors, _slot_distance(content[network]))
     except UnsupportedCheckpoint as reason:
         raise StyleganvError(
-            f"{network} of {path} is not supported ({reason}): pass an official checkpoint of StyleGAN-V or "
-            "StyleGAN2-ADA."
+            f"{network} of {path} is not supported ({reason}): pass a checkpoint of StyleGAN-V or "
+            "StyleGAN2-ADA with their default architecture."
         ) from None
     discriminator = None
     try:
         if not isinstance(content.get("D"), PickledObject):
             raise UnsupportedCheckpoint("not in the file")
         tensors = extract_tensors(content["D"], max_elements)
+        refuse_discriminator(content["D"], tensors)
         discriminator = convert_discriminator(tensors, num_classes=generator.num_classes)
     except UnsupportedCheckpoint as reason:
         warnings.append(f"Discriminator not imported ({reason}).")
@@ -113,7 +117,7 @@ def import_checkpoint(
 
 def _slot_distance(network: PickledObject) -> float | None:
     """Return the frames between noise slots; None if the settings do not store them."""
-    values = find_settings(network, "motion.motion_z_distance") - {None}
+    values = set(find_settings(network, r"motion\.motion_z_distance").values()) - {None}
     if not values:
         return None
     value, *others = values
@@ -140,9 +144,10 @@ def extract_tensors(network: PickledObject, max_elements: int) -> dict[str, Tens
         UnsupportedCheckpoint: if the modules are not a tree of weights, or exceed the limit.
     """
     tensors: dict[str, Tensor] = {}
-    pending = [("", network)]
+    pending, num_modules = [("", network)], 0
     while pending:
         prefix, module = pending.pop()
+        num_modules += 1
         if not isinstance(module.state, dict) or len(prefix) > 200:
             raise UnsupportedCheckpoint("not a tree of modules")
         for group in ("_parameters", "_buffers", "_modules"):
@@ -152,6 +157,7 @@ def extract_tensors(network: PickledObject, max_elements: int) -> dict[str, Tens
                     pending.append((f"{prefix}{name}.", value))
                 elif isinstance(value, Tensor):
                     tensors[f"{prefix}{name}"] = value
-        if len(tensors) + len(pending) > MAX_TENSORS or sum(t.numel() for t in tensors.values()) > max_elements:
+        too_many = max(num_modules, len(tensors) + len(pending)) > MAX_TENSORS
+        if too_many or sum(t.numel() for t in tensors.values()) > max_elements:
             raise UnsupportedCheckpoint("more weights than the file can hold")
     return tensors

@@ -25,7 +25,7 @@ from styleganv.faces.factors import sample_face
 from styleganv.media.writing import write_frames
 from styleganv.methods.stylegan_v.config import DiscriminatorConfig, GeneratorConfig
 from styleganv.methods.stylegan_v.discriminator import Discriminator
-from styleganv.methods.stylegan_v.finetune import load_pretrained, match_pretrained
+from styleganv.methods.stylegan_v.finetune import copy_matching_weights, load_pretrained, match_pretrained
 from styleganv.methods.stylegan_v.generator import Generator
 from styleganv.methods.stylegan_v.losses import r1_penalty, r1_penalty_clip_by_clip
 from styleganv.methods.stylegan_v.trainer import GanTrainer, build_networks, frozen_parameters
@@ -209,6 +209,48 @@ def test_from_an_imported_folder_the_discriminator_is_copied(faces: Path, tiny: 
     weights = load_checkpoint(tmp_path / "run" / "checkpoint.pt")["discriminator"]
     for name, value in d.state_dict().items():
         torch.testing.assert_close(weights[name], value, rtol=0, atol=1e-9, msg=name)
+
+
+KERNEL = "motion.convs.0.weight, motion.convs.1.weight"
+JOIN = "condition.embed.weight, blocks.1.conv0.weight, blocks.1.skip"
+
+
+@pytest.mark.parametrize(
+    "kernel, num_frames, new_generator, new_discriminator",
+    [
+        (11, 3, None, None),
+        (3, 3, KERNEL, None),
+        (11, 2, None, JOIN),
+        (11, 5, None, JOIN),
+        (3, 1, KERNEL, "condition, blocks.0.conv1, blocks.0.skip, blocks.1.conv0.weight, blocks.1.skip, out"),
+    ],
+)
+def test_what_an_imported_model_lacks_is_listed(
+    kernel: int,
+    num_frames: int,
+    new_generator: str | None,
+    new_discriminator: str | None,
+    larger: Path,
+    tiny: RunConfig,
+    tmp_path: Path,
+) -> None:
+    """Training has a kernel size of its own and the number of frames of its settings; all other weights are copied."""
+    model = generator(motion_kernel=kernel, shortest_period=4, amplitude=False)
+    critic = discriminator(32, 32, channel_base=256, condition="project", num_frames=num_frames)
+    save_model(tmp_path / "m", model, data={"fps": 25, "class_names": []}, training={}, discriminator=critic)
+    source = load_pretrained(tmp_path / "m")
+    config = match_pretrained(replace(tiny, model=replace(tiny.model, condition="project")), source)
+    networks = build_networks(config, VideoDataset(larger))
+    lists = [f", except (newly initialized): {new}." if new else "." for new in (new_generator, new_discriminator)]
+    assert copy_matching_weights(source, config, *networks) == [
+        f"Copied the generator from {tmp_path / 'm'}{lists[0]}",
+        f"Copied the discriminator from {tmp_path / 'm'}{lists[1]}",
+    ]
+    assert networks[0].config.shortest_period == 4 and networks[0].config.slot_distance == 8
+    for network, theirs, new in zip(networks, (model, critic), (new_generator, new_discriminator), strict=True):
+        different = network.state_dict().keys() - equal_weights(network, theirs)
+        listed = tuple((new or "-").split(", "))
+        assert all(name.startswith(listed) for name in different), different
 
 
 def test_a_model_without_matching_layers_is_rejected(faces: Path, tiny: RunConfig, tmp_path: Path) -> None:
