@@ -21,7 +21,7 @@ from styleganv.metrics.clips import require_clips, split_real_clips
 from styleganv.metrics.distances import METRICS
 from styleganv.metrics.features import FeatureExtractor, load_feature_extractor
 from styleganv.metrics.options import EvaluateOptions
-from styleganv.metrics.protocols import DEFAULT_PROTOCOL, Protocol, named_protocol
+from styleganv.metrics.protocols import DEFAULT_PROTOCOL, Protocol, expand_protocols
 from styleganv.metrics.report import Estimate, Report, Result
 from styleganv.metrics.statistics import Statistics, cache_folder, count_of, pool
 from styleganv.metrics.video_set import VideoSet
@@ -47,14 +47,14 @@ def evaluate(
 
     Args:
         real, fake: prepared dataset, video files, or any `Videos`; `fake` also a model or run.
-        protocols: protocols, or names in `styleganv.metrics.protocols.PROTOCOLS`.
+        protocols: protocols, or names in `PROTOCOLS` or `PROTOCOL_SETS` of `styleganv.metrics.protocols`.
         resolution: height and width to resize both to. Default: their own, which must be equal.
         progress: callback, see `styleganv.progress`; called on rank 0 only.
 
     Raises:
         StyleganvError: for anything that cannot be measured as requested; no other network is used instead.
     """
-    chosen = [named_protocol(p) if isinstance(p, str) else p for p in protocols]
+    chosen = expand_protocols(protocols)
     if options.num_clips is not None:
         chosen = [protocol.with_num_clips(options.num_clips) for protocol in chosen]
     check_weights({protocol.extractor for protocol in chosen}, options.weights)
@@ -156,7 +156,7 @@ def _measure(
 ) -> dict[str, float]:
     """Return the numbers of a protocol; nothing, and add a warning, if there are too few clips."""
     try:
-        return METRICS[protocol.metric](real, fake, seed)
+        return METRICS[protocol.metric](real, fake, seed, protocol.released)
     except ValueError as error:
         warnings.append(f"there is no {what}: {error}, got {count_of(real)} and {count_of(fake)}")
         return {}

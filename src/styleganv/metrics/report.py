@@ -153,6 +153,7 @@ def _protocol_line(protocol: dict[str, Any]) -> str:
     return (
         f"{protocol['name']}: {protocol['metric']} of {protocol['extractor']}, {unit}; at most {protocol['num_clips']} "
         f"clips of {protocol['num_frames']} frames with stride {protocol['stride']}, {per_video} per video"
+        + "".join(f"; {name} {choice}" for name, choice in protocol["conventions"].items())
     )
 
 
