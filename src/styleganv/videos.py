@@ -6,7 +6,7 @@ Shapes: T frames, H height, W width. Frames are uint8 RGB `[T, 3, H, W]` in 0..2
 import hashlib
 import logging
 from collections.abc import Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from styleganv import noise
 from styleganv.data.dataset import VideoDataset, is_dataset
 from styleganv.errors import StyleganvError
 from styleganv.files import readable
@@ -109,12 +110,19 @@ class DatasetVideos:
 
 
 class ModelVideos:
-    """The videos of a model: video i has seed i for content, motion and class."""
+    """The videos of a model: video i has seed i for content, motion and class.
+
+    Args:
+        psi: truncation psi.
+        class_counts: relative frequency of each class, as integers. Default: all are equally frequent.
+    """
 
     count: int | None = None
 
-    def __init__(self, generator: VideoModel, *, name: str = "model", psi: float = 1.0) -> None:
-        self.generator, self.name, self.psi = generator, name, psi
+    def __init__(
+        self, generator: VideoModel, *, name: str = "model", psi: float = 1.0, class_counts: Sequence[int] = ()
+    ) -> None:
+        self.generator, self.name, self.psi, self.class_counts = generator, name, psi, list(class_counts)
         self.fps, self.height, self.width = generator.fps, generator.height, generator.width
         self.class_names = generator.class_names
 
@@ -129,31 +137,37 @@ class ModelVideos:
             "storage": {"format": "none"},
             "psi": self.psi,
             "precision": self.generator.precision,
-        }
+        } | ({"class_counts": self.class_counts} if self.class_counts else {})
 
     def length(self, index: int) -> int | None:
         return self.generator.max_frames
 
     def label(self, index: int) -> int | None:
-        return self.generator.class_from_seed(index) if self.class_names else None
+        if not self.class_names:
+            return None
+        return self._drawn_class(index) if self.class_counts else self.generator.class_from_seed(index)
+
+    def _drawn_class(self, index: int) -> int:
+        item = noise.uniform_integer(index, noise.CLASS, sum(self.class_counts))
+        return int(np.searchsorted(np.cumsum(self.class_counts), item, side="right"))
+
+    def with_class_counts(self, class_counts: Sequence[int]) -> "ModelVideos":
+        """Return the same videos, except that their classes are drawn with these relative frequencies."""
+        return type(self)(self.generator, name=self.name, psi=self.psi, class_counts=class_counts)
 
     def read(self, index: int, frames: Sequence[int] | NDArray[np.integer]) -> Frames:
         """Return frames; evenly spaced ones are generated as one video at a lower frame rate, which is cheaper."""
         numbers = np.asarray(frames)
+        label = self.generator.class_label(self._drawn_class(index)) if self.class_counts else None
+        sample = partial(self.generator.sample, seed=index, start=numbers[0] / self.fps, psi=self.psi, label=label)
         if not self.generator.supports_any_fps:
-            count = int(numbers[-1] - numbers[0]) + 1
-            video = self.generator.sample(
-                seed=index, start=numbers[0] / self.fps, seconds=count / self.fps, psi=self.psi
-            )
+            video = sample(seconds=(int(numbers[-1] - numbers[0]) + 1) / self.fps)
             return video[numbers - numbers[0]].transpose(0, 3, 1, 2)
         steps = np.diff(numbers)
         if len(numbers) > 1 and (steps != steps[0]).any():
             return np.concatenate([self.read(index, [number]) for number in numbers])
         fps = self.fps / steps[0] if len(numbers) > 1 else self.fps
-        video = self.generator.sample(
-            seed=index, start=numbers[0] / self.fps, seconds=len(numbers) / fps, fps=fps, psi=self.psi
-        )
-        return video.transpose(0, 3, 1, 2)
+        return sample(seconds=len(numbers) / fps, fps=fps).transpose(0, 3, 1, 2)
 
 
 class FileVideos:

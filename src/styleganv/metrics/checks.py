@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from styleganv.errors import StyleganvError
+from styleganv.media.sources import shorten
 from styleganv.metrics.features import WEIGHT_FILES, FeatureExtractor
 from styleganv.metrics.protocols import Protocol
 from styleganv.metrics.video_set import VideoSet
@@ -39,6 +40,9 @@ def result_warnings(
     yield from _source_warnings(extractor, real, fake)
     if num_repeats > 1 and fake.lengths is not None and len(fake.members(class_name)) <= protocol.num_clips:
         yield "every repeat uses all generated videos, so the error reflects the choice of real clips alone"
+    lacking = [name for name in real.videos.class_names if name not in fake.videos.class_names]
+    if protocol.released and fake.lengths is None and fake.videos.class_names and lacking:
+        yield f"the model lacks the classes {shorten(lacking)}, so their share of labels goes to its other classes"
     if protocol.stride > 1:
         yield f"only every {protocol.stride}th frame is used, so fast motion is aliased"
 

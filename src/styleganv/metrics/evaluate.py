@@ -76,8 +76,16 @@ def evaluate(
         progress = progress if distributed.rank() == 0 else None
         classes = [None, *(common_classes(real, fake) if options.per_class else [])]
         real_set, fake_set = (VideoSet.of(videos, size, folder, progress) for videos in (real, fake))
+        released_set = fake_set.with_labels_of(real_set) if any(p.released for p in chosen) else fake_set
         results = [
-            _evaluate(protocol, extractors[protocol.extractor], real_set, fake_set, class_name, options.num_repeats)
+            _evaluate(
+                protocol,
+                extractors[protocol.extractor],
+                real_set,
+                released_set if protocol.released else fake_set,
+                class_name,
+                options.num_repeats,
+            )
             for protocol in chosen
             for class_name in classes
         ]
@@ -122,8 +130,8 @@ def _evaluate(
     warnings: list[str] = []
     for seed in range(num_repeats):
         split = split_real_clips(real.lengths, real.members(class_name), protocol, seed)
-        generated = fake.generated_clips(protocol, class_name, seed)
         require_clips(split.windows, real.videos, protocol, class_name)
+        generated = fake.generated_clips(protocol, class_name, seed)
         require_clips(generated, fake.videos, protocol, class_name)
         parts = [real.statistics(part, protocol, extractor) for part in split.parts]
         real_statistics = pool(parts) if split.halves else parts[0]

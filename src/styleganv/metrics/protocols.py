@@ -61,6 +61,7 @@ class Protocol:
             found["splits"] = (
                 "10 in the order of the clips, from i*n//10" if self.released else "10 of a shuffled order"
             )
+        found["classes of a model"] = "as frequent as in the real videos" if self.released else "equally frequent"
         if self.stride > 1:
             found["minimum length"] = f"{self.span} frames"
         return found
