@@ -289,9 +289,34 @@ def test_128_frames_and_their_subsample(weights: Path, tmp_path: Path) -> None:
 
 
 def test_an_extractor_rejects_clips_that_are_too_short(weights: Path, faces: Path, tmp_path: Path) -> None:
-    short = replace(named_protocol("fvd2048_16f"), num_frames=4)
-    with pytest.raises(StyleganvError, match="i3d_kinetics400 requires clips of 10 frames, got 4"):
-        evaluate(faces, faces, protocols=[short], options=EvaluateOptions(weights=weights, cache=tmp_path))
+    for name, num_frames, message in (
+        ("fvd2048_16f", 9, "i3d_kinetics400 .* at least 10 frames, got 9 from fvd2048_9f: .*_efficientnet2048_16f"),
+        ("is_ucf101_2048_16f", 8, "c3d_ucf101 .* at least 16 frames, got 8 from is_ucf101_2048_8f: "),
+        ("frechet_efficientnet2048_16f", 1, "at least 2 frames, got 1 .*_efficientnet_frames8192"),
+    ):
+        options = EvaluateOptions(num_frames=num_frames, weights=weights, cache=tmp_path)
+        with pytest.raises(StyleganvError, match=message):
+            evaluate(faces, faces, protocols=[name], options=options)
+
+
+@pytest.mark.parametrize("num_frames", [2, 4, 8])
+def test_short_clips(num_frames: int, small_features: None, tmp_path: Path) -> None:
+    """Videos of a few frames give a number for each protocol without a file, under a name of its own."""
+    real, fake = (ArrayVideos(drawn(first, 6, num_frames, 16), name) for first, name in ((0, "real"), (6, "fake")))
+    names = [name for name in PROTOCOLS if "efficientnet" in name or "patch" in name]
+    with pytest.raises(StyleganvError, match=r"at least 2 clips of 16 frames, got 0 .* \(--num-frames\)"):
+        evaluate(real, fake, options=EvaluateOptions(cache=tmp_path))
+    options = EvaluateOptions(num_clips=4, num_frames=num_frames, cache=tmp_path)
+    report = evaluate(real, fake, protocols=names, options=options)
+    found = {result.protocol["name"]: result for result in report.results}
+    assert {f"frechet_efficientnet4_{num_frames}f", f"frechet_efficientnet_frames{4 * num_frames}_{num_frames}f"} < set(
+        found
+    )
+    assert {"patch_swd4_1f", "patch_swd4_2f"} < set(found)
+    for name, result in found.items():
+        assert result.protocol["num_frames"] == int(name.rpartition("_")[2][:-1]) <= num_frames
+        assert all(np.isfinite(estimate.mean) for estimate in result.measures.values()), name
+        assert result.measures and result.clips["real"] == result.clips["fake"] == 4
 
 
 def evaluate_sharded(real: Path, fake: Path, weights: Path, cache: Path, out: Path) -> None:

@@ -1,6 +1,6 @@
 """Checks before an evaluation, and warnings about numbers that are unreliable or not comparable."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +90,20 @@ def common_classes(real: Videos, fake: Videos) -> list[str]:
     if not common:
         raise StyleganvError(f"{real.name} and {fake.name} have no class name in common: omit --per-class.")
     return common
+
+
+def check_num_frames(protocols: Sequence[Protocol], extractors: Mapping[str, FeatureExtractor]) -> None:
+    """Raise StyleganvError if the clips of a protocol are too short for its feature extractor."""
+    for protocol in protocols:
+        extractor = extractors[protocol.extractor]
+        if protocol.num_frames < extractor.min_frames:
+            fitting = "frechet_efficientnet2048_16f or kernel_efficientnet2048_16f"
+            if protocol.num_frames == 1:
+                fitting = "frechet_efficientnet_frames8192 or patch_swd512_1f"
+            raise StyleganvError(
+                f"{extractor.name} requires clips of at least {extractor.min_frames} frames, got {protocol.num_frames} "
+                f"from {protocol.name}: raise --num-frames, or use {fitting}, which take shorter clips."
+            )
 
 
 def check_weights(extractors: set[str], weights: str | Path | None) -> None:

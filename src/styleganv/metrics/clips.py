@@ -121,7 +121,7 @@ def require_clips(windows: Sequence[Window], videos: Videos, protocol: Protocol,
         of_class = f" of class {class_name}" if class_name else ""
         raise StyleganvError(
             f"{protocol.name} requires at least 2 clips of {protocol.span} frames, got {len(windows)} from "
-            f"{videos.name}{of_class}: use more or longer videos, or a protocol with fewer frames."
+            f"{videos.name}{of_class}: use more or longer videos, or fewer frames per clip (--num-frames)."
         )
 
 

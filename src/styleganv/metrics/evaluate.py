@@ -16,7 +16,7 @@ import styleganv
 from styleganv import distributed
 from styleganv.errors import StyleganvError
 from styleganv.faces.factor_report import FactorReport, compare_factors
-from styleganv.metrics.checks import check_weights, common_classes, common_size, result_warnings
+from styleganv.metrics.checks import check_num_frames, check_weights, common_classes, common_size, result_warnings
 from styleganv.metrics.clips import require_clips, split_real_clips
 from styleganv.metrics.distances import METRICS
 from styleganv.metrics.features import FeatureExtractor, load_feature_extractor
@@ -54,9 +54,7 @@ def evaluate(
     Raises:
         StyleganvError: for anything that cannot be measured as requested; no other network is used instead.
     """
-    chosen = expand_protocols(protocols)
-    if options.num_clips is not None:
-        chosen = [protocol.with_num_clips(options.num_clips) for protocol in chosen]
+    chosen = expand_protocols(protocols, num_clips=options.num_clips, num_frames=options.num_frames)
     check_weights({protocol.extractor for protocol in chosen}, options.weights)
     with distributed.processes():
         device = choose_device(compute.device)
@@ -64,6 +62,7 @@ def evaluate(
             name: load_feature_extractor(name, weights=options.weights, sha256=options.sha256, device=device)
             for name in dict.fromkeys(protocol.extractor for protocol in chosen)
         }
+        check_num_frames(chosen, extractors)
         real, fake = (
             open_videos(x, psi=options.psi, device=compute.device, precision=compute.precision)
             if isinstance(x, Path | str)
@@ -119,11 +118,6 @@ def _evaluate(
     class_name: str | None,
     num_repeats: int,
 ) -> Result:
-    if protocol.num_frames < extractor.min_frames:
-        raise StyleganvError(
-            f"{extractor.name} requires clips of {extractor.min_frames} frames, got {protocol.num_frames} from "
-            f"{protocol.name}: raise its number of frames."
-        )
     assert real.lengths is not None
     values: list[dict[str, float]] = []
     floors: list[dict[str, float]] = []

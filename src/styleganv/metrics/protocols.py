@@ -1,4 +1,4 @@
-"""Named protocols: exactly what is measured under a name, as data. Another number of clips changes the name."""
+"""Named protocols: exactly what is measured under a name, as data. Other numbers of clips or frames change the name."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -80,6 +80,24 @@ class Protocol:
             raise StyleganvError(f"A distance requires at least 2 clips, got {num_clips}: raise --num-clips.")
         return replace(self, num_clips=num_clips)
 
+    def with_num_frames(self, num_frames: int) -> "Protocol":
+        """Return the protocol with clips of another length, and therefore another name.
+
+        Protocols of single frames stay as they are. Patches are not extended, since they fit into longer clips.
+        """
+        if self.metric == "patch_swd":
+            num_frames = min(num_frames, self.num_frames)
+        if self.num_frames == 1 or num_frames == self.num_frames:
+            return self
+        old, new = (f"_{count * self.stride}f" for count in (self.num_frames, num_frames))
+        return replace(
+            self,
+            num_frames=num_frames,
+            tail=self.tail.replace(old, new) if old in self.tail else self.tail + new,
+            extractor=self.extractor.replace(old, new),
+            key=self.key.replace(old, new),
+        )
+
 
 _VIDEO = "efficientnet_lite0_motion"
 _FRAME = "efficientnet_lite0_frames"
@@ -106,8 +124,9 @@ _ALL = (
     Protocol("kernel_efficientnet", "_16f", "kernel", _VIDEO, "kernel_efficientnet", 2048),
     Protocol("precision_recall_efficientnet", "_16f", "precision_recall", _VIDEO, "efficientnet", 2048),
     Protocol("frechet_efficientnet_frames", "", "frechet", _FRAME, "frechet_efficientnet_frames", 512, per_frame=True),
-    # Without a network: patches of pixels, of single frames and of three consecutive frames.
+    # Without a network: patches of pixels, of single frames and of two or three consecutive frames.
     Protocol("patch_swd", "_1f", "patch_swd", "patches_1f", "patch_swd_1f", 512, 1),
+    Protocol("patch_swd", "_2f", "patch_swd", "patches_2f", "patch_swd_2f", 512, 2),
     Protocol("patch_swd", "_3f", "patch_swd", "patches_3f", "patch_swd_3f", 512, 3),
 )
 PROTOCOLS = {protocol.name: protocol for protocol in _ALL}
@@ -128,12 +147,25 @@ def named_protocol(name: str) -> Protocol:
     return PROTOCOLS[name]
 
 
-def expand_protocols(protocols: Sequence[str | Protocol]) -> list[Protocol]:
-    """Return the protocols of names and of sets, each once; raise StyleganvError for an unknown name."""
+def expand_protocols(
+    protocols: Sequence[str | Protocol], *, num_clips: int | None = None, num_frames: int | None = None
+) -> list[Protocol]:
+    """Return the protocols of names and of sets, each once.
+
+    Args:
+        num_clips, num_frames: number of clips and of frames per clip. None: the protocols'.
+
+    Raises:
+        StyleganvError: for an unknown name or too few clips.
+    """
     expanded: list[Protocol] = []
     for protocol in protocols:
         if isinstance(protocol, Protocol):
             expanded.append(protocol)
         else:
             expanded += map(named_protocol, PROTOCOL_SETS.get(protocol, (protocol,)))
+    if num_clips is not None:
+        expanded = [protocol.with_num_clips(num_clips) for protocol in expanded]
+    if num_frames is not None:
+        expanded = [protocol.with_num_frames(num_frames) for protocol in expanded]
     return list(dict.fromkeys(expanded))
