@@ -1,6 +1,7 @@
 """Video files as a set of videos: one frame rate, exact reads, and constant memory."""
 
 import logging
+import shutil
 import tracemalloc
 from pathlib import Path
 
@@ -68,3 +69,27 @@ def test_another_size_is_refused(tmp_path):
         Image.new("RGB", (32, 32)).save(tmp_path / "b" / f"{i}.png")
     with pytest.raises(StyleganvError, match=r"b in .* is 32x32 but the first video is 64x64"):
         FileVideos(tmp_path).length(1)
+
+
+def write_images(folder, count, size=16):
+    folder.mkdir(parents=True)
+    for i in range(count):
+        Image.new("RGB", (size, size), (10 * i, 10 * i, 10 * i)).save(folder / f"{i}.png")
+    return folder
+
+
+def test_images_of_a_flat_folder_are_a_video_or_one_video_each(tmp_path):
+    folder = write_images(tmp_path / "images", 12)
+    shutil.make_archive(str(tmp_path / "packed"), "zip", folder)
+    for path in (folder, tmp_path / "packed.zip"):
+        one, each = FileVideos(path), FileVideos(path, images=True)
+        assert (one.count, one.length(0), each.count, each.length(11)) == (1, 12, 12, 1)
+        assert [levels(each.read(i, [0]))[0] for i in (11, 2, 10)] == [110, 20, 100]
+        assert each.identity["kind"] == "images" and each.identity["storage"] == {"format": ".png"}
+        assert one.identity["kind"] == "video files"
+    write_images(tmp_path / "two" / "a", 3)
+    write_images(tmp_path / "two" / "b", 4)
+    assert FileVideos(tmp_path / "two", images=True).count == 2  # folders of frames stay videos
+    Image.new("RGB", (8, 8)).save(folder / "99.png")
+    with pytest.raises(StyleganvError, match=r"99.png in .* is 8x8 but the first image is 16x16: resize them to one"):
+        FileVideos(folder, images=True).read(12, [0])

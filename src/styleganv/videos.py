@@ -19,7 +19,7 @@ from styleganv.data.dataset import VideoDataset, is_dataset
 from styleganv.errors import StyleganvError
 from styleganv.files import readable
 from styleganv.media.decoding import Timing
-from styleganv.media.sources import DEFAULT_FPS, VideoSource, common_fps, find_videos
+from styleganv.media.sources import DEFAULT_FPS, VideoSource, common_fps, find_videos, split_images
 from styleganv.methods.loading import load
 from styleganv.model_folder import is_model
 from styleganv.options import Precision
@@ -66,7 +66,12 @@ class Videos(Protocol):
 
 @check_arguments
 def open_videos(
-    path: Path | str, *, psi: Psi = 1.0, device: str | None = None, precision: Precision = "float32"
+    path: Path | str,
+    *,
+    psi: Psi = 1.0,
+    device: str | None = None,
+    precision: Precision = "float32",
+    images: bool = False,
 ) -> Videos:
     """Open the videos at `path`: a prepared dataset, a model, or a file, folder or zip of videos.
 
@@ -74,6 +79,7 @@ def open_videos(
         psi: truncation psi of a model.
         device: torch device of a model. Default: cuda if available.
         precision: precision of a model's convolutions.
+        images: count each image of a folder of images as a video of one frame, instead of the folder as one video.
 
     Raises:
         StyleganvError: if `path` holds no videos and no model.
@@ -83,7 +89,7 @@ def open_videos(
         return ModelVideos(load(path, device=device, precision=precision), name=str(path), psi=psi)
     if path.suffix.lower() == ".zip" and path.is_file() and is_dataset(path):
         return DatasetVideos(VideoDataset(path))
-    return FileVideos(path)
+    return FileVideos(path, images=images)
 
 
 class DatasetVideos:
@@ -174,10 +180,15 @@ class FileVideos:
     """Video files or folders of images of one size; those of another frame rate are resampled to the most common one.
 
     Frames are decoded in order and not kept, so videos of any length take the same memory.
+
+    Args:
+        images: if `path` is a single folder or zip of images, each of them is a video of one frame.
     """
 
-    def __init__(self, path: Path | str) -> None:
-        self.sources: list[VideoSource] = find_videos(path)
+    def __init__(self, path: Path | str, *, images: bool = False) -> None:
+        found = find_videos(path)
+        self.sources: list[VideoSource] = split_images(found) if images else found
+        self.are_images = self.sources is not found
         self.name = str(path)
         self.count: int | None = len(self.sources)
         timings = [source.timing() or Timing(DEFAULT_FPS) for source in self.sources]
@@ -191,7 +202,7 @@ class FileVideos:
                 self.name,
                 self.fps,
             )
-        self._lengths: dict[int, int] = {}
+        self._lengths: dict[int, int] = dict.fromkeys(range(len(self.sources)), 1) if self.are_images else {}
         #: The video being read, the number of its next frame, and its frames from there on.
         self._reader: tuple[int, int, Iterator[NDArray[np.uint8]]] = (-1, 0, iter(()))
         self.height, self.width = next(self._frames(0)).shape[:2]
@@ -207,7 +218,13 @@ class FileVideos:
                 with file.open() as opened:
                     sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
                 digest.update(f"{readable(file.name)} {sha256}\n".encode())
-        return {"kind": "video files", "sha256": digest.hexdigest(), "storage": {"format": "video files"}}
+        kind, storage = "video files", "video files"
+        if self.are_images:
+            kind, storage = (
+                "images",
+                " and ".join(sorted({Path(source.name).suffix.lower() for source in self.sources})),
+            )
+        return {"kind": kind, "sha256": digest.hexdigest(), "storage": {"format": storage}}
 
     def length(self, index: int) -> int:
         """Return the number of decoded frames, since headers are often wrong."""
@@ -236,8 +253,10 @@ class FileVideos:
         source = self.sources[index]
         for frame in source.frames(None if self._keeps_every_frame[index] else self.fps, DEFAULT_FPS):
             if index and frame.shape[:2] != (self.height, self.width):
+                kind = "image" if self.are_images else "video"
+                remedy = "resize them to one size" if self.are_images else "resize them with `styleganv prepare`"
                 raise StyleganvError(
-                    f"{source.name} in {self.name} is {frame.shape[1]}x{frame.shape[0]} but the first video is "
-                    f"{self.width}x{self.height}: resize them with `styleganv prepare`."
+                    f"{source.name} in {self.name} is {frame.shape[1]}x{frame.shape[0]} but the first {kind} is "
+                    f"{self.width}x{self.height}: {remedy}."
                 )
             yield frame

@@ -37,7 +37,7 @@ def result_warnings(
     floor = clips["noise_floor"]
     if len(floor) == 2 and floor != [clips["real"], clips["fake"]]:
         yield f"the noise floor compares {floor[0]} with {floor[1]} clips, and distances of fewer clips are larger"
-    yield from _source_warnings(extractor, real, fake)
+    yield from _source_warnings(protocol, extractor, real, fake)
     if num_repeats > 1 and fake.lengths is not None and len(fake.members(class_name)) <= protocol.num_clips:
         yield "every repeat uses all generated videos, so the error reflects the choice of real clips alone"
     lacking = [name for name in real.videos.class_names if name not in fake.videos.class_names]
@@ -47,10 +47,10 @@ def result_warnings(
         yield f"only every {protocol.stride}th frame is used, so fast motion is aliased"
 
 
-def _source_warnings(extractor: FeatureExtractor, real: VideoSet, fake: VideoSet) -> Iterator[str]:
+def _source_warnings(protocol: Protocol, extractor: FeatureExtractor, real: VideoSet, fake: VideoSet) -> Iterator[str]:
     if real.videos.identity == fake.videos.identity:
         yield "real and generated videos are the same"
-    if real.videos.fps != fake.videos.fps:
+    if real.videos.fps != fake.videos.fps and protocol.num_frames > 1:
         yield (
             f"real videos have {real.videos.fps:g} fps and generated ones {fake.videos.fps:g}, so their clips differ "
             "in duration"

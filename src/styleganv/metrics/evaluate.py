@@ -46,7 +46,8 @@ def evaluate(
     """Measure the distance between real and generated videos.
 
     Args:
-        real, fake: prepared dataset, video files, or any `Videos`; `fake` also a model or run.
+        real, fake: prepared dataset, video files, or any `Videos`; `fake` also a model or run. If all protocols have
+            clips of one frame, each image of a folder of images counts as a video.
         protocols: protocols, or names in `PROTOCOLS` or `PROTOCOL_SETS` of `styleganv.metrics.protocols`.
         resolution: height and width to resize both to. Default: their own, which must be equal.
         progress: callback, see `styleganv.progress`; called on rank 0 only.
@@ -63,8 +64,9 @@ def evaluate(
             for name in dict.fromkeys(protocol.extractor for protocol in chosen)
         }
         check_num_frames(chosen, extractors)
+        images = all(protocol.num_frames == 1 for protocol in chosen)
         real, fake = (
-            open_videos(x, psi=options.psi, device=compute.device, precision=compute.precision)
+            open_videos(x, psi=options.psi, device=compute.device, precision=compute.precision, images=images)
             if isinstance(x, Path | str)
             else x
             for x in (real, fake)

@@ -118,12 +118,19 @@ _ALL = (
     Protocol("fid", "", "frechet", "inception_v3", "fid", 3125, clips_per_video=None, per_frame=True),
     Protocol("kid", "", "kernel_subsets", "inception_v3", "kid", 3125, clips_per_video=None, per_frame=True),
     Protocol("is_frames", "", "inception_score", "inception_v3_classes", "is_frames", 3125, 16, 1, None, True),
+    # 50,000 images, or frames that need not be consecutive.
+    Protocol("fid", "_1f", "frechet", "inception_v3", "fid", 50_000, 1, clips_per_video=None, per_frame=True),
+    Protocol("kid", "_1f", "kernel_subsets", "inception_v3", "kid", 50_000, 1, clips_per_video=None, per_frame=True),
+    Protocol("is_frames", "_1f", "inception_score", "inception_v3_classes", "is_frames", 50_000, 1, 1, None, True),
     # Offline: the weights are part of an installed package. Not comparable with FVD or FID.
     Protocol("frechet_efficientnet", "_16f", "frechet", _VIDEO, "frechet_efficientnet", 2048),
     Protocol("frechet_efficientnet", "_16f", "frechet", _VIDEO, "frechet_efficientnet", 256),
     Protocol("kernel_efficientnet", "_16f", "kernel", _VIDEO, "kernel_efficientnet", 2048),
     Protocol("precision_recall_efficientnet", "_16f", "precision_recall", _VIDEO, "efficientnet", 2048),
     Protocol("frechet_efficientnet_frames", "", "frechet", _FRAME, "frechet_efficientnet_frames", 512, per_frame=True),
+    Protocol(
+        "frechet_efficientnet_frames", "_1f", "frechet", _FRAME, "frechet_efficientnet_frames", 8192, 1, 1, None, True
+    ),
     # Without a network: patches of pixels, of single frames and of two or three consecutive frames.
     Protocol("patch_swd", "_1f", "patch_swd", "patches_1f", "patch_swd_1f", 512, 1),
     Protocol("patch_swd", "_2f", "patch_swd", "patches_2f", "patch_swd_2f", 512, 2),
