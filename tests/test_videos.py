@@ -1,17 +1,23 @@
 """Video files as a set of videos: one frame rate, exact reads, and constant memory."""
 
+import json
 import logging
 import shutil
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 from PIL import Image
+from tiny import save
 
 from styleganv.errors import StyleganvError
-from styleganv.videos import FileVideos
+from styleganv.methods.loading import load
+from styleganv.methods.stylegan_v.generator import Generator
+from styleganv.methods.stylegan_v.sampler import VideoGenerator
+from styleganv.videos import FileVideos, ModelVideos
 
 
 def write(path: Path, levels: np.ndarray, fps: int = 10, size: int = 64) -> Path:
@@ -93,3 +99,19 @@ def test_images_of_a_flat_folder_are_a_video_or_one_video_each(tmp_path):
     Image.new("RGB", (8, 8)).save(folder / "99.png")
     with pytest.raises(StyleganvError, match=r"99.png in .* is 8x8 but the first image is 16x16: resize them to one"):
         FileVideos(folder, images=True).read(12, [0])
+
+
+def test_all_that_frames_of_a_model_depend_on_is_in_its_identity(tmp_path):
+    """Cached statistics are never those of another truncation, mean w, or setting without weights."""
+    network = load(save(tmp_path / "model")).network
+
+    def identity(psi=1.0, **changes):
+        generator = Generator(replace(network.config, **changes))
+        generator.load_state_dict(network.state_dict())
+        return json.dumps(ModelVideos(VideoGenerator(generator, fps=25, device="cpu"), psi=psi).identity)
+
+    first = identity()
+    assert identity() == first
+    others = [identity(psi=0.5), identity(psi=0.7), identity(slot_distance=4), identity(motion_path="bspline")]
+    network.mapping.w_mean += 0.1
+    assert len({first, *others, identity()}) == 6

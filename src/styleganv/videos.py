@@ -134,7 +134,8 @@ class ModelVideos:
 
     @cached_property
     def identity(self) -> dict[str, Any]:
-        digest = hashlib.sha256()
+        """What frames depend on: hash of weights, mean w and settings of the network, psi, precision, class counts."""
+        digest = hashlib.sha256(repr(getattr(self.generator.network, "config", None)).encode())
         for name, tensor in sorted(self.generator.network.state_dict().items()):
             digest.update(name.encode() + tensor.detach().cpu().float().numpy().tobytes())
         return {

@@ -212,6 +212,15 @@ def test_cached_statistics_avoid_decoding_and_do_not_collide(weights: Path, tmp_
     assert reads() == 0
 
 
+def test_statistics_of_another_truncation_are_not_reused(faces: Path, weights: Path, tmp_path: Path) -> None:
+    model = save(tmp_path / "model")
+    values = []
+    for psi, cache in ((1.0, "one"), (0.5, "one"), (0.5, "other")):
+        options = EvaluateOptions(num_clips=4, psi=psi, weights=weights, cache=tmp_path / cache)
+        values.append(value(evaluate(faces, model, protocols=["fvd2048_16f"], options=options)))
+    assert values[0] != values[1] == values[2]
+
+
 def test_moments_and_kept_features_give_the_same_result(
     faces: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
