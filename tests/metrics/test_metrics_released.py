@@ -1,4 +1,4 @@
-"""Protocols that follow the conventions of the released code: what differs from ours, and what the report states."""
+"""Protocols that follow the conventions of the official code: what differs from ours, and what the report states."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -25,7 +25,7 @@ def frechet_distance(a: Statistics, b: Statistics, *, correction: int = 1) -> fl
 
     Args:
         a, b: moments or features `[n, d]`, with n ≥ 2 and the same d.
-        correction: c of covariances, which are divided by n − c: 1 for unbiased ones, 0 as in the released code.
+        correction: c of covariances, which are divided by n − c: 1 for unbiased ones, 0 as in the official code.
 
     Raises:
         ValueError: for fewer than two features, or features that are not finite.

@@ -21,7 +21,7 @@ class Protocol:
         stride: distance between consecutive frames of a clip, in frames of the video.
         clips_per_video: maximum; None = as many as fit without overlap. A model gives one per video, from t = 0.
         per_frame: whether each frame has features of its own.
-        released: whether to follow the `conventions` of the released StyleGAN-V code where they differ from ours; the
+        released: whether to follow the `conventions` of the official StyleGAN-V code where they differ from ours; the
             name then ends in "_released".
     """
 
