@@ -45,8 +45,8 @@ class ModelConfig(Validated):
     """Path from one motion code to the next: linear (the paper) or a smooth B-spline."""
     slot_distance: Frames = 16.0
     """Distance of motion noise vectors in frames; `styleganv inspect` suggests one."""
-    shortest_period: Frames | None = None
-    """Shortest period of the time encoding, in frames; None: the slot distance, with bspline four times that."""
+    shortest_period: OptionalFloat[Frames] = None
+    """Shortest period of the time encoding, in frames. Default: the slot distance, with bspline four times that."""
     longest_period: Frames = 1024.0
     """Longest period of the time encoding, in frames."""
     amplitude: bool = True
