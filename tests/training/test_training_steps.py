@@ -139,7 +139,25 @@ def test_the_learning_rate_falls_with_the_square_root_of_the_clips(tiny: RunConf
         rates.append([optimizer.param_groups[0]["lr"] for optimizer, _ in trainer.optimizers])
     for now, factor in zip(rates, [1, 1, 2**-0.5, 3**-0.5, 0.5], strict=True):
         assert now == pytest.approx([rate * factor for rate in rates[0]], rel=1e-6)
-    assert len(rates[0]) == 3 and rates[0][0] == 0.004
+    assert len(rates[0]) == 3 and rates[0][0] == pytest.approx(0.004 * 4 / 5)
+
+
+@pytest.mark.parametrize("interval, lr, beta2", [(4, 0.002, 0.991992), (None, 0.0025, 0.99)])
+def test_adam_of_the_generator_counts_an_interval(
+    interval: int | None, lr: float, beta2: float, tiny: RunConfig, faces: Path
+) -> None:
+    """As released: the correction for an interval of 4, without a term that is computed so rarely."""
+    config = with_training(tiny, g_interval=interval, r1_interval=16)
+    trainer = GanTrainer(config, *build_networks(config, VideoDataset(faces)))
+    trainer._decay_learning_rates()
+    g, d = (optimizer.param_groups[0] for optimizer in (trainer.optimizer_g, trainer.optimizer_d))
+    assert (g["lr"], *g["betas"]) == pytest.approx((lr, 0, beta2), abs=1e-6)
+    assert (d["lr"], *d["betas"]) == pytest.approx((0.0025 * 16 / 17, 0, 0.99 ** (16 / 17)))
+
+
+def test_digan_keeps_its_own_adam(tiny: RunConfig) -> None:
+    for method, interval in (("stylegan2", 4), ("mocogan-stylegan2", 4), ("digan", None)):
+        assert apply_method(tiny, method).training.g_interval == interval
 
 
 @pytest.mark.parametrize("clips, factor", [(8, 1), (32, 0.5)])

@@ -120,13 +120,15 @@ class GanTrainer(Trainer):
         gamma = training.r1_gamma
         self.gamma = training.r1_scale * pixels / training.batch_size if gamma is None else gamma
         self.growth = Growth(len(discriminator.lower_from_rgb) if training.grow_from else 0)
-        # Lazy regularization adds steps, so Adam's hyperparameters are corrected (StyleGAN2, appendix B).
+        # Lazy regularization adds steps, so Adam's hyperparameters are corrected (StyleGAN2, appendix B). The released
+        # code also corrects the generator's, for an interval of 4, although its path-length term is gone.
         lazy = training.r1_interval / (training.r1_interval + 1)
+        lazy_g = 1.0 if training.g_interval is None else training.g_interval / (training.g_interval + 1)
         for parameter in frozen_parameters(discriminator, training.freeze_d):
             parameter.requires_grad_(False)
-        self.optimizer_g = build_adam(generator, training.lr, 0.99)
+        self.optimizer_g = build_adam(generator, training.lr * lazy_g, 0.99**lazy_g)
         self.optimizer_d = build_adam(discriminator, training.lr * lazy, 0.99**lazy)
-        self.optimizers = [(self.optimizer_g, training.lr), (self.optimizer_d, training.lr * lazy)]
+        self.optimizers = [(self.optimizer_g, training.lr * lazy_g), (self.optimizer_d, training.lr * lazy)]
         self.critics = [Critic(discriminator, self.optimizer_d, self.gamma)]
         self.projected: ProjectedDiscriminator | None = None
         if training.second_discriminator == "projected":
