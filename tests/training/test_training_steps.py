@@ -20,8 +20,8 @@ from styleganv.faces.dataset import make_faces
 from styleganv.faces.drawing import draw_video
 from styleganv.faces.factors import sample_face
 from styleganv.media.writing import write_frames
-from styleganv.methods import apply_method, get_method
-from styleganv.methods.stylegan_v.inputs import scale_frames
+from styleganv.methods import apply_method, build_trainer, get_method
+from styleganv.methods.stylegan_v.inputs import DISCRIMINATOR_PHASE, GENERATOR_PHASE, scale_frames
 from styleganv.methods.stylegan_v.memory import OVERHEAD, _LiveBytes, estimate_step_memory_gib
 from styleganv.methods.stylegan_v.trainer import GanTrainer, build_networks
 from styleganv.runs import train
@@ -153,6 +153,26 @@ def test_adam_of_the_generator_counts_an_interval(
     g, d = (optimizer.param_groups[0] for optimizer in (trainer.optimizer_g, trainer.optimizer_d))
     assert (g["lr"], *g["betas"]) == pytest.approx((lr, 0, beta2), abs=1e-6)
     assert (d["lr"], *d["betas"]) == pytest.approx((0.0025 * 16 / 17, 0, 0.99 ** (16 / 17)))
+
+
+@pytest.mark.parametrize("method", ["stylegan-v", "mocogan-stylegan2", "digan"])
+def test_both_updates_move_the_mean_of_w(method: str, tiny: RunConfig, faces: Path) -> None:
+    config = with_training(apply_method(tiny, method), micro_batch_size=4, max_span=15)
+    data = VideoDataset(faces)
+    trainer = build_trainer(config, data, CPU)
+    assert isinstance(trainer, GanTrainer)
+    clips = ClipDataset(data, config.training, frame_sampler=trainer.frame_sampler)
+    real = next(iterate_batches(clips, first=0, batch_size=8, num_workers=0, device=CPU))
+
+    def mean_w(phase: int) -> torch.Tensor:
+        parts = trainer._sample_inputs(clips, list(range(8)), phase)
+        with torch.no_grad():
+            return trainer.generator.mapping(torch.cat([part.z for part in parts])).mean(dim=0)
+
+    of_generator = mean_w(GENERATOR_PHASE)
+    trainer.train_step(clips, real)
+    expected = 0.995 * 0.005 * of_generator + 0.005 * mean_w(DISCRIMINATOR_PHASE)  # by the updated generator
+    torch.testing.assert_close(trainer.generator_ema.mapping.w_mean, expected)
 
 
 def test_digan_keeps_its_own_adam(tiny: RunConfig) -> None:

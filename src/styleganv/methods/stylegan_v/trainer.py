@@ -185,7 +185,7 @@ class GanTrainer(Trainer):
 
     def update_g(self, real: Clip, fakes: list[FakeInputs], clip_indices: list[int]) -> None:
         """Update the generator, and the running mean of w; one item of `fakes` per micro-batch."""
-        w_mean = torch.zeros((), device=self.device)
+        w_means = []
         with self.optimizer_step(self.generator, self.optimizer_g, frozen=self.discriminators):
             for fake, part, indices in self._zip_parts(fakes, real, clip_indices):
                 with self.autocast():
@@ -194,19 +194,23 @@ class GanTrainer(Trainer):
                     frames = self._augment(frames, indices, AUGMENT_G_FAKE)
                     losses = self._compute_losses_g(Clip(frames, fake.times, fake.label), part, indices)
                 self._backward(losses, "loss_g")
-                w_mean = w_mean + w.detach().mean(dim=0) / self.num_micro_batches
-        self.generator.mapping.update_mean(distributed.all_reduce_mean(w_mean))
+                w_means.append(w.detach().mean(dim=0))
+        self._update_w_mean(w_means)
 
     def update_d(self, real: Clip, fakes: list[FakeInputs], clip_indices: list[int]) -> None:
-        """Update the discriminators and the augmentation probability; one item of `fakes` per micro-batch."""
-        sign = torch.zeros((), device=self.device)
+        """Update the discriminators, the augmentation probability and, as released, the running mean of w.
+
+        There is one item of `fakes` per micro-batch.
+        """
+        sign, w_means = torch.zeros((), device=self.device), []
         with contextlib.ExitStack() as steps:
             for critic in self.critics:
                 steps.enter_context(self.optimizer_step(critic.network, critic.optimizer, frozen=self.generator))
             for fake, part, indices in self._zip_parts(fakes, real, clip_indices):
                 with self.autocast():
                     with torch.no_grad():
-                        frames = self.generator(fake.z, fake.times, fake.noise, fake.label)
+                        w = self.generator.mapping(fake.z, fake.label)
+                        frames = self.generator.synthesize(w, fake.times, fake.noise, fake.label)
                         frames = self._augment(frames, indices, AUGMENT_D_FAKE)
                     real_frames = self._augment(part.frames, indices, AUGMENT_D_REAL)
                     losses, realness = self._compute_losses_d(
@@ -214,8 +218,15 @@ class GanTrainer(Trainer):
                     )
                 self._backward(losses, "loss_d")
                 sign += realness.sign().mean() / self.num_micro_batches
+                w_means.append(w.mean(dim=0))
+        self._update_w_mean(w_means)
         if self.config.augment.augment == "ada":
             self.ada.update(distributed.all_reduce_mean(sign), self.config.training.batch_size)
+
+    def _update_w_mean(self, means: list[Tensor]) -> None:
+        """Move the running mean of w towards that of an update's clips; one item per micro-batch of this process."""
+        mean = torch.stack(means).mean(dim=0)
+        self.generator.mapping.update_mean(distributed.all_reduce_mean(mean))
 
     def update_r1(self, real: Clip, clip_indices: list[int]) -> None:
         """Penalize the discriminators' gradients at real clips."""
