@@ -5,7 +5,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ import torch
 from settings import with_training
 
 from styleganv.config import AugmentConfig, RunConfig, TrainingConfig
-from styleganv.data.dataset import VideoDataset
+from styleganv.data.dataset import VideoDataset, write_dataset
 from styleganv.data.prepare import prepare
 from styleganv.errors import StyleganvError
 from styleganv.faces.dataset import make_faces
@@ -153,6 +153,22 @@ def test_adam_of_the_generator_counts_an_interval(
     g, d = (optimizer.param_groups[0] for optimizer in (trainer.optimizer_g, trainer.optimizer_d))
     assert (g["lr"], *g["betas"]) == pytest.approx((lr, 0, beta2), abs=1e-6)
     assert (d["lr"], *d["betas"]) == pytest.approx((0.0025 * 16 / 17, 0, 0.99 ** (16 / 17)))
+
+
+@pytest.mark.parametrize("motion, longest", [("conv", 4999), ("lstm", 1023)])
+def test_generated_clips_have_the_times_of_a_long_video(
+    motion: Literal["conv", "lstm"], longest: int, tiny: RunConfig, tmp_path: Path
+) -> None:
+    """Not only those below `longest_period`; a late time costs more with recurrent motion only."""
+    frame = np.zeros((16, 16, 3), np.uint8)
+    write_dataset(tmp_path / "long.zip", [("a", [frame] * 5000, None, {})], height=16, width=16, fps=25)
+    config = replace(tiny, model=replace(tiny.model, motion=motion, longest_period=64))
+    data = VideoDataset(tmp_path / "long.zip")
+    trainer = GanTrainer(config, *build_networks(config, data))
+    parts = trainer._sample_inputs(ClipDataset(data, config.training), list(range(400)), GENERATOR_PHASE)
+    times = torch.cat([part.times for part in parts])
+    assert 0.9 * longest < times.max() <= longest and times.min() < 0.1 * longest
+    assert trainer.generator(parts[0].z[:2], parts[0].times[:2], parts[0].noise).isfinite().all()
 
 
 @pytest.mark.parametrize("method", ["stylegan-v", "mocogan-stylegan2", "digan"])

@@ -317,7 +317,6 @@ class GanTrainer(Trainer):
             phase=phase,
             z_dim=self.generator.z_dim,
             motion=self.generator.motion,
-            longest=int(self.config.model.longest_period),
             device=self.device,
         )
 
