@@ -6,6 +6,7 @@ import pickle
 import re
 import shutil
 import tracemalloc
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -21,6 +22,8 @@ from styleganv import noise
 from styleganv.errors import StyleganvError
 from styleganv.methods.loading import load
 from styleganv.methods.stylegan_v import mapping
+from styleganv.methods.stylegan_v.config import GeneratorConfig
+from styleganv.methods.stylegan_v.generator import Generator
 from styleganv.methods.stylegan_v.mapping import compute_class_means
 from styleganv.methods.stylegan_v.sampler import CHUNK, VideoGenerator, buffer_chunks
 from styleganv.options import ComputeOptions, OutputOptions, SampleOptions
@@ -206,6 +209,29 @@ def test_memory_does_not_grow_with_length(videos: VideoGenerator) -> None:
         tracemalloc.stop()
     # The frames would need 1.5 MB; the noise of the last 4096 slots is cached on purpose.
     assert peaks[1] < peaks[0] + 400_000, peaks
+
+
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    """Work on two threads, and on one as before at the end."""
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(1)
+
+
+def test_the_number_of_threads_changes_frames_by_one_level_at_most(two_threads: None) -> None:
+    """Layers are wide enough for sums to be divided among threads; about one value in 100,000 differs."""
+    torch.manual_seed(0)
+    network = Generator(GeneratorConfig(64, 64)).eval().requires_grad_(False)
+
+    def sample() -> np.ndarray:
+        return VideoGenerator(network, fps=FPS, device="cpu").sample(seed=1, start=3600, seconds=0.3, psi=0.9)
+
+    of_two = sample()
+    torch.set_num_threads(1)
+    of_one = sample()
+    assert of_one.std() > 20
+    assert np.abs(of_one.astype(int) - of_two).max() <= 1
 
 
 def test_recurrent_motion(lstm: Path) -> None:
