@@ -115,3 +115,10 @@ def test_all_that_frames_of_a_model_depend_on_is_in_its_identity(tmp_path):
     others = [identity(psi=0.5), identity(psi=0.7), identity(slot_distance=4), identity(motion_path="bspline")]
     network.mapping.w_mean += 0.1
     assert len({first, *others, identity()}) == 6
+
+
+def test_the_identity_of_truncated_videos_says_whether_it_was_by_class(tmp_path):
+    """Statistics cached before are not reused."""
+    for num_classes, psi, by_class in ((0, 0.7, False), (3, 1, False), (3, 0.7, True)):
+        model = load(save(tmp_path / f"{num_classes} {psi}", num_classes=num_classes), device="cpu")
+        assert ("truncation" in ModelVideos(model, psi=psi).identity) == by_class

@@ -138,13 +138,18 @@ class ModelVideos:
         digest = hashlib.sha256(repr(getattr(self.generator.network, "config", None)).encode())
         for name, tensor in sorted(self.generator.network.state_dict().items()):
             digest.update(name.encode() + tensor.detach().cpu().float().numpy().tobytes())
-        return {
+        found: dict[str, Any] = {
             "kind": "model",
             "sha256": digest.hexdigest(),
             "storage": {"format": "none"},
             "psi": self.psi,
             "precision": self.generator.precision,
-        } | ({"class_counts": self.class_counts} if self.class_counts else {})
+        }
+        if self.class_counts:
+            found["class_counts"] = self.class_counts
+        if self.psi != 1 and self.generator.num_classes:
+            found["truncation"] = "toward the mean w of the class"  # before, of all classes
+        return found
 
     def length(self, index: int) -> int | None:
         return self.generator.max_frames
