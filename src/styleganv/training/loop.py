@@ -18,6 +18,7 @@ from styleganv.data.dataset import VideoDataset
 from styleganv.errors import StyleganvError
 from styleganv.model_folder import save_model
 from styleganv.progress import Progress
+from styleganv.training.backends import step_backends
 from styleganv.training.batches import ClipDataset, iterate_batches
 from styleganv.training.checkpoint import has_checkpoint, is_disk_full, save_checkpoint, tensors
 from styleganv.training.preflight import out_of_memory
@@ -124,7 +125,9 @@ class _Loop:
                 self.write_due(ends=ends, interrupted=interrupted)
                 if ends:
                     break
-                trainer.train_step(clips, next(batches))
+                real = next(batches)
+                with step_backends(trainer.device, tf32=training.tf32):
+                    trainer.train_step(clips, real)
         if self.log:
             self.log.finish(trainer.clips_seen, "interrupted" if interrupted else "end")
         distributed.barrier()

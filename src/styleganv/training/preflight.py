@@ -12,6 +12,7 @@ from styleganv.config import RunConfig
 from styleganv.data.dataset import VideoDataset
 from styleganv.errors import StyleganvError
 from styleganv.nn.layers import resolutions
+from styleganv.training.backends import step_backends
 from styleganv.training.batches import ClipDataset, iterate_batches
 from styleganv.training.run_log import peak_memory_gib
 from styleganv.training.trainer import PEAK_PROGRESS, Trainer
@@ -141,7 +142,8 @@ def dry_run(
     seconds = []
     for trainer.progress in (0.0, 0.25, 1.0):  # the first, with R1, also warms up; together they reach every stage
         started = time.monotonic()
-        trainer.train_step(clips, real)
+        with step_backends(device, tf32=training.tf32):
+            trainer.train_step(clips, real)
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         seconds.append(time.monotonic() - started)
@@ -149,7 +151,8 @@ def dry_run(
     if training.grow_from is not None:
         trainer = build()  # a network that has grown does not shrink again
         trainer.progress = PEAK_PROGRESS
-        trainer.train_step(clips, real)
+        with step_backends(device, tf32=training.tf32):
+            trainer.train_step(clips, real)
     memory = peak_memory_gib(device)
     if device.type == "cuda":
         del trainer

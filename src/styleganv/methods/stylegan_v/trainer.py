@@ -48,6 +48,7 @@ from styleganv.methods.stylegan_v.sampler import VideoGenerator
 from styleganv.model_folder import STYLEGAN_V
 from styleganv.noise import seeded, torch_random
 from styleganv.training.augment import NUM_UNIFORM, AdaptiveAugmentation, augment
+from styleganv.training.backends import step_backends
 from styleganv.training.batches import ClipDataset
 from styleganv.training.trainer import Trainer
 from styleganv.video_model import VideoModel
@@ -236,8 +237,8 @@ class GanTrainer(Trainer):
         scale = self.config.training.r1_interval / 2 / 4**self.growth.stage.num_skipped
         scale *= self._decay(self.config.training.r1_decay_clips)
         for critic in self.critics:
-            full_precision = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
-            with full_precision, self.optimizer_step(critic.network, critic.optimizer, frozen=self.generator):
+            exact = step_backends(self.device, tf32=self.config.training.tf32)  # also if called outside the loop
+            with exact, self.optimizer_step(critic.network, critic.optimizer, frozen=self.generator):
                 for clip in clips:
                     frames = clip.frames.detach().requires_grad_()
                     penalty = self._compute_penalty(critic.network, Clip(frames, clip.times, clip.label)).mean()
