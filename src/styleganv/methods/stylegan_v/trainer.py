@@ -185,7 +185,9 @@ class GanTrainer(Trainer):
     def update_g(self, real: Clip, fakes: list[FakeInputs], clip_indices: list[int]) -> None:
         """Update the generator, and the running mean of w; one item of `fakes` per micro-batch."""
         w_mean = torch.zeros((), device=self.device)
-        with self.optimizer_step(self.generator, self.optimizer_g, frozen=self.discriminators):
+        with self.optimizer_step(
+            self.generator, self.optimizer_g, frozen=self.discriminators, num_backwards=self.num_micro_batches
+        ):
             for fake, part, indices in self._zip_parts(fakes, real, clip_indices):
                 with self.autocast():
                     w = self.generator.mapping(fake.z, fake.label)
@@ -201,7 +203,11 @@ class GanTrainer(Trainer):
         sign = torch.zeros((), device=self.device)
         with contextlib.ExitStack() as steps:
             for critic in self.critics:
-                steps.enter_context(self.optimizer_step(critic.network, critic.optimizer, frozen=self.generator))
+                backwards = self.num_micro_batches if critic is self.critics[0] else None
+                step = self.optimizer_step(
+                    critic.network, critic.optimizer, frozen=self.generator, num_backwards=backwards
+                )
+                steps.enter_context(step)
             for fake, part, indices in self._zip_parts(fakes, real, clip_indices):
                 with self.autocast():
                     with torch.no_grad():
