@@ -55,7 +55,7 @@ class AveragedGradients:
         self.buckets = split_buckets(self.parameters) if self.world_size > 1 else []
         self.num_launched = 0
         self._hooks = []
-        self._backwards_left = {}
+        self._backwards_left: dict[Tensor, int] = {}
         if num_backwards is not None:
             for bucket in self.buckets:
                 for parameter in bucket.parameters:
