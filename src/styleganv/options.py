@@ -68,7 +68,7 @@ class SampleOptions(Validated):
     start: NonNegative = 0.0
     """Start time in the endless video, in seconds."""
     psi: Psi = 1.0
-    """Truncation psi: 1 = full variety, 0 = mean w."""
+    """Truncation psi: 1 = full variety, 0 = mean w (of the class)."""
     label: Annotated[str | int | None, tyro.conf.arg(metavar="STR", help_behavior_hint=_default)] = None
     """Class name or number, for a class-conditional model. Default: chosen by the seed."""
 

@@ -150,7 +150,7 @@ class VideoModel(ABC):
             motion_seed: motion seed; default: the content seed.
             start, seconds: start time and duration in seconds.
             fps: output frame rate in frames per second; default: the dataset's.
-            psi: truncation psi; 1 = full variety, 0 = mean w.
+            psi: truncation psi; 1 = full variety, 0 = mean w (of the class).
             label: class name or number.
 
         Raises:

@@ -6,7 +6,7 @@ Shapes: T frames, H height, W width. Frames are uint8 RGB `[T, 3, H, W]` in 0..2
 import hashlib
 import logging
 from collections.abc import Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,11 +14,12 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from styleganv import noise
 from styleganv.data.dataset import VideoDataset, is_dataset
 from styleganv.errors import StyleganvError
 from styleganv.files import readable
 from styleganv.media.decoding import Timing
-from styleganv.media.sources import DEFAULT_FPS, VideoSource, common_fps, find_videos
+from styleganv.media.sources import DEFAULT_FPS, VideoSource, common_fps, find_videos, split_images
 from styleganv.methods.loading import load
 from styleganv.model_folder import is_model
 from styleganv.options import Precision
@@ -65,7 +66,12 @@ class Videos(Protocol):
 
 @check_arguments
 def open_videos(
-    path: Path | str, *, psi: Psi = 1.0, device: str | None = None, precision: Precision = "float32"
+    path: Path | str,
+    *,
+    psi: Psi = 1.0,
+    device: str | None = None,
+    precision: Precision = "float32",
+    images: bool = False,
 ) -> Videos:
     """Open the videos at `path`: a prepared dataset, a model, or a file, folder or zip of videos.
 
@@ -73,6 +79,7 @@ def open_videos(
         psi: truncation psi of a model.
         device: torch device of a model. Default: cuda if available.
         precision: precision of a model's convolutions.
+        images: count each image of a folder of images as a video of one frame, instead of the folder as one video.
 
     Raises:
         StyleganvError: if `path` holds no videos and no model.
@@ -82,7 +89,7 @@ def open_videos(
         return ModelVideos(load(path, device=device, precision=precision), name=str(path), psi=psi)
     if path.suffix.lower() == ".zip" and path.is_file() and is_dataset(path):
         return DatasetVideos(VideoDataset(path))
-    return FileVideos(path)
+    return FileVideos(path, images=images)
 
 
 class DatasetVideos:
@@ -109,61 +116,85 @@ class DatasetVideos:
 
 
 class ModelVideos:
-    """The videos of a model: video i has seed i for content, motion and class."""
+    """The videos of a model: video i has seed i for content, motion and class.
+
+    Args:
+        psi: truncation psi.
+        class_counts: relative frequency of each class, as integers. Default: all are equally frequent.
+    """
 
     count: int | None = None
 
-    def __init__(self, generator: VideoModel, *, name: str = "model", psi: float = 1.0) -> None:
-        self.generator, self.name, self.psi = generator, name, psi
+    def __init__(
+        self, generator: VideoModel, *, name: str = "model", psi: float = 1.0, class_counts: Sequence[int] = ()
+    ) -> None:
+        self.generator, self.name, self.psi, self.class_counts = generator, name, psi, list(class_counts)
         self.fps, self.height, self.width = generator.fps, generator.height, generator.width
         self.class_names = generator.class_names
 
     @cached_property
     def identity(self) -> dict[str, Any]:
-        digest = hashlib.sha256()
+        """What frames depend on: hash of weights, mean w and settings of the network, psi, precision, class counts."""
+        digest = hashlib.sha256(repr(getattr(self.generator.network, "config", None)).encode())
         for name, tensor in sorted(self.generator.network.state_dict().items()):
             digest.update(name.encode() + tensor.detach().cpu().float().numpy().tobytes())
-        return {
+        found: dict[str, Any] = {
             "kind": "model",
             "sha256": digest.hexdigest(),
             "storage": {"format": "none"},
             "psi": self.psi,
             "precision": self.generator.precision,
         }
+        if self.class_counts:
+            found["class_counts"] = self.class_counts
+        if self.psi != 1 and self.generator.num_classes:
+            found["truncation"] = "toward the mean w of the class"  # before, of all classes
+        return found
 
     def length(self, index: int) -> int | None:
         return self.generator.max_frames
 
     def label(self, index: int) -> int | None:
-        return self.generator.class_from_seed(index) if self.class_names else None
+        if not self.class_names:
+            return None
+        return self._drawn_class(index) if self.class_counts else self.generator.class_from_seed(index)
+
+    def _drawn_class(self, index: int) -> int:
+        item = noise.uniform_integer(index, noise.CLASS, sum(self.class_counts))
+        return int(np.searchsorted(np.cumsum(self.class_counts), item, side="right"))
+
+    def with_class_counts(self, class_counts: Sequence[int]) -> "ModelVideos":
+        """Return the same videos, except that their classes are drawn with these relative frequencies."""
+        return type(self)(self.generator, name=self.name, psi=self.psi, class_counts=class_counts)
 
     def read(self, index: int, frames: Sequence[int] | NDArray[np.integer]) -> Frames:
         """Return frames; evenly spaced ones are generated as one video at a lower frame rate, which is cheaper."""
         numbers = np.asarray(frames)
+        label = self.generator.class_label(self._drawn_class(index)) if self.class_counts else None
+        sample = partial(self.generator.sample, seed=index, start=numbers[0] / self.fps, psi=self.psi, label=label)
         if not self.generator.supports_any_fps:
-            count = int(numbers[-1] - numbers[0]) + 1
-            video = self.generator.sample(
-                seed=index, start=numbers[0] / self.fps, seconds=count / self.fps, psi=self.psi
-            )
+            video = sample(seconds=(int(numbers[-1] - numbers[0]) + 1) / self.fps)
             return video[numbers - numbers[0]].transpose(0, 3, 1, 2)
         steps = np.diff(numbers)
         if len(numbers) > 1 and (steps != steps[0]).any():
             return np.concatenate([self.read(index, [number]) for number in numbers])
         fps = self.fps / steps[0] if len(numbers) > 1 else self.fps
-        video = self.generator.sample(
-            seed=index, start=numbers[0] / self.fps, seconds=len(numbers) / fps, fps=fps, psi=self.psi
-        )
-        return video.transpose(0, 3, 1, 2)
+        return sample(seconds=len(numbers) / fps, fps=fps).transpose(0, 3, 1, 2)
 
 
 class FileVideos:
     """Video files or folders of images of one size; those of another frame rate are resampled to the most common one.
 
     Frames are decoded in order and not kept, so videos of any length take the same memory.
+
+    Args:
+        images: if `path` is a single folder or zip of images, each of them is a video of one frame.
     """
 
-    def __init__(self, path: Path | str) -> None:
-        self.sources: list[VideoSource] = find_videos(path)
+    def __init__(self, path: Path | str, *, images: bool = False) -> None:
+        found = find_videos(path)
+        self.sources: list[VideoSource] = split_images(found) if images else found
+        self.are_images = self.sources is not found
         self.name = str(path)
         self.count: int | None = len(self.sources)
         timings = [source.timing() or Timing(DEFAULT_FPS) for source in self.sources]
@@ -177,7 +208,7 @@ class FileVideos:
                 self.name,
                 self.fps,
             )
-        self._lengths: dict[int, int] = {}
+        self._lengths: dict[int, int] = dict.fromkeys(range(len(self.sources)), 1) if self.are_images else {}
         #: The video being read, the number of its next frame, and its frames from there on.
         self._reader: tuple[int, int, Iterator[NDArray[np.uint8]]] = (-1, 0, iter(()))
         self.height, self.width = next(self._frames(0)).shape[:2]
@@ -193,7 +224,13 @@ class FileVideos:
                 with file.open() as opened:
                     sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
                 digest.update(f"{readable(file.name)} {sha256}\n".encode())
-        return {"kind": "video files", "sha256": digest.hexdigest(), "storage": {"format": "video files"}}
+        kind, storage = "video files", "video files"
+        if self.are_images:
+            kind, storage = (
+                "images",
+                " and ".join(sorted({Path(source.name).suffix.lower() for source in self.sources})),
+            )
+        return {"kind": kind, "sha256": digest.hexdigest(), "storage": {"format": storage}}
 
     def length(self, index: int) -> int:
         """Return the number of decoded frames, since headers are often wrong."""
@@ -222,8 +259,10 @@ class FileVideos:
         source = self.sources[index]
         for frame in source.frames(None if self._keeps_every_frame[index] else self.fps, DEFAULT_FPS):
             if index and frame.shape[:2] != (self.height, self.width):
+                kind = "image" if self.are_images else "video"
+                remedy = "resize them to one size" if self.are_images else "resize them with `styleganv prepare`"
                 raise StyleganvError(
-                    f"{source.name} in {self.name} is {frame.shape[1]}x{frame.shape[0]} but the first video is "
-                    f"{self.width}x{self.height}: resize them with `styleganv prepare`."
+                    f"{source.name} in {self.name} is {frame.shape[1]}x{frame.shape[0]} but the first {kind} is "
+                    f"{self.width}x{self.height}: {remedy}."
                 )
             yield frame

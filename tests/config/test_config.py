@@ -47,6 +47,8 @@ def test_presets_carry_the_published_numbers() -> None:
     assert (faces.model.slot_distance, sky.model.slot_distance) == (16, 256)
     assert dataclasses.replace(sky, model=faces.model) == faces  # they differ in nothing else
     assert (faces.training.batch_size, faces.training.lr, faces.training.r1_interval) == (64, 0.0025, 16)
+    assert {name for name in PRESETS if get_preset(name).training.g_interval != 4} == {"tiny-cpu"}  # tuned without
+    assert get_preset("tiny-cpu").training.g_interval is None
     assert get_preset("1024").training.lr == 0.002 and get_preset("1024").model.channel_base == 32768
 
 
@@ -69,12 +71,17 @@ def test_settings_survive_yaml(name: str, tmp_path: Path) -> None:
 
 def test_missing_settings_take_their_defaults(tmp_path: Path) -> None:
     path = tmp_path / "settings.yaml"
-    path.write_text("training:\n  batch_size: 8\n")
+    path.write_text("training:\n  batch_size: 8\n  g_interval: 4\n")
     config = load_settings(path)
     expected = dataclasses.replace(RunConfig().training, batch_size=8)
     assert config == dataclasses.replace(RunConfig(), training=expected)
-    path.write_text("")
-    assert load_settings(path) == RunConfig()
+
+
+@pytest.mark.parametrize("text", ["training:\n  batch_size: 16\n", "model:\n  z_dim: 512\n", ""])
+def test_a_run_from_before_a_setting_keeps_what_it_was_trained_with(text: str, tmp_path: Path) -> None:
+    (tmp_path / "settings.yaml").write_text(text)
+    expected = dataclasses.replace(RunConfig().training, g_interval=None)
+    assert load_settings(tmp_path / "settings.yaml") == dataclasses.replace(RunConfig(), training=expected)
 
 
 @pytest.mark.parametrize(

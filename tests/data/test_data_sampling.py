@@ -80,12 +80,20 @@ def test_spans_starts_and_middles_are_equally_likely() -> None:
     assert min(counts.values()) > 0.8 * len(wide) / 6
 
 
-def test_fake_starts_are_fractional_and_fill_the_length() -> None:
+@pytest.mark.parametrize("length, longest, last", [(500, 101, 99), (101, None, 99), (5000, None, 4998)])
+def test_fake_starts_are_fractional_and_fill_the_length(length: int, longest: int | None, last: int) -> None:
     random = np.random.default_rng(0)
-    starts = np.array([draw_fake_times(random, 2, 500, 1, 101)[0] for _ in range(4000)])
-    histogram = np.histogram(starts, bins=10, range=(0, 99))[0]
+    starts = np.array([draw_fake_times(random, 2, length, 1, longest)[0] for _ in range(4000)])
+    histogram = np.histogram(starts, bins=10, range=(0, last))[0]
     assert histogram.sum() == 4000 and histogram.min() > 320
     assert np.unique(starts % 1).size > 3900
+
+
+def test_real_clips_come_from_all_of_a_long_video() -> None:
+    random = np.random.default_rng(0)
+    starts = np.array([draw_real_frames(random, 3, 5000, 32)[0] for _ in range(4000)])
+    histogram = np.histogram(starts, bins=10, range=(0, 4998))[0]
+    assert histogram.sum() == 4000 and histogram.min() > 320
 
 
 @settings(max_examples=50, deadline=None)

@@ -100,6 +100,19 @@ def test_names_of_protocols() -> None:
     assert PROTOCOLS["fid50k"].num_features(PROTOCOLS["fid50k"].num_clips) == 50_000
     subsampled = PROTOCOLS["fvd2048_128f_subsample8f"]
     assert (subsampled.num_frames, subsampled.stride) == (16, 8)
+    for name, num_frames, renamed in (
+        ("frechet_efficientnet2048_16f", 4, "frechet_efficientnet2048_4f"),
+        ("frechet_efficientnet_frames8192", 4, "frechet_efficientnet_frames2048_4f"),
+        ("fvd2048_128f_subsample8f_released", 12, "fvd2048_96f_subsample8f_released"),
+        ("fvd2048_128f", 16, "fvd2048_16f"),
+        ("fid50k", 1, "fid3125_1f"),
+        ("patch_swd512_3f", 2, "patch_swd512_2f"),
+        ("patch_swd512_3f", 8, "patch_swd512_3f"),
+        ("patch_swd512_1f", 8, "patch_swd512_1f"),
+    ):
+        changed = named_protocol(name).with_num_frames(num_frames)
+        assert changed.name == renamed
+        assert renamed not in PROTOCOLS or changed == PROTOCOLS[renamed]
     for wrong in ("fvd", "FVD2048_16f", ""):
         with pytest.raises(StyleganvError, match="choose from fvd2048_16f"):
             named_protocol(wrong)

@@ -65,6 +65,8 @@ def test_factors_and_distances(
         ("--protocol fvd2048_16f --weights {w} --sha256 abc", "SHA-256"),
         ("--protocol fvd2048_128f --weights {w}", "128 frames"),
         ("--num-clips 1", "at least 2, got 1"),
+        ("--num-frames 0", "--num-frames must be an integer of at least 1, got 0"),
+        ("--num-frames 4 --protocol fvd2048_16f --weights {w}", "at least 10 frames"),
         ("--repeats 0", "--repeats must be an integer from 1 to 10000, got 0"),
         ("--per-class", "no class name in common"),
         ("--resolution 0", "--resolution must be an integer from 1"),

@@ -66,18 +66,27 @@ def test_rank_one_covariances() -> None:
     assert frechet_distance(a, b) == pytest.approx(expected, rel=1e-7)
 
 
+@pytest.mark.parametrize("correction", [1, 0])
 @pytest.mark.parametrize("n, m", [(200, 300), (200, 20), (20, 200), (20, 30), (2, 2)])
-def test_features_moments_and_the_definition_agree(n: int, m: int) -> None:
+def test_features_moments_and_the_definition_agree(n: int, m: int, correction: int) -> None:
     """All four ways to the trace, against the root of the product by its eigenvalues; 64 dimensions."""
     d = 64
     x, y = normal(n, d, seed=1) @ normal(d, d, seed=3), normal(m, d, seed=2) + 0.3
-    s, t = torch.cov(x.T), torch.cov(y.T)
+    s, t = torch.cov(x.T, correction=correction), torch.cov(y.T, correction=correction)
     eigenvalues = np.linalg.eigvals((s @ t).numpy())
     cross = np.sqrt(eigenvalues[np.abs(eigenvalues) > 1e-9 * np.abs(eigenvalues).max()].real).sum()
     expected = float((x.mean(0) - y.mean(0)).square().sum() + s.trace() + t.trace()) - 2 * float(cross)
     for a in (x, Moments.of(x)):
         for b in (y, Moments.of(y)):
-            assert frechet_distance(a, b) == pytest.approx(expected, rel=1e-6)
+            assert frechet_distance(a, b, correction=correction) == pytest.approx(expected, rel=1e-6)
+
+
+def test_division_by_n_scales_the_part_of_the_covariances() -> None:
+    """With n features in both sets, that part shrinks by exactly (n − 1) / n; the part of the means stays."""
+    x, y = normal(48, 16, seed=1), normal(48, 16, seed=2) @ normal(16, 16, seed=3) + 0.5
+    means = float((x.mean(0) - y.mean(0)).square().sum())
+    expected = means + (frechet_distance(x, y) - means) * 47 / 48
+    assert frechet_distance(x, y, correction=0) == pytest.approx(expected, rel=1e-9)
 
 
 @pytest.mark.parametrize("n, d", [(300, 64), (20, 64), (64, 64), (65, 64)])
@@ -109,10 +118,11 @@ def test_moments_stream() -> None:
     streamed = gather_statistics(x.split([1, 200, 3, 297]), 7, moments=True)
     assert isinstance(streamed, Moments) and streamed.count == 501
     torch.testing.assert_close(streamed.mean, x.mean(0), rtol=1e-14, atol=0)
-    torch.testing.assert_close(streamed.covariance, torch.cov(x.T), rtol=1e-7, atol=1e-15)
+    torch.testing.assert_close(streamed.covariance(), torch.cov(x.T), rtol=1e-7, atol=1e-15)
+    torch.testing.assert_close(streamed.covariance(0), torch.cov(x.T, correction=0), rtol=1e-7, atol=1e-15)
     parts = pool([Moments.of(x[:100]), x[100:]])
     assert isinstance(parts, Moments)
-    torch.testing.assert_close(parts.covariance, streamed.covariance, rtol=1e-7, atol=1e-15)
+    torch.testing.assert_close(parts.covariance(), streamed.covariance(), rtol=1e-7, atol=1e-15)
 
 
 def test_kernel_distance_is_its_definition() -> None:
@@ -157,6 +167,17 @@ def test_inception_score() -> None:
     assert inception_score(half, splits=1)[0] == pytest.approx(math.exp(divergence))
     with pytest.raises(ValueError, match="10"):
         inception_score(certain[:9])
+
+
+@pytest.mark.parametrize("n", [10, 27, 200, 2047])
+def test_inception_score_of_parts_in_order(n: int) -> None:
+    """Borders i·n // 10 and no shuffling: parts of a single class each score 1."""
+    rows = normal(n, 7).softmax(dim=1)
+    scores = [inception_score(rows[i * n // 10 : (i + 1) * n // 10], splits=1, shuffle=False)[0] for i in range(10)]
+    mean, deviation = inception_score(rows, shuffle=False)
+    assert mean == pytest.approx(np.mean(scores)) and deviation == pytest.approx(np.std(scores), abs=1e-12)
+    certain = torch.eye(10).repeat_interleave(n, dim=0)
+    assert inception_score(certain, shuffle=False) == (pytest.approx(1), pytest.approx(0, abs=1e-12))
 
 
 def test_precision_and_recall_of_what_is_known() -> None:

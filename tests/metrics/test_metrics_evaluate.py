@@ -18,7 +18,7 @@ from styleganv.errors import StyleganvError
 from styleganv.media import writing
 from styleganv.methods.stylegan_v.config import GeneratorConfig
 from styleganv.methods.stylegan_v.generator import Generator
-from styleganv.metrics import video_set
+from styleganv.metrics import statistics, video_set
 from styleganv.metrics.evaluate import evaluate
 from styleganv.metrics.options import EvaluateOptions
 from styleganv.metrics.protocols import PROTOCOLS, named_protocol
@@ -212,6 +212,15 @@ def test_cached_statistics_avoid_decoding_and_do_not_collide(weights: Path, tmp_
     assert reads() == 0
 
 
+def test_statistics_of_another_truncation_are_not_reused(faces: Path, weights: Path, tmp_path: Path) -> None:
+    model = save(tmp_path / "model")
+    values = []
+    for psi, cache in ((1.0, "one"), (0.5, "one"), (0.5, "other")):
+        options = EvaluateOptions(num_clips=4, psi=psi, weights=weights, cache=tmp_path / cache)
+        values.append(value(evaluate(faces, model, protocols=["fvd2048_16f"], options=options)))
+    assert values[0] != values[1] == values[2]
+
+
 def test_moments_and_kept_features_give_the_same_result(
     faces: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -227,12 +236,14 @@ def test_moments_and_kept_features_give_the_same_result(
 
 
 def test_an_unwritable_cache_is_not_an_error(
-    faces: Path, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    faces: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    warnings: list[str] = []
+    monkeypatch.setattr(statistics.logger, "warning", warnings.append)
     (tmp_path / "file").write_text("")
     options = EvaluateOptions(num_clips=4, weights=weights, cache=tmp_path / "file" / "cache")
     report = evaluate(faces, faces, protocols=["fvd2048_16f"], options=options)
-    assert value(report) >= 0 and "Cannot write the cache" in capsys.readouterr().err
+    assert value(report) >= 0 and "Cannot write the cache" in warnings[0]
 
 
 def test_each_class(classes: Path, weights: Path, tmp_path: Path) -> None:
@@ -289,9 +300,34 @@ def test_128_frames_and_their_subsample(weights: Path, tmp_path: Path) -> None:
 
 
 def test_an_extractor_rejects_clips_that_are_too_short(weights: Path, faces: Path, tmp_path: Path) -> None:
-    short = replace(named_protocol("fvd2048_16f"), num_frames=4)
-    with pytest.raises(StyleganvError, match="i3d_kinetics400 requires clips of 10 frames, got 4"):
-        evaluate(faces, faces, protocols=[short], options=EvaluateOptions(weights=weights, cache=tmp_path))
+    for name, num_frames, message in (
+        ("fvd2048_16f", 9, "i3d_kinetics400 .* at least 10 frames, got 9 from fvd2048_9f: .*_efficientnet2048_16f"),
+        ("is_ucf101_2048_16f", 8, "c3d_ucf101 .* at least 16 frames, got 8 from is_ucf101_2048_8f: "),
+        ("frechet_efficientnet2048_16f", 1, "at least 2 frames, got 1 .*_efficientnet_frames8192"),
+    ):
+        options = EvaluateOptions(num_frames=num_frames, weights=weights, cache=tmp_path)
+        with pytest.raises(StyleganvError, match=message):
+            evaluate(faces, faces, protocols=[name], options=options)
+
+
+@pytest.mark.parametrize("num_frames", [2, 4, 8])
+def test_short_clips(num_frames: int, small_features: None, tmp_path: Path) -> None:
+    """Videos of a few frames give a number for each protocol without a file, under a name of its own."""
+    real, fake = (ArrayVideos(drawn(first, 6, num_frames, 16), name) for first, name in ((0, "real"), (6, "fake")))
+    names = [name for name in PROTOCOLS if "efficientnet" in name or "patch" in name]
+    with pytest.raises(StyleganvError, match=r"at least 2 clips of 16 frames, got 0 .* \(--num-frames\)"):
+        evaluate(real, fake, options=EvaluateOptions(cache=tmp_path))
+    options = EvaluateOptions(num_clips=4, num_frames=num_frames, cache=tmp_path)
+    report = evaluate(real, fake, protocols=names, options=options)
+    found = {result.protocol["name"]: result for result in report.results}
+    assert {f"frechet_efficientnet4_{num_frames}f", f"frechet_efficientnet_frames{4 * num_frames}_{num_frames}f"} < set(
+        found
+    )
+    assert {"patch_swd4_1f", "patch_swd4_2f"} < set(found)
+    for name, result in found.items():
+        assert result.protocol["num_frames"] == int(name.rpartition("_")[2][:-1]) <= num_frames
+        assert all(np.isfinite(estimate.mean) for estimate in result.measures.values()), name
+        assert result.measures and result.clips["real"] == result.clips["fake"] == 4
 
 
 def evaluate_sharded(real: Path, fake: Path, weights: Path, cache: Path, out: Path) -> None:

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -13,15 +13,15 @@ import torch
 from settings import with_training
 
 from styleganv.config import AugmentConfig, RunConfig, TrainingConfig
-from styleganv.data.dataset import VideoDataset
+from styleganv.data.dataset import VideoDataset, write_dataset
 from styleganv.data.prepare import prepare
 from styleganv.errors import StyleganvError
 from styleganv.faces.dataset import make_faces
 from styleganv.faces.drawing import draw_video
 from styleganv.faces.factors import sample_face
 from styleganv.media.writing import write_frames
-from styleganv.methods import apply_method, get_method
-from styleganv.methods.stylegan_v.inputs import scale_frames
+from styleganv.methods import apply_method, build_trainer, get_method
+from styleganv.methods.stylegan_v.inputs import DISCRIMINATOR_PHASE, GENERATOR_PHASE, scale_frames
 from styleganv.methods.stylegan_v.memory import OVERHEAD, _LiveBytes, estimate_step_memory_gib
 from styleganv.methods.stylegan_v.trainer import GanTrainer, build_networks
 from styleganv.runs import train
@@ -139,7 +139,61 @@ def test_the_learning_rate_falls_with_the_square_root_of_the_clips(tiny: RunConf
         rates.append([optimizer.param_groups[0]["lr"] for optimizer, _ in trainer.optimizers])
     for now, factor in zip(rates, [1, 1, 2**-0.5, 3**-0.5, 0.5], strict=True):
         assert now == pytest.approx([rate * factor for rate in rates[0]], rel=1e-6)
-    assert len(rates[0]) == 3 and rates[0][0] == 0.004
+    assert len(rates[0]) == 3 and rates[0][0] == pytest.approx(0.004 * 4 / 5)
+
+
+@pytest.mark.parametrize("interval, lr, beta2", [(4, 0.002, 0.991992), (None, 0.0025, 0.99)])
+def test_adam_of_the_generator_counts_an_interval(
+    interval: int | None, lr: float, beta2: float, tiny: RunConfig, faces: Path
+) -> None:
+    """As released: the correction for an interval of 4, without a term that is computed so rarely."""
+    config = with_training(tiny, g_interval=interval, r1_interval=16)
+    trainer = GanTrainer(config, *build_networks(config, VideoDataset(faces)))
+    trainer._decay_learning_rates()
+    g, d = (optimizer.param_groups[0] for optimizer in (trainer.optimizer_g, trainer.optimizer_d))
+    assert (g["lr"], *g["betas"]) == pytest.approx((lr, 0, beta2), abs=1e-6)
+    assert (d["lr"], *d["betas"]) == pytest.approx((0.0025 * 16 / 17, 0, 0.99 ** (16 / 17)))
+
+
+@pytest.mark.parametrize("motion, longest", [("conv", 4999), ("lstm", 1023)])
+def test_generated_clips_have_the_times_of_a_long_video(
+    motion: Literal["conv", "lstm"], longest: int, tiny: RunConfig, tmp_path: Path
+) -> None:
+    """Not only those below `longest_period`; a late time costs more with recurrent motion only."""
+    frame = np.zeros((16, 16, 3), np.uint8)
+    write_dataset(tmp_path / "long.zip", [("a", [frame] * 5000, None, {})], height=16, width=16, fps=25)
+    config = replace(tiny, model=replace(tiny.model, motion=motion, longest_period=64))
+    data = VideoDataset(tmp_path / "long.zip")
+    trainer = GanTrainer(config, *build_networks(config, data))
+    parts = trainer._sample_inputs(ClipDataset(data, config.training), list(range(400)), GENERATOR_PHASE)
+    times = torch.cat([part.times for part in parts])
+    assert 0.9 * longest < times.max() <= longest and times.min() < 0.1 * longest
+    assert trainer.generator(parts[0].z[:2], parts[0].times[:2], parts[0].noise).isfinite().all()
+
+
+@pytest.mark.parametrize("method", ["stylegan-v", "mocogan-stylegan2", "digan"])
+def test_both_updates_move_the_mean_of_w(method: str, tiny: RunConfig, faces: Path) -> None:
+    config = with_training(apply_method(tiny, method), micro_batch_size=4, max_span=15)
+    data = VideoDataset(faces)
+    trainer = build_trainer(config, data, CPU)
+    assert isinstance(trainer, GanTrainer)
+    clips = ClipDataset(data, config.training, frame_sampler=trainer.frame_sampler)
+    real = next(iterate_batches(clips, first=0, batch_size=8, num_workers=0, device=CPU))
+
+    def mean_w(phase: int) -> torch.Tensor:
+        parts = trainer._sample_inputs(clips, list(range(8)), phase)
+        with torch.no_grad():
+            return trainer.generator.mapping(torch.cat([part.z for part in parts])).mean(dim=0)
+
+    of_generator = mean_w(GENERATOR_PHASE)
+    trainer.train_step(clips, real)
+    expected = 0.995 * 0.005 * of_generator + 0.005 * mean_w(DISCRIMINATOR_PHASE)  # by the updated generator
+    torch.testing.assert_close(trainer.generator_ema.mapping.w_mean, expected)
+
+
+def test_digan_keeps_its_own_adam(tiny: RunConfig) -> None:
+    for method, interval in (("stylegan2", 4), ("mocogan-stylegan2", 4), ("digan", None)):
+        assert apply_method(tiny, method).training.g_interval == interval
 
 
 @pytest.mark.parametrize("clips, factor", [(8, 1), (32, 0.5)])

@@ -29,7 +29,7 @@ def evaluate(
     Args:
         real: Real videos: a dataset, or a folder, zip or file of videos.
         fake: Generated videos: a model (folder, run or pretrained), or the same sources as --real.
-        protocol: Comma-separated names of protocols; see docs/evaluation.md.
+        protocol: Comma-separated protocols, or a set such as released; see docs/evaluation.md.
         resolution: Size in pixels to resize both to: 64, or HEIGHTxWIDTH; required if they differ.
         json: JSON file to write the full report to.
     """

@@ -11,12 +11,13 @@ def tiny_cpu() -> RunConfig:
     """Return settings with small networks and batches, which learn 32² to 64² on a CPU within minutes.
 
     A short training requires a narrow w, which leaves motion to the motion code. The learning rate is doubled, since
-    Adam moves a layer in proportion to the root of its inputs. R1 is strong, because the discriminator would win
-    otherwise. Small batches, the relativistic loss and the projected discriminator learn most per minute
-    (docs/learning.md). The learning rate falls after a few minutes, or the generator would jump from one kind of video
-    to another. The EMA has a half-life of a tenth of the clips seen, at most 10,000: with small batches the generator
-    changes from step to step, and a longer average is steadier. The penalties decay as well (R3GAN; outlines looked
-    sharper in one training). One thread is enough: such small layers take less time than waking other threads.
+    Adam moves a layer in proportion to the root of its inputs; it was tuned without `g_interval`. R1 is strong, because
+    the discriminator would win otherwise. Small batches, the relativistic loss and the projected discriminator learn
+    most per minute (docs/learning.md). The learning rate falls after a few minutes, or the generator would jump from
+    one kind of video to another. The EMA has a half-life of a tenth of the clips seen, at most 10,000: with small
+    batches the generator changes from step to step, and a longer average is steadier. The penalties decay as well
+    (R3GAN; outlines looked sharper in one training). One thread is enough: such small layers take less time than waking
+    other threads.
     """
     return RunConfig(
         model=ModelConfig(channel_base=1024, channel_max=64, z_dim=32, w_dim=32, motion_dim=128),
@@ -30,6 +31,7 @@ def tiny_cpu() -> RunConfig:
             lr_decay_clips=4_000,
             r1_scale=0.04,
             r1_decay_clips=4_000,
+            g_interval=None,
             ema_half_life=10_000,
             ema_rampup=0.1,
             num_threads=1,

@@ -45,8 +45,8 @@ class ModelConfig(Validated):
     """Path from one motion code to the next: linear (the paper) or a smooth B-spline."""
     slot_distance: Frames = 16.0
     """Distance of motion noise vectors in frames; `styleganv inspect` suggests one."""
-    shortest_period: Frames | None = None
-    """Shortest period of the time encoding, in frames; None: the slot distance, with bspline four times that."""
+    shortest_period: OptionalFloat[Frames] = None
+    """Shortest period of the time encoding, in frames. Default: the slot distance, with bspline four times that."""
     longest_period: Frames = 1024.0
     """Longest period of the time encoding, in frames."""
     amplitude: bool = True
@@ -96,7 +96,7 @@ class TrainingConfig(Validated):
     second_discriminator: Literal["none", "projected"] = "none"
     """none (the paper) or projected (a second discriminator of clips, on ImageNet features)."""
     lr: Positive = 0.0025
-    """Learning rate of both networks (Adam, betas 0 and 0.99)."""
+    """Learning rate of Adam (betas 0, 0.99) before its corrections for --g-interval and --r1-interval."""
     lr_decay_clips: OptionalFloat[Positive] = None
     """Clips after which the learning rate decays as 1/√clips. Default: constant."""
     r1_gamma: OptionalFloat[NonNegative] = None
@@ -107,6 +107,8 @@ class TrainingConfig(Validated):
     """Clips after which the weight of R1 and R2 decays as 1/√clips. Default: constant."""
     r1_interval: Count = 16
     """Steps between R1 penalties."""
+    g_interval: OptionalInt[Count] = 4
+    """Interval in steps that the generator's Adam is corrected for; None (tiny-cpu): no correction."""
     ema_half_life: OptionalFloat[Positive] = None
     """Half-life of the EMA generator, in clips. Default: 312.5 · --batch-size."""
     ema_rampup: OptionalFloat[NonNegative] = 0.05

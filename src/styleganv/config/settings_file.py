@@ -31,6 +31,9 @@ RENAMED = {
     },
 }
 
+#: Settings that older files lack → what their runs were trained with, where that is not the default.
+BEFORE: dict[str, dict[str, Any]] = {"training": {"g_interval": None}}
+
 
 def save_settings(config: RunConfig, path: Path) -> None:
     """Write all settings as YAML."""
@@ -39,7 +42,9 @@ def save_settings(config: RunConfig, path: Path) -> None:
 
 
 def load_settings(path: Path) -> RunConfig:
-    """Return the settings in a file of `save_settings`, also of version 0.1. Missing settings have their defaults.
+    """Return the settings in a file of `save_settings`, also of version 0.1.
+
+    Missing settings have their defaults, except those of `BEFORE`.
 
     Raises:
         StyleganvError: if the file cannot be read, or a setting is unknown, of the wrong type, or out of range.
@@ -58,11 +63,13 @@ def load_settings(path: Path) -> RunConfig:
 
 
 def _convert(tree: dict[str, Any]) -> dict[str, Any]:
-    """Return the settings under the names of this version."""
+    """Return the settings under the names of this version, with those that older files lack."""
     converted = {
         group: {RENAMED.get(group, {}).get(name, name): value for name, value in values.items()}
         for group, values in tree.items()
     }
     if "report" in converted:
         converted["logging"] = converted.pop("report")
+    for group, values in BEFORE.items():
+        converted[group] = values | converted.get(group, {})
     return converted

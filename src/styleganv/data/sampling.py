@@ -64,13 +64,14 @@ def draw_real_frames(random: np.random.Generator, num_frames: int, length: int, 
 
 
 def draw_fake_times(
-    random: np.random.Generator, num_frames: int, length: int, max_span: int, longest: int
+    random: np.random.Generator, num_frames: int, length: int, max_span: int, longest: int | None = None
 ) -> np.ndarray:
     """Draw the float64 times `[T]` of a generated clip.
 
-    Spans are those of real clips; the start is fractional, within the first `longest` frames of a training video.
+    Spans are those of real clips; the start is fractional, anywhere in a training video of `length` frames, or in the
+    first `longest` of them.
     """
-    length = min(length, longest)
+    length = length if longest is None else min(length, longest)
     offsets = draw_offsets(random, num_frames, length, max_span)
     return offsets + random.uniform(0, length - 1 - offsets[-1])
 

@@ -135,10 +135,13 @@ def load_latents(model: VideoGenerator, path: Path | str) -> Latents:
 
 @check_arguments
 def truncate(model: VideoGenerator, latents: Latents, psi: Psi) -> Latents:
-    """Return latents with the content moved toward the mean w: `psi` 1 keeps it, 0 is mean w. The motion stays."""
+    """Return latents with the content moved toward the mean w: `psi` 1 keeps it, 0 is mean w. The motion stays.
+
+    For a class-conditional model, this is the mean w of the latents' class.
+    """
     if psi == 1:
         return latents
-    mean = model.generator.mapping.w_mean.cpu()
+    mean = model.truncation.mean(latents.motion.label).cpu()
     return replace(latents, styles=torch.lerp(mean.expand_as(latents.styles), latents.styles, psi))
 
 

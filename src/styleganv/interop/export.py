@@ -27,6 +27,7 @@ from styleganv.errors import StyleganvError
 from styleganv.files import atomic_write, check_destination
 from styleganv.interop.program import ImageProgram, build_programs
 from styleganv.methods.stylegan_v.generator import Generator
+from styleganv.methods.stylegan_v.mapping import Truncation
 from styleganv.methods.stylegan_v.motion import Motion
 from styleganv.methods.stylegan_v.pretrained import load_generator
 from styleganv.progress import Progress, track
@@ -167,10 +168,11 @@ def _random_case(
 
 
 def _reference_styles(generator: Generator, case: Inputs) -> Tensor:
-    """Return styles computed one by one, as in `VideoGenerator`."""
-    labels = case["label"].split(1) if "label" in case else [None] * len(case["z"])
-    inputs = zip(case["z"].split(1), labels, case["psi"].tolist(), strict=True)
-    w = torch.cat([generator.mapping(z, label, psi=psi) for z, label, psi in inputs])
+    """Return styles truncated one by one, as in `VideoGenerator`."""
+    truncation, rows = Truncation(generator.mapping), range(len(case["z"]))
+    labels = case["label"].argmax(dim=1).tolist() if "label" in case else [None for _ in rows]
+    w = generator.mapping(case["z"], case.get("label"))
+    w = torch.stack([truncation(w[i], labels[i], float(case["psi"][i])) for i in rows])
     return w[:, None].expand(-1, generator.synthesis.num_styles, -1)
 
 

@@ -17,21 +17,30 @@ from torch.func import functional_call
 
 from styleganv.errors import StyleganvError
 from styleganv.methods.stylegan_v.generator import Generator
-from styleganv.methods.stylegan_v.mapping import Mapping
+from styleganv.methods.stylegan_v.mapping import Mapping, compute_class_means
 from styleganv.methods.stylegan_v.motion import Motion, MotionConv1d
 from styleganv.methods.stylegan_v.synthesis import Synthesis
 
 
 class MappingProgram(nn.Module):
-    """Mapping network: z and class → one style per layer."""
+    """Mapping network: z and class → one style per layer.
+
+    Attributes:
+        means: mean w of each class, `[K, w_dim]`; without classes, the running mean `[1, w_dim]`.
+    """
+
+    means: Tensor
 
     def __init__(self, mapping: Mapping, num_styles: int) -> None:
         super().__init__()
         self.mapping, self.num_styles = mapping, num_styles
+        classes = range(mapping.num_classes)
+        self.register_buffer("means", compute_class_means(mapping, classes) if classes else mapping.w_mean[None])
 
     def forward(self, z: Tensor, psi: Tensor, label: Tensor | None = None) -> Tensor:
         """Map `z [B, z_dim]`, `psi [B]` (1 = full variety, 0 = mean w) and `label [B, K]` to `[B, L, w_dim]`."""
-        w = torch.lerp(self.mapping.w_mean.expand(z.shape[0], -1), self.mapping(z, label), psi[:, None])
+        mean = self.means.expand(z.shape[0], -1) if label is None else label @ self.means
+        w = torch.lerp(mean, self.mapping(z, label), psi[:, None])
         return w[:, None].expand(-1, self.num_styles, -1)
 
 

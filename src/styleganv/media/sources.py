@@ -155,6 +155,13 @@ def find_videos(source: Path | str) -> list[VideoSource]:
     return scan.videos
 
 
+def split_images(videos: list[VideoSource]) -> list[VideoSource]:
+    """Return one source per image of a folder of images, if it is the only source; else return them as they are."""
+    if len(videos) != 1 or videos[0].kind != "frames":
+        return videos
+    return [replace(videos[0], name=readable(file), files=(file,)) for file in videos[0].files]
+
+
 def scan_source(source: Path | str) -> SourceScan:
     """Find all videos of a source.
 

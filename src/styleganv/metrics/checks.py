@@ -1,10 +1,11 @@
 """Checks before an evaluation, and warnings about numbers that are unreliable or not comparable."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from styleganv.errors import StyleganvError
+from styleganv.media.sources import shorten
 from styleganv.metrics.features import WEIGHT_FILES, FeatureExtractor
 from styleganv.metrics.protocols import Protocol
 from styleganv.metrics.video_set import VideoSet
@@ -36,17 +37,20 @@ def result_warnings(
     floor = clips["noise_floor"]
     if len(floor) == 2 and floor != [clips["real"], clips["fake"]]:
         yield f"the noise floor compares {floor[0]} with {floor[1]} clips, and distances of fewer clips are larger"
-    yield from _source_warnings(extractor, real, fake)
+    yield from _source_warnings(protocol, extractor, real, fake)
     if num_repeats > 1 and fake.lengths is not None and len(fake.members(class_name)) <= protocol.num_clips:
         yield "every repeat uses all generated videos, so the error reflects the choice of real clips alone"
+    lacking = [name for name in real.videos.class_names if name not in fake.videos.class_names]
+    if protocol.released and fake.lengths is None and fake.videos.class_names and lacking:
+        yield f"the model lacks the classes {shorten(lacking)}, so their share of labels goes to its other classes"
     if protocol.stride > 1:
         yield f"only every {protocol.stride}th frame is used, so fast motion is aliased"
 
 
-def _source_warnings(extractor: FeatureExtractor, real: VideoSet, fake: VideoSet) -> Iterator[str]:
+def _source_warnings(protocol: Protocol, extractor: FeatureExtractor, real: VideoSet, fake: VideoSet) -> Iterator[str]:
     if real.videos.identity == fake.videos.identity:
         yield "real and generated videos are the same"
-    if real.videos.fps != fake.videos.fps:
+    if real.videos.fps != fake.videos.fps and protocol.num_frames > 1:
         yield (
             f"real videos have {real.videos.fps:g} fps and generated ones {fake.videos.fps:g}, so their clips differ "
             "in duration"
@@ -86,6 +90,20 @@ def common_classes(real: Videos, fake: Videos) -> list[str]:
     if not common:
         raise StyleganvError(f"{real.name} and {fake.name} have no class name in common: omit --per-class.")
     return common
+
+
+def check_num_frames(protocols: Sequence[Protocol], extractors: Mapping[str, FeatureExtractor]) -> None:
+    """Raise StyleganvError if the clips of a protocol are too short for its feature extractor."""
+    for protocol in protocols:
+        extractor = extractors[protocol.extractor]
+        if protocol.num_frames < extractor.min_frames:
+            fitting = "frechet_efficientnet2048_16f or kernel_efficientnet2048_16f"
+            if protocol.num_frames == 1:
+                fitting = "frechet_efficientnet_frames8192 or patch_swd512_1f"
+            raise StyleganvError(
+                f"{extractor.name} requires clips of at least {extractor.min_frames} frames, got {protocol.num_frames} "
+                f"from {protocol.name}: raise --num-frames, or use {fitting}, which take shorter clips."
+            )
 
 
 def check_weights(extractors: set[str], weights: str | Path | None) -> None:

@@ -119,9 +119,12 @@ def require_clips(windows: Sequence[Window], videos: Videos, protocol: Protocol,
     """Raise StyleganvError if there are fewer than two clips."""
     if len(windows) < 2:
         of_class = f" of class {class_name}" if class_name else ""
+        remedy = "use more or longer videos, or fewer frames per clip (--num-frames)"
+        if videos.count == 1:
+            remedy += "; a folder of images is one video unless all protocols are of single frames (_1f)"
         raise StyleganvError(
             f"{protocol.name} requires at least 2 clips of {protocol.span} frames, got {len(windows)} from "
-            f"{videos.name}{of_class}: use more or longer videos, or a protocol with fewer frames."
+            f"{videos.name}{of_class}: {remedy}."
         )
 
 

@@ -15,34 +15,35 @@ from styleganv.metrics.patches import distance_of_features
 from styleganv.metrics.statistics import Moments, Statistics, count_of
 
 
-def frechet_distance(a: Statistics, b: Statistics) -> float:
+def frechet_distance(a: Statistics, b: Statistics, *, correction: int = 1) -> float:
     """Return |μ₁ − μ₂|² + tr(S₁ + S₂ − 2 (S₁S₂)^½), the squared 2-Wasserstein distance of two Gaussians.
 
     The trace of the root is Σ√λ over eigenvalues of the symmetric R₁S₂R₁ᵀ, for any root R₁ of S₁. Deviations of n
-    features over √(n−1) are such a root. Sets with fewer features than dimensions therefore only require the
+    features over √(n − c) are such a root. Sets with fewer features than dimensions therefore only require the
     eigenvalues of an `[n, n]` matrix, without forming S₂ = R₂ᵀR₂. Compared with singular values of R₁R₂ᵀ, which take
     four times as long, the relative error of the sum was at most 1e-6, over spectra from flat to rank 8.
 
     Args:
         a, b: moments or features `[n, d]`, with n ≥ 2 and the same d.
+        correction: c of covariances, which are divided by n − c: 1 for unbiased ones, 0 as in the official code.
 
     Raises:
         ValueError: for fewer than two features, or features that are not finite.
     """
     a, b = _compact(a), _compact(b)
-    mean_a, root_a, trace_a = _mean_root_trace(a)
-    mean_b, root_b, trace_b = _mean_root_trace(b)
+    mean_a, root_a, trace_a = _mean_root_trace(a, correction)
+    mean_b, root_b, trace_b = _mean_root_trace(b, correction)
     if root_a is not None and root_b is not None:
         product = root_a @ root_b.T if len(root_a) < len(root_b) else root_b @ root_a.T
         cross = _sum_of_roots(product @ product.T)
     elif root_a is not None and isinstance(b, Moments):
-        cross = _sum_of_roots(root_a @ b.covariance @ root_a.T)
+        cross = _sum_of_roots(root_a @ b.covariance(correction) @ root_a.T)
     elif root_b is not None and isinstance(a, Moments):
-        cross = _sum_of_roots(root_b @ a.covariance @ root_b.T)
+        cross = _sum_of_roots(root_b @ a.covariance(correction) @ root_b.T)
     else:
         assert isinstance(a, Moments) and isinstance(b, Moments)
-        root = _root(a.covariance)
-        cross = _sum_of_roots(root @ b.covariance @ root.T)
+        root = _root(a.covariance(correction))
+        cross = _sum_of_roots(root @ b.covariance(correction) @ root.T)
     distance = float((mean_a - mean_b).square().sum() + trace_a + trace_b - 2 * cross)
     return max(distance, 0.0)  # rounding can leave −1e-9
 
@@ -56,13 +57,13 @@ def _compact(statistics: Statistics) -> Statistics:
     return Moments.of(statistics)
 
 
-def _mean_root_trace(statistics: Statistics) -> tuple[Tensor, Tensor | None, Tensor]:
+def _mean_root_trace(statistics: Statistics, correction: int) -> tuple[Tensor, Tensor | None, Tensor]:
     """Return μ, the root that features provide, and tr S."""
     if isinstance(statistics, Moments):
-        mean, root, trace = statistics.mean, None, statistics.covariance.trace()
+        mean, root, trace = statistics.mean, None, statistics.covariance(correction).trace()
     else:
         mean = statistics.double().mean(dim=0)
-        root = (statistics.double() - mean) / math.sqrt(len(statistics) - 1)
+        root = (statistics.double() - mean) / math.sqrt(len(statistics) - correction)
         trace = root.square().sum()
     if not (mean.isfinite().all() and trace.isfinite()):
         raise ValueError("features are not finite")
@@ -123,20 +124,29 @@ def kernel_distance_of_subsets(a: Tensor, b: Tensor, *, subsets: int, size: int,
     return sum(parts) / subsets
 
 
-def inception_score(probabilities: Tensor, *, splits: int = 10, seed: int = 0) -> tuple[float, float]:
+def inception_score(
+    probabilities: Tensor, *, splits: int = 10, seed: int = 0, shuffle: bool = True
+) -> tuple[float, float]:
     """Return exp of the mean KL divergence of `probabilities [n, k]` from their mean (Salimans et al. 2016).
 
-    The result is the mean and the (population) standard deviation over `splits` equal parts. The order is shuffled,
-    since parts of a sorted set would have few classes.
+    The result is the mean and the (population) standard deviation over `splits` parts of nearly equal size.
+
+    Args:
+        shuffle: shuffle the rows by `seed`, since parts of a sorted set would have few classes. If False, part i holds
+            the rows i · n // splits to (i + 1) · n // splits − 1.
 
     Raises:
         ValueError: for fewer rows than splits.
     """
     if len(probabilities) < splits:
         raise ValueError(f"{splits} splits require at least {splits} features")
-    order = torch.randperm(len(probabilities), generator=torch.Generator().manual_seed(seed))
+    if shuffle:
+        order = torch.randperm(len(probabilities), generator=torch.Generator().manual_seed(seed))
+        parts = probabilities.double()[order].tensor_split(splits)
+    else:
+        parts = probabilities.double().tensor_split([i * len(probabilities) // splits for i in range(1, splits)])
     scores = []
-    for part in probabilities.double()[order].tensor_split(splits):
+    for part in parts:
         divergence = torch.special.xlogy(part, part) - torch.special.xlogy(part, part.mean(dim=0))
         scores.append(divergence.sum(dim=1).mean().exp())
     return float(torch.stack(scores).mean()), float(torch.stack(scores).std(correction=0))
@@ -165,12 +175,29 @@ def precision_recall(real: Tensor, fake: Tensor, *, neighbors: int = 3) -> tuple
     return inside(fake, real), inside(real, fake)
 
 
-def _inception_score(real: Statistics, fake: Statistics, seed: int) -> dict[str, float]:
-    mean, deviation = inception_score(_features(fake), seed=seed)
+def _frechet(real: Statistics, fake: Statistics, seed: int, released: bool) -> dict[str, float]:
+    return {"": frechet_distance(real, fake, correction=0 if released else 1)}
+
+
+def _kernel(real: Statistics, fake: Statistics, seed: int, released: bool) -> dict[str, float]:
+    return {"": kernel_distance(_features(real), _features(fake))}
+
+
+def _kernel_subsets(real: Statistics, fake: Statistics, seed: int, released: bool) -> dict[str, float]:
+    return {"": kernel_distance_of_subsets(_features(real), _features(fake), subsets=100, size=1000, seed=seed)}
+
+
+def _inception_score(real: Statistics, fake: Statistics, seed: int, released: bool) -> dict[str, float]:
+    mean, deviation = inception_score(_features(fake), seed=seed, shuffle=not released)
     return {"": mean, "_std_of_splits": deviation}
 
 
-def _patch_swd(real: Statistics, fake: Statistics, seed: int) -> dict[str, float]:
+def _precision_recall(real: Statistics, fake: Statistics, seed: int, released: bool) -> dict[str, float]:
+    precision, recall = precision_recall(_features(real), _features(fake))
+    return {"_precision": precision, "_recall": recall}
+
+
+def _patch_swd(real: Statistics, fake: Statistics, seed: int, released: bool) -> dict[str, float]:
     distance = distance_of_features(_features(real), _features(fake), seed=seed)
     return {"": distance.mean} | {f"_{side}px": value for side, value in distance.levels.items()}
 
@@ -180,16 +207,13 @@ def _features(statistics: Statistics) -> Tensor:
     return statistics
 
 
-#: Functions from real statistics, generated statistics and a seed to numbers, by the suffix of their key in reports.
-METRICS: dict[str, Callable[[Statistics, Statistics, int], dict[str, float]]] = {
-    "frechet": lambda real, fake, seed: {"": frechet_distance(real, fake)},
-    "kernel": lambda real, fake, seed: {"": kernel_distance(_features(real), _features(fake))},
-    "kernel_subsets": lambda real, fake, seed: {
-        "": kernel_distance_of_subsets(_features(real), _features(fake), subsets=100, size=1000, seed=seed)
-    },
+#: Functions from real statistics, generated statistics, a seed and `Protocol.released` to numbers by the suffix of
+#: their key in reports.
+METRICS: dict[str, Callable[[Statistics, Statistics, int, bool], dict[str, float]]] = {
+    "frechet": _frechet,
+    "kernel": _kernel,
+    "kernel_subsets": _kernel_subsets,
     "inception_score": _inception_score,
-    "precision_recall": lambda real, fake, seed: dict(
-        zip(("_precision", "_recall"), precision_recall(_features(real), _features(fake)), strict=True)
-    ),
+    "precision_recall": _precision_recall,
     "patch_swd": _patch_swd,
 }

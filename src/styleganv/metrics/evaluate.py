@@ -16,12 +16,12 @@ import styleganv
 from styleganv import distributed
 from styleganv.errors import StyleganvError
 from styleganv.faces.factor_report import FactorReport, compare_factors
-from styleganv.metrics.checks import check_weights, common_classes, common_size, result_warnings
+from styleganv.metrics.checks import check_num_frames, check_weights, common_classes, common_size, result_warnings
 from styleganv.metrics.clips import require_clips, split_real_clips
 from styleganv.metrics.distances import METRICS
 from styleganv.metrics.features import FeatureExtractor, load_feature_extractor
 from styleganv.metrics.options import EvaluateOptions
-from styleganv.metrics.protocols import DEFAULT_PROTOCOL, Protocol, named_protocol
+from styleganv.metrics.protocols import DEFAULT_PROTOCOL, Protocol, expand_protocols
 from styleganv.metrics.report import Estimate, Report, Result
 from styleganv.metrics.statistics import Statistics, cache_folder, count_of, pool
 from styleganv.metrics.video_set import VideoSet
@@ -46,17 +46,16 @@ def evaluate(
     """Measure the distance between real and generated videos.
 
     Args:
-        real, fake: prepared dataset, video files, or any `Videos`; `fake` also a model or run.
-        protocols: protocols, or names in `styleganv.metrics.protocols.PROTOCOLS`.
+        real, fake: prepared dataset, video files, or any `Videos`; `fake` also a model or run. If all protocols have
+            clips of one frame, each image of a folder of images counts as a video.
+        protocols: protocols, or names in `PROTOCOLS` or `PROTOCOL_SETS` of `styleganv.metrics.protocols`.
         resolution: height and width to resize both to. Default: their own, which must be equal.
         progress: callback, see `styleganv.progress`; called on rank 0 only.
 
     Raises:
         StyleganvError: for anything that cannot be measured as requested; no other network is used instead.
     """
-    chosen = [named_protocol(p) if isinstance(p, str) else p for p in protocols]
-    if options.num_clips is not None:
-        chosen = [protocol.with_num_clips(options.num_clips) for protocol in chosen]
+    chosen = expand_protocols(protocols, num_clips=options.num_clips, num_frames=options.num_frames)
     check_weights({protocol.extractor for protocol in chosen}, options.weights)
     with distributed.processes():
         device = choose_device(compute.device)
@@ -64,8 +63,10 @@ def evaluate(
             name: load_feature_extractor(name, weights=options.weights, sha256=options.sha256, device=device)
             for name in dict.fromkeys(protocol.extractor for protocol in chosen)
         }
+        check_num_frames(chosen, extractors)
+        images = all(protocol.num_frames == 1 for protocol in chosen)
         real, fake = (
-            open_videos(x, psi=options.psi, device=compute.device, precision=compute.precision)
+            open_videos(x, psi=options.psi, device=compute.device, precision=compute.precision, images=images)
             if isinstance(x, Path | str)
             else x
             for x in (real, fake)
@@ -76,8 +77,16 @@ def evaluate(
         progress = progress if distributed.rank() == 0 else None
         classes = [None, *(common_classes(real, fake) if options.per_class else [])]
         real_set, fake_set = (VideoSet.of(videos, size, folder, progress) for videos in (real, fake))
+        released_set = fake_set.with_labels_of(real_set) if any(p.released for p in chosen) else fake_set
         results = [
-            _evaluate(protocol, extractors[protocol.extractor], real_set, fake_set, class_name, options.num_repeats)
+            _evaluate(
+                protocol,
+                extractors[protocol.extractor],
+                real_set,
+                released_set if protocol.released else fake_set,
+                class_name,
+                options.num_repeats,
+            )
             for protocol in chosen
             for class_name in classes
         ]
@@ -111,19 +120,14 @@ def _evaluate(
     class_name: str | None,
     num_repeats: int,
 ) -> Result:
-    if protocol.num_frames < extractor.min_frames:
-        raise StyleganvError(
-            f"{extractor.name} requires clips of {extractor.min_frames} frames, got {protocol.num_frames} from "
-            f"{protocol.name}: raise its number of frames."
-        )
     assert real.lengths is not None
     values: list[dict[str, float]] = []
     floors: list[dict[str, float]] = []
     warnings: list[str] = []
     for seed in range(num_repeats):
         split = split_real_clips(real.lengths, real.members(class_name), protocol, seed)
-        generated = fake.generated_clips(protocol, class_name, seed)
         require_clips(split.windows, real.videos, protocol, class_name)
+        generated = fake.generated_clips(protocol, class_name, seed)
         require_clips(generated, fake.videos, protocol, class_name)
         parts = [real.statistics(part, protocol, extractor) for part in split.parts]
         real_statistics = pool(parts) if split.halves else parts[0]
@@ -156,7 +160,7 @@ def _measure(
 ) -> dict[str, float]:
     """Return the numbers of a protocol; nothing, and add a warning, if there are too few clips."""
     try:
-        return METRICS[protocol.metric](real, fake, seed)
+        return METRICS[protocol.metric](real, fake, seed, protocol.released)
     except ValueError as error:
         warnings.append(f"there is no {what}: {error}, got {count_of(real)} and {count_of(fake)}")
         return {}

@@ -329,5 +329,6 @@ FEATURE_EXTRACTORS: dict[str, Callable[[Path, torch.device], FeatureExtractor]] 
     "efficientnet_lite0_motion": _efficientnet_motion,
     "efficientnet_lite0_frames": _efficientnet_frames,
     "patches_1f": lambda _, device: _patches(1, device),
+    "patches_2f": lambda _, device: _patches(2, device),
     "patches_3f": lambda _, device: _patches(3, device),
 }

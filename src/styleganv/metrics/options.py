@@ -7,7 +7,7 @@ from typing import Annotated
 import tyro
 
 from styleganv.options import Repeats, Unset
-from styleganv.validation import Interval, Psi, Validated
+from styleganv.validation import Count, Interval, Psi, Validated
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,8 @@ class EvaluateOptions(Validated):
     """Number of real and generated clips (each), 2 or more. Default: the protocol's."""
     num_repeats: Repeats = 1
     """Number of random draws of clips; 2 or more give a standard error."""
+    num_frames: Unset[Count] = None
+    """Frames per clip, e.g. 4 for short videos. Default: the protocol's."""
     per_class: bool = False
     """Also evaluate each class that both sets contain."""
     factors: bool = False

@@ -136,15 +136,13 @@ def _set_line(videos: dict[str, Any]) -> str:
     identity = dict(videos["identity"])
     source, sha256 = identity.pop("kind"), identity.pop("sha256")
     storage = " ".join(str(value) for value in identity.pop("storage").values())
-    count = "unlimited" if videos["count"] is None else f"{videos['count']} videos"
+    unit, rate = ("images", "") if source == "images" else ("videos", f" {videos['fps']:g} fps,")
+    count = "unlimited" if videos["count"] is None else f"{videos['count']} {unit}"
     size = f"{videos['width']}x{videos['height']}" + (
         f" resized to {videos['resized_to']}" if videos["resized_to"] else ""
     )
     rest = "".join(f", {name} {value}" for name, value in identity.items())
-    return (
-        f"{videos['name']}: {source}, {count} of {size}, {videos['fps']:g} fps, storage {storage}{rest}, "
-        f"SHA-256 {sha256}"
-    )
+    return f"{videos['name']}: {source}, {count} of {size},{rate} storage {storage}{rest}, SHA-256 {sha256}"
 
 
 def _protocol_line(protocol: dict[str, Any]) -> str:
@@ -153,6 +151,7 @@ def _protocol_line(protocol: dict[str, Any]) -> str:
     return (
         f"{protocol['name']}: {protocol['metric']} of {protocol['extractor']}, {unit}; at most {protocol['num_clips']} "
         f"clips of {protocol['num_frames']} frames with stride {protocol['stride']}, {per_video} per video"
+        + "".join(f"; {name} {choice}" for name, choice in protocol["conventions"].items())
     )
 
 

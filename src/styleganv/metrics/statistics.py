@@ -69,10 +69,9 @@ class Moments:
         between = torch.outer(difference, difference) * (self.count * other.count / count)
         return Moments(count, self.mean + difference * (other.count / count), self.scatter + other.scatter + between)
 
-    @property
-    def covariance(self) -> Tensor:
-        """Covariance `[d, d]`, divided by n − 1; requires n ≥ 2."""
-        return self.scatter / (self.count - 1)
+    def covariance(self, correction: int = 1) -> Tensor:
+        """Return the covariance `[d, d]`, divided by n − `correction`; requires n ≥ 2."""
+        return self.scatter / (self.count - correction)
 
 
 Statistics = Moments | Tensor

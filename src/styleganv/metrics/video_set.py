@@ -3,8 +3,9 @@
 Shapes: B clips of T frames, H height, W width. Clips are uint8 `[B, T, 3, H, W]` in 0..255.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,14 @@ import torch
 from torch import Tensor
 
 from styleganv import distributed
+from styleganv.errors import StyleganvError
 from styleganv.metrics import clips
 from styleganv.metrics.clips import Window
 from styleganv.metrics.features import FeatureExtractor, resize
 from styleganv.metrics.protocols import Protocol
 from styleganv.metrics.statistics import Statistics, cached_statistics, gather_statistics
 from styleganv.progress import Progress, track
-from styleganv.videos import Videos
+from styleganv.videos import ModelVideos, Videos
 
 #: Frames per call of a feature extractor; at least one clip.
 FRAMES_PER_BATCH = 128
@@ -57,6 +59,25 @@ class VideoSet:
     def num_too_short(self, protocol: Protocol, class_name: str | None) -> int:
         """Return the number of videos that are shorter than a clip."""
         return 0 if self.lengths is None else clips.num_too_short(self.lengths, self.members(class_name), protocol)
+
+    def with_labels_of(self, real: "VideoSet") -> "VideoSet":
+        """Return the set with the classes of a conditional model drawn as often as the real videos have them.
+
+        Videos that are not a model's are returned as they are.
+
+        Raises:
+            StyleganvError: if the real videos have none of the model's classes.
+        """
+        if not isinstance(self.videos, ModelVideos) or not self.videos.generator.num_classes:
+            return self
+        names, labels = real.videos.class_names, Counter(map(real.videos.label, range(real.videos.count or 0)))
+        counts = [labels[names.index(name)] if name in names else 0 for name in self.videos.class_names]
+        if not any(counts):
+            raise StyleganvError(
+                f"{real.videos.name} and {self.videos.name} have no class name in common, but _released protocols draw "
+                "classes as often as the real videos have them: correct the class names, or omit _released."
+            )
+        return replace(self, videos=self.videos.with_class_counts(counts))
 
     def generated_clips(self, protocol: Protocol, class_name: str | None, seed: int) -> list[Window]:
         """Return the clips of generated videos: their first frames."""

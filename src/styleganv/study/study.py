@@ -25,7 +25,7 @@ from styleganv.data.dataset import VideoDataset
 from styleganv.errors import StyleganvError
 from styleganv.faces.dataset import make_faces
 from styleganv.files import check_destination
-from styleganv.metrics.protocols import named_protocol
+from styleganv.metrics.protocols import expand_protocols
 from styleganv.options import Repeats, StudyOptions
 from styleganv.progress import Progress, track
 from styleganv.study.comparison import write_comparison
@@ -78,8 +78,7 @@ def study(
         raise StyleganvError(
             f"Unknown methods {', '.join(unknown)}: install their packages, or choose from {', '.join(variants())}."
         )
-    for name in protocols:
-        named_protocol(name)
+    protocols = tuple(protocol.name for protocol in expand_protocols(protocols))
     stems = [Path(path).stem for path in data]
     if duplicates := [stem for stem in stems if stems.count(stem) > 1]:
         raise StyleganvError(f"Two datasets have the same name ({duplicates[0]}): rename one of the files.")
@@ -91,7 +90,7 @@ def study(
             preset=options.preset,
             minutes=options.minutes,
             num_clips=options.num_clips,
-            protocols=tuple(protocols),
+            protocols=protocols,
             weights=options.weights,
         )
         for seed in range(num_repeats)

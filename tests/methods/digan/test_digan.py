@@ -22,6 +22,7 @@ from styleganv.methods.digan.networks import RANK, DiganConfig, DiganGenerator, 
 from styleganv.methods.digan.trainer import DiganTrainer, PairDiscriminator
 from styleganv.methods.loading import load
 from styleganv.methods.stylegan_v.config import DiscriminatorConfig
+from styleganv.methods.stylegan_v.mapping import compute_class_means
 from styleganv.model_folder import save_model
 from styleganv.runs import train
 from styleganv.training.batches import ClipDataset, iterate_batches
@@ -174,6 +175,11 @@ def test_frames_equal_the_network_output(videos: DiganVideos) -> None:
 def test_truncation_and_half_precision(videos: DiganVideos) -> None:
     mean = [videos.sample(seed=seed, motion_seed=0, seconds=0.04, psi=0, label="a") for seed in (1, 2)]
     np.testing.assert_array_equal(*mean)
+    w = compute_class_means(videos.generator.mapping, [0])
+    motion = torch.from_numpy(noise.normal(0, noise.MOTION, 0, 16))[None]
+    with torch.no_grad():
+        frame = videos.generator.synthesize(w, torch.zeros(1, 1).double(), motion, torch.eye(3)[[0]])[0, 0]
+    assert np.abs(mean[0][0] - (frame.permute(1, 2, 0) * 127.5 + 127.5).clamp(0, 255).numpy()).max() <= 0.52
     half = DiganVideos(videos.generator, fps=25, class_names=["a", "b", "c"], device="cpu", precision="bfloat16")
     a, b = (each.sample(seed=1, seconds=0.4).astype(float) for each in (videos, half))
     assert 0 < np.abs(a - b).mean() < 0.05 * a.std()

@@ -4,6 +4,7 @@ import math
 import re
 import shutil
 import tracemalloc
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -17,6 +18,9 @@ from tiny import FPS, save
 from styleganv import noise
 from styleganv.errors import StyleganvError
 from styleganv.methods.loading import load
+from styleganv.methods.stylegan_v.config import GeneratorConfig
+from styleganv.methods.stylegan_v.generator import Generator
+from styleganv.methods.stylegan_v.mapping import compute_class_means
 from styleganv.methods.stylegan_v.sampler import CHUNK, VideoGenerator, buffer_chunks
 from styleganv.options import ComputeOptions, OutputOptions, SampleOptions
 from styleganv.video_files import generate
@@ -69,7 +73,9 @@ def test_frames_equal_those_of_the_generator(kind: str, request: pytest.FixtureR
     z = torch.from_numpy(noise.normal(3, noise.CONTENT, 0, 16))[None]
     with torch.no_grad():
         one_hot = None if label is None else torch.eye(3)[[label]]
-        frames = net(z, times, motion_noise, one_hot, psi=0.7)[0].permute(0, 2, 3, 1)
+        w = net.mapping(z, one_hot)
+        mean = net.mapping.w_mean if label is None else compute_class_means(net.mapping, [label])
+        frames = net.synthesize(torch.lerp(mean, w, 0.7), times, motion_noise, one_hot)[0].permute(0, 2, 3, 1)
     unrounded = (frames * 127.5 + 127.5).clamp(0, 255).numpy()
     assert np.abs(sampled - unrounded).max() <= 0.5 + 127.5e-4
     assert sampled.dtype == np.uint8 and sampled.std() > 5
@@ -98,11 +104,6 @@ def test_seeds(videos: VideoGenerator) -> None:
     grid = videos.grid([1, 2], [1, 2, 3], seconds=0.4)
     assert grid.shape == (3, 2, 10, 16, 16, 3)
     np.testing.assert_array_equal(grid[2, 1], sample(2, 3))
-
-
-def test_truncation(videos: VideoGenerator) -> None:
-    mean = [videos.sample(seed=seed, motion_seed=0, seconds=0.2, psi=0) for seed in (1, 2)]
-    np.testing.assert_array_equal(*mean)
 
 
 def test_classes(classes: Path) -> None:
@@ -157,6 +158,29 @@ def test_memory_does_not_grow_with_length(videos: VideoGenerator) -> None:
         tracemalloc.stop()
     # The frames would need 1.5 MB; the noise of the last 4096 slots is cached on purpose.
     assert peaks[1] < peaks[0] + 400_000, peaks
+
+
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    """Work on two threads, and on one as before at the end."""
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(1)
+
+
+def test_the_number_of_threads_changes_frames_by_one_level_at_most(two_threads: None) -> None:
+    """Layers are wide enough for sums to be divided among threads; about one value in 100,000 differs."""
+    torch.manual_seed(0)
+    network = Generator(GeneratorConfig(64, 64)).eval().requires_grad_(False)
+
+    def sample() -> np.ndarray:
+        return VideoGenerator(network, fps=FPS, device="cpu").sample(seed=1, start=3600, seconds=0.3, psi=0.9)
+
+    of_two = sample()
+    torch.set_num_threads(1)
+    of_one = sample()
+    assert of_one.std() > 20
+    assert np.abs(of_one.astype(int) - of_two).max() <= 1
 
 
 def test_recurrent_motion(lstm: Path) -> None:

@@ -20,8 +20,9 @@ def _implementation() -> Implementation:
 
 
 def _adapt(config: RunConfig) -> RunConfig:
-    """Return the settings with two frames from a window of 16, and a fixed weight of R1."""
-    return replace(config, training=replace(config.training, num_frames=2, max_span=15, r1_gamma=1.0))
+    """Return the settings with two frames from a window of 16, a fixed weight of R1, and plain Adam."""
+    own = replace(config.training, num_frames=2, max_span=15, r1_gamma=1.0, g_interval=None)
+    return replace(config, training=own)
 
 
 def _check(config: RunConfig) -> None:

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 
 from styleganv import noise
 from styleganv.methods.network_config import StyleConfig
-from styleganv.methods.stylegan_v.mapping import Mapping
+from styleganv.methods.stylegan_v.mapping import Mapping, Truncation
 from styleganv.nn import UNIT_GAIN, leaky_relu, upsample2d
 from styleganv.nn.layers import Dense, channels_at, resolutions, run_block, working_dtype
 from styleganv.validation import Frames, Size
@@ -251,7 +251,7 @@ class DiganVideos(VideoModel):
     def __init__(self, generator: DiganGenerator, **arguments: Any) -> None:
         """Move mapping and synthesis to the device; a copy of the motion network stays on the CPU, in float64."""
         super().__init__(generator, **arguments)
-        self.generator = generator
+        self.generator, self.truncation = generator, Truncation(generator.mapping)
         self._move_network()
         self._motion = deepcopy(generator.motion).cpu().double()
 
@@ -265,7 +265,8 @@ class DiganVideos(VideoModel):
         one_hot = self._one_hot(label)
         with torch.inference_mode():
             z = torch.from_numpy(noise.normal(seed, noise.CONTENT, 0, self.generator.z_dim))[None].to(self.device)
-            w = self.generator.mapping(z, None if one_hot is None else one_hot.to(self.device), psi=psi)
+            w = self.generator.mapping(z, None if one_hot is None else one_hot.to(self.device))
+            w = self.truncation(w, label, psi)
             half = self.precision == "bfloat16"
             kernels = self.generator.synthesis.compute_kernels(w, torch.bfloat16 if half else torch.float32)
             drawn = torch.from_numpy(noise.normal(motion_seed, noise.MOTION, 0, self.generator.motion_dim))[None]

@@ -53,7 +53,7 @@ def sample_recurrent_inputs(
     The other arguments are those of `sample_fake_inputs`.
     """
     z, slots = draw_noise(clips, clip_indices, phase, (z_dim,), (num_slots, noise_dim), device=device)
-    labels = [clips.fake_inputs(2 * index + phase, longest=clips.num_frames)[1] for index in clip_indices]
+    labels = [clips.fake_inputs(2 * index + phase)[1] for index in clip_indices]
     times = torch.arange(clips.num_frames, dtype=torch.float64, device=device).expand(len(clip_indices), -1)
     first = torch.zeros(len(clip_indices), dtype=torch.long, device=device)
     return FakeInputs(z, times, ClipNoise(slots, first), stack_labels(labels, device))

@@ -23,6 +23,10 @@ NOISE_PURPOSE = 10  # plus the phase
 AUGMENT_G_FAKE, AUGMENT_D_FAKE, AUGMENT_D_REAL, AUGMENT_R1, AUGMENT_G_REAL, AUGMENT_R2 = 20, 21, 22, 23, 24, 25
 
 
+#: Largest time of generated clips with recurrent motion, in frames: the cost of a time grows with it.
+MAX_RECURRENT_TIME = 1024
+
+
 @dataclass(frozen=True)
 class ClipNoise:
     """A `SlotNoise` restricted to the slots that B clips use.
@@ -92,12 +96,12 @@ def sample_fake_inputs(
     phase: int,
     z_dim: int,
     motion: Motion | RecurrentMotion | None,
-    longest: int,
     device: torch.device,
 ) -> FakeInputs:
     """Draw the inputs of generated clips.
 
-    Only the noise slots that a clip uses are drawn: from its first time on, or from slot 0 on for recurrent motion.
+    Only the noise slots that a clip uses are drawn: from its first time on, or from slot 0 on for recurrent motion,
+    whose times end at `MAX_RECURRENT_TIME`.
 
     Args:
         clips: dataset whose times and classes are imitated.
@@ -105,9 +109,9 @@ def sample_fake_inputs(
         phase: `GENERATOR_PHASE` or `DISCRIMINATOR_PHASE`.
         z_dim: width of z.
         motion: motion network; None for images.
-        longest: maximum time, in frames.
         device: where the tensors are created.
     """
+    longest = MAX_RECURRENT_TIME if isinstance(motion, RecurrentMotion) else None
     drawn = [clips.fake_inputs(2 * index + phase, longest=longest) for index in clip_indices]
     times = torch.from_numpy(np.stack([t for t, _ in drawn])).to(device)
     first = torch.zeros(len(clip_indices), dtype=torch.long, device=device)
@@ -116,6 +120,6 @@ def sample_fake_inputs(
         first = torch.floor(times[:, 0] / motion.slot_distance).long()
         num_slots, noise_dim = motion.max_slots(clips.max_span), motion.noise_dim
     elif motion is not None:
-        num_slots, noise_dim = longest + 1, motion.noise_dim
+        num_slots, noise_dim = MAX_RECURRENT_TIME + 1, motion.noise_dim
     z, slots = draw_noise(clips, clip_indices, phase, (z_dim,), (num_slots, noise_dim), device=device)
     return FakeInputs(z, times, ClipNoise(slots, first), stack_labels([label for _, label in drawn], device))

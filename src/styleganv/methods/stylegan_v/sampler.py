@@ -26,6 +26,7 @@ from styleganv import noise
 from styleganv.errors import StyleganvError
 from styleganv.methods.stylegan_v.folded import FoldedSynthesis, StoredWeights
 from styleganv.methods.stylegan_v.generator import Generator
+from styleganv.methods.stylegan_v.mapping import Truncation
 from styleganv.methods.stylegan_v.motion import MotionConv1d, RecurrentMotion, SlotNoise, make_code_function
 from styleganv.methods.stylegan_v.pretrained import load_generator
 from styleganv.model_folder import sampler_arguments
@@ -65,6 +66,7 @@ class VideoGenerator(VideoModel):
 
     Attributes:
         generator: the network; see `VideoModel` for the other attributes.
+        truncation: what psi does to w.
         chunk_size: frames per call of the network. Rounding may depend on it, so frames are the same bit for bit only
             for the same size.
         first_chunk_size: the same for the first call, for a shorter latency; None: `chunk_size`.
@@ -85,7 +87,7 @@ class VideoGenerator(VideoModel):
             arguments: `fps`, and optionally the other arguments of `VideoModel`.
         """
         super().__init__(generator, **arguments)
-        self.generator = generator
+        self.generator, self.truncation = generator, Truncation(generator.mapping)
         self._move_network()
         self._motion = deepcopy(generator.motion)
         if self._motion is None:
@@ -131,7 +133,7 @@ class VideoGenerator(VideoModel):
         return self._styles(seed, self.class_index(seed, label), psi)
 
     def _styles(self, seed: int, label: int | None, psi: float) -> Tensor:
-        w = self._map(seed, self._one_hot(label), psi)
+        w = self._map(seed, label, psi)
         return w.expand(self.generator.synthesis.num_styles, -1)
 
     @check_arguments
@@ -164,11 +166,12 @@ class VideoGenerator(VideoModel):
         return self._frames(styles, times, time_map, self._code_at(motion, label, shift))
 
     @torch.inference_mode()
-    def _map(self, seed: int, one_hot: Tensor | None, psi: float) -> Tensor:
+    def _map(self, seed: int, label: int | None, psi: float) -> Tensor:
         """Return w `[w_dim]` on the device."""
+        one_hot = self._one_hot(label)
         z = torch.from_numpy(noise.normal(seed, noise.CONTENT, 0, self.generator.z_dim))[None].to(self.device)
-        label = None if one_hot is None else one_hot.to(self.device)
-        return self.generator.mapping(z, label, psi=psi)[0]
+        w = self.generator.mapping(z, None if one_hot is None else one_hot.to(self.device))
+        return self.truncation(w, label, psi)[0]
 
     @torch.inference_mode()
     def _folded_for(self, styles: Tensor) -> Callable[[Tensor | None], Iterator[Tensor]]:

@@ -121,13 +121,15 @@ class GanTrainer(Trainer):
         gamma = training.r1_gamma
         self.gamma = training.r1_scale * pixels / training.batch_size if gamma is None else gamma
         self.growth = Growth(len(discriminator.lower_from_rgb) if training.grow_from else 0)
-        # Lazy regularization adds steps, so Adam's hyperparameters are corrected (StyleGAN2, appendix B).
+        # Lazy regularization adds steps, so Adam's hyperparameters are corrected (StyleGAN2, appendix B). The released
+        # code also corrects the generator's, for an interval of 4, although its path-length term is gone.
         lazy = training.r1_interval / (training.r1_interval + 1)
+        lazy_g = 1.0 if training.g_interval is None else training.g_interval / (training.g_interval + 1)
         for parameter in frozen_parameters(discriminator, training.freeze_d):
             parameter.requires_grad_(False)
-        self.optimizer_g = build_adam(generator, training.lr, 0.99)
+        self.optimizer_g = build_adam(generator, training.lr * lazy_g, 0.99**lazy_g)
         self.optimizer_d = build_adam(discriminator, training.lr * lazy, 0.99**lazy)
-        self.optimizers = [(self.optimizer_g, training.lr), (self.optimizer_d, training.lr * lazy)]
+        self.optimizers = [(self.optimizer_g, training.lr * lazy_g), (self.optimizer_d, training.lr * lazy)]
         self.critics = [Critic(discriminator, self.optimizer_d, self.gamma)]
         self.projected: ProjectedDiscriminator | None = None
         if training.second_discriminator == "projected":
@@ -184,7 +186,7 @@ class GanTrainer(Trainer):
 
     def update_g(self, real: Clip, fakes: list[FakeInputs], clip_indices: list[int]) -> None:
         """Update the generator, and the running mean of w; one item of `fakes` per micro-batch."""
-        w_mean = torch.zeros((), device=self.device)
+        w_means = []
         with self.optimizer_step(
             self.generator, self.optimizer_g, frozen=self.discriminators, num_backwards=self.num_micro_batches
         ):
@@ -195,12 +197,15 @@ class GanTrainer(Trainer):
                     frames = self._augment(frames, indices, AUGMENT_G_FAKE)
                     losses = self._compute_losses_g(Clip(frames, fake.times, fake.label), part, indices)
                 self._backward(losses, "loss_g")
-                w_mean = w_mean + w.detach().mean(dim=0) / self.num_micro_batches
-        self.generator.mapping.update_mean(distributed.all_reduce_mean(w_mean))
+                w_means.append(w.detach().mean(dim=0))
+        self._update_w_mean(w_means)
 
     def update_d(self, real: Clip, fakes: list[FakeInputs], clip_indices: list[int]) -> None:
-        """Update the discriminators and the augmentation probability; one item of `fakes` per micro-batch."""
-        sign = torch.zeros((), device=self.device)
+        """Update the discriminators, the augmentation probability and, as released, the running mean of w.
+
+        There is one item of `fakes` per micro-batch.
+        """
+        sign, w_means = torch.zeros((), device=self.device), []
         with contextlib.ExitStack() as steps:
             for critic in self.critics:
                 backwards = self.num_micro_batches if critic is self.critics[0] else None
@@ -211,7 +216,8 @@ class GanTrainer(Trainer):
             for fake, part, indices in self._zip_parts(fakes, real, clip_indices):
                 with self.autocast():
                     with torch.no_grad():
-                        frames = self.generator(fake.z, fake.times, fake.noise, fake.label)
+                        w = self.generator.mapping(fake.z, fake.label)
+                        frames = self.generator.synthesize(w, fake.times, fake.noise, fake.label)
                         frames = self._augment(frames, indices, AUGMENT_D_FAKE)
                     real_frames = self._augment(part.frames, indices, AUGMENT_D_REAL)
                     losses, realness = self._compute_losses_d(
@@ -219,8 +225,15 @@ class GanTrainer(Trainer):
                     )
                 self._backward(losses, "loss_d")
                 sign += realness.sign().mean() / self.num_micro_batches
+                w_means.append(w.mean(dim=0))
+        self._update_w_mean(w_means)
         if self.config.augment.augment == "ada":
             self.ada.update(distributed.all_reduce_mean(sign), self.config.training.batch_size)
+
+    def _update_w_mean(self, means: list[Tensor]) -> None:
+        """Move the running mean of w towards that of an update's clips; one item per micro-batch of this process."""
+        mean = torch.stack(means).mean(dim=0)
+        self.generator.mapping.update_mean(distributed.all_reduce_mean(mean))
 
     def update_r1(self, real: Clip, clip_indices: list[int]) -> None:
         """Penalize the discriminators' gradients at real clips."""
@@ -311,7 +324,6 @@ class GanTrainer(Trainer):
             phase=phase,
             z_dim=self.generator.z_dim,
             motion=self.generator.motion,
-            longest=int(self.config.model.longest_period),
             device=self.device,
         )
 
