@@ -8,14 +8,14 @@ import hashlib
 import os
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
+from torch import Tensor
 
 from styleganv.errors import StyleganvError
 from styleganv.workers import exit_with_parent
@@ -151,21 +151,6 @@ def run_on_first(action: Callable[[], None]) -> None:
     first, *_ = all_gather(error)
     if first is not None:
         raise error or first
-
-
-def average_gradients(parameters: Iterable[nn.Parameter]) -> Tensor:
-    """Replace gradients by their mean over the processes, in one transfer; return whether all are finite.
-
-    Parameters without a gradient are skipped: they are the same on every process.
-    """
-    gradients = [p.grad for p in parameters if p.grad is not None]
-    flat = torch.cat([g.flatten() for g in gradients])
-    if world_size() > 1:
-        dist.all_reduce(flat)
-        flat /= world_size()
-        for gradient, part in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
-            gradient.copy_(part.view_as(gradient))
-    return flat.sum().isfinite()
 
 
 def barrier() -> None:

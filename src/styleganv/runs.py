@@ -31,6 +31,7 @@ from styleganv.progress import Progress
 from styleganv.training import loop
 from styleganv.training.batches import ClipDataset
 from styleganv.training.checkpoint import has_checkpoint, load_checkpoint, set_damaged_aside
+from styleganv.training.fitting import choose_memory, memory_errors, memory_options
 from styleganv.training.preflight import check_data, check_settings, dry_run, run_summary
 from styleganv.training.trainer import Trainer
 from styleganv.video_model import VideoModel
@@ -161,7 +162,7 @@ def _new_trainer(config: RunConfig, data: VideoDataset, device: torch.device, fi
         if config.training.freeze_d:
             raise StyleganvError("--freeze-d requires a pretrained discriminator: pass --finetune too.")
         _check(config)
-        return build_trainer(config, data, device)
+        return build_trainer(_fit_memory(config, data, device), data, device)
     if config.model.method not in ("stylegan-v", "stylegan2"):
         raise StyleganvError(
             f"--finetune requires --method stylegan-v or stylegan2, got {config.model.method}: omit --finetune."
@@ -169,6 +170,7 @@ def _new_trainer(config: RunConfig, data: VideoDataset, device: torch.device, fi
     pretrained = load_pretrained(finetune)
     config = match_pretrained(config, pretrained)
     _check(config)
+    config = _fit_memory(config, data, device)
     networks = build_networks(config, data, device)
     notes = copy_matching_weights(pretrained, config, *networks)
     trainer = GanTrainer(config, *networks)
@@ -252,6 +254,24 @@ def _open_dataset(run: Path, data: Path | str | None) -> VideoDataset:
     return dataset
 
 
+def _fit_memory(config: RunConfig, data: VideoDataset, device: torch.device) -> RunConfig:
+    """Return the settings with micro-batches and gradient checkpointing that fit the GPUs, and log a change."""
+    estimate_memory = get_method(config.model.method).implementation().estimate_memory
+    check_data(config, data)  # a step of the estimate takes clips; warnings follow later
+    fitting = choose_memory(config, ClipDataset(data, config.training), estimate_memory, device, _is_supported)
+    if fitting != config:
+        _log(f"To fit in the memory of the GPU, added {memory_options(fitting, config)}.")
+    return fitting
+
+
+def _is_supported(config: RunConfig) -> bool:
+    try:
+        _check(config)
+    except StyleganvError:
+        return False
+    return True
+
+
 def _check(config: RunConfig) -> None:
     """Raise a `StyleganvError` for the first invalid setting."""
     get_method(config.model.method).check(config)  # first, because its errors name the method's requirements
@@ -278,10 +298,11 @@ def _run(trainer: Trainer, data: VideoDataset, out: Path, progress: Progress | N
         if trainer.step == 0:
             build = partial(build_trainer, config, data, trainer.device)
             estimate_memory = get_method(config.model.method).implementation().estimate_memory
-            with loop.memory_errors():
-                cost = dry_run(config, clips, build, estimate_memory, trainer.device)
+            with memory_errors(config, _is_supported):
+                cost = dry_run(config, clips, build, estimate_memory, trainer.device, _is_supported)
         _log(run_summary(trainer, data, preset, cost))
-        loop.run(trainer, clips, out, evaluate=evaluate if is_evaluated else None, progress=progress)
+        with memory_errors(config, _is_supported):
+            loop.run(trainer, clips, out, evaluate=evaluate if is_evaluated else None, progress=progress)
     return out / "model"
 
 

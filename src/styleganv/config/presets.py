@@ -64,7 +64,7 @@ def resolution_512() -> RunConfig:
     """Return settings for 512², with twice the channels at each resolution."""
     return RunConfig(
         model=ModelConfig(channel_base=32768),
-        training=TrainingConfig(total_clips=8_000_000, batch_size=32, micro_batch_size=8),
+        training=TrainingConfig(total_clips=8_000_000, batch_size=32),
     )
 
 
@@ -72,7 +72,7 @@ def resolution_1024() -> RunConfig:
     """Return settings for 1024², with two frames per clip."""
     return RunConfig(
         model=ModelConfig(channel_base=32768),
-        training=TrainingConfig(total_clips=8_000_000, batch_size=32, micro_batch_size=4, num_frames=2, lr=0.002),
+        training=TrainingConfig(total_clips=8_000_000, batch_size=32, num_frames=2, lr=0.002),
     )
 
 

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from styleganv.nn import winograd
+from styleganv.nn.hardware import uses_cpu_algorithms
 from styleganv.nn.resample import fir_filter2d
 
 
@@ -36,7 +37,7 @@ def prefers_phases(device: torch.device, dtype: torch.dtype) -> bool:
     A CPU's matrix instructions (AMX) support ordinary convolutions only. Their speed makes up for 16 multiplications
     instead of 9.
     """
-    return device.type == "cpu" and dtype == torch.bfloat16 and torch.cpu._is_amx_tile_supported()
+    return dtype == torch.bfloat16 and uses_cpu_algorithms(device) and torch.cpu._is_amx_tile_supported()
 
 
 def split_phases(kernel: Tensor) -> Tensor:

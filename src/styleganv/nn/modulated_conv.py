@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from styleganv.nn.convolution import convolve
+from styleganv.nn.hardware import uses_cpu_algorithms
 
 DEMODULATION_EPS = 1e-8
 #: Overhead of one more convolution call, in elements that could be read and written in the same time.
@@ -50,7 +51,7 @@ def prefers_single_clips(weight: Tensor, images: int, pixels: int) -> bool:
     """
     out_channels, in_channels = weight.shape[:2]
     saved = images * pixels * (in_channels + out_channels) - weight.numel()
-    return weight.device.type == "cpu" and saved > CALL_ELEMENTS
+    return saved > CALL_ELEMENTS and uses_cpu_algorithms(weight.device)
 
 
 def _expand_to_images(scale: Tensor, like: Tensor) -> Tensor:

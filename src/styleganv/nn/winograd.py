@@ -18,6 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from styleganv.nn.hardware import uses_cpu_algorithms
+
 #: Minimum channels and pixels for which the extra passes over memory pay off, and minimum pixels per channel for which
 #: transforming the kernel does (measured with 256 and 512 channels).
 MIN_CHANNELS, MIN_PIXELS, MIN_PIXELS_PER_CHANNEL = 256, 256, 4
@@ -84,7 +86,7 @@ def is_faster(
     return (
         enabled
         and not torch.compiler.is_compiling()  # checked before the sizes, which an exported program would fix
-        and kernel.device.type == "cpu"
+        and uses_cpu_algorithms(kernel.device)
         and (dtype == torch.float32 or (dtype == torch.bfloat16 and _has_bfloat16_vectors()))
         and kernel.shape[-1] == 3
         and min(kernel.shape[:2]) >= MIN_CHANNELS

@@ -11,16 +11,14 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import torch
-
 from styleganv import distributed
 from styleganv.data.dataset import VideoDataset
 from styleganv.errors import StyleganvError
 from styleganv.model_folder import save_model
 from styleganv.progress import Progress
+from styleganv.training.backends import step_backends
 from styleganv.training.batches import ClipDataset, iterate_batches
 from styleganv.training.checkpoint import has_checkpoint, is_disk_full, save_checkpoint, tensors
-from styleganv.training.preflight import out_of_memory
 from styleganv.training.run_log import RunLog
 from styleganv.training.trainer import Trainer
 from styleganv.video_model import VideoModel
@@ -59,27 +57,14 @@ def run(
             the last checkpoint stays.
 
     Raises:
-        StyleganvError: if a gradient is not finite, or memory runs out.
+        StyleganvError: if a gradient is not finite.
         InterruptedTraining: after Ctrl-C, SIGTERM or SIGHUP.
     """
-    with memory_errors(), contextlib.ExitStack() as stack:
+    with contextlib.ExitStack() as stack:
         log = None
         if distributed.rank() == 0:
             log = stack.enter_context(RunLog(out, clips_seen=trainer.clips_seen))
         _Loop(trainer, clips.data, out, log, evaluate, progress).run(clips)
-
-
-@contextlib.contextmanager
-def memory_errors() -> Iterator[None]:
-    """Turn out-of-memory errors into one sentence."""
-    try:
-        yield
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        raise out_of_memory("the machine ran out of it") from error
-    except RuntimeError as error:
-        if "memory" in str(error).lower() and "alloc" in str(error).lower():
-            raise out_of_memory("the machine ran out of it") from error
-        raise
 
 
 class _Loop:
@@ -124,7 +109,9 @@ class _Loop:
                 self.write_due(ends=ends, interrupted=interrupted)
                 if ends:
                     break
-                trainer.train_step(clips, next(batches))
+                real = next(batches)
+                with step_backends(trainer.device, tf32=training.tf32):
+                    trainer.train_step(clips, real)
         if self.log:
             self.log.finish(trainer.clips_seen, "interrupted" if interrupted else "end")
         distributed.barrier()

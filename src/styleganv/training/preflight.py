@@ -1,6 +1,5 @@
 """Checks before training: whether dataset, settings and memory fit together, and an estimate of the time."""
 
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +11,9 @@ from styleganv.config import RunConfig
 from styleganv.data.dataset import VideoDataset
 from styleganv.errors import StyleganvError
 from styleganv.nn.layers import resolutions
+from styleganv.training.backends import step_backends
 from styleganv.training.batches import ClipDataset, iterate_batches
+from styleganv.training.fitting import USABLE, ample_memory_gib, free_memory_gib, out_of_memory, smaller_steps
 from styleganv.training.run_log import peak_memory_gib
 from styleganv.training.trainer import PEAK_PROGRESS, Trainer
 
@@ -93,55 +94,38 @@ def check_data(config: RunConfig, data: VideoDataset) -> list[str]:
     return warnings
 
 
-def available_memory_gib(device: torch.device) -> float:
-    """Return the free memory of a device in GiB; infinity if the system does not report it."""
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0] / 2**30
-    try:
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
-    except (AttributeError, ValueError, OSError):
-        return float("inf")
-
-
-def ample_memory_gib(config: RunConfig, data: VideoDataset) -> float:
-    """Return an upper bound of a step's memory in GiB.
-
-    R1 keeps 24 to 32 full-resolution float32 maps per frame; this is twice as many, plus 2 GiB for networks, optimizers
-    and the program itself.
-    """
-    training, model = config.training, config.model
-    channels = min(model.channel_base // max(data.height, data.width), model.channel_max)
-    clips = training.micro_batch_size or training.batch_size // distributed.world_size()
-    return 2 + 64 * clips * training.num_frames * channels * data.height * data.width * 4 / 2**30
-
-
 def dry_run(
     config: RunConfig,
     clips: ClipDataset,
     build: Callable[[], Trainer],
     estimate_memory: Callable[..., float] | None,
     device: torch.device,
+    is_supported: Callable[[RunConfig], bool] = lambda _: True,
 ) -> StepCost:
     """Run three steps on throwaway networks, to detect a lack of memory early; return the time and memory per step.
 
     Args:
         build: builds a trainer with such networks.
         estimate_memory: estimates the GiB per step without running it, if the method can.
+        is_supported: whether the method supports other settings of micro-batches and gradient checkpointing.
 
     Raises:
         StyleganvError: if there is not enough memory.
     """
-    free = available_memory_gib(device)
+    free = free_memory_gib(device)
     if estimate_memory and ample_memory_gib(config, clips.data) > free:  # a better estimate takes seconds
         need = estimate_memory(config, clips, device)
         if need > free:
-            raise out_of_memory(f"about {need:.1f} GiB needed, {free:.1f} GiB free")
+            smaller = smaller_steps(config, is_supported)
+            fitting = next((each for each in smaller if estimate_memory(each, clips, device) <= USABLE * free), None)
+            raise out_of_memory(f"about {need:.1f} GiB needed, {free:.1f} GiB free", config, fitting)
     trainer, training = build(), config.training
     real = next(iterate_batches(clips, first=0, batch_size=training.batch_size, num_workers=0, device=device))
     seconds = []
     for trainer.progress in (0.0, 0.25, 1.0):  # the first, with R1, also warms up; together they reach every stage
         started = time.monotonic()
-        trainer.train_step(clips, real)
+        with step_backends(device, tf32=training.tf32):
+            trainer.train_step(clips, real)
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         seconds.append(time.monotonic() - started)
@@ -149,7 +133,8 @@ def dry_run(
     if training.grow_from is not None:
         trainer = build()  # a network that has grown does not shrink again
         trainer.progress = PEAK_PROGRESS
-        trainer.train_step(clips, real)
+        with step_backends(device, tf32=training.tf32):
+            trainer.train_step(clips, real)
     memory = peak_memory_gib(device)
     if device.type == "cuda":
         del trainer
@@ -183,14 +168,6 @@ def run_summary(trainer: Trainer, data: VideoDataset, preset: str | None, cost: 
         "Estimated time": f"{_format_hours(hours)} for {left:,} clips{limit}{per_step}",
     }
     return "\n".join(f"{name + ':':<16}{value}" for name, value in lines.items() if value)
-
-
-def out_of_memory(reason: str) -> StyleganvError:
-    """Return the error for insufficient memory."""
-    return StyleganvError(
-        f"Not enough memory for these settings ({reason}): lower --micro-batch-size (e.g. to 4), add "
-        "--gradient-checkpointing, or lower --batch-size or --channel-base."
-    )
 
 
 def _format_hours(hours: float) -> str:

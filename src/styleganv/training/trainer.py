@@ -19,6 +19,7 @@ from styleganv.data.dataset import VideoDataset
 from styleganv.data.sampling import draw_real_frames
 from styleganv.model_folder import check_finite
 from styleganv.training.batches import ClipDataset
+from styleganv.training.gradients import AveragedGradients
 from styleganv.video_model import VideoModel, choose_dtype
 
 
@@ -124,18 +125,26 @@ class Trainer(ABC):
 
     @contextlib.contextmanager
     def optimizer_step(
-        self, network: nn.Module, optimizer: torch.optim.Optimizer, *, frozen: nn.Module | None = None
+        self,
+        network: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        *,
+        frozen: nn.Module | None = None,
+        num_backwards: int | None = None,
     ) -> Iterator[None]:
         """Collect gradients for `network` but not for `frozen`; on exit, average them over the processes and step.
 
-        Frozen weights of `network` are in no optimizer and do not change.
+        Frozen weights of `network` are in no optimizer and do not change. `num_backwards` is that of
+        `AveragedGradients`; in nested contexts, give it to one only, so that the order of transfers is fixed.
         """
         trainable = [] if frozen is None else [weight for weight in frozen.parameters() if weight.requires_grad]
         for weight in trainable:
             weight.requires_grad_(False)
         optimizer.zero_grad(set_to_none=True)
-        yield
-        self.finite &= distributed.average_gradients([w for group in optimizer.param_groups for w in group["params"]])
+        weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+        with AveragedGradients(weights, num_backwards) as gradients:
+            yield
+            self.finite &= gradients.finish()
         optimizer.step()
         for weight in trainable:
             weight.requires_grad_(True)

@@ -1,12 +1,13 @@
 """Memory of a training step, estimated without allocating it.
 
-The step runs on fake tensors, which have shapes but no contents, and their bytes are counted while they are alive.
+The step runs on fake tensors, which have shapes but no contents, and their bytes are counted while they are alive. They
+are on the CPU, also for GPUs: autograd needs no driver there.
 """
 
 import warnings
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -19,14 +20,18 @@ from torch.utils._pytree import tree_leaves
 from styleganv import distributed
 from styleganv.clip import Clip
 from styleganv.config import RunConfig
+from styleganv.data.dataset import VideoDataset
 from styleganv.methods.stylegan_v.discriminator import STDDEV_GROUP
-from styleganv.methods.stylegan_v.trainer import GanTrainer, build_networks
+from styleganv.methods.stylegan_v.trainer import CPU, GanTrainer, build_networks
+from styleganv.nn.hardware import gpu_algorithms, uses_cpu_algorithms
 from styleganv.training.batches import ClipDataset
 from styleganv.training.trainer import PEAK_PROGRESS
+from styleganv.video_model import choose_dtype
 
 #: Memory of a process relative to the bytes of its tensors: workspace of convolutions, and memory that the allocator
 #: has not returned yet. Measured on a CPU (benchmarks/results); not measured on GPUs yet.
 OVERHEAD = {"cpu": 1.25, "cuda": 1.1}
+_peaks: weakref.WeakKeyDictionary[VideoDataset, dict[Any, float]] = weakref.WeakKeyDictionary()
 
 
 def estimate_step_memory_gib(config: RunConfig, clips: ClipDataset, device: torch.device) -> float:
@@ -35,32 +40,45 @@ def estimate_step_memory_gib(config: RunConfig, clips: ClipDataset, device: torc
     The memory of a step is linear in its number of clips, so a large step is extrapolated from two small ones.
     """
     training = config.training
+    dtype = choose_dtype(training.precision, device)
+    algorithms = nullcontext() if device.type == "cpu" else gpu_algorithms()
     num_clips = training.micro_batch_size or training.batch_size // distributed.world_size()
     few, more = (STDDEV_GROUP * n + num_clips % STDDEV_GROUP for n in (1, 2))
-    if num_clips <= more:
-        peak = _live_bytes(config, clips, num_clips, device)
-    else:
-        low, high = (_live_bytes(config, clips, n, device) for n in (few, more))
-        peak = high + (high - low) / (more - few) * (num_clips - more)
+    with algorithms:
+        if num_clips <= more:
+            peak = _live_bytes(config, clips, num_clips, dtype)
+        else:
+            low, high = (_live_bytes(config, clips, n, dtype) for n in (few, more))
+            peak = high + (high - low) / (more - few) * (num_clips - more)
     return peak * OVERHEAD.get(device.type, 1.1) / 2**30
 
 
-def _live_bytes(config: RunConfig, clips: ClipDataset, batch: int, device: torch.device) -> float:
-    training = replace(config.training, batch_size=batch, micro_batch_size=None)
+def _live_bytes(config: RunConfig, clips: ClipDataset, batch: int, dtype: torch.dtype) -> float:
+    """Return the peak of a step; that of the same dataset and settings is remembered, since it takes seconds."""
+    training = replace(config.training, batch_size=batch, micro_batch_size=None, precision="float32")
     config = replace(config, training=training)
+    peaks = _peaks.setdefault(clips.data, {})
+    key = config, dtype, uses_cpu_algorithms(CPU)
+    if key not in peaks:
+        peaks[key] = _measure_live_bytes(config, clips, dtype)
+    return peaks[key]
+
+
+def _measure_live_bytes(config: RunConfig, clips: ClipDataset, dtype: torch.dtype) -> float:
+    training, batch = config.training, config.training.batch_size
     data, label = clips.data, clips.label(clips.videos[0])
-    networks = build_networks(config, data, device)
+    networks = build_networks(config, data)
     with distributed.single_process(), _fake_tensors() as mode, _LiveBytes() as live:
         for network in networks:
             _fake_parameters(network, mode)
         trainer = GanTrainer(config, *networks)
-        trainer.progress = PEAK_PROGRESS
+        trainer.progress, trainer.dtype = PEAK_PROGRESS, dtype
         for optimizer in (part for part in trainer.state_parts().values() if isinstance(part, torch.optim.Optimizer)):
             _fill_state(optimizer)
         shape = [batch, training.num_frames, 3, data.height, data.width]
-        frames = torch.empty(shape, dtype=torch.uint8, device=device)
-        times = torch.empty(shape[:2], dtype=torch.long, device=device)
-        labels = torch.empty(batch, len(label), device=device) if len(label) else None
+        frames = torch.empty(shape, dtype=torch.uint8)
+        times = torch.empty(shape[:2], dtype=torch.long)
+        labels = torch.empty(batch, len(label)) if len(label) else None
         trainer.train_step(clips, Clip(frames, times, labels))
     return live.peak
 

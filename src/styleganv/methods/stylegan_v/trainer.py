@@ -48,6 +48,7 @@ from styleganv.methods.stylegan_v.sampler import VideoGenerator
 from styleganv.model_folder import STYLEGAN_V
 from styleganv.noise import seeded, torch_random
 from styleganv.training.augment import NUM_UNIFORM, AdaptiveAugmentation, augment
+from styleganv.training.backends import step_backends
 from styleganv.training.batches import ClipDataset
 from styleganv.training.trainer import Trainer
 from styleganv.video_model import VideoModel
@@ -186,7 +187,9 @@ class GanTrainer(Trainer):
     def update_g(self, real: Clip, fakes: list[FakeInputs], clip_indices: list[int]) -> None:
         """Update the generator, and the running mean of w; one item of `fakes` per micro-batch."""
         w_means = []
-        with self.optimizer_step(self.generator, self.optimizer_g, frozen=self.discriminators):
+        with self.optimizer_step(
+            self.generator, self.optimizer_g, frozen=self.discriminators, num_backwards=self.num_micro_batches
+        ):
             for fake, part, indices in self._zip_parts(fakes, real, clip_indices):
                 with self.autocast():
                     w = self.generator.mapping(fake.z, fake.label)
@@ -205,7 +208,11 @@ class GanTrainer(Trainer):
         sign, w_means = torch.zeros((), device=self.device), []
         with contextlib.ExitStack() as steps:
             for critic in self.critics:
-                steps.enter_context(self.optimizer_step(critic.network, critic.optimizer, frozen=self.generator))
+                backwards = self.num_micro_batches if critic is self.critics[0] else None
+                step = self.optimizer_step(
+                    critic.network, critic.optimizer, frozen=self.generator, num_backwards=backwards
+                )
+                steps.enter_context(step)
             for fake, part, indices in self._zip_parts(fakes, real, clip_indices):
                 with self.autocast():
                     with torch.no_grad():
@@ -249,8 +256,8 @@ class GanTrainer(Trainer):
         scale = self.config.training.r1_interval / 2 / 4**self.growth.stage.num_skipped
         scale *= self._decay(self.config.training.r1_decay_clips)
         for critic in self.critics:
-            full_precision = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
-            with full_precision, self.optimizer_step(critic.network, critic.optimizer, frozen=self.generator):
+            exact = step_backends(self.device, tf32=self.config.training.tf32)  # also if called outside the loop
+            with exact, self.optimizer_step(critic.network, critic.optimizer, frozen=self.generator):
                 for clip in clips:
                     frames = clip.frames.detach().requires_grad_()
                     penalty = self._compute_penalty(critic.network, Clip(frames, clip.times, clip.label)).mean()
