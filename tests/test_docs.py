@@ -110,7 +110,14 @@ def test_links_resolve(document: Path) -> None:
 
 def test_flags_exist(capsys: pytest.CaptureFixture[str]) -> None:
     known = set().union(*(flags(help_text(command, capsys=capsys)) for command in COMMANDS))
-    known |= {"--version", "--quiet", "--verbose", "--help", "--max-restarts"}  # the last one is of torchrun
+    known |= {
+        "--version",
+        "--quiet",
+        "--verbose",
+        "--help",
+        "--max-restarts",
+        "--rdzv-conf",
+    }  # the last two are of torchrun
     unknown = {document.name: flags(plain(document)) - known for document in DOCUMENTS}
     assert not any(unknown.values()), unknown
 
