@@ -15,7 +15,7 @@ test: .venv/dev
 
 # What to run while working: neither slow tests nor a browser.
 quick: .venv/dev
-	$(PYTEST) -m "not slow and not browser and not gpu"
+	$(PYTEST) -m "not slow and not browser"
 
 coverage: .venv/dev
 	$(PYTEST) --cov --cov-report term-missing:skip-covered --cov-report html:build/coverage

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from fake_cuda import any_gpu, fake_cuda
+from fake_cuda_tensors import TransferLog
 
 from styleganv.config import AugmentConfig, LoggingConfig, ModelConfig, RunConfig, TrainingConfig
 from styleganv.faces.dataset import make_faces
@@ -17,14 +19,8 @@ from styleganv.runs import train
 torch.set_num_threads(1)
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out `gpu` tests on machines without a CUDA device, and start with the files that take longest.
-
-    Several processes then finish at about the same time.
-    """
-    if not torch.cuda.is_available():
-        config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("gpu")])
-        items[:] = [item for item in items if not item.get_closest_marker("gpu")]
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start with the files that take longest; several processes then finish at about the same time."""
     num_slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
     items.sort(key=lambda item: -num_slow[item.path])
 
@@ -63,6 +59,20 @@ def small_snapshots() -> Iterator[None]:
         patch.setattr("styleganv.training.run_log.NUM_CONTENT_SEEDS", 2)
         patch.setattr("styleganv.training.run_log.NUM_MOTION_SEEDS", 2)
         yield
+
+
+@pytest.fixture
+def gpu() -> Iterator[torch.device]:
+    """Yield a CUDA device: the machine's or, without one, a pretended one that raises where devices mix."""
+    with any_gpu() as device:
+        yield device
+
+
+@pytest.fixture
+def transfers() -> Iterator[TransferLog]:
+    """Pretend that there is a CUDA device, and yield the counts of its work."""
+    with fake_cuda() as log:
+        yield log
 
 
 @pytest.fixture

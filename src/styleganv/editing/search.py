@@ -136,7 +136,7 @@ def search(
         x = render_differentiably(model, styles, motion, clip.times[index]) / 2 + 0.5
         squared_norm = motion_noise.square().mean(dim=1)
         prior = STYLE_PRIOR_WEIGHT * offset.square().mean() + NOISE_PRIOR_WEIGHT * (squared_norm - 1).square().mean()
-        _optimizer_step(optimizer, clip.loss(x, index, perceptual_index) + prior, fraction)
+        _optimizer_step(optimizer, clip.loss(x, index, perceptual_index) + prior.to(x.device), fraction)
         if (step + 1) % EVAL_EVERY and step + 1 < num_steps:
             stage.advance()
             continue

@@ -13,8 +13,6 @@ from torch import Tensor
 NUM_UNIFORM = 24
 """Number of uniform random numbers that `augment` requires per clip."""
 
-_LUMA = (1 / 3**0.5,) * 3
-
 
 def augment(frames: Tensor, p: Tensor, uniform: Tensor, *, rotation: bool = False, mirror: bool = False) -> Tensor:
     """Apply one random transform per clip to all its frames.
@@ -63,7 +61,7 @@ def _color(value: Tensor) -> tuple[Tensor, Tensor]:
     """Return color matrices `[B, 3, 3]` and offsets `[B]`: brightness, contrast, saturation, and hue."""
     brightness, contrast = 0.2 * value[:, 6], torch.exp2(0.5 * value[:, 7])
     saturation, angle = torch.exp2(value[:, 8]), math.pi / 6 * value[:, 9]
-    gray = torch.tensor(_LUMA, dtype=value.dtype, device=value.device)
+    gray = torch.full((3,), 1 / 3**0.5, dtype=value.dtype, device=value.device)
     along = torch.outer(gray, gray)
     across = torch.eye(3, dtype=value.dtype, device=value.device) - along
     cross = torch.linalg.cross(torch.eye(3, dtype=value.dtype, device=value.device), gray.expand(3, 3)).T

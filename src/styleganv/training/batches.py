@@ -100,7 +100,7 @@ def iterate_batches(
     workers = set(multiprocessing.active_children()) - others
     try:
         while True:
-            frames, times, label = (_move(torch.from_numpy(x), device) for x in next(batches))
+            frames, times, label = (copy_async(torch.from_numpy(x), device) for x in next(batches))
             yield Clip(frames, times, label if label.shape[1] else None)
     finally:
         if num_workers:  # asks them to end, and waits a while; `del` would not, if a traceback refers to `batches`
@@ -109,8 +109,8 @@ def iterate_batches(
             worker.kill()
 
 
-def _move(x: Tensor, device: torch.device) -> Tensor:
-    """Return a tensor on the device; pinned memory lets a GPU copy it while the CPU goes on."""
+def copy_async(x: Tensor, device: torch.device) -> Tensor:
+    """Return a tensor of the CPU on the device; pinned memory lets a GPU copy it while the CPU continues."""
     return x.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else x.to(device)
 
 

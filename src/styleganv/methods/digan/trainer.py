@@ -26,7 +26,7 @@ from styleganv.methods.stylegan_v.inputs import FakeInputs, draw_noise, stack_la
 from styleganv.methods.stylegan_v.losses import r1_penalty
 from styleganv.methods.stylegan_v.trainer import CPU, GanTrainer, to_channels_last
 from styleganv.noise import seeded
-from styleganv.training.batches import ClipDataset
+from styleganv.training.batches import ClipDataset, copy_async
 
 
 class PairDiscriminator(nn.Module):
@@ -85,7 +85,7 @@ class DiganTrainer(GanTrainer):
         for part in (discriminator.video, discriminator.image):
             part.gradient_checkpointing = config.training.gradient_checkpointing
 
-    def _sample_part(self, clips: ClipDataset, clip_indices: list[int], phase: int) -> FakeInputs:
+    def _sample_all(self, clips: ClipDataset, clip_indices: list[int], phase: int) -> FakeInputs:
         """Draw times from a window at the start of a random training video, and that video's class."""
         z_dim, motion_dim = self.generator.z_dim, self.generator.motion_dim
         times, labels = [], []
@@ -96,7 +96,7 @@ class DiganTrainer(GanTrainer):
             labels.append(clips.label(video))
         (noise,) = draw_noise(clips, clip_indices, phase, (z_dim + motion_dim,), device=self.device)
         z, motion = noise.split([z_dim, motion_dim], dim=1)
-        t = torch.from_numpy(np.stack(times)).double().to(self.device)
+        t = copy_async(torch.from_numpy(np.stack(times)).double(), self.device)
         return FakeInputs(z, t, motion, stack_labels(labels, self.device))
 
     def _compute_penalty(self, network: nn.Module, clip: Clip) -> Tensor:

@@ -30,7 +30,7 @@ from styleganv.methods.stylegan_v.inputs import (
 )
 from styleganv.methods.stylegan_v.losses import discriminator_loss, generator_loss
 from styleganv.noise import seeded, torch_random
-from styleganv.training.batches import ClipDataset
+from styleganv.training.batches import ClipDataset, copy_async
 from styleganv.training.trainer import Trainer, data_sizes
 
 BETAS, WEIGHT_DECAY = (0.5, 0.999), 1e-5
@@ -63,7 +63,7 @@ def sample_frames(clip: Clip, clip_indices: list[int], seed: int) -> Clip:
     """Return one random frame of each clip, as clips of T = 1."""
     num_frames = clip.frames.shape[1]
     chosen = [int(clip_random(seed, FRAME_PURPOSE, index).integers(num_frames)) for index in clip_indices]
-    frame = torch.tensor(chosen, device=clip.frames.device)
+    frame = copy_async(torch.tensor(chosen), clip.frames.device)
     row = torch.arange(len(frame), device=frame.device)
     return Clip(clip.frames[row, frame][:, None], clip.times[row, frame][:, None], clip.label)
 

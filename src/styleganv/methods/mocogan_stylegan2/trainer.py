@@ -95,7 +95,7 @@ class MocoganStylegan2Trainer(GanTrainer):
     def _sample_frames(self, clip: Clip, clip_indices: list[int]) -> Clip:
         return sample_frames(clip, clip_indices, self.config.training.seed)
 
-    def _sample_part(self, clips: ClipDataset, clip_indices: list[int], phase: int) -> FakeInputs:
+    def _sample_all(self, clips: ClipDataset, clip_indices: list[int], phase: int) -> FakeInputs:
         # The motion network also reads the noise of the next frame, which has no weight at whole times.
         return sample_recurrent_inputs(
             clips,

@@ -1,8 +1,12 @@
 """Inputs of a training step: real clips, and the inputs of generated ones as functions of the seed and clip index.
 
-Shapes: B clips, T frames per clip, S slots, K classes.
+Noise is drawn on the CPU, for the clips of all processes at once; each process takes its rows. It is therefore the same
+on every device, for any number of processes and any size of micro-batches, and one generator serves a whole step.
+
+Shapes: B clips of this process, T frames per clip, S slots, K classes.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +17,8 @@ from styleganv import distributed
 from styleganv.clip import Clip
 from styleganv.methods.stylegan_v.motion import Motion, RecurrentMotion
 from styleganv.noise import torch_random
-from styleganv.training.batches import ClipDataset
+from styleganv.training.augment import NUM_UNIFORM
+from styleganv.training.batches import ClipDataset, copy_async
 
 #: Which network a step updates. Generated clips are drawn separately for each.
 GENERATOR_PHASE, DISCRIMINATOR_PHASE = 0, 1
@@ -47,6 +52,10 @@ class ClipNoise:
     def __call__(self, clip: Tensor, slot: Tensor) -> Tensor:
         return self.slots[clip[:, None], slot - self.first[clip, None]]
 
+    def __getitem__(self, rows: slice) -> "ClipNoise":
+        """Return the noise of some of the clips."""
+        return ClipNoise(self.slots[rows], self.first[rows])
+
 
 @dataclass(frozen=True)
 class FakeInputs:
@@ -64,6 +73,14 @@ class FakeInputs:
     noise: ClipNoise | Tensor
     label: Tensor | None
 
+    def split(self, num_parts: int) -> list["FakeInputs"]:
+        """Return strided parts, the inputs of micro-batches."""
+        parts = [slice(part, None, num_parts) for part in range(num_parts)]
+        return [
+            FakeInputs(self.z[p], self.times[p], self.noise[p], None if self.label is None else self.label[p])
+            for p in parts
+        ]
+
 
 def local_clip_indices(clips_seen: int, num_clips: int) -> list[int]:
     """Return the indices of this process's clips in a step, counted over the whole training."""
@@ -75,18 +92,60 @@ def scale_frames(clip: Clip) -> Clip:
     return Clip(clip.frames.float() / 127.5 - 1, clip.times, clip.label)
 
 
+def draw_rows(
+    draw: Callable[..., Tensor],
+    seed: int,
+    purpose: int,
+    clip_indices: list[int],
+    *sizes: tuple[int, ...],
+    device: torch.device,
+) -> list[Tensor]:
+    """Return random numbers `[B, *size]` for each of the sizes, with one generator for the whole step.
+
+    Args:
+        draw: `torch.randn` or `torch.rand`.
+        seed: random seed of the run.
+        purpose: separates numbers of the same step.
+        clip_indices: all indices of this process in a step, as `local_clip_indices` returns them.
+        sizes: shapes of the numbers of a clip.
+        device: where the numbers are used; they are drawn on the CPU.
+    """
+    rank, world_size = distributed.rank(), distributed.world_size()
+    random = torch_random(torch.device("cpu"), seed, purpose, clip_indices[0] - rank)
+    num_clips = len(clip_indices) * world_size
+    drawn = [draw((num_clips, *size), generator=random) for size in sizes]
+    return [copy_async(numbers[rank::world_size].contiguous(), device) for numbers in drawn]
+
+
 def draw_noise(
     clips: ClipDataset, clip_indices: list[int], phase: int, *sizes: tuple[int, ...], device: torch.device
 ) -> list[Tensor]:
-    """Return normal noise `[B, *size]` for each of the sizes; each clip has a random generator of its own."""
-    random = [torch_random(device, clips.seed, NOISE_PURPOSE + phase, index) for index in clip_indices]
-    return [torch.stack([torch.randn(size, generator=g, device=device) for g in random]) for size in sizes]
+    """Return normal noise `[B, *size]` for each of the sizes, for all clips of this process in a step."""
+    return draw_rows(torch.randn, clips.seed, NOISE_PURPOSE + phase, clip_indices, *sizes, device=device)
+
+
+class AugmentNumbers:
+    """Uniform numbers for the augmentation, drawn once per step and purpose for all micro-batches."""
+
+    def __init__(self, seed: int, batch_size: int, device: torch.device) -> None:
+        self.seed, self.batch_size, self.device = seed, batch_size, device
+        self._drawn: dict[int, tuple[list[int], Tensor]] = {}
+
+    def __call__(self, purpose: int, clip_indices: list[int], num_parts: int) -> Tensor:
+        """Return `[B, NUM_UNIFORM]` for the B clips of a micro-batch, one of `num_parts`."""
+        first = clip_indices[0] - clip_indices[0] % self.batch_size
+        step_indices = local_clip_indices(first, len(clip_indices) * num_parts)
+        if purpose not in self._drawn or self._drawn[purpose][0] != step_indices:
+            size = (NUM_UNIFORM,)
+            (numbers,) = draw_rows(torch.rand, self.seed, purpose, step_indices, size, device=self.device)
+            self._drawn[purpose] = step_indices, numbers
+        return self._drawn[purpose][1][step_indices.index(clip_indices[0]) :: num_parts]
 
 
 def stack_labels(labels: list[Tensor], device: torch.device) -> Tensor | None:
     """Return the one-hot classes `[B, K]` on the device; None for K = 0."""
-    label = torch.stack(labels).to(device)
-    return label if label.shape[1] else None
+    label = torch.stack(labels)
+    return copy_async(label, device) if label.shape[1] else None
 
 
 def sample_fake_inputs(
@@ -105,7 +164,7 @@ def sample_fake_inputs(
 
     Args:
         clips: dataset whose times and classes are imitated.
-        clip_indices: indices of the clips, over the whole training.
+        clip_indices: all indices of this process in a step, as `local_clip_indices` returns them.
         phase: `GENERATOR_PHASE` or `DISCRIMINATOR_PHASE`.
         z_dim: width of z.
         motion: motion network; None for images.
@@ -113,7 +172,7 @@ def sample_fake_inputs(
     """
     longest = MAX_RECURRENT_TIME if isinstance(motion, RecurrentMotion) else None
     drawn = [clips.fake_inputs(2 * index + phase, longest=longest) for index in clip_indices]
-    times = torch.from_numpy(np.stack([t for t, _ in drawn])).to(device)
+    times = copy_async(torch.from_numpy(np.stack([t for t, _ in drawn])), device)
     first = torch.zeros(len(clip_indices), dtype=torch.long, device=device)
     num_slots, noise_dim = 0, 0
     if isinstance(motion, Motion):

@@ -71,8 +71,9 @@ def r1_penalty_clip_by_clip(
             return _square_norm(*torch.autograd.grad(features, clip, slope, create_graph=True))
 
     def checkpoint_penalty(b: int) -> Tensor:
-        own = None if condition is None else condition[[b]]
-        return checkpoint(compute_penalty, frames[[b]], own, slope[[b]], use_reentrant=True)
+        own = slice(b, b + 1)  # a list would be copied to a GPU
+        part = None if condition is None else condition[own]
+        return checkpoint(compute_penalty, frames[own], part, slope[own], use_reentrant=True)
 
     return torch.cat([checkpoint_penalty(b) for b in range(len(frames))])
 

@@ -30,6 +30,7 @@ from styleganv.methods.stylegan_v.inputs import (
     AUGMENT_R2,
     DISCRIMINATOR_PHASE,
     GENERATOR_PHASE,
+    AugmentNumbers,
     FakeInputs,
     local_clip_indices,
     sample_fake_inputs,
@@ -46,8 +47,8 @@ from styleganv.methods.stylegan_v.losses import (
 from styleganv.methods.stylegan_v.projected import ProjectedDiscriminator
 from styleganv.methods.stylegan_v.sampler import VideoGenerator
 from styleganv.model_folder import STYLEGAN_V
-from styleganv.noise import seeded, torch_random
-from styleganv.training.augment import NUM_UNIFORM, AdaptiveAugmentation, augment
+from styleganv.noise import seeded
+from styleganv.training.augment import AdaptiveAugmentation, augment
 from styleganv.training.backends import step_backends
 from styleganv.training.batches import ClipDataset
 from styleganv.training.trainer import Trainer
@@ -104,6 +105,7 @@ class GanTrainer(Trainer):
         discriminators: their networks as one module.
         optimizers: all optimizers, with their initial learning rates.
         ada: augmentation probability and its controller.
+        augment_numbers: random numbers for the augmentation.
         growth: schedule of the resolutions.
         sampler: builds the video model of the averaged generator.
     """
@@ -145,6 +147,7 @@ class GanTrainer(Trainer):
             clips=config.augment.ada_clips,
             device=self.device,
         )
+        self.augment_numbers = AugmentNumbers(training.seed, training.batch_size, self.device)
 
     @property
     def relativistic(self) -> bool:
@@ -314,10 +317,9 @@ class GanTrainer(Trainer):
 
     def _sample_inputs(self, clips: ClipDataset, clip_indices: list[int], phase: int) -> list[FakeInputs]:
         """Return the inputs of generated clips for each micro-batch."""
-        n = self.num_micro_batches
-        return [self._sample_part(clips, clip_indices[i::n], phase) for i in range(n)]
+        return self._sample_all(clips, clip_indices, phase).split(self.num_micro_batches)
 
-    def _sample_part(self, clips: ClipDataset, clip_indices: list[int], phase: int) -> FakeInputs:
+    def _sample_all(self, clips: ClipDataset, clip_indices: list[int], phase: int) -> FakeInputs:
         return sample_fake_inputs(
             clips,
             clip_indices,
@@ -328,12 +330,11 @@ class GanTrainer(Trainer):
         )
 
     def _augment(self, frames: Tensor, clip_indices: list[int], purpose: int) -> Tensor:
-        """Return augmented frames; random numbers depend on the seed, the purpose and the clip index."""
+        """Return augmented frames of a micro-batch; random numbers depend on seed, purpose and clip index."""
         options = self.config.augment
         if options.augment == "none":
             return frames
-        random = [torch_random(self.device, self.config.training.seed, purpose, index) for index in clip_indices]
-        uniform = torch.stack([torch.rand(NUM_UNIFORM, generator=g, device=self.device) for g in random])
+        uniform = self.augment_numbers(purpose, clip_indices, self.num_micro_batches)
         with torch.autocast(self.device.type, enabled=False):
             return augment(
                 frames, self.ada.p, uniform, rotation=options.augment_rotation, mirror=options.augment_mirror

@@ -17,7 +17,7 @@ from styleganv.data.dataset import VideoDataset
 from styleganv.methods.network_config import fill_config
 from styleganv.methods.videogpt.networks import VideoGpt, VideoGptConfig, VideoGptVideos
 from styleganv.noise import derive_seed, seeded, torch_random
-from styleganv.training.batches import ClipDataset
+from styleganv.training.batches import ClipDataset, copy_async
 from styleganv.training.trainer import Trainer
 
 VQVAE_FRACTION = 0.5  # of the run
@@ -56,7 +56,7 @@ class VideoGptTrainer(Trainer):
             label = label if real.label is None else real.label.argmax(dim=1)
             self._set_lr(self.optimizer_gpt, (self.progress - VQVAE_FRACTION) / (1 - VQVAE_FRACTION))
             self.update_gpt(frames, label)
-        self.log_scalars(stage=torch.tensor(float(stage), device=self.device))
+        self.log_scalars(stage=torch.full((), float(stage), device=self.device))
         self.step += 1
 
     def _set_lr(self, optimizer: torch.optim.Optimizer, progress: float) -> None:
@@ -72,7 +72,7 @@ class VideoGptTrainer(Trainer):
             for part in range(self.num_micro_batches):
                 loss, codes, flat = self._compute_vqvae_loss(frames[part :: self.num_micro_batches], part == 0)
                 (loss / self.num_micro_batches).backward()
-                counts += torch.bincount(codes, minlength=len(counts))
+                counts.index_add_(0, codes, torch.ones_like(codes, dtype=counts.dtype))  # bincount would wait for a GPU
                 sums.index_add_(0, codes, flat)
         totals = distributed.all_reduce_sum(torch.cat([counts[:, None], sums], dim=1))
         vqvae.codebook.follow(totals[:, 0], totals[:, 1:], DECAY)
@@ -102,9 +102,9 @@ class VideoGptTrainer(Trainer):
 
     def _sample_candidates(self, flat: Tensor) -> Tensor:
         """Return random features `[K, D]`, the same for all processes, from another process at each step."""
-        random = torch_random(flat.device, self.config.training.seed, RESTART_PURPOSE, self.step)
+        random = torch_random(torch.device("cpu"), self.config.training.seed, RESTART_PURPOSE, self.step)
         num_vectors = len(self.net.vqvae.codebook.vectors)
-        chosen = flat[torch.randint(len(flat), (num_vectors,), generator=random, device=flat.device)]
+        chosen = flat[copy_async(torch.randint(len(flat), (num_vectors,), generator=random), flat.device)]
         return distributed.all_reduce_sum(chosen * (self.step % distributed.world_size() == distributed.rank()))
 
     def update_gpt(self, frames: Tensor, label: Tensor) -> None:

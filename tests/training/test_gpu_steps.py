@@ -1,0 +1,79 @@
+"""Training steps on a CUDA device (a pretended one without it) equal those on the CPU."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from fake_cuda import any_gpu
+from settings import with_training
+from torch import Tensor, nn
+
+from styleganv.config import RunConfig
+from styleganv.data.dataset import VideoDataset
+from styleganv.methods import METHODS, apply_method, build_trainer
+from styleganv.training.batches import ClipDataset, iterate_batches
+from styleganv.training.trainer import Trainer
+
+pytestmark = [pytest.mark.gpu, pytest.mark.slow]
+
+CPU = torch.device("cpu")
+#: Largest difference of a weight after two steps. A real device rounds differently, and Adam divides small gradients
+#: by their size; its steps are at most about 0.0025 per update.
+EXACT, ROUNDED = 1e-6, 2e-2
+#: Variants of StyleGAN-V's step.
+VARIANTS: dict[str, dict[str, Any]] = {
+    "micro-batches": {"batch_size": 8, "micro_batch_size": 4},
+    "checkpointing": {"gradient_checkpointing": True},
+    "bfloat16": {"precision": "bfloat16"},
+}
+
+
+def train_two_steps(config: RunConfig, data: VideoDataset, device: torch.device, *, resume: bool) -> Trainer:
+    """Train with R1 in the first step; with `resume`, another trainer takes the second step."""
+    trainer = build_trainer(config, data, device)
+    clips = ClipDataset(data, config.training, frame_sampler=trainer.frame_sampler)
+    batch_size = config.training.batch_size
+    batches = iterate_batches(clips, first=0, batch_size=batch_size, num_workers=0, device=device)
+    trainer.train_step(clips, next(batches))
+    if resume:
+        state = trainer.state_dict()
+        trainer = build_trainer(config, data, device)
+        trainer.load_state_dict(state)
+    trainer.progress = 0.6  # VideoGPT's second stage
+    trainer.train_step(clips, next(batches))
+    return trainer
+
+
+def weights(trainer: Trainer) -> dict[str, Tensor]:
+    """Return the weights and buffers of all networks, on their device."""
+    networks = {name: part for name, part in trainer.state_parts().items() if isinstance(part, nn.Module)}
+    return {f"{name}.{key}": x for name, part in networks.items() for key, x in part.state_dict().items()}
+
+
+def assert_equal_on_gpu(config: RunConfig, faces: Path) -> None:
+    data = VideoDataset(faces)
+    expected = weights(train_two_steps(config, data, CPU, resume=False))
+    with any_gpu() as gpu:
+        trained = weights(train_two_steps(config, data, gpu, resume=True))
+        assert {x.device.type for x in trained.values()} == {"cuda"} and trained.keys() == expected.keys()
+        trained = {name: x.cpu() for name, x in trained.items()}
+    rounded = torch.version.cuda is not None or config.training.precision == "bfloat16"
+    for name, value in expected.items():
+        difference = (trained[name].double() - value.double()).abs().max()
+        assert difference <= (ROUNDED if rounded else EXACT), (name, float(difference))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_methods_train_as_on_the_cpu(method: str, tiny: RunConfig, faces: Path) -> None:
+    assert_equal_on_gpu(apply_method(with_training(tiny, batch_size=4), method), faces)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_variants_train_as_on_the_cpu(variant: str, tiny: RunConfig, faces: Path) -> None:
+    assert_equal_on_gpu(with_training(tiny, **({"batch_size": 4} | VARIANTS[variant])), faces)
+
+
+def test_a_projected_discriminator_trains_as_on_the_cpu(tiny: RunConfig, faces: Path) -> None:
+    training = {"loss": "relativistic", "second_discriminator": "projected"}
+    assert_equal_on_gpu(with_training(tiny, batch_size=4, **training), faces)
