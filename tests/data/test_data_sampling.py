@@ -80,8 +80,8 @@ def test_spans_starts_and_middles_are_equally_likely() -> None:
     assert min(counts.values()) > 0.8 * len(wide) / 6
 
 
-@pytest.mark.parametrize("length, longest, last", [(500, 101, 99), (101, None, 99), (5000, None, 4998)])
-def test_fake_starts_are_fractional_and_fill_the_length(length: int, longest: int | None, last: int) -> None:
+@pytest.mark.parametrize("length, longest, last", [(500, 101, 99), (101, 500, 99)])
+def test_fake_starts_are_fractional_and_fill_the_length(length: int, longest: int, last: int) -> None:
     random = np.random.default_rng(0)
     starts = np.array([draw_fake_times(random, 2, length, 1, longest)[0] for _ in range(4000)])
     histogram = np.histogram(starts, bins=10, range=(0, last))[0]

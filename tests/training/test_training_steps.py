@@ -155,11 +155,11 @@ def test_adam_of_the_generator_counts_an_interval(
     assert (d["lr"], *d["betas"]) == pytest.approx((0.0025 * 16 / 17, 0, 0.99 ** (16 / 17)))
 
 
-@pytest.mark.parametrize("motion, longest", [("conv", 4999), ("lstm", 1023)])
-def test_generated_clips_have_the_times_of_a_long_video(
-    motion: Literal["conv", "lstm"], longest: int, tiny: RunConfig, tmp_path: Path
+@pytest.mark.parametrize("motion", ["conv", "lstm"])
+def test_generated_clips_of_a_long_video_have_times_below_1024(
+    motion: Literal["conv", "lstm"], tiny: RunConfig, tmp_path: Path
 ) -> None:
-    """Not only those below `longest_period`; a late time costs more with recurrent motion only."""
+    """Whatever the longest period is."""
     frame = np.zeros((16, 16, 3), np.uint8)
     write_dataset(tmp_path / "long.zip", [("a", [frame] * 5000, None, {})], height=16, width=16, fps=25)
     config = replace(tiny, model=replace(tiny.model, motion=motion, longest_period=64))
@@ -167,7 +167,7 @@ def test_generated_clips_have_the_times_of_a_long_video(
     trainer = GanTrainer(config, *build_networks(config, data))
     parts = trainer._sample_inputs(ClipDataset(data, config.training), list(range(400)), GENERATOR_PHASE)
     times = torch.cat([part.times for part in parts])
-    assert 0.9 * longest < times.max() <= longest and times.min() < 0.1 * longest
+    assert 900 < times.max() <= 1023 and times.min() < 100
     assert trainer.generator(parts[0].z[:2], parts[0].times[:2], parts[0].noise).isfinite().all()
 
 

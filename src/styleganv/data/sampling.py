@@ -10,6 +10,10 @@ import numpy as np
 
 ORDER, REAL, FAKE = 1, 2, 3
 
+#: Largest time of generated clips in training, in frames. Gradients of the periods grow with time, as does the cost of
+#: recurrent motion. Later times of an endless video resemble these, since motion noise is alike in all slots.
+MAX_FAKE_TIME = 1024
+
 
 def clip_random(seed: int, purpose: int, number: int) -> np.random.Generator:
     """Return a generator for one purpose and one clip, independent of all others."""
@@ -64,14 +68,13 @@ def draw_real_frames(random: np.random.Generator, num_frames: int, length: int, 
 
 
 def draw_fake_times(
-    random: np.random.Generator, num_frames: int, length: int, max_span: int, longest: int | None = None
+    random: np.random.Generator, num_frames: int, length: int, max_span: int, longest: int = MAX_FAKE_TIME
 ) -> np.ndarray:
     """Draw the float64 times `[T]` of a generated clip.
 
-    Spans are those of real clips; the start is fractional, anywhere in a training video of `length` frames, or in the
-    first `longest` of them.
+    Spans are those of real clips; the start is fractional, within the first `longest` frames of a training video.
     """
-    length = length if longest is None else min(length, longest)
+    length = min(length, longest)
     offsets = draw_offsets(random, num_frames, length, max_span)
     return offsets + random.uniform(0, length - 1 - offsets[-1])
 

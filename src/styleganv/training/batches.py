@@ -51,15 +51,12 @@ class ClipDataset(Dataset[tuple[Tensor, Tensor, Tensor]]):
         label = self.data.label(video) if self.conditional else None
         return torch.zeros(0) if label is None else torch.from_numpy(label)
 
-    def fake_inputs(self, index: int, *, longest: int | None = None) -> tuple[np.ndarray, Tensor]:
-        """Return times `[T]` and label `[K]` of a fake clip, taken from a random training video.
-
-        Times lie within the first `longest` frames, or anywhere in the video.
-        """
+    def fake_inputs(self, index: int) -> tuple[np.ndarray, Tensor]:
+        """Return times `[T]` and label `[K]` of a fake clip, taken from a random training video."""
         random = clip_random(self.seed, FAKE, index)
         video = self.videos[int(random.integers(len(self.videos)))]
         length = self.data.videos[video].num_frames
-        return draw_fake_times(random, self.num_frames, length, self.max_span, longest), self.label(video)
+        return draw_fake_times(random, self.num_frames, length, self.max_span), self.label(video)
 
 
 class ClipBatchSampler:

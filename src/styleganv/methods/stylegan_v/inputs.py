@@ -15,6 +15,7 @@ from torch import Tensor
 
 from styleganv import distributed
 from styleganv.clip import Clip
+from styleganv.data.sampling import MAX_FAKE_TIME
 from styleganv.methods.stylegan_v.motion import Motion, RecurrentMotion
 from styleganv.noise import torch_random
 from styleganv.training.augment import NUM_UNIFORM
@@ -26,10 +27,6 @@ GENERATOR_PHASE, DISCRIMINATOR_PHASE = 0, 1
 #: Purposes of random numbers. A purpose is part of the seed, so no two of them share numbers.
 NOISE_PURPOSE = 10  # plus the phase
 AUGMENT_G_FAKE, AUGMENT_D_FAKE, AUGMENT_D_REAL, AUGMENT_R1, AUGMENT_G_REAL, AUGMENT_R2 = 20, 21, 22, 23, 24, 25
-
-
-#: Largest time of generated clips with recurrent motion, in frames: the cost of a time grows with it.
-MAX_RECURRENT_TIME = 1024
 
 
 @dataclass(frozen=True)
@@ -159,8 +156,7 @@ def sample_fake_inputs(
 ) -> FakeInputs:
     """Draw the inputs of generated clips.
 
-    Only the noise slots that a clip uses are drawn: from its first time on, or from slot 0 on for recurrent motion,
-    whose times end at `MAX_RECURRENT_TIME`.
+    Only the noise slots that a clip uses are drawn: from its first time on, or from slot 0 on for recurrent motion.
 
     Args:
         clips: dataset whose times and classes are imitated.
@@ -170,8 +166,7 @@ def sample_fake_inputs(
         motion: motion network; None for images.
         device: where the tensors are created.
     """
-    longest = MAX_RECURRENT_TIME if isinstance(motion, RecurrentMotion) else None
-    drawn = [clips.fake_inputs(2 * index + phase, longest=longest) for index in clip_indices]
+    drawn = [clips.fake_inputs(2 * index + phase) for index in clip_indices]
     times = copy_async(torch.from_numpy(np.stack([t for t, _ in drawn])), device)
     first = torch.zeros(len(clip_indices), dtype=torch.long, device=device)
     num_slots, noise_dim = 0, 0
@@ -179,6 +174,6 @@ def sample_fake_inputs(
         first = torch.floor(times[:, 0] / motion.slot_distance).long()
         num_slots, noise_dim = motion.max_slots(clips.max_span), motion.noise_dim
     elif motion is not None:
-        num_slots, noise_dim = MAX_RECURRENT_TIME + 1, motion.noise_dim
+        num_slots, noise_dim = MAX_FAKE_TIME + 1, motion.noise_dim
     z, slots = draw_noise(clips, clip_indices, phase, (z_dim,), (num_slots, noise_dim), device=device)
     return FakeInputs(z, times, ClipNoise(slots, first), stack_labels([label for _, label in drawn], device))
