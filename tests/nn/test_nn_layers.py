@@ -1,11 +1,13 @@
-"""The resolutions that both networks are built from."""
+"""The resolutions that both networks are built from, and constants of layers."""
 
+import copy
 import itertools
 
 import pytest
+import torch
 
 from styleganv.errors import StyleganvError
-from styleganv.nn.layers import resolutions
+from styleganv.nn.layers import Conv2d, resolutions
 
 
 @pytest.mark.parametrize(
@@ -34,3 +36,13 @@ def test_unsupported_resolutions_suggest_a_supported_one(size: tuple[int, int]) 
         resolutions(*size)
     suggestion = str(refusal.value).rstrip(".").split()[-1]
     resolutions(*map(int, suggestion.split("x")))
+
+
+@pytest.mark.gpu
+def test_the_fir_filter_is_a_constant_on_the_device_of_its_module(gpu: torch.device) -> None:
+    layer = Conv2d(4, 4, 3, down=True)
+    assert layer.state_dict().keys() == {"weight", "bias"}
+    fir = copy.deepcopy(layer).bfloat16().fir
+    assert fir is not None and fir.dtype == torch.bfloat16
+    assert torch.equal(fir.double() * 64, torch.outer(*[torch.tensor([1.0, 3, 3, 1], dtype=torch.float64)] * 2))
+    assert {"cuda:0"} == {str(buffer.device) for buffer in layer.to(gpu).buffers()}

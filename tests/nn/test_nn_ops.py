@@ -19,11 +19,14 @@ from styleganv.nn import (
     convolution,
     convolve,
     fir_filter2d,
+    fir_kernel,
     modulated_conv2d,
     split_phases,
     upsample2d,
     winograd,
 )
+
+UP = fir_kernel(4.0)
 
 
 def randn(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:
@@ -39,20 +42,22 @@ def assert_differentiable_twice(f: Callable[..., Tensor], *inputs: Tensor) -> No
 @pytest.mark.parametrize("padding, stride, gain", [(0, 1, 1.0), (1, 1, 4.0), (2, 1, 1.0), (1, 2, 1.0), (2, 2, 0.5)])
 def test_fir_filter2d_equals_the_sum_over_its_taps(padding: int, stride: int, gain: float) -> None:
     x = randn(2, 3, 7, 6)
-    ours = fir_filter2d(x, padding=padding, stride=stride, gain=gain)
+    ours = fir_filter2d(x, fir_kernel(gain), padding=padding, stride=stride)
     torch.testing.assert_close(ours, filter_fir(x, padding, padding, stride, gain))
     assert ours.shape[2] == (7 + 2 * padding - 4) // stride + 1
-    assert_differentiable_twice(lambda x: fir_filter2d(x, padding=padding, stride=stride, gain=gain), x[:1, :2, :5, :4])
+    assert_differentiable_twice(
+        lambda x: fir_filter2d(x, fir_kernel(gain), padding=padding, stride=stride), x[:1, :2, :5, :4]
+    )
 
 
 def test_upsample2d_equals_zero_insertion_and_filter() -> None:
     x = randn(2, 3, 5, 4)
-    torch.testing.assert_close(upsample2d(x), upsample(x))
-    assert_differentiable_twice(upsample2d, x[:1, :2, :3, :2])
+    torch.testing.assert_close(upsample2d(x, UP), upsample(x))
+    assert_differentiable_twice(lambda x: upsample2d(x, UP), x[:1, :2, :3, :2])
 
 
 def test_upsampling_preserves_a_constant_in_the_interior() -> None:
-    up = upsample2d(torch.ones(1, 1, 6, 6))
+    up = upsample2d(torch.ones(1, 1, 6, 6), UP)
     torch.testing.assert_close(up[:, :, 2:-2, 2:-2], torch.ones(1, 1, 8, 8))
 
 
@@ -88,10 +93,10 @@ def test_only_half_precision_is_clamped(dtype: torch.dtype) -> None:
 @pytest.mark.parametrize("up, kernel", [(False, 1), (False, 3), (True, 3)])
 def test_modulated_conv2d_equals_one_weight_per_image(up: bool, kernel: int, demodulate: bool) -> None:
     x, weight, style = randn(6, 3, 5, 4), randn(4, 3, kernel, kernel, seed=1), randn(2, 3, seed=2)
-    ours = modulated_conv2d(x, weight, style, up=up, demodulate=demodulate)
+    ours = modulated_conv2d(x, weight, style, fir=UP if up else None, demodulate=demodulate)
     torch.testing.assert_close(ours, convolve_modulated(x, weight, style, up, demodulate))
     assert_differentiable_twice(
-        lambda x, w, s: modulated_conv2d(x, w, s, up=up, demodulate=demodulate),
+        lambda x, w, s: modulated_conv2d(x, w, s, fir=UP if up else None, demodulate=demodulate),
         x[:2, :2, :2, :3],
         weight[:2, :2],
         style[:1, :2],
@@ -108,9 +113,9 @@ def test_demodulation_gives_unit_variance() -> None:
 @pytest.mark.parametrize("up", [False, True])
 def test_bfloat16_stays_close_to_float32(up: bool) -> None:
     x, weight, style = randn(4, 32, 8, 8).float(), randn(32, 32, 3, 3, seed=1).float(), 1 + randn(2, 32).float()
-    exact = bias_act(upsample2d(modulated_conv2d(x, weight, style, up=up)), randn(32).float())
-    y = modulated_conv2d(x.bfloat16(), weight, style, up=up)
-    half = bias_act(upsample2d(y), randn(32).float())
+    exact = bias_act(upsample2d(modulated_conv2d(x, weight, style, fir=UP if up else None), UP), randn(32).float())
+    y = modulated_conv2d(x.bfloat16(), weight, style, fir=UP if up else None)
+    half = bias_act(upsample2d(y, UP), randn(32).float())
     assert half.dtype == torch.bfloat16
     assert (half.float() - exact).norm() < 0.02 * exact.norm()
 
@@ -134,11 +139,11 @@ def test_append_stddev_is_differentiable_twice() -> None:
 @pytest.mark.parametrize("height, width", [(4, 4), (3, 5)])
 def test_a_transposed_convolution_equals_its_phases(height: int, width: int, monkeypatch: pytest.MonkeyPatch) -> None:
     x, kernel, bias = randn(2, 3, height, width), randn(5, 3, 3, 3, seed=1), randn(5, seed=2)
-    transposed = convolve(x, kernel, bias, up=True)
+    transposed = convolve(x, kernel, bias, UP)
     monkeypatch.setattr(convolution, "prefers_phases", lambda device, dtype: True)
-    torch.testing.assert_close(convolve(x, kernel, bias, up=True), transposed)
-    torch.testing.assert_close(convolve(x, split_phases(kernel), bias, up=True), transposed)
-    assert_differentiable_twice(lambda x, k, b: convolve(x, k, b, up=True), x, kernel, bias)
+    torch.testing.assert_close(convolve(x, kernel, bias, UP), transposed)
+    torch.testing.assert_close(convolve(x, split_phases(kernel), bias, UP), transposed)
+    assert_differentiable_twice(lambda x, k, b: convolve(x, k, b, UP), x, kernel, bias)
 
 
 @pytest.mark.parametrize("block_bytes", [1, 2**6, 2**8, 2**18])

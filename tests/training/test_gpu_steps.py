@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 from fake_cuda import any_gpu
+from fake_cuda_tensors import TransferLog
 from settings import with_training
 from torch import Tensor, nn
 
@@ -77,3 +78,37 @@ def test_variants_train_as_on_the_cpu(variant: str, tiny: RunConfig, faces: Path
 def test_a_projected_discriminator_trains_as_on_the_cpu(tiny: RunConfig, faces: Path) -> None:
     training = {"loss": "relativistic", "second_discriminator": "projected"}
     assert_equal_on_gpu(with_training(tiny, batch_size=4, **training), faces)
+
+
+def count_transfers(config: RunConfig, data: VideoDataset, log: TransferLog) -> list[dict[str, int]]:
+    """Return the counts of a step with and one without gradient penalties; VideoGPT takes the second in stage 2."""
+    device, counts = torch.device("cuda", 0), []
+    trainer = build_trainer(config, data, device)
+    clips = ClipDataset(data, config.training, frame_sampler=trainer.frame_sampler)
+    batch_size = config.training.batch_size
+    batches = iterate_batches(clips, first=0, batch_size=batch_size, num_workers=0, device=device)
+    for trainer.progress in (0.0, 0.6):
+        log.clear()
+        trainer.train_step(clips, next(batches))
+        assert not [site for site in log.sites if site[0] in ("sync", "h2d", "d2h")]
+        counts.append({kind: count for kind, count in log.counts.items() if kind != "ops"})
+    return counts
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_step_never_waits_for_the_gpu(method: str, tiny: RunConfig, faces: Path, transfers: TransferLog) -> None:
+    config = apply_method(with_training(tiny, batch_size=4), method)
+    for counts in count_transfers(config, VideoDataset(faces), transfers):
+        assert counts["h2d async"] == counts["pinned"] <= 15 and counts.get("generators", 0) <= 9
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_variants_never_wait_for_the_gpu(variant: str, tiny: RunConfig, faces: Path, transfers: TransferLog) -> None:
+    count_transfers(with_training(tiny, **({"batch_size": 4} | VARIANTS[variant])), VideoDataset(faces), transfers)
+
+
+def test_transfers_do_not_grow_with_the_batch(tiny: RunConfig, faces: Path, transfers: TransferLog) -> None:
+    data = VideoDataset(faces)
+    small, large = (count_transfers(with_training(tiny, batch_size=n), data, transfers) for n in (4, 64))
+    assert small == large
+    assert [counts["generators"] for counts in small] == [6, 5]

@@ -9,7 +9,7 @@ from styleganv.nn.modulated_conv import (
     prefers_single_clips,
     sum_squares,
 )
-from styleganv.nn.resample import fir_filter2d, upsample2d
+from styleganv.nn.resample import fir_filter2d, fir_kernel, upsample2d
 
 __all__ = [
     "UNIT_GAIN",
@@ -17,6 +17,7 @@ __all__ = [
     "compute_demodulation",
     "convolve",
     "fir_filter2d",
+    "fir_kernel",
     "leaky_relu",
     "leaky_relu_",
     "modulate_kernel",

@@ -11,23 +11,23 @@ from styleganv.nn import winograd
 from styleganv.nn.resample import fir_filter2d
 
 
-def convolve(x: Tensor, kernel: Tensor, bias: Tensor | None, up: bool = False) -> Tensor:
+def convolve(x: Tensor, kernel: Tensor, bias: Tensor | None, fir: Tensor | None = None) -> Tensor:
     """Convolve `x [N, I, H, W]` with `kernel [O, I, k, k]` and add `bias [O]`.
 
-    With `up` (k = 3, or the result of `split_phases`) the resolution doubles: a transposed convolution with stride 2,
-    then the FIR filter.
+    With `fir`, which is `fir_kernel(4.0)`, the resolution doubles: a transposed convolution with stride 2, then that
+    filter. `kernel` then has k = 3, or is the result of `split_phases`.
     """
-    if not up:
+    if fir is None:
         if x.dtype == torch.float32 and winograd.is_faster(kernel, x.dtype, x.shape[0], *x.shape[2:]):
             return winograd.convolve_3x3(x, kernel, bias)
         return F.conv2d(x, kernel, bias, padding=kernel.shape[-1] // 2)
     if prefers_phases(x.device, x.dtype):
         if kernel.shape[-1] == 3:
             kernel = split_phases(kernel)
-        x = fir_filter2d(_convolve_phases(x, kernel), padding=1, gain=4.0, bias=bias)
+        x = fir_filter2d(_convolve_phases(x, kernel), fir, padding=1, bias=bias)
         # Negative padding crops with a channels-last gradient; the gradient of a slice is not, and much slower.
         return F.pad(x, [0, -1, 0, -1])
-    return fir_filter2d(F.conv_transpose2d(x, kernel.transpose(0, 1), stride=2), padding=1, gain=4.0, bias=bias)
+    return fir_filter2d(F.conv_transpose2d(x, kernel.transpose(0, 1), stride=2), fir, padding=1, bias=bias)
 
 
 def prefers_phases(device: torch.device, dtype: torch.dtype) -> bool:

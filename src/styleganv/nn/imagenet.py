@@ -40,7 +40,8 @@ def extract_maps(net: Any, x: Tensor, blocks: tuple[int, ...]) -> list[Tensor]:
 
 def normalize_imagenet(x: Tensor) -> Tensor:
     """Normalize `[N, 3, H, W]` in 0..1 for networks trained on ImageNet; channels last."""
-    mean, std = (x.new_tensor(values)[:, None, None] for values in (IMAGENET_MEAN, IMAGENET_STD))
+    # Filled on the device; a tensor of the values would be copied to a GPU, which waits.
+    mean, std = (torch.cat([x.new_full((1, 1, 1), v) for v in values]) for values in (IMAGENET_MEAN, IMAGENET_STD))
     return ((x - mean) / std).contiguous(memory_format=torch.channels_last)
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from styleganv.errors import StyleganvError
-from styleganv.nn import UNIT_GAIN, bias_act, convolve, fir_filter2d, leaky_relu
+from styleganv.nn import UNIT_GAIN, bias_act, convolve, fir_filter2d, fir_kernel, leaky_relu
 
 MIN_BASE, MAX_BASE = 4, 16
 
@@ -47,6 +47,8 @@ class Dense(nn.Module):
 class Conv2d(nn.Module):
     """Convolution `[N, in, H, W] → [N, out, H, W]`; with `down`, low-pass filtered and at half the size."""
 
+    fir: Tensor | None
+
     def __init__(
         self,
         in_channels: int,
@@ -61,19 +63,19 @@ class Conv2d(nn.Module):
         self.weight = nn.Parameter(torch.randn(out_channels, in_channels, kernel_size, kernel_size))
         self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
         self.activate = activate
-        self.down = down
+        self.register_buffer("fir", fir_kernel() if down else None, persistent=False)
         self.weight_gain = 1 / (in_channels * kernel_size**2) ** 0.5
 
     def forward(self, x: Tensor) -> Tensor:
         gain = UNIT_GAIN if self.activate else 1.0
         weight = (self.weight * (self.weight_gain * gain)).to(x.dtype)
         bias = None if self.bias is None else (self.bias * gain).to(x.dtype)
-        if not self.down:
+        if self.fir is None:
             x = convolve(x, weight, bias)
         elif weight.shape[-1] == 1:
-            x = F.conv2d(fir_filter2d(x, padding=1, stride=2), weight, bias)
+            x = F.conv2d(fir_filter2d(x, self.fir, padding=1, stride=2), weight, bias)
         else:
-            x = F.conv2d(fir_filter2d(x, padding=2), weight, bias, stride=2)
+            x = F.conv2d(fir_filter2d(x, self.fir, padding=2), weight, bias, stride=2)
         return leaky_relu(x) if self.activate else x
 
 

@@ -65,7 +65,7 @@ def modulated_conv2d(
     style: Tensor,
     *,
     bias: Tensor | None = None,
-    up: bool = False,
+    fir: Tensor | None = None,
     demodulate: bool = True,
     gain: float = 1.0,
     squares: Tensor | None = None,
@@ -77,22 +77,22 @@ def modulated_conv2d(
         weight: `[O, I, k, k]`, float32; cast to the dtype of `x` for the convolution only.
         style: `[B, I]`, float32.
         bias: `[O]`, not scaled by `gain`.
-        up: double the resolution (needs k = 3): transposed convolution with stride 2, then the FIR filter.
+        fir: `fir_kernel(4.0)`, to double the resolution (needs k = 3): transposed convolution with stride 2, then this.
         demodulate: scale every output channel to unit variance for unit-variance input.
         gain: scale of the result before the bias; only with demodulation, whose scales include it.
         squares: `sum_squares(weight)`, if already computed.
 
     Returns:
-        `[N, O, H, W]`, or `[N, O, 2H, 2W]` with `up`, in the dtype of `x`.
+        `[N, O, H, W]`, or `[N, O, 2H, 2W]` with `fir`, in the dtype of `x`.
     """
     shift = None if bias is None else bias.to(x.dtype)
     if style.shape[0] == 1:
         kernel = modulate_kernel(weight, style[0], demodulate=demodulate, gain=gain, squares=squares).to(x.dtype)
-        return convolve(x, kernel, shift, up)
+        return convolve(x, kernel, shift, fir)
     x = x * _expand_to_images(style, x)
     kernel = weight.to(x.dtype)
     if not demodulate:
-        return convolve(x, kernel, shift, up)
-    x = convolve(x, kernel, None, up)
+        return convolve(x, kernel, shift, fir)
+    x = convolve(x, kernel, None, fir)
     scale = _expand_to_images(compute_demodulation(weight, style, squares) * gain, x)
     return x * scale if shift is None else torch.addcmul(shift[:, None, None], x, scale)

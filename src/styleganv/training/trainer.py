@@ -142,12 +142,14 @@ class Trainer(ABC):
 
     @torch.no_grad()
     def update_ema(self, latest: nn.Module, average: nn.Module) -> None:
-        """Move the average toward the latest weights, with a half-life in clips; buffers are copied."""
+        """Move the average toward the latest weights, with a half-life in clips; buffers with a state are copied."""
         training = self.config.training
         half_life = training.ema_half_life or training.batch_size * 10_000 / 32
         if training.ema_rampup is not None:
             half_life = min(half_life, self.clips_seen * training.ema_rampup)
         decay = 0.5 ** (training.batch_size / max(half_life, 1e-8))
         torch._foreach_lerp_(list(average.parameters()), list(latest.parameters()), 1 - decay)
-        for target, source in zip(average.buffers(), latest.buffers(), strict=True):
-            target.copy_(source)
+        state = latest.state_dict()  # without constants
+        for (name, target), source in zip(average.named_buffers(), latest.buffers(), strict=True):
+            if name in state:
+                target.copy_(source)

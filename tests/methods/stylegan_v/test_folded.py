@@ -39,7 +39,9 @@ def test_wide_blocks_process_a_few_frames_at_a_time(phases: bool, monkeypatch: p
     styles, codes = randn(g.synthesis.num_styles, 8), randn(6, 8, seed=1)
     expected, seen = synthesize(g, styles, codes, torch.float32), []
     rgb = folded_module.upsample2d
-    monkeypatch.setattr(folded_module, "upsample2d", lambda image: (seen.append(image.shape[::3]), rgb(image))[1])
+    monkeypatch.setattr(
+        folded_module, "upsample2d", lambda image, fir: (seen.append(image.shape[::3]), rgb(image, fir))[1]
+    )
     # At 16² four frames would fit, which gives equal parts of three. At 32² only one does.
     monkeypatch.setattr(
         folded_module, "MAX_ACTIVATION_BYTES", 4 * 16**2 * g.synthesis.blocks[2].conv1.weight.shape[0] * 4 + 1

@@ -20,7 +20,7 @@ from styleganv.methods.stylegan_v.finetune import PretrainedWeights, copy_matchi
 from styleganv.methods.stylegan_v.growing import Growth, GrowthStage, reduce_frames
 from styleganv.methods.stylegan_v.memory import estimate_step_memory_gib
 from styleganv.methods.stylegan_v.trainer import GanTrainer, build_networks
-from styleganv.nn import upsample2d
+from styleganv.nn import fir_kernel, upsample2d
 from styleganv.runs import resume, train
 from styleganv.training.batches import ClipDataset
 from styleganv.training.checkpoint import load_checkpoint
@@ -127,7 +127,7 @@ def test_a_generator_that_has_not_grown_enlarges_what_it_has(growing: RunConfig,
     generator.synthesis.num_skipped = 2
     small = generator(z, times, noise)
     assert small.shape == (2, 2, 3, 16, 16) and full.shape == (2, 2, 3, 64, 64)
-    enlarged = upsample2d(upsample2d(small.flatten(0, 1))).unflatten(0, (2, 2))
+    enlarged = upsample2d(upsample2d(small.flatten(0, 1), fir_kernel(4.0)), fir_kernel(4.0)).unflatten(0, (2, 2))
     torch.testing.assert_close(full, enlarged, rtol=1e-5, atol=1e-5)
 
 

@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from styleganv import noise
 from styleganv.methods.network_config import StyleConfig
 from styleganv.methods.stylegan_v.mapping import Mapping, Truncation
-from styleganv.nn import UNIT_GAIN, leaky_relu, upsample2d
+from styleganv.nn import UNIT_GAIN, fir_kernel, leaky_relu, upsample2d
 from styleganv.nn.layers import Dense, channels_at, resolutions, run_block, working_dtype
 from styleganv.validation import Frames, Size
 from styleganv.video_model import Frame, VideoModel, deterministic, to_uint8
@@ -93,6 +93,8 @@ class FourierFeatures(nn.Module):
 class Grid(nn.Module):
     """One resolution: Fourier features, layers and to-RGB."""
 
+    fir: Tensor
+
     def __init__(
         self,
         size: tuple[int, int],
@@ -109,6 +111,7 @@ class Grid(nn.Module):
         widths = [in_channels + NUM_SINUSOIDS] + [channels] * num_layers
         self.layers = nn.ModuleList([LowRankLayer(widths[i], channels, w_dim) for i in range(num_layers)])
         self.to_rgb = LowRankLayer(channels, 3, w_dim, activate=False)
+        self.register_buffer("fir", fir_kernel(4.0), persistent=False)
 
     def compute_kernels(self, w: Tensor) -> list[Tensor]:
         """Return the kernels of all layers, and of to-RGB, for `w [B, w_dim]`."""
@@ -128,17 +131,17 @@ class Grid(nn.Module):
             x = sinusoids
         else:
             coarse = x.unflatten(3, (self.height // 2, self.width // 2))
-            x = torch.cat([_upsample(coarse).flatten(3), sinusoids], dim=2)
+            x = torch.cat([_upsample(coarse, self.fir).flatten(3), sinusoids], dim=2)
         for layer, kernel in zip(self.layers, kernels, strict=False):
             x = layer(x, kernel)
         # Colors are summed in float32: over all grids, half precision would be off by one of 255 levels.
         color = self.to_rgb(x, kernels[-1]).to(shift.dtype).unflatten(3, (self.height, self.width))
-        return x, color if image is None else _upsample(image) + color
+        return x, color if image is None else _upsample(image, self.fir) + color
 
 
-def _upsample(x: Tensor) -> Tensor:
+def _upsample(x: Tensor, fir: Tensor) -> Tensor:
     """Double the resolution, `[B, T, C, H, W]` → `[B, T, C, 2H, 2W]`."""
-    return upsample2d(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+    return upsample2d(x.flatten(0, 1), fir).unflatten(0, x.shape[:2])
 
 
 class Synthesis(nn.Module):

@@ -42,10 +42,14 @@ class _Plain:
 
     kernel: Tensor
     bias: Tensor | None
-    up: bool = False
+    fir: Tensor | None = None
+
+    @property
+    def up(self) -> bool:
+        return self.fir is not None
 
     def __call__(self, x: Tensor) -> Tensor:
-        return convolve(x.to(self.kernel.dtype), self.kernel, self.bias, self.up)
+        return convolve(x.to(self.kernel.dtype), self.kernel, self.bias, self.fir)
 
 
 @dataclass(frozen=True)
@@ -126,14 +130,14 @@ class StoredWeights:
         style, bias = conv.affine(w), conv.bias * UNIT_GAIN
         demodulated = compute_demodulation(conv.weight, style, squares) * UNIT_GAIN
         if scaled:
-            shared = _Transformed(weight, None) if transformed else _Plain(weight, None, conv.up)
+            shared = _Transformed(weight, None) if transformed else _Plain(weight, None, conv.fir)
             before, after, shift = (each.reshape(-1, 1, 1) for each in (style, demodulated, bias))
             return _Scaled(shared, before, after, shift)
         scale, bias = demodulated.T * style, bias.to(self.dtype)
         if transformed:
             return _Transformed(self._product(weight, scale.T.expand_as(weight)), bias)
         scale = scale.repeat(len(weight) // len(scale), 1)  # the same for each phase, if there are phases
-        return _Plain(self._product(weight, scale[:, :, None, None]), bias, conv.up)
+        return _Plain(self._product(weight, scale[:, :, None, None]), bias, conv.fir)
 
     def _product(self, weight: Tensor, scale: Tensor) -> Tensor:
         """Return stored weights times one scale per row, in the dtype of the convolutions."""
@@ -182,6 +186,7 @@ class FoldedSynthesis:
         """Fold `styles [L, w_dim]`, one per layer, into the `stored` weights of this network."""
         self.dtype = stored.dtype
         self.input = synthesis.input
+        self.fir = cast(SynthesisBlock, synthesis.blocks[0]).fir
         self.layers: list[tuple[list[_Folded], _Plain]] = []
         for block, style in synthesis.styled_blocks(styles[None]):
             *convs, rgb = style.unbind(dim=1)
@@ -212,7 +217,7 @@ class FoldedSynthesis:
             for conv in convs:
                 x = leaky_relu_(conv(x))
             rgb = to_rgb(x).float()
-            image = rgb if image is None else upsample2d(image) + rgb
+            image = rgb if image is None else upsample2d(image, self.fir) + rgb
         assert image is not None
         ready = [image]
         del x, rgb, image  # nothing is kept while the caller uses the frames

@@ -9,12 +9,22 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from styleganv.nn import UNIT_GAIN, leaky_relu, modulated_conv2d, prefers_single_clips, sum_squares, upsample2d
+from styleganv.nn import (
+    UNIT_GAIN,
+    fir_kernel,
+    leaky_relu,
+    modulated_conv2d,
+    prefers_single_clips,
+    sum_squares,
+    upsample2d,
+)
 from styleganv.nn.layers import Dense, channels_at, run_block, working_dtype
 
 
 class ModulatedConv(nn.Module):
     """3×3 convolution modulated by w, then bias and activation; `up` doubles the resolution."""
+
+    fir: Tensor | None
 
     def __init__(self, in_channels: int, out_channels: int, w_dim: int, *, up: bool = False) -> None:
         super().__init__()
@@ -22,6 +32,7 @@ class ModulatedConv(nn.Module):
         self.weight = nn.Parameter(torch.randn(out_channels, in_channels, 3, 3))
         self.bias = nn.Parameter(torch.zeros(out_channels))
         self.up = up
+        self.register_buffer("fir", fir_kernel(4.0) if up else None, persistent=False)
 
     def forward(self, x: Tensor, w: Tensor, squares: Tensor | None = None) -> Tensor:
         """Map `x [N, C_in, H, W]` and `w [B, w_dim]` to `[N, C_out, H or 2H, W or 2W]`.
@@ -29,7 +40,7 @@ class ModulatedConv(nn.Module):
         `squares` is `sum_squares(self.weight)`, if already computed.
         """
         style, bias = self.affine(w), self.bias * UNIT_GAIN
-        x = modulated_conv2d(x, self.weight, style, bias=bias, up=self.up, gain=UNIT_GAIN, squares=squares)
+        x = modulated_conv2d(x, self.weight, style, bias=bias, fir=self.fir, gain=UNIT_GAIN, squares=squares)
         return leaky_relu(x)
 
 
@@ -51,11 +62,14 @@ class ToRGB(nn.Module):
 class SynthesisBlock(nn.Module):
     """One resolution: modulated convolution up ×2 (not in the first block), modulated convolution, to-RGB."""
 
+    fir: Tensor
+
     def __init__(self, in_channels: int, out_channels: int, w_dim: int, *, first: bool) -> None:
         super().__init__()
         self.conv0 = None if first else ModulatedConv(in_channels, out_channels, w_dim, up=True)
         self.conv1 = ModulatedConv(in_channels if first else out_channels, out_channels, w_dim)
         self.to_rgb = ToRGB(out_channels, w_dim)
+        self.register_buffer("fir", fir_kernel(4.0), persistent=False)
 
     def convs(self) -> list[ModulatedConv]:
         """Return the block's modulated convolutions in order."""
@@ -75,7 +89,7 @@ class SynthesisBlock(nn.Module):
             x = conv(x, w, conv_squares)
         # Colors are summed in float32: over all resolutions, half precision would be off by one of 255 levels.
         color = self.to_rgb(x, rgb_style).to(styles.dtype)
-        return x, color if image is None else upsample2d(image) + color
+        return x, color if image is None else upsample2d(image, self.fir) + color
 
 
 #: A block, its styles `[B, 2 or 3, w_dim]`, and `sum_squares` of its convolutions, if already computed.
