@@ -201,6 +201,8 @@ def _tensor_methods(mode: DeviceMode) -> _Replacements:
     def pin_memory(self: Tensor, *_: Any) -> Tensor:
         if is_on_gpu(self):
             raise RuntimeError("cannot pin 'torch.cuda.FloatTensor' only dense CPU tensors can be pinned")
+        if _num_estimates:
+            raise AssertionError("NYI: aten._pin_memory.default")
         log.add("pinned")
         return pin(self.clone())
 
@@ -282,7 +284,8 @@ def _factory(log: TransferLog, make: Callable[..., Tensor], *, is_method: bool =
         _check_generator(kwargs.get("generator"), on_gpu if device is not None else None)
         pinned = kwargs.pop("pin_memory", False)
         x = make(*args, **kwargs, **({} if device is None else {"device": CPU if is_cuda(device) else device}))
-        if pinned:
+        if pinned and has_storage(x):
+            log.add("pinned")
             pin(x)
         if on_gpu:
             if name in FROM_VALUES:

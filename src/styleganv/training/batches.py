@@ -111,7 +111,10 @@ def iterate_batches(
 
 def copy_async(x: Tensor, device: torch.device) -> Tensor:
     """Return a tensor of the CPU on the device; pinned memory lets a GPU copy it while the CPU continues."""
-    return x.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else x.to(device)
+    if device.type != "cuda":
+        return x.to(device)
+    # Not x.pin_memory(), which FakeTensorMode lacks; the memory of a step is estimated in it.
+    return torch.empty_like(x, pin_memory=True).copy_(x).to(device, non_blocking=True)
 
 
 def _stack(clips: list[tuple[Tensor, Tensor, Tensor]]) -> tuple[np.ndarray, ...]:
