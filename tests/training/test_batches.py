@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 import warm
+from fake_cuda_tensors import TransferLog
 from torch import Tensor
 from torch.utils.data import _utils as data_loading
 
@@ -88,3 +89,30 @@ def test_the_error_of_a_worker_reaches_the_reader(faces: Path) -> None:
     with pytest.raises(StyleganvError, match=r"This video is damaged\."):
         next(iterate_batches(clips, first=0, batch_size=8, num_workers=2, device=torch.device("cpu")))
     time.sleep(0.2)  # for signals of ended workers
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("conditional", [False, True])
+def test_batches_on_a_gpu_equal_those_on_the_cpu(
+    conditional: bool, faces: Path, monkeypatch: pytest.MonkeyPatch, gpu: torch.device
+) -> None:
+    clips = ClipDataset(VideoDataset(faces), TrainingConfig(num_frames=3))
+    if conditional:
+        monkeypatch.setattr(clips, "label", lambda video: torch.eye(16)[video])
+    options = {"first": 0, "batch_size": 4, "num_workers": 0}
+    on_cpu, on_gpu = (iterate_batches(clips, **options, device=device) for device in (torch.device("cpu"), gpu))
+    for _ in range(3):
+        expected, batch = next(on_cpu), next(on_gpu)
+        assert (batch.label is not None) == conditional
+        for name in ("frames", "times", "label")[: 2 + conditional]:
+            ours, theirs = getattr(batch, name), getattr(expected, name)
+            assert ours.device.type == "cuda" and ours.dtype == theirs.dtype and torch.equal(ours.cpu(), theirs)
+
+
+@pytest.mark.gpu
+def test_a_batch_is_copied_while_the_previous_one_is_in_use(faces: Path, transfers: TransferLog) -> None:
+    clips = ClipDataset(VideoDataset(faces), TrainingConfig(num_frames=3))
+    batches = iterate_batches(clips, first=0, batch_size=4, num_workers=0, device=torch.device("cuda"))
+    for count in (2, 3, 4):
+        next(batches)
+        assert transfers.counts["h2d async"] == transfers.counts["pinned"] == count and not transfers.counts["h2d"]

@@ -4,8 +4,9 @@ Every random number is a function of the seed and the clip's index. A resumed ru
 of processes therefore see the same clips. Shapes: B clips, T frames per clip, K classes.
 """
 
+import contextlib
 import multiprocessing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -19,6 +20,9 @@ from styleganv.data.dataset import VideoDataset
 from styleganv.data.sampling import FAKE, REAL, VideoOrder, clip_random, draw_fake_times, draw_real_frames
 from styleganv.errors import StyleganvError
 from styleganv.workers import start_worker
+
+#: Distance in bytes of the arrays that are copied to a GPU together.
+ALIGNMENT = 256
 
 FrameSampler = Callable[[np.random.Generator, int, int, int], np.ndarray]
 """Function from a random generator, T, the video's length and `max_span` to the frames of a clip."""
@@ -76,7 +80,21 @@ class ClipBatchSampler:
 def iterate_batches(
     clips: ClipDataset, *, first: int, batch_size: int, num_workers: int, device: torch.device
 ) -> Iterator[Clip]:
-    """Yield this process's part of each batch on `device`, from clip `first` on; frames are uint8."""
+    """Yield this process's part of each batch on `device`, from clip `first` on; frames are uint8.
+
+    On a GPU, the next batch is read and its copy started before a batch is yielded.
+    """
+    with contextlib.closing(_read_batches(clips, first, batch_size, num_workers)) as batches:
+        if device.type == "cuda":
+            yield from _copy_ahead(batches, device)
+        for arrays in batches:
+            yield _to_clip([torch.from_numpy(x).to(device) for x in arrays])
+
+
+def _read_batches(
+    clips: ClipDataset, first: int, batch_size: int, num_workers: int
+) -> Generator[tuple[np.ndarray, ...], None, None]:
+    """Yield frames, times and labels of the batches."""
     if num_workers:
         try:
             multiprocessing.Lock()
@@ -97,13 +115,50 @@ def iterate_batches(
     workers = set(multiprocessing.active_children()) - others
     try:
         while True:
-            frames, times, label = (copy_async(torch.from_numpy(x), device) for x in next(batches))
-            yield Clip(frames, times, label if label.shape[1] else None)
+            yield next(batches)
     finally:
         if num_workers:  # asks them to end, and waits a while; `del` would not, if a traceback refers to `batches`
             batches._shutdown_workers()  # type: ignore[attr-defined]
         for worker in workers:  # Python would wait forever at its end for one that hangs, as they ignore SIGTERM
             worker.kill()
+
+
+def _copy_ahead(batches: Iterator[tuple[np.ndarray, ...]], device: torch.device) -> Iterator[Clip]:
+    """Yield the batches on a GPU; each is copied on a stream of its own, while the previous one is in use."""
+    stream = torch.cuda.Stream(device)
+
+    def start_copy() -> list[Tensor]:
+        with torch.cuda.stream(stream):
+            return _copy_packed(next(batches), device)
+
+    following = start_copy()
+    while True:
+        current = torch.cuda.current_stream(device)
+        current.wait_stream(stream)
+        parts, following = following, start_copy()
+        for part in parts:
+            part.record_stream(current)  # otherwise its memory would be free for the next copy too early
+        yield _to_clip(parts)
+
+
+def _copy_packed(arrays: Sequence[np.ndarray], device: torch.device) -> list[Tensor]:
+    """Return arrays as tensors on a GPU, by one asynchronous copy of pinned memory."""
+    offsets = np.cumsum([0] + [-(-x.nbytes // ALIGNMENT) * ALIGNMENT for x in arrays]).tolist()
+    packed = torch.empty(offsets[-1], dtype=torch.uint8, pin_memory=True)
+    tensors = [torch.from_numpy(x) for x in arrays]
+
+    def parts(buffer: Tensor) -> list[Tensor]:
+        sections = [buffer[start : start + x.nbytes] for start, x in zip(offsets, tensors, strict=False)]
+        return [section.view(x.dtype).view(x.shape) for section, x in zip(sections, tensors, strict=True)]
+
+    for part, x in zip(parts(packed), tensors, strict=True):
+        part.copy_(x)
+    return parts(packed.to(device, non_blocking=True))
+
+
+def _to_clip(parts: list[Tensor]) -> Clip:
+    frames, times, label = parts
+    return Clip(frames, times, label if label.shape[1] else None)
 
 
 def copy_async(x: Tensor, device: torch.device) -> Tensor:
