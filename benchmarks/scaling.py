@@ -29,7 +29,6 @@ from torch.utils.flop_counter import flop_registry
 
 from styleganv.config import RunConfig, get_preset
 from styleganv.data.dataset import VideoDataset, write_dataset
-from styleganv.distributed import average_gradients
 from styleganv.faces.drawing import draw_video
 from styleganv.faces.factors import sample_face
 from styleganv.methods.stylegan_v.memory import _fake_parameters, _fake_tensors
@@ -37,6 +36,7 @@ from styleganv.methods.stylegan_v.trainer import GanTrainer, build_networks
 from styleganv.nn import winograd
 from styleganv.training.batches import ClipDataset, iterate_batches
 from styleganv.training.checkpoint import load_checkpoint, save_checkpoint
+from styleganv.training.gradients import AveragedGradients
 
 CPU = torch.device("cpu")
 #: Preset and the resolution that it is for.
@@ -198,7 +198,7 @@ def _average(rank: int, port: int, parameters: int, results: Any) -> None:
         alone.append(clock_seconds(lambda: dist.all_reduce(flat)))
         dist.barrier()
         bytes_sent.append((int(sent.read_text()) if sent.exists() else 0) - before)
-        whole.append(clock_seconds(lambda: average_gradients(weights)))
+        whole.append(clock_seconds(AveragedGradients(weights).finish))
     if rank == 0:
         results.put(
             {

@@ -102,6 +102,7 @@ def test_auto_precision_is_bfloat16_on_cards_that_have_it(
 
 
 @pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_old_cards_train_in_float32_and_others_in_bfloat16() -> None:
     major, _ = torch.cuda.get_device_capability()
     assert choose_dtype("auto", CUDA) == (torch.bfloat16 if major >= 8 else torch.float32)

@@ -168,6 +168,7 @@ def test_networks_can_use_the_algorithms_for_gpus_on_a_cpu(monkeypatch: pytest.M
 
 
 @pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_the_estimate_for_a_gpu_is_near_what_a_step_takes(tmp_path: Path) -> None:
     make_faces(tmp_path / "data.zip", num_videos=4, num_frames=40, resolution=(128, 128))
     config = with_training(RunConfig(), batch_size=8)
