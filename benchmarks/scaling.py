@@ -275,8 +275,8 @@ class Assumptions:
     """All-reduce between nodes, per node: 200 Gbit/s at 80 %."""
     slow_bytes_per_s: float = 1.0e9
     """The same with 10 Gbit/s Ethernet at 80 %."""
-    largest_micro_batch: int = 16
-    """Clips at a time that fit a card with 80 GB at 256²; `1024` sets its own."""
+    largest_micro_batches: tuple[int, int] = (16, 4)
+    """Clips at a time that fit a card with 80 GB, for each preset of `SIZES`."""
     total_clips: int = 10_000_000
 
 
@@ -309,7 +309,7 @@ def estimate(preset: str, parts: dict[str, float], gpus: int, batch: int, a: Ass
     """Calculate a step from measured and counted parts and assumptions."""
     config = get_preset(preset)
     local, interval = batch / gpus, config.training.r1_interval
-    micro_batches = max(1.0, local / (config.training.micro_batch_size or a.largest_micro_batch))
+    micro_batches = max(1.0, local / dict(zip(SIZES, a.largest_micro_batches, strict=True))[preset])
     flop, flop_r1 = parts["flop"] / CLIPS, (parts["flop_r1"] - parts["flop"]) / CLIPS / interval
     arithmetic = local * (
         flop / a.bfloat16_flop_per_s / a.bfloat16_utilization + flop_r1 / a.float32_flop_per_s / a.float32_utilization
@@ -388,7 +388,7 @@ def assumed_table(a: Assumptions = ASSUMPTIONS) -> str:
         f"| all-reduce within a node (NVLink) | {a.node_bytes_per_s / 1e9:g} GB/s |",
         f"| all-reduce between nodes, fast (200 Gbit/s at 80 %) | {a.fast_bytes_per_s / 1e9:g} GB/s |",
         f"| all-reduce between nodes, slow (10 Gbit/s at 80 %) | {a.slow_bytes_per_s / 1e9:g} GB/s |",
-        f"| `256-faces`: clips at a time per GPU, at most | {a.largest_micro_batch} |",
+        f"| clips at a time per GPU, at most (`256-faces`, `1024`) | {', '.join(map(str, a.largest_micro_batches))} |",
         "| checkpoints | saved as fast as here |",
         "| evaluations, snapshots | not included |",
     ]
