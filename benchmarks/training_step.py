@@ -74,12 +74,12 @@ def main() -> None:
 
 def measured(size: int, options: argparse.Namespace) -> str:
     """One line about steps at `size`², and with `--profile` a table."""
-    torch.set_num_threads(options.threads)
+    torch.set_num_threads(options.num_threads)
     plain = Plain(torch.float32, CPU)
     with tempfile.TemporaryDirectory() as folder:
         make_faces(Path(folder) / "data.zip", num_videos=16, num_frames=40, resolution=(size, size))
         cycle = Cycle(VideoDataset(Path(folder) / "data.zip"))
-        clock = time.process_time if options.threads == 1 else time.perf_counter
+        clock = time.process_time if options.num_threads == 1 else time.perf_counter
         rounds = [[seconds_of(run, clock) for run in (*plain.runs, cycle)] for _ in range(options.repeats)]
         per_step = operations(cycle) / cycle.steps
         with profile(activities=[ProfilerActivity.CPU]) as profiler:
