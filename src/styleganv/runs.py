@@ -212,7 +212,7 @@ def _resume(
     """Resume a run that this process has locked."""
     state = load_checkpoint(run / "checkpoint.pt")
     saved = load_settings(run / "settings.yaml")
-    config = config or saved
+    config = _keep_memory_settings(config, saved) if config else saved
     free = {name: getattr(config.training, name) for name in FREE}
     if config != replace(saved, logging=config.logging, training=replace(saved.training, **free)):
         raise StyleganvError(
@@ -230,6 +230,19 @@ def _resume(
             f"The checkpoint of {run} does not match {run / 'settings.yaml'} ({reason}): restore the original files."
         ) from error
     return _run(trainer, dataset, run, progress)
+
+
+def _keep_memory_settings(config: RunConfig, saved: RunConfig) -> RunConfig:
+    """Return the settings with micro-batches and gradient checkpointing of the saved ones, unless they set either.
+
+    `choose_memory` may have chosen them, and they do not change the result.
+    """
+    training = config.training
+    if training.micro_batch_size or training.gradient_checkpointing:
+        return config
+    names = ("micro_batch_size", "gradient_checkpointing")
+    kept = {name: getattr(saved.training, name) for name in names}
+    return replace(config, training=replace(training, **kept))
 
 
 def _open_dataset(run: Path, data: Path | str | None) -> VideoDataset:

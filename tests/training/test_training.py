@@ -81,6 +81,23 @@ def test_resume_refuses_what_would_change_the_mathematics(finished_run: Path, ti
         resume(finished_run, config=with_training(tiny, lr=0.001))
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("no_run_images")
+def test_a_requeued_run_keeps_the_memory_settings_that_it_chose(
+    faces: Path, tiny: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same command starts and resumes it, without the options that the first start added to fit a GPU."""
+    chosen = with_training(tiny, micro_batch_size=4)
+    with monkeypatch.context() as patch:
+        patch.setattr("styleganv.runs.choose_memory", lambda *_: chosen)
+        train(faces, tmp_path / "run", tiny)
+    train(faces, tmp_path / "run", with_training(tiny, total_clips=24), or_resume=True)
+    assert load_settings(tmp_path / "run" / "settings.yaml").training.micro_batch_size == 4
+    assert load_checkpoint(tmp_path / "run" / "checkpoint.pt")["step"] == 3
+    with pytest.raises(StyleganvError, match="keeps its settings"):
+        resume(tmp_path / "run", config=with_training(tiny, micro_batch_size=8))
+
+
 def test_resume_refuses_other_data(finished_run: Path, tmp_path: Path) -> None:
     make_faces(tmp_path / "other.zip", num_videos=8, num_frames=20, resolution=(16, 16), seed=1)
     with pytest.raises(StyleganvError, match="not the dataset"):

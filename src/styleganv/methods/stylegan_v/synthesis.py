@@ -31,8 +31,11 @@ class ModulatedConv(nn.Module):
         self.affine = Dense(w_dim, in_channels, bias_init=1.0)
         self.weight = nn.Parameter(torch.randn(out_channels, in_channels, 3, 3))
         self.bias = nn.Parameter(torch.zeros(out_channels))
-        self.up = up
         self.register_buffer("fir", fir_kernel(4.0) if up else None, persistent=False)
+
+    @property
+    def up(self) -> bool:
+        return self.fir is not None
 
     def forward(self, x: Tensor, w: Tensor, squares: Tensor | None = None) -> Tensor:
         """Map `x [N, C_in, H, W]` and `w [B, w_dim]` to `[N, C_out, H or 2H, W or 2W]`.
