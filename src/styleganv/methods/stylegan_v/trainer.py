@@ -280,10 +280,13 @@ class GanTrainer(Trainer):
     def _compute_losses_g(self, fake: Clip, real: Clip, clip_indices: list[int]) -> list[Tensor]:
         """Return the generator's loss by each discriminator, for augmented `fake` and unaugmented `real` clips."""
         networks = [critic.network for critic in self.critics]
+        logits_fake = [network(fake.frames, fake.times, fake.label) for network in networks]
         if not self.relativistic:
-            return [generator_loss(network(fake.frames, fake.times, fake.label)) for network in networks]
-        real = Clip(self._augment(real.frames, clip_indices, AUGMENT_G_REAL), real.times, real.label)
-        return [relativistic_generator_loss(*compute_logits(network, fake, real)) for network in networks]
+            return [generator_loss(logits) for logits in logits_fake]
+        with torch.no_grad():  # a pass of its own, since the generator learns nothing from the gradient at real clips
+            frames = self._augment(real.frames, clip_indices, AUGMENT_G_REAL)
+            logits_real = [network(frames, real.times, real.label) for network in networks]
+        return [relativistic_generator_loss(*pair) for pair in zip(logits_fake, logits_real, strict=True)]
 
     def _compute_losses_d(self, fake: Clip, real: Clip, clip_indices: list[int]) -> tuple[list[Tensor], Tensor]:
         """Return each discriminator's loss for augmented clips, and the realness that ADA is controlled by.
