@@ -21,6 +21,7 @@ from styleganv.methods import build_trainer, get_method
 from styleganv.methods.stylegan_v.finetune import (
     copy_matching_weights,
     copy_projected,
+    describe_differences,
     load_pretrained,
     match_pretrained,
 )
@@ -168,11 +169,12 @@ def _new_trainer(config: RunConfig, data: VideoDataset, device: torch.device, fi
             f"--finetune requires --method stylegan-v or stylegan2, got {config.model.method}: omit --finetune."
         )
     pretrained = load_pretrained(finetune)
-    config = match_pretrained(config, pretrained)
+    given, config = config, match_pretrained(config, pretrained)
     _check(config)
     config = _fit_memory(config, data, device)
     networks = build_networks(config, data, device)
-    notes = copy_matching_weights(pretrained, config, *networks)
+    replaced = describe_differences(given, config)
+    notes = [*([replaced] if replaced else []), *copy_matching_weights(pretrained, config, *networks)]
     trainer = GanTrainer(config, *networks)
     if trainer.projected is not None:
         notes.append(copy_projected(pretrained, trainer.projected))

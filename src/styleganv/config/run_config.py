@@ -20,6 +20,9 @@ from styleganv.validation import (
     Validated,
 )
 
+#: Clips per group of the minibatch standard deviation.
+STDDEV_GROUP = 4
+
 
 @dataclass(frozen=True)
 class ModelConfig(Validated):

@@ -7,10 +7,10 @@ import re
 
 from torch import Tensor
 
+from styleganv.config import STDDEV_GROUP
 from styleganv.interop.checkpoint_conversion import UnsupportedCheckpoint
 from styleganv.interop.checkpoint_settings import find_settings
 from styleganv.interop.pickle_interpreter import PickledObject
-from styleganv.methods.stylegan_v.discriminator import STDDEV_GROUP
 
 
 def refuse_generator(tensors: dict[str, Tensor]) -> None:

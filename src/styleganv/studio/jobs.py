@@ -159,8 +159,9 @@ class Job:
         status = self.process.wait()
         with self._lock:
             self._load_result(status, message, file, commands)
-        for upload in self.folder.glob("clip.*"):
-            upload.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):  # the folder of a canceled job is gone
+            for upload in self.folder.glob("clip.*"):
+                upload.unlink(missing_ok=True)
 
     def _load_result(self, status: int, message: str, file: str, commands: tuple[str, ...]) -> None:
         if self.state == "running":

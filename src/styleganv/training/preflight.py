@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from styleganv import distributed
-from styleganv.config import RunConfig
+from styleganv.config import STDDEV_GROUP, RunConfig
 from styleganv.data.dataset import VideoDataset
 from styleganv.errors import StyleganvError
 from styleganv.nn.layers import resolutions
@@ -91,6 +91,12 @@ def check_data(config: RunConfig, data: VideoDataset) -> list[str]:
         warnings.append(f"Videos shorter than --max-span {span}: {below}. Their clips span less.")
     if len(lengths) < 100 and config.augment.augment == "none":
         warnings.append(f"Only {len(lengths)} videos and no augmentation: expect overfitting.")
+    local = config.training.batch_size // distributed.world_size()
+    if config.model.minibatch_stddev and 1 < local < STDDEV_GROUP:
+        warnings.append(
+            f"Only {local} clips per process: the minibatch standard deviation compares {local} clips instead of "
+            f"{STDDEV_GROUP}. Raise --batch-size, or use fewer processes."
+        )
     return warnings
 
 

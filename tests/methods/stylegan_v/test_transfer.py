@@ -164,10 +164,15 @@ def test_the_ema_of_a_short_finetuning_is_no_longer_the_pretrained_model(
     assert match_pretrained(config, load_pretrained(finished_run)).training.ema_rampup == ramp_up
 
 
-def test_from_a_run_both_networks_are_copied(finished_run: Path, faces: Path, tiny: RunConfig, tmp_path: Path) -> None:
+def test_from_a_run_both_networks_are_copied_with_the_settings_of_its_model(
+    finished_run: Path, faces: Path, tiny: RunConfig, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "styleganv")
     other = replace(with_training(tiny, total_clips=8, lr=1e-12), model=replace(tiny.model, condition="project"))
     train(faces, tmp_path / "second", other, finetune=finished_run)
     assert load_settings(tmp_path / "second" / "settings.yaml").model == tiny.model
+    replaced = f"condition {tiny.model.condition} (set: project)"
+    assert f"Settings of the pretrained model replace those of the run: {replaced}." in caplog.text
     before, after = (
         load_checkpoint(run / "checkpoint.pt")["discriminator"] for run in (finished_run, tmp_path / "second")
     )

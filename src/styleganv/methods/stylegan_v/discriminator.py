@@ -15,13 +15,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from styleganv.config import STDDEV_GROUP
 from styleganv.methods.stylegan_v.config import DiscriminatorConfig
 from styleganv.methods.stylegan_v.growing import GrowthStage, count_lower
 from styleganv.nn import UNIT_GAIN, leaky_relu, modulated_conv2d, prefers_single_clips, sum_squares
 from styleganv.nn.layers import Conv2d, Dense, channels_at, normalize, resolutions, run_block, working_dtype
 
 JOIN_RESOLUTION = 16
-STDDEV_GROUP = 4
 
 
 class TimeDistances(nn.Module):

@@ -78,6 +78,13 @@ def match_pretrained(config: RunConfig, source: PretrainedWeights) -> RunConfig:
     return replace(config, model=replace(config.model, **same), training=training)
 
 
+def describe_differences(config: RunConfig, matched: RunConfig) -> str | None:
+    """Return a message about settings that `match_pretrained` replaced by those of the model; None if none was."""
+    given, used = asdict(config.model), asdict(matched.model)
+    replaced = [f"{name} {used[name]} (set: {given[name]})" for name in used if used[name] != given[name]]
+    return f"Settings of the pretrained model replace those of the run: {', '.join(replaced)}." if replaced else None
+
+
 def copy_matching_weights(
     source: PretrainedWeights, config: RunConfig, generator: Generator, discriminator: Discriminator
 ) -> list[str]:

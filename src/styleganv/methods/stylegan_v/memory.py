@@ -19,9 +19,8 @@ from torch.utils._pytree import tree_leaves
 
 from styleganv import distributed
 from styleganv.clip import Clip
-from styleganv.config import RunConfig
+from styleganv.config import STDDEV_GROUP, RunConfig
 from styleganv.data.dataset import VideoDataset
-from styleganv.methods.stylegan_v.discriminator import STDDEV_GROUP
 from styleganv.methods.stylegan_v.trainer import CPU, GanTrainer, build_networks
 from styleganv.nn.hardware import gpu_algorithms, uses_cpu_algorithms
 from styleganv.training.batches import ClipDataset

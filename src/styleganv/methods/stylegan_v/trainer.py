@@ -14,11 +14,11 @@ from torch import Tensor, nn
 
 from styleganv import distributed
 from styleganv.clip import Clip
-from styleganv.config import RunConfig
+from styleganv.config import STDDEV_GROUP, RunConfig
 from styleganv.data.dataset import VideoDataset
 from styleganv.methods.network_config import fill_config
 from styleganv.methods.stylegan_v.config import DiscriminatorConfig, GeneratorConfig
-from styleganv.methods.stylegan_v.discriminator import STDDEV_GROUP, Discriminator
+from styleganv.methods.stylegan_v.discriminator import Discriminator
 from styleganv.methods.stylegan_v.generator import Generator
 from styleganv.methods.stylegan_v.growing import Growth, reduce_frames
 from styleganv.methods.stylegan_v.inputs import (
