@@ -14,6 +14,7 @@ from filelock import FileLock, Timeout
 from styleganv import distributed
 from styleganv.config import RunConfig, load_settings, save_settings
 from styleganv.data.dataset import VideoDataset, dataset_of_run
+from styleganv.data.inspect import choose_slot_distance
 from styleganv.errors import StyleganvError
 from styleganv.evaluation import can_evaluate, distance
 from styleganv.files import atomic_write, check_destination
@@ -163,6 +164,7 @@ def _new_trainer(config: RunConfig, data: VideoDataset, device: torch.device, fi
         if config.training.freeze_d:
             raise StyleganvError("--freeze-d requires a pretrained discriminator: pass --finetune too.")
         _check(config)
+        config = _choose_slot_distance(config, data)
         return build_trainer(_fit_memory(config, data, device), data, device)
     if config.model.method not in ("stylegan-v", "stylegan2"):
         raise StyleganvError(
@@ -171,7 +173,7 @@ def _new_trainer(config: RunConfig, data: VideoDataset, device: torch.device, fi
     pretrained = load_pretrained(finetune)
     given, config = config, match_pretrained(config, pretrained)
     _check(config)
-    config = _fit_memory(config, data, device)
+    config = _fit_memory(_choose_slot_distance(config, data), data, device)
     networks = build_networks(config, data, device)
     replaced = describe_differences(given, config)
     notes = [*([replaced] if replaced else []), *copy_matching_weights(pretrained, config, *networks)]
@@ -214,7 +216,7 @@ def _resume(
     """Resume a run that this process has locked."""
     state = load_checkpoint(run / "checkpoint.pt")
     saved = load_settings(run / "settings.yaml")
-    config = _keep_memory_settings(config, saved) if config else saved
+    config = _keep_chosen_settings(config, saved) if config else saved
     free = {name: getattr(config.training, name) for name in FREE}
     if config != replace(saved, logging=config.logging, training=replace(saved.training, **free)):
         raise StyleganvError(
@@ -234,17 +236,18 @@ def _resume(
     return _run(trainer, dataset, run, progress)
 
 
-def _keep_memory_settings(config: RunConfig, saved: RunConfig) -> RunConfig:
-    """Return the settings with micro-batches and gradient checkpointing of the saved ones, unless they set either.
+def _keep_chosen_settings(config: RunConfig, saved: RunConfig) -> RunConfig:
+    """Return the settings with those of the saved ones that `train` has chosen, unless they set them.
 
-    `choose_memory` may have chosen them, and they do not change the result.
+    These are the slot distance, and micro-batches and gradient checkpointing, which do not change the result.
     """
-    training = config.training
-    if training.micro_batch_size or training.gradient_checkpointing:
-        return config
-    names = ("micro_batch_size", "gradient_checkpointing")
-    kept = {name: getattr(saved.training, name) for name in names}
-    return replace(config, training=replace(training, **kept))
+    model, training = config.model, config.training
+    if model.slot_distance == "auto":
+        model = replace(model, slot_distance=saved.model.slot_distance)
+    if not (training.micro_batch_size or training.gradient_checkpointing):
+        names = ("micro_batch_size", "gradient_checkpointing")
+        training = replace(training, **{name: getattr(saved.training, name) for name in names})
+    return replace(config, model=model, training=training)
 
 
 def _open_dataset(run: Path, data: Path | str | None) -> VideoDataset:
@@ -267,6 +270,16 @@ def _open_dataset(run: Path, data: Path | str | None) -> VideoDataset:
             f"(styleganv train DATA --resume {run}), or start a new run with --finetune {run / 'model'}."
         )
     return dataset
+
+
+def _choose_slot_distance(config: RunConfig, data: VideoDataset) -> RunConfig:
+    """Return the settings with a number as slot distance, and log one that was estimated."""
+    if config.model.slot_distance != "auto" or config.model.method != "stylegan-v" or config.model.motion != "conv":
+        return config
+    _log("Estimating the slot distance from the dataset …")
+    chosen, *_ = distributed.all_gather(choose_slot_distance(config, data))  # rounding may differ between machines
+    _log(f"Slot distance: {chosen.model.slot_distance} frames.")
+    return chosen
 
 
 def _fit_memory(config: RunConfig, data: VideoDataset, device: torch.device) -> RunConfig:

@@ -19,6 +19,7 @@ from settings import with_training
 from styleganv.clip import Clip
 from styleganv.config import RunConfig, TrainingConfig, load_settings, save_settings
 from styleganv.data.dataset import VideoDataset, write_dataset
+from styleganv.data.inspect import inspect
 from styleganv.errors import StyleganvError
 from styleganv.faces.dataset import make_faces
 from styleganv.methods.loading import load
@@ -83,16 +84,20 @@ def test_resume_refuses_what_would_change_the_mathematics(finished_run: Path, ti
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("no_run_images")
-def test_a_requeued_run_keeps_the_memory_settings_that_it_chose(
+def test_a_requeued_run_keeps_the_settings_that_it_chose(
     faces: Path, tiny: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The same command starts and resumes it, without the options that the first start added to fit a GPU."""
-    chosen = with_training(tiny, micro_batch_size=4)
+    """The same command starts and resumes it, without the options that the first start added.
+
+    They are the slot distance, which was estimated, and micro-batches, to fit a GPU.
+    """
     with monkeypatch.context() as patch:
-        patch.setattr("styleganv.runs.choose_memory", lambda *_: chosen)
+        patch.setattr("styleganv.runs.choose_memory", lambda config, *_: with_training(config, micro_batch_size=4))
         train(faces, tmp_path / "run", tiny)
     train(faces, tmp_path / "run", with_training(tiny, total_clips=24), or_resume=True)
-    assert load_settings(tmp_path / "run" / "settings.yaml").training.micro_batch_size == 4
+    config, suggested = load_settings(tmp_path / "run" / "settings.yaml"), inspect(faces).slot_distance
+    assert (config.training.micro_batch_size, config.model.slot_distance) == (4, suggested)
+    assert load(tmp_path / "run" / "model").slot_distance == suggested != 16
     assert load_checkpoint(tmp_path / "run" / "checkpoint.pt")["step"] == 3
     with pytest.raises(StyleganvError, match="keeps its settings"):
         resume(tmp_path / "run", config=with_training(tiny, micro_batch_size=8))

@@ -46,8 +46,8 @@ class ModelConfig(Validated):
     """Dimension of motion noise, motion codes and time encoding; even."""
     motion_path: Literal["linear", "bspline"] = "linear"
     """Path from one motion code to the next: linear (the paper) or a smooth B-spline."""
-    slot_distance: Frames = 16.0
-    """Distance of motion noise vectors in frames; `styleganv inspect` suggests one."""
+    slot_distance: Frames | Literal["auto"] = "auto"
+    """Distance of motion noise vectors in frames; auto: estimated from the dataset, as by `styleganv inspect`."""
     shortest_period: OptionalFloat[Frames] = None
     """Shortest period of the time encoding, in frames. Default: the slot distance, with bspline four times that."""
     longest_period: Frames = 1024.0

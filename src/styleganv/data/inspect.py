@@ -6,21 +6,24 @@ pixels. This takes seconds, and averages noise that would look like motion.
 
 import math
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
 import numpy as np
 from PIL import Image
 
+from styleganv.config import RunConfig
 from styleganv.data.dataset import VideoDataset
 from styleganv.files import atomic_write, check_destination
 from styleganv.progress import Progress, track
+from styleganv.validation import Interval
 
 MAX_VIDEOS = 64
 MAX_FRAMES = 64  # per video
 SMALL_SIDE = 32  # pixels of the shorter side on which motion is measured
-SLOT_DISTANCES = (8, 16, 32, 64, 128, 256)
+SLOT_DISTANCES = Interval(4, 256)
+STILL_SLOT_DISTANCE = 16  # if nothing moves; the paper's for faces
 MIN_VARIANCE = 0.25  # variance over time, in squared gray levels, below which nothing moves
 USUAL_SPAN = 32  # frames spanned by a training clip in most presets
 
@@ -103,8 +106,7 @@ def inspect(path: Path | str, *, progress: Progress | None = None) -> Inspection
         StyleganvError: if the path is not a dataset, or a frame is damaged.
     """
     data = VideoDataset(path)
-    indices = _spread(len(data), MAX_VIDEOS)
-    videos = [_read_reduced(data, int(index)) for index in track(indices, progress, len(indices), "inspecting")]
+    videos = _read_videos(data, progress)
     tau = _decorrelation_distance(videos)
     mirror, reason = _mirror(videos)
     counts = Counter(data.class_names[video.label] for video in data.videos if video.label is not None)
@@ -123,6 +125,15 @@ def inspect(path: Path | str, *, progress: Progress | None = None) -> Inspection
         mirror_reason=reason,
         long_enough=sum(length >= USUAL_SPAN for length in lengths) / len(lengths),
     )
+
+
+def choose_slot_distance(config: RunConfig, data: VideoDataset) -> RunConfig:
+    """Return the settings with a number as slot distance: for `auto`, the one that `inspect` suggests."""
+    if config.model.slot_distance != "auto":
+        return config
+    moves = config.model.motion == "conv"  # other motion has no slots
+    distance = suggest_slot_distance(_decorrelation_distance(_read_videos(data)) if moves else None)
+    return replace(config, model=replace(config.model, slot_distance=distance))
 
 
 def write_contact_sheet(
@@ -149,15 +160,20 @@ def write_contact_sheet(
 
 
 def suggest_slot_distance(tau: float | None) -> int:
-    """Return the power of two in 8..256 nearest to 2 tau; 16 if nothing moves.
+    """Return 2 tau as a whole number in 4..256; 16 if nothing moves.
 
     The motion code is interpolated between adjacent slots, so their distance should be that at which frames become
     independent. Differences that rise linearly to their plateau reach it at 2 tau. This gives 16 for talking heads at
     25 fps. A motion of period P has tau = P / 6, so slots are P / 3 apart.
     """
     if tau is None:
-        return 16
-    return min(SLOT_DISTANCES, key=lambda distance: abs(math.log2(distance / (2 * tau))))
+        return STILL_SLOT_DISTANCE
+    return round(min(max(2 * tau, SLOT_DISTANCES.low), SLOT_DISTANCES.high))
+
+
+def _read_videos(data: VideoDataset, progress: Progress | None = None) -> list[_Video]:
+    indices = _spread(len(data), MAX_VIDEOS)
+    return [_read_reduced(data, int(index)) for index in track(indices, progress, len(indices), "inspecting")]
 
 
 def _decorrelation_distance(videos: list[_Video]) -> float | None:

@@ -81,7 +81,9 @@ def match_pretrained(config: RunConfig, source: PretrainedWeights) -> RunConfig:
 def describe_differences(config: RunConfig, matched: RunConfig) -> str | None:
     """Return a message about settings that `match_pretrained` replaced by those of the model; None if none was."""
     given, used = asdict(config.model), asdict(matched.model)
-    replaced = [f"{name} {used[name]} (set: {given[name]})" for name in used if used[name] != given[name]]
+    replaced = [
+        f"{name} {used[name]} (set: {value})" for name, value in given.items() if value not in (used[name], "auto")
+    ]
     return f"Settings of the pretrained model replace those of the run: {', '.join(replaced)}." if replaced else None
 
 

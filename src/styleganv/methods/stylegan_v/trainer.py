@@ -16,6 +16,7 @@ from styleganv import distributed
 from styleganv.clip import Clip
 from styleganv.config import STDDEV_GROUP, RunConfig
 from styleganv.data.dataset import VideoDataset
+from styleganv.data.inspect import choose_slot_distance
 from styleganv.methods.network_config import fill_config
 from styleganv.methods.stylegan_v.config import DiscriminatorConfig, GeneratorConfig
 from styleganv.methods.stylegan_v.discriminator import Discriminator
@@ -65,12 +66,11 @@ def build_networks(
     config: RunConfig, data: VideoDataset, device: torch.device = CPU
 ) -> tuple[Generator, Discriminator]:
     """Return freshly initialized networks for a dataset; the same seed gives the same weights."""
-    model, training = config.model, config.training
-    widths = {"motion_noise_dim": model.motion_dim, "motion_code_dim": model.motion_dim}
+    config = choose_slot_distance(config, data)
+    model, training, width = config.model, config.training, config.model.motion_dim
+    widths = {"motion_noise_dim": width, "motion_code_dim": width, "num_frequencies": width // 2}
     with seeded(training.seed):
-        generator = Generator(
-            fill_config(GeneratorConfig, config, data, num_frequencies=model.motion_dim // 2, **widths)
-        )
+        generator = Generator(fill_config(GeneratorConfig, config, data, **widths))
         sizes = {"num_frames": training.num_frames, "condition_dim": model.w_dim, "grow_from": training.grow_from}
         discriminator = Discriminator(fill_config(DiscriminatorConfig, config, data, **sizes))
     for block in list(generator.synthesis.blocks)[::-1][: len(discriminator.lower_from_rgb)]:
