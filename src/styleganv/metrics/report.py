@@ -3,7 +3,7 @@
 import json
 import math
 import statistics
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +78,7 @@ class Report:
 
     def to_json(self) -> str:
         """Return the report as JSON, with the mean, the standard error and all values of every measure."""
-        return json.dumps(_plain(self), indent=2, allow_nan=False)
+        return json.dumps(self, default=_fields, indent=2, allow_nan=False)
 
     def write_json(self, path: Path | str, *, overwrite: bool = False) -> None:
         """Write the report as JSON, atomically; raise StyleganvError if that fails."""
@@ -120,16 +120,11 @@ class Report:
         return lines
 
 
-def _plain(value: Any) -> Any:
+def _fields(value: Any) -> dict[str, Any]:
+    """Return the fields of a dataclass for JSON, and what an estimate is."""
     if isinstance(value, Estimate):
-        return {"mean": value.mean, "standard_error": value.standard_error, "values": list(value.values)}
-    if is_dataclass(value):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
-    if isinstance(value, dict):
-        return {name: _plain(item) for name, item in value.items()}
-    if isinstance(value, tuple | list):
-        return [_plain(item) for item in value]
-    return value
+        return {"mean": value.mean, "standard_error": value.standard_error, "values": value.values}
+    return vars(value)
 
 
 def _set_line(videos: dict[str, Any]) -> str:
@@ -163,16 +158,7 @@ def _extractor_line(extractor: dict[str, Any]) -> str:
 def _rows(result: Result) -> list[tuple[str, str, str, str, str, str, str]]:
     clips = f"{result.clips['real']} / {result.clips['fake']}"
     floor_clips = " vs ".join(map(str, result.clips["noise_floor"]))
-    names = list(result.measures) or ["not measured"]
-    return [
-        (
-            result.protocol["name"],
-            result.class_name or "all",
-            name,
-            str(result.measures.get(name, "-")),
-            str(result.noise_floor.get(name, "-")),
-            clips,
-            floor_clips,
-        )
-        for name in names
-    ]
+    protocol, class_name = result.protocol["name"], result.class_name or "all"
+    numbers = {name: (str(result.measures[name]), str(result.noise_floor.get(name, "-"))) for name in result.measures}
+    numbers = numbers or {"not measured": ("-", "-")}
+    return [(protocol, class_name, name, *pair, clips, floor_clips) for name, pair in numbers.items()]
