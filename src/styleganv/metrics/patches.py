@@ -95,13 +95,12 @@ def _patches_of_all(clips: NDArray[np.uint8], num_frames: int, seed: int) -> dic
     }  # frees each batch's copy
 
 
-def clip_patches(clips: Tensor, num_frames: int, *, count: int = PATCHES_PER_CLIP, seed: int = 0) -> dict[int, Tensor]:
+def clip_patches(clips: Tensor, num_frames: int, *, seed: int = 0) -> dict[int, Tensor]:
     """Return random patches of every level of clips, at positions that depend only on the clip's content and the seed.
 
     Args:
         clips: uint8 `[B, T, 3, H, W]`.
         num_frames: number of consecutive frames per patch, F.
-        count: number of patches per clip and level, P.
         seed: random seed of the positions.
 
     Returns:
@@ -115,32 +114,31 @@ def clip_patches(clips: Tensor, num_frames: int, *, count: int = PATCHES_PER_CLI
         size = f"{clips.shape[1]} frames of {height}x{width}"
         raise ValueError(f"no patch of {num_frames} frames of {PATCH}x{PATCH} fits in {size}")
     levels = laplacian_pyramid(clips.float().flatten(0, 1))
-    positions = np.stack([_random_positions(clip, len(levels), count, seed) for clip in clips])
+    positions = np.stack([_random_positions(clip, len(levels), seed) for clip in clips])
     return {
         min(level.shape[-2:]): sample_patches(level.unflatten(0, clips.shape[:2]), positions[:, i], num_frames)
         for i, level in enumerate(levels)
     }
 
 
-def _random_positions(clip: Tensor, levels: int, count: int, seed: int) -> NDArray[np.float64]:
+def _random_positions(clip: Tensor, levels: int, seed: int) -> NDArray[np.float64]:
     """Return positions `[L, P, 3]` in [0, 1), seeded by the clip's bytes and the seed."""
-    return np.random.default_rng([seed, zlib.crc32(clip.cpu().numpy().tobytes())]).random((levels, count, 3))
+    return np.random.default_rng([seed, zlib.crc32(clip.cpu().numpy().tobytes())]).random((levels, PATCHES_PER_CLIP, 3))
 
 
-def laplacian_pyramid(frames: Tensor, *, coarsest: int = COARSEST) -> list[Tensor]:
+def laplacian_pyramid(frames: Tensor) -> list[Tensor]:
     """Split images into bands of detail (Burt and Adelson 1983).
 
     Each level is the image minus its low-pass copy at half the size, enlarged; the last level is the low-pass image.
 
     Args:
-        frames: float `[N, C, H, W]`.
-        coarsest: minimum shorter side; images are halved (rounded up) while they stay at least as large.
+        frames: float `[N, C, H, W]`; halved (rounded up) while the shorter side stays at least `COARSEST`.
 
     Returns:
         Levels `[N, C, h, w]`, finest first; `reconstruct` sums them.
     """
     levels = []
-    while (min(frames.shape[-2:]) + 1) // 2 >= coarsest:
+    while (min(frames.shape[-2:]) + 1) // 2 >= COARSEST:
         low = _halve(_halve(frames, -1), -2)
         levels.append(frames - _enlarge(low, frames.shape[-2:]))
         frames = low
@@ -190,7 +188,7 @@ def sample_patches(level: Tensor, positions: NDArray[np.float64], num_frames: in
     return windows[clip, first[..., 0], first[..., 1], first[..., 2]]
 
 
-def level_distance(real: Tensor, fake: Tensor, *, directions: int = DIRECTIONS, seed: int = 0) -> float:
+def level_distance(real: Tensor, fake: Tensor, *, seed: int = 0) -> float:
     """Return 1000 times the sliced-Wasserstein distance of the patches of one level.
 
     Both sets are normalized by the real set's mean and standard deviation per color channel, so a wrong contrast or
@@ -199,10 +197,9 @@ def level_distance(real: Tensor, fake: Tensor, *, directions: int = DIRECTIONS, 
     Args:
         real: `[n, F, 3, 7, 7]`.
         fake: `[m, F, 3, 7, 7]`.
-        directions: number of random directions.
         seed: random seed of the directions.
     """
-    unit = random_directions(directions, real[0].numel(), seed=seed)
+    unit = random_directions(DIRECTIONS, real[0].numel(), seed=seed)
     # (x − mean) / std · u = x · (u / std) − mean · (u / std); the last term shifts both sets equally and cancels.
     deviation = torch.stack([real[:, :, c].std(correction=0) for c in range(real.shape[2])])
     deviation = deviation.where(deviation > 0, 1)  # a constant channel is not scaled

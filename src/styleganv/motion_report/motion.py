@@ -48,17 +48,12 @@ def histograms(video: NDArray) -> Array:
 
 
 def loop_curve(counts: Array) -> Array:
-    """Return the fraction of the first frame's colors in each frame, the intersection of `histograms`: `[T]`, 0..1."""
-    return np.minimum(counts, counts[0]).sum(axis=2).mean(axis=1)
-
-
-def loop_score(video: NDArray) -> float:
-    """Return the mean of `loop_curve` after the first frame, 0..1.
+    """Return the fraction of the first frame's colors in each frame, the intersection of `histograms`: `[T]`, 0..1.
 
     A video that returns to its first frame keeps its colors; one that proceeds to something new loses them. Videos of
     one scene keep most of them anyway, so only the dataset's value tells what is high. Good: as in the dataset.
     """
-    return float(loop_curve(histograms(video))[1:].mean())
+    return np.minimum(counts, counts[0]).sum(axis=2).mean(axis=1)
 
 
 def autocorrelation(video: NDArray) -> Array:
@@ -78,17 +73,12 @@ def autocorrelation(video: NDArray) -> Array:
     return np.array(both) / np.maximum(power, 1e-9)
 
 
-def periodicity(video: NDArray) -> float:
-    """Return the highest autocorrelation beyond the lag at which it first falls below zero, 0..1.
+def second_peak(curve: Array) -> float:
+    """Return the highest value of an autocorrelation beyond the lag at which it first falls below zero, 0..1.
 
     1 is an exact loop or oscillation with a period of at most two thirds of the clip; 0 never returns. A slow change
     has no second peak and gives 0. Good: as in the dataset.
     """
-    return second_peak(autocorrelation(video))
-
-
-def second_peak(curve: Array) -> float:
-    """Return the highest value of an autocorrelation beyond its first below zero; 0 without one."""
     below = np.flatnonzero(curve < 0)
     return float(max(0.0, curve[below[0] :].max())) if len(below) else 0.0
 

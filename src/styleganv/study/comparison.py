@@ -17,7 +17,7 @@ from styleganv.media import sheets, writing
 from styleganv.methods import METHODS
 from styleganv.methods.loading import load
 from styleganv.motion_report.diagnostics import DIAGNOSTICS
-from styleganv.study.trial import Trial, read_json, read_trial, variant_title, variants
+from styleganv.study.trial import DONE, Trial, read_json, read_trial, variant_title, variants
 
 #: Size of the animations; shorter videos repeat.
 NUM_SHOWN, SHOWN_FRAMES = 6, 48
@@ -66,9 +66,7 @@ def write_comparison(out: Path, *, show_real: bool = True) -> Path:
 
 
 def _read(folder: Path) -> TrialResult:
-    return TrialResult(
-        folder, read_trial(folder), read_json(folder, "training.json"), read_json(folder, "measures.json")
-    )
+    return TrialResult(folder, read_trial(folder), *(read_json(folder / name) for name in DONE.values()))
 
 
 def _by_method(results: Sequence[TrialResult]) -> dict[str, list[TrialResult]]:
