@@ -1,4 +1,7 @@
-"""Options shared by Python functions, the command line and the studio, each documented and validated once."""
+"""Options shared by Python functions, the command line and the studio, each documented and validated once.
+
+Creating them raises a StyleganvError for a value out of range, and for options that exclude each other.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,6 +34,9 @@ OptionalFloat = Annotated[T | None, tyro.conf.arg(metavar="FLOAT", help_behavior
 #: Type of the option that all commands that write have.
 Overwrite = Annotated[bool, tyro.conf.arg(help="Replace existing output; a folder with other files is refused.")]
 
+#: Type of the option of commands that compute.
+Device = Annotated[Unset[str], tyro.conf.arg(help="Torch device, e.g. cpu or cuda. Default: cuda if available.")]
+
 Precision = Literal["float32", "bfloat16"]
 
 #: Videos that one command generates.
@@ -55,11 +61,7 @@ DEFAULT_CLIP_MODEL = "openai/clip-vit-base-patch32"
 
 @dataclass(frozen=True)
 class SampleOptions(Validated):
-    """Which part of the endless video to generate.
-
-    Raises:
-        StyleganvError: for a value that no model can generate.
-    """
+    """Which part of the endless video to generate."""
 
     seconds: Unset[Positive] = None
     """Duration in seconds. Default: 5, or less if the model's maximum is shorter."""
@@ -75,25 +77,16 @@ class SampleOptions(Validated):
 
 @dataclass(frozen=True)
 class ComputeOptions(Validated):
-    """Device and precision of a computation.
+    """Device and precision of a computation."""
 
-    Raises:
-        StyleganvError: for an unknown precision.
-    """
-
-    device: Unset[str] = None
-    """Torch device, e.g. cpu or cuda. Default: cuda if available."""
+    device: Device = None
     precision: Precision = "float32"
     """Precision of convolutions; float32 gives the same video on every machine."""
 
 
 @dataclass(frozen=True)
 class OutputOptions(Validated):
-    """Size and quality of written frames, and whether they may replace files.
-
-    Raises:
-        StyleganvError: for a value out of range.
-    """
+    """Size and quality of written frames, and whether they may replace files."""
 
     scale: Unset[Annotated[int, Interval(1, 64)]] = None
     """Integer factor to enlarge videos by (bicubic); 1 = exact pixels. Default: to 256 pixels (in a grid: 128)."""
@@ -104,11 +97,7 @@ class OutputOptions(Validated):
 
 @dataclass(frozen=True)
 class LatentsOptions(Validated):
-    """Which video to edit: content and motion, each from a seed or from a latents file.
-
-    Raises:
-        StyleganvError: if both a seed and a file choose the content, or the motion.
-    """
+    """Which video to edit: content and motion, each from a seed or from a latents file."""
 
     seed: Unset[Seed] = None
     """Content seed. Default: 0."""
@@ -160,9 +149,6 @@ class EditOptions(Validated):
         interpolate_to: content seeds or latents files to interpolate to over the video, in order.
         speed: speed of the motion; 0.25 is slow motion.
         time_map: points (video time, motion time) in seconds, instead of `speed`.
-
-    Raises:
-        StyleganvError: if both `speed` and `time_map` are given.
     """
 
     mixes: Sequence[StyleMix] = ()
@@ -194,9 +180,6 @@ class TextEditOptions(Validated):
         identity_weight: weight of the distance of the frames from the original ones.
         layers: style layers to change, 0 the coarsest; None for all.
         seed: random seed of the times, and first seed of the other content codes.
-
-    Raises:
-        StyleganvError: for no steps or no frames.
     """
 
     refine: bool = True
@@ -215,11 +198,7 @@ Space = Literal["content", "motion"]
 
 @dataclass(frozen=True)
 class DirectionOptions(Validated):
-    """Which directions to find; with no score, annotations or text, those of largest variance.
-
-    Raises:
-        StyleganvError: for a value out of range, or options that exclude each other.
-    """
+    """Which directions to find; with no score, annotations or text, those of largest variance."""
 
     space: Space = "content"
     """What the directions change: content or motion."""
@@ -264,11 +243,7 @@ Damaged = Literal["skip", "keep"]
 
 @dataclass(frozen=True)
 class PrepareOptions(Validated):
-    """How to turn videos into a dataset.
-
-    Raises:
-        StyleganvError: for a value out of range.
-    """
+    """How to turn videos into a dataset."""
 
     fps: Unset[FrameRate] = None
     """Frame rate to resample to, in frames per second. Default: the most common one."""
@@ -306,11 +281,7 @@ class PrepareOptions(Validated):
 
 @dataclass(frozen=True)
 class ProjectOptions(Validated):
-    """How to optimize the latents of a clip.
-
-    Raises:
-        StyleganvError: for an unknown space or a negative number of steps.
-    """
+    """How to optimize the latents of a clip."""
 
     space: Literal["w", "w+"] = "w+"
     """w+: one w per layer, closer match; w: one w for all layers, easier to edit."""

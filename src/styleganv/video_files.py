@@ -53,13 +53,11 @@ def generate(
 
     Args:
         model: model folder, run, or name of a pretrained model.
-        out: folder to write to.
         seeds: content seeds.
         motion_seeds: one per content seed; for a grid any number, which are combined with all content seeds.
         format: "frames" writes a folder of PNGs per video, by default not enlarged; "grid" writes one `grid.mp4` and
             one `grid.png` of all videos, with one content seed per column and one motion seed per row.
         sample, compute, output: see the classes.
-        progress: called with frames done, frames in all, and the stage.
 
     Returns:
         The files written: `seed0003.mp4`, or e.g. `seed0003-motion0007-label-cats-psi0.7-start60.mp4` with options that

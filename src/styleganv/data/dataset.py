@@ -356,7 +356,6 @@ def write_dataset(
     """Write videos as a dataset.
 
     Args:
-        dest: zip to write.
         videos: `(name, frames, label, meta)` per video: uint8 `[H, W, 3]` frames or encoded bytes, an index into
             `class_names` or None, and further JSON fields, e.g. ground-truth factors.
         height, width: frame size in pixels.
@@ -364,7 +363,6 @@ def write_dataset(
         jpeg_quality: 1 to 100 (best); None stores lossless PNGs.
         class_names: names by label.
         extra: further entries of `dataset.json`.
-        overwrite: replace `dest` if it exists.
 
     Raises:
         StyleganvError: if `dest` exists or cannot be written, e.g. to a full disk.

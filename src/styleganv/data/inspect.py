@@ -95,10 +95,6 @@ class Inspection:
 def inspect(path: Path | str, *, progress: Progress | None = None) -> Inspection:
     """Measure a dataset and suggest settings, by the rules in `suggest_slot_distance` and `_mirror`.
 
-    Args:
-        path: prepared dataset.
-        progress: callback; see `styleganv.progress`.
-
     Raises:
         StyleganvError: if the path is not a dataset, or a frame is damaged.
     """

@@ -42,8 +42,6 @@ def read_labels(source: Path, videos: list[VideoSource], classes: str) -> Source
     """Return the labels of a source.
 
     Args:
-        source: where the videos were found.
-        videos: the videos.
         classes: "auto" (a `dataset.json`, or else folders), "folders", "none", or a .csv or .json file.
 
     Raises:

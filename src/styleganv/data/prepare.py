@@ -215,8 +215,6 @@ def prepare(
         resolution: `(height, width)` in pixels.
         options: frame rate, fit, cuts, encoding and classes.
         num_workers: number of processes. None: one per core; 1: this process.
-        overwrite: replace `dest` if it exists.
-        progress: callback; see `styleganv.progress`.
 
     Returns:
         The report. It lists unreadable and too short videos, which are skipped.

@@ -76,7 +76,6 @@ def load_clip_model(path: Path | str, *, device: torch.device | str = "cpu") -> 
 
     Args:
         path: folder with config.json, weights and tokenizer, or a name such as openai/clip-vit-base-patch32.
-        device: device to run on.
 
     Raises:
         StyleganvError: if `transformers` is not installed, or the model cannot be loaded.

@@ -59,8 +59,6 @@ class Directions:
         """Return the latents moved along a direction.
 
         Args:
-            latents: latents to change.
-            name: name of the direction.
             strength: distance in standard deviations.
             layers: style layers to change, for a direction of content; default: all.
 

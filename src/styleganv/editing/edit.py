@@ -56,12 +56,9 @@ def edit(
     Args:
         model: model folder, run, or name of a pretrained model.
         out: file to write; its suffix chooses the format: .mp4, .gif or .webp.
-        latents: the video to edit.
-        edits: changes to make.
         sample, compute, output: see the classes.
         side_by_side: show the original on the left, with its own motion and speed.
         latents_out: file for the edited latents, which do not include `interpolate_to`, `speed` and `time_map`.
-        progress: called with steps done, steps in all, and the stage.
 
     Raises:
         StyleganvError: for a file that cannot be read, one to write that exists, a value out of range, or latents that

@@ -26,9 +26,6 @@ def mix_styles(latents: Latents, other: Latents, layers: Iterable[int], amount: 
     The motion stays. Layer 0 is the coarsest; coarse layers control shape and layout, fine layers color and texture.
 
     Args:
-        latents: latents to change.
-        other: latents to take content from.
-        layers: style layers to change.
         amount: 1 replaces the styles, 0 keeps them; linear in w between.
 
     Raises:

@@ -65,13 +65,9 @@ def explore(
     """Write images, videos, direction files and `index.html`, which contains all of them, to the folder `out`.
 
     Args:
-        model: model to show.
-        out: folder to write.
         first_seed: first of the six content seeds shown.
         num_samples: seeds that directions are found from.
         num_directions: number of directions of each space.
-        overwrite: replace such a page in `out`.
-        progress: called with figures done, figures in all, and the stage.
 
     Returns:
         The files written, the page first.

@@ -197,8 +197,6 @@ def render_latents(
     """Yield uint8 frames `[H, W, 3]` in constant memory; see `VideoGenerator.render`.
 
     Args:
-        model: the model that the latents belong to.
-        latents: content and motion.
         styles: content instead of the latents' own, e.g. a function of the time for content that changes.
         time_map: function from video time to motion time in seconds; default: the identity.
         start, seconds, fps: as for `VideoGenerator.stream`.
@@ -223,9 +221,7 @@ def render_differentiably(
     """Return the same frames for optimization: gradients flow to `styles`, `motion.noise` and `motion.shift`.
 
     Args:
-        model: the model that the latents belong to.
         styles: `[L, w_dim]`; or `[N, L, w_dim]`, N contents in the same motion.
-        motion: motion of the video.
         times: `[T]` in seconds.
 
     Returns:

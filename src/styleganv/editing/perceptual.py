@@ -66,7 +66,6 @@ def load_perceptual(path: Path | str | None = None, *, device: torch.device | st
     Args:
         path: TorchScript file, called as `net(x)` with images of the model's size; it returns a list of feature maps
             `[N, C, h, w]`, through which gradients flow. Default: the packaged network.
-        device: device to run on.
 
     Raises:
         StyleganvError: if the file is missing, damaged, or has another interface.

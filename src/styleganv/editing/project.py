@@ -74,12 +74,10 @@ def project(
     machine.
 
     Args:
-        model: model of videos.
         frames: `[T, H, W, 3]`, of the model's size, T ≥ 2.
         fps: frame rate of the frames, in frames per second.
         options: how to search; 0 steps give the nearest of the compared seeds.
         perceptual: network that compares frames; default: the packaged one.
-        progress: called with steps done, steps in all, and the stage.
 
     Raises:
         StyleganvError: for too few frames, frames of another size, an image model or an unknown class.

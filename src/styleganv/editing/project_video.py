@@ -60,13 +60,9 @@ def project_video(
     Args:
         model: model folder, run, or name of a pretrained model.
         source: video file or folder of frames; cropped to the center, resized and resampled to match the model.
-        out: folder to write.
         start, seconds: start and duration of the clip in seconds; a shorter video is used to its end.
-        options: how to search.
         perceptual: TorchScript file of a network, as for `load_perceptual`.
         device: torch device; default: cuda if available.
-        overwrite: replace a projection in `out`.
-        progress: called with steps done, steps in all, and the stage.
 
     Raises:
         StyleganvError: for an unreadable or too short video, a value out of range, or a folder that exists or has

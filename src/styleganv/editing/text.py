@@ -139,13 +139,8 @@ def edit_by_text(
     """Return latents with a content that shows what the text says; the motion is the same object as before.
 
     Args:
-        model: the model that the latents belong to.
-        latents: the video to change.
         text: description of the wanted video, e.g. "a green face".
-        clip_model: CLIP that compares frames with the text.
         identity: distance such as `Perceptual.distance_from`, which keeps what the text does not mention.
-        options: how to search.
-        progress: called with steps done, steps in all, and the stage.
 
     Raises:
         StyleganvError: for an empty text or an unknown layer.

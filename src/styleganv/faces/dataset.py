@@ -37,8 +37,6 @@ def make_faces(
         seed: random seed; video i depends only on `seed` and i, so a larger dataset begins with a smaller one.
         jpeg_quality: quality of the JPEG frames, 1..100, or None for PNG.
         fixed: factors of `Face` that all videos share, e.g. {"head": "wide", "hue": 0.3}.
-        overwrite: replace `dest` if it exists.
-        progress: callback, see `styleganv.progress`.
 
     Raises:
         StyleganvError: if `dest` exists or cannot be written, or for an unknown factor or option.

@@ -39,7 +39,6 @@ class FactorRow:
     """Numbers of one set of videos.
 
     Attributes:
-        num_videos: number of videos.
         valid: fraction without a failure.
         failure_modes: fraction with each of `FAILURE_MODES`.
         blink_rate, speed, reversals: means over videos with a head: blinks per second, frame sides per second,
@@ -170,7 +169,6 @@ def compare_factors(
         num_clips: maximum number of clips of each, one per video.
         num_frames: consecutive frames per clip; fewer if the model's videos are shorter.
         seed: random seed for the choice of clips and for the floors.
-        progress: callback, see `styleganv.progress`.
 
     Raises:
         StyleganvError: if the dataset has no ground-truth factors, or a set has no video of that many frames.

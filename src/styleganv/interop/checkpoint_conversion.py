@@ -55,7 +55,6 @@ def convert_generator(tensors: dict[str, Tensor], slot_distance: float | None = 
     """Return our generator with official weights, in evaluation mode, and warnings about what differs.
 
     Args:
-        tensors: parameters and buffers by their official names.
         slot_distance: frames between noise slots, which no weight shows; None for the shortest period.
 
     Raises:

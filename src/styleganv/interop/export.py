@@ -80,9 +80,6 @@ def export(
 
     Args:
         model: model folder, run, or name of a pretrained model.
-        path: file to write.
-        overwrite: replace the files if they exist.
-        progress: callback; see `styleganv.progress`.
 
     Raises:
         StyleganvError: if a file exists, the suffix is unknown, the motion is an LSTM, a package is missing, or a file

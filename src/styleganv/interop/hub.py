@@ -86,10 +86,8 @@ def pull(
 
     Args:
         source: `user/name` on the Hub; or a folder, starting with `.`, `/` or `~`.
-        dest: folder to create.
         revision: branch, tag or commit. None: the main branch.
         token: access token of the Hub. None: that of `hf auth login` or HF_TOKEN.
-        overwrite: replace a model in `dest`.
 
     Raises:
         StyleganvError: if the model is invalid, `dest` exists or contains other files, or the Hub rejects the

@@ -40,7 +40,6 @@ def write_video(
             speed. `.webp`: animated; libwebp holds the compressed frames until the end.
         fps: frames per second, accurate to 1e-4 on average (gif counts in 1/100 s, webp in 1/1000 s).
         crf: constant rate factor of mp4, 0 (lossless) to 51; webp uses a quality of 100 − `crf`, gif ignores it.
-        overwrite: replace `path` if it exists.
 
     Raises:
         StyleganvError: if the suffix is unknown, `fps` or `crf` is out of range, there are no frames, or `path` exists

@@ -12,11 +12,7 @@ from styleganv.validation import Count, Interval, Psi, Validated
 
 @dataclass(frozen=True)
 class EvaluateOptions(Validated):
-    """What to evaluate, on how many clips, and with which weights.
-
-    Raises:
-        StyleganvError: for a number out of range.
-    """
+    """What to evaluate, on how many clips, and with which weights."""
 
     num_clips: Unset[Annotated[int, Interval(2)]] = None
     """Number of real and generated clips (each), 2 or more. Default: the protocol's."""

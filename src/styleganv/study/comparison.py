@@ -44,7 +44,6 @@ def write_comparison(out: Path, *, show_real: bool = True) -> Path:
     """Write `out/comparison.md` and `out/comparison/` from all completed trials.
 
     Args:
-        out: folder of the study.
         show_real: include real videos in the animations.
     """
     page = out / "comparison.md"

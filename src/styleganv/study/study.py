@@ -62,7 +62,6 @@ def study(
         options: training and evaluation of every trial.
         jobs: trials at a time; they share the CPU cores.
         show_real: include real videos in the animations; turn it off if they must not be published.
-        progress: callback; see `styleganv.progress`.
 
     Returns:
         `out/comparison.md`.
