@@ -284,11 +284,7 @@ class VideoModel(ABC):
         return int(label)
 
     def class_label(self, index: int) -> str | int:
-        """Return the label that names the class of this number.
-
-        Raises:
-            StyleganvError: if there is none.
-        """
+        """Return the label that names the class of this number. Raises StyleganvError if there is none."""
         if not 0 <= index < self.num_classes:
             raise StyleganvError(f"Unknown class {index}: choose a number below {self.num_classes}.")
         return self.class_names[index] if self.class_names else index

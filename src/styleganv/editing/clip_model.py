@@ -61,11 +61,7 @@ def is_own_clip(path: Path | str, model: Path | None) -> bool:
 
 
 def embed_text(clip_model: ClipModel, text: str) -> Tensor:
-    """Return the embedding `[1, E]` of one text.
-
-    Raises:
-        StyleganvError: for an empty text.
-    """
+    """Return the embedding `[1, E]` of one text. Raises StyleganvError for an empty text."""
     if not text.strip():
         raise StyleganvError("The text is empty: describe the wanted video, e.g. 'a green face'.")
     return clip_model.embed_texts([text])

@@ -285,11 +285,7 @@ def _display_matrix(frame: av.VideoFrame) -> tuple[int, ...]:
 
 
 def _orient(matrix: tuple[int, ...], file: MediaFile) -> list[tuple[str, str]]:
-    """Return the filters for one of the eight orientations.
-
-    Raises:
-        StyleganvError: for any other.
-    """
+    """Return the filters for one of the eight orientations. Raises StyleganvError for any other."""
     a, b, c, d = matrix
     if not any(matrix):
         return []  # players ignore it too

@@ -122,11 +122,7 @@ class DamagedVideo(StyleganvError):
 
 
 def decode_animation(file: MediaFile, background: Color) -> Iterator[DecodedFrame]:
-    """Decode an animated webp, PNG or GIF.
-
-    Raises:
-        DamagedVideo: after the readable frames.
-    """
+    """Decode an animated webp, PNG or GIF. Raises DamagedVideo after the readable frames."""
     for time, duration, image in _animation_frames(file):
         pixels, treatments = _to_rgb(image, background)
         yield DecodedFrame(time, duration, pixels, file, treatments)

@@ -87,11 +87,7 @@ class StudioModel(VideoSource):
 
     @property
     def generator(self) -> VideoGenerator:
-        """The model, if it can be edited.
-
-        Raises:
-            StyleganvError: if it has no styles and motion codes.
-        """
+        """The model, if it can be edited. Raises StyleganvError if it has no styles and motion codes."""
         if not isinstance(self.model, VideoGenerator):
             raise StyleganvError(f"Editing requires a StyleGAN-V model, got {self.model.name}: select another model.")
         return self.model

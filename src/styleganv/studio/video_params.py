@@ -118,11 +118,7 @@ class ExportParams:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "ExportParams":
-        """Return the parameters that a page sent.
-
-        Raises:
-            StyleganvError: if a value is missing or out of range.
-        """
+        """Return the parameters that a page sent. Raises StyleganvError if a value is missing or out of range."""
         try:
             export = cls(
                 start=number(values["start"], 0, MAX_START_SECONDS),
