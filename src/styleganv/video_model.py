@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from fractions import Fraction
-from functools import cache
+from functools import cache, partial
 from itertools import count, islice
 from pathlib import Path
 from typing import Any, Self
@@ -196,14 +196,9 @@ class VideoModel(ABC):
         label: str | int | None = None,
     ) -> Frame:
         """Return videos of all combinations `[M, N, T, H, W, 3]`: a motion seed per row, a content seed per column."""
-        content_seeds = list(content_seeds)
-
-        def sample(content_seed: int, motion_seed: int) -> Frame:
-            return self.sample(
-                seed=content_seed, motion_seed=motion_seed, start=start, seconds=seconds, fps=fps, psi=psi, label=label
-            )
-
-        return np.stack([np.stack([sample(content, motion) for content in content_seeds]) for motion in motion_seeds])
+        sample = partial(self.sample, start=start, seconds=seconds, fps=fps, psi=psi, label=label)
+        contents = list(content_seeds)
+        return np.stack([[sample(seed=seed, motion_seed=motion) for seed in contents] for motion in motion_seeds])
 
     def autocast(self) -> torch.autocast:
         """Return a context in which networks compute in the model's precision."""

@@ -224,12 +224,10 @@ class FileVideos:
                 with file.open() as opened:
                     sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
                 digest.update(f"{readable(file.name)} {sha256}\n".encode())
-        kind, storage = "video files", "video files"
+        kind = storage = "video files"
         if self.are_images:
-            kind, storage = (
-                "images",
-                " and ".join(sorted({Path(source.name).suffix.lower() for source in self.sources})),
-            )
+            kind, suffixes = "images", {Path(source.name).suffix.lower() for source in self.sources}
+            storage = " and ".join(sorted(suffixes))
         return {"kind": kind, "sha256": digest.hexdigest(), "storage": {"format": storage}}
 
     def length(self, index: int) -> int:

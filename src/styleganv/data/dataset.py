@@ -296,10 +296,7 @@ class DatasetWriter:
 
     def finish(self, *, fps: float, class_names: Sequence[str], extra: dict[str, Any] | None = None) -> None:
         """Write `dataset.json`, which completes the dataset."""
-        png = {"format": "png"}
-        labels = [
-            [f"{video.name}/000000.{self._suffix}", video.label] for video in self.videos if video.label is not None
-        ]
+        png, labeled = {"format": "png"}, [video for video in self.videos if video.label is not None]
         description = {
             "format": FORMAT,
             "height": self._shape[0],
@@ -312,7 +309,7 @@ class DatasetWriter:
                 {"name": video.name, "frames": video.num_frames, "label": video.label, **video.meta}
                 for video in self.videos
             ],
-            "labels": labels or None,
+            "labels": [[f"{video.name}/000000.{self._suffix}", video.label] for video in labeled] or None,
         }
         self._write(DESCRIPTION, json.dumps(description).encode())
 

@@ -361,9 +361,8 @@ def _store(
 def _drop_empty_classes(writer: DatasetWriter, names: list[str]) -> list[str]:
     """Remove classes whose videos were all skipped, and renumber the others."""
     used = sorted({video.label for video in writer.videos if video.label is not None})
-    writer.videos = [
-        replace(video, label=None if video.label is None else used.index(video.label)) for video in writer.videos
-    ]
+    new = {None: None} | {label: index for index, label in enumerate(used)}
+    writer.videos = [replace(video, label=new[video.label]) for video in writer.videos]
     return [names[label] for label in used]
 
 

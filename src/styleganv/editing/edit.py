@@ -126,16 +126,10 @@ def search_by_text(
     path = choose_clip_model(edits.clip_model, model.source)
     clip_model, text = load_clip_model(path, device=model.device), edits.text or ""
     if is_own_clip(path, model.source):
-        return edit_by_text(
-            model,
-            latents,
-            text,
-            clip_model,
-            identity=clip_model.distance_from,
-            options=OWN_CLIP_EDIT,
-            progress=progress,
-        )
-    identity, options = load_perceptual(device=model.device).distance_from, TextEditOptions(num_steps=edits.text_steps)
+        identity, options = clip_model.distance_from, OWN_CLIP_EDIT
+    else:
+        identity = load_perceptual(device=model.device).distance_from
+        options = TextEditOptions(num_steps=edits.text_steps)
     return edit_by_text(model, latents, text, clip_model, identity=identity, options=options, progress=progress)
 
 

@@ -135,13 +135,8 @@ def _evaluate(
         references = (real_statistics, real_statistics) if protocol.metric == "inception_score" else parts
         values.append(_measure(protocol, real_statistics, fake_statistics, seed, warnings, "value"))
         floors.append(_measure(protocol, references[0], references[1], seed, warnings, "noise floor"))
-    clips = {
-        "real": len(split.windows),
-        "fake": len(generated),
-        "noise_floor": [len(split.windows)]
-        if protocol.metric == "inception_score"
-        else [len(part) for part in split.parts],
-    }
+    in_floor = [split.windows] if protocol.metric == "inception_score" else split.parts
+    clips = {"real": len(split.windows), "fake": len(generated), "noise_floor": [len(part) for part in in_floor]}
     warnings += result_warnings(protocol, extractor, real, fake, class_name, clips, num_repeats)
     return Result(
         protocol=protocol.to_dict(),

@@ -59,10 +59,8 @@ def smooth(images: Tensor, width: int = WINDOW) -> Tensor:
 def _increment(before: Tensor, after: Tensor) -> Tensor:
     """Return the remaining small flow between two images, at most a pixel: It + u Ix + v Iy = 0 in every window."""
     middle = F.pad((before + after) / 2, [1] * 4, mode="replicate")
-    along, down = (
-        (middle[..., 1:-1, 2:] - middle[..., 1:-1, :-2]) / 2,
-        (middle[..., 2:, 1:-1] - middle[..., :-2, 1:-1]) / 2,
-    )
+    along = (middle[..., 1:-1, 2:] - middle[..., 1:-1, :-2]) / 2
+    down = (middle[..., 2:, 1:-1] - middle[..., :-2, 1:-1]) / 2
     change = after - before
     xx, xy, yy, xt, yt = smooth(
         torch.cat([along * along, along * down, down * down, along * change, down * change], dim=1)

@@ -46,15 +46,8 @@ def edit_options(model: StudioModel, params: VideoParams) -> tuple[list[str], li
     for full_name, strength in params.directions:
         directions, name = model.find_direction(full_name)
         file = f"{directions.space}.safetensors"
-        found = [
-            "--space",
-            directions.space,
-            "--num-directions",
-            str(NUM_DIRECTIONS),
-            "--num-samples",
-            str(NUM_SAMPLES),
-        ]
-        line = _line(["directions", model.name, "--out", file, *found])
+        options_of_search = f"--space {directions.space} --num-directions {NUM_DIRECTIONS} --num-samples {NUM_SAMPLES}"
+        line = _line(["directions", model.name, "--out", file, *options_of_search.split()])
         lines += [] if line in lines else [line]
         steps.append(f"{file}:{name}={strength:g}")
     if steps:
