@@ -5,6 +5,7 @@ Creating them raises a StyleganvError for a value out of range, and for options 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
@@ -16,12 +17,11 @@ from styleganv.validation import Amount, Count, FrameRate, Interval, NonNegative
 T = TypeVar("T")
 
 
-def _default(label: str) -> str:
-    return "" if label == "None" else f"(default: {label})"
+def _hint(origin: str, label: str) -> str:
+    return "" if label == "None" else f"({origin}: {label})"
 
 
-def _preset(label: str) -> str:
-    return "" if label == "None" else f"(preset: {label})"
+_default, _preset = partial(_hint, "default"), partial(_hint, "preset")
 
 
 #: Type of an option that is None by default. The help omits the None; its text states the default.

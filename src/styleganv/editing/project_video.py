@@ -74,7 +74,7 @@ def project_video(
     frames = read_clip(video_model, source, start=start, seconds=seconds)
     projection = project(video_model, frames, video_model.fps, options=options, perceptual=network, progress=progress)
     metadata = {
-        "model": {"path": str(model), "sha256": _hash_model(Path(model))},
+        "model": {"path": str(model), "sha256": sha256_of(model_folder(model) / "model.safetensors")},
         "source": {"path": str(source), "start": start, "num_frames": len(frames), "fps": video_model.fps},
         "settings": asdict(options),
     }
@@ -140,8 +140,3 @@ def _write(
 def _finite(value: float) -> float | None:
     """Return None for infinity, the PSNR of equal images, which JSON cannot represent."""
     return value if math.isfinite(value) else None
-
-
-def _hash_model(folder: Path) -> str:
-    """Return the hash of the weights of a model folder, a run or a pretrained model."""
-    return sha256_of(model_folder(folder) / "model.safetensors")

@@ -201,7 +201,7 @@ class _Display:
         """Add a frame, and yield those that are ready."""
         matrix = _display_matrix(frame)
         self._interlaced = self._interlaced or frame.interlaced_frame
-        if _may_be_transparent(frame.format):
+        if frame.format.has_palette or any(component.is_alpha for component in frame.format.components):
             frame = self._composite(frame)
         color = (frame.colorspace, frame.color_range, frame.color_trc, frame.color_primaries)
         key = (frame.width, frame.height, frame.format.name, *map(int, color), matrix, self._interlaced)
@@ -295,7 +295,3 @@ def _orient(matrix: tuple[int, ...], file: MediaFile) -> list[tuple[str, str]]:
     if max(abs(a), abs(d)) <= small < min(abs(b), abs(c)):
         return [("transpose", "cclock_flip")] + [("hflip", "")] * (c < 0) + [("vflip", "")] * (b < 0)
     raise StyleganvError(f"{file} is rotated by an angle that is not a multiple of 90 degrees: rotate it first.")
-
-
-def _may_be_transparent(pixels: av.VideoFormat) -> bool:
-    return pixels.has_palette or any(component.is_alpha for component in pixels.components)

@@ -58,9 +58,8 @@ class Protocol:
         if self.metric == "frechet":
             found["covariance"] = "divided by n" if self.released else "divided by n - 1"
         if self.metric == "inception_score":
-            found["splits"] = (
-                "10 in the order of the clips, from i*n//10" if self.released else "10 of a shuffled order"
-            )
+            order = "in the order of the clips, from i*n//10" if self.released else "of a shuffled order"
+            found["splits"] = f"10 {order}"
         found["classes of a model"] = "as frequent as in the real videos" if self.released else "equally frequent"
         if self.stride > 1:
             found["minimum length"] = f"{self.span} frames"

@@ -93,10 +93,8 @@ class Report:
         lines.append(f"software  {', '.join(f'{name} {version}' for name, version in self.software.items())}")
         lines += ["", *dict.fromkeys(_protocol_line(result.protocol) for result in self.results)]
         lines += ["", *dict.fromkeys(_extractor_line(result.extractor) for result in self.results)]
-        rows = [
-            ("protocol", "class", "measure", "value", "noise floor", "real / generated clips", "clips of the floor")
-        ]
-        rows += [row for result in self.results for row in _rows(result)]
+        head = ("protocol", "class", "measure", "value", "noise floor", "real / generated clips", "clips of the floor")
+        rows = [head, *(row for result in self.results for row in _rows(result))]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines.append("")
         lines += ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
@@ -133,9 +131,8 @@ def _set_line(videos: dict[str, Any]) -> str:
     storage = " ".join(str(value) for value in identity.pop("storage").values())
     unit, rate = ("images", "") if source == "images" else ("videos", f" {videos['fps']:g} fps,")
     count = "unlimited" if videos["count"] is None else f"{videos['count']} {unit}"
-    size = f"{videos['width']}x{videos['height']}" + (
-        f" resized to {videos['resized_to']}" if videos["resized_to"] else ""
-    )
+    resized = f" resized to {videos['resized_to']}" if videos["resized_to"] else ""
+    size = f"{videos['width']}x{videos['height']}{resized}"
     rest = "".join(f", {name} {value}" for name, value in identity.items())
     return f"{videos['name']}: {source}, {count} of {size},{rate} storage {storage}{rest}, SHA-256 {sha256}"
 

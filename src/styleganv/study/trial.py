@@ -122,21 +122,19 @@ def train_trial(folder: Path) -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     seen = read_json(run / "model" / "config.json")["training"]
     minutes = float(load_checkpoint(run / "checkpoint.pt")["minutes"])
-    write_json(
-        folder / "training.json",
-        {
-            "minutes": minutes,
-            "clips_seen": seen["clips_seen"],
-            "frames_seen": seen["frames_seen"],
-            "ms_per_clip": 60_000 * minutes / max(1, seen["clips_seen"]),
-            "memory_gib": peak_memory_gib(device),
-            "batch_size": config.training.batch_size,
-            "device": torch.cuda.get_device_name() if device.type == "cuda" else "CPU",
-            "threads": config.training.num_threads or torch.get_num_threads(),
-            "torch": torch.__version__,
-            "machine": platform.machine(),
-        },
-    )
+    training = {
+        "minutes": minutes,
+        "clips_seen": seen["clips_seen"],
+        "frames_seen": seen["frames_seen"],
+        "ms_per_clip": 60_000 * minutes / max(1, seen["clips_seen"]),
+        "memory_gib": peak_memory_gib(device),
+        "batch_size": config.training.batch_size,
+        "device": torch.cuda.get_device_name() if device.type == "cuda" else "CPU",
+        "threads": config.training.num_threads or torch.get_num_threads(),
+        "torch": torch.__version__,
+        "machine": platform.machine(),
+    }
+    write_json(folder / "training.json", training)
 
 
 def measure_trial(folder: Path) -> None:
