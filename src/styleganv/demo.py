@@ -65,14 +65,8 @@ def demo(out: Path | str = "runs/demo", *, minutes: Positive = 3.0, progress: Pr
     data = out / "data.zip"
     if not data.exists():
         logger.info(f"2/3  Drawing {NUM_VIDEOS} videos of green faces (about 15 seconds) …")
-        make_faces(
-            data,
-            num_videos=NUM_VIDEOS,
-            num_frames=NUM_FRAMES,
-            resolution=(RESOLUTION, RESOLUTION),
-            fixed=CAST,
-            progress=progress,
-        )
+        size = (RESOLUTION, RESOLUTION)
+        make_faces(data, num_videos=NUM_VIDEOS, num_frames=NUM_FRAMES, resolution=size, fixed=CAST, progress=progress)
     logger.info(f"3/3  Fine-tuning {NAME} on them for {minutes:g} minutes …")
     try:
         _train(data, out / "run", minutes, progress)
@@ -128,35 +122,19 @@ def _show_models(out: Path, progress: Progress | None) -> page.Section:
 def _show_editing(out: Path, progress: Progress | None) -> list[page.Section]:
     """Write a content/motion grid, edits, and a video at several frame rates."""
     sample = SampleOptions(seconds=SECONDS)
-    generate(
-        MODEL,
-        out,
-        seeds=range(5),
-        motion_seeds=range(3),
-        format="grid",
-        sample=sample,
-        progress=progress,
-        output=REPLACED,
-    )
+    write = partial(generate, MODEL, output=REPLACED, progress=progress)
+    write(out, seeds=range(5), motion_seeds=range(3), format="grid", sample=sample)
     edits = {
         "mixed.mp4": ("Left: seed 3. Right: with the colors of seed 5", [StyleMix(5, range(4, 10))], []),
         "interpolated.mp4": ("Right: seed 3 turns into seeds 5 and 7, and moves on", [], [5, 7]),
     }
+    write_edit = partial(edit, MODEL, latents=LatentsOptions(seed=3), output=REPLACED, progress=progress)
     for name, (_, mixes, targets) in edits.items():
-        edit(
-            MODEL,
-            out / name,
-            latents=LatentsOptions(seed=3),
-            edits=EditOptions(mixes=mixes, interpolate_to=targets),
-            sample=sample,
-            side_by_side=True,
-            output=REPLACED,
-            progress=progress,
-        )
+        options = EditOptions(mixes=mixes, interpolate_to=targets)
+        write_edit(out / name, edits=options, sample=sample, side_by_side=True)
     rates = []
     for fps in FRAME_RATES:
-        rate = replace(sample, fps=fps)
-        [path] = generate(MODEL, out / "videos", seeds=[3], sample=rate, output=REPLACED, progress=progress)
+        [path] = write(out / "videos", seeds=[3], sample=replace(sample, fps=fps))
         renamed = path.replace(out / "videos" / f"{fps:g}fps.mp4")
         rates.append(page.video(f"videos/{renamed.name}", f"{fps:g} frames per second"))
     return [

@@ -6,6 +6,7 @@ Shapes: T frames, H height, W width, M motion seeds, N content seeds.
 import logging
 import re
 from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import islice, repeat
 from pathlib import Path
 from typing import Literal
@@ -95,26 +96,18 @@ def generate(
     seconds = choose_seconds(video_model, sample)
     fps, num_frames = sample.fps or video_model.fps, video_model.num_frames(seconds, sample.fps)
 
-    def frames(seed: int, motion_seed: int | None) -> Iterator[Frame]:
-        return video_model.stream(
-            seed=seed,
-            motion_seed=motion_seed,
-            start=sample.start,
-            seconds=seconds,
-            fps=sample.fps,
-            psi=sample.psi,
-            label=sample.label,
-        )
-
+    stream = partial(
+        video_model.stream, start=sample.start, seconds=seconds, fps=sample.fps, psi=sample.psi, label=sample.label
+    )
     if is_grid:
         motions = seeds if motion_seeds is None else motion_seeds
-        images = _grid_images([[frames(seed, motion) for seed in seeds] for motion in motions])
+        images = _grid_images([[stream(seed=seed, motion_seed=motion) for seed in seeds] for motion in motions])
         return _write_grid(grid, track(images, progress, num_frames, "generating"), num_frames, fps, output)
     scale = output.scale or (1 if format == "frames" else watchable_scale(video_model.height, video_model.width))
     stage = Stage(progress, len(distributed.shard(seeds)) * num_frames, "generating")
     paths = []
     for seed, motion, path in videos():
-        enlarged = _enlarge_all(frames(seed, motion), scale, stage)
+        enlarged = _enlarge_all(stream(seed=seed, motion_seed=motion), scale, stage)
         if format == "frames":
             writing.write_frames(path, enlarged, overwrite=output.overwrite)
         else:

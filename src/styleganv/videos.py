@@ -202,11 +202,8 @@ class FileVideos:
         self._keeps_every_frame = [timing.matches(self.fps) for timing in timings]
         if num_resampled := self._keeps_every_frame.count(False):
             logger.warning(
-                "Resampling %d of %d videos of %s to %g fps, because their frame rate differs or varies",
-                num_resampled,
-                self.count,
-                self.name,
-                self.fps,
+                f"Resampling {num_resampled} of {self.count} videos of {self.name} to {self.fps:g} fps, because their "
+                "frame rate differs or varies"
             )
         self._lengths: dict[int, int] = dict.fromkeys(range(len(self.sources)), 1) if self.are_images else {}
         #: The video being read, the number of its next frame, and its frames from there on.

@@ -86,9 +86,8 @@ class Inspection:
         if self.still:
             names = ", ".join(self.still[:4]) + (", …" if len(self.still) > 4 else "")
             measured = min(len(self.lengths), MAX_VIDEOS)
-            lines.append(
-                f"still          {len(self.still)} of {measured} videos ({names}): remove those that are damaged"
-            )
+            still = f"{len(self.still)} of {measured} videos ({names})"
+            lines.append(f"still          {still}: remove those that are damaged")
         return "\n".join(lines)
 
 

@@ -148,10 +148,8 @@ class _Figures:
 
     def slow_motion(self, path: Path) -> None:
         time_maps = [constant_speed(speed) for speed in (1.0, 0.5, 0.25)]
-        self._write_video(
-            path,
-            [render_latents(self.model, self.contents[0], time_map=each, seconds=SECONDS) for each in time_maps],
-        )
+        render = partial(render_latents, self.model, self.contents[0], seconds=SECONDS)
+        self._write_video(path, [render(time_map=each) for each in time_maps])
 
     def directions(self, space: Space, path: Path) -> None:
         directions = find_directions(self.model, replace(self.options, space=space))

@@ -11,6 +11,7 @@ Shapes: T frames, L style layers, S slots, U width of a motion code, H height, W
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -152,12 +153,9 @@ def save_latents(path: Path | str, latents: Latents, *, overwrite: bool = False)
     metadata = {"format": FORMAT, "motion_seed": str(motion.seed)}
     if motion.label is not None:
         metadata["label"] = str(motion.label)
+    known = {name: x.detach().cpu().float().contiguous() for name, x in tensors.items() if x is not None}
     with atomic_write(path, overwrite=overwrite) as tmp_path:
-        save_file(
-            {name: value.detach().cpu().float().contiguous() for name, value in tensors.items() if value is not None},
-            tmp_path,
-            metadata,
-        )
+        save_file(known, tmp_path, metadata)
 
 
 def _check(model: VideoGenerator, latents: Latents, path: Path) -> None:
@@ -203,16 +201,9 @@ def render_latents(
     """
     motion = latents.motion
     noise_dim = 0 if model.generator.motion is None else model.generator.motion.noise_dim
-    return model.render(
-        latents.styles if styles is None else styles,
-        motion.slot_noise(noise_dim),
-        label=motion.label,
-        shift=motion.shift,
-        time_map=time_map,
-        start=start,
-        seconds=seconds,
-        fps=fps,
-    )
+    content, slot_noise = latents.styles if styles is None else styles, motion.slot_noise(noise_dim)
+    render = partial(model.render, content, slot_noise, label=motion.label, shift=motion.shift)
+    return render(time_map=time_map, start=start, seconds=seconds, fps=fps)
 
 
 def render_differentiably(

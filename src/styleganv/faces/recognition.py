@@ -73,15 +73,8 @@ def recognize_factors(video: Frames, fps: float = FPS) -> RecognizedFace:
     wrong |= {name: _spread(frames, seen, len(video)) == 1 for name, frames in failures.wrong.items()}
     residual = _spread(failures.residual, seen, len(video))
     pose = Pose(**{name: _spread(values, seen, len(video)) for name, values in vars(pose).items()})
-    return RecognizedFace(
-        failure_modes=_failure_modes(wrong),
-        face=face,
-        pose=pose,
-        blink_rate=blink_rate(pose, fps),
-        speed=speed(pose, fps),
-        reversals=reversals(pose, fps),
-        residual=residual,
-    )
+    motion = blink_rate(pose, fps), speed(pose, fps), reversals(pose, fps)
+    return RecognizedFace(_failure_modes(wrong), face, pose, *motion, residual)
 
 
 def _fit(coarse: Frames, fine: Frames, detection: Detection) -> tuple[Face, Pose]:

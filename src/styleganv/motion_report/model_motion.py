@@ -121,18 +121,9 @@ def entanglement(videos: NDArray[np.uint8]) -> Array:
     appearance. 1: the motion seed has as much effect. Good: low.
     """
     appearances = np.stack([[appearance(clip) for clip in row] for row in videos])
-    num_motions, num_contents = appearances.shape[:2]
-    across = np.mean(
-        [
-            distance(appearances[m, i], appearances[m, j])
-            for m in range(num_motions)
-            for i, j in combinations(range(num_contents), 2)
-        ]
-    )
-    within = [
-        np.mean([distance(appearances[m, i], appearances[n, i]) for m, n in combinations(range(num_motions), 2)])
-        for i in range(num_contents)
-    ]
+    across = np.mean([distance(a, b) for row in appearances for a, b in combinations(row, 2)])
+    columns = appearances.swapaxes(0, 1)
+    within = [np.mean([distance(a, b) for a, b in combinations(column, 2)]) for column in columns]
     return np.array(within) / max(float(across), 1e-9)
 
 
