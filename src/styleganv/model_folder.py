@@ -45,7 +45,6 @@ def save_model(
 
     Args:
         network: the network that generates videos; its `config` is stored.
-        method: name of the method.
         data: facts about the dataset, at least `fps` and `class_names`.
         training: how long the weights were trained (`clips_seen`, `frames_seen`, …), for information.
         metadata: title, data and license of a pretrained model.

@@ -142,7 +142,6 @@ class EditOptions(Validated):
 
     Attributes:
         mixes: seeds or latents files to mix in at some layers.
-        directions: directions to move along.
         text: text to edit toward; see `editing.text.edit_by_text`.
         clip_model: folder of a CLIP, or its name on the Hugging Face Hub; None for the model's own, else OpenAI's.
         text_steps: optimization steps for `text`; the model's own CLIP takes none.
@@ -172,7 +171,6 @@ class TextEditOptions(Validated):
 
     Attributes:
         refine: take steps of Adam from the best mix with other contents, which can leave what the model can show.
-        num_steps: steps of Adam.
         num_frames: frames at random times that each step uses.
         num_starts: other content codes of which parts are mixed in, in case CLIP has no gradient near the original.
         learning_rate: peak learning rate of Adam, in standard deviations of w.

@@ -54,7 +54,6 @@ def generate(
 
     Args:
         model: model folder, run, or name of a pretrained model.
-        seeds: content seeds.
         motion_seeds: one per content seed; for a grid any number, which are combined with all content seeds.
         format: "frames" writes a folder of PNGs per video, by default not enlarged; "grid" writes one `grid.mp4` and
             one `grid.png` of all videos, with one content seed per column and one motion seed per row.
@@ -79,10 +78,11 @@ def generate(
         """Yield the seeds and the path of each video of this process; there can be more of them than fit in memory."""
         motions = repeat(None) if motion_seeds is None else distributed.shard(motion_seeds)
         seen = set()
-        for pair in zip(distributed.shard(seeds), motions, strict=False):
-            if pair not in seen:  # a list may name a seed twice
-                seen.add(pair)
-                yield *pair, Path(out) / f"{_seed_name(*pair)}{suffix}{extension}"
+        for seed, motion in zip(distributed.shard(seeds), motions, strict=False):
+            if (seed, motion) not in seen:  # a list may name a seed twice
+                seen.add((seed, motion))
+                name = f"seed{seed:04d}" + ("" if motion is None else f"-motion{motion:04d}")
+                yield seed, motion, Path(out) / f"{name}{suffix}{extension}"
 
     destinations = grid if is_grid else [path for _, _, path in islice(videos(), MAX_CHECKED)]
     check_destination(*destinations, overwrite=output.overwrite, contents=contents)
@@ -114,10 +114,6 @@ def generate(
             writing.write_video(path, enlarged, fps, crf=output.crf, overwrite=output.overwrite)
         paths.append(path)
     return paths
-
-
-def _seed_name(seed: int, motion_seed: int | None) -> str:
-    return f"seed{seed:04d}" + ("" if motion_seed is None else f"-motion{motion_seed:04d}")
 
 
 def _name_suffix(sample: SampleOptions) -> str:

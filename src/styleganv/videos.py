@@ -76,9 +76,7 @@ def open_videos(
     """Open the videos at `path`: a prepared dataset, a model, or a file, folder or zip of videos.
 
     Args:
-        psi: truncation psi of a model.
         device: torch device of a model. Default: cuda if available.
-        precision: precision of a model's convolutions.
         images: count each image of a folder of images as a video of one frame, instead of the folder as one video.
 
     Raises:
@@ -119,7 +117,6 @@ class ModelVideos:
     """The videos of a model: video i has seed i for content, motion and class.
 
     Args:
-        psi: truncation psi.
         class_counts: relative frequency of each class, as integers. Default: all are equally frequent.
     """
 

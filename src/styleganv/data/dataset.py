@@ -72,12 +72,10 @@ class VideoDataset:
     It can be pickled and forked: each process opens its own handle at its first read.
 
     Attributes:
-        path: the zip.
         height, width: frame size in pixels.
         fps: frame rate in frames per second.
         class_names: names by label; empty without classes.
         encoding: `{"format": "jpeg", "quality": 95}` or `{"format": "png"}`.
-        videos: a `VideoRecord` per video.
         extra: the other entries of `dataset.json`, e.g. `fit`.
 
     Raises:

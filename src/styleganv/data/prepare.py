@@ -213,7 +213,6 @@ def prepare(
         source: video file, folder (with any nesting) or zip of video files or of folders of frames.
         dest: zip to write.
         resolution: `(height, width)` in pixels.
-        options: frame rate, fit, cuts, encoding and classes.
         num_workers: number of processes. None: one per core; 1: this process.
 
     Returns:

@@ -10,7 +10,7 @@ import numpy as np
 
 from styleganv.editing.clip_model import choose_clip_model, is_own_clip, load_clip_model
 from styleganv.editing.directions import load_directions
-from styleganv.editing.edits import TimeMap, constant_speed, interpolate_over_time, mix_styles, piecewise_linear
+from styleganv.editing.edits import constant_speed, interpolate_over_time, mix_styles, piecewise_linear
 from styleganv.editing.latents import (
     Latents,
     MotionLatents,
@@ -70,7 +70,9 @@ def edit(
     original = _load_content(video_model, latents.latents or latents.seed or 0, sample)
     edited = _edit_latents(video_model, original, latents, edits, sample)
     targets = [_load_content(video_model, content, sample) for content in edits.interpolate_to]
-    time_map = _time_map(edits, start)
+    time_map = None if edits.speed == 1 else constant_speed(edits.speed, start=start)
+    if edits.time_map is not None:
+        time_map = piecewise_linear(edits.time_map)
     original_frames = render_latents(video_model, original, start=start, seconds=seconds, fps=fps)
     out, num_frames, output_fps = Path(out), video_model.num_frames(seconds, fps), fps or video_model.fps
     writing.check_video(out, output_fps, output.crf)
@@ -131,9 +133,3 @@ def search_by_text(
         identity = load_perceptual(device=model.device).distance_from
         options = TextEditOptions(num_steps=edits.text_steps)
     return edit_by_text(model, latents, text, clip_model, identity=identity, options=options, progress=progress)
-
-
-def _time_map(edits: EditOptions, start: float) -> TimeMap | None:
-    if edits.time_map is not None:
-        return piecewise_linear(list(edits.time_map))
-    return None if edits.speed == 1 else constant_speed(edits.speed, start=start)

@@ -67,7 +67,6 @@ def explore(
     Args:
         first_seed: first of the six content seeds shown.
         num_samples: seeds that directions are found from.
-        num_directions: number of directions of each space.
 
     Returns:
         The files written, the page first.

@@ -28,7 +28,6 @@ class Perceptual:
     """A network as a measure of distance (the idea of LPIPS, Zhang et al. 2018, with equal weights).
 
     Attributes:
-        name: name of the network in reports.
         sha256: hash of its weights.
         maps: images → feature maps `[N, C, h, w]`, one per stage.
     """

@@ -19,13 +19,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Channel:
-    """Prior, step and bounds of a channel of the pose.
-
-    Attributes:
-        mean, deviation: prior.
-        step: step of the finite difference.
-        low, high: bounds.
-    """
+    """Prior, step of the finite difference, and bounds of a channel of the pose."""
 
     mean: float
     deviation: float

@@ -59,8 +59,6 @@ class _Export:
         cases: inputs of different sizes and times; the first is traced.
         reference: the model's output for such inputs.
         dynamic_axes: names of the axes of variable size, by input and axis.
-        output: name of the output.
-        metadata: stored in the file.
     """
 
     program: nn.Module

@@ -73,7 +73,6 @@ def import_checkpoint(
         path: `network-snapshot-*.pkl`; no code in it is run.
         dest: model folder to write, with the discriminator for `train --finetune` if it is supported.
         fps: frame rate of the dataset in frames per second, which checkpoints do not store.
-        network: the averaged generator, or the trained one.
 
     Raises:
         StyleganvError: if `dest` exists or holds anything but a model, the file is unsafe or damaged (see

@@ -46,7 +46,6 @@ class DecodedFrame:
 
     Attributes:
         pixels: uint8 `[H, W, 3]`.
-        file: the file it came from.
         treatments: what was done to show it; "composited" means that the background is visible.
     """
 

@@ -110,7 +110,6 @@ class VideoSource:
         Args:
             fps: frame rate to resample to, by presentation time; None keeps every frame.
             source_fps: frame rate of a folder of frames, which states none.
-            background: color seen through transparent pixels.
 
         Raises:
             DamagedVideo: after the frames before the first damage.

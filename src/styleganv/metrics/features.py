@@ -44,13 +44,10 @@ class FeatureExtractor:
         name: key of `FEATURE_EXTRACTORS`.
         dims: number of features d.
         sha256: hash of the weights file; empty without weights.
-        preprocessing: description for reports.
         aliased_above: side in pixels above which the network downsamples frames without antialiasing; None = never.
         min_frames: minimum number of frames per clip.
         run: from clips on the device to float32 `[B, d]`; `[B·T, d]` for features of frames, and several rows per clip
             for patches.
-        device: torch device.
-        cached: whether features are worth caching.
     """
 
     name: str

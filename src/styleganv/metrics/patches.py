@@ -43,7 +43,6 @@ class PatchDistance:
 
     Attributes:
         levels: distances by the shorter side of the level in pixels, finest first.
-        mean: mean over levels.
     """
 
     levels: dict[int, float]
@@ -65,7 +64,6 @@ def patch_distance(
         real_clips, fake_clips: uint8 `[N, T, H, W, 3]` of the same height and width, with T ≥ `num_frames`. N may
             differ, but distances of fewer clips are larger. In longer clips, patches come from all times.
         num_frames: number of consecutive frames per patch: 1 measures images, 3 also motion.
-        seed: random seed of patches and directions.
 
     Raises:
         ValueError: for empty sets, other shapes or types, unequal sizes, or clips smaller than a patch.
@@ -101,7 +99,6 @@ def clip_patches(clips: Tensor, num_frames: int, *, seed: int = 0) -> dict[int, 
     Args:
         clips: uint8 `[B, T, 3, H, W]`.
         num_frames: number of consecutive frames per patch, F.
-        seed: random seed of the positions.
 
     Returns:
         float32 `[B, P, F, 3, 7, 7]` by the shorter side of the level in pixels, finest first.
@@ -197,7 +194,6 @@ def level_distance(real: Tensor, fake: Tensor, *, seed: int = 0) -> float:
     Args:
         real: `[n, F, 3, 7, 7]`.
         fake: `[m, F, 3, 7, 7]`.
-        seed: random seed of the directions.
     """
     unit = random_directions(DIRECTIONS, real[0].numel(), seed=seed)
     # (x − mean) / std · u = x · (u / std) − mean · (u / std); the last term shifts both sets equally and cancels.

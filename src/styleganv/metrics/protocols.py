@@ -17,7 +17,6 @@ class Protocol:
         extractor: key of `features.FEATURE_EXTRACTORS`.
         key: key of the number in reports.
         num_clips: maximum number of real and of generated clips.
-        num_frames: frames per clip.
         stride: distance between consecutive frames of a clip, in frames of the video.
         clips_per_video: maximum; None = as many as fit without overlap. A model gives one per video, from t = 0.
         per_frame: whether each frame has features of its own.

@@ -62,7 +62,6 @@ class Report:
     Attributes:
         real, fake: name, number of videos, size, fps, classes, identity, and resizing of the two sets.
         split: the user's note on the real videos.
-        seeds: seeds of the random draws of clips.
         software: versions of this package, of PyTorch and of the decoders.
         factors: comparison of ground-truth factors, if requested.
     """

@@ -36,8 +36,6 @@ class VideoSet:
     Attributes:
         lengths: number of frames of each video; None for a model, which has a video for every number.
         size: height and width that frames are resized to.
-        cache: folder of computed statistics.
-        progress: callback for the frames that are read.
     """
 
     videos: Videos

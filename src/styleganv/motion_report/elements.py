@@ -119,15 +119,11 @@ def video_element(frames: Iterable[NDArray[np.uint8]], fps: float, label: str) -
 def clip_montage(clips: Sequence[NDArray[np.uint8]], columns: int, fps: float, label: str) -> str:
     """Return a video of clips side by side in rows of `columns`."""
     rows = len(clips) // columns or 1
-    return _tiled_video(np.stack(clips[: rows * columns]).reshape(rows, -1, *clips[0].shape), fps, label, 96)
+    return grid_video(np.stack(clips[: rows * columns]).reshape(rows, -1, *clips[0].shape), fps, label, 96)
 
 
-def grid_video(grid: NDArray[np.uint8], fps: float, label: str) -> str:
-    """Return a video of a grid `[M, N, T, 3, H, W]`: one motion seed per row, one content seed per column."""
-    return _tiled_video(grid, fps, label, 112)
-
-
-def _tiled_video(grid: NDArray[np.uint8], fps: float, label: str, side: int) -> str:
+def grid_video(grid: NDArray[np.uint8], fps: float, label: str, side: int = 112) -> str:
+    """Return a video of clips in rows and columns `[M, N, T, 3, H, W]`, each enlarged to about `side` pixels."""
     small = _reduce(grid, 128)
     cells = small.transpose(2, 0, 1, 4, 5, 3)
     return video_element((sheets.tile(cell, scale=_scale(small.shape[4], side)) for cell in cells), fps, label)

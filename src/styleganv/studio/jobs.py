@@ -92,7 +92,6 @@ class Job:
         name: the text, or the file name of the clip.
         folder: its own; `result` in it holds `latents.safetensors` and `comparison.mp4` once the job is done.
         state: a failed job has an `error`.
-        stage: name of its current stage.
         fraction: of the stage that is done, 0 to 1.
         remaining_seconds: estimate for the stage; 0 if unknown.
     """

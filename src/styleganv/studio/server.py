@@ -128,16 +128,13 @@ def run_studio(
     """Serve until Ctrl-C.
 
     Args:
-        paths: model folders or runs.
         host: address to listen on; any but a loopback address requires a token.
         port: 0 takes any free port.
         token: access token that clients must supply. Default: random if `host` is not a loopback address.
         certificate: PEM file of a certificate chain, to serve HTTPS.
         key: PEM file of its private key, unless the certificate's file holds it.
-        open_page: open the page in the default browser.
         clip_model: CLIP for text edits: a folder or a name on the Hugging Face Hub. Default: each model's own, else
             OpenAI's.
-        device: torch device. Default: cuda if available.
 
     Raises:
         StyleganvError: if the token is empty, or a model, the certificate or the port is not available.

@@ -23,9 +23,7 @@ class VideoParams:
     """One endless video of a model.
 
     Attributes:
-        seed: content seed.
         motion_seed: motion seed; None takes the motion of the search result.
-        psi: truncation psi.
         label: class number; None takes the class that the seed draws.
         mix: style mixing with a second content seed, or None.
         grid: number of rows (consecutive motion seeds) and columns (consecutive content seeds).
@@ -104,10 +102,7 @@ class ExportParams:
 
     Attributes:
         start: start time in the endless video, in seconds.
-        seconds: duration of the file.
-        fps: frame rate of the file.
         speed: seconds of the video per second of the file.
-        format: file suffix, one of `EXPORT_FORMATS`.
     """
 
     start: float

@@ -41,11 +41,7 @@ class TrialResult:
 
 
 def write_comparison(out: Path, *, show_real: bool = True) -> Path:
-    """Write `out/comparison.md` and `out/comparison/` from all completed trials.
-
-    Args:
-        show_real: include real videos in the animations.
-    """
+    """Write `out/comparison.md` and `out/comparison/` from all completed trials; `show_real` includes real videos."""
     page = out / "comparison.md"
     results = [_read(path.parent) for path in sorted(out.glob("*/*/*/measures.json"))]
     parts = []

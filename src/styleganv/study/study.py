@@ -59,7 +59,6 @@ def study(
         methods: names of methods and ablations. None: all that are installed.
         protocols: additional protocols; see `evaluate`.
         num_repeats: trainings per method and dataset, with seeds 0 to `num_repeats` − 1.
-        options: training and evaluation of every trial.
         jobs: trials at a time; they share the CPU cores.
         show_real: include real videos in the animations; turn it off if they must not be published.
 

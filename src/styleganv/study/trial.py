@@ -51,11 +51,7 @@ class Trial:
     """A training and its measurements.
 
     Attributes:
-        data: path of the dataset.
         method: name of a method or of an ablation.
-        seed: random seed of the training.
-        preset: preset that the settings start from.
-        minutes: training time.
         num_clips: real and generated clips per evaluation.
         protocols, weights: additional protocols and their weight files; see `evaluate`.
     """
