@@ -285,11 +285,7 @@ class VideoModel(ABC):
         return self.class_names[index] if self.class_names else index
 
     def _one_hot(self, index: int | None) -> Tensor | None:
-        """Return the class of this number as `[1, K]` on the CPU; None for a model without classes.
-
-        Raises:
-            StyleganvError: if the model has no class of this number, or requires one.
-        """
+        """Return a class as `[1, K]` on the CPU, or None without. Raises StyleganvError if it is unknown or missing."""
         if index is None and not self.num_classes:
             return None
         if index is None:

@@ -77,11 +77,7 @@ def interpolate_over_time(
 
 @check_arguments
 def constant_speed(speed: NonNegative, *, start: NonNegative = 0.0) -> TimeMap:
-    """Return the time map of slow motion (below 1) or fast motion (above 1), which begins at `start`.
-
-    Raises:
-        StyleganvError: for a speed that is negative or not finite.
-    """
+    """Return the time map of slow motion (below 1) or fast motion (above 1), which begins at `start`."""
     return lambda time: start + speed * (time - start)
 
 

@@ -158,11 +158,7 @@ def _animation_frames(file: MediaFile) -> Iterator[tuple[float, float, Image.Ima
 
 
 def decode_images(files: list[MediaFile], fps: float, background: Color) -> Iterator[DecodedFrame]:
-    """Decode image files as the frames of one video.
-
-    Raises:
-        DamagedVideo: after the frames before the first damaged one.
-    """
+    """Decode image files as frames of one video. Raises DamagedVideo after the frames before the first damaged one."""
     for index, file in enumerate(files):
         try:
             with open_picture(file) as image:

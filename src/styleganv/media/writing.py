@@ -58,11 +58,7 @@ def write_video(
 
 
 def check_video(path: Path | str, fps: float, crf: int = 18) -> None:
-    """Check the arguments of `write_video`, for callers whose frames take long to compute.
-
-    Raises:
-        StyleganvError: if the suffix is unknown, or `fps` or `crf` is out of range.
-    """
+    """Raise StyleganvError for arguments of `write_video` out of range, before frames that take long to compute."""
     path = Path(path)
     if path.suffix.lower() not in _WRITERS:
         raise StyleganvError(f"Unknown video format of {path}: use one of {', '.join(_WRITERS)}.")

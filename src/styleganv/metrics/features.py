@@ -62,11 +62,7 @@ class FeatureExtractor:
 
     @torch.inference_mode()
     def __call__(self, clips: Tensor) -> Tensor:
-        """Return features on the CPU, in float32 without TF32 rounding.
-
-        Raises:
-            StyleganvError: if they are not finite.
-        """
+        """Return float32 features on the CPU, without TF32 rounding. Raises StyleganvError if they are not finite."""
         with deterministic():
             features = self.run(clips.to(self.device)).float().cpu()
         if not features.isfinite().all():

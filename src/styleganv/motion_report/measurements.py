@@ -84,11 +84,7 @@ class ClipMeasurements:
 
 
 def clip_length(collections: list[Videos], max_frames: int) -> int:
-    """Return the number of frames per clip: at most `max_frames`, and few enough for half of each set's videos.
-
-    Raises:
-        StyleganvError: if that is fewer than 16.
-    """
+    """Return the frames per clip, few enough for half of each set's videos. Raises StyleganvError if fewer than 16."""
     length = max_frames
     for videos in collections:
         num_checked = 1 if videos.count is None else min(videos.count, 256)  # all videos of a model are equally long

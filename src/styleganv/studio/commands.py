@@ -9,11 +9,7 @@ from styleganv.studio.video_source import VideoSource
 
 
 def export_commands(source: VideoSource, params: VideoParams, export: ExportParams) -> list[str]:
-    """Return the command lines that write the same video as an export.
-
-    Raises:
-        StyleganvError: for real videos and for a grid of edited videos, which no command generates.
-    """
+    """Return the commands that write the same video. Raises StyleganvError for real videos and grids of edited ones."""
     if not isinstance(source, StudioModel):
         raise StyleganvError("No command generates real videos: copy them from the dataset.")
     # All digits of a large time: six would hide the fraction of 1,000,000.25 s.

@@ -61,11 +61,7 @@ NICENESS = 10
 
 @dataclass(frozen=True)
 class ClipParams:
-    """The part of an uploaded video to project, and the number of steps of the search.
-
-    Raises:
-        StyleganvError: for a value out of range.
-    """
+    """Part of an uploaded video to project, and steps of the search. Raises StyleganvError for a value out of range."""
 
     start: float = 0.0
     seconds: float = 2.0
@@ -237,11 +233,7 @@ class JobManager:
         self._lock, self._is_receiving = threading.Lock(), False
 
     def edit_by_text(self, model: StudioModel, params: VideoParams, text: str, num_steps: Any) -> Job:
-        """Edit the content of a video to match a text.
-
-        Raises:
-            StyleganvError: for an invalid text, grid or number of steps, or if another job is running.
-        """
+        """Edit a video to match a text. Raises StyleganvError for invalid arguments, or if another job is running."""
         text = text.strip().lstrip("-")  # A leading hyphen would start an option.
         if not (0 < len(text) <= MAX_TEXT_LENGTH and text.isprintable()):
             raise StyleganvError(
@@ -338,11 +330,7 @@ def _check_steps(num_steps: Any) -> None:
 
 
 def video_suffix(name: str) -> str:
-    """Return the suffix of a video file's name; no other part of the name that a browser sends becomes part of a path.
-
-    Raises:
-        StyleganvError: for an unknown suffix.
-    """
+    """Return the suffix of a file, all of its name that enters a path. Raises StyleganvError unless it is a video's."""
     suffix = Path(name).suffix.lower()
     if suffix not in VIDEO_SUFFIXES:
         raise StyleganvError(f"Unknown video format of {name}: use one of {SUFFIX_LIST}.")

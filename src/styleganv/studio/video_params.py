@@ -42,11 +42,7 @@ class VideoParams:
 
     @classmethod
     def from_json(cls, values: Any) -> "VideoParams":
-        """Return the parameters that a page sent.
-
-        Raises:
-            StyleganvError: if a value is missing, has another type, or is out of range.
-        """
+        """Return the parameters that a page sent. Raises StyleganvError if one is missing, mistyped or out of range."""
         try:
             if not isinstance(values, dict):
                 raise TypeError(f"expected parameters, got {type(values).__name__}")
