@@ -116,8 +116,7 @@ class DatasetVideos:
 class ModelVideos:
     """The videos of a model: video i has seed i for content, motion and class.
 
-    Args:
-        class_counts: relative frequency of each class, as integers. Default: all are equally frequent.
+    `class_counts` are the relative frequencies of the classes, as integers; by default, all are equally frequent.
     """
 
     count: int | None = None
@@ -182,10 +181,8 @@ class ModelVideos:
 class FileVideos:
     """Video files or folders of images of one size; those of another frame rate are resampled to the most common one.
 
-    Frames are decoded in order and not kept, so videos of any length take the same memory.
-
-    Args:
-        images: if `path` is a single folder or zip of images, each of them is a video of one frame.
+    Frames are decoded in order and not kept, so videos of any length take the same memory. With `images`, each image of
+    a single folder or zip is a video of one frame.
     """
 
     def __init__(self, path: Path | str, *, images: bool = False) -> None:

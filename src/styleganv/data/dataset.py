@@ -215,8 +215,8 @@ class VideoDataset:
                 if self._frame_name(video, frame) not in entries:
                     raise self._unreadable(video, frame)
         starts = np.cumsum([0, *(video.num_frames for video in self.videos)])
-        firsts = starts[_spread(len(self.videos))]
-        for number in np.union1d(_spread(int(starts[-1])), firsts).tolist():
+        firsts = starts[spread(len(self.videos), MAX_CHECKED_FRAMES)]
+        for number in np.union1d(spread(int(starts[-1]), MAX_CHECKED_FRAMES), firsts).tolist():
             index = int(np.searchsorted(starts, number, side="right")) - 1
             video, frame = self.videos[index], number - int(starts[index])
             with self._opened(video, frame) as file:
@@ -260,9 +260,9 @@ class VideoDataset:
         )
 
 
-def _spread(count: int) -> np.ndarray:
-    """Return indices below `count`, evenly spaced; all of them if there are few."""
-    return np.unique(np.linspace(0, count - 1, min(count, MAX_CHECKED_FRAMES)).round().astype(int))
+def spread(length: int, count: int) -> np.ndarray:
+    """Return at most `count` indices, evenly spaced over 0..length−1."""
+    return np.unique(np.linspace(0, length - 1, min(count, length)).round().astype(int))
 
 
 class DatasetWriter:

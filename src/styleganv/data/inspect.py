@@ -13,7 +13,7 @@ from statistics import median
 import numpy as np
 from PIL import Image
 
-from styleganv.data.dataset import VideoDataset
+from styleganv.data.dataset import VideoDataset, spread
 from styleganv.files import atomic_write, check_destination
 from styleganv.progress import Progress, track
 
@@ -98,7 +98,7 @@ def inspect(path: Path | str, *, progress: Progress | None = None) -> Inspection
         StyleganvError: if the path is not a dataset, or a frame is damaged.
     """
     data = VideoDataset(path)
-    indices = _spread(len(data), MAX_VIDEOS)
+    indices = spread(len(data), MAX_VIDEOS)
     videos = [_read_reduced(data, int(index)) for index in track(indices, progress, len(indices), "inspecting")]
     tau = _decorrelation_distance(videos)
     mirror, reason = _mirror(videos)
@@ -132,10 +132,10 @@ def write_contact_sheet(
     data = VideoDataset(path)
     gap, scale = 2, min(1.0, 160 / max(data.height, data.width))
     height, width = max(1, round(data.height * scale)), max(1, round(data.width * scale))
-    indices = _spread(len(data), rows)
+    indices = spread(len(data), rows)
     sheet = Image.new("RGB", (columns * (width + gap) - gap, len(indices) * (height + gap) - gap), "white")
     for row, index in enumerate(indices):
-        times = _spread(data.videos[index].num_frames, columns)
+        times = spread(data.videos[index].num_frames, columns)
         for column, frame in enumerate(data.read(int(index), times)):
             image = Image.fromarray(frame.transpose(1, 2, 0)).resize((width, height), Image.Resampling.LANCZOS)
             sheet.paste(image, (column * (width + gap), row * (height + gap)))
@@ -192,7 +192,7 @@ def _decorrelation_distance(videos: list[_Video]) -> float | None:
 def _read_reduced(data: VideoDataset, index: int) -> _Video:
     """Read all frames of a short video, or bursts of a long one with frames at all distances up to 243."""
     length = data.videos[index].num_frames
-    starts = _spread(length, 10)
+    starts = spread(length, 10)
     if length <= MAX_FRAMES:
         times, starts = np.arange(length), np.arange(length)
     else:
@@ -255,8 +255,3 @@ def _one_sided(images: np.ndarray) -> bool:
 
 def _odd_power(image: np.ndarray) -> float:
     return float(np.square((image - image[:, ::-1]) / 2).mean())
-
-
-def _spread(length: int, count: int) -> np.ndarray:
-    """Return at most `count` indices, evenly spaced over 0..length−1."""
-    return np.unique(np.linspace(0, length - 1, min(count, length)).round().astype(int))

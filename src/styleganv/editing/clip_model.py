@@ -43,11 +43,8 @@ class ClipModel:
 
 
 def choose_clip_model(chosen: Path | str | None, model: Path | None) -> Path | str:
-    """Return the CLIP for edits of a model: the chosen one, else the model's own, else OpenAI's.
-
-    Args:
-        chosen: a folder, a name on the Hugging Face Hub, or None.
-        model: model folder; its own CLIP, if it has one, is in the subfolder `OWN_CLIP`.
+    """Return the CLIP for edits of a model: the chosen folder or name on the Hugging Face Hub, else the model's own in
+    the subfolder `OWN_CLIP` of its folder, else OpenAI's.
     """
     if chosen is not None:
         return chosen

@@ -211,12 +211,8 @@ def render_differentiably(
 ) -> Tensor:
     """Return the same frames for optimization: gradients flow to `styles`, `motion.noise` and `motion.shift`.
 
-    Args:
-        styles: `[L, w_dim]`; or `[N, L, w_dim]`, N contents in the same motion.
-        times: `[T]` in seconds.
-
-    Returns:
-        `[T, 3, H, W]`, or `[N, T, 3, H, W]`; float32 on the model's device, roughly in −1..1, in the model's precision.
+    For `styles [L, w_dim]` at `times [T]` in seconds they are `[T, 3, H, W]`; for `[N, L, w_dim]`, N contents in the
+    same motion, `[N, T, 3, H, W]`. They are float32 on the model's device, roughly in −1..1, in the model's precision.
     """
     generator, codes = model.generator, None
     times_in_frames = torch.as_tensor(times, dtype=torch.float64) * model.fps

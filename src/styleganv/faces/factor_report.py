@@ -83,9 +83,8 @@ class FactorMatch:
 class FactorReport:
     """Comparison of ground-truth factors; `str()` returns a table, `dataclasses.asdict` JSON.
 
-    Attributes:
-        same_motion: correlation of the head's motion between two content seeds with the same motion seed; 1 if motion
-            does not depend on content. None unless a model with motion seeds is compared.
+    `same_motion` is the correlation of the head's motion between two content seeds with the same motion seed: 1 if
+    motion does not depend on content; None unless a model with motion seeds is compared.
     """
 
     num_frames: int
@@ -126,9 +125,7 @@ class FactorReport:
 def check_factors(videos: NDArray[np.uint8] | Sequence[NDArray[np.uint8]], fps: float = FPS) -> FactorRow:
     """Return the validity, failure modes and motion of videos of faces, without a dataset to compare with.
 
-    Args:
-        videos: uint8 `[N, T, H, W, 3]`, or N videos `[T, H, W, 3]`.
-        fps: frames per second.
+    `videos` are uint8 `[N, T, H, W, 3]`, or N videos `[T, H, W, 3]`, of `fps` frames per second.
     """
     return _row([recognize_factors(video, fps) for video in videos])
 

@@ -33,8 +33,7 @@ def refuse_generator(tensors: dict[str, Tensor]) -> None:
 def refuse_discriminator(network: PickledObject, tensors: dict[str, Tensor]) -> None:
     """Raise an `UnsupportedCheckpoint` for a discriminator with settings that ours does not have.
 
-    Args:
-        network: discriminator as pickled, for the settings that no weight shows.
+    The pickled `network` states those that no weight shows.
     """
     conv0, skip = (_matches(tensors, rf"(b\d+)\.{layer}\.weight") for layer in ("conv0", "skip"))
     if conv0 and not skip:

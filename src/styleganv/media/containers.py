@@ -30,6 +30,7 @@ from styleganv.media.decoding import (
     measure_timing,
 )
 from styleganv.media.files import MAX_PIXELS, MediaFile, check_pixels
+from styleganv.media.writing import pull_frames
 
 # Codes of ITU-T H.273.
 _UNSPECIFIED, _IPT_C2 = 2, 15
@@ -220,13 +221,9 @@ class _Display:
             self._key = None
 
     def _ready(self) -> Iterator[DecodedFrame]:
-        while True:
-            try:
-                frame = self._sink.pull()
-            except (av.error.BlockingIOError, av.error.EOFError):
-                return
-            duration = float((frame.duration or 0) * frame.time_base)
-            yield DecodedFrame(frame.time, duration, frame.to_ndarray(), self._file, self._treatments)
+        for frame in pull_frames(self._sink):
+            duration = float((frame.duration or 0) * (frame.time_base or 0))
+            yield DecodedFrame(frame.time or 0.0, duration, frame.to_ndarray(), self._file, self._treatments)
 
     def _composite(self, frame: av.VideoFrame) -> av.VideoFrame:
         rgba = self._to_rgba.reformat(frame, format="rgba").to_ndarray()

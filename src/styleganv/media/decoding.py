@@ -104,11 +104,7 @@ def _is_regular(steps: np.ndarray) -> np.ndarray:
 
 
 class DamagedVideo(StyleganvError):
-    """Raised after the readable frames of a damaged video.
-
-    Attributes:
-        extent: how much was read, e.g. "19 of 40 frames".
-    """
+    """Raised after the readable frames of a damaged video; `extent` says how many, e.g. "19 of 40 frames"."""
 
     def __init__(self, problem: str, num_read: int, num_expected: int | None = None) -> None:
         known = num_expected is not None and num_expected > num_read

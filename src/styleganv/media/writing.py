@@ -127,12 +127,12 @@ def _write_gif(path: Path, frames: Iterator[av.VideoFrame], rate: Fraction, crf:
         stream.width, stream.height, stream.pix_fmt = first.width, first.height, "pal8"
         for frame in chain([first], frames, [None]):
             source.push(frame)
-            for ready in _pull(sink):
+            for ready in pull_frames(sink):
                 container.mux(stream.encode(ready))
         container.mux(stream.encode(None))
 
 
-def _pull(sink: Any) -> Iterator[av.VideoFrame]:
+def pull_frames(sink: Any) -> Iterator[av.VideoFrame]:
     """Yield the frames that a filter graph has ready, until it needs more input or ends."""
     while True:
         try:

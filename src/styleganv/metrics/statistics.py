@@ -79,11 +79,9 @@ Statistics = Moments | Tensor
 
 
 def gather_statistics(batches: Iterable[Tensor], dims: int, *, moments: bool) -> Statistics:
-    """Return the moments, or the features `[n, dims]` themselves, of the batches of all processes.
+    """Return the moments, or the features `[n, dims]` themselves, of the batches `[items, dims]` of all processes.
 
-    Args:
-        batches: this process's features, each `[items, dims]`. Features keep the order in which batches were
-            distributed: one of process 0, one of process 1, ….
+    Features keep the order in which batches were distributed: one of process 0, one of process 1, ….
     """
     if not moments:
         per_process = distributed.all_gather([batch.float().cpu() for batch in batches])
@@ -111,11 +109,7 @@ def cache_folder(folder: Path | str | None = None) -> Path:
 
 
 def cached_statistics(folder: Path, key: dict[str, Any], compute: Callable[[], Statistics]) -> Statistics:
-    """Return statistics from the cache, or compute and cache them.
-
-    Args:
-        key: everything that the numbers depend on, as JSON.
-    """
+    """Return statistics from the cache, or compute and cache them; `key` is all that they depend on, as JSON."""
 
     def pack() -> dict[str, Tensor]:
         computed = compute()

@@ -20,11 +20,8 @@ STEPS = 3
 def optical_flow(first: Tensor, second: Tensor) -> Tensor:
     """Return the flow v with `second(x + v) = first(x)`: least squares in windows, coarse to fine (Lucas–Kanade).
 
-    Args:
-        first, second: `[N, H, W]` float gray levels in 0..255.
-
-    Returns:
-        `[N, 2, H, W]` in pixels: zero without structure; at an edge, only the component across it.
+    Images are float gray levels `[N, H, W]` in 0..255, the flow is `[N, 2, H, W]` in pixels: zero without structure; at
+    an edge, only the component across it.
     """
     levels = max(0, int(math.log2(max(1.0, min(first.shape[1:]) / COARSEST))))
     pyramid = [(first[:, None], second[:, None])]
