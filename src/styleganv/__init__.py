@@ -33,11 +33,11 @@ if TYPE_CHECKING:
     from styleganv.methods.stylegan_v.generator import Generator as Generator
     from styleganv.methods.stylegan_v.sampler import VideoGenerator as VideoGenerator
     from styleganv.metrics.evaluate import evaluate as evaluate
-    from styleganv.metrics.options import EvaluateOptions as EvaluateOptions
     from styleganv.motion_report.diagnose import diagnose as diagnose
     from styleganv.options import ComputeOptions as ComputeOptions
     from styleganv.options import DirectionOptions as DirectionOptions
     from styleganv.options import EditOptions as EditOptions
+    from styleganv.options import EvaluateOptions as EvaluateOptions
     from styleganv.options import LatentsOptions as LatentsOptions
     from styleganv.options import OutputOptions as OutputOptions
     from styleganv.options import PrepareOptions as PrepareOptions
@@ -66,7 +66,7 @@ _MODULES = {
     "push": "interop.hub",
     "diagnose": "motion_report.diagnose",
     "evaluate": "metrics.evaluate",
-    "EvaluateOptions": "metrics.options",
+    "EvaluateOptions": "options",
     "Discriminator": "methods.stylegan_v.discriminator",
     "Generator": "methods.stylegan_v.generator",
     "ComputeOptions": "options",

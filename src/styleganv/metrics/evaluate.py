@@ -21,12 +21,11 @@ from styleganv.metrics.checks import check_num_frames, check_weights, common_cla
 from styleganv.metrics.clips import require_clips, split_real_clips
 from styleganv.metrics.distances import METRICS
 from styleganv.metrics.features import FeatureExtractor, load_feature_extractor
-from styleganv.metrics.options import EvaluateOptions
 from styleganv.metrics.protocols import DEFAULT_PROTOCOL, Protocol, expand_protocols
 from styleganv.metrics.report import Estimate, Report, Result
 from styleganv.metrics.statistics import Statistics, cache_folder, count_of, pool
 from styleganv.metrics.video_set import VideoSet
-from styleganv.options import ComputeOptions
+from styleganv.options import ComputeOptions, EvaluateOptions
 from styleganv.progress import Progress
 from styleganv.validation import Size, check_arguments
 from styleganv.video_model import choose_device

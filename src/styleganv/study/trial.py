@@ -26,9 +26,9 @@ from styleganv.files import atomic_write
 from styleganv.methods import METHODS, apply_ablation, apply_method
 from styleganv.methods.loading import load
 from styleganv.metrics.evaluate import evaluate
-from styleganv.metrics.options import EvaluateOptions
 from styleganv.metrics.protocols import DEFAULT_PROTOCOL, named_protocol
 from styleganv.motion_report.diagnose import diagnose
+from styleganv.options import EvaluateOptions
 from styleganv.runs import train
 from styleganv.training.checkpoint import has_checkpoint, load_checkpoint
 from styleganv.training.loop import InterruptedTraining
