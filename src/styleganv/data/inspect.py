@@ -14,7 +14,8 @@ import numpy as np
 from PIL import Image
 
 from styleganv.data.dataset import VideoDataset, spread
-from styleganv.files import atomic_write, check_destination
+from styleganv.files import check_destination
+from styleganv.media import sheets, writing
 from styleganv.progress import Progress, track
 
 MAX_VIDEOS = 64
@@ -130,17 +131,14 @@ def write_contact_sheet(
     """
     check_destination(dest_png, overwrite=overwrite)
     data = VideoDataset(path)
-    gap, scale = 2, min(1.0, 160 / max(data.height, data.width))
+    scale, indices = min(1.0, 160 / max(data.height, data.width)), spread(len(data), rows)
     height, width = max(1, round(data.height * scale)), max(1, round(data.width * scale))
-    indices = spread(len(data), rows)
-    sheet = Image.new("RGB", (columns * (width + gap) - gap, len(indices) * (height + gap) - gap), "white")
-    for row, index in enumerate(indices):
-        times = spread(data.videos[index].num_frames, columns)
-        for column, frame in enumerate(data.read(int(index), times)):
-            image = Image.fromarray(frame.transpose(1, 2, 0)).resize((width, height), Image.Resampling.LANCZOS)
-            sheet.paste(image, (column * (width + gap), row * (height + gap)))
-    with atomic_write(dest_png, overwrite=overwrite) as tmp_path:
-        sheet.save(tmp_path, format="PNG")
+    cells = np.full((len(indices), columns, height, width, 3), 255, np.uint8)
+    for row, index in zip(cells, indices.tolist(), strict=True):
+        frames = data.read(index, spread(data.videos[index].num_frames, columns)).transpose(0, 2, 3, 1)
+        for column, frame in enumerate(frames):
+            row[column] = Image.fromarray(frame).resize((width, height), Image.Resampling.LANCZOS)
+    writing.write_image(dest_png, sheets.tile(cells), overwrite=overwrite)
 
 
 def suggest_slot_distance(tau: float | None) -> int:
