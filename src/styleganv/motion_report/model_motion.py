@@ -49,9 +49,6 @@ def video(
     return frames.transpose(0, 3, 1, 2)
 
 
-# Content and motion
-
-
 def grid(
     model: VideoModel, content_seeds: Sequence[int], motion_seeds: Sequence[int], *, count: int, psi: float = 1.0
 ) -> NDArray[np.uint8]:
@@ -127,9 +124,6 @@ def entanglement(videos: NDArray[np.uint8]) -> Array:
     return np.array(within) / max(float(across), 1e-9)
 
 
-# Distant times
-
-
 def drift(model: VideoModel, seeds: Sequence[int], times: Sequence[float], *, span: int, psi: float = 1.0) -> Array:
     """Return how much a video's appearance at `times` (in frames) differs from that at time 0: `[V, len(times)]`, ≥ 0.
 
@@ -147,9 +141,6 @@ def drift(model: VideoModel, seeds: Sequence[int], times: Sequence[float], *, sp
     return np.array(
         [[distance(window(seed, t), begin) / scale for t in times] for seed, begin in zip(seeds, first, strict=True)]
     )
-
-
-# Frame rate and slots
 
 
 def frame_rate(

@@ -44,9 +44,6 @@ def histograms(video: NDArray) -> Array:
     return counts / (video.shape[2] * video.shape[3])
 
 
-# Loops
-
-
 def loop_curve(counts: Array) -> Array:
     """Return the fraction of the first frame's colors in each frame, the intersection of `histograms`: `[T]`, 0..1.
 
@@ -81,9 +78,6 @@ def second_peak(curve: Array) -> float:
     """
     below = np.flatnonzero(curve < 0)
     return float(max(0.0, curve[below[0] :].max())) if len(below) else 0.0
-
-
-# Motion reversal
 
 
 def frame_distances(video: NDArray) -> Array:
@@ -138,9 +132,6 @@ def reversal_rate(video: NDArray) -> float:
     return highest
 
 
-# Speed
-
-
 def speeds(video: NDArray) -> Array:
     """Return the speed of moving parts at up to 32 evenly spaced times, in shorter frame sides per frame: `[≤ 32]`.
 
@@ -161,9 +152,6 @@ def distribution_distance(first: Array, second: Array) -> float:
     """Return the Wasserstein-1 distance between two sets of numbers, ≥ 0."""
     levels = (np.arange(200) + 0.5) / 200
     return float(np.abs(np.quantile(first, levels) - np.quantile(second, levels)).mean())
-
-
-# Flicker and sticking
 
 
 def flicker(video: NDArray) -> float:
@@ -210,9 +198,6 @@ def sticking(video: NDArray) -> float:
             textured = moving & (along + in_place > 1.0)
             return float((along / (along + in_place))[textured].mean()) if textured.any() else math.nan
     return math.nan
-
-
-# Appearance
 
 
 def appearance(video: NDArray) -> Array:

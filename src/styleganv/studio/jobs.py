@@ -7,7 +7,6 @@ A job runs a command of the command line. So it stops as one does, decodes uploa
 `SearchResult` holds the command lines that repeat it. Jobs have low priority, and one runs at a time.
 """
 
-import json
 import logging
 import os
 import shlex
@@ -31,7 +30,7 @@ from styleganv.progress import FORMAT_VARIABLE
 from styleganv.studio.commands import edit_options
 from styleganv.studio.studio_model import SearchResult, StudioModel
 from styleganv.studio.upload import MAX_SECONDS
-from styleganv.studio.video_params import VideoParams
+from styleganv.studio.video_params import VideoParams, parse_object
 
 logger = logging.getLogger(__name__)
 
@@ -210,11 +209,8 @@ class Job:
 
 def parse_progress(line: str) -> dict[str, Any] | None:
     """Return the arguments of a report that a process wrote as JSON, or None for any other line."""
-    try:
-        progress = json.loads(line)
-    except ValueError:
-        return None
-    return progress if isinstance(progress, dict) and "stage" in progress else None
+    progress = parse_object(line)
+    return progress if progress is not None and "stage" in progress else None
 
 
 class JobManager:

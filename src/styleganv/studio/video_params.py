@@ -5,6 +5,7 @@
 `VideoParams` holds numbers and known words only. Times, frame rate and speed belong to a request or to `ExportParams`.
 """
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,6 +64,15 @@ class VideoParams:
         if params.search_result is not None and params.grid != (1, 1):
             raise StyleganvError("A grid requires a content seed, got a search result: set the source to a seed.")
         return params
+
+
+def parse_object(text: str | bytes) -> dict[str, Any] | None:
+    """Return the JSON object that a text is; None for anything else."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
 
 
 def _style_mix(values: dict[str, Any]) -> StyleMix:
