@@ -11,7 +11,6 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import pytest
 
-import styleganv.metrics.options
 import styleganv.options
 from styleganv.cli.parsing import parse_directions, parse_mixes, parse_resolution, parse_seeds, parse_time_map
 from styleganv.config import run_config
@@ -125,7 +124,7 @@ def test_long_values_are_shortened() -> None:
 
 def option_classes() -> list[type]:
     """The dataclasses of all options, settings and network configs."""
-    modules = (styleganv.options, styleganv.metrics.options, run_config)
+    modules = (styleganv.options, run_config)
     found = [
         one
         for module in modules

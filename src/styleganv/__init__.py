@@ -19,35 +19,36 @@ __version__ = "0.1.0"
 wait_passively()  # before anything loads torch
 
 if TYPE_CHECKING:
-    from styleganv.clip import Clip
-    from styleganv.config import RunConfig
-    from styleganv.data.dataset import VideoDataset
-    from styleganv.data.inspect import inspect
-    from styleganv.data.prepare import prepare
-    from styleganv.errors import StyleganvError
-    from styleganv.interop.export import export
-    from styleganv.interop.hub import pull, push
-    from styleganv.methods.loading import load
-    from styleganv.methods.stylegan_v.discriminator import Discriminator
-    from styleganv.methods.stylegan_v.generator import Generator
-    from styleganv.methods.stylegan_v.sampler import VideoGenerator
-    from styleganv.metrics.evaluate import evaluate
-    from styleganv.metrics.options import EvaluateOptions
-    from styleganv.motion_report.diagnose import diagnose
-    from styleganv.options import (
-        ComputeOptions,
-        DirectionOptions,
-        EditOptions,
-        LatentsOptions,
-        OutputOptions,
-        PrepareOptions,
-        ProjectOptions,
-        SampleOptions,
-    )
-    from styleganv.pretrained import PretrainedModel, pretrained_models
-    from styleganv.runs import resume, train
-    from styleganv.video_files import generate
-    from styleganv.video_model import VideoModel
+    from styleganv.clip import Clip as Clip
+    from styleganv.config import RunConfig as RunConfig
+    from styleganv.data.dataset import VideoDataset as VideoDataset
+    from styleganv.data.inspect import inspect as inspect
+    from styleganv.data.prepare import prepare as prepare
+    from styleganv.errors import StyleganvError as StyleganvError
+    from styleganv.interop.export import export as export
+    from styleganv.interop.hub import pull as pull
+    from styleganv.interop.hub import push as push
+    from styleganv.methods.loading import load as load
+    from styleganv.methods.stylegan_v.discriminator import Discriminator as Discriminator
+    from styleganv.methods.stylegan_v.generator import Generator as Generator
+    from styleganv.methods.stylegan_v.sampler import VideoGenerator as VideoGenerator
+    from styleganv.metrics.evaluate import evaluate as evaluate
+    from styleganv.motion_report.diagnose import diagnose as diagnose
+    from styleganv.options import ComputeOptions as ComputeOptions
+    from styleganv.options import DirectionOptions as DirectionOptions
+    from styleganv.options import EditOptions as EditOptions
+    from styleganv.options import EvaluateOptions as EvaluateOptions
+    from styleganv.options import LatentsOptions as LatentsOptions
+    from styleganv.options import OutputOptions as OutputOptions
+    from styleganv.options import PrepareOptions as PrepareOptions
+    from styleganv.options import ProjectOptions as ProjectOptions
+    from styleganv.options import SampleOptions as SampleOptions
+    from styleganv.pretrained import PretrainedModel as PretrainedModel
+    from styleganv.pretrained import pretrained_models as pretrained_models
+    from styleganv.runs import resume as resume
+    from styleganv.runs import train as train
+    from styleganv.video_files import generate as generate
+    from styleganv.video_model import VideoModel as VideoModel
 
 # Loaded on first access, so that importing the package is quick and `--help` does not wait for torch.
 _MODULES = {
@@ -65,7 +66,7 @@ _MODULES = {
     "push": "interop.hub",
     "diagnose": "motion_report.diagnose",
     "evaluate": "metrics.evaluate",
-    "EvaluateOptions": "metrics.options",
+    "EvaluateOptions": "options",
     "Discriminator": "methods.stylegan_v.discriminator",
     "Generator": "methods.stylegan_v.generator",
     "ComputeOptions": "options",
@@ -83,38 +84,7 @@ _MODULES = {
     "train": "runs",
 }
 
-__all__ = [
-    "Clip",
-    "ComputeOptions",
-    "DirectionOptions",
-    "Discriminator",
-    "EditOptions",
-    "EvaluateOptions",
-    "Generator",
-    "LatentsOptions",
-    "OutputOptions",
-    "PrepareOptions",
-    "PretrainedModel",
-    "ProjectOptions",
-    "RunConfig",
-    "SampleOptions",
-    "StyleganvError",
-    "VideoDataset",
-    "VideoGenerator",
-    "VideoModel",
-    "diagnose",
-    "evaluate",
-    "export",
-    "generate",
-    "inspect",
-    "load",
-    "prepare",
-    "pretrained_models",
-    "pull",
-    "push",
-    "resume",
-    "train",
-]
+__all__ = sorted(_MODULES)
 
 
 def __getattr__(name: str) -> Any:

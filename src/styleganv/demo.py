@@ -4,8 +4,8 @@ import logging
 import shutil
 import sys
 import time
-from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -52,33 +52,29 @@ def demo(out: Path | str = "runs/demo", *, minutes: Positive = 3.0, progress: Pr
     The dataset is drawn: cartoon faces that all have a green, wide head. A run found in `out` is resumed.
     """
     started, out = time.monotonic(), Path(out)
+    lead = "Everything on this page was generated on this machine."
+    write = partial(page.write_page, out / "index.html", kind="styleganv demo", title="A first look", lead=lead)
     check_destination(out, overwrite=True, contents=DEMO_FILES)
     logger.info("1/3  Generating videos with the pretrained models (about 20 seconds) …")
     out.mkdir(parents=True, exist_ok=True)
     sections = [_show_models(out, progress), *_show_editing(out, progress)]
     before = _write_seeds(out / "before.mp4", load(MODEL), progress)
-    _write_page(out, [*sections, _progress_section(before)], refresh=20)
+    write(sections=[*sections, _progress_section(before)], refresh=20)
     logger.info(f"     Open {out / 'index.html'} in a browser; it shows more as the demo goes on.")
 
     data = out / "data.zip"
     if not data.exists():
         logger.info(f"2/3  Drawing {NUM_VIDEOS} videos of green faces (about 15 seconds) …")
-        make_faces(
-            data,
-            num_videos=NUM_VIDEOS,
-            num_frames=NUM_FRAMES,
-            resolution=(RESOLUTION, RESOLUTION),
-            fixed=CAST,
-            progress=progress,
-        )
+        size = (RESOLUTION, RESOLUTION)
+        make_faces(data, num_videos=NUM_VIDEOS, num_frames=NUM_FRAMES, resolution=size, fixed=CAST, progress=progress)
     logger.info(f"3/3  Fine-tuning {NAME} on them for {minutes:g} minutes …")
     try:
         _train(data, out / "run", minutes, progress)
     except BaseException:
-        _write_page(out, sections)  # one that does not promise more
+        write(sections=sections)  # one that does not promise more
         raise
     after = _write_seeds(out / "after.mp4", load(out / "run"), progress)
-    _write_page(out, [*sections, _result_section(out / "run", before, after)])
+    write(sections=[*sections, _result_section(out / "run", before, after)])
 
     # `make demo` installs into an environment that the user's shell may not have activated.
     command = "styleganv" if shutil.which("styleganv") else sys.argv[0]
@@ -107,11 +103,8 @@ def _train(data: Path, run: Path, minutes: float, progress: Progress | None) -> 
 def demo_settings(minutes: float) -> RunConfig:
     """Return the preset tiny-cpu without augmentation, as there are many videos."""
     config = get_preset("tiny-cpu")
-    return replace(
-        config,
-        training=replace(config.training, minutes=minutes),
-        augment=replace(config.augment, augment="none"),
-    )
+    training, augment = replace(config.training, minutes=minutes), replace(config.augment, augment="none")
+    return replace(config, training=training, augment=augment)
 
 
 def _show_models(out: Path, progress: Progress | None) -> page.Section:
@@ -129,35 +122,19 @@ def _show_models(out: Path, progress: Progress | None) -> page.Section:
 def _show_editing(out: Path, progress: Progress | None) -> list[page.Section]:
     """Write a content/motion grid, edits, and a video at several frame rates."""
     sample = SampleOptions(seconds=SECONDS)
-    generate(
-        MODEL,
-        out,
-        seeds=range(5),
-        motion_seeds=range(3),
-        format="grid",
-        sample=sample,
-        progress=progress,
-        output=REPLACED,
-    )
+    write = partial(generate, MODEL, output=REPLACED, progress=progress)
+    write(out, seeds=range(5), motion_seeds=range(3), format="grid", sample=sample)
     edits = {
         "mixed.mp4": ("Left: seed 3. Right: with the colors of seed 5", [StyleMix(5, range(4, 10))], []),
         "interpolated.mp4": ("Right: seed 3 turns into seeds 5 and 7, and moves on", [], [5, 7]),
     }
+    write_edit = partial(edit, MODEL, latents=LatentsOptions(seed=3), output=REPLACED, progress=progress)
     for name, (_, mixes, targets) in edits.items():
-        edit(
-            MODEL,
-            out / name,
-            latents=LatentsOptions(seed=3),
-            edits=EditOptions(mixes=mixes, interpolate_to=targets),
-            sample=sample,
-            side_by_side=True,
-            output=REPLACED,
-            progress=progress,
-        )
+        options = EditOptions(mixes=mixes, interpolate_to=targets)
+        write_edit(out / name, edits=options, sample=sample, side_by_side=True)
     rates = []
     for fps in FRAME_RATES:
-        rate = replace(sample, fps=fps)
-        [path] = generate(MODEL, out / "videos", seeds=[3], sample=rate, output=REPLACED, progress=progress)
+        [path] = write(out / "videos", seeds=[3], sample=replace(sample, fps=fps))
         renamed = path.replace(out / "videos" / f"{fps:g}fps.mp4")
         rates.append(page.video(f"videos/{renamed.name}", f"{fps:g} frames per second"))
     return [
@@ -191,17 +168,6 @@ def _result_section(run: Path, before: Path, after: Path) -> page.Section:
     videos = page.video(before.name, "Before"), page.video(after.name, "After, with the same seeds")
     link = '<p><a href="run/index.html">All snapshots and curves</a></p>'
     return page.Section("Fine-tuned", text, page.figures(*videos, columns=2) + link)
-
-
-def _write_page(out: Path, sections: Sequence[page.Section], refresh: int | None = None) -> None:
-    page.write_page(
-        out / "index.html",
-        kind="styleganv demo",
-        title="A first look",
-        lead="Everything on this page was generated on this machine.",
-        sections=sections,
-        refresh=refresh,
-    )
 
 
 def _write_seeds(path: Path, model: VideoModel, progress: Progress | None) -> Path:

@@ -45,7 +45,6 @@ def save_model(
 
     Args:
         network: the network that generates videos; its `config` is stored.
-        method: name of the method.
         data: facts about the dataset, at least `fps` and `class_names`.
         training: how long the weights were trained (`clips_seen`, `frames_seen`, …), for information.
         metadata: title, data and license of a pretrained model.
@@ -163,11 +162,7 @@ def load_model(
 
 
 def sampler_arguments(path: Path | str, config: dict[str, Any]) -> dict[str, Any]:
-    """Return the arguments of a `VideoModel` that a model folder's `config.json` stores.
-
-    Raises:
-        StyleganvError: if one of them is missing or invalid.
-    """
+    """Return the arguments of a `VideoModel` in `config.json`. Raises StyleganvError if one is missing or invalid."""
     folder = model_folder(path)
     data = check(f"{folder / 'config.json'}: data", config.get("data"), dict)
     types = {"fps": FrameRate, "class_names": list[str]}

@@ -1,7 +1,11 @@
-"""Options shared by Python functions, the command line and the studio, each documented and validated once."""
+"""Options shared by Python functions, the command line and the studio, each documented and validated once.
+
+Creating them raises a StyleganvError for a value out of range, and for options that exclude each other.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
@@ -13,12 +17,11 @@ from styleganv.validation import Amount, Count, FrameRate, Interval, NonNegative
 T = TypeVar("T")
 
 
-def _default(label: str) -> str:
-    return "" if label == "None" else f"(default: {label})"
+def _hint(origin: str, label: str) -> str:
+    return "" if label == "None" else f"({origin}: {label})"
 
 
-def _preset(label: str) -> str:
-    return "" if label == "None" else f"(preset: {label})"
+_default, _preset = partial(_hint, "default"), partial(_hint, "preset")
 
 
 #: Type of an option that is None by default. The help omits the None; its text states the default.
@@ -30,6 +33,9 @@ OptionalFloat = Annotated[T | None, tyro.conf.arg(metavar="FLOAT", help_behavior
 
 #: Type of the option that all commands that write have.
 Overwrite = Annotated[bool, tyro.conf.arg(help="Replace existing output; a folder with other files is refused.")]
+
+#: Type of the option of commands that compute.
+Device = Annotated[Unset[str], tyro.conf.arg(help="Torch device, e.g. cpu or cuda. Default: cuda if available.")]
 
 Precision = Literal["float32", "bfloat16"]
 
@@ -55,11 +61,7 @@ DEFAULT_CLIP_MODEL = "openai/clip-vit-base-patch32"
 
 @dataclass(frozen=True)
 class SampleOptions(Validated):
-    """Which part of the endless video to generate.
-
-    Raises:
-        StyleganvError: for a value that no model can generate.
-    """
+    """Which part of the endless video to generate."""
 
     seconds: Unset[Positive] = None
     """Duration in seconds. Default: 5, or less if the model's maximum is shorter."""
@@ -75,25 +77,16 @@ class SampleOptions(Validated):
 
 @dataclass(frozen=True)
 class ComputeOptions(Validated):
-    """Device and precision of a computation.
+    """Device and precision of a computation."""
 
-    Raises:
-        StyleganvError: for an unknown precision.
-    """
-
-    device: Unset[str] = None
-    """Torch device, e.g. cpu or cuda. Default: cuda if available."""
+    device: Device = None
     precision: Precision = "float32"
     """Precision of convolutions; float32 gives the same video on every machine."""
 
 
 @dataclass(frozen=True)
 class OutputOptions(Validated):
-    """Size and quality of written frames, and whether they may replace files.
-
-    Raises:
-        StyleganvError: for a value out of range.
-    """
+    """Size and quality of written frames, and whether they may replace files."""
 
     scale: Unset[Annotated[int, Interval(1, 64)]] = None
     """Integer factor to enlarge videos by (bicubic); 1 = exact pixels. Default: to 256 pixels (in a grid: 128)."""
@@ -104,11 +97,7 @@ class OutputOptions(Validated):
 
 @dataclass(frozen=True)
 class LatentsOptions(Validated):
-    """Which video to edit: content and motion, each from a seed or from a latents file.
-
-    Raises:
-        StyleganvError: if both a seed and a file choose the content, or the motion.
-    """
+    """Which video to edit: content and motion, each from a seed or from a latents file."""
 
     seed: Unset[Seed] = None
     """Content seed. Default: 0."""
@@ -153,16 +142,12 @@ class EditOptions(Validated):
 
     Attributes:
         mixes: seeds or latents files to mix in at some layers.
-        directions: directions to move along.
         text: text to edit toward; see `editing.text.edit_by_text`.
         clip_model: folder of a CLIP, or its name on the Hugging Face Hub; None for the model's own, else OpenAI's.
         text_steps: optimization steps for `text`; the model's own CLIP takes none.
         interpolate_to: content seeds or latents files to interpolate to over the video, in order.
         speed: speed of the motion; 0.25 is slow motion.
         time_map: points (video time, motion time) in seconds, instead of `speed`.
-
-    Raises:
-        StyleganvError: if both `speed` and `time_map` are given.
     """
 
     mixes: Sequence[StyleMix] = ()
@@ -186,7 +171,6 @@ class TextEditOptions(Validated):
 
     Attributes:
         refine: take steps of Adam from the best mix with other contents, which can leave what the model can show.
-        num_steps: steps of Adam.
         num_frames: frames at random times that each step uses.
         num_starts: other content codes of which parts are mixed in, in case CLIP has no gradient near the original.
         learning_rate: peak learning rate of Adam, in standard deviations of w.
@@ -194,9 +178,6 @@ class TextEditOptions(Validated):
         identity_weight: weight of the distance of the frames from the original ones.
         layers: style layers to change, 0 the coarsest; None for all.
         seed: random seed of the times, and first seed of the other content codes.
-
-    Raises:
-        StyleganvError: for no steps or no frames.
     """
 
     refine: bool = True
@@ -215,11 +196,7 @@ Space = Literal["content", "motion"]
 
 @dataclass(frozen=True)
 class DirectionOptions(Validated):
-    """Which directions to find; with no score, annotations or text, those of largest variance.
-
-    Raises:
-        StyleganvError: for a value out of range, or options that exclude each other.
-    """
+    """Which directions to find; with no score, annotations or text, those of largest variance."""
 
     space: Space = "content"
     """What the directions change: content or motion."""
@@ -264,11 +241,7 @@ Damaged = Literal["skip", "keep"]
 
 @dataclass(frozen=True)
 class PrepareOptions(Validated):
-    """How to turn videos into a dataset.
-
-    Raises:
-        StyleganvError: for a value out of range.
-    """
+    """How to turn videos into a dataset."""
 
     fps: Unset[FrameRate] = None
     """Frame rate to resample to, in frames per second. Default: the most common one."""
@@ -306,11 +279,7 @@ class PrepareOptions(Validated):
 
 @dataclass(frozen=True)
 class ProjectOptions(Validated):
-    """How to optimize the latents of a clip.
-
-    Raises:
-        StyleganvError: for an unknown space or a negative number of steps.
-    """
+    """How to optimize the latents of a clip."""
 
     space: Literal["w", "w+"] = "w+"
     """w+: one w per layer, closer match; w: one w for all layers, easier to edit."""
@@ -324,6 +293,34 @@ class ProjectOptions(Validated):
     """Fit only the first frame; the motion follows --seed (baseline)."""
     label: Annotated[str | int | None, tyro.conf.arg(metavar="STR", help_behavior_hint=_default)] = None
     """Class name or number, for a class-conditional model. Default: the best match."""
+
+
+@dataclass(frozen=True)
+class EvaluateOptions(Validated):
+    """What to evaluate, on how many clips, and with which weights."""
+
+    num_clips: Unset[Annotated[int, Interval(2)]] = None
+    """Number of real and generated clips (each), 2 or more. Default: the protocol's."""
+    num_repeats: Repeats = 1
+    """Number of random draws of clips; 2 or more give a standard error."""
+    num_frames: Unset[Count] = None
+    """Frames per clip, e.g. 4 for short videos. Default: the protocol's."""
+    per_class: bool = False
+    """Also evaluate each class that both sets contain."""
+    factors: bool = False
+    """Also compare the ground-truth factors of the built-in faces."""
+    split: Unset[str] = None
+    """Dataset split of the real videos, e.g. train; only stated in the report."""
+    psi: Psi = 1.0
+    """Truncation psi of a model: 1 = full variety, 0 = mean w."""
+    weights: Annotated[
+        str | Path | None, tyro.conf.DisallowNone, tyro.conf.arg(metavar="PATH", help_behavior_hint="")
+    ] = None
+    """Weights of the published feature extractors: folder, file or URL."""
+    sha256: Annotated[tuple[str, ...], tyro.conf.arg(metavar="[HASH ...]", help_behavior_hint="")] = ()
+    """Accepted SHA-256 hashes of the weights. Default: any."""
+    cache: Unset[Path] = None
+    """Folder for computed statistics. Default: ~/.cache/styleganv/statistics."""
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,9 @@ def progress_bar(file: TextIO | None = None) -> Iterator[Progress]:
     """
     file = file or sys.stderr
     if os.environ.get(FORMAT_VARIABLE) == "json":
-        yield _json_writer(file)
+        yield lambda done, total, stage: print(
+            json.dumps({"done": done, "total": total, "stage": stage}), file=file, flush=True
+        )
         return
     if not file.isatty():
         yield _line_writer(file)
@@ -76,13 +78,6 @@ def progress_bar(file: TextIO | None = None) -> Iterator[Progress]:
     finally:
         if bar is not None:
             bar.close()
-
-
-def _json_writer(file: TextIO) -> Progress:
-    def report(done: int, total: int, stage: str) -> None:
-        print(json.dumps({"done": done, "total": total, "stage": stage}), file=file, flush=True)
-
-    return report
 
 
 def _line_writer(file: TextIO) -> Progress:

@@ -198,7 +198,6 @@ def resume(
         data: path of the dataset, if it was moved.
         config: the run's own settings; `total_clips`, `minutes`, `num_workers`, `num_threads` and the logging group
             may differ.
-        progress: as for `train`.
 
     Raises:
         StyleganvError: if the run is damaged, in use, or was trained on another dataset or with other settings.

@@ -120,7 +120,6 @@ def read_fields(config: type[R], values: Any, file: Path | str, group: str = "")
     """Return a dataclass with values from a file; missing ones have their defaults.
 
     Args:
-        config: the dataclass.
         values: fields by name, if the file is correct.
         file, group: for messages: the file, and where in it the fields are, e.g. "training".
 

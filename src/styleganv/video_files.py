@@ -6,6 +6,7 @@ Shapes: T frames, H height, W width, M motion seeds, N content seeds.
 import logging
 import re
 from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import islice, repeat
 from pathlib import Path
 from typing import Literal
@@ -53,13 +54,10 @@ def generate(
 
     Args:
         model: model folder, run, or name of a pretrained model.
-        out: folder to write to.
-        seeds: content seeds.
         motion_seeds: one per content seed; for a grid any number, which are combined with all content seeds.
         format: "frames" writes a folder of PNGs per video, by default not enlarged; "grid" writes one `grid.mp4` and
             one `grid.png` of all videos, with one content seed per column and one motion seed per row.
         sample, compute, output: see the classes.
-        progress: called with frames done, frames in all, and the stage.
 
     Returns:
         The files written: `seed0003.mp4`, or e.g. `seed0003-motion0007-label-cats-psi0.7-start60.mp4` with options that
@@ -80,10 +78,11 @@ def generate(
         """Yield the seeds and the path of each video of this process; there can be more of them than fit in memory."""
         motions = repeat(None) if motion_seeds is None else distributed.shard(motion_seeds)
         seen = set()
-        for pair in zip(distributed.shard(seeds), motions, strict=False):
-            if pair not in seen:  # a list may name a seed twice
-                seen.add(pair)
-                yield *pair, Path(out) / f"{_seed_name(*pair)}{suffix}{extension}"
+        for seed, motion in zip(distributed.shard(seeds), motions, strict=False):
+            if (seed, motion) not in seen:  # a list may name a seed twice
+                seen.add((seed, motion))
+                name = f"seed{seed:04d}" + ("" if motion is None else f"-motion{motion:04d}")
+                yield seed, motion, Path(out) / f"{name}{suffix}{extension}"
 
     destinations = grid if is_grid else [path for _, _, path in islice(videos(), MAX_CHECKED)]
     check_destination(*destinations, overwrite=output.overwrite, contents=contents)
@@ -97,36 +96,24 @@ def generate(
     seconds = choose_seconds(video_model, sample)
     fps, num_frames = sample.fps or video_model.fps, video_model.num_frames(seconds, sample.fps)
 
-    def frames(seed: int, motion_seed: int | None) -> Iterator[Frame]:
-        return video_model.stream(
-            seed=seed,
-            motion_seed=motion_seed,
-            start=sample.start,
-            seconds=seconds,
-            fps=sample.fps,
-            psi=sample.psi,
-            label=sample.label,
-        )
-
+    stream = partial(
+        video_model.stream, start=sample.start, seconds=seconds, fps=sample.fps, psi=sample.psi, label=sample.label
+    )
     if is_grid:
         motions = seeds if motion_seeds is None else motion_seeds
-        images = _grid_images([[frames(seed, motion) for seed in seeds] for motion in motions])
+        images = _grid_images([[stream(seed=seed, motion_seed=motion) for seed in seeds] for motion in motions])
         return _write_grid(grid, track(images, progress, num_frames, "generating"), num_frames, fps, output)
     scale = output.scale or (1 if format == "frames" else watchable_scale(video_model.height, video_model.width))
     stage = Stage(progress, len(distributed.shard(seeds)) * num_frames, "generating")
     paths = []
     for seed, motion, path in videos():
-        enlarged = _enlarge_all(frames(seed, motion), scale, stage)
+        enlarged = _enlarge_all(stream(seed=seed, motion_seed=motion), scale, stage)
         if format == "frames":
             writing.write_frames(path, enlarged, overwrite=output.overwrite)
         else:
             writing.write_video(path, enlarged, fps, crf=output.crf, overwrite=output.overwrite)
         paths.append(path)
     return paths
-
-
-def _seed_name(seed: int, motion_seed: int | None) -> str:
-    return f"seed{seed:04d}" + ("" if motion_seed is None else f"-motion{motion_seed:04d}")
 
 
 def _name_suffix(sample: SampleOptions) -> str:

@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from fractions import Fraction
-from functools import cache
+from functools import cache, partial
 from itertools import count, islice
 from pathlib import Path
 from typing import Any, Self
@@ -196,14 +196,9 @@ class VideoModel(ABC):
         label: str | int | None = None,
     ) -> Frame:
         """Return videos of all combinations `[M, N, T, H, W, 3]`: a motion seed per row, a content seed per column."""
-        content_seeds = list(content_seeds)
-
-        def sample(content_seed: int, motion_seed: int) -> Frame:
-            return self.sample(
-                seed=content_seed, motion_seed=motion_seed, start=start, seconds=seconds, fps=fps, psi=psi, label=label
-            )
-
-        return np.stack([np.stack([sample(content, motion) for content in content_seeds]) for motion in motion_seeds])
+        sample = partial(self.sample, start=start, seconds=seconds, fps=fps, psi=psi, label=label)
+        contents = list(content_seeds)
+        return np.stack([[sample(seed=seed, motion_seed=motion) for seed in contents] for motion in motion_seeds])
 
     def autocast(self) -> torch.autocast:
         """Return a context in which networks compute in the model's precision."""
@@ -284,21 +279,13 @@ class VideoModel(ABC):
         return int(label)
 
     def class_label(self, index: int) -> str | int:
-        """Return the label that names the class of this number.
-
-        Raises:
-            StyleganvError: if there is none.
-        """
+        """Return the label that names the class of this number. Raises StyleganvError if there is none."""
         if not 0 <= index < self.num_classes:
             raise StyleganvError(f"Unknown class {index}: choose a number below {self.num_classes}.")
         return self.class_names[index] if self.class_names else index
 
     def _one_hot(self, index: int | None) -> Tensor | None:
-        """Return the class of this number as `[1, K]` on the CPU; None for a model without classes.
-
-        Raises:
-            StyleganvError: if the model has no class of this number, or requires one.
-        """
+        """Return a class as `[1, K]` on the CPU, or None without. Raises StyleganvError if it is unknown or missing."""
         if index is None and not self.num_classes:
             return None
         if index is None:

@@ -76,9 +76,7 @@ def open_videos(
     """Open the videos at `path`: a prepared dataset, a model, or a file, folder or zip of videos.
 
     Args:
-        psi: truncation psi of a model.
         device: torch device of a model. Default: cuda if available.
-        precision: precision of a model's convolutions.
         images: count each image of a folder of images as a video of one frame, instead of the folder as one video.
 
     Raises:
@@ -118,9 +116,7 @@ class DatasetVideos:
 class ModelVideos:
     """The videos of a model: video i has seed i for content, motion and class.
 
-    Args:
-        psi: truncation psi.
-        class_counts: relative frequency of each class, as integers. Default: all are equally frequent.
+    `class_counts` are the relative frequencies of the classes, as integers; by default, all are equally frequent.
     """
 
     count: int | None = None
@@ -185,10 +181,8 @@ class ModelVideos:
 class FileVideos:
     """Video files or folders of images of one size; those of another frame rate are resampled to the most common one.
 
-    Frames are decoded in order and not kept, so videos of any length take the same memory.
-
-    Args:
-        images: if `path` is a single folder or zip of images, each of them is a video of one frame.
+    Frames are decoded in order and not kept, so videos of any length take the same memory. With `images`, each image of
+    a single folder or zip is a video of one frame.
     """
 
     def __init__(self, path: Path | str, *, images: bool = False) -> None:
@@ -202,11 +196,8 @@ class FileVideos:
         self._keeps_every_frame = [timing.matches(self.fps) for timing in timings]
         if num_resampled := self._keeps_every_frame.count(False):
             logger.warning(
-                "Resampling %d of %d videos of %s to %g fps, because their frame rate differs or varies",
-                num_resampled,
-                self.count,
-                self.name,
-                self.fps,
+                f"Resampling {num_resampled} of {self.count} videos of {self.name} to {self.fps:g} fps, because their "
+                "frame rate differs or varies"
             )
         self._lengths: dict[int, int] = dict.fromkeys(range(len(self.sources)), 1) if self.are_images else {}
         #: The video being read, the number of its next frame, and its frames from there on.
@@ -224,12 +215,10 @@ class FileVideos:
                 with file.open() as opened:
                     sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
                 digest.update(f"{readable(file.name)} {sha256}\n".encode())
-        kind, storage = "video files", "video files"
+        kind = storage = "video files"
         if self.are_images:
-            kind, storage = (
-                "images",
-                " and ".join(sorted({Path(source.name).suffix.lower() for source in self.sources})),
-            )
+            kind, suffixes = "images", {Path(source.name).suffix.lower() for source in self.sources}
+            storage = " and ".join(sorted(suffixes))
         return {"kind": kind, "sha256": digest.hexdigest(), "storage": {"format": storage}}
 
     def length(self, index: int) -> int:

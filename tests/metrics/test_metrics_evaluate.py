@@ -20,11 +20,11 @@ from styleganv.methods.stylegan_v.config import GeneratorConfig
 from styleganv.methods.stylegan_v.generator import Generator
 from styleganv.metrics import statistics, video_set
 from styleganv.metrics.evaluate import evaluate
-from styleganv.metrics.options import EvaluateOptions
 from styleganv.metrics.protocols import PROTOCOLS, named_protocol
 from styleganv.metrics.report import Report
 from styleganv.metrics.statistics import gather_statistics
 from styleganv.model_folder import save_model
+from styleganv.options import EvaluateOptions
 from styleganv.videos import ModelVideos, open_videos
 
 WITHOUT_FILES = ("efficientnet", "patch", "128f", "frames")

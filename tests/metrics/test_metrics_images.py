@@ -10,8 +10,8 @@ from stub_extractors import ArrayVideos, drawn
 
 from styleganv.errors import StyleganvError
 from styleganv.metrics.evaluate import evaluate
-from styleganv.metrics.options import EvaluateOptions
 from styleganv.metrics.protocols import PROTOCOLS
+from styleganv.options import EvaluateOptions
 
 NAMES = ["patch_swd512_1f", "fid50k_1f"]
 

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from styleganv.errors import StyleganvError
 from styleganv.metrics.evaluate import evaluate
-from styleganv.metrics.options import EvaluateOptions
 from styleganv.metrics.patches import (
     clip_patches,
     distance_of_features,
@@ -26,6 +25,7 @@ from styleganv.metrics.patches import (
     wasserstein,
 )
 from styleganv.metrics.protocols import named_protocol
+from styleganv.options import EvaluateOptions
 
 NAMES = ["patch_swd512_1f", "patch_swd512_3f"]
 

@@ -15,9 +15,9 @@ from styleganv.metrics.clips import draw_generated_clips, num_too_short, split_r
 from styleganv.metrics.distances import frechet_distance, inception_score
 from styleganv.metrics.evaluate import evaluate
 from styleganv.metrics.features import load_feature_extractor
-from styleganv.metrics.options import EvaluateOptions
 from styleganv.metrics.protocols import PROTOCOL_SETS, PROTOCOLS, expand_protocols, named_protocol
 from styleganv.metrics.report import Report
+from styleganv.options import EvaluateOptions
 from styleganv.videos import ModelVideos, open_videos
 
 

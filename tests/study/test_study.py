@@ -22,7 +22,7 @@ from styleganv.methods import METHODS, ablation_names, apply_ablation, apply_met
 from styleganv.options import StudyOptions
 from styleganv.study.comparison import _number, write_comparison
 from styleganv.study.study import study
-from styleganv.study.trial import Trial, read_trial, variants
+from styleganv.study.trial import Trial, variants
 from styleganv.training.preflight import check_settings
 from styleganv.training.run_log import read_log
 
@@ -125,32 +125,16 @@ def test_a_study_compares_and_repeats_nothing(
     trained = json.loads((out / "small/videogpt/0/training.json").read_text())
     assert trained["minutes"] >= 0.02 and trained["frames_seen"] == 16 * trained["clips_seen"] > 0
 
-    _rewrite_as_old_files(out / "small" / "videogpt" / "0")
     times = {path: path.stat().st_mtime_ns for path in out.glob("*/*/*/*") if path.is_file()}
     reports: list[tuple[int, int]] = []
     study(
         [data], out, methods=STUDIED, options=SHORT, progress=lambda done, total, stage: reports.append((done, total))
     )
     assert {path: path.stat().st_mtime_ns for path in times} == times and reports == [(0, 0)]
-    assert page.read_text() == text and not (out / "small" / "videogpt" / "0" / "trial.json").exists()
+    assert page.read_text() == text
     with pytest.raises(StyleganvError, match=r"was started with minutes 0\.02: pass the same values"):
         study([data], out, methods=STUDIED, options=StudyOptions(minutes=3, num_clips=4))
     _check_uninstalled_methods_are_reported(out, caplog)
-
-
-def _rewrite_as_old_files(folder: Path) -> None:
-    """Rewrite a trial's files as version 0.1 did."""
-    trial = read_trial(folder)
-    old = {
-        "trial.json": ("cell.json", {"method": "entrant", "num_clips": "clips"}),
-        "training.json": ("training.json", {"clips_seen": "clips", "ms_per_clip": "milliseconds_a_clip"}),
-        "measures.json": ("measures.json", {"frames_per_second": "frames_a_second", "unsupported": "cannot"}),
-    }
-    for name, (old_name, keys) in old.items():
-        values = json.loads((folder / name).read_text())
-        (folder / name).unlink()
-        (folder / old_name).write_text(json.dumps({keys.get(key, key): value for key, value in values.items()}))
-    assert read_trial(folder) == trial
 
 
 def _check_uninstalled_methods_are_reported(out: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -10,8 +10,7 @@ from tyro.conf import OmitArgPrefixes, Positional
 from styleganv.cli.console import progress_bar
 from styleganv.cli.parsing import parse_resolution
 from styleganv.files import check_destination
-from styleganv.metrics.options import EvaluateOptions
-from styleganv.options import ComputeOptions, Overwrite, Unset
+from styleganv.options import ComputeOptions, EvaluateOptions, Overwrite, Unset
 
 
 def evaluate(

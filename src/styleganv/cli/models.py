@@ -7,9 +7,9 @@ import tyro
 from tyro.conf import Positional
 
 from styleganv.cli.console import progress_bar
+from styleganv.cli.parsing import ModelPath
 from styleganv.options import Overwrite, Unset
 
-_Model = Annotated[Positional[Path], tyro.conf.arg(metavar="MODEL")]
 _Dest = Annotated[Positional[Path], tyro.conf.arg(metavar="DEST")]
 
 
@@ -66,7 +66,7 @@ def swap(
 
 
 def export(
-    model: _Model,
+    model: ModelPath,
     file: Annotated[Positional[Path], tyro.conf.arg(metavar="FILE")],
     /,
     overwrite: Overwrite = False,
@@ -74,7 +74,6 @@ def export(
     """Export a model to files that run without styleganv, and verify their output.
 
     Args:
-        model: Model folder, run, or name of a pretrained model, e.g. faces-64.
         file: .onnx (onnxruntime) or .pt2 (PyTorch) file; FILE-mapping maps z to styles.
     """
     from styleganv.interop.export import export as run
@@ -85,7 +84,7 @@ def export(
 
 
 def push(
-    model: _Model,
+    model: ModelPath,
     dest: Annotated[Positional[str], tyro.conf.arg(metavar="DEST")],
     /,
     license: Unset[str] = None,
@@ -95,7 +94,6 @@ def push(
     """Upload a model and its card to the Hugging Face Hub, or write them to a local folder.
 
     Args:
-        model: Model folder, run, or name of a pretrained model, e.g. faces-64.
         dest: USER/NAME on the Hub, or a folder starting with . or /, e.g. ./published.
         license: License for the card, e.g. mit or cc-by-4.0. Default: not stated.
         private: Create a private repository.

@@ -1,14 +1,23 @@
-"""Parsers of options: seeds, resolutions, mixes, directions, time maps."""
+"""Parsers of options: models, seeds, resolutions, mixes, directions, time maps."""
 
 import re
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
+from typing import Annotated
+
+import tyro
+from tyro.conf import Positional
 
 from styleganv.errors import StyleganvError
 from styleganv.options import DirectionStep, StyleMix, check_count
 from styleganv.validation import short_repr
 
+#: Type of the first argument of commands that use a model.
+ModelPath = Annotated[
+    Positional[Path],
+    tyro.conf.arg(metavar="MODEL", help="Model folder, run, or name of a pretrained model, e.g. faces-64."),
+]
 #: A whole number; the types of the options state its range.
 NUMBER = "[0-9]{1,40}"
 

@@ -7,7 +7,7 @@ import tyro
 from tyro.conf import Positional
 
 from styleganv.errors import StyleganvError
-from styleganv.options import Unset
+from styleganv.options import Device, Unset
 
 
 def studio(
@@ -22,7 +22,7 @@ def studio(
     key: Unset[Path] = None,
     open: bool = True,
     clip_model: Unset[str] = None,
-    device: Unset[str] = None,
+    device: Device = None,
 ) -> None:
     """Explore models and their training videos in the browser. Requires styleganv[studio].
 
@@ -35,7 +35,6 @@ def studio(
         key: PEM file of its private key. Default: in the file of --certificate.
         open: Open the page in the default browser.
         clip_model: CLIP for text edits: a folder, or a Hugging Face Hub name. Default: the model's own, else OpenAI's.
-        device: Torch device, e.g. cpu or cuda. Default: cuda if available.
     """
     from styleganv.studio.server import run_studio
 

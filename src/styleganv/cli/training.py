@@ -100,10 +100,8 @@ def _fitting_preset(data: Path | None) -> str:
         return "tiny-cpu"
     dataset = VideoDataset(data)
     side = max(dataset.height, dataset.width)
-    return next(
-        (name for limit, name in ((64, "64"), (128, "128"), (256, "256-faces"), (512, "512")) if side <= limit),
-        "1024",
-    )
+    presets = {64: "64", 128: "128", 256: "256-faces", 512: "512"}
+    return next((name for limit, name in presets.items() if side <= limit), "1024")
 
 
 def demo(out: Path = Path("runs/demo"), minutes: float = 3.0) -> None:

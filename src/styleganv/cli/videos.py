@@ -8,11 +8,19 @@ import tyro
 from tyro.conf import OmitArgPrefixes, Positional
 
 from styleganv.cli.console import progress_bar
-from styleganv.cli.parsing import parse_directions, parse_mixes, parse_names, parse_seeds, parse_time_map
+from styleganv.cli.parsing import (
+    ModelPath,
+    parse_directions,
+    parse_mixes,
+    parse_names,
+    parse_seeds,
+    parse_time_map,
+)
 from styleganv.errors import StyleganvError
 from styleganv.files import check_destination
 from styleganv.options import (
     ComputeOptions,
+    Device,
     DirectionOptions,
     EditOptions,
     LatentsOptions,
@@ -22,8 +30,6 @@ from styleganv.options import (
     SampleOptions,
     Unset,
 )
-
-ModelPath = Annotated[Positional[Path], tyro.conf.arg(metavar="MODEL")]
 
 
 def generate(
@@ -40,7 +46,6 @@ def generate(
     """Generate videos from seeds, of any length, frame rate and start time.
 
     Args:
-        model: Model folder, run, or name of a pretrained model, e.g. faces-64.
         out: Folder to write to.
         seeds: Content seeds, e.g. 0-7 or 1,5,9.
         motion_seeds: Motion seeds, one per content seed or grid row. Default: same as --seeds.
@@ -119,7 +124,6 @@ def edit(
     """Edit the content, motion and speed of a generated video, however long it is.
 
     Args:
-        model: Model folder, run, or name of a pretrained model, e.g. faces-64.
         out: Video to write: .mp4, .gif or .webp.
         side_by_side: Also show the original, on the left.
         save_latents: File to write the edited latents to.
@@ -151,19 +155,17 @@ def project(
     seconds: float = 2.0,
     search: OmitArgPrefixes[ProjectOptions] = ProjectOptions(),
     perceptual: Unset[Path] = None,
-    device: Unset[str] = None,
+    device: Device = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Project a real clip to latents, to continue and edit it; Ctrl-C keeps the best so far.
 
     Args:
-        model: Model folder, run, or name of a pretrained model, e.g. faces-64.
         video: Video file or folder of frames; resized and resampled to match the model.
         out: Folder to write to.
         start: Start of the clip in the video, in seconds.
         seconds: Duration of the clip in seconds.
         perceptual: TorchScript network of the perceptual distance. Default: the packaged one.
-        device: Torch device, e.g. cpu or cuda. Default: cuda if available.
     """
     from styleganv.editing.project_video import project_video
 
@@ -198,15 +200,13 @@ def directions(
     /,
     out: Path = Path("directions.safetensors"),
     search: OmitArgPrefixes[DirectionOptions] = DirectionOptions(),
-    device: Unset[str] = None,
+    device: Device = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Find directions for `styleganv edit`: by variance, score, annotations or text.
 
     Args:
-        model: Model folder, run, or name of a pretrained model, e.g. faces-64.
         out: File to write; an image of the directions is written next to it.
-        device: Torch device, e.g. cpu or cuda. Default: cuda if available.
     """
     from styleganv.editing.direction_search import draw_directions, find_directions
     from styleganv.editing.directions import save_directions
@@ -230,16 +230,14 @@ def explore(
     /,
     out: Path = Path("explored"),
     first_seed: int = 0,
-    device: Unset[str] = None,
+    device: Device = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Write an HTML page on a model: truncation, interpolation, mixing, motion, directions.
 
     Args:
-        model: Model folder, run, or name of a pretrained model, e.g. faces-64.
         out: Folder to write to.
         first_seed: First of the six consecutive content seeds to show.
-        device: Torch device, e.g. cpu or cuda. Default: cuda if available.
     """
     from styleganv.editing.explore import PAGE_FILES
     from styleganv.editing.explore import explore as run

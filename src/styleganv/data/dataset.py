@@ -72,12 +72,10 @@ class VideoDataset:
     It can be pickled and forked: each process opens its own handle at its first read.
 
     Attributes:
-        path: the zip.
         height, width: frame size in pixels.
         fps: frame rate in frames per second.
         class_names: names by label; empty without classes.
         encoding: `{"format": "jpeg", "quality": 95}` or `{"format": "png"}`.
-        videos: a `VideoRecord` per video.
         extra: the other entries of `dataset.json`, e.g. `fit`.
 
     Raises:
@@ -217,8 +215,8 @@ class VideoDataset:
                 if self._frame_name(video, frame) not in entries:
                     raise self._unreadable(video, frame)
         starts = np.cumsum([0, *(video.num_frames for video in self.videos)])
-        firsts = starts[_spread(len(self.videos))]
-        for number in np.union1d(_spread(int(starts[-1])), firsts).tolist():
+        firsts = starts[spread(len(self.videos), MAX_CHECKED_FRAMES)]
+        for number in np.union1d(spread(int(starts[-1]), MAX_CHECKED_FRAMES), firsts).tolist():
             index = int(np.searchsorted(starts, number, side="right")) - 1
             video, frame = self.videos[index], number - int(starts[index])
             with self._opened(video, frame) as file:
@@ -262,9 +260,9 @@ class VideoDataset:
         )
 
 
-def _spread(count: int) -> np.ndarray:
-    """Return indices below `count`, evenly spaced; all of them if there are few."""
-    return np.unique(np.linspace(0, count - 1, min(count, MAX_CHECKED_FRAMES)).round().astype(int))
+def spread(length: int, count: int) -> np.ndarray:
+    """Return at most `count` indices, evenly spaced over 0..length−1."""
+    return np.unique(np.linspace(0, length - 1, min(count, length)).round().astype(int))
 
 
 class DatasetWriter:
@@ -296,10 +294,7 @@ class DatasetWriter:
 
     def finish(self, *, fps: float, class_names: Sequence[str], extra: dict[str, Any] | None = None) -> None:
         """Write `dataset.json`, which completes the dataset."""
-        png = {"format": "png"}
-        labels = [
-            [f"{video.name}/000000.{self._suffix}", video.label] for video in self.videos if video.label is not None
-        ]
+        png, labeled = {"format": "png"}, [video for video in self.videos if video.label is not None]
         description = {
             "format": FORMAT,
             "height": self._shape[0],
@@ -312,7 +307,7 @@ class DatasetWriter:
                 {"name": video.name, "frames": video.num_frames, "label": video.label, **video.meta}
                 for video in self.videos
             ],
-            "labels": labels or None,
+            "labels": [[f"{video.name}/000000.{self._suffix}", video.label] for video in labeled] or None,
         }
         self._write(DESCRIPTION, json.dumps(description).encode())
 
@@ -356,7 +351,6 @@ def write_dataset(
     """Write videos as a dataset.
 
     Args:
-        dest: zip to write.
         videos: `(name, frames, label, meta)` per video: uint8 `[H, W, 3]` frames or encoded bytes, an index into
             `class_names` or None, and further JSON fields, e.g. ground-truth factors.
         height, width: frame size in pixels.
@@ -364,7 +358,6 @@ def write_dataset(
         jpeg_quality: 1 to 100 (best); None stores lossless PNGs.
         class_names: names by label.
         extra: further entries of `dataset.json`.
-        overwrite: replace `dest` if it exists.
 
     Raises:
         StyleganvError: if `dest` exists or cannot be written, e.g. to a full disk.

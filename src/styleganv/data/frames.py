@@ -1,11 +1,11 @@
 """Frames as JPEG or PNG: uint8 RGB `[H, W, 3]` in 0..255."""
 
 import io
-import zipfile
-import zlib
 
 import numpy as np
 from PIL import Image
+
+from styleganv.media.files import ZIP_ERRORS
 
 try:
     import simplejpeg
@@ -13,16 +13,7 @@ except ImportError:  # no wheel for this platform; Pillow is slower
     simplejpeg = None
 
 #: Errors of damaged entries of a zip and of damaged images.
-FRAME_ERRORS = (
-    KeyError,
-    ValueError,
-    OSError,
-    EOFError,
-    RuntimeError,
-    zipfile.BadZipFile,
-    zlib.error,
-    Image.DecompressionBombError,
-)
+FRAME_ERRORS = (*ZIP_ERRORS, KeyError, OSError, Image.DecompressionBombError)
 
 
 def encode_frame(frame: np.ndarray, jpeg_quality: int | None) -> bytes:

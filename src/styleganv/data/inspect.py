@@ -14,8 +14,9 @@ import numpy as np
 from PIL import Image
 
 from styleganv.config import RunConfig
-from styleganv.data.dataset import VideoDataset
-from styleganv.files import atomic_write, check_destination
+from styleganv.data.dataset import VideoDataset, spread
+from styleganv.files import check_destination
+from styleganv.media import sheets, writing
 from styleganv.progress import Progress, track
 from styleganv.validation import Interval
 
@@ -89,18 +90,13 @@ class Inspection:
         if self.still:
             names = ", ".join(self.still[:4]) + (", …" if len(self.still) > 4 else "")
             measured = min(len(self.lengths), MAX_VIDEOS)
-            lines.append(
-                f"still          {len(self.still)} of {measured} videos ({names}): remove those that are damaged"
-            )
+            still = f"{len(self.still)} of {measured} videos ({names})"
+            lines.append(f"still          {still}: remove those that are damaged")
         return "\n".join(lines)
 
 
 def inspect(path: Path | str, *, progress: Progress | None = None) -> Inspection:
     """Measure a dataset and suggest settings, by the rules in `suggest_slot_distance` and `_mirror`.
-
-    Args:
-        path: prepared dataset.
-        progress: callback; see `styleganv.progress`.
 
     Raises:
         StyleganvError: if the path is not a dataset, or a frame is damaged.
@@ -146,17 +142,14 @@ def write_contact_sheet(
     """
     check_destination(dest_png, overwrite=overwrite)
     data = VideoDataset(path)
-    gap, scale = 2, min(1.0, 160 / max(data.height, data.width))
+    scale, indices = min(1.0, 160 / max(data.height, data.width)), spread(len(data), rows)
     height, width = max(1, round(data.height * scale)), max(1, round(data.width * scale))
-    indices = _spread(len(data), rows)
-    sheet = Image.new("RGB", (columns * (width + gap) - gap, len(indices) * (height + gap) - gap), "white")
-    for row, index in enumerate(indices):
-        times = _spread(data.videos[index].num_frames, columns)
-        for column, frame in enumerate(data.read(int(index), times)):
-            image = Image.fromarray(frame.transpose(1, 2, 0)).resize((width, height), Image.Resampling.LANCZOS)
-            sheet.paste(image, (column * (width + gap), row * (height + gap)))
-    with atomic_write(dest_png, overwrite=overwrite) as tmp_path:
-        sheet.save(tmp_path, format="PNG")
+    cells = np.full((len(indices), columns, height, width, 3), 255, np.uint8)
+    for row, index in zip(cells, indices.tolist(), strict=True):
+        frames = data.read(index, spread(data.videos[index].num_frames, columns)).transpose(0, 2, 3, 1)
+        for column, frame in enumerate(frames):
+            row[column] = Image.fromarray(frame).resize((width, height), Image.Resampling.LANCZOS)
+    writing.write_image(dest_png, sheets.tile(cells), overwrite=overwrite)
 
 
 def suggest_slot_distance(tau: float | None) -> int:
@@ -172,7 +165,7 @@ def suggest_slot_distance(tau: float | None) -> int:
 
 
 def _read_videos(data: VideoDataset, progress: Progress | None = None) -> list[_Video]:
-    indices = _spread(len(data), MAX_VIDEOS)
+    indices = spread(len(data), MAX_VIDEOS)
     return [_read_reduced(data, int(index)) for index in track(indices, progress, len(indices), "inspecting")]
 
 
@@ -213,7 +206,7 @@ def _decorrelation_distance(videos: list[_Video]) -> float | None:
 def _read_reduced(data: VideoDataset, index: int) -> _Video:
     """Read all frames of a short video, or bursts of a long one with frames at all distances up to 243."""
     length = data.videos[index].num_frames
-    starts = _spread(length, 10)
+    starts = spread(length, 10)
     if length <= MAX_FRAMES:
         times, starts = np.arange(length), np.arange(length)
     else:
@@ -276,8 +269,3 @@ def _one_sided(images: np.ndarray) -> bool:
 
 def _odd_power(image: np.ndarray) -> float:
     return float(np.square((image - image[:, ::-1]) / 2).mean())
-
-
-def _spread(length: int, count: int) -> np.ndarray:
-    """Return at most `count` indices, evenly spaced over 0..length−1."""
-    return np.unique(np.linspace(0, length - 1, min(count, length)).round().astype(int))

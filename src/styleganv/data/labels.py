@@ -42,8 +42,6 @@ def read_labels(source: Path, videos: list[VideoSource], classes: str) -> Source
     """Return the labels of a source.
 
     Args:
-        source: where the videos were found.
-        videos: the videos.
         classes: "auto" (a `dataset.json`, or else folders), "folders", "none", or a .csv or .json file.
 
     Raises:
@@ -182,11 +180,7 @@ def _prepared_rows(tree: dict[str, Any], path: Path) -> Iterator[Row]:
 def _match(
     rows: Iterable[Row], videos: list[VideoSource], path: Path, folder: PurePosixPath, found: set[str] | None = None
 ) -> dict[str, str]:
-    """Return the class by video name; adds the names of all videos with a row to `found`.
-
-    Raises:
-        StyleganvError: if a row matches no video, or two rows of a video differ.
-    """
+    """Return the class by video name, and add all videos with a row to `found`; each row must match a video."""
     video_of = {video.name: video.name for video in videos}
     video_of |= {str(PurePosixPath(video.files[0]).parent): video.name for video in videos if not video.is_video_file}
     video_of |= {file: video.name for video in videos for file in video.files}

@@ -213,10 +213,7 @@ def prepare(
         source: video file, folder (with any nesting) or zip of video files or of folders of frames.
         dest: zip to write.
         resolution: `(height, width)` in pixels.
-        options: frame rate, fit, cuts, encoding and classes.
         num_workers: number of processes. None: one per core; 1: this process.
-        overwrite: replace `dest` if it exists.
-        progress: callback; see `styleganv.progress`.
 
     Returns:
         The report. It lists unreadable and too short videos, which are skipped.
@@ -363,9 +360,8 @@ def _store(
 def _drop_empty_classes(writer: DatasetWriter, names: list[str]) -> list[str]:
     """Remove classes whose videos were all skipped, and renumber the others."""
     used = sorted({video.label for video in writer.videos if video.label is not None})
-    writer.videos = [
-        replace(video, label=None if video.label is None else used.index(video.label)) for video in writer.videos
-    ]
+    new = {None: None} | {label: index for index, label in enumerate(used)}
+    writer.videos = [replace(video, label=new[video.label]) for video in writer.videos]
     return [names[label] for label in used]
 
 

@@ -43,11 +43,8 @@ class ClipModel:
 
 
 def choose_clip_model(chosen: Path | str | None, model: Path | None) -> Path | str:
-    """Return the CLIP for edits of a model: the chosen one, else the model's own, else OpenAI's.
-
-    Args:
-        chosen: a folder, a name on the Hugging Face Hub, or None.
-        model: model folder; its own CLIP, if it has one, is in the subfolder `OWN_CLIP`.
+    """Return the CLIP for edits of a model: the chosen folder or name on the Hugging Face Hub, else the model's own in
+    the subfolder `OWN_CLIP` of its folder, else OpenAI's.
     """
     if chosen is not None:
         return chosen
@@ -61,11 +58,7 @@ def is_own_clip(path: Path | str, model: Path | None) -> bool:
 
 
 def embed_text(clip_model: ClipModel, text: str) -> Tensor:
-    """Return the embedding `[1, E]` of one text.
-
-    Raises:
-        StyleganvError: for an empty text.
-    """
+    """Return the embedding `[1, E]` of one text. Raises StyleganvError for an empty text."""
     if not text.strip():
         raise StyleganvError("The text is empty: describe the wanted video, e.g. 'a green face'.")
     return clip_model.embed_texts([text])
@@ -76,7 +69,6 @@ def load_clip_model(path: Path | str, *, device: torch.device | str = "cpu") -> 
 
     Args:
         path: folder with config.json, weights and tokenizer, or a name such as openai/clip-vit-base-patch32.
-        device: device to run on.
 
     Raises:
         StyleganvError: if `transformers` is not installed, or the model cannot be loaded.

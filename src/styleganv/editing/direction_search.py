@@ -48,7 +48,6 @@ def find_directions(
     alphabetical order; more give one direction each, away from the others.
 
     Args:
-        model: model to search in.
         options: what to search for, in which space and in how many samples.
         progress: called with videos scored and videos in all, for a score or text.
 

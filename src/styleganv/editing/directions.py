@@ -59,8 +59,6 @@ class Directions:
         """Return the latents moved along a direction.
 
         Args:
-            latents: latents to change.
-            name: name of the direction.
             strength: distance in standard deviations.
             layers: style layers to change, for a direction of content; default: all.
 
@@ -185,10 +183,8 @@ def load_directions(model: VideoGenerator, path: Path | str) -> Directions:
             if metadata.get("format") != FORMAT:
                 raise StyleganvError(f"{path} is not a directions file: pass one that styleganv directions wrote.")
             vectors, scale, share = (read_finite(file, name) for name in ("vectors", "scale", "share"))
-        space, names = (
-            cast(Space, metadata["space"]),
-            tuple(check(f"{path}: names", json.loads(metadata["names"]), list[str])),
-        )
+        space: Space = cast(Space, metadata["space"])
+        names = tuple(check(f"{path}: names", json.loads(metadata["names"]), list[str]))
         shapes = [list(tensor.shape) for tensor in (vectors, scale, share)]
         if space not in get_args(Space) or shapes != [[len(names), vectors.shape[-1]], [len(names)], [len(names)]]:
             raise ValueError(f"space {space}, {len(names)} names, shapes {shapes}")

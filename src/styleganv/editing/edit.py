@@ -10,7 +10,7 @@ import numpy as np
 
 from styleganv.editing.clip_model import choose_clip_model, is_own_clip, load_clip_model
 from styleganv.editing.directions import load_directions
-from styleganv.editing.edits import TimeMap, constant_speed, interpolate_over_time, mix_styles, piecewise_linear
+from styleganv.editing.edits import constant_speed, interpolate_over_time, mix_styles, piecewise_linear
 from styleganv.editing.latents import (
     Latents,
     MotionLatents,
@@ -56,12 +56,9 @@ def edit(
     Args:
         model: model folder, run, or name of a pretrained model.
         out: file to write; its suffix chooses the format: .mp4, .gif or .webp.
-        latents: the video to edit.
-        edits: changes to make.
         sample, compute, output: see the classes.
         side_by_side: show the original on the left, with its own motion and speed.
         latents_out: file for the edited latents, which do not include `interpolate_to`, `speed` and `time_map`.
-        progress: called with steps done, steps in all, and the stage.
 
     Raises:
         StyleganvError: for a file that cannot be read, one to write that exists, a value out of range, or latents that
@@ -73,7 +70,9 @@ def edit(
     original = _load_content(video_model, latents.latents or latents.seed or 0, sample)
     edited = _edit_latents(video_model, original, latents, edits, sample)
     targets = [_load_content(video_model, content, sample) for content in edits.interpolate_to]
-    time_map = _time_map(edits, start)
+    time_map = None if edits.speed == 1 else constant_speed(edits.speed, start=start)
+    if edits.time_map is not None:
+        time_map = piecewise_linear(edits.time_map)
     original_frames = render_latents(video_model, original, start=start, seconds=seconds, fps=fps)
     out, num_frames, output_fps = Path(out), video_model.num_frames(seconds, fps), fps or video_model.fps
     writing.check_video(out, output_fps, output.crf)
@@ -129,20 +128,8 @@ def search_by_text(
     path = choose_clip_model(edits.clip_model, model.source)
     clip_model, text = load_clip_model(path, device=model.device), edits.text or ""
     if is_own_clip(path, model.source):
-        return edit_by_text(
-            model,
-            latents,
-            text,
-            clip_model,
-            identity=clip_model.distance_from,
-            options=OWN_CLIP_EDIT,
-            progress=progress,
-        )
-    identity, options = load_perceptual(device=model.device).distance_from, TextEditOptions(num_steps=edits.text_steps)
+        identity, options = clip_model.distance_from, OWN_CLIP_EDIT
+    else:
+        identity = load_perceptual(device=model.device).distance_from
+        options = TextEditOptions(num_steps=edits.text_steps)
     return edit_by_text(model, latents, text, clip_model, identity=identity, options=options, progress=progress)
-
-
-def _time_map(edits: EditOptions, start: float) -> TimeMap | None:
-    if edits.time_map is not None:
-        return piecewise_linear(list(edits.time_map))
-    return None if edits.speed == 1 else constant_speed(edits.speed, start=start)

@@ -26,9 +26,6 @@ def mix_styles(latents: Latents, other: Latents, layers: Iterable[int], amount: 
     The motion stays. Layer 0 is the coarsest; coarse layers control shape and layout, fine layers color and texture.
 
     Args:
-        latents: latents to change.
-        other: latents to take content from.
-        layers: style layers to change.
         amount: 1 replaces the styles, 0 keeps them; linear in w between.
 
     Raises:
@@ -80,11 +77,7 @@ def interpolate_over_time(
 
 @check_arguments
 def constant_speed(speed: NonNegative, *, start: NonNegative = 0.0) -> TimeMap:
-    """Return the time map of slow motion (below 1) or fast motion (above 1), which begins at `start`.
-
-    Raises:
-        StyleganvError: for a speed that is negative or not finite.
-    """
+    """Return the time map of slow motion (below 1) or fast motion (above 1), which begins at `start`."""
     return lambda time: start + speed * (time - start)
 
 

@@ -4,13 +4,12 @@ directions of largest variance.
 Shapes: T frames, H height, W width, L style layers.
 """
 
-import base64
 import html
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
-from importlib.resources import files
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 
@@ -20,6 +19,7 @@ from styleganv.editing.edits import constant_speed, interpolate, interpolate_ove
 from styleganv.editing.latents import Latents, latents_from_seed, render_latents
 from styleganv.files import atomic_write, check_destination
 from styleganv.media import sheets, writing
+from styleganv.media.page import data_uri, document, video_tag
 from styleganv.methods.stylegan_v.sampler import VideoGenerator
 from styleganv.options import DirectionOptions, Space
 from styleganv.progress import Progress, track
@@ -29,32 +29,26 @@ from styleganv.video_model import Frame
 NUM_SEEDS = 6
 PSIS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5)
 SECONDS = 4.0
-#: Files of a page, whatever the model.
-PAGE_FILES = (
-    "index.html",
-    "truncation.png",
-    "interpolation.png",
-    "over-time.mp4",
-    "mixing.png",
-    "content-motion.png",
-    "slow-motion.mp4",
-    "content-directions.png",
-    "content-directions.safetensors",
-    "motion-directions.png",
-    "motion-directions.safetensors",
-)
+#: Files of the figures, whatever the model, in the order of the page → their titles and captions.
+FIGURES = {
+    "truncation.png": ("Truncation", "From mean w (psi 0) to the w of each seed (psi 1) and beyond."),
+    "interpolation.png": ("Interpolation", "From one seed to the next, linear in w."),
+    "over-time.mp4": ("Content over time", "One video that moves through three content seeds and back."),
+    "mixing.png": ("Style mixing", "Coarse, middle or fine layers of another seed."),
+    "content-motion.png": ("Content and motion", "Each content seed with each motion seed."),
+    "slow-motion.mp4": ("Slow motion", "One video at full, half and quarter speed, from left to right."),
+    "content-directions.png": (
+        "Directions of content",
+        "Directions of largest variance, from -3 to +3 standard deviations (psi 0.5).",
+    ),
+    "motion-directions.png": (
+        "Directions of motion",
+        "Directions of largest variance, from -3 to +3 standard deviations.",
+    ),
+}
+PAGE_FILES = ("index.html", *FIGURES, *(f"{space}-directions.safetensors" for space in get_args(Space)))
 #: Height in pixels to which small videos are enlarged.
 VIDEO_HEIGHT = 192
-
-
-@dataclass(frozen=True)
-class _Figure:
-    """A figure of the page: its file, its text, and the function that writes the file."""
-
-    file: str
-    title: str
-    caption: str
-    write: Callable[[Path], None]
 
 
 @check_arguments
@@ -71,13 +65,8 @@ def explore(
     """Write images, videos, direction files and `index.html`, which contains all of them, to the folder `out`.
 
     Args:
-        model: model to show.
-        out: folder to write.
         first_seed: first of the six content seeds shown.
         num_samples: seeds that directions are found from.
-        num_directions: number of directions of each space.
-        overwrite: replace such a page in `out`.
-        progress: called with figures done, figures in all, and the stage.
 
     Returns:
         The files written, the page first.
@@ -87,10 +76,10 @@ def explore(
     """
     check_destination(out, overwrite=overwrite, contents=PAGE_FILES)
     out, directions = Path(out), DirectionOptions(num_samples=num_samples, num_directions=num_directions)
-    figures = _Figures(model, first_seed, directions).all()
+    figures = _Figures(model, first_seed, directions).writers()
     with atomic_write(out, overwrite=overwrite, contents=PAGE_FILES) as tmp_path:
-        for figure in track(figures, progress, len(figures), "exploring"):
-            figure.write(tmp_path / figure.file)
+        for file in track(figures, progress, len(figures), "exploring"):
+            figures[file](tmp_path / file)
         (tmp_path / "index.html").write_text(_page(tmp_path, figures), encoding="utf-8")
         names = [path.name for path in tmp_path.iterdir()]
     return [out / "index.html", *(out / name for name in sorted(names) if name != "index.html")]
@@ -104,50 +93,22 @@ class _Figures:
         self.seeds = range(first_seed, first_seed + NUM_SEEDS)
         self.contents = [latents_from_seed(model, seed) for seed in self.seeds]
 
-    def all(self) -> list[_Figure]:
-        """Return the figures that make sense for the model, in the order of the page."""
-        figures = [
-            (
-                "truncation.png",
-                "Truncation",
-                "From mean w (psi 0) to the w of each seed (psi 1) and beyond.",
-                self.truncation,
-            ),
-            ("interpolation.png", "Interpolation", "From one seed to the next, linear in w.", self.interpolation),
-            (
-                "over-time.mp4",
-                "Content over time",
-                "One video that moves through three content seeds and back.",
-                self.over_time,
-            ),
-            ("mixing.png", "Style mixing", "Coarse, middle or fine layers of another seed.", self.mixing),
-        ]
+    def writers(self) -> dict[str, Callable[[Path], None]]:
+        """Return the function that writes each figure that makes sense for the model."""
+        writers: dict[str, Callable[[Path], None]] = {
+            "truncation.png": self.truncation,
+            "interpolation.png": self.interpolation,
+            "over-time.mp4": self.over_time,
+            "mixing.png": self.mixing,
+            "content-directions.png": partial(self.directions, "content"),
+        }
         if self.model.generator.motion is not None:
-            figures += [
-                (
-                    "content-motion.png",
-                    "Content and motion",
-                    "Each content seed with each motion seed.",
-                    self.content_motion,
-                ),
-                (
-                    "slow-motion.mp4",
-                    "Slow motion",
-                    "One video at full, half and quarter speed, from left to right.",
-                    self.slow_motion,
-                ),
-            ]
-        spaces: list[Space] = ["content"] if self.model.generator.motion is None else ["content", "motion"]
-        figures += [
-            (
-                f"{space}-directions.png",
-                f"Directions of {space}",
-                f"Directions of largest variance, from -3 to +3 standard deviations{note}.",
-                partial(self.directions, space),
-            )
-            for space, note in zip(spaces, (" (psi 0.5)", ""), strict=False)
-        ]
-        return [_Figure(*figure) for figure in figures]
+            writers |= {
+                "content-motion.png": self.content_motion,
+                "slow-motion.mp4": self.slow_motion,
+                "motion-directions.png": partial(self.directions, "motion"),
+            }
+        return {file: writers[file] for file in FIGURES if file in writers}
 
     def truncation(self, path: Path) -> None:
         rows = [[self._image(latents_from_seed(self.model, seed, psi=psi)) for psi in PSIS] for seed in self.seeds]
@@ -186,14 +147,12 @@ class _Figures:
 
     def slow_motion(self, path: Path) -> None:
         time_maps = [constant_speed(speed) for speed in (1.0, 0.5, 0.25)]
-        self._write_video(
-            path,
-            [render_latents(self.model, self.contents[0], time_map=each, seconds=SECONDS) for each in time_maps],
-        )
+        render = partial(render_latents, self.model, self.contents[0], seconds=SECONDS)
+        self._write_video(path, [render(time_map=each) for each in time_maps])
 
     def directions(self, space: Space, path: Path) -> None:
         directions = find_directions(self.model, replace(self.options, space=space))
-        save_directions(path.with_name(_directions_file(space)), directions)
+        save_directions(path.with_suffix(".safetensors"), directions)
         writing.write_image(path, draw_directions(self.model, directions, self.seeds[0]))
 
     def _image(self, latents: Latents) -> Frame:
@@ -207,44 +166,24 @@ class _Figures:
         writing.write_video(path, frames, self.model.fps)
 
 
-def _directions_file(space: Space) -> str:
-    return f"{space}-directions.safetensors"
-
-
 def _write_sheet(
     path: Path, rows: list[list[Frame]], names: Sequence[str], columns: Sequence[str], note: str = ""
 ) -> None:
     writing.write_image(path, sheets.labeled_sheet(np.array(rows), rows=names, columns=columns, note=note))
 
 
-def _page(folder: Path, figures: Sequence[_Figure]) -> str:
-    """Return the HTML of the page, with all files embedded."""
-    sections = []
-    for figure in figures:
-        data = base64.b64encode((folder / figure.file).read_bytes()).decode()
-        title = html.escape(figure.title)
+def _page(folder: Path, figures: Iterable[str]) -> str:
+    """Return the HTML of the page, with the files of its figures embedded."""
+    body = '<header><p class="kind">Overview</p><h1>Latent space of the model</h1></header><main>'
+    for file in figures:
+        data, (title, caption) = (folder / file).read_bytes(), map(html.escape, FIGURES[file])
         # A single video would fill the page.
-        wide = "" if figure.file == "over-time.mp4" else ' class="wide"'
-        element = f'<img alt="{title}" src="data:image/png;base64,{data}">'
-        if figure.file.endswith(".mp4"):
-            source = f"data:video/mp4;base64,{data}"
-            element = f'<video controls autoplay loop muted playsinline aria-label="{title}" src="{source}"></video>'
-        sections.append(
-            f'<section><h2>{title}</h2><p class="question">{html.escape(figure.caption)}</p>'
+        wide = "" if file == "over-time.mp4" else ' class="wide"'
+        element = f'<img alt="{title}" src="{data_uri("image/png", data)}">'
+        if file.endswith(".mp4"):
+            element = video_tag(data_uri("video/mp4", data), title)
+        body += (
+            f'<section><h2>{title}</h2><p class="question">{caption}</p>'
             f'<div class="figures"><figure{wide}>{element}</figure></div></section>'
         )
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>Latent space</title>
-<style>{files("styleganv.motion_report").joinpath("page.css").read_text()}</style>
-</head>
-<body>
-<header><p class="kind">Overview</p><h1>Latent space of the model</h1></header>
-<main>{"".join(sections)}</main>
-</body>
-</html>
-"""
+    return document("Latent space", body + "</main>", style="motion_report/page.css")

@@ -11,6 +11,7 @@ Shapes: T frames, L style layers, S slots, U width of a motion code, H height, W
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -152,12 +153,9 @@ def save_latents(path: Path | str, latents: Latents, *, overwrite: bool = False)
     metadata = {"format": FORMAT, "motion_seed": str(motion.seed)}
     if motion.label is not None:
         metadata["label"] = str(motion.label)
+    known = {name: x.detach().cpu().float().contiguous() for name, x in tensors.items() if x is not None}
     with atomic_write(path, overwrite=overwrite) as tmp_path:
-        save_file(
-            {name: value.detach().cpu().float().contiguous() for name, value in tensors.items() if value is not None},
-            tmp_path,
-            metadata,
-        )
+        save_file(known, tmp_path, metadata)
 
 
 def _check(model: VideoGenerator, latents: Latents, path: Path) -> None:
@@ -197,24 +195,15 @@ def render_latents(
     """Yield uint8 frames `[H, W, 3]` in constant memory; see `VideoGenerator.render`.
 
     Args:
-        model: the model that the latents belong to.
-        latents: content and motion.
         styles: content instead of the latents' own, e.g. a function of the time for content that changes.
         time_map: function from video time to motion time in seconds; default: the identity.
         start, seconds, fps: as for `VideoGenerator.stream`.
     """
     motion = latents.motion
     noise_dim = 0 if model.generator.motion is None else model.generator.motion.noise_dim
-    return model.render(
-        latents.styles if styles is None else styles,
-        motion.slot_noise(noise_dim),
-        label=motion.label,
-        shift=motion.shift,
-        time_map=time_map,
-        start=start,
-        seconds=seconds,
-        fps=fps,
-    )
+    content, slot_noise = latents.styles if styles is None else styles, motion.slot_noise(noise_dim)
+    render = partial(model.render, content, slot_noise, label=motion.label, shift=motion.shift)
+    return render(time_map=time_map, start=start, seconds=seconds, fps=fps)
 
 
 def render_differentiably(
@@ -222,14 +211,8 @@ def render_differentiably(
 ) -> Tensor:
     """Return the same frames for optimization: gradients flow to `styles`, `motion.noise` and `motion.shift`.
 
-    Args:
-        model: the model that the latents belong to.
-        styles: `[L, w_dim]`; or `[N, L, w_dim]`, N contents in the same motion.
-        motion: motion of the video.
-        times: `[T]` in seconds.
-
-    Returns:
-        `[T, 3, H, W]`, or `[N, T, 3, H, W]`; float32 on the model's device, roughly in −1..1, in the model's precision.
+    For `styles [L, w_dim]` at `times [T]` in seconds they are `[T, 3, H, W]`; for `[N, L, w_dim]`, N contents in the
+    same motion, `[N, T, 3, H, W]`. They are float32 on the model's device, roughly in −1..1, in the model's precision.
     """
     generator, codes = model.generator, None
     times_in_frames = torch.as_tensor(times, dtype=torch.float64) * model.fps

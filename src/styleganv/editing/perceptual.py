@@ -28,7 +28,6 @@ class Perceptual:
     """A network as a measure of distance (the idea of LPIPS, Zhang et al. 2018, with equal weights).
 
     Attributes:
-        name: name of the network in reports.
         sha256: hash of its weights.
         maps: images → feature maps `[N, C, h, w]`, one per stage.
     """
@@ -66,7 +65,6 @@ def load_perceptual(path: Path | str | None = None, *, device: torch.device | st
     Args:
         path: TorchScript file, called as `net(x)` with images of the model's size; it returns a list of feature maps
             `[N, C, h, w]`, through which gradients flow. Default: the packaged network.
-        device: device to run on.
 
     Raises:
         StyleganvError: if the file is missing, damaged, or has another interface.
@@ -81,23 +79,15 @@ def load_perceptual(path: Path | str | None = None, *, device: torch.device | st
         maps = net(x)
         total = sum(m.sum() for m in maps if m.shape[0] == 1 and m.ndim == 4)
         (gradient,) = torch.autograd.grad(total, x)
-        usable = (
-            isinstance(maps, list | tuple)
-            and all(m.ndim == 4 for m in maps)
-            and bool(gradient.isfinite().all() and gradient.any())
-        )
+        is_list = isinstance(maps, list | tuple) and all(m.ndim == 4 for m in maps)
+        if not is_list or not gradient.isfinite().all() or not gradient.any():
+            raise ValueError("not such a list")
     except Exception as error:  # TorchScript raises errors of many types
-        raise _invalid(path) from error
-    if not usable:
-        raise _invalid(path)
+        raise StyleganvError(
+            f"{path} is not a perceptual network: pass a TorchScript file that maps images [N, 3, H, W] in 0..1 to a "
+            "list of feature maps [N, C, h, w], through which gradients flow."
+        ) from error
     return Perceptual(path.name, sha256_of(path), net)
-
-
-def _invalid(path: Path) -> StyleganvError:
-    return StyleganvError(
-        f"{path} is not a perceptual network: pass a TorchScript file that maps images [N, 3, H, W] in 0..1 to a list "
-        "of feature maps [N, C, h, w], through which gradients flow."
-    )
 
 
 def _efficientnet_maps(device: torch.device) -> Callable[[Tensor], list[Tensor]]:

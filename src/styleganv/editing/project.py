@@ -11,6 +11,7 @@ Shapes: T frames, H height, W width. Times are in seconds.
 import math
 from copy import deepcopy
 from dataclasses import dataclass
+from itertools import cycle
 
 import numpy as np
 import torch
@@ -74,12 +75,10 @@ def project(
     machine.
 
     Args:
-        model: model of videos.
         frames: `[T, H, W, 3]`, of the model's size, T ≥ 2.
         fps: frame rate of the frames, in frames per second.
         options: how to search; 0 steps give the nearest of the compared seeds.
         perceptual: network that compares frames; default: the packaged one.
-        progress: called with steps done, steps in all, and the stage.
 
     Raises:
         StyleganvError: for too few frames, frames of another size, an image model or an unknown class.
@@ -126,13 +125,11 @@ def _candidates(model: VideoGenerator, seed: int, label: str | int | None) -> li
     """Return the latents of consecutive seeds; of every class, if the class is not given."""
     num_classes = model.generator.num_classes
     num_seeds = max(NUM_SEEDS, 4 * num_classes)
-    choose_class = label is None and num_classes
-    return [
-        latents_from_seed(
-            model, seed * num_seeds + i, label=model.class_label(i % num_classes) if choose_class else label
-        )
-        for i in range(num_seeds)
-    ]
+    labels = [label]
+    if label is None and num_classes:
+        labels = [model.class_label(index) for index in range(num_classes)]
+    seeds = range(seed * num_seeds, (seed + 1) * num_seeds)
+    return [latents_from_seed(model, each, label=name) for each, name in zip(seeds, cycle(labels), strict=False)]
 
 
 @torch.no_grad()

@@ -60,13 +60,9 @@ def project_video(
     Args:
         model: model folder, run, or name of a pretrained model.
         source: video file or folder of frames; cropped to the center, resized and resampled to match the model.
-        out: folder to write.
         start, seconds: start and duration of the clip in seconds; a shorter video is used to its end.
-        options: how to search.
         perceptual: TorchScript file of a network, as for `load_perceptual`.
         device: torch device; default: cuda if available.
-        overwrite: replace a projection in `out`.
-        progress: called with steps done, steps in all, and the stage.
 
     Raises:
         StyleganvError: for an unreadable or too short video, a value out of range, or a folder that exists or has
@@ -78,7 +74,7 @@ def project_video(
     frames = read_clip(video_model, source, start=start, seconds=seconds)
     projection = project(video_model, frames, video_model.fps, options=options, perceptual=network, progress=progress)
     metadata = {
-        "model": {"path": str(model), "sha256": _hash_model(Path(model))},
+        "model": {"path": str(model), "sha256": sha256_of(model_folder(model) / "model.safetensors")},
         "source": {"path": str(source), "start": start, "num_frames": len(frames), "fps": video_model.fps},
         "settings": asdict(options),
     }
@@ -144,8 +140,3 @@ def _write(
 def _finite(value: float) -> float | None:
     """Return None for infinity, the PSNR of equal images, which JSON cannot represent."""
     return value if math.isfinite(value) else None
-
-
-def _hash_model(folder: Path) -> str:
-    """Return the hash of the weights of a model folder, a run or a pretrained model."""
-    return sha256_of(model_folder(folder) / "model.safetensors")

@@ -11,7 +11,7 @@ Shapes: N contents, L style layers, D width of w, T frames.
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -42,28 +42,26 @@ OWN_CLIP_EDIT = TextEditOptions(refine=False, num_starts=256, identity_weight=0.
 ImageDistance = Callable[[Tensor], Callable[[Tensor], Tensor]]
 
 
+@dataclass
 class _TextLoss:
     """Loss of an offset of the styles `[L, w_dim]`, in standard deviations of w."""
 
-    def __init__(
-        self,
-        model: VideoGenerator,
-        latents: Latents,
-        target: Tensor,
-        clip_model: ClipModel,
-        identity: ImageDistance | None,
-        options: TextEditOptions,
-    ) -> None:
-        self.model, self.latents, self.target, self.clip_model = model, latents, target, clip_model
-        self.identity, self.options = identity, options
-        styles = latents.styles
-        self.layer_mask = torch.zeros(len(styles), 1)
-        for layer in range(len(styles)) if options.layers is None else options.layers:
-            check_layer(layer, len(styles))
+    model: VideoGenerator
+    latents: Latents
+    target: Tensor
+    clip_model: ClipModel
+    identity: ImageDistance | None
+    options: TextEditOptions
+
+    def __post_init__(self) -> None:
+        num_layers, layers, motion = len(self.latents.styles), self.options.layers, self.model.generator.motion
+        self.layer_mask = torch.zeros(num_layers, 1)
+        for layer in range(num_layers) if layers is None else layers:
+            check_layer(layer, num_layers)
             self.layer_mask[layer] = 1
-        self.w_std = compute_w_std(model).clamp_min(1e-8)
-        self.random = torch.Generator().manual_seed(options.seed)
-        self.slot_distance = 1.0 if model.generator.motion is None else model.generator.motion.slot_distance
+        self.w_std = compute_w_std(self.model).clamp_min(1e-8)
+        self.random = torch.Generator().manual_seed(self.options.seed)
+        self.slot_distance = 1.0 if motion is None else motion.slot_distance
 
     def apply(self, offset: Tensor) -> Tensor:
         """Return the changed styles."""
@@ -139,13 +137,8 @@ def edit_by_text(
     """Return latents with a content that shows what the text says; the motion is the same object as before.
 
     Args:
-        model: the model that the latents belong to.
-        latents: the video to change.
         text: description of the wanted video, e.g. "a green face".
-        clip_model: CLIP that compares frames with the text.
         identity: distance such as `Perceptual.distance_from`, which keeps what the text does not mention.
-        options: how to search.
-        progress: called with steps done, steps in all, and the stage.
 
     Raises:
         StyleganvError: for an empty text or an unknown layer.

@@ -144,17 +144,14 @@ def _choose_head(
     frames: Frames, face: Face, detection: Detection, mouth: Mouth, open_share: Array
 ) -> tuple[Face, Pose]:
     """Choose head and top, each candidate in the pose and with the top color that it suggests."""
-    best: tuple[float, Face, Pose] | None = None
+    fits = []
     for candidate in variants(face, "head", "top"):
         pose = first_pose(candidate, detection, mouth, open_share)
         if candidate.top != "none":
             candidate = replace(candidate, top_hue=_top_hue(frames, candidate, pose))
         rest = draw_pose(candidate, pose, *frames.shape[1:3]).astype(np.float32) - frames
-        error = float(np.log1p(np.square(rest / 50)).sum())
-        if best is None or error < best[0]:
-            best = error, candidate, pose
-    assert best is not None
-    return best[1], best[2]
+        fits.append((float(np.log1p(np.square(rest / 50)).sum()), candidate, pose))
+    return min(fits, key=lambda fit: fit[0])[1:]
 
 
 def _top_hue(frames: Frames, face: Face, pose: Pose) -> float:

@@ -37,8 +37,6 @@ def make_faces(
         seed: random seed; video i depends only on `seed` and i, so a larger dataset begins with a smaller one.
         jpeg_quality: quality of the JPEG frames, 1..100, or None for PNG.
         fixed: factors of `Face` that all videos share, e.g. {"head": "wide", "hue": 0.3}.
-        overwrite: replace `dest` if it exists.
-        progress: callback, see `styleganv.progress`.
 
     Raises:
         StyleganvError: if `dest` exists or cannot be written, or for an unknown factor or option.
@@ -52,13 +50,8 @@ def make_faces(
         for index in track(range(num_videos), progress, num_videos, "drawing faces"):
             rng = np.random.default_rng([seed, index])
             face, motion_seed = replace(sample_face(rng), **fixed), int(rng.integers(2**31))
-            factors = asdict(face) | {"motion_seed": motion_seed}
-            yield (
-                f"face{index:05d}",
-                draw_video(face, motion_seed, num_frames, height, width),
-                None,
-                {"factors": factors},
-            )
+            meta = {"factors": asdict(face) | {"motion_seed": motion_seed}}
+            yield f"face{index:05d}", draw_video(face, motion_seed, num_frames, height, width), None, meta
 
     write_dataset(dest, videos(), height=height, width=width, fps=FPS, jpeg_quality=jpeg_quality, overwrite=overwrite)
 

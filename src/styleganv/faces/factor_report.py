@@ -39,7 +39,6 @@ class FactorRow:
     """Numbers of one set of videos.
 
     Attributes:
-        num_videos: number of videos.
         valid: fraction without a failure.
         failure_modes: fraction with each of `FAILURE_MODES`.
         blink_rate, speed, reversals: means over videos with a head: blinks per second, frame sides per second,
@@ -84,9 +83,8 @@ class FactorMatch:
 class FactorReport:
     """Comparison of ground-truth factors; `str()` returns a table, `dataclasses.asdict` JSON.
 
-    Attributes:
-        same_motion: correlation of the head's motion between two content seeds with the same motion seed; 1 if motion
-            does not depend on content. None unless a model with motion seeds is compared.
+    `same_motion` is the correlation of the head's motion between two content seeds with the same motion seed: 1 if
+    motion does not depend on content; None unless a model with motion seeds is compared.
     """
 
     num_frames: int
@@ -127,9 +125,7 @@ class FactorReport:
 def check_factors(videos: NDArray[np.uint8] | Sequence[NDArray[np.uint8]], fps: float = FPS) -> FactorRow:
     """Return the validity, failure modes and motion of videos of faces, without a dataset to compare with.
 
-    Args:
-        videos: uint8 `[N, T, H, W, 3]`, or N videos `[T, H, W, 3]`.
-        fps: frames per second.
+    `videos` are uint8 `[N, T, H, W, 3]`, or N videos `[T, H, W, 3]`, of `fps` frames per second.
     """
     return _row([recognize_factors(video, fps) for video in videos])
 
@@ -170,7 +166,6 @@ def compare_factors(
         num_clips: maximum number of clips of each, one per video.
         num_frames: consecutive frames per clip; fewer if the model's videos are shorter.
         seed: random seed for the choice of clips and for the floors.
-        progress: callback, see `styleganv.progress`.
 
     Raises:
         StyleganvError: if the dataset has no ground-truth factors, or a set has no video of that many frames.

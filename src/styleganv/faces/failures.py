@@ -92,16 +92,12 @@ def find_failures(frames: Frames, face: Face, pose: Pose, detection: Detection) 
 
 def _match_softness(frames: Frames, drawn: Frames) -> tuple[Any, int]:
     """Return the drawing blurred to match the frames, float32, and how often it was blurred, one of `SOFTNESS`."""
-    best: tuple[float, Any, int] | None = None
-    soft: Any = drawn.astype(np.float32)
+    fits, soft = [], drawn.astype(np.float32)
     for times in range(SOFTNESS[-1] + 1):
         if times in SOFTNESS:
-            difference = float(np.log1p(np.square((frames - soft) / np.float32(30))).sum())
-            if best is None or difference < best[0]:
-                best = difference, soft, times
+            fits.append((float(np.log1p(np.square((frames - soft) / np.float32(30))).sum()), soft, times))
         soft = _blur(_blur(soft).swapaxes(1, 2)).swapaxes(1, 2)
-    assert best is not None
-    return best[1], best[2]
+    return min(fits, key=lambda fit: fit[0])[1:]
 
 
 def _blur(images: Any) -> Any:

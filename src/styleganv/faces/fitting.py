@@ -5,7 +5,7 @@ Shapes: T frames, P pose channels, N values of a frame's pixels.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,17 +15,12 @@ from styleganv.faces.factors import CENTER, OPTIONS, Face, Pose
 
 Frames = NDArray[np.uint8]
 Array = NDArray[np.float64]
+Record = TypeVar("Record")
 
 
 @dataclass(frozen=True)
 class Channel:
-    """Prior, step and bounds of a channel of the pose.
-
-    Attributes:
-        mean, deviation: prior.
-        step: step of the finite difference.
-        low, high: bounds.
-    """
+    """Prior, step of the finite difference, and bounds of a channel of the pose."""
 
     mean: float
     deviation: float
@@ -127,9 +122,9 @@ def variants(face: Face, *names: str) -> list[Face]:
     return faces
 
 
-def select(pose: Pose, index: Any) -> Pose:
-    """Return the pose at some times."""
-    return Pose(**{name: values[index] for name, values in vars(pose).items()})
+def select(record: Record, index: Any) -> Record:
+    """Return a pose, or another record of arrays, at some times."""
+    return type(record)(**{name: values[index] for name, values in vars(record).items()})
 
 
 def _slope(face: Face, pose: Pose, name: str, frames: Frames, drawn: NDArray[np.float32]) -> NDArray[np.float32]:

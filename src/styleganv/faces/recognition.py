@@ -7,14 +7,13 @@ drawing tells whether they show such a face (`failures`).
 Shapes: T frames, H height, W width. Videos are uint8 `[T, H, W, 3]`.
 """
 
-from dataclasses import dataclass, fields, replace
-from typing import Any, TypeVar
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from styleganv.faces.content import first_guess, first_pose, recognize_face
-from styleganv.faces.detection import SPECK, Detection, Mouth, detect, detect_mouth
+from styleganv.faces.detection import SPECK, Detection, detect, detect_mouth
 from styleganv.faces.drawing import head_color
 from styleganv.faces.factors import FPS, Face, Pose
 from styleganv.faces.failures import FAILURE_MODES, find_failures
@@ -68,20 +67,13 @@ def recognize_factors(video: Frames, fps: float = FPS) -> RecognizedFace:
         return RecognizedFace(
             _failure_modes(wrong), None, Pose(**dict.fromkeys(CHANNELS, nothing)), 0.0, np.nan, 0.0, nothing
         )
-    face, pose = _fit(coarse[seen], fine[seen], _at(detection, seen))
-    failures = find_failures(fine[seen], face, pose, _at(detection, seen))
+    face, pose = _fit(coarse[seen], fine[seen], select(detection, seen))
+    failures = find_failures(fine[seen], face, pose, select(detection, seen))
     wrong |= {name: _spread(frames, seen, len(video)) == 1 for name, frames in failures.wrong.items()}
     residual = _spread(failures.residual, seen, len(video))
     pose = Pose(**{name: _spread(values, seen, len(video)) for name, values in vars(pose).items()})
-    return RecognizedFace(
-        failure_modes=_failure_modes(wrong),
-        face=face,
-        pose=pose,
-        blink_rate=blink_rate(pose, fps),
-        speed=speed(pose, fps),
-        reversals=reversals(pose, fps),
-        residual=residual,
-    )
+    motion = blink_rate(pose, fps), speed(pose, fps), reversals(pose, fps)
+    return RecognizedFace(_failure_modes(wrong), face, pose, *motion, residual)
 
 
 def _fit(coarse: Frames, fine: Frames, detection: Detection) -> tuple[Face, Pose]:
@@ -91,7 +83,9 @@ def _fit(coarse: Frames, fine: Frames, detection: Detection) -> tuple[Face, Pose
     if len(clear) < KEY_FRAMES:
         clear = np.arange(len(fine))
     keys = clear[np.linspace(0, len(clear) - 1, KEY_FRAMES).round().astype(int)]
-    face = recognize_face(coarse[keys], fine[keys], face, _at(detection, keys), _at(mouth, keys), open_share[keys])
+    face = recognize_face(
+        coarse[keys], fine[keys], face, select(detection, keys), select(mouth, keys), open_share[keys]
+    )
     pose = track(coarse, face, first_pose(face, detection, mouth, open_share))
     return face, _refine(coarse, fine, face, pose)
 
@@ -132,11 +126,3 @@ def _reduce(video: Frames, side: int) -> Frames:
         return video
     blocks = video.reshape(count, height // factor, factor, width // factor, factor, 3)
     return (blocks.mean(axis=(2, 4), dtype=np.float32) + 0.5).astype(np.uint8)
-
-
-Record = TypeVar("Record", Detection, Mouth)
-
-
-def _at(record: Record, index: Any) -> Record:
-    """Return a record for some frames."""
-    return type(record)(**{field.name: getattr(record, field.name)[index] for field in fields(record)})

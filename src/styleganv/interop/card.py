@@ -37,7 +37,6 @@ def write_card(
 
     Args:
         model: model folder, run, or name of a pretrained model.
-        folder: folder to write to.
         name: `user/name` on the Hub, or only a name if the user is not known yet.
         license: license identifier of the Hub, e.g. mit or cc-by-4.0; None: "not stated".
         progress: callback for the preview; see `styleganv.progress`.

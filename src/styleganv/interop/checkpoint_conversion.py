@@ -55,7 +55,6 @@ def convert_generator(tensors: dict[str, Tensor], slot_distance: float | None = 
     """Return our generator with official weights, in evaluation mode, and warnings about what differs.
 
     Args:
-        tensors: parameters and buffers by their official names.
         slot_distance: frames between noise slots, which no weight shows; None for the shortest period.
 
     Raises:
@@ -116,22 +115,11 @@ def convert_discriminator(tensors: dict[str, Tensor], *, num_classes: int) -> Di
         }
     elif "mapping.embed.weight" in tensors:
         raise UnsupportedCheckpoint("class-conditional image discriminators are not supported")
-    _check_sizes(sizes | {"channel_base": channel_base, "channel_max": channel_max})
-    discriminator = _fill(
-        partial(
-            Discriminator,
-            DiscriminatorConfig(
-                resolution,
-                resolution,
-                num_classes=num_classes,
-                channel_base=channel_base,
-                channel_max=channel_max,
-                condition="project",
-                **sizes,
-            ),
-        ),
-        {rename_discriminator_parameter(name, resolution): value for name, value in _without_derived(tensors).items()},
-    )
+    sizes |= {"channel_base": channel_base, "channel_max": channel_max}
+    _check_sizes(sizes)
+    config = DiscriminatorConfig(resolution, resolution, num_classes=num_classes, condition="project", **sizes)
+    ours = {rename_discriminator_parameter(name, resolution): x for name, x in _without_derived(tensors).items()}
+    discriminator = _fill(partial(Discriminator, config), ours)
     frequencies = tensors.get("time_encoder.time_encoder.fourier_coefs")
     if discriminator.condition is not None and not _close(frequencies, discriminator.condition.frequency):
         raise UnsupportedCheckpoint("unexpected values in time_encoder.time_encoder.fourier_coefs")

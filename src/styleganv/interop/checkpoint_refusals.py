@@ -14,11 +14,7 @@ from styleganv.interop.pickle_interpreter import PickledObject
 
 
 def refuse_generator(tensors: dict[str, Tensor]) -> None:
-    """Raise an `UnsupportedCheckpoint` for a generator with settings that ours does not have.
-
-    Args:
-        tensors: parameters and buffers by their official names.
-    """
+    """Raise an `UnsupportedCheckpoint` for a generator with settings that ours does not have."""
     if layers := _matches(tensors, r"synthesis\.(L\d+_\w*)\..*"):
         raise UnsupportedCheckpoint(f"a StyleGAN3 network, whose layers, e.g. {layers[0]}, differ from StyleGAN2's")
     if modules := _matches(tensors, r"(.*)\.weight_ih_l\d+"):
@@ -37,9 +33,7 @@ def refuse_generator(tensors: dict[str, Tensor]) -> None:
 def refuse_discriminator(network: PickledObject, tensors: dict[str, Tensor]) -> None:
     """Raise an `UnsupportedCheckpoint` for a discriminator with settings that ours does not have.
 
-    Args:
-        network: discriminator as pickled, for the settings that no weight shows.
-        tensors: parameters and buffers by their official names.
+    The pickled `network` states those that no weight shows.
     """
     conv0, skip = (_matches(tensors, rf"(b\d+)\.{layer}\.weight") for layer in ("conv0", "skip"))
     if conv0 and not skip:

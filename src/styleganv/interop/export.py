@@ -59,8 +59,6 @@ class _Export:
         cases: inputs of different sizes and times; the first is traced.
         reference: the model's output for such inputs.
         dynamic_axes: names of the axes of variable size, by input and axis.
-        output: name of the output.
-        metadata: stored in the file.
     """
 
     program: nn.Module
@@ -80,9 +78,6 @@ def export(
 
     Args:
         model: model folder, run, or name of a pretrained model.
-        path: file to write.
-        overwrite: replace the files if they exist.
-        progress: callback; see `styleganv.progress`.
 
     Raises:
         StyleganvError: if a file exists, the suffix is unknown, the motion is an LSTM, a package is missing, or a file

@@ -40,7 +40,6 @@ def push(
         model: model folder, run, or name of a pretrained model.
         dest: `user/name` on the Hub, created if necessary; or a folder, starting with `.`, `/` or `~`.
         license: license identifier of the Hub for the card, e.g. mit.
-        private: create a private repository.
         token: access token of the Hub. None: that of `hf auth login` or HF_TOKEN.
         overwrite: replace a model in the folder; a card in it stays, unless the model has its own. On the Hub a new
             commit keeps the old model.
@@ -86,10 +85,8 @@ def pull(
 
     Args:
         source: `user/name` on the Hub; or a folder, starting with `.`, `/` or `~`.
-        dest: folder to create.
         revision: branch, tag or commit. None: the main branch.
         token: access token of the Hub. None: that of `hf auth login` or HF_TOKEN.
-        overwrite: replace a model in `dest`.
 
     Raises:
         StyleganvError: if the model is invalid, `dest` exists or contains other files, or the Hub rejects the

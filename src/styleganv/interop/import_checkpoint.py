@@ -73,8 +73,6 @@ def import_checkpoint(
         path: `network-snapshot-*.pkl`; no code in it is run.
         dest: model folder to write, with the discriminator for `train --finetune` if it is supported.
         fps: frame rate of the dataset in frames per second, which checkpoints do not store.
-        network: the averaged generator, or the trained one.
-        overwrite: replace a model in `dest`.
 
     Raises:
         StyleganvError: if `dest` exists or holds anything but a model, the file is unsafe or damaged (see
@@ -137,7 +135,6 @@ def extract_tensors(network: PickledObject, max_elements: int) -> dict[str, Tens
     """Return the parameters and buffers of a network and its submodules, by dotted name.
 
     Args:
-        network: network as pickled.
         max_elements: limit on the total size, because a file can refer to the same tensor many times.
 
     Raises:

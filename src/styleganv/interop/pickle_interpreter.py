@@ -25,8 +25,6 @@ class PickledObject:
     """An object of an unknown class as inert data.
 
     Attributes:
-        name: name of the class.
-        arguments: arguments of its constructor.
         state: its attributes (`__dict__`), usually a dictionary.
         items, elements: its contents, if it is a dictionary or list.
     """
@@ -62,7 +60,6 @@ def run(
     """Interpret one pickle from the position of `content`, which advances to its end.
 
     Args:
-        content: file or bytes.
         allowed: our functions by the names they replace.
         persistent: resolves persistent IDs; None rejects them.
 

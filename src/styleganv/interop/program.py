@@ -25,8 +25,7 @@ from styleganv.methods.stylegan_v.synthesis import Synthesis
 class MappingProgram(nn.Module):
     """Mapping network: z and class → one style per layer.
 
-    Attributes:
-        means: mean w of each class, `[K, w_dim]`; without classes, the running mean `[1, w_dim]`.
+    Its `means` are the mean w of each class, `[K, w_dim]`; without classes, the running mean `[1, w_dim]`.
     """
 
     means: Tensor

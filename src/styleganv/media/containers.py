@@ -30,6 +30,7 @@ from styleganv.media.decoding import (
     measure_timing,
 )
 from styleganv.media.files import MAX_PIXELS, MediaFile, check_pixels
+from styleganv.media.writing import pull_frames
 
 # Codes of ITU-T H.273.
 _UNSPECIFIED, _IPT_C2 = 2, 15
@@ -201,7 +202,7 @@ class _Display:
         """Add a frame, and yield those that are ready."""
         matrix = _display_matrix(frame)
         self._interlaced = self._interlaced or frame.interlaced_frame
-        if _may_be_transparent(frame.format):
+        if frame.format.has_palette or any(component.is_alpha for component in frame.format.components):
             frame = self._composite(frame)
         color = (frame.colorspace, frame.color_range, frame.color_trc, frame.color_primaries)
         key = (frame.width, frame.height, frame.format.name, *map(int, color), matrix, self._interlaced)
@@ -220,13 +221,9 @@ class _Display:
             self._key = None
 
     def _ready(self) -> Iterator[DecodedFrame]:
-        while True:
-            try:
-                frame = self._sink.pull()
-            except (av.error.BlockingIOError, av.error.EOFError):
-                return
-            duration = float((frame.duration or 0) * frame.time_base)
-            yield DecodedFrame(frame.time, duration, frame.to_ndarray(), self._file, self._treatments)
+        for frame in pull_frames(self._sink):
+            duration = float((frame.duration or 0) * (frame.time_base or 0))
+            yield DecodedFrame(frame.time or 0.0, duration, frame.to_ndarray(), self._file, self._treatments)
 
     def _composite(self, frame: av.VideoFrame) -> av.VideoFrame:
         rgba = self._to_rgba.reformat(frame, format="rgba").to_ndarray()
@@ -285,11 +282,7 @@ def _display_matrix(frame: av.VideoFrame) -> tuple[int, ...]:
 
 
 def _orient(matrix: tuple[int, ...], file: MediaFile) -> list[tuple[str, str]]:
-    """Return the filters for one of the eight orientations.
-
-    Raises:
-        StyleganvError: for any other.
-    """
+    """Return the filters for one of the eight orientations. Raises StyleganvError for any other."""
     a, b, c, d = matrix
     if not any(matrix):
         return []  # players ignore it too
@@ -299,7 +292,3 @@ def _orient(matrix: tuple[int, ...], file: MediaFile) -> list[tuple[str, str]]:
     if max(abs(a), abs(d)) <= small < min(abs(b), abs(c)):
         return [("transpose", "cclock_flip")] + [("hflip", "")] * (c < 0) + [("vflip", "")] * (b < 0)
     raise StyleganvError(f"{file} is rotated by an angle that is not a multiple of 90 degrees: rotate it first.")
-
-
-def _may_be_transparent(pixels: av.VideoFormat) -> bool:
-    return pixels.has_palette or any(component.is_alpha for component in pixels.components)

@@ -46,7 +46,6 @@ class DecodedFrame:
 
     Attributes:
         pixels: uint8 `[H, W, 3]`.
-        file: the file it came from.
         treatments: what was done to show it; "composited" means that the background is visible.
     """
 
@@ -105,11 +104,7 @@ def _is_regular(steps: np.ndarray) -> np.ndarray:
 
 
 class DamagedVideo(StyleganvError):
-    """Raised after the readable frames of a damaged video.
-
-    Attributes:
-        extent: how much was read, e.g. "19 of 40 frames".
-    """
+    """Raised after the readable frames of a damaged video; `extent` says how many, e.g. "19 of 40 frames"."""
 
     def __init__(self, problem: str, num_read: int, num_expected: int | None = None) -> None:
         known = num_expected is not None and num_expected > num_read
@@ -122,11 +117,7 @@ class DamagedVideo(StyleganvError):
 
 
 def decode_animation(file: MediaFile, background: Color) -> Iterator[DecodedFrame]:
-    """Decode an animated webp, PNG or GIF.
-
-    Raises:
-        DamagedVideo: after the readable frames.
-    """
+    """Decode an animated webp, PNG or GIF. Raises DamagedVideo after the readable frames."""
     for time, duration, image in _animation_frames(file):
         pixels, treatments = _to_rgb(image, background)
         yield DecodedFrame(time, duration, pixels, file, treatments)
@@ -163,11 +154,7 @@ def _animation_frames(file: MediaFile) -> Iterator[tuple[float, float, Image.Ima
 
 
 def decode_images(files: list[MediaFile], fps: float, background: Color) -> Iterator[DecodedFrame]:
-    """Decode image files as the frames of one video.
-
-    Raises:
-        DamagedVideo: after the frames before the first damaged one.
-    """
+    """Decode image files as frames of one video. Raises DamagedVideo after the frames before the first damaged one."""
     for index, file in enumerate(files):
         try:
             with open_picture(file) as image:

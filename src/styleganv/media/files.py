@@ -95,11 +95,7 @@ class MediaFile:
 
 @contextmanager
 def open_picture(file: MediaFile) -> Iterator[Image.Image]:
-    """Open a picture with Pillow, which reads its header only.
-
-    Raises:
-        StyleganvError: if the header claims too many pixels, or the file is too large.
-    """
+    """Open a picture with Pillow, which reads its header only. Raises StyleganvError for too many pixels or bytes."""
     with file.open() as stream:
         size = stream.seek(0, 2)
         if size > MAX_PICTURE_BYTES:

@@ -1,8 +1,9 @@
-"""HTML pages with images and videos from files next to them; no server is needed.
+"""HTML pages without a server or external resources: images and videos are embedded, or in files next to the page.
 
-Paths are relative to the page. The style sheet is `page.css`, in this folder.
+Paths are relative to the page.
 """
 
+import base64
 import html
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,30 +32,36 @@ def write_page(
         kind, title, lead: what kind of page it is, its heading, and a sentence about it.
         refresh: seconds after which a browser loads the page again; None for a page that no longer changes.
     """
-    refresh_tag = "" if refresh is None else f'\n<meta http-equiv="refresh" content="{refresh}">'
-    page = f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">{refresh_tag}
-<title>{html.escape(kind)}: {html.escape(title)}</title>
-<style>{files("styleganv.media").joinpath("page.css").read_text(encoding="utf-8")}</style>
-</head>
-<body>
-<header>
+    body = f"""<header>
 <p class="kind">{html.escape(kind)}</p>
 <h1>{html.escape(title)}</h1>
 <p class="lead">{html.escape(lead)}</p>
 </header>
 <main>
 {"".join(map(_section, sections))}
-</main>
+</main>"""
+    head = "" if refresh is None else f'<meta http-equiv="refresh" content="{refresh}">'
+    page = document(f"{kind}: {title}", body, style="media/page.css", head=head)
+    with atomic_write(path, overwrite=True) as tmp_path:
+        tmp_path.write_text(page, encoding="utf-8", errors="replace")
+
+
+def document(title: str, body: str, *, style: str, head: str = "") -> str:
+    """Return an HTML document from its title as text, its body as HTML, and the path of its style in the package."""
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">{head}
+<title>{html.escape(title)}</title>
+<style>{files("styleganv").joinpath(style).read_text(encoding="utf-8")}</style>
+</head>
+<body>
+{body}
 </body>
 </html>
 """
-    with atomic_write(path, overwrite=True) as tmp_path:
-        tmp_path.write_text(page, encoding="utf-8", errors="replace")
 
 
 def _section(section: Section) -> str:
@@ -64,14 +71,24 @@ def _section(section: Section) -> str:
 
 def video(path: str, caption: str, *, plays: bool = True) -> str:
     """Return a looping video with a caption; with `plays`, it starts by itself."""
+    return _figure(video_tag(quote(path), caption, plays=plays), caption)
+
+
+def video_tag(source: str, label: str, *, plays: bool = True) -> str:
+    """Return a looping video of a URL; `label` describes it to screen readers."""
     start = "autoplay" if plays else 'preload="metadata"'
-    source = f'src="{quote(path)}" aria-label="{html.escape(caption)}"'
-    return _figure(f"<video controls {start} loop muted playsinline {source}></video>", caption)
+    label = html.escape(label)
+    return f'<video controls {start} loop muted playsinline aria-label="{label}" src="{source}"></video>'
 
 
 def image(path: str, caption: str) -> str:
     """Return an image with a caption."""
     return _figure(f'<img src="{quote(path)}" alt="{html.escape(caption)}">', caption)
+
+
+def data_uri(media_type: str, data: bytes) -> str:
+    """Return the URL of an embedded file."""
+    return f"data:{media_type};base64,{base64.b64encode(data).decode()}"
 
 
 def _figure(element: str, caption: str) -> str:

@@ -47,18 +47,14 @@ def _evenly_spaced(total: int, count: int) -> NDArray[np.intp]:
     return np.linspace(0, total - 1, min(count, total)).round().astype(np.intp)
 
 
-def content_motion_grid(frames: NDArray[np.uint8], *, num_frames: int = 4) -> Frame:
-    """Return a labeled image with one content code per column and one motion code per row.
+def content_motion_grid(frames: NDArray[np.uint8]) -> Frame:
+    """Return a labeled image of M motion codes of N content codes, `[M, N, T, H, W, 3]`.
 
-    Args:
-        frames: `[M, N, T, H, W, 3]`, M motion codes of N content codes.
-        num_frames: number of evenly spaced frames in the film strip of each cell.
-
-    Returns:
-        The image. Frames below 64 pixels are enlarged, frames above 96 reduced.
+    Each row is a motion code, each column a content code, and each cell a film strip of four evenly spaced frames.
+    Frames below 64 pixels are enlarged, frames above 96 reduced.
     """
     num_rows, num_columns, total = frames.shape[:3]
-    shown = frames[:, :, _evenly_spaced(total, num_frames)]
+    shown = frames[:, :, _evenly_spaced(total, 4)]
     return labeled_sheet(
         np.stack([[film_strip(cell) for cell in row] for row in shown]),
         rows=[f"motion {row + 1}" for row in range(num_rows)],
@@ -67,10 +63,8 @@ def content_motion_grid(frames: NDArray[np.uint8], *, num_frames: int = 4) -> Fr
     )
 
 
-def film_strip(frames: NDArray[np.uint8], count: int | None = None) -> Frame:
-    """Return all frames of `[T, H, W, 3]` side by side, or `count` evenly spaced ones, at a readable size."""
-    if count is not None:
-        frames = frames[_evenly_spaced(len(frames), count)]
+def film_strip(frames: NDArray[np.uint8]) -> Frame:
+    """Return the frames of `[T, H, W, 3]` side by side, at a readable size."""
     return tile(_readable(frames)[None], gap=1)
 
 

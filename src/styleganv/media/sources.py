@@ -110,7 +110,6 @@ class VideoSource:
         Args:
             fps: frame rate to resample to, by presentation time; None keeps every frame.
             source_fps: frame rate of a folder of frames, which states none.
-            background: color seen through transparent pixels.
 
         Raises:
             DamagedVideo: after the frames before the first damage.
@@ -269,13 +268,6 @@ def _is_animated(file: MediaFile) -> bool:
     return len(head) > 20 and (head[:4], head[8:16]) == (b"RIFF", b"WEBPVP8X") and bool(head[20] & 0b10)
 
 
-def _reason(name: str) -> str:
-    """Return why a file that is neither video nor picture is left out."""
-    if _suffix(name) == ".zip":
-        return "a zip inside the source: unpack it, or prepare it by itself"
-    return "unknown type of file"
-
-
 def _group(root: Path, root_name: str, names: Iterable[str], skipped: list[Skipped]) -> list[VideoSource]:
     """Turn file names into videos: one per video file, and one per folder with images in it."""
     folders: dict[str, list[str]] = {}
@@ -287,7 +279,9 @@ def _group(root: Path, root_name: str, names: Iterable[str], skipped: list[Skipp
         elif path.name == "dataset.json":
             continue  # labels, read by `prepare`
         elif (kind := _kind(MediaFile(root, name))) is None:
-            skipped.append((readable(name), _reason(name)))
+            is_zip = _suffix(name) == ".zip"
+            reason = "a zip inside the source: unpack it, or prepare it by itself" if is_zip else "unknown type of file"
+            skipped.append((readable(name), reason))
         elif kind == "frames":
             folders.setdefault(str(path.parent), []).append(name)
         else:

@@ -40,7 +40,6 @@ def write_video(
             speed. `.webp`: animated; libwebp holds the compressed frames until the end.
         fps: frames per second, accurate to 1e-4 on average (gif counts in 1/100 s, webp in 1/1000 s).
         crf: constant rate factor of mp4, 0 (lossless) to 51; webp uses a quality of 100 − `crf`, gif ignores it.
-        overwrite: replace `path` if it exists.
 
     Raises:
         StyleganvError: if the suffix is unknown, `fps` or `crf` is out of range, there are no frames, or `path` exists
@@ -59,11 +58,7 @@ def write_video(
 
 
 def check_video(path: Path | str, fps: float, crf: int = 18) -> None:
-    """Check the arguments of `write_video`, for callers whose frames take long to compute.
-
-    Raises:
-        StyleganvError: if the suffix is unknown, or `fps` or `crf` is out of range.
-    """
+    """Raise StyleganvError for arguments of `write_video` out of range, before frames that take long to compute."""
     path = Path(path)
     if path.suffix.lower() not in _WRITERS:
         raise StyleganvError(f"Unknown video format of {path}: use one of {', '.join(_WRITERS)}.")
@@ -132,12 +127,12 @@ def _write_gif(path: Path, frames: Iterator[av.VideoFrame], rate: Fraction, crf:
         stream.width, stream.height, stream.pix_fmt = first.width, first.height, "pal8"
         for frame in chain([first], frames, [None]):
             source.push(frame)
-            for ready in _pull(sink):
+            for ready in pull_frames(sink):
                 container.mux(stream.encode(ready))
         container.mux(stream.encode(None))
 
 
-def _pull(sink: Any) -> Iterator[av.VideoFrame]:
+def pull_frames(sink: Any) -> Iterator[av.VideoFrame]:
     """Yield the frames that a filter graph has ready, until it needs more input or ends."""
     while True:
         try:

@@ -69,11 +69,7 @@ def _source_warnings(protocol: Protocol, extractor: FeatureExtractor, real: Vide
 
 
 def common_size(real: Videos, fake: Videos, resolution: tuple[int, int] | None) -> tuple[int, int]:
-    """Return the height and width at which both sets are evaluated.
-
-    Raises:
-        StyleganvError: if the sets differ in size and `resolution` is None.
-    """
+    """Return the height and width to evaluate at. Raises StyleganvError if the sets differ and `resolution` is None."""
     if resolution is not None:
         return resolution
     if (real.height, real.width) != (fake.height, fake.width):

@@ -74,11 +74,9 @@ def members(videos: Videos, class_name: str | None) -> list[int]:
 
 
 def split_real_clips(lengths: Sequence[int], videos: Sequence[int], protocol: Protocol, seed: int) -> RealSplit:
-    """Draw clips at random offsets; clips of one video never overlap, and too short videos are skipped.
+    """Draw clips at random offsets from the videos of these numbers, given the lengths of all.
 
-    Args:
-        lengths: number of frames of every video of the set.
-        videos: numbers of the videos to draw from.
+    Clips of one video never overlap, and too short videos are skipped.
     """
     order = _shuffle(_long_enough(lengths, videos, protocol), seed)
     first = _draw(lengths, order, protocol, seed)

@@ -175,28 +175,6 @@ def precision_recall(real: Tensor, fake: Tensor, *, neighbors: int = 3) -> tuple
     return inside(fake, real), inside(real, fake)
 
 
-def _frechet(real: Statistics, fake: Statistics, seed: int, released: bool) -> dict[str, float]:
-    return {"": frechet_distance(real, fake, correction=0 if released else 1)}
-
-
-def _kernel(real: Statistics, fake: Statistics, seed: int, released: bool) -> dict[str, float]:
-    return {"": kernel_distance(_features(real), _features(fake))}
-
-
-def _kernel_subsets(real: Statistics, fake: Statistics, seed: int, released: bool) -> dict[str, float]:
-    return {"": kernel_distance_of_subsets(_features(real), _features(fake), subsets=100, size=1000, seed=seed)}
-
-
-def _inception_score(real: Statistics, fake: Statistics, seed: int, released: bool) -> dict[str, float]:
-    mean, deviation = inception_score(_features(fake), seed=seed, shuffle=not released)
-    return {"": mean, "_std_of_splits": deviation}
-
-
-def _precision_recall(real: Statistics, fake: Statistics, seed: int, released: bool) -> dict[str, float]:
-    precision, recall = precision_recall(_features(real), _features(fake))
-    return {"_precision": precision, "_recall": recall}
-
-
 def _patch_swd(real: Statistics, fake: Statistics, seed: int, released: bool) -> dict[str, float]:
     distance = distance_of_features(_features(real), _features(fake), seed=seed)
     return {"": distance.mean} | {f"_{side}px": value for side, value in distance.levels.items()}
@@ -210,10 +188,16 @@ def _features(statistics: Statistics) -> Tensor:
 #: Functions from real statistics, generated statistics, a seed and `Protocol.released` to numbers by the suffix of
 #: their key in reports.
 METRICS: dict[str, Callable[[Statistics, Statistics, int, bool], dict[str, float]]] = {
-    "frechet": _frechet,
-    "kernel": _kernel,
-    "kernel_subsets": _kernel_subsets,
-    "inception_score": _inception_score,
-    "precision_recall": _precision_recall,
+    "frechet": lambda real, fake, seed, released: {"": frechet_distance(real, fake, correction=0 if released else 1)},
+    "kernel": lambda real, fake, *_: {"": kernel_distance(_features(real), _features(fake))},
+    "kernel_subsets": lambda real, fake, seed, released: {
+        "": kernel_distance_of_subsets(_features(real), _features(fake), subsets=100, size=1000, seed=seed)
+    },
+    "inception_score": lambda real, fake, seed, released: dict(
+        zip(("", "_std_of_splits"), inception_score(_features(fake), seed=seed, shuffle=not released), strict=True)
+    ),
+    "precision_recall": lambda real, fake, *_: dict(
+        zip(("_precision", "_recall"), precision_recall(_features(real), _features(fake)), strict=True)
+    ),
     "patch_swd": _patch_swd,
 }

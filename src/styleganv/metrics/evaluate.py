@@ -9,6 +9,7 @@ Shapes: B clips of T frames, H height, W width. Clips are uint8 `[B, T, 3, H, W]
 
 import platform
 from collections.abc import Sequence
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -20,12 +21,11 @@ from styleganv.metrics.checks import check_num_frames, check_weights, common_cla
 from styleganv.metrics.clips import require_clips, split_real_clips
 from styleganv.metrics.distances import METRICS
 from styleganv.metrics.features import FeatureExtractor, load_feature_extractor
-from styleganv.metrics.options import EvaluateOptions
 from styleganv.metrics.protocols import DEFAULT_PROTOCOL, Protocol, expand_protocols
 from styleganv.metrics.report import Estimate, Report, Result
 from styleganv.metrics.statistics import Statistics, cache_folder, count_of, pool
 from styleganv.metrics.video_set import VideoSet
-from styleganv.options import ComputeOptions
+from styleganv.options import ComputeOptions, EvaluateOptions
 from styleganv.progress import Progress
 from styleganv.validation import Size, check_arguments
 from styleganv.video_model import choose_device
@@ -65,12 +65,8 @@ def evaluate(
         }
         check_num_frames(chosen, extractors)
         images = all(protocol.num_frames == 1 for protocol in chosen)
-        real, fake = (
-            open_videos(x, psi=options.psi, device=compute.device, precision=compute.precision, images=images)
-            if isinstance(x, Path | str)
-            else x
-            for x in (real, fake)
-        )
+        load = partial(open_videos, device=compute.device, precision=compute.precision, images=images)
+        real, fake = (load(x, psi=options.psi) if isinstance(x, Path | str) else x for x in (real, fake))
         if real.count is None:
             raise StyleganvError(f"{real.name} is a model: pass real videos, e.g. its training dataset.")
         size, folder = common_size(real, fake, resolution), cache_folder(options.cache)
@@ -78,18 +74,11 @@ def evaluate(
         classes = [None, *(common_classes(real, fake) if options.per_class else [])]
         real_set, fake_set = (VideoSet.of(videos, size, folder, progress) for videos in (real, fake))
         released_set = fake_set.with_labels_of(real_set) if any(p.released for p in chosen) else fake_set
-        results = [
-            _evaluate(
-                protocol,
-                extractors[protocol.extractor],
-                real_set,
-                released_set if protocol.released else fake_set,
-                class_name,
-                options.num_repeats,
-            )
-            for protocol in chosen
-            for class_name in classes
-        ]
+        results: list[Result] = []
+        for protocol in chosen:
+            sets = real_set, released_set if protocol.released else fake_set
+            evaluate_class = partial(_evaluate, protocol, extractors[protocol.extractor], *sets, options.num_repeats)
+            results += map(evaluate_class, classes)
         factors = _compare_factors(fake, real, options.num_clips, progress) if options.factors else None
     return Report(
         real=real_set.to_dict(),
@@ -117,8 +106,8 @@ def _evaluate(
     extractor: FeatureExtractor,
     real: VideoSet,
     fake: VideoSet,
-    class_name: str | None,
     num_repeats: int,
+    class_name: str | None,
 ) -> Result:
     assert real.lengths is not None
     values: list[dict[str, float]] = []
@@ -135,13 +124,8 @@ def _evaluate(
         references = (real_statistics, real_statistics) if protocol.metric == "inception_score" else parts
         values.append(_measure(protocol, real_statistics, fake_statistics, seed, warnings, "value"))
         floors.append(_measure(protocol, references[0], references[1], seed, warnings, "noise floor"))
-    clips = {
-        "real": len(split.windows),
-        "fake": len(generated),
-        "noise_floor": [len(split.windows)]
-        if protocol.metric == "inception_score"
-        else [len(part) for part in split.parts],
-    }
+    in_floor = [split.windows] if protocol.metric == "inception_score" else split.parts
+    clips = {"real": len(split.windows), "fake": len(generated), "noise_floor": [len(part) for part in in_floor]}
     warnings += result_warnings(protocol, extractor, real, fake, class_name, clips, num_repeats)
     return Result(
         protocol=protocol.to_dict(),

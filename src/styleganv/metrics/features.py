@@ -44,13 +44,10 @@ class FeatureExtractor:
         name: key of `FEATURE_EXTRACTORS`.
         dims: number of features d.
         sha256: hash of the weights file; empty without weights.
-        preprocessing: description for reports.
         aliased_above: side in pixels above which the network downsamples frames without antialiasing; None = never.
         min_frames: minimum number of frames per clip.
         run: from clips on the device to float32 `[B, d]`; `[B·T, d]` for features of frames, and several rows per clip
             for patches.
-        device: torch device.
-        cached: whether features are worth caching.
     """
 
     name: str
@@ -65,11 +62,7 @@ class FeatureExtractor:
 
     @torch.inference_mode()
     def __call__(self, clips: Tensor) -> Tensor:
-        """Return features on the CPU, in float32 without TF32 rounding.
-
-        Raises:
-            StyleganvError: if they are not finite.
-        """
+        """Return float32 features on the CPU, without TF32 rounding. Raises StyleganvError if they are not finite."""
         with deterministic():
             features = self.run(clips.to(self.device)).float().cpu()
         if not features.isfinite().all():
@@ -157,8 +150,8 @@ def _script(path: Path, device: torch.device) -> Any:
         raise StyleganvError(f"{path} is not a complete TorchScript file: download it again.") from error
 
 
-def _try(path: Path, call: str, run: Callable[[Tensor], Tensor], clips: Tensor, expected: tuple[int, int]) -> None:
-    """Raise StyleganvError unless `run(clips)` returns finite numbers of the expected shape (−1: any width)."""
+def _try(path: Path, call: str, run: Callable[[Tensor], Tensor], clips: Tensor, expected: tuple[int, int]) -> Tensor:
+    """Return `run(clips)`; raise StyleganvError unless it has finite numbers of the expected shape (−1: any width)."""
     try:
         with torch.inference_mode():
             features = run(clips)
@@ -173,6 +166,7 @@ def _try(path: Path, call: str, run: Callable[[Tensor], Tensor], clips: Tensor, 
             f"{path} called as {call} must return finite numbers of shape {list(expected)}, got {actual}: pass another "
             "file."
         )
+    return features
 
 
 def _test_clip(frames: int, side: int, device: torch.device) -> Tensor:
@@ -205,9 +199,7 @@ def _c3d(path: Path, device: torch.device) -> FeatureExtractor:
         x = clips if "resize" in options else resize(clips, 112, 112)
         return net(x.transpose(1, 2).float().contiguous(), **options)
 
-    _try(path, call, scores, _test_clip(16, 112, device), (1, 101))
-    with torch.inference_mode():
-        logits = not _are_probabilities(scores(_test_clip(16, 112, device)))
+    logits = not _are_probabilities(_try(path, call, scores, _test_clip(16, 112, device), (1, 101)))
 
     def run(clips: Tensor) -> Tensor:
         return scores(clips).softmax(dim=1) if logits else scores(clips)
@@ -221,31 +213,27 @@ def _c3d(path: Path, device: torch.device) -> FeatureExtractor:
 
 def _inception(path: Path, device: torch.device) -> FeatureExtractor:
     """Return Inception-v3: 2048 features per frame, as in FID."""
-    net = _script(path, device)
-    call = "net(x, return_features=True)"
-
-    def run(clips: Tensor) -> Tensor:
-        return net(clips.flatten(0, 1), return_features=True)
-
-    _try(path, call, run, _test_clip(1, 64, device), (1, 2048))
-    text = f"{call}, x uint8 [N,3,H,W]; the network resizes to 299x299, bilinear without antialiasing"
-    return FeatureExtractor("inception_v3", 2048, sha256_of(path), text, 299, 1, run, device)
+    return _inception_v3("inception_v3", "net(x, return_features=True)", {"return_features": True}, 2048, path, device)
 
 
 def _inception_classes(path: Path, device: torch.device) -> FeatureExtractor:
     """Return Inception-v3: class probabilities per frame, as in the inception score."""
+    return _inception_v3("inception_v3_classes", "net(x)", {}, -1, path, device)
+
+
+def _inception_v3(
+    name: str, call: str, options: dict[str, bool], dims: int, path: Path, device: torch.device
+) -> FeatureExtractor:
     net = _script(path, device)
 
     def run(clips: Tensor) -> Tensor:
-        return net(clips.flatten(0, 1))
+        return net(clips.flatten(0, 1), **options)
 
-    _try(path, "net(x)", run, _test_clip(1, 64, device), (1, -1))
-    with torch.inference_mode():
-        probabilities = run(_test_clip(1, 64, device))
-    if not _are_probabilities(probabilities):
-        raise StyleganvError(f"{path} called as net(x) returns no class probabilities: pass the Inception-v3 file.")
-    text = "net(x), x uint8 [N,3,H,W]; the network resizes to 299x299, bilinear without antialiasing"
-    return FeatureExtractor("inception_v3_classes", probabilities.shape[1], sha256_of(path), text, 299, 1, run, device)
+    features = _try(path, call, run, _test_clip(1, 64, device), (1, dims))
+    if not options and not _are_probabilities(features):
+        raise StyleganvError(f"{path} called as {call} returns no class probabilities: pass the Inception-v3 file.")
+    text = f"{call}, x uint8 [N,3,H,W]; the network resizes to 299x299, bilinear without antialiasing"
+    return FeatureExtractor(name, features.shape[1], sha256_of(path), text, 299, 1, run, device)
 
 
 def _are_probabilities(rows: Tensor) -> bool:
@@ -257,10 +245,8 @@ def _efficientnet(path: Path, device: torch.device) -> Callable[[Tensor], Tensor
     net = efficientnet(path, device)
 
     def run(clips: Tensor) -> Tensor:
-        parts = []
-        for frames in clips.flatten(0, 1).split(
-            4 if device.type == "cpu" else 128
-        ):  # more would not fit a CPU's caches
+        parts, size = [], 4 if device.type == "cpu" else 128  # more would not fit a CPU's caches
+        for frames in clips.flatten(0, 1).split(size):
             x = F.interpolate(frames.float() / 255, EFFICIENTNET_SIZE, mode="bilinear", antialias=True)
             parts.append(net.extract_features(normalize_imagenet(x)).mean(dim=(2, 3)))
         return torch.cat(parts).unflatten(0, clips.shape[:2])

@@ -39,11 +39,9 @@ _DIRECTIONS_PER_CHUNK = 64
 
 @dataclass(frozen=True)
 class PatchDistance:
-    """Distance between the patches of two sets of clips, times 1000.
+    """Distances between the patches of two sets of clips, times 1000.
 
-    Attributes:
-        levels: distances by the shorter side of the level in pixels, finest first.
-        mean: mean over levels.
+    `levels` holds them by the shorter side of the level in pixels, finest first.
     """
 
     levels: dict[int, float]
@@ -65,7 +63,6 @@ def patch_distance(
         real_clips, fake_clips: uint8 `[N, T, H, W, 3]` of the same height and width, with T ≥ `num_frames`. N may
             differ, but distances of fewer clips are larger. In longer clips, patches come from all times.
         num_frames: number of consecutive frames per patch: 1 measures images, 3 also motion.
-        seed: random seed of patches and directions.
 
     Raises:
         ValueError: for empty sets, other shapes or types, unequal sizes, or clips smaller than a patch.
@@ -95,17 +92,11 @@ def _patches_of_all(clips: NDArray[np.uint8], num_frames: int, seed: int) -> dic
     }  # frees each batch's copy
 
 
-def clip_patches(clips: Tensor, num_frames: int, *, count: int = PATCHES_PER_CLIP, seed: int = 0) -> dict[int, Tensor]:
-    """Return random patches of every level of clips, at positions that depend only on the clip's content and the seed.
+def clip_patches(clips: Tensor, num_frames: int, *, seed: int = 0) -> dict[int, Tensor]:
+    """Return random patches of every level of uint8 clips `[B, T, 3, H, W]`, by the level's shorter side, finest first.
 
-    Args:
-        clips: uint8 `[B, T, 3, H, W]`.
-        num_frames: number of consecutive frames per patch, F.
-        count: number of patches per clip and level, P.
-        seed: random seed of the positions.
-
-    Returns:
-        float32 `[B, P, F, 3, 7, 7]` by the shorter side of the level in pixels, finest first.
+    They are float32 `[B, P, F, 3, 7, 7]` of F = `num_frames` consecutive frames, at positions that depend only on the
+    clip's content and the seed.
 
     Raises:
         ValueError: if clips are smaller than a patch.
@@ -115,32 +106,26 @@ def clip_patches(clips: Tensor, num_frames: int, *, count: int = PATCHES_PER_CLI
         size = f"{clips.shape[1]} frames of {height}x{width}"
         raise ValueError(f"no patch of {num_frames} frames of {PATCH}x{PATCH} fits in {size}")
     levels = laplacian_pyramid(clips.float().flatten(0, 1))
-    positions = np.stack([_random_positions(clip, len(levels), count, seed) for clip in clips])
+    positions = np.stack([_random_positions(clip, len(levels), seed) for clip in clips])
     return {
         min(level.shape[-2:]): sample_patches(level.unflatten(0, clips.shape[:2]), positions[:, i], num_frames)
         for i, level in enumerate(levels)
     }
 
 
-def _random_positions(clip: Tensor, levels: int, count: int, seed: int) -> NDArray[np.float64]:
+def _random_positions(clip: Tensor, levels: int, seed: int) -> NDArray[np.float64]:
     """Return positions `[L, P, 3]` in [0, 1), seeded by the clip's bytes and the seed."""
-    return np.random.default_rng([seed, zlib.crc32(clip.cpu().numpy().tobytes())]).random((levels, count, 3))
+    return np.random.default_rng([seed, zlib.crc32(clip.cpu().numpy().tobytes())]).random((levels, PATCHES_PER_CLIP, 3))
 
 
-def laplacian_pyramid(frames: Tensor, *, coarsest: int = COARSEST) -> list[Tensor]:
-    """Split images into bands of detail (Burt and Adelson 1983).
+def laplacian_pyramid(frames: Tensor) -> list[Tensor]:
+    """Split images `[N, C, H, W]` into bands of detail `[N, C, h, w]`, finest first (Burt and Adelson 1983).
 
-    Each level is the image minus its low-pass copy at half the size, enlarged; the last level is the low-pass image.
-
-    Args:
-        frames: float `[N, C, H, W]`.
-        coarsest: minimum shorter side; images are halved (rounded up) while they stay at least as large.
-
-    Returns:
-        Levels `[N, C, h, w]`, finest first; `reconstruct` sums them.
+    Each level is the image minus its low-pass copy at half the size (rounded up), enlarged, while the shorter side
+    stays at least `COARSEST`; the last level is the low-pass image. `reconstruct` sums them.
     """
     levels = []
-    while (min(frames.shape[-2:]) + 1) // 2 >= coarsest:
+    while (min(frames.shape[-2:]) + 1) // 2 >= COARSEST:
         low = _halve(_halve(frames, -1), -2)
         levels.append(frames - _enlarge(low, frames.shape[-2:]))
         frames = low
@@ -174,14 +159,9 @@ def _enlarge(x: Tensor, size: Sequence[int]) -> Tensor:
 
 
 def sample_patches(level: Tensor, positions: NDArray[np.float64], num_frames: int = 1) -> Tensor:
-    """Return patches of 7x7 pixels and `num_frames` consecutive frames at given positions.
+    """Return patches `[B, P, num_frames, C, 7, 7]` of consecutive frames of `level [B, T, C, h, w]`.
 
-    Args:
-        level: `[B, T, C, h, w]`.
-        positions: `[B, P, 3]` in [0, 1): time, row and column of a patch, as fractions of the possible range.
-
-    Returns:
-        `[B, P, num_frames, C, 7, 7]`.
+    `positions [B, P, 3]` in [0, 1) are time, row and column of a patch, as fractions of the possible range.
     """
     windows = level.unfold(1, num_frames, 1).unfold(3, PATCH, 1).unfold(4, PATCH, 1)  # a view: [B, t, C, y, x, F, 7, 7]
     windows = windows.permute(0, 1, 3, 4, 5, 2, 6, 7)
@@ -190,19 +170,13 @@ def sample_patches(level: Tensor, positions: NDArray[np.float64], num_frames: in
     return windows[clip, first[..., 0], first[..., 1], first[..., 2]]
 
 
-def level_distance(real: Tensor, fake: Tensor, *, directions: int = DIRECTIONS, seed: int = 0) -> float:
-    """Return 1000 times the sliced-Wasserstein distance of the patches of one level.
+def level_distance(real: Tensor, fake: Tensor, *, seed: int = 0) -> float:
+    """Return 1000 times the sliced-Wasserstein distance of a level's patches `[n, F, 3, 7, 7]` and `[m, F, 3, 7, 7]`.
 
     Both sets are normalized by the real set's mean and standard deviation per color channel, so a wrong contrast or
-    color cast counts.
-
-    Args:
-        real: `[n, F, 3, 7, 7]`.
-        fake: `[m, F, 3, 7, 7]`.
-        directions: number of random directions.
-        seed: random seed of the directions.
+    color cast counts. `seed` is that of the directions.
     """
-    unit = random_directions(directions, real[0].numel(), seed=seed)
+    unit = random_directions(DIRECTIONS, real[0].numel(), seed=seed)
     # (x − mean) / std · u = x · (u / std) − mean · (u / std); the last term shifts both sets equally and cancels.
     deviation = torch.stack([real[:, :, c].std(correction=0) for c in range(real.shape[2])])
     deviation = deviation.where(deviation > 0, 1)  # a constant channel is not scaled
@@ -216,13 +190,7 @@ def random_directions(count: int, dims: int, *, seed: int = 0) -> Tensor:
 
 
 def sliced_wasserstein(real: Tensor, fake: Tensor, directions: Tensor) -> float:
-    """Return the mean over directions of the Wasserstein-1 distance between both sets' projections.
-
-    Args:
-        real: `[n, d]`.
-        fake: `[m, d]`.
-        directions: `[k, d]`, usually unit vectors.
-    """
+    """Return the mean Wasserstein-1 distance between projections of `[n, d]` and `[m, d]` on `directions [k, d]`."""
     total = 0.0
     for chunk in directions.split(_DIRECTIONS_PER_CHUNK):
         a, b = ((chunk.to(x) @ x.T).cpu().numpy() for x in (real, fake))
@@ -231,14 +199,9 @@ def sliced_wasserstein(real: Tensor, fake: Tensor, directions: Tensor) -> float:
 
 
 def wasserstein(a: NDArray[np.floating], b: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Return the Wasserstein-1 distance between sets of numbers: the area between their quantile functions.
+    """Return the Wasserstein-1 distance `[...]` between numbers `a [..., n]` and `b [..., m]`.
 
-    Args:
-        a: `[..., n]`.
-        b: `[..., m]`.
-
-    Returns:
-        `[...]`; for n = m the mean absolute difference of the sorted numbers.
+    This is the area between their quantile functions; for n = m the mean absolute difference of the sorted numbers.
     """
     a, b = np.sort(a, axis=-1), np.sort(b, axis=-1)
     n, m = a.shape[-1], b.shape[-1]
@@ -251,14 +214,9 @@ def wasserstein(a: NDArray[np.floating], b: NDArray[np.floating]) -> NDArray[np.
 
 
 def patch_features(clips: Tensor, num_frames: int) -> Tensor:
-    """Return patches as features for an evaluation: one row per patch, preceded by its level.
+    """Return patches of clips `[B, T, 3, H, W]` as features `[B·L·P, 1 + F·147]`, one row per patch.
 
-    Args:
-        clips: uint8 `[B, T, 3, H, W]`.
-        num_frames: number of consecutive frames per patch, F.
-
-    Returns:
-        float32 `[B·L·P, 1 + F·147]`: the level's shorter side in pixels, then the patch `[F, 3, 7, 7]`.
+    A row holds the shorter side of its level in pixels, then the patch `[F, 3, 7, 7]` of F = `num_frames`.
     """
     rows = [F.pad(patches.flatten(2), (1, 0), value=side) for side, patches in clip_patches(clips, num_frames).items()]
     return torch.stack(rows, dim=1).flatten(0, 2)

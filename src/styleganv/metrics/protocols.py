@@ -17,7 +17,6 @@ class Protocol:
         extractor: key of `features.FEATURE_EXTRACTORS`.
         key: key of the number in reports.
         num_clips: maximum number of real and of generated clips.
-        num_frames: frames per clip.
         stride: distance between consecutive frames of a clip, in frames of the video.
         clips_per_video: maximum; None = as many as fit without overlap. A model gives one per video, from t = 0.
         per_frame: whether each frame has features of its own.
@@ -58,9 +57,8 @@ class Protocol:
         if self.metric == "frechet":
             found["covariance"] = "divided by n" if self.released else "divided by n - 1"
         if self.metric == "inception_score":
-            found["splits"] = (
-                "10 in the order of the clips, from i*n//10" if self.released else "10 of a shuffled order"
-            )
+            order = "in the order of the clips, from i*n//10" if self.released else "of a shuffled order"
+            found["splits"] = f"10 {order}"
         found["classes of a model"] = "as frequent as in the real videos" if self.released else "equally frequent"
         if self.stride > 1:
             found["minimum length"] = f"{self.span} frames"

@@ -3,7 +3,7 @@
 import json
 import math
 import statistics
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +62,6 @@ class Report:
     Attributes:
         real, fake: name, number of videos, size, fps, classes, identity, and resizing of the two sets.
         split: the user's note on the real videos.
-        seeds: seeds of the random draws of clips.
         software: versions of this package, of PyTorch and of the decoders.
         factors: comparison of ground-truth factors, if requested.
     """
@@ -78,7 +77,7 @@ class Report:
 
     def to_json(self) -> str:
         """Return the report as JSON, with the mean, the standard error and all values of every measure."""
-        return json.dumps(_plain(self), indent=2, allow_nan=False)
+        return json.dumps(self, default=_fields, indent=2, allow_nan=False)
 
     def write_json(self, path: Path | str, *, overwrite: bool = False) -> None:
         """Write the report as JSON, atomically; raise StyleganvError if that fails."""
@@ -93,10 +92,8 @@ class Report:
         lines.append(f"software  {', '.join(f'{name} {version}' for name, version in self.software.items())}")
         lines += ["", *dict.fromkeys(_protocol_line(result.protocol) for result in self.results)]
         lines += ["", *dict.fromkeys(_extractor_line(result.extractor) for result in self.results)]
-        rows = [
-            ("protocol", "class", "measure", "value", "noise floor", "real / generated clips", "clips of the floor")
-        ]
-        rows += [row for result in self.results for row in _rows(result)]
+        head = ("protocol", "class", "measure", "value", "noise floor", "real / generated clips", "clips of the floor")
+        rows = [head, *(row for result in self.results for row in _rows(result))]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines.append("")
         lines += ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
@@ -120,16 +117,11 @@ class Report:
         return lines
 
 
-def _plain(value: Any) -> Any:
+def _fields(value: Any) -> dict[str, Any]:
+    """Return the fields of a dataclass for JSON, and what an estimate is."""
     if isinstance(value, Estimate):
-        return {"mean": value.mean, "standard_error": value.standard_error, "values": list(value.values)}
-    if is_dataclass(value):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
-    if isinstance(value, dict):
-        return {name: _plain(item) for name, item in value.items()}
-    if isinstance(value, tuple | list):
-        return [_plain(item) for item in value]
-    return value
+        return {"mean": value.mean, "standard_error": value.standard_error, "values": value.values}
+    return vars(value)
 
 
 def _set_line(videos: dict[str, Any]) -> str:
@@ -138,9 +130,8 @@ def _set_line(videos: dict[str, Any]) -> str:
     storage = " ".join(str(value) for value in identity.pop("storage").values())
     unit, rate = ("images", "") if source == "images" else ("videos", f" {videos['fps']:g} fps,")
     count = "unlimited" if videos["count"] is None else f"{videos['count']} {unit}"
-    size = f"{videos['width']}x{videos['height']}" + (
-        f" resized to {videos['resized_to']}" if videos["resized_to"] else ""
-    )
+    resized = f" resized to {videos['resized_to']}" if videos["resized_to"] else ""
+    size = f"{videos['width']}x{videos['height']}{resized}"
     rest = "".join(f", {name} {value}" for name, value in identity.items())
     return f"{videos['name']}: {source}, {count} of {size},{rate} storage {storage}{rest}, SHA-256 {sha256}"
 
@@ -163,16 +154,7 @@ def _extractor_line(extractor: dict[str, Any]) -> str:
 def _rows(result: Result) -> list[tuple[str, str, str, str, str, str, str]]:
     clips = f"{result.clips['real']} / {result.clips['fake']}"
     floor_clips = " vs ".join(map(str, result.clips["noise_floor"]))
-    names = list(result.measures) or ["not measured"]
-    return [
-        (
-            result.protocol["name"],
-            result.class_name or "all",
-            name,
-            str(result.measures.get(name, "-")),
-            str(result.noise_floor.get(name, "-")),
-            clips,
-            floor_clips,
-        )
-        for name in names
-    ]
+    protocol, class_name = result.protocol["name"], result.class_name or "all"
+    numbers = {name: (str(result.measures[name]), str(result.noise_floor.get(name, "-"))) for name in result.measures}
+    numbers = numbers or {"not measured": ("-", "-")}
+    return [(protocol, class_name, name, *pair, clips, floor_clips) for name, pair in numbers.items()]

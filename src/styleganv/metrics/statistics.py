@@ -9,6 +9,7 @@ import logging
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -78,35 +79,24 @@ Statistics = Moments | Tensor
 
 
 def gather_statistics(batches: Iterable[Tensor], dims: int, *, moments: bool) -> Statistics:
-    """Return the moments, or the features `[n, dims]` themselves, of the batches of all processes.
+    """Return the moments, or the features `[n, dims]` themselves, of the batches `[items, dims]` of all processes.
 
-    Args:
-        batches: this process's features, each `[items, dims]`. Features keep the order in which batches were
-            distributed: one of process 0, one of process 1, ….
+    Features keep the order in which batches were distributed: one of process 0, one of process 1, ….
     """
     if not moments:
         per_process = distributed.all_gather([batch.float().cpu() for batch in batches])
         longest = max(map(len, per_process))
         in_order = [part[i] for i in range(longest) for part in per_process if i < len(part)]
         return torch.cat([torch.empty(0, dims), *in_order])
-    total = Moments.empty(dims)
-    for batch in batches:
-        total = total.merge(Moments.of(batch.cpu()))
-    parts = distributed.all_gather(total)
-    total = parts[0]
-    for part in parts[1:]:
-        total = total.merge(part)
-    return total
+    mine = reduce(Moments.merge, (Moments.of(batch.cpu()) for batch in batches), Moments.empty(dims))
+    return reduce(Moments.merge, distributed.all_gather(mine))
 
 
 def pool(parts: list[Statistics]) -> Statistics:
     """Return the statistics of several sets as one: features if all are features, else moments."""
     if all(isinstance(part, Tensor) for part in parts):
         return torch.cat([part for part in parts if isinstance(part, Tensor)])
-    total, *others = (part if isinstance(part, Moments) else Moments.of(part) for part in parts)
-    for other in others:
-        total = total.merge(other)
-    return total
+    return reduce(Moments.merge, (part if isinstance(part, Moments) else Moments.of(part) for part in parts))
 
 
 def count_of(statistics: Statistics) -> int:
@@ -119,11 +109,7 @@ def cache_folder(folder: Path | str | None = None) -> Path:
 
 
 def cached_statistics(folder: Path, key: dict[str, Any], compute: Callable[[], Statistics]) -> Statistics:
-    """Return statistics from the cache, or compute and cache them.
-
-    Args:
-        key: everything that the numbers depend on, as JSON.
-    """
+    """Return statistics from the cache, or compute and cache them; `key` is all that they depend on, as JSON."""
 
     def pack() -> dict[str, Tensor]:
         computed = compute()
@@ -159,12 +145,7 @@ def _read(path: Path) -> dict[str, Tensor] | None:
     """Return what `cached` wrote; None if the file is missing or damaged."""
     try:
         data = path.read_bytes()
-    except OSError:
-        return None
-    digest, payload = data[:32], data[32:]
-    if hashlib.sha256(payload).digest() != digest:
-        return None
-    try:
-        return safetensors.torch.load(payload)
-    except SafetensorError:
+        digest, payload = data[:32], data[32:]
+        return safetensors.torch.load(payload) if hashlib.sha256(payload).digest() == digest else None
+    except (OSError, SafetensorError):
         return None

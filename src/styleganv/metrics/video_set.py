@@ -36,8 +36,6 @@ class VideoSet:
     Attributes:
         lengths: number of frames of each video; None for a model, which has a video for every number.
         size: height and width that frames are resized to.
-        cache: folder of computed statistics.
-        progress: callback for the frames that are read.
     """
 
     videos: Videos
@@ -111,10 +109,8 @@ class VideoSet:
 
     def _features(self, windows: Sequence[Window], protocol: Protocol, extractor: FeatureExtractor) -> Iterator[Tensor]:
         """Yield the features of this process's clips, batch by batch."""
-        offsets, size = (
-            protocol.stride * np.arange(protocol.num_frames),
-            max(1, FRAMES_PER_BATCH // protocol.num_frames),
-        )
+        offsets = protocol.stride * np.arange(protocol.num_frames)
+        size = max(1, FRAMES_PER_BATCH // protocol.num_frames)
         batches = [windows[i : i + size] for i in range(0, len(windows), size)]
         mine = batches[distributed.rank() :: distributed.world_size()]
         for batch in track(mine, self.progress, len(mine), f"{protocol.name} of {self.videos.name}"):

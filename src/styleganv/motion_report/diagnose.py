@@ -55,7 +55,6 @@ def diagnose(
         num_videos: number of clips of each; at least 2.
         max_frames: maximum frames per clip, at least 16; all clips have the same number of frames.
         seed: random seed for the choice of clips; the same seed gives the same report.
-        progress: callback, see `styleganv.progress`.
 
     Raises:
         StyleganvError: if sizes differ, videos are too short, or `num_videos` is too small.

@@ -4,7 +4,6 @@ Shapes: V videos, T frames, H height, W width; clips are uint8 `[T, 3, H, W]`. C
 (`var(--a)` for the videos, `var(--b)` for the dataset), so they follow its light or dark theme.
 """
 
-import base64
 import html
 import io
 import re
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from styleganv.media import sheets, writing
+from styleganv.media.page import data_uri, video_tag
 from styleganv.motion_report import motion
 
 #: Placeholder colors for matplotlib, replaced by the page's color variables.
@@ -105,7 +105,7 @@ def image_element(image: NDArray[np.uint8], label: str) -> str:
     data = io.BytesIO()
     Image.fromarray(image).save(data, format="PNG", optimize=True)
     size = f'width="{image.shape[1]}" height="{image.shape[0]}"'
-    return f'<img {size} alt="{html.escape(label)}" src="{_data_uri("image/png", data.getvalue())}">'
+    return f'<img {size} alt="{html.escape(label)}" src="{data_uri("image/png", data.getvalue())}">'
 
 
 def video_element(frames: Iterable[NDArray[np.uint8]], fps: float, label: str) -> str:
@@ -113,27 +113,17 @@ def video_element(frames: Iterable[NDArray[np.uint8]], fps: float, label: str) -
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "video.mp4"
         writing.write_video(path, frames, fps, crf=20)
-        data = path.read_bytes()
-    source = _data_uri("video/mp4", data)
-    return f'<video controls autoplay loop muted playsinline aria-label="{html.escape(label)}" src="{source}"></video>'
-
-
-def _data_uri(media_type: str, data: bytes) -> str:
-    return f"data:{media_type};base64,{base64.b64encode(data).decode()}"
+        return video_tag(data_uri("video/mp4", path.read_bytes()), label)
 
 
 def clip_montage(clips: Sequence[NDArray[np.uint8]], columns: int, fps: float, label: str) -> str:
     """Return a video of clips side by side in rows of `columns`."""
     rows = len(clips) // columns or 1
-    return _tiled_video(np.stack(clips[: rows * columns]).reshape(rows, -1, *clips[0].shape), fps, label, 96)
+    return grid_video(np.stack(clips[: rows * columns]).reshape(rows, -1, *clips[0].shape), fps, label, 96)
 
 
-def grid_video(grid: NDArray[np.uint8], fps: float, label: str) -> str:
-    """Return a video of a grid `[M, N, T, 3, H, W]`: one motion seed per row, one content seed per column."""
-    return _tiled_video(grid, fps, label, 112)
-
-
-def _tiled_video(grid: NDArray[np.uint8], fps: float, label: str, side: int) -> str:
+def grid_video(grid: NDArray[np.uint8], fps: float, label: str, side: int = 112) -> str:
+    """Return a video of clips in rows and columns `[M, N, T, 3, H, W]`, each enlarged to about `side` pixels."""
     small = _reduce(grid, 128)
     cells = small.transpose(2, 0, 1, 4, 5, 3)
     return video_element((sheets.tile(cell, scale=_scale(small.shape[4], side)) for cell in cells), fps, label)

@@ -20,11 +20,8 @@ STEPS = 3
 def optical_flow(first: Tensor, second: Tensor) -> Tensor:
     """Return the flow v with `second(x + v) = first(x)`: least squares in windows, coarse to fine (Lucas–Kanade).
 
-    Args:
-        first, second: `[N, H, W]` float gray levels in 0..255.
-
-    Returns:
-        `[N, 2, H, W]` in pixels: zero without structure; at an edge, only the component across it.
+    Images are float gray levels `[N, H, W]` in 0..255, the flow is `[N, 2, H, W]` in pixels: zero without structure; at
+    an edge, only the component across it.
     """
     levels = max(0, int(math.log2(max(1.0, min(first.shape[1:]) / COARSEST))))
     pyramid = [(first[:, None], second[:, None])]
@@ -59,10 +56,8 @@ def smooth(images: Tensor, width: int = WINDOW) -> Tensor:
 def _increment(before: Tensor, after: Tensor) -> Tensor:
     """Return the remaining small flow between two images, at most a pixel: It + u Ix + v Iy = 0 in every window."""
     middle = F.pad((before + after) / 2, [1] * 4, mode="replicate")
-    along, down = (
-        (middle[..., 1:-1, 2:] - middle[..., 1:-1, :-2]) / 2,
-        (middle[..., 2:, 1:-1] - middle[..., :-2, 1:-1]) / 2,
-    )
+    along = (middle[..., 1:-1, 2:] - middle[..., 1:-1, :-2]) / 2
+    down = (middle[..., 2:, 1:-1] - middle[..., :-2, 1:-1]) / 2
     change = after - before
     xx, xy, yy, xt, yt = smooth(
         torch.cat([along * along, along * down, down * down, along * change, down * change], dim=1)

@@ -6,7 +6,7 @@ Shapes: V videos, T frames, L lags, D times, M motion seeds, N content seeds, H 
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,11 +84,7 @@ class ClipMeasurements:
 
 
 def clip_length(collections: list[Videos], max_frames: int) -> int:
-    """Return the number of frames per clip: at most `max_frames`, and few enough for half of each set's videos.
-
-    Raises:
-        StyleganvError: if that is fewer than 16.
-    """
+    """Return the frames per clip, few enough for half of each set's videos. Raises StyleganvError if fewer than 16."""
     length = max_frames
     for videos in collections:
         num_checked = 1 if videos.count is None else min(videos.count, 256)  # all videos of a model are equally long
@@ -199,22 +195,16 @@ class ModelProbe:
 
     def frames_at(self, times: list[float]) -> Frames:
         """Return frames of the grid's content seeds at `times` (in frames), `[N, D, 3, H, W]`."""
-        return np.stack(
-            [
-                np.concatenate([model_motion.video(self.model, s, s, start=t, count=1, psi=self.psi) for t in times])
-                for s in self.grid_seeds
-            ]
-        )
+        video = partial(model_motion.video, self.model, count=1, psi=self.psi)
+        return np.stack([np.concatenate([video(seed, seed, start=t) for t in times]) for seed in self.grid_seeds])
 
     @cached_property
     def frame_rates(self) -> Array:
         """Results of `model_motion.frame_rate`, `[V, 3]`."""
         if not self.model.supports_any_fps:
             raise StyleganvError("The model has a fixed frame rate.")
-        rates = [
-            model_motion.frame_rate(self.model, s, start=7 + 13 * i, psi=self.psi) for i, s in enumerate(self.seeds)
-        ]
-        return np.array(rates)
+        measure = partial(model_motion.frame_rate, self.model, psi=self.psi)
+        return np.array([measure(seed, start=7 + 13 * i) for i, seed in enumerate(self.seeds)])
 
     @cached_property
     def slot_profiles(self) -> Array:

@@ -49,9 +49,6 @@ def video(
     return frames.transpose(0, 3, 1, 2)
 
 
-# Content and motion
-
-
 def grid(
     model: VideoModel, content_seeds: Sequence[int], motion_seeds: Sequence[int], *, count: int, psi: float = 1.0
 ) -> NDArray[np.uint8]:
@@ -121,22 +118,10 @@ def entanglement(videos: NDArray[np.uint8]) -> Array:
     appearance. 1: the motion seed has as much effect. Good: low.
     """
     appearances = np.stack([[appearance(clip) for clip in row] for row in videos])
-    num_motions, num_contents = appearances.shape[:2]
-    across = np.mean(
-        [
-            distance(appearances[m, i], appearances[m, j])
-            for m in range(num_motions)
-            for i, j in combinations(range(num_contents), 2)
-        ]
-    )
-    within = [
-        np.mean([distance(appearances[m, i], appearances[n, i]) for m, n in combinations(range(num_motions), 2)])
-        for i in range(num_contents)
-    ]
+    across = np.mean([distance(a, b) for row in appearances for a, b in combinations(row, 2)])
+    columns = appearances.swapaxes(0, 1)
+    within = [np.mean([distance(a, b) for a, b in combinations(column, 2)]) for column in columns]
     return np.array(within) / max(float(across), 1e-9)
-
-
-# Distant times
 
 
 def drift(model: VideoModel, seeds: Sequence[int], times: Sequence[float], *, span: int, psi: float = 1.0) -> Array:
@@ -156,9 +141,6 @@ def drift(model: VideoModel, seeds: Sequence[int], times: Sequence[float], *, sp
     return np.array(
         [[distance(window(seed, t), begin) / scale for t in times] for seed, begin in zip(seeds, first, strict=True)]
     )
-
-
-# Frame rate and slots
 
 
 def frame_rate(

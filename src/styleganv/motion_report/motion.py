@@ -44,21 +44,13 @@ def histograms(video: NDArray) -> Array:
     return counts / (video.shape[2] * video.shape[3])
 
 
-# Loops
-
-
 def loop_curve(counts: Array) -> Array:
-    """Return the fraction of the first frame's colors in each frame, the intersection of `histograms`: `[T]`, 0..1."""
-    return np.minimum(counts, counts[0]).sum(axis=2).mean(axis=1)
-
-
-def loop_score(video: NDArray) -> float:
-    """Return the mean of `loop_curve` after the first frame, 0..1.
+    """Return the fraction of the first frame's colors in each frame, the intersection of `histograms`: `[T]`, 0..1.
 
     A video that returns to its first frame keeps its colors; one that proceeds to something new loses them. Videos of
     one scene keep most of them anyway, so only the dataset's value tells what is high. Good: as in the dataset.
     """
-    return float(loop_curve(histograms(video))[1:].mean())
+    return np.minimum(counts, counts[0]).sum(axis=2).mean(axis=1)
 
 
 def autocorrelation(video: NDArray) -> Array:
@@ -78,22 +70,14 @@ def autocorrelation(video: NDArray) -> Array:
     return np.array(both) / np.maximum(power, 1e-9)
 
 
-def periodicity(video: NDArray) -> float:
-    """Return the highest autocorrelation beyond the lag at which it first falls below zero, 0..1.
+def second_peak(curve: Array) -> float:
+    """Return the highest value of an autocorrelation beyond the lag at which it first falls below zero, 0..1.
 
     1 is an exact loop or oscillation with a period of at most two thirds of the clip; 0 never returns. A slow change
     has no second peak and gives 0. Good: as in the dataset.
     """
-    return second_peak(autocorrelation(video))
-
-
-def second_peak(curve: Array) -> float:
-    """Return the highest value of an autocorrelation beyond its first below zero; 0 without one."""
     below = np.flatnonzero(curve < 0)
     return float(max(0.0, curve[below[0] :].max())) if len(below) else 0.0
-
-
-# Motion reversal
 
 
 def frame_distances(video: NDArray) -> Array:
@@ -148,9 +132,6 @@ def reversal_rate(video: NDArray) -> float:
     return highest
 
 
-# Speed
-
-
 def speeds(video: NDArray) -> Array:
     """Return the speed of moving parts at up to 32 evenly spaced times, in shorter frame sides per frame: `[≤ 32]`.
 
@@ -171,9 +152,6 @@ def distribution_distance(first: Array, second: Array) -> float:
     """Return the Wasserstein-1 distance between two sets of numbers, ≥ 0."""
     levels = (np.arange(200) + 0.5) / 200
     return float(np.abs(np.quantile(first, levels) - np.quantile(second, levels)).mean())
-
-
-# Flicker and sticking
 
 
 def flicker(video: NDArray) -> float:
@@ -220,9 +198,6 @@ def sticking(video: NDArray) -> float:
             textured = moving & (along + in_place > 1.0)
             return float((along / (along + in_place))[textured].mean()) if textured.any() else math.nan
     return math.nan
-
-
-# Appearance
 
 
 def appearance(video: NDArray) -> Array:

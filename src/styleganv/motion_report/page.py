@@ -1,15 +1,14 @@
 """The motion report as one self-contained HTML page, without external resources.
 
-The page is made of plain string templates; `figures` provides the plots, images and videos. Its style sheet is
-`page.css`, in this folder.
+The page is made of plain string templates; `figures` provides the plots, images and videos.
 """
 
 import html
 import json
-from importlib.resources import files
 from pathlib import Path
 
 from styleganv.files import atomic_write, check_destination
+from styleganv.media.page import document
 from styleganv.motion_report.diagnostics import DIAGNOSTICS
 from styleganv.motion_report.figures import show_clips
 from styleganv.motion_report.report import Diagnostic, MotionAnalysis, MotionReport
@@ -37,17 +36,7 @@ def write_page(
     ]
     anchors = {one.name: diagnostics[0].name for diagnostics in sections.values() for one in diagnostics}
     compared = f" compared with <b>{html.escape(report.data_name)}</b>" if report.data_name else ""
-    page = f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>Motion report: {html.escape(report.name)}</title>
-<style>{files("styleganv.motion_report").joinpath("page.css").read_text()}</style>
-</head>
-<body>
-<header>
+    body = f"""<header>
 <p class="kind">Motion report</p>
 <h1>{html.escape(Path(report.name).name)}</h1>
 <p class="lead"><b>{html.escape(report.name)}</b>{compared}. {_counts(report)}</p>
@@ -63,12 +52,9 @@ def write_page(
 away, and far enough to matter. The same command and seed give the same report.</p>
 <details><summary>Exact inputs</summary><pre>{_inputs(report)}</pre></details>
 </footer>
-{PAUSE_VIDEOS}
-</body>
-</html>
-"""
+{PAUSE_VIDEOS}"""
     with atomic_write(path, overwrite=overwrite) as tmp_path:
-        tmp_path.write_text(page)
+        tmp_path.write_text(document(f"Motion report: {report.name}", body, style="motion_report/page.css"))
 
 
 def _section(analysis: MotionAnalysis, section: Section, diagnostics: list[Diagnostic]) -> str:

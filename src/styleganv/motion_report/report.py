@@ -23,7 +23,6 @@ class Diagnostic:
         ideal, expected: best value and expected range (lowest, highest; None = no limit), for diagnostics of models
             only.
         fine: whether the number matches the dataset's or lies in the expected range; None if it is not rated.
-        verdict: one sentence.
     """
 
     name: str
@@ -47,7 +46,6 @@ class MotionReport:
     Attributes:
         identity, data_identity: source, content hash and storage of the videos and of the dataset.
         num_videos, data_num_videos: number of clips measured.
-        num_frames: frames per clip.
     """
 
     name: str
@@ -89,7 +87,6 @@ class MotionAnalysis:
     """A motion report with the measurements it was made from, which figures show.
 
     Attributes:
-        clips: measurements of the videos.
         data: those of the dataset; None without one.
         probe: None unless the videos come from a model.
     """

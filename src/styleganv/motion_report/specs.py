@@ -53,8 +53,6 @@ class DiagnosticSpec:
 
     Attributes:
         name: key in `DIAGNOSTICS`, in JSON and on the page.
-        description: one sentence on what is measured.
-        section: where the page shows it.
         measure_clip: from a clip (uint8 `frames [T, H, W, 3]`, `fps`, and features derived from them) to its value.
         measure_clips: from the clips, and those of the dataset (None for the dataset itself), to values `[V]`.
         probe_model: from a model to values `[V]`; raises StyleganvError with the reason if the model has none.

@@ -49,8 +49,7 @@ BODY, UPLOAD = BodyLimit(2**16, 20), BodyLimit(2**28, 900)
 class AccessGuard:
     """Middleware that refuses clients without access, pages of other sites, and large or slow requests.
 
-    Args:
-        token: that clients must supply; None allows all clients that address the server by a loopback name.
+    Clients must supply the `token`; None allows all that address the server by a loopback name.
     """
 
     def __init__(self, app: ASGIApp, token: str | None) -> None:

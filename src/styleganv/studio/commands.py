@@ -9,11 +9,7 @@ from styleganv.studio.video_source import VideoSource
 
 
 def export_commands(source: VideoSource, params: VideoParams, export: ExportParams) -> list[str]:
-    """Return the command lines that write the same video as an export.
-
-    Raises:
-        StyleganvError: for real videos and for a grid of edited videos, which no command generates.
-    """
+    """Return the commands that write the same video. Raises StyleganvError for real videos and grids of edited ones."""
     if not isinstance(source, StudioModel):
         raise StyleganvError("No command generates real videos: copy them from the dataset.")
     # All digits of a large time: six would hide the fraction of 1,000,000.25 s.
@@ -46,15 +42,8 @@ def edit_options(model: StudioModel, params: VideoParams) -> tuple[list[str], li
     for full_name, strength in params.directions:
         directions, name = model.find_direction(full_name)
         file = f"{directions.space}.safetensors"
-        found = [
-            "--space",
-            directions.space,
-            "--num-directions",
-            str(NUM_DIRECTIONS),
-            "--num-samples",
-            str(NUM_SAMPLES),
-        ]
-        line = _line(["directions", model.name, "--out", file, *found])
+        options_of_search = f"--space {directions.space} --num-directions {NUM_DIRECTIONS} --num-samples {NUM_SAMPLES}"
+        line = _line(["directions", model.name, "--out", file, *options_of_search.split()])
         lines += [] if line in lines else [line]
         steps.append(f"{file}:{name}={strength:g}")
     if steps:

@@ -14,7 +14,7 @@ from fastapi import WebSocket, WebSocketDisconnect
 from styleganv.data.frames import encode_frame
 from styleganv.errors import StyleganvError
 from styleganv.studio.frame_stream import FrameStream
-from styleganv.studio.video_params import MAX_START_SECONDS, VideoParams, number
+from styleganv.studio.video_params import MAX_START_SECONDS, VideoParams, number, parse_object
 from styleganv.studio.video_source import VideoSource, find_source
 
 logger = logging.getLogger(__name__)
@@ -79,11 +79,7 @@ async def serve_frames(
 
 def parse_request(message: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return the JSON object in a message of a WebSocket; None for anything else."""
-    try:
-        request = json.loads(message.get("text") or "")
-    except (ValueError, RecursionError):
-        return None
-    return request if isinstance(request, dict) else None
+    return parse_object(message.get("text") or "")
 
 
 def respond_to(stream: FrameStream, request: dict[str, Any], is_canceled: Callable[[], bool]) -> bytes:

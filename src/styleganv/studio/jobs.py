@@ -7,7 +7,6 @@ A job runs a command of the command line. So it stops as one does, decodes uploa
 `SearchResult` holds the command lines that repeat it. Jobs have low priority, and one runs at a time.
 """
 
-import json
 import logging
 import os
 import shlex
@@ -31,7 +30,7 @@ from styleganv.progress import FORMAT_VARIABLE
 from styleganv.studio.commands import edit_options
 from styleganv.studio.studio_model import SearchResult, StudioModel
 from styleganv.studio.upload import MAX_SECONDS
-from styleganv.studio.video_params import VideoParams
+from styleganv.studio.video_params import VideoParams, parse_object
 
 logger = logging.getLogger(__name__)
 
@@ -61,11 +60,7 @@ NICENESS = 10
 
 @dataclass(frozen=True)
 class ClipParams:
-    """The part of an uploaded video to project, and the number of steps of the search.
-
-    Raises:
-        StyleganvError: for a value out of range.
-    """
+    """Part of an uploaded video to project, and steps of the search. Raises StyleganvError for a value out of range."""
 
     start: float = 0.0
     seconds: float = 2.0
@@ -92,7 +87,6 @@ class Job:
         name: the text, or the file name of the clip.
         folder: its own; `result` in it holds `latents.safetensors` and `comparison.mp4` once the job is done.
         state: a failed job has an `error`.
-        stage: name of its current stage.
         fraction: of the stage that is done, 0 to 1.
         remaining_seconds: estimate for the stage; 0 if unknown.
     """
@@ -216,11 +210,8 @@ class Job:
 
 def parse_progress(line: str) -> dict[str, Any] | None:
     """Return the arguments of a report that a process wrote as JSON, or None for any other line."""
-    try:
-        progress = json.loads(line)
-    except ValueError:
-        return None
-    return progress if isinstance(progress, dict) and "stage" in progress else None
+    progress = parse_object(line)
+    return progress if progress is not None and "stage" in progress else None
 
 
 class JobManager:
@@ -239,11 +230,7 @@ class JobManager:
         self._lock, self._is_receiving = threading.Lock(), False
 
     def edit_by_text(self, model: StudioModel, params: VideoParams, text: str, num_steps: Any) -> Job:
-        """Edit the content of a video to match a text.
-
-        Raises:
-            StyleganvError: for an invalid text, grid or number of steps, or if another job is running.
-        """
+        """Edit a video to match a text. Raises StyleganvError for invalid arguments, or if another job is running."""
         text = text.strip().lstrip("-")  # A leading hyphen would start an option.
         if not (0 < len(text) <= MAX_TEXT_LENGTH and text.isprintable()):
             raise StyleganvError(
@@ -340,11 +327,7 @@ def _check_steps(num_steps: Any) -> None:
 
 
 def video_suffix(name: str) -> str:
-    """Return the suffix of a video file's name; no other part of the name that a browser sends becomes part of a path.
-
-    Raises:
-        StyleganvError: for an unknown suffix.
-    """
+    """Return the suffix of a file, all of its name that enters a path. Raises StyleganvError unless it is a video's."""
     suffix = Path(name).suffix.lower()
     if suffix not in VIDEO_SUFFIXES:
         raise StyleganvError(f"Unknown video format of {name}: use one of {SUFFIX_LIST}.")

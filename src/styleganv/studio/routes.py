@@ -1,7 +1,6 @@
 """HTTP routes of the studio: the page, its models, and searches in them. No string that a browser sends is a path."""
 
 import asyncio
-import json
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -18,7 +17,7 @@ from styleganv.errors import StyleganvError
 from styleganv.studio.commands import export_commands
 from styleganv.studio.jobs import ClipParams, Job, JobManager
 from styleganv.studio.studio_model import StudioModel
-from styleganv.studio.video_params import EXPORT_FORMATS, ExportParams, VideoParams
+from styleganv.studio.video_params import EXPORT_FORMATS, ExportParams, VideoParams, parse_object
 from styleganv.studio.video_source import VideoSource, find_source
 
 #: Not left to `mimetypes`, which depends on the machine: browsers refuse modules of another type.
@@ -99,7 +98,8 @@ def run_routes(sources: Sequence[VideoSource]) -> APIRouter:
         """Return the number of snapshots and the last record of the log."""
         model, run = find_run(number)
         lines = reversed((run / "log.jsonl").read_bytes().splitlines())
-        last = next((record for line in lines if (record := _parse_scalars(line))), None)
+        records = filter(None, map(parse_object, lines))
+        last = next((record for record in records if "clips_per_second" in record), None)
         return JSONResponse({"num_snapshots": len(model.snapshots()), "last": last})
 
     @router.get("/models/{number}/curves")
@@ -209,12 +209,3 @@ def png(path: Path) -> Response:
     if not path.is_file():
         raise HTTPException(404)
     return Response(path.read_bytes(), media_type="image/png")
-
-
-def _parse_scalars(line: bytes) -> dict[str, Any] | None:
-    """Return a record of scalars in a log; None for other and for damaged lines."""
-    try:
-        record = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    return record if isinstance(record, dict) and "clips_per_second" in record else None

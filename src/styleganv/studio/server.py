@@ -10,7 +10,7 @@ import socket
 import ssl
 import threading
 import webbrowser
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
@@ -79,30 +79,12 @@ def create_app(
     ):
         app.include_router(router, prefix="/api")
 
-    def answer(status: int, text: str) -> JSONResponse:
+    async def report(describe: Callable[[Any], tuple[int, str]], _: Request, error: Exception) -> JSONResponse:
+        status, text = describe(error)
         return JSONResponse({"error": public_text(text)}, status)
 
-    @app.exception_handler(StyleganvError)
-    async def report_error(_: Request, error: StyleganvError) -> JSONResponse:
-        return answer(400, str(error))
-
-    @app.exception_handler(HTTPException)
-    async def report_status(_: Request, error: HTTPException) -> JSONResponse:
-        return answer(error.status_code, str(error.detail))
-
-    @app.exception_handler(RequestValidationError)
-    async def report_invalid(_: Request, error: RequestValidationError) -> JSONResponse:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        return answer(422, f"Invalid request ({where}: {first['msg']}): reload the page.")
-
-    @app.exception_handler(ClientDisconnect)
-    async def end_quietly(_: Request, error: ClientDisconnect) -> JSONResponse:
-        return answer(400, "The client has disconnected.")
-
-    @app.exception_handler(Exception)
-    async def report_failure(_: Request, error: Exception) -> JSONResponse:
-        return answer(500, FAILURE)  # The server logs the error itself.
+    for kind, describe in ERRORS.items():
+        app.add_exception_handler(kind, partial(report, describe))
 
     @app.websocket("/frames")
     async def frames(client: WebSocket) -> None:
@@ -110,6 +92,21 @@ def create_app(
         await serve_frames(client, sources, executors, public_text)
 
     return app
+
+
+def _describe_invalid(error: RequestValidationError) -> tuple[int, str]:
+    first = error.errors()[0]
+    return 422, f"Invalid request ({'.'.join(map(str, first['loc']))}: {first['msg']}): reload the page."
+
+
+#: Functions from errors to the status and text that clients get.
+ERRORS: dict[type[Exception], Callable[[Any], tuple[int, str]]] = {
+    StyleganvError: lambda error: (400, str(error)),
+    HTTPException: lambda error: (error.status_code, str(error.detail)),
+    RequestValidationError: _describe_invalid,
+    ClientDisconnect: lambda _: (400, "The client has disconnected."),
+    Exception: lambda _: (500, FAILURE),  # The server logs the error itself.
+}
 
 
 @check_arguments
@@ -128,16 +125,13 @@ def run_studio(
     """Serve until Ctrl-C.
 
     Args:
-        paths: model folders or runs.
         host: address to listen on; any but a loopback address requires a token.
         port: 0 takes any free port.
         token: access token that clients must supply. Default: random if `host` is not a loopback address.
         certificate: PEM file of a certificate chain, to serve HTTPS.
         key: PEM file of its private key, unless the certificate's file holds it.
-        open_page: open the page in the default browser.
         clip_model: CLIP for text edits: a folder or a name on the Hugging Face Hub. Default: each model's own, else
             OpenAI's.
-        device: torch device. Default: cuda if available.
 
     Raises:
         StyleganvError: if the token is empty, or a model, the certificate or the port is not available.

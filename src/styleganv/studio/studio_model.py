@@ -87,11 +87,7 @@ class StudioModel(VideoSource):
 
     @property
     def generator(self) -> VideoGenerator:
-        """The model, if it can be edited.
-
-        Raises:
-            StyleganvError: if it has no styles and motion codes.
-        """
+        """The model, if it can be edited. Raises StyleganvError if it has no styles and motion codes."""
         if not isinstance(self.model, VideoGenerator):
             raise StyleganvError(f"Editing requires a StyleGAN-V model, got {self.model.name}: select another model.")
         return self.model
@@ -155,11 +151,7 @@ class StudioModel(VideoSource):
             return [f"{directions.space} {name}" for directions in self.directions for name in directions.names]
 
     def find_direction(self, full_name: str) -> tuple[Directions, str]:
-        """Return the directions of a space and the name in them, for a full name like "content 1".
-
-        Raises:
-            StyleganvError: for an unknown name.
-        """
+        """Return the directions and the name in them of e.g. "content 1". Raises StyleganvError for an unknown name."""
         space, _, name = full_name.partition(" ")
         for directions in self.directions:
             if directions.space == space and name in directions.names:
@@ -202,11 +194,7 @@ class StudioModel(VideoSource):
         )
 
     def latents(self, params: VideoParams) -> Latents:
-        """Return the latents of a video with all its edits.
-
-        Raises:
-            StyleganvError: if the model cannot show these parameters.
-        """
+        """Return the latents of a video with all its edits. Raises StyleganvError if the model cannot show them."""
         model = self.generator
         motion, label = params.motion_seed if model.supports_motion_seed else None, self._label(params)
         if params.search_result is None:

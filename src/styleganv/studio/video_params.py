@@ -5,6 +5,7 @@
 `VideoParams` holds numbers and known words only. Times, frame rate and speed belong to a request or to `ExportParams`.
 """
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,9 +24,7 @@ class VideoParams:
     """One endless video of a model.
 
     Attributes:
-        seed: content seed.
         motion_seed: motion seed; None takes the motion of the search result.
-        psi: truncation psi.
         label: class number; None takes the class that the seed draws.
         mix: style mixing with a second content seed, or None.
         grid: number of rows (consecutive motion seeds) and columns (consecutive content seeds).
@@ -44,11 +43,7 @@ class VideoParams:
 
     @classmethod
     def from_json(cls, values: Any) -> "VideoParams":
-        """Return the parameters that a page sent.
-
-        Raises:
-            StyleganvError: if a value is missing, has another type, or is out of range.
-        """
+        """Return the parameters that a page sent. Raises StyleganvError if one is missing, mistyped or out of range."""
         try:
             if not isinstance(values, dict):
                 raise TypeError(f"expected parameters, got {type(values).__name__}")
@@ -69,6 +64,15 @@ class VideoParams:
         if params.search_result is not None and params.grid != (1, 1):
             raise StyleganvError("A grid requires a content seed, got a search result: set the source to a seed.")
         return params
+
+
+def parse_object(text: str | bytes) -> dict[str, Any] | None:
+    """Return the JSON object that a text is; None for anything else."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
 
 
 def _style_mix(values: dict[str, Any]) -> StyleMix:
@@ -104,10 +108,7 @@ class ExportParams:
 
     Attributes:
         start: start time in the endless video, in seconds.
-        seconds: duration of the file.
-        fps: frame rate of the file.
         speed: seconds of the video per second of the file.
-        format: file suffix, one of `EXPORT_FORMATS`.
     """
 
     start: float
@@ -118,11 +119,7 @@ class ExportParams:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "ExportParams":
-        """Return the parameters that a page sent.
-
-        Raises:
-            StyleganvError: if a value is missing or out of range.
-        """
+        """Return the parameters that a page sent. Raises StyleganvError if a value is missing or out of range."""
         try:
             export = cls(
                 start=number(values["start"], 0, MAX_START_SECONDS),

@@ -17,7 +17,7 @@ from styleganv.media import sheets, writing
 from styleganv.methods import METHODS
 from styleganv.methods.loading import load
 from styleganv.motion_report.diagnostics import DIAGNOSTICS
-from styleganv.study.trial import Trial, read_json, read_trial, variant_title, variants
+from styleganv.study.trial import DONE, Trial, read_json, read_trial, variant_title, variants
 
 #: Size of the animations; shorter videos repeat.
 NUM_SHOWN, SHOWN_FRAMES = 6, 48
@@ -41,12 +41,7 @@ class TrialResult:
 
 
 def write_comparison(out: Path, *, show_real: bool = True) -> Path:
-    """Write `out/comparison.md` and `out/comparison/` from all completed trials.
-
-    Args:
-        out: folder of the study.
-        show_real: include real videos in the animations.
-    """
+    """Write `out/comparison.md` and `out/comparison/` from all completed trials; `show_real` includes real videos."""
     page = out / "comparison.md"
     results = [_read(path.parent) for path in sorted(out.glob("*/*/*/measures.json"))]
     parts = []
@@ -66,9 +61,7 @@ def write_comparison(out: Path, *, show_real: bool = True) -> Path:
 
 
 def _read(folder: Path) -> TrialResult:
-    return TrialResult(
-        folder, read_trial(folder), read_json(folder, "training.json"), read_json(folder, "measures.json")
-    )
+    return TrialResult(folder, read_trial(folder), *(read_json(folder / name) for name in DONE.values()))
 
 
 def _by_method(results: Sequence[TrialResult]) -> dict[str, list[TrialResult]]:
@@ -98,24 +91,15 @@ def _dataset_section(results: Sequence[TrialResult], name: str) -> list[str]:
 
 def _quality(results: Sequence[TrialResult]) -> list[list[str]]:
     """Return one row per method; lower distances are better, and the row "real" is the noise floor."""
-    protocols = list(results[0].measures["quality"])
-    rows = [["", "clips seen", "ms per clip", *protocols]]
-    rows.append(["real", NONE, NONE, *(_number([_distance(results[0], p, "floor")]) for p in protocols)])
+    floors = results[0].measures["quality"]
+    rows = [["", "clips seen", "ms per clip", *floors]]
+    rows.append(["real", NONE, NONE, *(_number([floor.get("floor")]) for floor in floors.values())])
     for method, group in _by_method(results).items():
-        rows.append(
-            [
-                variant_title(method),
-                _number([result.training["clips_seen"] for result in group]),
-                _number([result.training["ms_per_clip"] for result in group]),
-                *(_number([_distance(result, p, "value") for result in group]) for p in protocols),
-            ]
-        )
+        costs = [_number([result.training[name] for result in group]) for name in ("clips_seen", "ms_per_clip")]
+        quality = [result.measures["quality"] for result in group]
+        distances = [_number([each.get(name, {}).get("value") for each in quality]) for name in floors]
+        rows.append([variant_title(method), *costs, *distances])
     return rows
-
-
-def _distance(result: TrialResult, protocol: str, key: str) -> float | None:
-    value: float | None = result.measures["quality"].get(protocol, {}).get(key)
-    return value
 
 
 def _motion(results: Sequence[TrialResult]) -> list[list[str]]:
@@ -145,19 +129,14 @@ def _costs(results: Sequence[TrialResult], name: str) -> list[str]:
     """Return the table of costs, which hardly depend on the dataset."""
     rows = [["", "parameters", "GiB in training", "frames/s, 16", "128", "1,024 frames", "GiB sampling", "unsupported"]]
     for method, group in _by_method(results).items():
-        speeds = [
-            [result.measures["frames_per_second"][frames] for result in group] for frames in ("16", "128", "1024")
-        ]
-        rows.append(
-            [
-                variant_title(method),
-                f"{group[0].measures['parameters'] / 1e6:.2f} M",
-                _number([result.training["memory_gib"] for result in group]),
-                *(_number([x for x in speed if not isinstance(x, str)]) for speed in speeds),
-                _number([result.measures["sampling_memory_gib"] for result in group]),
-                ", ".join(group[0].measures["unsupported"]) or NONE,
-            ]
-        )
+        measures = [result.measures for result in group]
+        parameters = f"{measures[0]['parameters'] / 1e6:.2f} M"
+        memory = _number([result.training["memory_gib"] for result in group])
+        speeds = [[each["frames_per_second"][frames] for each in measures] for frames in ("16", "128", "1024")]
+        numbers = [_number([x for x in speed if not isinstance(x, str)]) for speed in speeds]
+        sampling_memory = _number([each["sampling_memory_gib"] for each in measures])
+        unsupported = ", ".join(measures[0]["unsupported"]) or NONE
+        rows.append([variant_title(method), parameters, memory, *numbers, sampling_memory, unsupported])
     return [
         "## Costs and limits",
         f"Measured on {name}. Parameters are those needed for sampling; memory is that of the entire process.",

@@ -29,10 +29,9 @@ from styleganv.metrics.protocols import expand_protocols
 from styleganv.options import Repeats, StudyOptions
 from styleganv.progress import Progress, track
 from styleganv.study.comparison import write_comparison
-from styleganv.study.trial import STEPS, Trial, read_json, variants, write_json
+from styleganv.study.trial import DONE, STEPS, Trial, read_json, variants, write_json
 from styleganv.validation import Interval, check_arguments
 
-DONE = {"train": "training.json", "measure": "measures.json"}
 #: Default dataset.
 FACES_VIDEOS, FACES_RESOLUTION = 1024, (32, 32)
 
@@ -60,10 +59,8 @@ def study(
         methods: names of methods and ablations. None: all that are installed.
         protocols: additional protocols; see `evaluate`.
         num_repeats: trainings per method and dataset, with seeds 0 to `num_repeats` − 1.
-        options: training and evaluation of every trial.
         jobs: trials at a time; they share the CPU cores.
         show_real: include real videos in the animations; turn it off if they must not be published.
-        progress: callback; see `styleganv.progress`.
 
     Returns:
         `out/comparison.md`.
@@ -99,7 +96,7 @@ def study(
     ]
     for trial in trials:
         trial.config(options.minutes)
-    is_study = any(out.glob("*/*/*/trial.json")) or any(out.glob("*/*/*/cell.json"))
+    is_study = any(out.glob("*/*/*/trial.json"))
     check_destination(out / "comparison.md", overwrite=True if is_study else None)
     if not data and not (out / "faces.zip").exists():
         out.mkdir(parents=True, exist_ok=True)
@@ -120,10 +117,10 @@ def study(
 def _begin(folder: Path, trial: Trial) -> Path:
     """Write `trial.json` unless the folder has one, which then must agree."""
     wanted: dict[str, Any] = json.loads(json.dumps(asdict(trial)))
-    if not (folder / "trial.json").exists() and not (folder / "cell.json").exists():
+    if not (folder / "trial.json").exists():
         folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / "trial.json", wanted)
-    saved = read_json(folder, "trial.json")
+    saved = read_json(folder / "trial.json")
     changed = [f"{name} {saved.get(name)}" for name in wanted if saved.get(name) != wanted[name]]
     if changed:
         raise StyleganvError(

@@ -26,9 +26,9 @@ from styleganv.files import atomic_write
 from styleganv.methods import METHODS, apply_ablation, apply_method
 from styleganv.methods.loading import load
 from styleganv.metrics.evaluate import evaluate
-from styleganv.metrics.options import EvaluateOptions
 from styleganv.metrics.protocols import DEFAULT_PROTOCOL, named_protocol
 from styleganv.motion_report.diagnose import diagnose
+from styleganv.options import EvaluateOptions
 from styleganv.runs import train
 from styleganv.training.checkpoint import has_checkpoint, load_checkpoint
 from styleganv.training.loop import InterruptedTraining
@@ -42,12 +42,8 @@ from styleganv.workers import exit_with_parent
 NUM_TIMED_VIDEOS = {16: 8, 128: 2, 1024: 1}
 #: Size of the motion report.
 MOTION_VIDEOS, MOTION_FRAMES = 16, 64
-#: Keys of files written by version 0.1, where trial.json was cell.json.
-OLD_KEYS = {
-    "trial.json": {"entrant": "method", "clips": "num_clips"},
-    "training.json": {"clips": "clips_seen", "frames": "frames_seen", "milliseconds_a_clip": "ms_per_clip"},
-    "measures.json": {"frames_a_second": "frames_per_second", "cannot": "unsupported"},
-}
+#: Files that the steps write.
+DONE = {"train": "training.json", "measure": "measures.json"}
 
 
 @dataclass(frozen=True)
@@ -55,11 +51,7 @@ class Trial:
     """A training and its measurements.
 
     Attributes:
-        data: path of the dataset.
         method: name of a method or of an ablation.
-        seed: random seed of the training.
-        preset: preset that the settings start from.
-        minutes: training time.
         num_clips: real and generated clips per evaluation.
         protocols, weights: additional protocols and their weight files; see `evaluate`.
     """
@@ -106,17 +98,14 @@ def write_json(path: Path, value: Any) -> None:
         tmp_path.write_text(json.dumps(value, indent=2) + "\n")
 
 
-def read_json(folder: Path, name: str) -> dict[str, Any]:
-    """Read a file of a trial, under its current keys."""
-    path = folder / name
-    if name == "trial.json" and not path.exists():
-        path = folder / "cell.json"
-    return {OLD_KEYS[name].get(key, key): value for key, value in json.loads(path.read_text()).items()}
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a file of a trial."""
+    return json.loads(path.read_text())
 
 
 def read_trial(folder: Path) -> Trial:
     """Read the description of a trial."""
-    return read_fields(Trial, read_json(folder, "trial.json"), folder / "trial.json")
+    return read_fields(Trial, read_json(folder / "trial.json"), folder / "trial.json")
 
 
 def train_trial(folder: Path) -> None:
@@ -127,23 +116,21 @@ def train_trial(folder: Path) -> None:
     config = trial.config(max(0.0, trial.minutes - done))
     train(trial.data, run, config, or_resume=True)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    seen = json.loads((run / "model" / "config.json").read_text())["training"]
+    seen = read_json(run / "model" / "config.json")["training"]
     minutes = float(load_checkpoint(run / "checkpoint.pt")["minutes"])
-    write_json(
-        folder / "training.json",
-        {
-            "minutes": minutes,
-            "clips_seen": seen["clips_seen"],
-            "frames_seen": seen["frames_seen"],
-            "ms_per_clip": 60_000 * minutes / max(1, seen["clips_seen"]),
-            "memory_gib": peak_memory_gib(device),
-            "batch_size": config.training.batch_size,
-            "device": torch.cuda.get_device_name() if device.type == "cuda" else "CPU",
-            "threads": config.training.num_threads or torch.get_num_threads(),
-            "torch": torch.__version__,
-            "machine": platform.machine(),
-        },
-    )
+    training = {
+        "minutes": minutes,
+        "clips_seen": seen["clips_seen"],
+        "frames_seen": seen["frames_seen"],
+        "ms_per_clip": 60_000 * minutes / max(1, seen["clips_seen"]),
+        "memory_gib": peak_memory_gib(device),
+        "batch_size": config.training.batch_size,
+        "device": torch.cuda.get_device_name() if device.type == "cuda" else "CPU",
+        "threads": config.training.num_threads or torch.get_num_threads(),
+        "torch": torch.__version__,
+        "machine": platform.machine(),
+    }
+    write_json(folder / "training.json", training)
 
 
 def measure_trial(folder: Path) -> None:

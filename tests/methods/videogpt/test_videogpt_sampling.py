@@ -16,9 +16,9 @@ from styleganv.faces.factor_report import compare_factors
 from styleganv.methods.loading import load
 from styleganv.methods.videogpt.networks import VideoGpt, VideoGptConfig, VideoGptVideos, sample_codes
 from styleganv.metrics.evaluate import evaluate
-from styleganv.metrics.options import EvaluateOptions
 from styleganv.metrics.protocols import named_protocol
 from styleganv.model_folder import save_model
+from styleganv.options import EvaluateOptions
 from styleganv.video_model import Precision
 from styleganv.videos import DatasetVideos, ModelVideos
 
