@@ -55,7 +55,10 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--kept-out", type=Path, help="dataset of held-out videos")
     parser.add_argument(
-        "--notes", type=lambda path: Path(path).read_text(), required=True, help="Markdown file: commands, weaknesses, license"
+        "--notes",
+        type=lambda path: Path(path).read_text(),
+        required=True,
+        help="Markdown file: commands, weaknesses, license",
     )
     return parser.parse_args()
 

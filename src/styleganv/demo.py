@@ -58,7 +58,7 @@ def demo(out: Path | str = "runs/demo", *, minutes: Positive = 3.0, progress: Pr
     sections = [_show_models(out, progress), *_show_editing(out, progress)]
     before = _write_seeds(out / "before.mp4", load(MODEL), progress)
     _write_page(out, [*sections, _progress_section(before)], refresh=20)
-    logger.info(f"     Open {out / 'index.html'} in a browser; it shows more as the demo goes on.")
+    logger.info(f"     Open {out / 'index.html'} in a browser; it updates as the demo runs.")
 
     data = out / "data.zip"
     if not data.exists():
@@ -120,9 +120,7 @@ def _show_models(out: Path, progress: Progress | None) -> page.Section:
     for model in pretrained_models():
         path = _write_seeds(out / f"{model.name}.mp4", load(model.folder), progress)
         videos.append(page.video(path.name, f"{model.name}: {model.title}, trained on {model.data}"))
-    text = (
-        f"Content seeds {SEEDS[0]} to {SEEDS[-1]}, not selected. The videos are endless; {SECONDS:g} seconds are shown."
-    )
+    text = f"Content seeds {SEEDS[0]} to {SEEDS[-1]}, uncurated. The videos are endless; {SECONDS:g} seconds are shown."
     return page.Section("Generated videos", text, page.figures(*videos))
 
 
@@ -141,7 +139,7 @@ def _show_editing(out: Path, progress: Progress | None) -> list[page.Section]:
     )
     edits = {
         "mixed.mp4": ("Left: seed 3. Right: with the colors of seed 5", [StyleMix(5, range(4, 10))], []),
-        "interpolated.mp4": ("Right: seed 3 turns into seeds 5 and 7, and moves on", [], [5, 7]),
+        "interpolated.mp4": ("Right: seed 3, interpolated to seeds 5 and 7 while it moves", [], [5, 7]),
     }
     for name, (_, mixes, targets) in edits.items():
         edit(
@@ -167,13 +165,13 @@ def _show_editing(out: Path, progress: Progress | None) -> list[page.Section]:
             page.figures(page.video("grid.mp4", f"{NAME}, content seeds 0 to 4, motion seeds 0 to 2")),
         ),
         page.Section(
-            "Edits hold for the whole video",
-            "An edit changes the content, and the motion stays.",
+            "Edits apply to the entire video",
+            "An edit changes the content and keeps the motion.",
             page.figures(*(page.video(name, caption) for name, (caption, *_) in edits.items()), columns=2),
         ),
         page.Section(
             "Any frame rate",
-            "A video is a function of time: the same one, computed at other times.",
+            "The same video, sampled at different times.",
             page.figures(*rates, columns=3),
         ),
     ]
@@ -181,7 +179,7 @@ def _show_editing(out: Path, progress: Progress | None) -> list[page.Section]:
 
 def _progress_section(before: Path) -> page.Section:
     text = f"{NAME} now learns from newly drawn videos of green faces. The run's page shows the latest snapshot."
-    link = '<p><a href="run/index.html">Page of the run</a> (it appears after half a minute)</p>'
+    link = '<p><a href="run/index.html">Page of the run</a> (available after half a minute)</p>'
     return page.Section("Fine-tuning, in progress", text, link + page.figures(page.video(before.name, "Before")))
 
 

@@ -29,7 +29,7 @@ OptionalInt = Annotated[T | None, tyro.conf.arg(metavar="INT", help_behavior_hin
 OptionalFloat = Annotated[T | None, tyro.conf.arg(metavar="FLOAT", help_behavior_hint=_preset)]
 
 #: Type of the option that all commands that write have.
-Overwrite = Annotated[bool, tyro.conf.arg(help="Replace existing output; a folder with other files is refused.")]
+Overwrite = Annotated[bool, tyro.conf.arg(help="Replace existing output, but not a folder that contains other files.")]
 
 Precision = Literal["float32", "bfloat16"]
 
@@ -84,7 +84,7 @@ class ComputeOptions(Validated):
     device: Unset[str] = None
     """Torch device, e.g. cpu or cuda. Default: cuda if available."""
     precision: Precision = "float32"
-    """Precision of convolutions; float32 gives the same video on every machine."""
+    """Precision of convolutions; bfloat16 is faster on hardware that supports it, but less exact."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class OutputOptions(Validated):
     """
 
     scale: Unset[Annotated[int, Interval(1, 64)]] = None
-    """Integer factor to enlarge videos by (bicubic); 1 = exact pixels. Default: to 256 pixels (in a grid: 128)."""
+    """Integer enlargement factor, 1 to 64 (bicubic). Default: to at least 256 pixels (grid: 128)."""
     crf: Annotated[int, Interval(0, 51)] = 18
     """CRF of H.264 and WebP: 0 = lossless, 18 = visually lossless, 51 = worst."""
     overwrite: Overwrite = False

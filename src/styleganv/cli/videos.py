@@ -79,7 +79,7 @@ class EditFlags:
     clip_model: Unset[str] = None
     """CLIP for --text: a folder, or a Hugging Face Hub name. Default: the model's own, else OpenAI's."""
     text_steps: int = 100
-    """Optimization steps for --text; the model's own CLIP takes none."""
+    """Optimization steps for --text; not used by a model's own CLIP."""
     interpolate_to: Unset[str] = None
     """Content seeds to interpolate to over the video, in order, e.g. 7,9."""
     interpolate_to_latents: Unset[str] = None
@@ -154,7 +154,7 @@ def project(
     device: Unset[str] = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Project a real clip to latents, to continue and edit it; Ctrl-C keeps the best so far.
+    """Find the latents of a real clip, to edit and continue it. Ctrl-C keeps the best so far.
 
     Args:
         model: Model folder, run, or name of a pretrained model, e.g. faces-64.
@@ -233,7 +233,7 @@ def explore(
     device: Unset[str] = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Write an HTML page on a model: truncation, interpolation, mixing, motion, directions.
+    """Show a model on an HTML page: truncation, interpolation, mixing, motion, directions.
 
     Args:
         model: Model folder, run, or name of a pretrained model, e.g. faces-64.
