@@ -149,8 +149,8 @@ def assumed_table(a: Assumptions = ASSUMPTIONS) -> str:
         f"| time to start an operation on the GPU | {a.launch_s * 1e6:g} µs |",
         f"| GPUs per node | {a.gpus_per_node} |",
         f"| all-reduce within a node (NVLink) | {a.node_bytes_per_s / 1e9:g} GB/s |",
-        f"| all-reduce between nodes, fast (200 Gbit/s at 80 %) | {a.fast_bytes_per_s / 1e9:g} GB/s |",
-        f"| all-reduce between nodes, slow (10 Gbit/s at 80 %) | {a.slow_bytes_per_s / 1e9:g} GB/s |",
+        f"| all-reduce between nodes, fast (200 Gbit/s at 80%) | {a.fast_bytes_per_s / 1e9:g} GB/s |",
+        f"| all-reduce between nodes, slow (10 Gbit/s at 80%) | {a.slow_bytes_per_s / 1e9:g} GB/s |",
         f"| clips at a time per GPU, at most (`256-faces`, `1024`) | {', '.join(map(str, a.largest_micro_batches))} |",
         "| checkpoints | saved as fast as here |",
         "| evaluations, snapshots | not included |",
@@ -171,7 +171,7 @@ def table(preset: str, parts: dict[str, Any], a: Assumptions = ASSUMPTIONS) -> s
     one = estimate(preset, parts, 1, usual, a).clips_per_s
     for gpus, batch in rows:
         if batch % gpus:
-            lines.append(f"| {gpus} | {batch} | refused: not divisible | | | | | | | |")
+            lines.append(f"| {gpus} | {batch} | rejected: not divisible | | | | | | | |")
             continue
         e = estimate(preset, parts, gpus, batch, a)
         frames = config.training.num_frames

@@ -1,4 +1,4 @@
-"""Package a trained run as a model of styleganv: float16 weights, and a card with figures, samples and neighbors.
+"""Package a trained run as a pretrained model: float16 weights, and a card with samples, figures and neighbors.
 
     python examples/package_model.py RUN NAME DATA --title … --data … --license … [--kept-out DATA] [--notes FILE]
 
@@ -53,9 +53,12 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--earlier", type=int, nargs=2, default=(0, 0), help="clips and minutes of runs before this one"
     )
-    parser.add_argument("--kept-out", type=Path, help="dataset of videos that were kept out of training")
+    parser.add_argument("--kept-out", type=Path, help="dataset of held-out videos")
     parser.add_argument(
-        "--notes", type=lambda path: Path(path).read_text(), required=True, help="file of Markdown: command, weaknesses"
+        "--notes",
+        type=lambda path: Path(path).read_text(),
+        required=True,
+        help="Markdown file: commands, weaknesses, license",
     )
     return parser.parse_args()
 
@@ -125,9 +128,9 @@ def card(args: argparse.Namespace, model: styleganv.VideoModel, data: VideoDatas
     sizes = f"{model.width}×{model.height}, {model.fps:g} fps; {size:.1f} MiB in float16, with discriminators"
     return f"""# {args.name}
 
-![Videos of seeds 0 to 15, not selected]({PREVIEW})
+![Uncurated videos, seeds 0 to 15]({PREVIEW})
 
-*Videos of seeds 0 to 15, not selected.*
+*Uncurated videos, seeds 0 to 15.*
 
 | | |
 |---|---|
@@ -140,9 +143,9 @@ def card(args: argparse.Namespace, model: styleganv.VideoModel, data: VideoDatas
 
 {figures(args, model, data)}
 
-![Frames of seeds 0 to 11, and the nearest training frames]({NEIGHBORS})
+![Frames of seeds 0 to 11, and their nearest training frames]({NEIGHBORS})
 
-*Top: frames of seeds 0 to 11. Bottom: the training frames that are nearest in 16×16 pixels.*
+*Top: frames of seeds 0 to 11. Bottom: their nearest training frames, compared at 16×16 pixels.*
 
 {args.notes.strip()}
 """
@@ -163,11 +166,11 @@ def figures(args: argparse.Namespace, model: styleganv.VideoModel, data: VideoDa
         kept_out = read_clips(VideoDataset(args.kept_out))
         value = patch_distance(kept_out, fake).mean
         floor = patch_distance(kept_out, clips).mean
-        rows.append(f"| patch distance to videos kept out of training | {value:.0f} | {floor:.0f} (training videos) |")
+        rows.append(f"| patch distance to held-out videos | {value:.0f} | {floor:.0f} (training videos) |")
     dataset = DatasetVideos(data)
     report = styleganv.diagnose(ModelVideos(model), dataset).report
     rated = [one.fine for one in report.diagnostics if one.fine is not None]
-    rows.append(f"| motion report: numbers within the expected range | {sum(rated)} of {len(rated)} | |")
+    rows.append(f"| motion report: numbers in the expected range | {sum(rated)} of {len(rated)} | |")
     if has_factors(dataset):
         factors = compare_factors(ModelVideos(model), dataset, num_clips=64)
         valid = f"{factors.generated.valid:.0%} | {factors.real.valid:.0%} (dataset)"

@@ -37,7 +37,7 @@ def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny() -> RunConfig:
     """Return settings for networks of a few channels, two steps of eight clips, float32."""
     return RunConfig(
-        model=ModelConfig(channel_base=128, channel_max=8, z_dim=16, w_dim=16, motion_dim=16),
+        model=ModelConfig(channel_base=128, channel_max=8, z_dim=16, w_dim=16, motion_dim=16, slot_distance=16),
         training=TrainingConfig(total_clips=16, batch_size=8, precision="float32", num_workers=0, r1_interval=2),
         augment=AugmentConfig(augment_p=0.3),
         logging=LoggingConfig(log_every=8, snapshot_every=1000, save_every=16),

@@ -345,7 +345,7 @@ def test_without_a_home_the_cache_is_private_and_temporary(
     folder = user_cache()
     assert folder.is_dir() and folder.stat().st_mode & 0o077 == 0 and user_cache() == folder
     assert [record.message for record in caplog.records if "HOME" in record.message] == [
-        "No home folder found, so nothing is cached for later: set the environment variable HOME."
+        "No home folder found, so results are not cached: set the environment variable HOME."
     ]
 
 

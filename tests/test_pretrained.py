@@ -98,7 +98,7 @@ def test_a_folder_of_the_same_name_goes_first(monkeypatch: pytest.MonkeyPatch, t
     assert model_folder("faces-64") == pretrained_folder("faces-64")
     Path("faces-64").mkdir()
     assert model_folder("faces-64") == Path("faces-64") and not is_model("faces-64")
-    with pytest.raises(StyleganvError, match="faces-64 is not a model, and hides the pretrained model of that name"):
+    with pytest.raises(StyleganvError, match="faces-64 is not a model, but hides the pretrained model of that name"):
         styleganv.load("faces-64")
 
 

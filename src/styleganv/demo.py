@@ -60,7 +60,7 @@ def demo(out: Path | str = "runs/demo", *, minutes: Positive = 3.0, progress: Pr
     sections = [_show_models(out, progress), *_show_editing(out, progress)]
     before = _write_seeds(out / "before.mp4", load(MODEL), progress)
     write(sections=[*sections, _progress_section(before)], refresh=20)
-    logger.info(f"     Open {out / 'index.html'} in a browser; it shows more as the demo goes on.")
+    logger.info(f"     Open {out / 'index.html'} in a browser; it updates as the demo runs.")
 
     data = out / "data.zip"
     if not data.exists():
@@ -113,9 +113,7 @@ def _show_models(out: Path, progress: Progress | None) -> page.Section:
     for model in pretrained_models():
         path = _write_seeds(out / f"{model.name}.mp4", load(model.folder), progress)
         videos.append(page.video(path.name, f"{model.name}: {model.title}, trained on {model.data}"))
-    text = (
-        f"Content seeds {SEEDS[0]} to {SEEDS[-1]}, not selected. The videos are endless; {SECONDS:g} seconds are shown."
-    )
+    text = f"Content seeds {SEEDS[0]} to {SEEDS[-1]}, uncurated. The videos are endless; {SECONDS:g} seconds are shown."
     return page.Section("Generated videos", text, page.figures(*videos))
 
 
@@ -126,7 +124,7 @@ def _show_editing(out: Path, progress: Progress | None) -> list[page.Section]:
     write(out, seeds=range(5), motion_seeds=range(3), format="grid", sample=sample)
     edits = {
         "mixed.mp4": ("Left: seed 3. Right: with the colors of seed 5", [StyleMix(5, range(4, 10))], []),
-        "interpolated.mp4": ("Right: seed 3 turns into seeds 5 and 7, and moves on", [], [5, 7]),
+        "interpolated.mp4": ("Right: seed 3, interpolated to seeds 5 and 7 while it moves", [], [5, 7]),
     }
     write_edit = partial(edit, MODEL, latents=LatentsOptions(seed=3), output=REPLACED, progress=progress)
     for name, (_, mixes, targets) in edits.items():
@@ -144,13 +142,13 @@ def _show_editing(out: Path, progress: Progress | None) -> list[page.Section]:
             page.figures(page.video("grid.mp4", f"{NAME}, content seeds 0 to 4, motion seeds 0 to 2")),
         ),
         page.Section(
-            "Edits hold for the whole video",
-            "An edit changes the content, and the motion stays.",
+            "Edits apply to the entire video",
+            "An edit changes the content and keeps the motion.",
             page.figures(*(page.video(name, caption) for name, (caption, *_) in edits.items()), columns=2),
         ),
         page.Section(
             "Any frame rate",
-            "A video is a function of time: the same one, computed at other times.",
+            "The same video, sampled at different times.",
             page.figures(*rates, columns=3),
         ),
     ]
@@ -158,7 +156,7 @@ def _show_editing(out: Path, progress: Progress | None) -> list[page.Section]:
 
 def _progress_section(before: Path) -> page.Section:
     text = f"{NAME} now learns from newly drawn videos of green faces. The run's page shows the latest snapshot."
-    link = '<p><a href="run/index.html">Page of the run</a> (it appears after half a minute)</p>'
+    link = '<p><a href="run/index.html">Page of the run</a> (available after half a minute)</p>'
     return page.Section("Fine-tuning, in progress", text, link + page.figures(page.video(before.name, "Before")))
 
 

@@ -70,9 +70,9 @@ def check_destination(*paths: Path | str | None, overwrite: bool | None, content
             )
         destinations.add(dest)
         if contents is not None and Path(os.path.realpath(".")).is_relative_to(dest):
-            raise StyleganvError(f"{path} exists and is the current folder or one around it: choose a new folder.")
+            raise StyleganvError(f"{path} is the current folder, or contains it: choose a new folder.")
         if contents is not None and os.path.ismount(dest):
-            raise StyleganvError(f"{path} exists and is a whole disk: choose a folder on it.")
+            raise StyleganvError(f"{path} is the root folder of a disk: choose a folder on it.")
         parents.setdefault(dest.parent, []).append((path, dest))
     for group in parents.values():
         with _disk_errors(group[0][0]), temporary_folder(group[0][1]) as folder:
@@ -284,5 +284,5 @@ def user_cache() -> Path:
 
 @cache
 def _temporary_cache() -> TemporaryDirectory[str]:
-    logger.warning("No home folder found, so nothing is cached for later: set the environment variable HOME.")
+    logger.warning("No home folder found, so results are not cached: set the environment variable HOME.")
     return TemporaryDirectory(prefix="styleganv-cache-")

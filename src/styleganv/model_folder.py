@@ -133,7 +133,7 @@ def load_model(
         config = json.loads((folder / "config.json").read_text())
         if config["format"] != FORMAT:
             raise StyleganvError(
-                f"{folder} has model format {config['format']}, this version reads {FORMAT}: update styleganv."
+                f"{folder} has model format {config['format']}, but this version reads {FORMAT}: update styleganv."
             )
         method = config.setdefault("model", STYLEGAN_V)
         if method not in networks:
@@ -147,7 +147,7 @@ def load_model(
     except (FileNotFoundError, NotADirectoryError) as error:
         if pretrained := pretrained_folder(folder):
             raise StyleganvError(
-                f"{folder} is not a model, and hides the pretrained model of that name: rename it, or pass "
+                f"{folder} is not a model, but hides the pretrained model of that name: rename it, or pass "
                 f"{pretrained}."
             ) from error
         raise StyleganvError(

@@ -32,7 +32,7 @@ OptionalInt = Annotated[T | None, tyro.conf.arg(metavar="INT", help_behavior_hin
 OptionalFloat = Annotated[T | None, tyro.conf.arg(metavar="FLOAT", help_behavior_hint=_preset)]
 
 #: Type of the option that all commands that write have.
-Overwrite = Annotated[bool, tyro.conf.arg(help="Replace existing output; a folder with other files is refused.")]
+Overwrite = Annotated[bool, tyro.conf.arg(help="Replace existing output, but not a folder that contains other files.")]
 
 #: Type of the option of commands that compute.
 Device = Annotated[Unset[str], tyro.conf.arg(help="Torch device, e.g. cpu or cuda. Default: cuda if available.")]
@@ -81,7 +81,7 @@ class ComputeOptions(Validated):
 
     device: Device = None
     precision: Precision = "float32"
-    """Precision of convolutions; float32 gives the same video on every machine."""
+    """Precision of convolutions; bfloat16 is faster on hardware that supports it, but less exact."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class OutputOptions(Validated):
     """Size and quality of written frames, and whether they may replace files."""
 
     scale: Unset[Annotated[int, Interval(1, 64)]] = None
-    """Integer factor to enlarge videos by (bicubic); 1 = exact pixels. Default: to 256 pixels (in a grid: 128)."""
+    """Integer enlargement factor, 1 to 64 (bicubic). Default: to at least 256 pixels (grid: 128)."""
     crf: Annotated[int, Interval(0, 51)] = 18
     """CRF of H.264 and WebP: 0 = lossless, 18 = visually lossless, 51 = worst."""
     overwrite: Overwrite = False

@@ -228,7 +228,7 @@ class VideoModel(ABC):
                 "choose another start."
             )
         if psi != 1 and not self.supports_truncation:
-            raise StyleganvError(f"{self.name} does not support truncation, got psi {psi:g}: leave psi at 1.")
+            raise StyleganvError(f"{self.name} does not support truncation, got psi {psi:g}: set psi to 1.")
         if motion_seed is not None and not self.supports_motion_seed:
             raise StyleganvError(
                 f"{self.name} does not support motion seeds, got motion seed {motion_seed}: omit the motion seed."
@@ -236,7 +236,7 @@ class VideoModel(ABC):
         rate = self._output_fps(fps)
         if not self.supports_any_fps and (rate != self.fps or not float(start * self.fps).is_integer()):
             raise StyleganvError(
-                f"{self.name} generates only the frames of its dataset's frame rate, got {rate:g} fps from {start:g} "
+                f"{self.name} supports only the frame rate of its dataset, got {rate:g} fps from {start:g} "
                 f"seconds: use {self.fps:g} fps and a start that is a whole number of frames."
             )
         end = math.inf if seconds is None else start + seconds

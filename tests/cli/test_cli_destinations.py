@@ -95,11 +95,11 @@ def test_the_option_reads_the_same_everywhere(command: str, capsys: pytest.Captu
     with pytest.raises(SystemExit):
         cli.main([command, "--help"])
     text = " ".join(re.sub(r"[│\n]", " ", capsys.readouterr().out).split())
-    described = "Replace existing output; a folder with other files is refused." in text
+    described = "Replace existing output, but not a folder that contains other files." in text
     assert described == (command not in WITHOUT_OPTION)
 
 
 def test_the_source_is_not_replaced_by_its_dataset(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = snapshot(here)
-    assert "is the source itself" in refusal("prepare old.zip ./old.zip --resolution 8 --overwrite", capsys)
+    assert "is also the source" in refusal("prepare old.zip ./old.zip --resolution 8 --overwrite", capsys)
     assert snapshot(here) == before

@@ -62,7 +62,7 @@ def test_names_in_a_zip_have_any_encoding(tmp_path, encoding):
 def test_a_zip_that_states_a_wrong_encoding_is_named(tmp_path):
     content = write_zip(tmp_path / "s.zip", {"é.png": picture(0)}).read_bytes()
     (tmp_path / "s.zip").write_bytes(content.replace("é".encode(), b"\xe9\xe9"))
-    with pytest.raises(StyleganvError, match=r"s\.zip has names that are not in UTF-8"):
+    with pytest.raises(StyleganvError, match=r"s\.zip contains invalid UTF-8 file names"):
         scan_source(tmp_path / "s.zip")
 
 
@@ -114,9 +114,9 @@ def test_everything_that_is_skipped_has_a_reason(tmp_path, write_video, gray_fra
         "note0.doc, note1.doc, note2.doc and 2 more: unknown type of file",
         ".hidden.mp4: hidden",
         "s: a single picture",
-        "pipe.mp4: not a file but a pipe",
+        "pipe.mp4: a pipe",
         "gone.mp4: a broken link",
-        "clips/loop: a link to a folder that is read already",
+        "clips/loop: a link to a folder that is already included",
     ):
         assert line in str(report)
 
@@ -197,7 +197,7 @@ def claim(size: int) -> bytes:
 def test_giant_pictures_are_refused_by_their_header(tmp_path, size, recwarn):
     (tmp_path / "0.png").write_bytes(claim(size))
     (tmp_path / "1.png").write_bytes(claim(size))
-    with pytest.raises(StyleganvError, match=r"0\.png (claims more than|has frames of) .*67,108,864|Cannot read"):
+    with pytest.raises(StyleganvError, match=r"0\.png (exceeds the limit of|has frames of) .*67,108,864|Cannot read"):
         list(find_videos(tmp_path)[0].frames())
     assert not recwarn.list
 
@@ -205,7 +205,7 @@ def test_giant_pictures_are_refused_by_their_header(tmp_path, size, recwarn):
 def test_a_picture_of_too_many_bytes_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(files, "MAX_PICTURE_BYTES", 1000)
     (tmp_path / "0.png").write_bytes(picture(0) + bytes(2000))
-    with pytest.raises(StyleganvError, match=r"0\.png has 2,\d+ bytes, the limit is 1,000: "):
+    with pytest.raises(StyleganvError, match=r"0\.png has 2,\d+ bytes, but the limit is 1,000: "):
         list(find_videos(tmp_path)[0].frames())
 
 

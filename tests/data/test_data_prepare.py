@@ -116,10 +116,10 @@ def test_transparency_is_composited_before_resizing(tmp_path, write_images, gray
     data = VideoDataset(tmp_path / "d.zip")
     assert np.abs(data.read(0, [0])[0, :, 2:6].astype(int) - np.array([231, 116, 128])[:, None, None]).max() <= 3
     assert report.treated == {"composited": ["a"]} and data.extra == {"fit": "crop", "background": "#cfe8ff"}
-    assert "treated   1 video composited over #cfe8ff (--background): a" in str(report)
+    assert "converted 1 video composited over #cfe8ff (--background): a" in str(report)
     assert prepare(tmp_path / "s", tmp_path / "d.zip", **settings).background == "#000000"
     report = prepare(tmp_path / "s" / "opaque", tmp_path / "d.zip", background="skyblue", **settings)
-    assert "treated" not in str(report) and "background" not in VideoDataset(tmp_path / "d.zip").extra
+    assert "converted" not in str(report) and "background" not in VideoDataset(tmp_path / "d.zip").extra
 
 
 def test_split_every(tmp_path, write_video, gray_frames):

@@ -46,7 +46,7 @@ def test_it_is_small_and_no_video_model() -> None:
     assert sum(file.stat().st_size for file in folder.iterdir()) < 5e6
     assert OWN_CLIP not in pretrained_names()
     card = (folder / "README.md").read_text()
-    for part in ("parameters", "captions", "steps", "accuracy", "## Limits", "examples/train_face_clip.py"):
+    for part in ("parameters", "captions", "steps", "accuracy", "## Limitations", "examples/train_face_clip.py"):
         assert part in card, part
 
 
@@ -68,7 +68,7 @@ def test_it_knows_the_color_of_drawn_faces(clip: ClipModel) -> None:
 
 def test_unknown_words_are_named_beside_the_known_ones(clip: ClipModel) -> None:
     with pytest.raises(
-        StyleganvError, match=r"does not know 'Dragon', 'wings': use its words \(a, .*glasses.*yellow\)"
+        StyleganvError, match=r"does not support 'Dragon', 'wings': use its words \(a, .*glasses.*yellow\)"
     ):
         clip.embed_texts(["a green face", "a Dragon with wings, and glasses"])
 
@@ -82,7 +82,7 @@ def test_a_wrong_word_ends_the_command_without_a_file(tmp_path: Path, capsys: py
     pytest.importorskip("transformers", reason="pip install styleganv[clip]")
     with pytest.raises(SystemExit, match="1"):
         main(["edit", "faces-64", "--out", str(tmp_path / "a.mp4"), "--text", "a dragon", "--device", "cpu"])
-    assert "does not know 'dragon'" in capsys.readouterr().err
+    assert "does not support 'dragon'" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 
 

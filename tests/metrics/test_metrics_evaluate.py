@@ -171,7 +171,7 @@ def test_video_files_from_other_sources(faces: Path, weights: Path, tmp_path: Pa
     for doubt in (
         "16 real clips, but the protocol specifies 2048",
         "6 generated clips",
-        "without full rank",
+        "full rank",
         "stored as jpeg 95 but generated ones as video files",
     ):
         assert doubt in text
@@ -278,7 +278,7 @@ def test_warnings(weights: Path, tmp_path: Path) -> None:
 
     report = evaluated(real, other, num_clips=4, num_repeats=2)
     text = " ".join(report.results[0].warnings)
-    for warning in ("25 fps", "30", "jpeg 75", "choice of real clips alone", "without full rank"):
+    for warning in ("25 fps", "30", "jpeg 75", "only reflects the choice of real clips", "full rank"):
         assert warning in text
     same = evaluated(real, real, num_clips=3)
     assert "videos are the same" in " ".join(same.results[0].warnings)

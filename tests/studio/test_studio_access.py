@@ -201,11 +201,11 @@ def test_uploads_are_limited_in_pixels_and_seconds(tmp_path: Path, monkeypatch: 
     upload.check_upload(tmp_path / "broken.mp4")  # The command has a better message.
     monkeypatch.setattr(upload, "MAX_PIXELS", 500)
     for suffix in (".mp4", ".webp"):
-        with pytest.raises(SystemExit, match="frames of 32x16, uploads are limited to 500 pixels"):
+        with pytest.raises(SystemExit, match="frames of 32x16, but uploads are limited to 500 pixels"):
             upload.check_upload(tmp_path / f"clip{suffix}")
     monkeypatch.setattr(upload, "MAX_PIXELS", 512)
     monkeypatch.setattr(upload, "MAX_SECONDS", 1.5)
-    with pytest.raises(SystemExit, match="2 s long, uploads are limited to 2 s"):
+    with pytest.raises(SystemExit, match="2 s long, but uploads are limited to 2 s"):
         upload.check_upload(tmp_path / "clip.mp4")
 
 

@@ -91,6 +91,7 @@ def test_a_requeued_run_keeps_the_settings_that_it_chose(
 
     They are the slot distance, which was estimated, and micro-batches, to fit a GPU.
     """
+    tiny = replace(tiny, model=replace(tiny.model, slot_distance="auto"))
     with monkeypatch.context() as patch:
         patch.setattr("styleganv.runs.choose_memory", lambda config, *_: with_training(config, micro_batch_size=4))
         train(faces, tmp_path / "run", tiny)

@@ -61,7 +61,7 @@ def main(argv: list[str] | None = None) -> None:
     try:
         _run(console.set_up(sys.argv[1:] if argv is None else argv))
         if error := output_error():
-            raise StyleganvError(f"Cannot write the output ({error.strerror}): send it to another file.")
+            raise StyleganvError(f"Cannot write to stdout ({error.strerror}): redirect it to another file.")
     except StyleganvError as error:
         _exit(str(error), 1)
     except KeyboardInterrupt as interruption:

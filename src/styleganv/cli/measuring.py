@@ -23,7 +23,7 @@ def evaluate(
     evaluation: OmitArgPrefixes[EvaluateOptions] = EvaluateOptions(),
     compute: OmitArgPrefixes[ComputeOptions] = ComputeOptions(),
 ) -> None:
-    """Measure the distance between generated and real videos, from any source.
+    """Measure the distance between real and generated videos from any source.
 
     Args:
         real: Real videos: a dataset, or a folder, zip or file of videos.
@@ -64,7 +64,7 @@ def diagnose(
     psi: float = 1.0,
     compute: OmitArgPrefixes[ComputeOptions] = ComputeOptions(),
 ) -> None:
-    """Diagnose motion (loops, reversal, speed, drift, flicker and more) on an HTML page.
+    """Write an HTML report on motion: loops, reversal, speed, drift, flicker and more.
 
     Args:
         videos: Model (folder, run or pretrained), dataset, or videos from any other source.

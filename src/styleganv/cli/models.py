@@ -14,7 +14,7 @@ _Dest = Annotated[Positional[Path], tyro.conf.arg(metavar="DEST")]
 
 
 def models() -> None:
-    """List the models that come with the package; every command accepts their names."""
+    """List the pretrained models. Every command accepts their names."""
     from styleganv.pretrained import pretrained_models
 
     for model in pretrained_models():
@@ -31,7 +31,7 @@ def import_(
     network: Literal["G_ema", "G"] = "G_ema",
     overwrite: Overwrite = False,
 ) -> None:
-    """Convert an official StyleGAN-V or StyleGAN2-ADA checkpoint, without running code in it.
+    """Convert an official StyleGAN-V or StyleGAN2-ADA checkpoint without running its code.
 
     Args:
         file: Checkpoint, e.g. network-snapshot-025000.pkl.
@@ -71,7 +71,7 @@ def export(
     /,
     overwrite: Overwrite = False,
 ) -> None:
-    """Export a model to files that run without styleganv, and verify their output.
+    """Export a model to ONNX or PyTorch files that run without styleganv, and verify them.
 
     Args:
         file: .onnx (onnxruntime) or .pt2 (PyTorch) file; FILE-mapping maps z to styles.

@@ -84,7 +84,7 @@ class EditFlags:
     clip_model: Unset[str] = None
     """CLIP for --text: a folder, or a Hugging Face Hub name. Default: the model's own, else OpenAI's."""
     text_steps: int = 100
-    """Optimization steps for --text; the model's own CLIP takes none."""
+    """Optimization steps for --text; not used by a model's own CLIP."""
     interpolate_to: Unset[str] = None
     """Content seeds to interpolate to over the video, in order, e.g. 7,9."""
     interpolate_to_latents: Unset[str] = None
@@ -158,7 +158,7 @@ def project(
     device: Device = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Project a real clip to latents, to continue and edit it; Ctrl-C keeps the best so far.
+    """Find the latents of a real clip, to edit and continue it. Ctrl-C keeps the best so far.
 
     Args:
         video: Video file or folder of frames; resized and resampled to match the model.
@@ -233,7 +233,7 @@ def explore(
     device: Device = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Write an HTML page on a model: truncation, interpolation, mixing, motion, directions.
+    """Show a model on an HTML page: truncation, interpolation, mixing, motion, directions.
 
     Args:
         out: Folder to write to.

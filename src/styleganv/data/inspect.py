@@ -75,8 +75,8 @@ class Inspection:
         classes = ", ".join(f"{name} ({count})" for name, count in self.class_counts.items()) or "none"
         why = "nothing moves, so any value works"
         if self.tau is not None:
-            why = f"frames {self.tau:.1f} apart differ half as much as distant frames"
-        advice = f"; --max-span {low - 1} or less uses all" if self.long_enough < 1 else ""
+            why = f"frames {self.tau:.1f} apart differ half as much as distant ones"
+        advice = f"; --max-span {low - 1} or less uses all videos" if self.long_enough < 1 else ""
         lines = [
             f"{self.path}: {len(self.lengths)} videos, {sum(self.lengths)} frames of "
             f"{self.height}x{self.width} (height x width), {self.fps:g} fps",
@@ -84,8 +84,8 @@ class Inspection:
             f"classes        {classes}",
             f"slot distance  {self.slot_distance} frames: {why}",
             f"mirror         {'on' if self.mirror else 'off'}: {self.mirror_reason}",
-            f"clip span      {self.long_enough:.0%} of the videos have the {USUAL_SPAN} frames usually spanned by "
-            f"training clips{advice}",
+            f"clip span      {self.long_enough:.0%} of the videos are at least {USUAL_SPAN} frames long, the usual "
+            f"span of a training clip{advice}",
         ]
         if self.still:
             names = ", ".join(self.still[:4]) + (", …" if len(self.still) > 4 else "")
@@ -234,7 +234,7 @@ def _mirror(videos: list[_Video]) -> tuple[bool, str]:
     speed, width = speeds.mean(), videos[0].frames.shape[3]
     if abs(speed) > 3 * speeds.std(ddof=1) / math.sqrt(len(speeds)) and abs(speed) > 1e-4 * width:
         side = "left" if speed < 0 else "right"
-        return False, f"motion goes to the {side} on average ({abs(speed) / width:.2%} of the width per frame)"
+        return False, f"things move to the {side} on average ({abs(speed) / width:.2%} of the width per frame)"
     grays = [video.frames.mean(axis=1) for video in videos]
     quarter = [max(1, len(gray) // 4) for gray in grays]
     drift = np.stack([g[-n:].mean(axis=0) - g[:n].mean(axis=0) for g, n in zip(grays, quarter, strict=True)])

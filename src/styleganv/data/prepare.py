@@ -115,10 +115,10 @@ class PrepareReport:
         }
         for treatment, names in self.treated.items():
             lines.append(
-                f"treated   {_count_videos(len(names))} {treatment}{details.get(treatment, '')}: {shorten(names)}"
+                f"converted {_count_videos(len(names))} {treatment}{details.get(treatment, '')}: {shorten(names)}"
             )
         if self.gaps:
-            lines.append(f"gaps      {len(self.gaps)} filled with the frame before: {shorten(self.gaps)}")
+            lines.append(f"gaps      {len(self.gaps)} filled with the preceding frame: {shorten(self.gaps)}")
         if self.damaged:
             lines.append(f"damaged   {_count_videos(len(self.damaged))} kept up to the damage: {shorten(self.damaged)}")
         lines.append(f"skipped   {len(self.skipped) or 'none'}")
@@ -225,7 +225,7 @@ def prepare(
     source, dest = Path(source), Path(dest)
     check_destination(dest, overwrite=overwrite)
     if overwrite and dest.exists() and source.exists() and dest.samefile(source):
-        raise StyleganvError(f"{dest} is the source itself: choose another destination.")
+        raise StyleganvError(f"{dest} is also the source: choose another destination.")
     height, width = resolution
     quality = options.stored_quality
     color = parse_color(options.background)

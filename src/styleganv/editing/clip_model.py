@@ -123,8 +123,8 @@ def _check_words(text: str, tokenizer: Any) -> None:
     if unknown:
         words = sorted(set(tokenizer.get_vocab()) - set(tokenizer.all_special_tokens))
         raise StyleganvError(
-            f"The text model does not know {', '.join(map(repr, unknown))}: use its words ({', '.join(words)}), or "
-            f"another model, e.g. --clip-model {DEFAULT_CLIP_MODEL}."
+            f"This model's CLIP does not support {', '.join(map(repr, unknown))}: use its words ({', '.join(words)}), "
+            f"or another CLIP, e.g. --clip-model {DEFAULT_CLIP_MODEL}."
         )
 
 

@@ -141,7 +141,7 @@ def draw_directions(
         for name in track(names, progress, len(names), "drawing directions")
     ]
     labels = [f"{name} ({share:.0%})" for name, share in zip(names, directions.share.tolist(), strict=False)]
-    note = f"{directions.space} directions, in standard deviations (share of the variance)"
+    note = f"{directions.space} directions, in standard deviations (fraction of the variance)"
     if not is_content:
         note += "; time runs to the right inside each strip"
     columns = [f"{strength:+d}" if strength else "0" for strength in strengths]

@@ -172,8 +172,8 @@ def compare_factors(
     """
     if not has_factors(data):
         raise StyleganvError(
-            f"{data.name} has no ground-truth factors, which --factors requires: use a dataset that `styleganv demo` "
-            "or `make_faces` of this version has drawn."
+            f"{data.name} has no ground-truth factors, which --factors requires: use a dataset drawn by "
+            "`styleganv demo` or `make_faces` of this version."
         )
     if videos.count is None:
         num_frames = min(num_frames, videos.length(0) or num_frames)

@@ -65,10 +65,10 @@ def format_card(video: VideoGenerator, *, name: str, license: str | None = None)
 
 # {name}
 
-![Samples of seeds {PREVIEW_SEEDS[0]} to {PREVIEW_SEEDS[-1]}, not selected]({PREVIEW})
+![Uncurated samples, seeds {PREVIEW_SEEDS[0]} to {PREVIEW_SEEDS[-1]}]({PREVIEW})
 
 A generative adversarial network for {output}s of {video.width}×{video.height} pixels, trained with styleganv. The
-preview shows the seeds {PREVIEW_SEEDS[0]} to {PREVIEW_SEEDS[-1]}, without selection.
+preview is uncurated: it shows the seeds {PREVIEW_SEEDS[0]} to {PREVIEW_SEEDS[-1]}.
 
 ## Training data
 

@@ -95,7 +95,7 @@ def _open_container(file: MediaFile) -> Iterator[tuple[Any, Any, IO[bytes]]]:
     ):
         stream: Any = container.streams.best("video")
         if stream is None or stream.codec_context is None or stream.disposition & Disposition.attached_pic:
-            raise ValueError("no video stream, or of an unknown codec")
+            raise ValueError("no video stream with a known codec")
         check_pixels(file, stream.width, stream.height)
         stream.codec_context.options = limits
         yield container, stream, opened

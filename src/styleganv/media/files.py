@@ -100,7 +100,7 @@ def open_picture(file: MediaFile) -> Iterator[Image.Image]:
         size = stream.seek(0, 2)
         if size > MAX_PICTURE_BYTES:
             raise StyleganvError(
-                f"{file} has {size:,} bytes, the limit is {MAX_PICTURE_BYTES:,}: replace or remove it."
+                f"{file} has {size:,} bytes, but the limit is {MAX_PICTURE_BYTES:,}: replace or remove it."
             )
         stream.seek(0)
         try:
@@ -108,9 +108,7 @@ def open_picture(file: MediaFile) -> Iterator[Image.Image]:
                 warnings.simplefilter("error", Image.DecompressionBombWarning)
                 image = Image.open(stream)
         except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-            raise StyleganvError(
-                f"{file} claims more than {MAX_PIXELS:,} pixels, which is the limit: replace or remove it."
-            ) from error
+            raise StyleganvError(f"{file} exceeds the limit of {MAX_PIXELS:,} pixels: replace or remove it.") from error
         with image:
             check_pixels(file, *image.size)
             yield image
@@ -120,7 +118,7 @@ def check_pixels(file: MediaFile, width: int, height: int) -> None:
     """Raise StyleganvError for frames beyond the limit."""
     if width * height > MAX_PIXELS:
         raise StyleganvError(
-            f"{file} has frames of {width}x{height} pixels, the limit is {MAX_PIXELS:,} pixels: scale it down."
+            f"{file} has frames of {width}x{height} pixels, but the limit is {MAX_PIXELS:,} pixels: scale it down."
         )
 
 

@@ -219,7 +219,7 @@ def _walk(root: Path, skipped: list[Skipped]) -> Iterator[str]:
         real = os.path.realpath(folder)
         if real in seen:
             subfolders.clear()
-            skipped.append((readable(relative(folder)), "a link to a folder that is read already"))
+            skipped.append((readable(relative(folder)), "a link to a folder that is already included"))
             continue
         seen.add(real)
         subfolders.sort()
@@ -227,7 +227,7 @@ def _walk(root: Path, skipped: list[Skipped]) -> Iterator[str]:
             path = os.path.join(folder, file)
             try:
                 is_file = stat.S_ISREG(os.stat(path).st_mode)
-                problem = None if is_file else "not a file but a pipe, socket or device"
+                problem = None if is_file else "a pipe, socket or device"
             except OSError as error:
                 problem = f"a broken link ({error.strerror})" if os.path.islink(path) else str(error.strerror)
             if problem is None:
@@ -240,9 +240,7 @@ def _archive_names(path: Path, skipped: list[Skipped]) -> list[str]:
     try:
         archive = open_archive(path)
     except UnicodeDecodeError as error:
-        raise StyleganvError(
-            f"{readable(str(path))} has names that are not in UTF-8 though it states so: pack it again."
-        ) from error
+        raise StyleganvError(f"{readable(str(path))} contains invalid UTF-8 file names: pack it again.") from error
     except (OSError, *ZIP_ERRORS) as error:
         raise StyleganvError(
             f"{readable(str(path))} is not a zip, or is truncated or damaged: copy or download it again."

@@ -31,18 +31,18 @@ def result_warnings(
     num_features = min(protocol.num_features(clips[name]) for name in ("real", "fake"))
     if protocol.metric == "frechet" and num_features <= extractor.dims:
         yield (
-            f"{num_features} features of {extractor.dims} dimensions leave their covariance without full rank, which "
-            "makes the distance far too large: compare it only with distances of equally many clips"
+            f"{num_features} features of {extractor.dims} dimensions do not give their covariance full rank, so the "
+            "distance is far too large: only compare distances of equal numbers of clips"
         )
     floor = clips["noise_floor"]
     if len(floor) == 2 and floor != [clips["real"], clips["fake"]]:
-        yield f"the noise floor compares {floor[0]} with {floor[1]} clips, and distances of fewer clips are larger"
+        yield f"the noise floor compares {floor[0]} with {floor[1]} clips, and fewer clips give larger distances"
     yield from _source_warnings(protocol, extractor, real, fake)
     if num_repeats > 1 and fake.lengths is not None and len(fake.members(class_name)) <= protocol.num_clips:
-        yield "every repeat uses all generated videos, so the error reflects the choice of real clips alone"
+        yield "every repeat uses all generated videos, so the error only reflects the choice of real clips"
     lacking = [name for name in real.videos.class_names if name not in fake.videos.class_names]
     if protocol.released and fake.lengths is None and fake.videos.class_names and lacking:
-        yield f"the model lacks the classes {shorten(lacking)}, so their share of labels goes to its other classes"
+        yield f"the model lacks the classes {shorten(lacking)}, so its other classes replace them"
     if protocol.stride > 1:
         yield f"only every {protocol.stride}th frame is used, so fast motion is aliased"
 

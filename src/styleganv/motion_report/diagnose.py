@@ -161,7 +161,7 @@ def _rate(
     spec: DiagnosticSpec, value: float | None, expected: Range | None, as_expected: str, tolerance: float = 0.0
 ) -> tuple[bool | None, str]:
     if value is None:
-        return None, "Not measurable: too little moves, or there are too few videos."
+        return None, "Not measurable: too little motion, or too few videos."
     if expected is None:
         return None, "No dataset to compare with."
     if expected.low <= value + tolerance and value - tolerance <= expected.high:

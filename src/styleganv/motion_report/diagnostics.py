@@ -17,11 +17,11 @@ Array = NDArray[np.float64]
 
 LOOPS = Section("Loops", "Does a video return to earlier frames?")
 REVERSAL = Section("Motion reversal", "Does motion reverse more often than in the dataset?")
-SPEED = Section("Speed", "Do things move as fast as in the dataset, and as unevenly?")
+SPEED = Section("Speed", "Do things move as fast as in the dataset, with the same variation?")
 DRIFT = Section("Drift", "Does the content stay the same, however long the video?")
 FLICKER = Section("Flicker", "Do static parts stay constant?")
 STICKING = Section("Texture sticking", "Does texture move with the surface it is on?")
-CONTENT_AND_MOTION = Section("Content and motion", "Are they independent, each with its own seed?")
+CONTENT_AND_MOTION = Section("Content and motion", "Are content and motion independent?")
 FRAME_RATE = Section("Frame rate", "Does the video stay the same at every frame rate?")
 SLOTS = Section("Slot boundaries", "Is the transition between motion codes visible?")
 
@@ -108,7 +108,7 @@ _SPECS = (
         name="speed_spread",
         title="Speed distribution",
         unit="× the dataset's mean speed",
-        description="Distance between the distributions of speed; for the dataset, between two halves of it.",
+        description="Distance between the distributions of speed; for the dataset, between its two halves.",
         section=SPEED,
         measure_clips=speed_distance,
         requires_data=True,

@@ -60,7 +60,7 @@ async def serve_frames(
             except StyleganvError as error:
                 response = pack({"id": request.get("id"), "error": public_text(str(error))}, [])
             except Exception:
-                logger.exception("Cannot make frames:")
+                logger.exception("Cannot generate frames:")
                 response = pack({"id": request.get("id"), "error": FAILURE}, [])
             await socket.send_bytes(response)
 

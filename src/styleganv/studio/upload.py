@@ -25,10 +25,10 @@ def check_upload(path: Path | str) -> None:
         return  # The command says what is wrong with it.
     if size[0] * size[1] > MAX_PIXELS:
         raise SystemExit(
-            f"styleganv: {path} has frames of {size[0]}x{size[1]}, uploads are limited to {MAX_PIXELS:,} pixels per "
-            "frame: scale it down."
+            f"styleganv: {path} has frames of {size[0]}x{size[1]}, but uploads are limited to {MAX_PIXELS:,} pixels "
+            "per frame: scale it down."
         )
     if seconds > MAX_SECONDS:
         raise SystemExit(
-            f"styleganv: {path} is {seconds:.0f} s long, uploads are limited to {MAX_SECONDS:.0f} s: cut it."
+            f"styleganv: {path} is {seconds:.0f} s long, but uploads are limited to {MAX_SECONDS:.0f} s: cut it."
         )

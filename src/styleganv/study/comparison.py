@@ -150,7 +150,7 @@ def _published() -> list[str]:
     return [
         "## As published",
         "The table shows FVD over 16 and 128 frames at 256², for full-size models trained for days. The measure and "
-        "the datasets differ, so only compare the order.",
+        "the datasets differ from those above, so only compare the order.",
         _table(rows),
     ]
 

@@ -130,7 +130,9 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
             f"Checkpoint {path} is damaged: {other}start a new run with --finetune {path.parent / 'model'}."
         ) from error
     if version != FORMAT:
-        raise StyleganvError(f"Checkpoint {path} has format {version}, this version reads {FORMAT}: update styleganv.")
+        raise StyleganvError(
+            f"Checkpoint {path} has format {version}, but this version reads {FORMAT}: update styleganv."
+        )
     return state
 
 

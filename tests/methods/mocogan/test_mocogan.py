@@ -144,7 +144,7 @@ def test_content_and_motion_have_separate_seeds(model: VideoModel) -> None:
 
 
 def test_unsupported_requests_are_rejected(model: VideoModel) -> None:
-    with pytest.raises(StyleganvError, match="only the frames of its dataset's frame rate"):
+    with pytest.raises(StyleganvError, match="only the frame rate of its dataset"):
         model.sample(seed=0, seconds=1, fps=20)
     with pytest.raises(StyleganvError, match="whole number of frames"):
         model.sample(seed=0, seconds=1, start=0.05)
@@ -166,7 +166,7 @@ def test_unsupported_requests_are_rejected(model: VideoModel) -> None:
         ("mocogan", "training", {"num_frames": 8, "max_span": 7}, "--num-frames must be at least 10"),
         ("mocogan-stylegan2", "training", {"num_frames": 3, "max_span": 2}, "--num-frames must be at least 10"),
         ("mocogan", "training", {"max_span": 32}, "--max-span 15"),
-        ("mocogan-stylegan2", "model", {"motion": "conv"}, "leave --motion at lstm"),
+        ("mocogan-stylegan2", "model", {"motion": "conv"}, "set --motion lstm"),
         ("mocogan", "augment", {"augment": "ada"}, "--augment none"),
         ("mocogan", "training", {"micro_batch_size": 2}, "does not support --micro-batch-size"),
     ],

@@ -211,7 +211,7 @@ def test_growing_from_a_pretrained_model_starts_with_all_its_layers(
     pretrained = PretrainedWeights(Path("small"), small, small_d.state_dict(), small_d.config.condition)
     notes = copy_matching_weights(pretrained, config, generator, discriminator)
     assert [note.split(": ")[-1] for note in notes] == ["synthesis.blocks.4.", "from_rgb, blocks.0."]
-    with pytest.raises(StyleganvError, match="--grow-from 16 would set aside layers of small: pass --grow-from 32"):
+    with pytest.raises(StyleganvError, match="--grow-from 16 would skip trained layers of small: pass --grow-from 32"):
         copy_matching_weights(pretrained, growing, generator, discriminator)
     z, times, noise = torch.randn(4, 16), torch.tensor([[0.0, 8.0]] * 4), torch.randn(4, 40, 16)
     generator.synthesis.num_skipped, discriminator.stage = 1, GrowthStage(1)

@@ -34,7 +34,7 @@ def _adapt(config: RunConfig) -> RunConfig:
 def check_clips(config: RunConfig) -> None:
     """Check that motion is recurrent and frames are consecutive."""
     if config.model.motion != "lstm":
-        raise StyleganvError(f"--method {config.model.method} requires recurrent motion: leave --motion at lstm.")
+        raise StyleganvError(f"--method {config.model.method} requires recurrent motion: set --motion lstm.")
     check_consecutive(config)
     check_loss(config)
 
@@ -44,7 +44,7 @@ def _check(config: RunConfig) -> None:
     check_no_augmentation(config)
     if config.training.micro_batch_size or config.training.gradient_checkpointing:
         raise StyleganvError(
-            "--method mocogan does not support --micro-batch-size or --gradient-checkpointing: leave them out."
+            "--method mocogan does not support --micro-batch-size or --gradient-checkpointing: omit them."
         )
 
 

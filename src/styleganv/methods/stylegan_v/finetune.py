@@ -100,7 +100,7 @@ def copy_matching_weights(
     new = copy_generator_weights(generator, source.generator)
     if not any(name.startswith("synthesis.blocks.") for name in generator.state_dict().keys() - set(new)):
         raise StyleganvError(
-            f"No layer of the model {source.path} matches a network for this dataset: train a new one."
+            f"No layer of the model {source.path} matches a network for this dataset: train from scratch."
         )
     messages = [_describe(source, "generator", generator, new)]
     if source.discriminator is None:
@@ -131,7 +131,7 @@ def _check_growth(source: PretrainedWeights, config: RunConfig, generator: Gener
     start, sides = config.training.grow_from, [max(x.height, x.width) for x in (generator, source.generator)]
     if start is not None and start < min(sides):
         remedy = f"pass --grow-from {sides[1]}, or omit it" if sides[1] < sides[0] else "omit it"
-        raise StyleganvError(f"--grow-from {start} would set aside layers of {source.path}: {remedy}.")
+        raise StyleganvError(f"--grow-from {start} would skip trained layers of {source.path}: {remedy}.")
 
 
 def _check_frozen(config: RunConfig, discriminator: Discriminator, new: list[str]) -> None:
