@@ -41,6 +41,8 @@ class ModelConfig(Validated):
     """Motion codes: conv (acyclic, any time), lstm (ablation), none (images, --num-frames 1)."""
     motion_dim: Annotated[int, Interval(2, 65_536)] = 512
     """Dimension of motion noise, motion codes and time encoding; even."""
+    motion_noise: Literal["white", "multiscale"] = "white"
+    """Motion noise: white (the paper) or multiscale, low-pass filtered for events that last up to 128 slots."""
     motion_path: Literal["linear", "bspline"] = "linear"
     """Path from one motion code to the next: linear (the paper) or a smooth B-spline."""
     slot_distance: Frames = 16.0
@@ -55,6 +57,8 @@ class ModelConfig(Validated):
     """How the time between frames enters the discriminator."""
     minibatch_stddev: bool = True
     """Append the standard deviation over a batch to the discriminator's features."""
+    temporal_shift: bool = False
+    """Let neighboring frames exchange an eighth of their channels in the discriminator: it sees faster motion."""
 
 
 @dataclass(frozen=True)

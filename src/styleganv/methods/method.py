@@ -57,7 +57,7 @@ def accept(config: RunConfig) -> None:
 
 
 def check_loss(config: RunConfig) -> None:
-    """Check the losses and what decays, for methods that have their own.
+    """Check the losses, what decays and the variants of StyleGAN-V, for methods that have their own losses.
 
     Raises:
         StyleganvError: for any value other than the default.
@@ -68,6 +68,8 @@ def check_loss(config: RunConfig) -> None:
         ("--lr-decay-clips", config.training.lr_decay_clips, None),
         ("--r1-decay-clips", config.training.r1_decay_clips, None),
         ("--grow-from", config.training.grow_from, None),
+        ("--motion-noise", config.model.motion_noise, "white"),
+        ("--temporal-shift", config.model.temporal_shift, False),
     ):
         if value != default:
             raise StyleganvError(

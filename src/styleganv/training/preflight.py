@@ -40,7 +40,18 @@ def check_settings(config: RunConfig) -> None:
         raise StyleganvError(
             "--motion none and --num-frames 1 (an image model) require each other: set both or neither."
         )
+    _check_variants(config)
     _check_batch(config)
+
+
+def _check_variants(config: RunConfig) -> None:
+    model, num_frames = config.model, config.training.num_frames
+    if model.motion_noise != "white" and model.motion != "conv":
+        raise StyleganvError(
+            f"--motion-noise {model.motion_noise} requires --motion conv, got {model.motion}: omit one of them."
+        )
+    if model.temporal_shift and num_frames == 1:
+        raise StyleganvError("--temporal-shift requires clips of 2 or more frames, got --num-frames 1: omit it.")
 
 
 def _check_batch(config: RunConfig) -> None:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from styleganv.methods.stylegan_v.config import GeneratorConfig
 from styleganv.methods.stylegan_v.mapping import Mapping
 from styleganv.methods.stylegan_v.motion import Motion, RecurrentMotion, SlotNoise, noise_from_tensor
+from styleganv.methods.stylegan_v.multiscale_noise import MultiscaleMotion
 from styleganv.methods.stylegan_v.synthesis import Synthesis
 from styleganv.nn.layers import resolutions
 
@@ -104,7 +105,8 @@ def _build_motion(config: GeneratorConfig) -> Motion | RecurrentMotion | None:
     }
     if config.motion == "lstm":
         return RecurrentMotion(**sizes)
-    return Motion(
+    kind = MultiscaleMotion if config.motion_noise == "multiscale" else Motion
+    return kind(
         num_frequencies=config.num_frequencies,
         kernel_size=config.motion_kernel,
         slot_distance=config.slot_distance,
