@@ -45,6 +45,8 @@ class ModelConfig(Validated):
     """Motion noise: white (the paper) or multiscale, low-pass filtered for events that last up to 128 slots."""
     motion_path: Literal["linear", "bspline"] = "linear"
     """Path from one motion code to the next: linear (the paper) or a smooth B-spline."""
+    motion_layers: Literal["first", "all"] = "first"
+    """Layers that motion enters: the first (the paper) or all, so that it can change textures and colors too."""
     slot_distance: Frames = 16.0
     """Distance of motion noise vectors in frames; `styleganv inspect` suggests one."""
     shortest_period: OptionalFloat[Frames] = None

@@ -160,8 +160,8 @@ def synthesize(synthesis: Synthesis, styles: Tensor, codes: Tensor | None) -> Te
     This is `Synthesis.forward` without its size-dependent branches.
     """
     x, image = synthesis.input(codes, styles.shape[0]), None
-    for block, block_styles in synthesis.styled_blocks(styles):
-        x, image = block(x, image, block_styles)
+    for block, *block_styles in synthesis.styled_blocks(styles, codes):
+        x, image = block(x, image, *block_styles)
     assert image is not None
     return image
 

@@ -68,6 +68,7 @@ def check_loss(config: RunConfig) -> None:
         ("--lr-decay-clips", config.training.lr_decay_clips, None),
         ("--r1-decay-clips", config.training.r1_decay_clips, None),
         ("--grow-from", config.training.grow_from, None),
+        ("--motion-layers", config.model.motion_layers, "first"),
         ("--motion-noise", config.model.motion_noise, "white"),
         ("--temporal-shift", config.model.temporal_shift, False),
     ):

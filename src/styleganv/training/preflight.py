@@ -50,6 +50,8 @@ def _check_variants(config: RunConfig) -> None:
         raise StyleganvError(
             f"--motion-noise {model.motion_noise} requires --motion conv, got {model.motion}: omit one of them."
         )
+    if model.motion_layers == "all" and model.motion == "none":
+        raise StyleganvError("--motion-layers all requires motion, got --motion none (an image model): omit it.")
     if model.temporal_shift and num_frames == 1:
         raise StyleganvError("--temporal-shift requires clips of 2 or more frames, got --num-frames 1: omit it.")
 

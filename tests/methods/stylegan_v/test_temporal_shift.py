@@ -52,7 +52,7 @@ def frame_features(d: Discriminator, frames: Tensor) -> Tensor:
 
 
 def test_the_features_of_a_frame_depend_on_its_neighbors() -> None:
-    """At 32², one block precedes the join, and a frame sees its neighbors; at 64², two blocks, and two frames each way."""
+    """At 32², one block precedes the join, and a frame sees its neighbors; at 64², two blocks, and two frames away."""
     for size, reach in ((32, 1), (64, 2)):
         frames = randn(3, 3, size, size)
         changed = frames.clone()

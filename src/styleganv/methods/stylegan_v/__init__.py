@@ -48,6 +48,11 @@ def _multiscale_noise(config: RunConfig) -> RunConfig:
     return replace(config, model=replace(config.model, motion_noise="multiscale"))
 
 
+def _motion_layers(config: RunConfig) -> RunConfig:
+    """Return the settings with motion in all layers."""
+    return replace(config, model=replace(config.model, motion_layers="all"))
+
+
 METHOD = Method(
     name="stylegan-v",
     title="StyleGAN-V",
@@ -59,6 +64,7 @@ METHOD = Method(
         "unconditioned": Ablation("StyleGAN-V, no time conditioning", _unconditioned),
         "more-frames": Ablation("StyleGAN-V, 8 frames per clip", _more_frames),
         "temporal-shift": Ablation("StyleGAN-V, temporal shift", _temporal_shift),
+        "motion-layers": Ablation("StyleGAN-V, motion in all layers", _motion_layers),
         "multiscale-noise": Ablation("StyleGAN-V, multiscale noise", _multiscale_noise),
     },
     published=("47.4 / –", "79.5 / 197.0", "1431.0 / 1773.4"),

@@ -8,6 +8,7 @@ from styleganv.methods.stylegan_v.encoding import MotionPath
 from styleganv.validation import ChannelBase, Frames, Interval, Size
 
 MotionKind = Literal["conv", "lstm", "none"]
+MotionLayers = Literal["first", "all"]
 MotionNoise = Literal["white", "multiscale"]
 Condition = Literal["modulate+project", "project", "none"]
 
@@ -30,6 +31,8 @@ class GeneratorConfig(StyleConfig):
     """Kernel size, in slots, of the two motion convolutions."""
     motion_path: MotionPath = "linear"
     """Path between the codes of slots: linear (the paper, with kinks at slots) or a cubic B-spline (smooth)."""
+    motion_layers: MotionLayers = "first"
+    """Layers that the motion code enters: the first (the paper), or all, as motion styles (MoStGAN-V)."""
     slot_distance: Frames = 16
     """Frames between two motion noise vectors; it must match the speed of the dataset."""
     shortest_period: Frames | None = None

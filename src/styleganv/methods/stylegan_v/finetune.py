@@ -25,6 +25,7 @@ from styleganv.training.checkpoint import has_checkpoint, load_checkpoint
 #: Settings of motion, which an image model does not have.
 MOTION_SETTINGS = {
     "motion",
+    "motion_layers",
     "motion_noise",
     "motion_path",
     "slot_distance",

@@ -3,7 +3,8 @@
     z, label ──Mapping──▶ w ─────────────────────────────┐
     motion noise, times, label ──Motion──▶ v(t) ──▶ Synthesis ──▶ frames
 
-All frames of a video share one w, so content never changes; only v depends on time.
+All frames of a video share one w, so content never changes; only v depends on time. It enters the first layer, or all
+(`motion_layers.py`).
 
 Shapes: B clips, T frames per clip, S slots, K classes, L style layers, H height, W width.
 """
@@ -37,6 +38,7 @@ class Generator(nn.Module):
             motion_dim=0 if self.motion is None else self.motion.out_dim,
             channel_base=config.channel_base,
             channel_max=config.channel_max,
+            motion_layers=config.motion_layers == "all" and self.motion is not None,
         )
 
     def forward(
