@@ -77,6 +77,8 @@ class TrainingConfig(Validated):
     """Frames per clip; the paper uses 2 or 3."""
     max_span: Size = 32
     """Maximum distance from the first to the last frame of a clip, in frames."""
+    span_growth_clips: OptionalInt[Count] = None
+    """Clips during which that maximum grows from 32 frames to --max-span, e.g. 128. Default: it is constant."""
     mirror: bool = False
     """Also train on mirrored clips; this loses the direction of motion."""
     conditional: bool = True

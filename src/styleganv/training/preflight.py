@@ -9,6 +9,7 @@ import torch
 from styleganv import distributed
 from styleganv.config import RunConfig
 from styleganv.data.dataset import VideoDataset
+from styleganv.data.sampling import FIRST_SPAN
 from styleganv.errors import StyleganvError
 from styleganv.nn.layers import resolutions
 from styleganv.training.backends import step_backends
@@ -46,6 +47,10 @@ def check_settings(config: RunConfig) -> None:
 
 def _check_variants(config: RunConfig) -> None:
     model, num_frames = config.model, config.training.num_frames
+    if config.training.span_growth_clips is not None and config.training.max_span <= FIRST_SPAN:
+        raise StyleganvError(
+            f"--span-growth-clips requires a --max-span above {FIRST_SPAN}, got {config.training.max_span}: raise it."
+        )
     if model.motion_noise != "white" and model.motion != "conv":
         raise StyleganvError(
             f"--motion-noise {model.motion_noise} requires --motion conv, got {model.motion}: omit one of them."

@@ -1,6 +1,7 @@
 """The variants of motion keep the guarantees of the paper's model, and every tool works with them."""
 
 from copy import deepcopy
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -8,9 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from run_state import assert_same_state
+from settings import with_training
 from tiny import FPS, save
 
 from styleganv import noise
+from styleganv.config import RunConfig
+from styleganv.data.dataset import VideoDataset
 from styleganv.editing.latents import (
     Latents,
     latents_from_seed,
@@ -19,10 +24,17 @@ from styleganv.editing.latents import (
     render_latents,
     save_latents,
 )
+from styleganv.errors import StyleganvError
 from styleganv.interop.program import build_programs
+from styleganv.methods import apply_ablation, apply_method, get_method
 from styleganv.methods.loading import load
 from styleganv.methods.stylegan_v.sampler import VideoGenerator
+from styleganv.methods.stylegan_v.trainer import build_networks
 from styleganv.model_folder import save_model
+from styleganv.runs import resume, train
+from styleganv.training import batches
+from styleganv.training.batches import ClipDataset
+from styleganv.training.preflight import check_settings
 
 FAR = 1e7 / FPS
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -128,3 +140,85 @@ def test_the_exported_program(variant: str, tmp_path: Path) -> None:
     frames = build_programs(generator)[1](styles, times, white(torch.arange(2), slots), first, label)
     codes = deepcopy(generator.motion).double()(times, white, label)
     torch.testing.assert_close(frames, generator.synthesis(styles, codes.float()), atol=1e-4, rtol=0)
+
+
+def with_model(config: RunConfig, **values: Any) -> RunConfig:
+    return replace(config, model=replace(config.model, **values))
+
+
+ALL = {"motion_noise": "multiscale", "motion_layers": "all", "temporal_shift": True}
+
+
+@pytest.mark.usefixtures("no_run_images")
+def test_four_steps_equal_two_resumed_two_bit_for_bit(faces: Path, tiny: RunConfig, tmp_path: Path) -> None:
+    options = {"max_span": 39, "span_growth_clips": 24, "loss": "relativistic"}
+    config = with_model(with_training(tiny, **options, total_clips=32), **ALL)
+    train(faces, tmp_path / "whole", config)
+    train(faces, tmp_path / "halves", with_training(config, total_clips=16))
+    resume(tmp_path / "halves", config=config)
+    assert_same_state(tmp_path / "whole" / "checkpoint.pt", tmp_path / "halves" / "checkpoint.pt")
+    generator = load(tmp_path / "whole", device="cpu").generator
+    readouts = [weight for name, weight in generator.named_parameters() if name.endswith("readout")]
+    assert min(float(weight.abs().max()) for weight in readouts) > 0  # so motion has entered all layers
+    # A new run from it has the same networks.
+    train(faces, tmp_path / "other", with_training(tiny, total_clips=8), finetune=tmp_path / "whole")
+    assert load(tmp_path / "other", device="cpu").generator.config == generator.config
+
+
+def test_ablations_change_one_setting_each(tiny: RunConfig) -> None:
+    for name, change in {
+        "temporal-shift": {"temporal_shift": True},
+        "motion-layers": {"motion_layers": "all"},
+        "multiscale-noise": {"motion_noise": "multiscale"},
+    }.items():
+        assert apply_ablation(tiny, name) == with_model(tiny, **change)
+
+
+def test_variants_leave_all_other_initial_weights_as_they_are(tiny: RunConfig, faces: Path) -> None:
+    data = VideoDataset(faces)
+    plain = [network.state_dict() for network in build_networks(tiny, data)]
+    for change in ({"motion_noise": "multiscale"}, {"temporal_shift": True}):
+        for expected, network in zip(plain, build_networks(with_model(tiny, **change), data), strict=True):
+            weights = network.state_dict()
+            assert weights.keys() == expected.keys()
+            assert all(torch.equal(weights[name], expected[name]) for name in expected)
+
+
+def test_spans_of_real_and_generated_clips_grow(tiny: RunConfig, faces: Path) -> None:
+    config = with_training(tiny, max_span=39, span_growth_clips=100, num_frames=2)
+    clips = ClipDataset(VideoDataset(faces), config.training)
+    requested: list[int] = []
+    clips.frame_sampler = lambda random, num_frames, length, max_span: (
+        requested.append(max_span) or np.array([0, num_frames])
+    )
+    for index in (0, 50, 100):
+        clips[index]
+    assert requested == [32, 35, 39]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(batches, "draw_fake_times", lambda random, num_frames, length, max_span: max_span)
+        assert [clips.fake_inputs(2 * index + 1)[0] for index in (0, 50, 100)] == requested
+
+
+@pytest.mark.parametrize(
+    "model, training, message",
+    [
+        ({"motion_noise": "multiscale", "motion": "lstm"}, {}, "--motion-noise multiscale requires --motion conv"),
+        ({"motion_layers": "all", "motion": "none"}, {"num_frames": 1}, "--motion-layers all requires motion"),
+        ({"temporal_shift": True, "motion": "none"}, {"num_frames": 1}, "--temporal-shift requires clips of 2 or more"),
+        ({}, {"span_growth_clips": 9}, "--span-growth-clips requires a --max-span above 32, got 32: raise it"),
+    ],
+)
+def test_settings_that_exclude_each_other(
+    model: dict[str, Any], training: dict[str, Any], message: str, tiny: RunConfig
+) -> None:
+    with pytest.raises(StyleganvError, match=message):
+        check_settings(with_model(with_training(tiny, **training), **model))
+
+
+@pytest.mark.parametrize("method", ["digan", "mocogan", "mocogan-stylegan2", "videogpt"])
+@pytest.mark.parametrize("name, value", [*ALL.items()])
+def test_other_methods_refuse_the_variants(name: str, value: Any, method: str, tiny: RunConfig) -> None:
+    config = apply_method(with_model(tiny, **{name: value}), method)
+    option = "--" + name.replace("_", "-") + ("" if value is True else f" {value}")
+    with pytest.raises(StyleganvError, match=f"{option} requires --method stylegan-v, got {method}"):
+        get_method(method).check(replace(config, augment=replace(config.augment, augment="none")))
