@@ -28,6 +28,9 @@ from styleganv.errors import StyleganvError
 from styleganv.interop.program import build_programs
 from styleganv.methods import apply_ablation, apply_method, get_method
 from styleganv.methods.loading import load
+from styleganv.methods.stylegan_v.config import GeneratorConfig
+from styleganv.methods.stylegan_v.finetune import PretrainedWeights, match_pretrained
+from styleganv.methods.stylegan_v.generator import Generator
 from styleganv.methods.stylegan_v.sampler import VideoGenerator
 from styleganv.methods.stylegan_v.trainer import build_networks
 from styleganv.model_folder import save_model
@@ -160,9 +163,20 @@ def test_four_steps_equal_two_resumed_two_bit_for_bit(faces: Path, tiny: RunConf
     generator = load(tmp_path / "whole", device="cpu").generator
     readouts = [weight for name, weight in generator.named_parameters() if name.endswith("readout")]
     assert min(float(weight.abs().max()) for weight in readouts) > 0  # so motion has entered all layers
-    # A new run from it has the same networks.
-    train(faces, tmp_path / "other", with_training(tiny, total_clips=8), finetune=tmp_path / "whole")
-    assert load(tmp_path / "other", device="cpu").generator.config == generator.config
+
+
+def test_fine_tuning_keeps_variants_and_can_add_motion_layers_and_temporal_shift(tiny: RunConfig) -> None:
+    networks = Generator(GeneratorConfig(16, 16, motion_noise="multiscale", motion_path="bspline"))
+    source = PretrainedWeights(Path("x"), networks, {}, "project", temporal_shift=True)
+    matched = match_pretrained(tiny, source).model
+    assert (matched.motion_noise, matched.motion_layers, matched.temporal_shift) == ("multiscale", "first", True)
+    assert match_pretrained(with_model(tiny, motion_layers="all"), source).model.motion_layers == "all"
+    shifted = with_model(tiny, temporal_shift=True)
+    assert match_pretrained(shifted, replace(source, temporal_shift=False)).model.temporal_shift
+    moving = replace(source, generator=Generator(GeneratorConfig(16, 16, motion_layers="all")))
+    assert match_pretrained(tiny, moving).model.motion_layers == "all"
+    images = with_model(with_training(tiny, num_frames=1), motion="none")
+    assert match_pretrained(images, moving).model.motion_layers == "first"
 
 
 def test_ablations_change_one_setting_each(tiny: RunConfig) -> None:

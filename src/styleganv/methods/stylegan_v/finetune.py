@@ -78,13 +78,15 @@ def match_pretrained(config: RunConfig, source: PretrainedWeights) -> RunConfig:
 
     The EMA starts with the pretrained weights, so its half-life needs no ramp-up, unless the settings make it long.
 
-    Between an image model and a video model, the settings of motion stay as they are.
+    Between an image model and a video model, the settings of motion stay as they are. Motion may enter all layers of a
+    model in which it entered the first one, since new motion styles do not change its videos.
     """
     fields = asdict(source.generator.config)
     same = {name: fields[name] for name in asdict(config.model) if name in fields}
+    if fields["motion_layers"] == "first":
+        del same["motion_layers"]
     if "none" in (config.model.motion, fields["motion"]):
-        for name in same.keys() & MOTION_SETTINGS:
-            del same[name]
+        same = {name: value for name, value in same.items() if name not in MOTION_SETTINGS}
     else:
         same["motion_dim"] = fields["motion_code_dim"]
     if source.condition is not None:
