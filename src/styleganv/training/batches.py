@@ -68,7 +68,7 @@ class ClipDataset(Dataset[tuple[Tensor, Tensor, Tensor]]):
     def fake_inputs(self, index: int) -> tuple[np.ndarray, Tensor]:
         """Return times `[T]` and label `[K]` of a fake clip, taken from a random training video.
 
-        Fake clips 2i and 2i + 1 are those of step parts that see the real clip i.
+        In the step of the real clip i, the generator is updated with the fake clip 2i, the discriminator with 2i + 1.
         """
         random = clip_random(self.seed, FAKE, index)
         video = self.videos[int(random.integers(len(self.videos)))]

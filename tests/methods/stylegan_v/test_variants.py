@@ -25,6 +25,7 @@ from styleganv.editing.latents import (
     save_latents,
 )
 from styleganv.errors import StyleganvError
+from styleganv.interop.export import export
 from styleganv.interop.program import build_programs
 from styleganv.methods import apply_ablation, apply_method, get_method
 from styleganv.methods.loading import load
@@ -143,6 +144,13 @@ def test_the_exported_program(variant: str, tmp_path: Path) -> None:
     frames = build_programs(generator)[1](styles, times, white(torch.arange(2), slots), first, label)
     codes = deepcopy(generator.motion).double()(times, white, label)
     torch.testing.assert_close(frames, generator.synthesis(styles, codes.float()), atol=1e-4, rtol=0)
+
+
+@pytest.mark.slow
+def test_all_variants_together_are_exported_to_onnx(tmp_path: Path) -> None:
+    """The export itself compares frames at early and late times with those of the model."""
+    export(trained(tmp_path / "model", **VARIANTS["all"]), tmp_path / "all.onnx")
+    assert (tmp_path / "all.onnx").exists() and (tmp_path / "all-mapping.onnx").exists()
 
 
 def with_model(config: RunConfig, **values: Any) -> RunConfig:

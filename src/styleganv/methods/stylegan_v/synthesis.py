@@ -203,10 +203,11 @@ class Synthesis(nn.Module):
             raise ValueError(f"styles must be [B, {self.num_styles}, w_dim], got {list(styles.shape)}")
         blocks = cast(list[SynthesisBlock], list(self.blocks))
         layers = [slice(max(0, 2 * i - 1), 2 * i + 2) for i in range(len(blocks))]
-        if self.motion_styles is None or codes is None:
-            return [(block, styles[:, own], None) for block, own in zip(blocks, layers, strict=True)]
-        motion = self.motion_styles(styles, codes)
-        return [(block, styles[:, own], motion[:, own]) for block, own in zip(blocks, layers, strict=True)]
+        motion = None if self.motion_styles is None or codes is None else self.motion_styles(styles, codes)
+        return [
+            (block, styles[:, own], None if motion is None else motion[:, own])
+            for block, own in zip(blocks, layers, strict=True)
+        ]
 
     def input(self, codes: Tensor | None, num_images: int) -> Tensor:
         """Return the constant joined with the motion codes `[N, v_dim]`, broadcast over the pixels.
