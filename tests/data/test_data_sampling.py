@@ -16,6 +16,7 @@ from styleganv.data.sampling import (
     draw_offsets,
     draw_real_frames,
     possible_spans,
+    span_limit,
 )
 
 SEEDS = st.integers(0, 2**32)
@@ -126,3 +127,16 @@ def test_the_clip_number_alone_determines_the_draw() -> None:
     assert len({tuple(d) for d in different}) == 60
     # Pinned: a change would silently alter the data of resumed runs.
     assert first[0] == pytest.approx([799.1365676443446, 800.1365676443446, 801.1365676443446], abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    "max_span, growth, limits",
+    [
+        (128, 1000, {0: 32, 499: 63, 500: 64, 750: 90, 999: 127, 1000: 128, 10**9: 128}),
+        (128, None, {0: 128}),
+        (16, 1000, {0: 16, 500: 16}),
+        (1024, 10, {0: 32, 2: 64, 4: 128, 8: 512, 10: 1024}),
+    ],
+)
+def test_the_maximum_span_grows_exponentially(max_span: int, growth: int | None, limits: dict[int, int]) -> None:
+    assert {number: span_limit(max_span, growth, number) for number in limits} == limits

@@ -1,5 +1,6 @@
 """Training steps on a CUDA device (a pretended one without it) equal those on the CPU."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,15 @@ def test_a_projected_discriminator_trains_as_on_the_cpu(tiny: RunConfig, faces: 
     assert_equal_on_gpu(with_training(tiny, batch_size=4, **training), faces)
 
 
+def with_all_variants_of_motion(config: RunConfig) -> RunConfig:
+    motion = {"motion_noise": "multiscale", "motion_layers": "all", "temporal_shift": True}
+    return replace(with_training(config, batch_size=4), model=replace(config.model, **motion))
+
+
+def test_variants_of_motion_train_as_on_the_cpu(tiny: RunConfig, faces: Path) -> None:
+    assert_equal_on_gpu(with_all_variants_of_motion(tiny), faces)
+
+
 def count_transfers(config: RunConfig, data: VideoDataset, log: TransferLog) -> list[dict[str, int]]:
     """Return the counts of a step with and one without gradient penalties; VideoGPT takes the second in stage 2."""
     device, counts = torch.device("cuda", 0), []
@@ -105,6 +115,10 @@ def test_a_step_never_waits_for_the_gpu(method: str, tiny: RunConfig, faces: Pat
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_variants_never_wait_for_the_gpu(variant: str, tiny: RunConfig, faces: Path, transfers: TransferLog) -> None:
     count_transfers(with_training(tiny, **({"batch_size": 4} | VARIANTS[variant])), VideoDataset(faces), transfers)
+
+
+def test_variants_of_motion_never_wait_for_the_gpu(tiny: RunConfig, faces: Path, transfers: TransferLog) -> None:
+    count_transfers(with_all_variants_of_motion(tiny), VideoDataset(faces), transfers)
 
 
 def test_transfers_do_not_grow_with_the_batch(tiny: RunConfig, faces: Path, transfers: TransferLog) -> None:

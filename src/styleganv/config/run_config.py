@@ -44,8 +44,12 @@ class ModelConfig(Validated):
     """Motion codes: conv (acyclic, any time), lstm (ablation), none (images, --num-frames 1)."""
     motion_dim: Annotated[int, Interval(2, 65_536)] = 512
     """Dimension of motion noise, motion codes and time encoding; even."""
+    motion_noise: Literal["white", "multiscale"] = "white"
+    """Motion noise: white (the paper) or multiscale, low-pass filtered for events that last up to 128 slots."""
     motion_path: Literal["linear", "bspline"] = "linear"
     """Path from one motion code to the next: linear (the paper) or a smooth B-spline."""
+    motion_layers: Literal["first", "all"] = "first"
+    """Layers that motion enters: the first (the paper) or all, so that it can change textures and colors too."""
     slot_distance: Frames | Literal["auto"] = "auto"
     """Distance of motion noise vectors in frames; auto: estimated from the dataset, as by `styleganv inspect`."""
     shortest_period: OptionalFloat[Frames] = None
@@ -58,6 +62,8 @@ class ModelConfig(Validated):
     """How the time between frames enters the discriminator."""
     minibatch_stddev: bool = True
     """Append the standard deviation over a batch to the discriminator's features."""
+    temporal_shift: bool = False
+    """Let neighboring frames exchange an eighth of their channels in the discriminator: it sees faster motion."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +80,8 @@ class TrainingConfig(Validated):
     """Frames per clip; the paper uses 2 or 3."""
     max_span: Size = 32
     """Maximum distance from the first to the last frame of a clip, in frames."""
+    span_growth_clips: OptionalInt[Count] = None
+    """Clips during which that maximum grows from 32 frames to --max-span, e.g. 128. Default: it is constant."""
     mirror: bool = False
     """Also train on mirrored clips; this loses the direction of motion."""
     conditional: bool = True

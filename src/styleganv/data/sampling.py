@@ -13,6 +13,8 @@ ORDER, REAL, FAKE = 1, 2, 3
 #: Largest time of generated clips in training, in frames. Gradients of the periods grow with time, as does the cost of
 #: recurrent motion. Later times of an endless video resemble these, since motion noise is alike in all slots.
 MAX_FAKE_TIME = 1024
+#: Maximum span of the first clips, in frames, if it grows; that of the paper.
+FIRST_SPAN = 32
 
 
 def clip_random(seed: int, purpose: int, number: int) -> np.random.Generator:
@@ -35,6 +37,19 @@ class VideoOrder:
             self._epoch = epoch
             self._order = clip_random(self.seed, ORDER, epoch).permutation(self.num_videos)
         return int(self._order[position])
+
+
+def span_limit(max_span: int, growth_clips: int | None, number: int) -> int:
+    """Return the maximum span of a clip while it grows exponentially from `FIRST_SPAN` frames to `max_span`.
+
+    Args:
+        max_span: final value in frames.
+        growth_clips: clips after which it is reached; None: it always applies.
+        number: number of the clip.
+    """
+    if growth_clips is None or number >= growth_clips or max_span <= FIRST_SPAN:
+        return max_span
+    return int(FIRST_SPAN * (max_span / FIRST_SPAN) ** (number / growth_clips))
 
 
 def possible_spans(num_frames: int, length: int, max_span: int) -> list[int]:

@@ -19,6 +19,7 @@ from styleganv.errors import StyleganvError
 from styleganv.methods.stylegan_v.generator import Generator
 from styleganv.methods.stylegan_v.mapping import Mapping, compute_class_means
 from styleganv.methods.stylegan_v.motion import Motion, MotionConv1d
+from styleganv.methods.stylegan_v.multiscale_noise import FilterBank, MultiscaleMotion
 from styleganv.methods.stylegan_v.synthesis import Synthesis
 
 
@@ -100,6 +101,8 @@ class _Gathered(nn.Module):
         super().__init__()
         self.motion = deepcopy(motion)
         self.motion.convs = nn.Sequential(*[_MatrixConv1d(conv) for conv in motion.convs])  # type: ignore[arg-type]
+        if isinstance(self.motion, MultiscaleMotion):
+            self.motion.filters = _SummedFilters(self.motion.filters)  # type: ignore[assignment]
         periods = motion.encoding.periods(motion.convs[0].bias.device)  # type: ignore[arg-type]
         # As constants: the ONNX exporter would evaluate the formula in float32.
         self.motion.encoding.periods = lambda device: periods  # type: ignore[method-assign]
@@ -134,14 +137,30 @@ class _MatrixConv1d(nn.Module):
         return torch.maximum(x, 0.2 * x)
 
 
+class _SummedFilters(nn.Module):
+    """`FilterBank` as a sum of products, for the same reason."""
+
+    taps: Tensor
+
+    def __init__(self, filters: FilterBank) -> None:
+        super().__init__()
+        self.register_buffer("taps", filters.taps.double(), persistent=False)
+
+    def forward(self, noise: Tensor) -> Tensor:
+        """Map `[B, S, C]` to `[B, S − K + 1, C]`."""
+        length = self.taps.shape[1]
+        windows = torch.arange(noise.shape[1] - length + 1)[:, None] + torch.arange(length)
+        return (noise[:, windows] * self.taps.T).sum(dim=2)
+
+
 def synthesize(synthesis: Synthesis, styles: Tensor, codes: Tensor | None) -> Tensor:
     """Return frames `[N, 3, H, W]` for `styles [N, L, w_dim]` and motion codes `[N, v_dim]`.
 
     This is `Synthesis.forward` without its size-dependent branches.
     """
     x, image = synthesis.input(codes, styles.shape[0]), None
-    for block, block_styles in synthesis.styled_blocks(styles):
-        x, image = block(x, image, block_styles)
+    for block, *block_styles in synthesis.styled_blocks(styles, codes):
+        x, image = block(x, image, *block_styles)
     assert image is not None
     return image
 

@@ -57,22 +57,29 @@ def accept(config: RunConfig) -> None:
 
 
 def check_loss(config: RunConfig) -> None:
-    """Check the losses and what decays, for methods that have their own.
+    """Check the losses, what decays and the variants of StyleGAN-V, for methods that have their own losses.
 
     Raises:
         StyleganvError: for any value other than the default.
     """
-    for option, value, default in (
+    losses = (
         ("--loss", config.training.loss, "logistic"),
         ("--second-discriminator", config.training.second_discriminator, "none"),
         ("--lr-decay-clips", config.training.lr_decay_clips, None),
         ("--r1-decay-clips", config.training.r1_decay_clips, None),
         ("--grow-from", config.training.grow_from, None),
-    ):
-        if value != default:
-            raise StyleganvError(
-                f"{option} {value} requires --method stylegan-v or stylegan2, got {config.model.method}: omit it."
-            )
+    )
+    variants = (
+        ("--span-growth-clips", config.training.span_growth_clips, None),
+        ("--motion-layers", config.model.motion_layers, "first"),
+        ("--motion-noise", config.model.motion_noise, "white"),
+        ("--temporal-shift", config.model.temporal_shift, False),
+    )
+    for methods, settings in (("stylegan-v or stylegan2", losses), ("stylegan-v", variants)):
+        for option, value, default in settings:
+            if value != default:
+                given = option if value is True else f"{option} {value}"
+                raise StyleganvError(f"{given} requires --method {methods}, got {config.model.method}: omit it.")
 
 
 def check_no_augmentation(config: RunConfig) -> None:

@@ -17,7 +17,15 @@ from styleganv import distributed
 from styleganv.clip import Clip
 from styleganv.config import TrainingConfig
 from styleganv.data.dataset import VideoDataset
-from styleganv.data.sampling import FAKE, REAL, VideoOrder, clip_random, draw_fake_times, draw_real_frames
+from styleganv.data.sampling import (
+    FAKE,
+    REAL,
+    VideoOrder,
+    clip_random,
+    draw_fake_times,
+    draw_real_frames,
+    span_limit,
+)
 from styleganv.errors import StyleganvError
 from styleganv.workers import start_worker
 
@@ -36,6 +44,7 @@ class ClipDataset(Dataset[tuple[Tensor, Tensor, Tensor]]):
     ) -> None:
         self.data, self.frame_sampler = data, frame_sampler
         self.num_frames, self.max_span = config.num_frames, config.max_span
+        self.span_growth_clips = config.span_growth_clips
         self.seed, self.mirror = config.seed, config.mirror
         self.conditional = config.conditional and data.num_classes > 0
         self.videos = [i for i, video in enumerate(data.videos) if video.num_frames >= self.num_frames]
@@ -44,7 +53,8 @@ class ClipDataset(Dataset[tuple[Tensor, Tensor, Tensor]]):
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor, Tensor]:
         video = self.videos[self.order[index]]
         random = clip_random(self.seed, REAL, index)
-        times = self.frame_sampler(random, self.num_frames, self.data.videos[video].num_frames, self.max_span)
+        max_span = span_limit(self.max_span, self.span_growth_clips, index)
+        times = self.frame_sampler(random, self.num_frames, self.data.videos[video].num_frames, max_span)
         frames = self.data.read(video, times)
         if self.mirror and random.random() < 0.5:
             frames = np.ascontiguousarray(frames[..., ::-1])
@@ -56,11 +66,15 @@ class ClipDataset(Dataset[tuple[Tensor, Tensor, Tensor]]):
         return torch.zeros(0) if label is None else torch.from_numpy(label)
 
     def fake_inputs(self, index: int) -> tuple[np.ndarray, Tensor]:
-        """Return times `[T]` and label `[K]` of a fake clip, taken from a random training video."""
+        """Return times `[T]` and label `[K]` of a fake clip, taken from a random training video.
+
+        In the step of the real clip i, the generator is updated with the fake clip 2i, the discriminator with 2i + 1.
+        """
         random = clip_random(self.seed, FAKE, index)
         video = self.videos[int(random.integers(len(self.videos)))]
         length = self.data.videos[video].num_frames
-        return draw_fake_times(random, self.num_frames, length, self.max_span), self.label(video)
+        max_span = span_limit(self.max_span, self.span_growth_clips, index // 2)
+        return draw_fake_times(random, self.num_frames, length, max_span), self.label(video)
 
 
 class ClipBatchSampler:

@@ -9,6 +9,7 @@ import torch
 from styleganv import distributed
 from styleganv.config import STDDEV_GROUP, RunConfig
 from styleganv.data.dataset import VideoDataset
+from styleganv.data.sampling import FIRST_SPAN
 from styleganv.errors import StyleganvError
 from styleganv.nn.layers import resolutions
 from styleganv.training.backends import step_backends
@@ -40,7 +41,24 @@ def check_settings(config: RunConfig) -> None:
         raise StyleganvError(
             "--motion none and --num-frames 1 (an image model) require each other: set both or neither."
         )
+    _check_variants(config)
     _check_batch(config)
+
+
+def _check_variants(config: RunConfig) -> None:
+    model, num_frames = config.model, config.training.num_frames
+    if config.training.span_growth_clips is not None and config.training.max_span <= FIRST_SPAN:
+        raise StyleganvError(
+            f"--span-growth-clips requires a --max-span above {FIRST_SPAN}, got {config.training.max_span}: raise it."
+        )
+    if model.motion_noise != "white" and model.motion != "conv":
+        raise StyleganvError(
+            f"--motion-noise {model.motion_noise} requires --motion conv, got {model.motion}: omit one of them."
+        )
+    if model.motion_layers == "all" and model.motion == "none":
+        raise StyleganvError("--motion-layers all requires motion, got --motion none (an image model): omit it.")
+    if model.temporal_shift and num_frames == 1:
+        raise StyleganvError("--temporal-shift requires clips of 2 or more frames, got --num-frames 1: omit it.")
 
 
 def _check_batch(config: RunConfig) -> None:

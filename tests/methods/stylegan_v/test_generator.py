@@ -169,7 +169,7 @@ def test_bfloat16_is_close_to_float32_and_returns_float32() -> None:
     [
         {},
         {"num_classes": 3, "mapping_layers": 4, "amplitude": False, "slot_distance": 2.5},
-        {"motion_path": "bspline"},
+        {"motion_path": "bspline", "motion_noise": "multiscale", "motion_layers": "all"},
         {"motion": "lstm"},
         {"motion": "none"},
     ],

@@ -38,6 +38,21 @@ def _more_frames(config: RunConfig) -> RunConfig:
     return replace(config, training=replace(config.training, num_frames=8))
 
 
+def _temporal_shift(config: RunConfig) -> RunConfig:
+    """Return the settings with a discriminator whose frames exchange channels."""
+    return replace(config, model=replace(config.model, temporal_shift=True))
+
+
+def _multiscale_noise(config: RunConfig) -> RunConfig:
+    """Return the settings with motion noise on several time scales."""
+    return replace(config, model=replace(config.model, motion_noise="multiscale"))
+
+
+def _motion_layers(config: RunConfig) -> RunConfig:
+    """Return the settings with motion in all layers."""
+    return replace(config, model=replace(config.model, motion_layers="all"))
+
+
 METHOD = Method(
     name="stylegan-v",
     title="StyleGAN-V",
@@ -48,6 +63,9 @@ METHOD = Method(
         "lstm": Ablation("StyleGAN-V, LSTM motion", _lstm),
         "unconditioned": Ablation("StyleGAN-V, no time conditioning", _unconditioned),
         "more-frames": Ablation("StyleGAN-V, 8 frames per clip", _more_frames),
+        "temporal-shift": Ablation("StyleGAN-V, temporal shift", _temporal_shift),
+        "motion-layers": Ablation("StyleGAN-V, motion in all layers", _motion_layers),
+        "multiscale-noise": Ablation("StyleGAN-V, multiscale noise", _multiscale_noise),
     },
     published=("47.4 / –", "79.5 / 197.0", "1431.0 / 1773.4"),
 )

@@ -8,6 +8,8 @@ from styleganv.methods.stylegan_v.encoding import MotionPath
 from styleganv.validation import ChannelBase, Frames, Interval, Size
 
 MotionKind = Literal["conv", "lstm", "none"]
+MotionLayers = Literal["first", "all"]
+MotionNoise = Literal["white", "multiscale"]
 Condition = Literal["modulate+project", "project", "none"]
 
 
@@ -17,6 +19,8 @@ class GeneratorConfig(StyleConfig):
 
     motion: MotionKind = "conv"
     """conv (acyclic encoding, any time ≥ 0), lstm (ablation), none (images, T = 1)."""
+    motion_noise: MotionNoise = "white"
+    """Noise that motion codes are computed from: white (the paper), or multiscale, low-pass filtered per channel."""
     motion_noise_dim: Size = 512
     """Width of a slot's motion noise."""
     motion_code_dim: Size = 512
@@ -27,6 +31,8 @@ class GeneratorConfig(StyleConfig):
     """Kernel size, in slots, of the two motion convolutions."""
     motion_path: MotionPath = "linear"
     """Path between the codes of slots: linear (the paper, with kinks at slots) or a cubic B-spline (smooth)."""
+    motion_layers: MotionLayers = "first"
+    """Layers that the motion code enters: the first (the paper), or all, as motion styles (MoStGAN-V)."""
     slot_distance: Frames = 16
     """Frames between two motion noise vectors; it must match the speed of the dataset."""
     shortest_period: Frames | None = None
@@ -61,3 +67,5 @@ class DiscriminatorConfig(FrameConfig):
     """Lowest resolution of progressive growing, by the longer side; None without growing."""
     minibatch_stddev: bool = True
     """Append the standard deviation over the clips of a batch, which counteracts mode collapse."""
+    temporal_shift: bool = False
+    """Let the frames of a clip exchange channels in the blocks before they are joined (StyleSV)."""

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from styleganv.config import STDDEV_GROUP
 from styleganv.methods.stylegan_v.config import DiscriminatorConfig
 from styleganv.methods.stylegan_v.growing import GrowthStage, count_lower
+from styleganv.methods.stylegan_v.temporal_shift import shift_channels
 from styleganv.nn import UNIT_GAIN, leaky_relu, modulated_conv2d, prefers_single_clips, sum_squares
 from styleganv.nn.layers import Conv2d, Dense, channels_at, normalize, resolutions, run_block, working_dtype
 
@@ -50,7 +51,13 @@ class TimeDistances(nn.Module):
 
 
 class DiscriminatorBlock(nn.Module):
-    """Residual block to half the resolution; its first convolution is modulated if `condition_dim` > 0."""
+    """Residual block to half the resolution; its first convolution is modulated if `condition_dim` > 0.
+
+    Attributes:
+        shifted_frames: frames per clip T that exchange channels before the first convolution; None: they do not.
+    """
+
+    shifted_frames: int | None = None
 
     def __init__(self, in_channels: int, channels: int, out_channels: int, condition_dim: int) -> None:
         super().__init__()
@@ -64,13 +71,14 @@ class DiscriminatorBlock(nn.Module):
 
         `squares` is `sum_squares(self.conv0.weight)`, if already computed.
         """
+        y = x if self.shifted_frames is None else shift_channels(x, self.shifted_frames)
         if self.affine is None:
-            y = self.conv0(x)
+            y = self.conv0(y)
         else:
             assert self.conv0.bias is not None
             bias = self.conv0.bias * UNIT_GAIN
             style = self.affine(condition)
-            y = modulated_conv2d(x, self.conv0.weight, style, bias=bias, gain=UNIT_GAIN, squares=squares)
+            y = modulated_conv2d(y, self.conv0.weight, style, bias=bias, gain=UNIT_GAIN, squares=squares)
             y = leaky_relu(y)
         return (self.conv1(y) + self.skip(x)) * 0.5**0.5
 
@@ -113,6 +121,9 @@ class Discriminator(nn.Module):
         self.blocks = nn.ModuleList(
             [DiscriminatorBlock(inputs[i], nominal[i], outputs[i + 1], modulation_dim) for i in range(len(sizes) - 1)]
         )
+        if config.temporal_shift and num_frames > 1:
+            for block in cast(list[DiscriminatorBlock], list(self.blocks[: self.join])):
+                block.shifted_frames = num_frames
         self.minibatch_stddev = config.minibatch_stddev
         self.conv = Conv2d(inputs[-1] + config.minibatch_stddev, nominal[-1], 3)
         self.dense = Dense(nominal[-1] * math.prod(sizes[-1]), nominal[-1], activate=True)

@@ -22,6 +22,18 @@ from styleganv.methods.stylegan_v.transfer import (
 )
 from styleganv.training.checkpoint import has_checkpoint, load_checkpoint
 
+#: Settings of motion, which an image model does not have.
+MOTION_SETTINGS = {
+    "motion",
+    "motion_layers",
+    "motion_noise",
+    "motion_path",
+    "slot_distance",
+    "shortest_period",
+    "longest_period",
+    "amplitude",
+}
+
 
 @dataclass(frozen=True)
 class PretrainedWeights:
@@ -32,6 +44,7 @@ class PretrainedWeights:
         generator: the averaged generator.
         discriminator: state of the discriminator; None if there is none.
         condition: how time distances enter the discriminator; None for images or without a discriminator.
+        temporal_shift: whether frames exchange channels in the discriminator.
         projected: state of the second discriminator; None if there is none.
     """
 
@@ -40,6 +53,7 @@ class PretrainedWeights:
     discriminator: Mapping[str, Tensor] | None = None
     condition: str | None = None
     projected: Mapping[str, Tensor] | None = None
+    temporal_shift: bool = False
 
 
 def load_pretrained(path: Path | str) -> PretrainedWeights:
@@ -50,7 +64,8 @@ def load_pretrained(path: Path | str) -> PretrainedWeights:
         config = load_settings(path / "settings.yaml")
         state = load_checkpoint(path / "checkpoint.pt")
         condition = config.model.condition if config.training.num_frames > 1 else None
-        return PretrainedWeights(path, generator, state["discriminator"], condition, state.get("projected"))
+        projected, temporal_shift = state.get("projected"), config.model.temporal_shift
+        return PretrainedWeights(path, generator, state["discriminator"], condition, projected, temporal_shift)
     discriminator = load_discriminator(path)
     if discriminator is None:
         return PretrainedWeights(path, generator)
@@ -63,17 +78,19 @@ def match_pretrained(config: RunConfig, source: PretrainedWeights) -> RunConfig:
 
     The EMA starts with the pretrained weights, so its half-life needs no ramp-up, unless the settings make it long.
 
-    Between an image model and a video model, the settings of motion stay as they are.
+    Between an image model and a video model, the settings of motion stay as they are. Motion may enter all layers of a
+    model in which it entered the first one, since new motion styles do not change its videos.
     """
     fields = asdict(source.generator.config)
     same = {name: fields[name] for name in asdict(config.model) if name in fields}
+    if fields["motion_layers"] == "first":
+        del same["motion_layers"]
     if "none" in (config.model.motion, fields["motion"]):
-        for name in ("motion", "motion_path", "slot_distance", "shortest_period", "longest_period", "amplitude"):
-            del same[name]
+        same = {name: value for name, value in same.items() if name not in MOTION_SETTINGS}
     else:
         same["motion_dim"] = fields["motion_code_dim"]
     if source.condition is not None:
-        same["condition"] = source.condition
+        same |= {"condition": source.condition, "temporal_shift": config.model.temporal_shift or source.temporal_shift}
     training = config.training if config.training.ema_half_life else replace(config.training, ema_rampup=None)
     return replace(config, model=replace(config.model, **same), training=training)
 

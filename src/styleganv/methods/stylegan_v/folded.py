@@ -9,7 +9,8 @@ Shapes: T frames, L style layers, C channels, O output and I input channels, H h
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import repeat
+from functools import partial
+from itertools import count, repeat
 from typing import ClassVar, NamedTuple, cast
 
 import torch
@@ -174,6 +175,12 @@ def channels_last(kernel: Tensor) -> Tensor:
     return kernel.contiguous(memory_format=torch.channels_last)
 
 
+def split_frames(factors: list[list[Tensor]], size: int) -> Iterator[list[list[Tensor]]]:
+    """Yield these lists of tensors endlessly, each time with the following `size` frames of every tensor."""
+    for start in count(0, size):
+        yield [[each[start : start + size] for each in block] for block in factors]
+
+
 class FoldedSynthesis:
     """`Synthesis` for a single style: motion codes of a video's frames → frames.
 
@@ -186,9 +193,10 @@ class FoldedSynthesis:
         """Fold `styles [L, w_dim]`, one per layer, into the `stored` weights of this network."""
         self.dtype = stored.dtype
         self.input = synthesis.input
+        self.styled_blocks = partial(synthesis.styled_blocks, styles[None])
         self.fir = cast(SynthesisBlock, synthesis.blocks[0]).fir
         self.layers: list[tuple[list[_Folded], _Plain]] = []
-        for block, style in synthesis.styled_blocks(styles[None]):
+        for block, style, _ in self.styled_blocks():
             *convs, rgb = style.unbind(dim=1)
             self.layers.append(
                 (
@@ -203,19 +211,28 @@ class FoldedSynthesis:
 
         None as `codes` (an image model) gives one frame.
         """
-        yield from self._run_blocks(0, self.input(codes, 1).contiguous(memory_format=torch.channels_last), None)
+        x = self.input(codes, 1).contiguous(memory_format=torch.channels_last)
+        yield from self._run_blocks(0, x, None, self._modulations(codes))
 
-    def _run_blocks(self, first: int, x: Tensor, image: Tensor | None) -> Iterator[Tensor]:
+    def _modulations(self, codes: Tensor | None) -> list[list[Tensor]]:
+        """Return the factors of the input of each block's convolutions, `[T, C, 1, 1]`, if motion enters all layers."""
+        return [
+            [] if motion is None else [attend(motion[:, i]) for i, attend in enumerate(block.attentions)]
+            for block, _, motion in self.styled_blocks(codes)
+        ]
+
+    def _run_blocks(self, first: int, x: Tensor, image: Tensor | None, factors: list[list[Tensor]]) -> Iterator[Tensor]:
         """Yield frames from the activations `x` and the `image` so far, which enter block `first`."""
         for i, (convs, to_rgb) in enumerate(self.layers[first:], start=first):
             if (size := self._frames_per_call(x, convs, to_rgb)) < len(x):
-                parts = list(zip(x.split(size), repeat(None) if image is None else image.split(size), strict=False))
-                del x, image  # as below
+                images = repeat(None) if image is None else image.split(size)
+                parts = list(zip(x.split(size), images, split_frames(factors, size), strict=False))
+                del x, image, images  # as below
                 while parts:
                     yield from self._run_blocks(i, *parts.pop(0))
                 return
-            for conv in convs:
-                x = leaky_relu_(conv(x))
+            for conv, factor in zip(convs, factors[i] or repeat(None), strict=False):
+                x = leaky_relu_(conv(x if factor is None else x * factor.to(x.dtype)))
             rgb = to_rgb(x).float()
             image = rgb if image is None else upsample2d(image, self.fir) + rgb
         assert image is not None

@@ -3,7 +3,8 @@
     z, label ──Mapping──▶ w ─────────────────────────────┐
     motion noise, times, label ──Motion──▶ v(t) ──▶ Synthesis ──▶ frames
 
-All frames of a video share one w, so content never changes; only v depends on time.
+All frames of a video share one w, so content never changes; only v depends on time. It enters the first layer, or all
+(`motion_layers.py`).
 
 Shapes: B clips, T frames per clip, S slots, K classes, L style layers, H height, W width.
 """
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from styleganv.methods.stylegan_v.config import GeneratorConfig
 from styleganv.methods.stylegan_v.mapping import Mapping
 from styleganv.methods.stylegan_v.motion import Motion, RecurrentMotion, SlotNoise, noise_from_tensor
+from styleganv.methods.stylegan_v.multiscale_noise import MultiscaleMotion
 from styleganv.methods.stylegan_v.synthesis import Synthesis
 from styleganv.nn.layers import resolutions
 
@@ -36,6 +38,7 @@ class Generator(nn.Module):
             motion_dim=0 if self.motion is None else self.motion.out_dim,
             channel_base=config.channel_base,
             channel_max=config.channel_max,
+            motion_layers=config.motion_layers == "all" and self.motion is not None,
         )
 
     def forward(
@@ -104,7 +107,8 @@ def _build_motion(config: GeneratorConfig) -> Motion | RecurrentMotion | None:
     }
     if config.motion == "lstm":
         return RecurrentMotion(**sizes)
-    return Motion(
+    kind = MultiscaleMotion if config.motion_noise == "multiscale" else Motion
+    return kind(
         num_frequencies=config.num_frequencies,
         kernel_size=config.motion_kernel,
         slot_distance=config.slot_distance,

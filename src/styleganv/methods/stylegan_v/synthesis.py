@@ -3,12 +3,12 @@
 Shapes: B clips, T frames per clip, N = B·T images, L style layers, C channels, H height, W width.
 """
 
-from itertools import repeat
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
+from styleganv.methods.stylegan_v.motion_layers import ChannelAttention, MotionStyles
 from styleganv.nn import (
     UNIT_GAIN,
     fir_kernel,
@@ -63,40 +63,55 @@ class ToRGB(nn.Module):
 
 
 class SynthesisBlock(nn.Module):
-    """One resolution: modulated convolution up ×2 (not in the first block), modulated convolution, to-RGB."""
+    """One resolution: modulated convolution up ×2 (not in the first block), modulated convolution, to-RGB.
+
+    Attributes:
+        attentions: one per convolution, if motion enters all layers; else none.
+    """
 
     fir: Tensor
 
-    def __init__(self, in_channels: int, out_channels: int, w_dim: int, *, first: bool) -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, w_dim: int, *, first: bool, motion_layers: bool = False
+    ) -> None:
         super().__init__()
         self.conv0 = None if first else ModulatedConv(in_channels, out_channels, w_dim, up=True)
         self.conv1 = ModulatedConv(in_channels if first else out_channels, out_channels, w_dim)
         self.to_rgb = ToRGB(out_channels, w_dim)
+        widths = [conv.weight.shape[1] for conv in self.convs()] if motion_layers else []
+        self.attentions = nn.ModuleList(ChannelAttention(width) for width in widths)
         self.register_buffer("fir", fir_kernel(4.0), persistent=False)
 
     def convs(self) -> list[ModulatedConv]:
         """Return the block's modulated convolutions in order."""
         return [conv for conv in (self.conv0, self.conv1) if conv is not None]
 
-    def forward(self, x: Tensor, image: Tensor | None, styles: Tensor, *squares: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, x: Tensor, image: Tensor | None, styles: Tensor, motion_styles: Tensor | None, *squares: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Return features and image at this resolution.
 
         Args:
             x: features of the previous block.
             image: image of the previous block; None for the first.
             styles: `[B, 2 or 3, w_dim]`, one per convolution and one for to-RGB.
+            motion_styles: `[N, 2 or 3, J, D]` for the same layers, if motion enters all layers.
             squares: `sum_squares` of each convolution's weight, if already computed.
         """
         *conv_styles, rgb_style = styles.unbind(dim=1)
-        for conv, w, conv_squares in zip(self.convs(), conv_styles, squares or repeat(None), strict=False):
-            x = conv(x, w, conv_squares)
+        for i, (conv, w) in enumerate(zip(self.convs(), conv_styles, strict=True)):
+            x = conv(self.modulate(i, x, motion_styles), w, squares[i] if squares else None)
         # Colors are summed in float32: over all resolutions, half precision would be off by one of 255 levels.
         color = self.to_rgb(x, rgb_style).to(styles.dtype)
         return x, color if image is None else upsample2d(image, self.fir) + color
 
+    def modulate(self, conv: int, x: Tensor, motion_styles: Tensor | None) -> Tensor:
+        """Return the input `x` of a convolution modulated by its motion styles; unchanged for None."""
+        return x if motion_styles is None else x * self.attentions[conv](motion_styles[:, conv]).to(x.dtype)
 
-#: A block, its styles `[B, 2 or 3, w_dim]`, and `sum_squares` of its convolutions, if already computed.
-_StyledBlock = tuple[SynthesisBlock, Tensor, tuple[Tensor, ...]]
+
+#: A block, its styles `[B, 2 or 3, w_dim]`, its motion styles, and `sum_squares` of its convolutions, if computed.
+_StyledBlock = tuple[SynthesisBlock, Tensor, Tensor | None, tuple[Tensor, ...]]
 
 
 class Synthesis(nn.Module):
@@ -118,19 +133,22 @@ class Synthesis(nn.Module):
         motion_dim: int,
         channel_base: int,
         channel_max: int,
+        motion_layers: bool = False,
     ) -> None:
+        """Build the network; with `motion_layers`, motion enters all layers instead of only the first one."""
         super().__init__()
         channels = [channels_at(size, channel_base, channel_max) for size in sizes]
         self.constant = nn.Parameter(torch.randn(channels[0], *sizes[0]))
         inputs = [channels[0] + motion_dim, *channels[:-1]]
         self.blocks = nn.ModuleList(
             [
-                SynthesisBlock(n_in, n_out, w_dim, first=(i == 0))
+                SynthesisBlock(n_in, n_out, w_dim, first=(i == 0), motion_layers=motion_layers)
                 for i, (n_in, n_out) in enumerate(zip(inputs, channels, strict=True))
             ]
         )
         # To-RGB shares the style index of the next block's first convolution: 2·blocks styles in all.
         self.num_styles = 2 * len(sizes)
+        self.motion_styles = MotionStyles(w_dim, motion_dim) if motion_layers else None
 
     def forward(self, styles: Tensor, motion: Tensor | None) -> Tensor:
         """Return frames `[B, T, 3, H, W]`; for motion None, the images of the constant input, with T = 1.
@@ -143,18 +161,19 @@ class Synthesis(nn.Module):
         with torch.autocast(styles.device.type, enabled=False):
             codes = None if motion is None else motion.flatten(0, 1)
             x = self.input(codes, batch).to(dtype=dtype, memory_format=torch.channels_last)
-            used = self.styled_blocks(styles)[: len(self.blocks) - self.num_skipped]
-            blocks: list[_StyledBlock] = [(block, own, ()) for block, own in used]
+            used = self.styled_blocks(styles, codes)[: len(self.blocks) - self.num_skipped]
+            blocks: list[_StyledBlock] = [(*block, ()) for block in used]
             image = self._run_blocks(blocks, x, None, num_frames)
         return image.unflatten(0, (batch, num_frames)).contiguous()
 
     def _run_blocks(self, blocks: list[_StyledBlock], x: Tensor, image: Tensor | None, num_frames: int) -> Tensor:
         """Return the images after these blocks; blocks for which it is faster run clip by clip."""
-        for i, (block, styles, squares) in enumerate(blocks):
+        for i, (block, styles, motion, squares) in enumerate(blocks):
             pixels = 4 * x.shape[2] * x.shape[3]
             if len(styles) > 1 and image is not None and prefers_single_clips(block.conv1.weight, num_frames, pixels):
                 return self._run_single_clips(blocks[i:], x, image, num_frames)
-            x, image = run_block(block, x, image, styles, *squares, gradient_checkpointing=self.gradient_checkpointing)
+            inputs = (x, image, styles, motion, *squares)
+            x, image = run_block(block, *inputs, gradient_checkpointing=self.gradient_checkpointing)
         assert image is not None
         return image
 
@@ -162,16 +181,33 @@ class Synthesis(nn.Module):
         squares = [tuple(sum_squares(conv.weight) for conv in block.convs()) for block, *_ in blocks]
         images = []
         for b, (clip_x, clip_image) in enumerate(zip(x.split(num_frames), image.split(num_frames), strict=True)):
-            own = [(block, styles[[b]], shared) for (block, styles, _), shared in zip(blocks, squares, strict=True)]
+            frames = slice(b * num_frames, (b + 1) * num_frames)
+            own = [
+                (block, styles[[b]], None if motion is None else motion[frames], shared)
+                for (block, styles, motion, _), shared in zip(blocks, squares, strict=True)
+            ]
             images.append(self._run_blocks(own, clip_x, clip_image, num_frames))
         return torch.cat(images)
 
-    def styled_blocks(self, styles: Tensor) -> list[tuple[SynthesisBlock, Tensor]]:
-        """Return each block with its styles `[B, 2 or 3, w_dim]`, from `styles [B, L, w_dim]`."""
+    def styled_blocks(
+        self, styles: Tensor, codes: Tensor | None = None
+    ) -> list[tuple[SynthesisBlock, Tensor, Tensor | None]]:
+        """Return each block with its styles `[B, 2 or 3, w_dim]` and motion styles `[N, 2 or 3, J, D]`.
+
+        Args:
+            styles: `[B, L, w_dim]`.
+            codes: motion codes `[N, v_dim]`. Without them, or if motion enters the first layer only, there are no
+                motion styles.
+        """
         if styles.shape[1] != self.num_styles:
             raise ValueError(f"styles must be [B, {self.num_styles}, w_dim], got {list(styles.shape)}")
         blocks = cast(list[SynthesisBlock], list(self.blocks))
-        return [(block, styles[:, max(0, 2 * i - 1) : 2 * i + 2]) for i, block in enumerate(blocks)]
+        layers = [slice(max(0, 2 * i - 1), 2 * i + 2) for i in range(len(blocks))]
+        motion = None if self.motion_styles is None or codes is None else self.motion_styles(styles, codes)
+        return [
+            (block, styles[:, own], None if motion is None else motion[:, own])
+            for block, own in zip(blocks, layers, strict=True)
+        ]
 
     def input(self, codes: Tensor | None, num_images: int) -> Tensor:
         """Return the constant joined with the motion codes `[N, v_dim]`, broadcast over the pixels.

@@ -35,6 +35,9 @@ def copy_generator_weights(network: Generator, source: Generator) -> list[str]:
         "synthesis.blocks.0.conv1.affine.weight": _LeadingSlice(0, num_constant),
         "synthesis.blocks.0.conv1.affine.bias": _LeadingSlice(0, num_constant),
         "mapping.layers.0.weight": _LeadingSlice(1, network.z_dim, equalized=True),
+        # Newly initialized, the readout is zero.
+        "synthesis.blocks.0.attentions.0.query": _LeadingSlice(0, num_constant),
+        "synthesis.blocks.0.attentions.0.readout": _LeadingSlice(0, num_constant),
     }
     if network.motion is not None:
         slices["motion.convs.0.weight"] = _LeadingSlice(1, network.motion.noise_dim, equalized=True)
