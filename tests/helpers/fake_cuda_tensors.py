@@ -52,7 +52,8 @@ class TransferLog:
     Attributes:
         counts: `ops` (operations on the GPU), `h2d` and `d2h` (copies between the CPU and the GPU that block the CPU),
             `h2d async` and `d2h async` (those of pinned memory that do not), `sync` (other waiting for the GPU),
-            `generators` (random generators) and `pinned` (tensors copied to pinned memory).
+            `generators` (random generators), `pinned` (tensors copied to pinned memory) and `compiled` (functions given
+            to `torch.compile`, which returns them).
         sites: the same without `ops`, by kind and place in the source of styleganv.
     """
 

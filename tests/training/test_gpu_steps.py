@@ -112,3 +112,16 @@ def test_transfers_do_not_grow_with_the_batch(tiny: RunConfig, faces: Path, tran
     small, large = (count_transfers(with_training(tiny, batch_size=n), data, transfers) for n in (4, 64))
     assert small == large
     assert [counts["generators"] for counts in small] == [6, 5]
+
+
+def test_layers_are_compiled_on_gpus(tiny: RunConfig, faces: Path, transfers: TransferLog) -> None:
+    data = VideoDataset(faces)
+    num_layers = 2 * 3 - 1 + 2  # convolutions of the generator, blocks of the discriminator
+    for config, device, expected in (
+        (tiny, torch.device("cuda", 0), num_layers),
+        (with_training(tiny, compile=False), torch.device("cuda", 0), 0),
+        (tiny, CPU, 0),
+    ):
+        transfers.clear()
+        build_trainer(config, data, device)
+        assert transfers.counts["compiled"] == expected
