@@ -154,30 +154,31 @@ def test_paused_layers_are_differentiable_twice() -> None:
     assert conv.weight.grad is not None and conv.weight.grad.abs().sum() > 0
 
 
-def train_steps(config: RunConfig, data: VideoDataset, backend: Any, *, resume: bool = False) -> GanTrainer:
-    """Train two steps, both with R1, with the algorithms for GPUs; with `resume`, another trainer takes the second."""
-    clips = ClipDataset(data, config.training)
+def train_steps(config: RunConfig, data: VideoDataset, *backends: Any) -> GanTrainer:
+    """Train a step for each backend, each by a trainer that resumes the one before; None is plain.
+
+    All use the algorithms for GPUs.
+    """
+    clips, state = ClipDataset(data, config.training), None
     batches = iterate_batches(clips, first=0, batch_size=config.training.batch_size, num_workers=0, device=CPU)
     with gpu_algorithms():
-        state = None
-        for step in range(2):
-            if step == 0 or resume:
-                trainer = GanTrainer(config, *build_networks(config, data))
-                if backend is not None:
-                    trainer.compiler = LayerCompiler(backend)
-                    trainer.compile_layers()
-                if state is not None:
-                    trainer.load_state_dict(state)
+        for backend in backends:
+            trainer = GanTrainer(config, *build_networks(config, data))
+            if backend is not None:
+                trainer.compiler = LayerCompiler(backend)
+                trainer.compile_layers()
+            if state is not None:
+                trainer.load_state_dict(state)
             trainer.train_step(clips, next(batches))
-            state = trainer.state_dict() if resume else None
+            state = trainer.state_dict()
     return trainer
 
 
 @pytest.mark.slow
 def test_training_is_the_same_compiled(tiny: RunConfig, faces: Path) -> None:
-    """With R1 by the plain layers, resuming, and gradient checkpointing."""
-    config, data = with_training(tiny, r1_interval=1, gradient_checkpointing=True), VideoDataset(faces)
-    plain, compiled = (train_steps(config, data, backend, resume=True) for backend in (None, BACKEND))
+    """With resuming, gradient checkpointing, and R1, which takes the plain layers."""
+    config = with_training(tiny, batch_size=4, r1_interval=1, gradient_checkpointing=True)
+    plain, compiled = (train_steps(config, VideoDataset(faces), None, backend) for backend in (None, BACKEND))
     for name in ("generator", "discriminator", "generator_ema"):
         ours, theirs = compiled.state_dict()[name], plain.state_dict()[name]
         for key, weight in theirs.items():
