@@ -15,6 +15,7 @@ from typing import Any
 from unittest import mock
 
 import torch
+from fake_cuda_graphs import FakeGraph, graph_context
 from fake_cuda_tensors import (
     CPU,
     CUDA,
@@ -138,6 +139,8 @@ def _cuda_functions(log: TransferLog, bfloat16: bool, memory_gib: float) -> _Rep
         "is_bf16_supported": lambda including_emulation=True: bfloat16 or including_emulation,
         "synchronize": lambda *_: log.add("sync", "synchronize"),
         "get_rng_state": lambda *_: torch.zeros(0, dtype=torch.uint8),
+        "CUDAGraph": FakeGraph,
+        "graph": graph_context(log),
         "Stream": _Stream,
         "Event": _Stream,
         "stream": lambda stream: stream or _Stream(),

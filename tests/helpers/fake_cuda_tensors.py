@@ -30,6 +30,7 @@ SYNCHRONIZING = {
     "bincount",
     "equal",
     "is_nonzero",
+    "item",
     "masked_select",
     "nonzero",
     "unique_consecutive",
@@ -53,9 +54,12 @@ class TransferLog:
         counts: `ops` (operations on the GPU), `h2d` and `d2h` (copies between the CPU and the GPU that block the CPU),
             `h2d async` and `d2h async` (those of pinned memory that do not), `sync` (other waiting for the GPU),
             `generators` (random generators), `pinned` (tensors copied to pinned memory) and `compiled` (functions given
-            to `torch.compile`, which returns them).
+            to `torch.compile`, which returns them) and `graphs` (recorded CUDA graphs).
         sites: the same without `ops`, by kind and place in the source of styleganv.
+        is_recording: whether a CUDA graph is recorded, which forbids copies and waiting.
     """
+
+    is_recording = False
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
@@ -63,6 +67,8 @@ class TransferLog:
 
     def add(self, kind: str, detail: str = "") -> None:
         """Count an event at the current line of styleganv."""
+        if self.is_recording and kind in ("sync", "h2d", "d2h"):
+            raise RuntimeError(f"CUDA error: operation not permitted when stream is capturing ({kind} {detail})")
         self.counts[kind] += 1
         if kind != "ops":
             self.sites[kind, f"{_current_line()} {detail}".strip()] += 1

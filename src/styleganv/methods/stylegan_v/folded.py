@@ -237,3 +237,9 @@ class FoldedSynthesis:
     def _rgb(self, to_rgb: ToRGB, w: Tensor) -> _Plain:
         kernel = to_rgb.weight * (to_rgb.affine(w)[0] * to_rgb.style_gain)[:, None, None]
         return _Plain(channels_last(kernel.to(self.dtype)), to_rgb.bias.to(self.dtype))
+
+
+def fold_and_run(synthesis: Synthesis, stored: StoredWeights, styles: Tensor, codes: Tensor) -> Tensor:
+    """Return frames `[T, 3, H, W]` for `styles [L, w_dim]` and `codes [T, v_dim]`; for GPUs, which take them whole."""
+    (frames,) = FoldedSynthesis(synthesis, styles, stored)(codes)
+    return frames
