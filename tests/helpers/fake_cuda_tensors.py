@@ -71,7 +71,7 @@ class TransferLog:
             raise RuntimeError(f"CUDA error: operation not permitted when stream is capturing ({kind} {detail})")
         self.counts[kind] += 1
         if kind != "ops":
-            self.sites[kind, f"{_current_line()} {detail}".strip()] += 1
+            self.sites[kind, f"{current_line()} {detail}".strip()] += 1
 
     def clear(self) -> None:
         """Start again from zero."""
@@ -79,7 +79,7 @@ class TransferLog:
         self.sites.clear()
 
 
-def _current_line() -> str:
+def current_line() -> str:
     """Return file and line of the innermost call in styleganv; empty if there is none."""
     frame: Any = sys._getframe(1)
     while frame is not None and "/styleganv/" not in frame.f_code.co_filename:

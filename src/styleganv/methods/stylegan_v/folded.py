@@ -203,7 +203,7 @@ class FoldedSynthesis:
 
         None as `codes` (an image model) gives one frame.
         """
-        yield from self._run_blocks(0, self.input(codes, 1).contiguous(memory_format=torch.channels_last), None)
+        yield from self._run_blocks(0, self.input(codes, 1), None)
 
     def _run_blocks(self, first: int, x: Tensor, image: Tensor | None) -> Iterator[Tensor]:
         """Yield frames from the activations `x` and the `image` so far, which enter block `first`."""
