@@ -32,6 +32,7 @@ from styleganv.methods.stylegan_v.memory import estimate_step_memory_gib
 from styleganv.methods.stylegan_v.sampler import VideoGenerator
 from styleganv.methods.stylegan_v.synthesis import ModulatedConv
 from styleganv.methods.stylegan_v.trainer import GanTrainer, build_networks
+from styleganv.nn.compiling import LayerCompiler
 from styleganv.training.backends import step_backends
 from styleganv.training.batches import ClipDataset, iterate_batches
 from styleganv.training.fitting import available_memory_gib, choose_memory, memory_options
@@ -133,7 +134,7 @@ def plain_rates(dtype: torch.dtype, device: torch.device, tiny: bool) -> tuple[f
 def training_config(options: argparse.Namespace, precision: str) -> RunConfig:
     clips = 4 if options.tiny else CLIPS.get(options.size, 4)
     frames = 2 if options.size >= 1024 else NUM_FRAMES
-    training = TrainingConfig(batch_size=clips, num_frames=frames, precision=precision)  # type: ignore[arg-type]
+    training = TrainingConfig(batch_size=clips, num_frames=frames, precision=precision, compile=False)  # type: ignore[arg-type]
     config = RunConfig(model=model_config(options.size, options.tiny), training=training)
     return replace(config, augment=replace(config.augment, augment_p=0.5))
 
@@ -201,6 +202,7 @@ def peak_gib(device: torch.device) -> str:
 
 
 def print_generation(options: argparse.Namespace) -> None:
+    """Measure videos in each precision, on GPUs with CUDA graphs and without; frames must be the same."""
     device, size = options.device, options.size
     config = model_config(size, options.tiny)
     sizes = {"z_dim": config.z_dim, "w_dim": config.w_dim, "motion_noise_dim": config.motion_dim}
@@ -209,47 +211,75 @@ def print_generation(options: argparse.Namespace) -> None:
     network = Generator(GeneratorConfig(size, size, **sizes, **channels)).eval()
     clip = torch.zeros(1, network.z_dim), torch.arange(8)[None]
     per_frame = operations(lambda: network(*clip)) / 8
-    print_heads("precision, frames/s, share of TFLOP/s, first frame (s), GiB")
+    print_heads("precision, CUDA graphs, frames/s, share of TFLOP/s, first frame (s), GiB, frames as without graphs")
     for name, dtype in DTYPES.items():
         if name == "bfloat16" and choose_dtype("auto", device) != torch.bfloat16:
             continue
         plain = Plain(dtype, device)
-        videos = VideoGenerator(network, fps=25, device=device, precision=name)  # type: ignore[arg-type]
-        first = seconds_of(lambda videos=videos: next(videos.stream(seed=0)), device)  # type: ignore[misc]
-        reset_peak(device)
-        stream, number = videos.stream(seed=1), 32 if device.type == "cuda" else 8
-        some = partial(islice, stream, number)
-        *rates, seconds = in_turns([*plain.runs, lambda some=some: list(some())], device, options.seconds / 2)  # type: ignore[misc]
-        rate = plain.rate(rates)
-        share = f"{number * per_frame / seconds / rate:.0%} of {rate / 1e12:.2f}"
-        print_row([name, f"{number / seconds:.1f}", share, f"{first:.2f}", peak_gib(device)])
+        expected: Any = None
+        for graphs in (False, True) if device.type == "cuda" else (False,):
+            videos = VideoGenerator(network, fps=25, device=device, precision=name)  # type: ignore[arg-type]
+            videos.cuda_graphs = graphs
+            first = seconds_of(lambda videos=videos: next(videos.stream(seed=0)), device)  # type: ignore[misc]
+            reset_peak(device)
+            stream, number = videos.stream(seed=1), 32 if device.type == "cuda" else 8
+            frames = list(islice(stream, number))
+            expected = frames if expected is None else expected
+            some = partial(islice, stream, number)
+            *rates, seconds = in_turns([*plain.runs, lambda some=some: list(some())], device, options.seconds / 2)  # type: ignore[misc]
+            rate = plain.rate(rates)
+            share = f"{number * per_frame / seconds / rate:.0%} of {rate / 1e12:.2f}"
+            row = [name, "yes" if graphs else "no", f"{number / seconds:.1f}", share, f"{first:.2f}", peak_gib(device)]
+            print_row([*row, "yes" if np.array_equal(frames, expected) else "NO"])
 
 
 def print_compile(options: argparse.Namespace) -> None:
-    """Compare a modulated convolution (style, demodulation, bias, activation) with the same one compiled.
-
-    The in-place clamp of bfloat16 (`nn/activation.py`) stays outside the compiled part: Dynamo cannot trace it.
-    """
+    """Compare layers and whole training steps with the same ones compiled."""
     device, dtype = options.device, choose_dtype("auto", options.device)
     backend = "aot_eager" if options.tiny else "inductor"  # the latter requires a compiler
-    torch._dynamo.config.recompile_limit = 64  # one per shape, and one without gradients
     print_heads("channels, resolution, ms, ms compiled, speed-up, difference of gradients, compilation (s)")
-    for channels, size in ((8, 16),) if options.tiny else ((512, 32), (256, 64), (128, 128), (64, 256)):
-        layer = ModulatedConv(channels, channels, 512).to(device)
-        compiled = torch.compile(layer.forward, backend=backend, dynamic=False)
+    for channels, size in ((8, 16),) if options.tiny else ((512, 32), (128, 128)):
+        layer, compiled = (ModulatedConv(channels, channels, 512).to(device) for _ in range(2))
+        compiled.load_state_dict(layer.state_dict())
+        LayerCompiler(backend).compile_layers(compiled, ModulatedConv)
         x = torch.randn(24, channels, size, size, device=device, dtype=dtype).to(memory_format=torch.channels_last)
         x, w = x.requires_grad_(), torch.randn(8, 512, device=device)
 
-        def run_layer(forward: Any, x: Any = x, w: Any = w, layer: Any = layer) -> Any:
-            return torch.autograd.grad(forward(x, w).float().square().mean(), [x, layer.weight, layer.affine.weight])
+        def run_layer(layer: Any, x: Any = x, w: Any = w) -> Any:
+            return torch.autograd.grad(layer(x, w).float().square().mean(), [x, layer.weight, layer.affine.weight])
 
-        first = seconds_of(lambda run=run_layer, forward=compiled: run(forward), device)  # type: ignore[misc]
+        runs: list[Run] = [partial(run_layer, layer), partial(run_layer, compiled)]
+        first = seconds_of(runs[1], device)
         pairs = zip(run_layer(layer), run_layer(compiled), strict=True)
         error = max(float((a - b).abs().max() / a.abs().max()) for a, b in pairs)
-        runs: list[Run] = [partial(run_layer, layer), partial(run_layer, compiled)]
         plain, fast = in_turns(runs, device, options.seconds / 4)
         times = [f"{1000 * plain:.2f}", f"{1000 * fast:.2f}", f"{plain / fast:.2f}"]
         print_row([str(channels), str(size), *times, f"{error:.1e}", f"{first:.1f}"])
+    options.size = 16 if options.tiny else 64
+    print(f"\nTraining at {options.size}²; the first step compiles:\n")
+    print_heads("layers, precision, clips, clips/s, ms/step, ms more with R1, first step (s), GiB")
+    with tempfile.TemporaryDirectory() as folder:
+        data = make_data(folder, options.size)
+        for name in ("plain", "compiled"):
+            config = training_config(options, "auto")
+            row = measure_steps(config, data, device, backend if name == "compiled" else None, options.seconds)
+            print_row([name, *row])
+
+
+def measure_steps(
+    config: RunConfig, data: VideoDataset, device: torch.device, backend: str | None, seconds: float
+) -> list[str]:
+    """Return a row of the table of steps; their layers are compiled by the backend, if any."""
+    reset_peak(device)
+    steps = Steps(config, data, device)
+    if backend is not None:
+        steps.trainer.compiler = LayerCompiler(backend)
+        steps.trainer.compile_layers()
+    first = seconds_of(steps.runs[0], device)
+    step, with_r1 = in_turns(steps.runs, device, seconds)
+    batch = config.training.batch_size
+    row = [str(steps.trainer.dtype).removeprefix("torch."), str(batch), f"{batch / mean_step([step, with_r1]):.2f}"]
+    return [*row, f"{1000 * step:.1f}", f"{1000 * (with_r1 - step):.1f}", f"{first:.1f}", peak_gib(device)]
 
 
 def print_processes(options: argparse.Namespace) -> None:

@@ -1,6 +1,8 @@
 """The commands on a CUDA device, or on a pretended one that raises where devices mix."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,6 +13,11 @@ import warm
 
 import styleganv
 from styleganv.cli import main
+from styleganv.editing.explore import explore
+from styleganv.methods.stylegan_v.sampler import load_video_generator
+from styleganv.options import StyleMix
+from styleganv.studio.studio_model import StudioModel
+from styleganv.studio.video_params import VideoParams
 from styleganv.training.run_log import read_log
 
 pytestmark = [pytest.mark.gpu, pytest.mark.slow, pytest.mark.usefixtures("gpu")]
@@ -100,6 +107,27 @@ def test_project_and_edit(finished_run: Path, tmp_path: Path, small_features: No
 def test_directions(options: str, finished_run: Path, tmp_path: Path) -> None:
     run("directions", finished_run, options, "--out", tmp_path / "directions.safetensors")
     assert (tmp_path / "directions.safetensors").is_file()
+
+
+def test_explore(finished_run: Path, tmp_path: Path) -> None:
+    explore(load_video_generator(finished_run), tmp_path / "page", num_samples=12, num_directions=1)
+    assert (tmp_path / "page" / "index.html").is_file()
+
+
+def test_studio_frames(finished_run: Path) -> None:
+    """Frames of a video, a grid and a mix, as the studio computes them: in a thread of its own."""
+    studio_model = StudioModel(finished_run)
+    assert studio_model.model.device.type == "cuda"
+    height, width = studio_model.model.height, studio_model.model.width
+    for params, rows, columns in (
+        (VideoParams(seed=1), 1, 1),
+        (VideoParams(grid=(2, 2)), 2, 2),
+        (VideoParams(mix=StyleMix(1, range(2))), 1, 1),
+    ):
+        stream = studio_model.frames(params, start=0, fps=25)
+        with ThreadPoolExecutor(1) as executor:
+            frames = executor.submit(list, islice(stream, 20)).result()
+        assert len(frames) == 20 and frames[0].shape[0] >= rows * height and frames[0].shape[1] >= columns * width
 
 
 def test_export(finished_run: Path, tmp_path: Path) -> None:

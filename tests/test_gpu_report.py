@@ -40,3 +40,10 @@ def test_a_part_that_takes_too_long_is_stopped(tmp_path: Path) -> None:
     assert printed.count("FAILED") == 2
     assert "Failed parts: processes, training 16." in report
     assert "No time was left." in report and "**Stopped after 1 s.**" in report
+
+
+@pytest.mark.slow
+def test_generation_and_steps_are_measured_both_ways(tmp_path: Path) -> None:
+    printed, report = run_report(tmp_path, "--minutes", "60", "--parts", "compile", "generation", "--sizes", "16")
+    assert "compile: done" in printed and "| plain | " in report and "| compiled | " in report
+    assert "| float32 | no | " in report

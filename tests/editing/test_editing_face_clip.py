@@ -112,3 +112,12 @@ def test_directions_use_it(tmp_path: Path) -> None:
     text = ["--text", "a green face", "--source-text", "a face"]
     main(["directions", "faces-64", "--out", str(out), "--num-samples", "12", "--device", "cpu", *text])
     assert out.is_file() and out.with_suffix(".png").is_file()
+
+
+@pytest.mark.gpu
+@pytest.mark.slow
+def test_an_edit_by_text_on_a_gpu(clip: ClipModel, gpu: torch.device, tmp_path: Path) -> None:
+    """The library of CLIP is loaded before: its buffers would be empty if it met the pretended device first."""
+    edit = ["edit", "faces-64", "--seconds", "0.1", "--out", str(tmp_path / "edited.mp4"), "--text", "a green face"]
+    main(edit)
+    assert (tmp_path / "edited.mp4").is_file() and str(gpu) == "cuda:0"

@@ -15,6 +15,7 @@ from typing import Any
 from unittest import mock
 
 import torch
+from fake_cuda_graphs import FakeGraph, graph_context
 from fake_cuda_tensors import (
     CPU,
     CUDA,
@@ -138,6 +139,8 @@ def _cuda_functions(log: TransferLog, bfloat16: bool, memory_gib: float) -> _Rep
         "is_bf16_supported": lambda including_emulation=True: bfloat16 or including_emulation,
         "synchronize": lambda *_: log.add("sync", "synchronize"),
         "get_rng_state": lambda *_: torch.zeros(0, dtype=torch.uint8),
+        "CUDAGraph": FakeGraph,
+        "graph": graph_context(log),
         "Stream": _Stream,
         "Event": _Stream,
         "stream": lambda stream: stream or _Stream(),
@@ -147,7 +150,7 @@ def _cuda_functions(log: TransferLog, bfloat16: bool, memory_gib: float) -> _Rep
 
 
 def _torch_types(log: TransferLog) -> _Replacements:
-    """Return what replaces `torch.Generator`, and autocast and its queries, which take a type of device."""
+    """Return what replaces `torch.Generator`, `torch.compile`, and autocast and its queries, which take a device."""
     RealGenerator, RealAutocast = torch.Generator, torch.autocast
     is_enabled, get_dtype = torch.is_autocast_enabled, torch.get_autocast_dtype
 
@@ -165,8 +168,13 @@ def _torch_types(log: TransferLog) -> _Replacements:
         def __init__(self, device_type: str, *args: Any, **kwargs: Any) -> None:
             super().__init__(_real_type(device_type), *args, **kwargs)
 
+    def compile_(function: Callable[..., Any], **_: Any) -> Callable[..., Any]:
+        log.add("compiled")
+        return function
+
     return {
         "Generator": Generator,
+        "compile": compile_,
         "autocast": Autocast,
         "is_autocast_enabled": lambda device_type="cpu": is_enabled(_real_type(device_type)),
         "get_autocast_dtype": lambda device_type: get_dtype(_real_type(device_type)),

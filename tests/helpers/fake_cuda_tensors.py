@@ -30,6 +30,7 @@ SYNCHRONIZING = {
     "bincount",
     "equal",
     "is_nonzero",
+    "item",
     "masked_select",
     "nonzero",
     "unique_consecutive",
@@ -52,9 +53,13 @@ class TransferLog:
     Attributes:
         counts: `ops` (operations on the GPU), `h2d` and `d2h` (copies between the CPU and the GPU that block the CPU),
             `h2d async` and `d2h async` (those of pinned memory that do not), `sync` (other waiting for the GPU),
-            `generators` (random generators) and `pinned` (tensors copied to pinned memory).
+            `generators` (random generators), `pinned` (tensors copied to pinned memory) and `compiled` (functions given
+            to `torch.compile`, which returns them) and `graphs` (recorded CUDA graphs).
         sites: the same without `ops`, by kind and place in the source of styleganv.
+        is_recording: whether a CUDA graph is recorded, which forbids copies and waiting.
     """
+
+    is_recording = False
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
@@ -62,9 +67,11 @@ class TransferLog:
 
     def add(self, kind: str, detail: str = "") -> None:
         """Count an event at the current line of styleganv."""
+        if self.is_recording and kind in ("sync", "h2d", "d2h"):
+            raise RuntimeError(f"CUDA error: operation not permitted when stream is capturing ({kind} {detail})")
         self.counts[kind] += 1
         if kind != "ops":
-            self.sites[kind, f"{_current_line()} {detail}".strip()] += 1
+            self.sites[kind, f"{current_line()} {detail}".strip()] += 1
 
     def clear(self) -> None:
         """Start again from zero."""
@@ -72,7 +79,7 @@ class TransferLog:
         self.sites.clear()
 
 
-def _current_line() -> str:
+def current_line() -> str:
     """Return file and line of the innermost call in styleganv; empty if there is none."""
     frame: Any = sys._getframe(1)
     while frame is not None and "/styleganv/" not in frame.f_code.co_filename:

@@ -6,13 +6,15 @@ from typing import Any
 
 import pytest
 import torch
-from fake_cuda import any_gpu
+from fake_cuda import any_gpu, fake_cuda
 from fake_cuda_tensors import TransferLog
 from settings import with_training
+from shapes_only import shapes_only
 from torch import Tensor, nn
 
 from styleganv.config import RunConfig
 from styleganv.data.dataset import VideoDataset
+from styleganv.faces.dataset import make_faces
 from styleganv.methods import METHODS, apply_method, build_trainer
 from styleganv.training.batches import ClipDataset, iterate_batches
 from styleganv.training.trainer import Trainer
@@ -126,3 +128,28 @@ def test_transfers_do_not_grow_with_the_batch(tiny: RunConfig, faces: Path, tran
     small, large = (count_transfers(with_training(tiny, batch_size=n), data, transfers) for n in (4, 64))
     assert small == large
     assert [counts["generators"] for counts in small] == [6, 5]
+
+
+def test_layers_are_compiled_on_gpus(tiny: RunConfig, faces: Path, transfers: TransferLog) -> None:
+    data = VideoDataset(faces)
+    num_layers = 2 * 3 - 1 + 2  # convolutions of the generator, blocks of the discriminator
+    for config, device, expected in (
+        (tiny, torch.device("cuda", 0), num_layers),
+        (with_training(tiny, compile=False), torch.device("cuda", 0), 0),
+        (tiny, CPU, 0),
+    ):
+        transfers.clear()
+        build_trainer(config, data, device)
+        assert transfers.counts["compiled"] == expected
+
+
+def test_a_step_of_64_clips_at_256_never_waits(tiny: RunConfig, faces: Path, tmp_path: Path) -> None:
+    """The counts are those of the smallest step: no generator or copy per clip, frame or resolution."""
+    make_faces(tmp_path / "faces.zip", num_videos=2, num_frames=40, resolution=(256, 256))
+    narrow = replace(tiny.model, channel_base=256, channel_max=4)  # one channel at 256²
+    large = with_training(replace(tiny, model=narrow), batch_size=64)
+    with shapes_only(), fake_cuda() as log:
+        expected = count_transfers(with_training(tiny, batch_size=4), VideoDataset(faces), log)
+        counts = count_transfers(large, VideoDataset(tmp_path / "faces.zip"), log)
+    assert counts == expected
+    assert [(step["generators"], step["h2d async"]) for step in counts] == [(6, 12), (5, 10)]

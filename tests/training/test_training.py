@@ -23,7 +23,8 @@ from styleganv.data.inspect import inspect
 from styleganv.errors import StyleganvError
 from styleganv.faces.dataset import make_faces
 from styleganv.methods.loading import load
-from styleganv.methods.stylegan_v.trainer import GanTrainer, build_networks, compute_logits
+from styleganv.methods.stylegan_v.losses import compute_logits
+from styleganv.methods.stylegan_v.trainer import GanTrainer, build_networks
 from styleganv.runs import resume, train
 from styleganv.training.batches import ClipDataset, iterate_batches
 from styleganv.training.checkpoint import load_checkpoint

@@ -96,6 +96,8 @@ class TrainingConfig(Validated):
     """Precision of convolutions; auto: bfloat16 if accelerated. R1 always uses float32."""
     tf32: bool = False
     """Round float32 to TF32 on GPUs, in R1 too: faster, with about three digits."""
+    compile: bool = True
+    """Compile StyleGAN2's layers on GPUs (torch.compile), where it works: faster steps, minutes to start."""
     num_workers: OptionalInt[Annotated[int, Interval(0, 1024)]] = None
     """Data-loading processes; 0: the training process. Default: by number of cores."""
     num_threads: OptionalInt[Annotated[int, Interval(1, 1024)]] = None

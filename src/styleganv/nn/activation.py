@@ -34,7 +34,11 @@ def leaky_relu(x: Tensor) -> Tensor:
     weights and biases.
     """
     x = F.leaky_relu(x, LEAKY_SLOPE)
-    return _Guard.apply(x) if x.element_size() == 2 else x
+    if x.element_size() > 2:
+        return x
+    if torch.compiler.is_compiling():  # the same; torch.compile traces nothing in place, and fuses all passes
+        return x.detach().clamp(-HALF_PRECISION_CLAMP, HALF_PRECISION_CLAMP) + (x - x.detach())
+    return _Guard.apply(x)
 
 
 def leaky_relu_(x: Tensor) -> Tensor:

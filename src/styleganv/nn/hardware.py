@@ -10,8 +10,8 @@ _as_gpu: ContextVar[bool] = ContextVar("as_gpu", default=False)
 
 
 def uses_cpu_algorithms(device: torch.device) -> bool:
-    """Return whether networks on this device use the algorithms for CPUs."""
-    return device.type == "cpu" and not _as_gpu.get()
+    """Return whether networks on this device use the algorithms for CPUs; layers of torch.compile do not."""
+    return device.type == "cpu" and not torch.compiler.is_dynamo_compiling() and not _as_gpu.get()
 
 
 @contextmanager

@@ -86,7 +86,7 @@ class MocoganStylegan2Videos(VideoGenerator):
         self.slot_distance = None
         self._network = generator
 
-    def _folded_for(self, styles: Tensor) -> Callable[[Tensor | None], Iterator[Tensor]]:
+    def _synthesis_for(self, styles: Tensor) -> Callable[[Tensor | None], Iterator[Tensor]]:
         styles = styles.to(self.device)
 
         def synthesize(codes: Tensor | None) -> Iterator[Tensor]:

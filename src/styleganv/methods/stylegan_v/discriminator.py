@@ -210,5 +210,6 @@ def append_stddev(x: Tensor) -> Tensor:
     group = math.gcd(batch, STDDEV_GROUP)
     y = x.reshape(group, batch // group, *x.shape[1:])
     deviation = (y.var(dim=0, unbiased=False) + 1e-8).sqrt().mean(dim=(1, 2, 3))
-    channel = deviation.repeat(group)[:, None, None, None].expand(-1, 1, *x.shape[2:])
-    return torch.cat([x, channel], dim=1)
+    pixels = x.permute(0, 2, 3, 1)
+    channel = deviation.repeat(group)[:, None, None, None].expand(*pixels.shape[:3], 1)
+    return torch.cat([pixels, channel], dim=3).permute(0, 3, 1, 2)  # channels-last

@@ -211,8 +211,7 @@ class FoldedSynthesis:
 
         None as `codes` (an image model) gives one frame.
         """
-        x = self.input(codes, 1).contiguous(memory_format=torch.channels_last)
-        yield from self._run_blocks(0, x, None, self._modulations(codes))
+        yield from self._run_blocks(0, self.input(codes, 1), None, self._modulations(codes))
 
     def _modulations(self, codes: Tensor | None) -> list[list[Tensor]]:
         """Return the factors of the input of each block's convolutions, `[T, C, 1, 1]`, if motion enters all layers."""
@@ -254,3 +253,9 @@ class FoldedSynthesis:
     def _rgb(self, to_rgb: ToRGB, w: Tensor) -> _Plain:
         kernel = to_rgb.weight * (to_rgb.affine(w)[0] * to_rgb.style_gain)[:, None, None]
         return _Plain(channels_last(kernel.to(self.dtype)), to_rgb.bias.to(self.dtype))
+
+
+def fold_and_run(synthesis: Synthesis, stored: StoredWeights, styles: Tensor, codes: Tensor) -> Tensor:
+    """Return frames `[T, 3, H, W]` for `styles [L, w_dim]` and `codes [T, v_dim]`; for GPUs, which take them whole."""
+    (frames,) = FoldedSynthesis(synthesis, styles, stored)(codes)
+    return frames

@@ -1,14 +1,17 @@
-"""Losses as pure functions of logits. Shapes: B clips, T frames per clip, L logits per clip.
+"""Logits of pairs of clips, and losses as pure functions of logits.
+
+Shapes: B clips, T frames per clip, L logits per clip.
 
 Logits are `[B]`, or `[B, L]` from a discriminator that judges several cells of a clip; losses average over all.
 """
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from styleganv.methods.stylegan_v.discriminator import Discriminator
+from styleganv.clip import Clip
+from styleganv.methods.stylegan_v.discriminator import STDDEV_GROUP, Discriminator
 
 
 def generator_loss(fake: Tensor) -> Tensor:
@@ -32,6 +35,25 @@ def relativistic_discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
     It converges locally only with gradient penalties on real and generated clips.
     """
     return F.softplus(fake - real).mean()
+
+
+def compute_logits(network: nn.Module, fake: Clip, real: Clip) -> tuple[Tensor, Tensor]:
+    """Return the logits of both, in one pass if the groups of the minibatch standard deviation allow it.
+
+    Generated and real clips are interleaved. Groups of strided clips then hold only clips of one kind, as in separate
+    passes.
+    """
+    if len(fake.frames) % STDDEV_GROUP:
+        logits_fake, logits_real = (network(x.frames, x.times, x.label) for x in (fake, real))
+        return logits_fake, logits_real
+    label = None if fake.label is None or real.label is None else _interleave(fake.label, real.label)
+    both = network(_interleave(fake.frames, real.frames), _interleave(fake.times, real.times), label)
+    return both[::2], both[1::2]
+
+
+def _interleave(a: Tensor, b: Tensor) -> Tensor:
+    """Return a₀, b₀, a₁, b₁, …"""
+    return torch.stack([a, b.to(a.dtype)], dim=1).flatten(0, 1)
 
 
 def r1_penalty(logits: Tensor, frames: Tensor) -> Tensor:

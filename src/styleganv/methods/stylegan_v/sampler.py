@@ -24,12 +24,13 @@ from torch import Tensor
 
 from styleganv import noise
 from styleganv.errors import StyleganvError
-from styleganv.methods.stylegan_v.folded import FoldedSynthesis, StoredWeights
+from styleganv.methods.stylegan_v.folded import FoldedSynthesis, StoredWeights, fold_and_run
 from styleganv.methods.stylegan_v.generator import Generator
 from styleganv.methods.stylegan_v.mapping import Truncation
 from styleganv.methods.stylegan_v.motion import MotionConv1d, RecurrentMotion, SlotNoise, make_code_function
 from styleganv.methods.stylegan_v.pretrained import load_generator
 from styleganv.model_folder import sampler_arguments
+from styleganv.nn.cuda_graph import GraphedFunction
 from styleganv.options import Precision
 from styleganv.validation import NonNegative, Positive, Psi, Seed, check_arguments
 from styleganv.video_model import MAX_FRAMES, TICKS, Frame, VideoModel, deterministic, to_uint8
@@ -70,12 +71,14 @@ class VideoGenerator(VideoModel):
         chunk_size: frames per call of the network. Rounding may depend on it, so frames are the same bit for bit only
             for the same size.
         first_chunk_size: the same for the first call, for a shorter latency; None: `chunk_size`.
+        cuda_graphs: whether a GPU replays recorded kernels for chunks of the same size; frames are the same without.
     """
 
     name = "StyleGAN-V"
 
     chunk_size = CHUNK
     first_chunk_size: int | None = None
+    cuda_graphs = True
 
     def __init__(self, generator: Generator, **arguments: Any) -> None:
         """Move mapping and synthesis to the device; keep a copy of the motion network on the CPU.
@@ -110,9 +113,10 @@ class VideoGenerator(VideoModel):
         # Videos of one content that are generated in parallel (a grid) share their folded network.
         self._folded: WeakValueDictionary[bytes, FoldedSynthesis] = WeakValueDictionary()
         self._stored: StoredWeights | None = None
+        self._graphs: dict[torch.Size, GraphedFunction] = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name not in ("_folded", "_stored")}
+        return {name: value for name, value in vars(self).items() if name not in ("_folded", "_stored", "_graphs")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
@@ -173,18 +177,38 @@ class VideoGenerator(VideoModel):
         w = self.generator.mapping(z, None if one_hot is None else one_hot.to(self.device))
         return self.truncation(w, label, psi)[0]
 
+    def _synthesis_for(self, styles: Tensor) -> Callable[[Tensor | None], Iterator[Tensor]]:
+        """Return the function from motion codes `[T, v_dim]` to frames `[T, 3, H, W]` for one content."""
+        if self.cuda_graphs and self.device.type == "cuda" and not self.is_image_model:
+            return partial(self._replay, styles.to(self.device))
+        return self._folded_for(styles)
+
+    def _replay(self, styles: Tensor, codes: Tensor | None) -> Iterator[Tensor]:
+        """Yield the frames of a CUDA graph for all contents, which folds the style too: at each call, but quickly."""
+        assert codes is not None
+        stored = self._update_stored()
+        if codes.shape not in self._graphs:
+            self._graphs[codes.shape] = GraphedFunction(partial(fold_and_run, self.generator.synthesis, stored))
+        yield self._graphs[codes.shape](styles, codes)
+
     @torch.inference_mode()
     def _folded_for(self, styles: Tensor) -> Callable[[Tensor | None], Iterator[Tensor]]:
-        synthesis = self.generator.synthesis
         with self._report_out_of_memory():
-            if self._stored is None or not self._stored.matches(synthesis):
-                self._stored = StoredWeights(synthesis, getattr(torch, self.precision))
-                self._folded.clear()
+            stored = self._update_stored()
             key = styles.cpu().contiguous().numpy().tobytes()
             folded = self._folded.get(key)
             if folded is None:
-                folded = self._folded[key] = FoldedSynthesis(synthesis, styles.to(self.device), self._stored)
+                folded = FoldedSynthesis(self.generator.synthesis, styles.to(self.device), stored)
+                self._folded[key] = folded
         return folded
+
+    def _update_stored(self) -> StoredWeights:
+        """Return the prepared weights; if the network's have changed, prepare them anew and drop what used them."""
+        synthesis = self.generator.synthesis
+        if self._stored is None or not self._stored.matches(synthesis):
+            self._clear_folded()
+            self._stored = StoredWeights(synthesis, getattr(torch, self.precision))
+        return self._stored
 
     def _code_at(
         self, motion: int | SlotNoise, label: int | None, shift: Tensor | None
@@ -203,7 +227,7 @@ class VideoGenerator(VideoModel):
         time_map: Callable[[float], float] | None,
         code_at: Callable[[float], Tensor] | None,
     ) -> Iterator[Frame]:
-        synthesis = self._folded_for(styles) if isinstance(styles, Tensor) else None
+        synthesis = self._synthesis_for(styles) if isinstance(styles, Tensor) else None
         if code_at is None and synthesis is not None:
             image = next(self._synthesize(synthesis, None))
             yield from (image.copy() for _ in times)

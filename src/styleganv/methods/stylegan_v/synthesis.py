@@ -160,10 +160,12 @@ class Synthesis(nn.Module):
         batch, num_frames = (len(styles), 1) if motion is None else motion.shape[:2]
         with torch.autocast(styles.device.type, enabled=False):
             codes = None if motion is None else motion.flatten(0, 1)
-            x = self.input(codes, batch).to(dtype=dtype, memory_format=torch.channels_last)
+            x = self.input(codes, batch).to(dtype)
             used = self.styled_blocks(styles, codes)[: len(self.blocks) - self.num_skipped]
             blocks: list[_StyledBlock] = [(*block, ()) for block in used]
             image = self._run_blocks(blocks, x, None, num_frames)
+            if image.requires_grad:
+                image.register_hook(_to_channels_last)  # once, instead of in each to-RGB
         return image.unflatten(0, (batch, num_frames)).contiguous()
 
     def _run_blocks(self, blocks: list[_StyledBlock], x: Tensor, image: Tensor | None, num_frames: int) -> Tensor:
@@ -213,9 +215,15 @@ class Synthesis(nn.Module):
         """Return the constant joined with the motion codes `[N, v_dim]`, broadcast over the pixels.
 
         Returns:
-            `[N, C + v_dim, h, w]`; without codes, the constant for each of `num_images` images.
+            `[N, C + v_dim, h, w]`, channels-last; without codes, the constant for each of `num_images` images.
         """
         if codes is None:
-            return self.constant.expand(num_images, -1, -1, -1)
-        wide = codes[:, :, None, None].to(self.constant.dtype).expand(-1, -1, *self.constant.shape[1:])
-        return torch.cat([self.constant.expand(codes.shape[0], -1, -1, -1), wide], dim=1)
+            constant = self.constant.expand(num_images, -1, -1, -1)
+            return constant.contiguous(memory_format=torch.channels_last)
+        constant = self.constant.permute(1, 2, 0).expand(codes.shape[0], -1, -1, -1)
+        wide = codes[:, None, None].to(constant.dtype).expand(-1, *constant.shape[1:3], -1)
+        return torch.cat([constant, wide], dim=3).permute(0, 3, 1, 2)
+
+
+def _to_channels_last(x: Tensor) -> Tensor:
+    return x.contiguous(memory_format=torch.channels_last)

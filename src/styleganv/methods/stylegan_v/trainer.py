@@ -7,6 +7,7 @@ times as many; the two are never mixed up.
 import contextlib
 import copy
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 import torch
@@ -19,7 +20,7 @@ from styleganv.data.dataset import VideoDataset
 from styleganv.data.inspect import choose_slot_distance
 from styleganv.methods.network_config import fill_config
 from styleganv.methods.stylegan_v.config import DiscriminatorConfig, GeneratorConfig
-from styleganv.methods.stylegan_v.discriminator import Discriminator
+from styleganv.methods.stylegan_v.discriminator import Discriminator, DiscriminatorBlock
 from styleganv.methods.stylegan_v.generator import Generator
 from styleganv.methods.stylegan_v.growing import Growth, reduce_frames
 from styleganv.methods.stylegan_v.inputs import (
@@ -38,6 +39,7 @@ from styleganv.methods.stylegan_v.inputs import (
     scale_frames,
 )
 from styleganv.methods.stylegan_v.losses import (
+    compute_logits,
     discriminator_loss,
     generator_loss,
     r1_penalty,
@@ -47,7 +49,9 @@ from styleganv.methods.stylegan_v.losses import (
 )
 from styleganv.methods.stylegan_v.projected import ProjectedDiscriminator
 from styleganv.methods.stylegan_v.sampler import VideoGenerator
+from styleganv.methods.stylegan_v.synthesis import ModulatedConv
 from styleganv.model_folder import STYLEGAN_V
+from styleganv.nn.compiling import LayerCompiler
 from styleganv.noise import seeded
 from styleganv.training.augment import AdaptiveAugmentation, augment
 from styleganv.training.backends import step_backends
@@ -107,6 +111,7 @@ class GanTrainer(Trainer):
         ada: augmentation probability and its controller.
         augment_numbers: random numbers for the augmentation.
         growth: schedule of the resolutions.
+        compiler: compiles layers of both networks on GPUs.
         sampler: builds the video model of the averaged generator.
     """
 
@@ -148,6 +153,14 @@ class GanTrainer(Trainer):
             device=self.device,
         )
         self.augment_numbers = AugmentNumbers(training.seed, training.batch_size, self.device)
+        self.compiler = LayerCompiler()
+        if training.compile and self.device.type == "cuda":
+            self.compile_layers()
+
+    def compile_layers(self) -> None:
+        """Compile the layers of both networks that consist of many small operations, not those of `generator_ema`."""
+        self.compiler.compile_layers(self.generator, ModulatedConv)
+        self.compiler.compile_layers(self.discriminator, DiscriminatorBlock)
 
     @property
     def relativistic(self) -> bool:
@@ -258,9 +271,10 @@ class GanTrainer(Trainer):
         # In proportion to the number of pixels, as the default of gamma.
         scale = self.config.training.r1_interval / 2 / 4**self.growth.stage.num_skipped
         scale *= self._decay(self.config.training.r1_decay_clips)
+        exact = partial(step_backends, self.device, tf32=self.config.training.tf32)  # also if called outside the loop
         for critic in self.critics:
-            exact = step_backends(self.device, tf32=self.config.training.tf32)  # also if called outside the loop
-            with exact, self.optimizer_step(critic.network, critic.optimizer, frozen=self.generator):
+            step = self.optimizer_step(critic.network, critic.optimizer, frozen=self.generator)
+            with exact(), self.compiler.paused(), step:
                 for clip in clips:
                     frames = clip.frames.detach().requires_grad_()
                     penalty = self._compute_penalty(critic.network, Clip(frames, clip.times, clip.label)).mean()
@@ -367,25 +381,6 @@ class GanTrainer(Trainer):
         if self.projected is not None:
             parts |= {"projected": self.projected, "optimizer_p": self.optimizer_p}
         return parts
-
-
-def compute_logits(network: Discriminator | ProjectedDiscriminator, fake: Clip, real: Clip) -> tuple[Tensor, Tensor]:
-    """Return the logits of both, in one pass if the groups of the minibatch standard deviation allow it.
-
-    Generated and real clips are interleaved. Groups of strided clips then hold only clips of one kind, as in separate
-    passes.
-    """
-    if len(fake.frames) % STDDEV_GROUP:
-        logits_fake, logits_real = (network(x.frames, x.times, x.label) for x in (fake, real))
-        return logits_fake, logits_real
-    label = None if fake.label is None or real.label is None else _interleave(fake.label, real.label)
-    both = network(_interleave(fake.frames, real.frames), _interleave(fake.times, real.times), label)
-    return both[::2], both[1::2]
-
-
-def _interleave(a: Tensor, b: Tensor) -> Tensor:
-    """Return a₀, b₀, a₁, b₁, …"""
-    return torch.stack([a, b.to(a.dtype)], dim=1).flatten(0, 1)
 
 
 def frozen_parameters(discriminator: Discriminator, num_blocks: int) -> list[nn.Parameter]:
