@@ -123,8 +123,8 @@ class FourierInput(nn.Module):
         A positive shift moves the waves down and to the right.
         """
         transform, offset = self.affine(w), None
-        if self.motion is not None and v is not None:
-            moved, offset = self.motion(v.to(w.dtype)).split([4, len(self.phases)], dim=1)
+        if v is not None:
+            moved, offset = self.motion_effect(v.to(w.dtype)).split([4, len(self.phases)], dim=1)
             transform = transform + moved
         cos, sin = F.normalize(transform[:, :2]).unsqueeze(2).unbind(dim=1)
         f_y, f_x = self.frequencies.unbind(dim=1)
@@ -136,6 +136,11 @@ class FourierInput(nn.Module):
         if offset is not None:
             waves = waves + offset[:, None, None]
         return waves.permute(0, 3, 1, 2)
+
+    def motion_effect(self, v: Tensor) -> Tensor:
+        """Return what `v [N, v_dim]` adds to the transform and the channels, `[N, 4 + C]`, in the dtype of v."""
+        assert self.motion is not None
+        return F.linear(v, (self.motion.weight * self.motion.weight_gain).to(v.dtype))
 
 
 class AliasFreeLayer(nn.Module):

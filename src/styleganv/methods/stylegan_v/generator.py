@@ -80,6 +80,12 @@ class Generator(nn.Module):
         with torch.autocast(times.device.type, enabled=False):
             return self.motion(times, motion_noise, label if self.num_classes else None)
 
+    def update_statistics(self, w_mean: Tensor) -> None:
+        """Update the running statistics after an update; `w_mean [w_dim]` is the mean over its clips."""
+        self.mapping.update_mean(w_mean)
+        if isinstance(self.synthesis, AliasFreeSynthesis):
+            self.synthesis.update_powers()
+
     def num_slots(self, last_time: float) -> int:
         """Return the number of motion noise slots, from slot 0 on, that times up to `last_time` (frames) use."""
         if self.motion is None:
