@@ -20,8 +20,8 @@ from torch import Tensor, nn
 
 from styleganv import distributed
 from styleganv.methods.stylegan_v.synthesis import ToRGB
-from styleganv.nn import UNIT_GAIN, leaky_relu, modulated_conv2d
-from styleganv.nn.kaiser import kaiser_lowpass, resample2d, resampling_matrix
+from styleganv.nn import UNIT_GAIN, modulated_conv2d
+from styleganv.nn.kaiser import filtered_leaky_relu, kaiser_lowpass, plan_resampling
 from styleganv.nn.layers import Dense, resolutions, run_block, working_dtype
 
 MAX_LAYERS = 14
@@ -150,38 +150,30 @@ class AliasFreeLayer(nn.Module):
     filter removes them before they become aliases.
     """
 
-    up_rows: Tensor
-    up_columns: Tensor
-    down_rows: Tensor
-    down_columns: Tensor
+    up_taps: Tensor
+    down_taps: Tensor
 
     def __init__(
         self, in_channels: int, out_channels: int, w_dim: int, source: Band, target: Band, *, margin: int
     ) -> None:
-        """Build a layer between two bands; its output has a `margin` of pixels on each side."""
+        """Build a layer between two bands; its output has a `margin` of pixels on each side, its input `MARGIN`."""
         super().__init__()
         self.affine = Dense(w_dim, in_channels, bias_init=1.0)
         self.weight = nn.Parameter(torch.randn(out_channels, in_channels, 3, 3))
         self.bias = nn.Parameter(torch.zeros(out_channels))
         rate = 2 * max(source.rate, target.rate)
         up, down = rate // source.rate, rate // target.rate
-        up_taps = kaiser_lowpass(FILTER_SAMPLES * up, source.cutoff, source.half_width, rate)
+        self.plan = plan_resampling(up, down, FILTER_SAMPLES, MARGIN, margin)
+        up_taps = up * kaiser_lowpass(FILTER_SAMPLES * up, source.cutoff, source.half_width, rate)
         down_taps = kaiser_lowpass(FILTER_SAMPLES * down, target.cutoff, target.half_width, rate)
-        for name, side_in, side_out in zip(("rows", "columns"), source.size, target.size, strict=True):
-            num_in, num_out = side_in + 2 * MARGIN, side_out + 2 * margin
-            between = num_out * down
-            # The convolution's zero padding spoils the outermost pixels, so the filter does not read them.
-            raise_rate = resampling_matrix(up_taps, num_in, between, up=up, skip=1)
-            self.register_buffer(f"up_{name}", raise_rate, persistent=False)
-            lower_rate = resampling_matrix(down_taps, between, num_out, down=down)
-            self.register_buffer(f"down_{name}", lower_rate, persistent=False)
+        self.register_buffer("up_taps", torch.from_numpy(up_taps).float(), persistent=False)
+        self.register_buffer("down_taps", torch.from_numpy(down_taps).float(), persistent=False)
 
     def forward(self, x: Tensor, w: Tensor, gain: Tensor) -> Tensor:
         """Map `x [N, C_in, H, W]`, times `gain []`, and `w [B, w_dim]` to `[N, C_out, H', W']`."""
         gain, bias = gain * UNIT_GAIN, self.bias * UNIT_GAIN
         x = modulated_conv2d(x, self.weight, self.affine(w), bias=bias, gain=gain)
-        x = leaky_relu(resample2d(x, self.up_rows, self.up_columns))
-        return resample2d(x, self.down_rows, self.down_columns)
+        return filtered_leaky_relu(x, self.up_taps, self.down_taps, self.plan)
 
 
 class AliasFreeSynthesis(nn.Module):
