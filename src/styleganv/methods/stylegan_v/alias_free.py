@@ -34,6 +34,8 @@ LAST_STOPBAND = 2**0.3
 MARGIN = 10
 #: Length of a filter, in samples of the lower of its two rates.
 FILTER_SAMPLES = 6
+#: Tolerance of a number of halvings, which is a whole number for some layers.
+ROUNDING = 1e-9
 OUTPUT_GAIN = 0.25
 #: Updates that the running power of features averages, and early in training as a fraction of the updates so far.
 POWER_WINDOW, POWER_RAMPUP = 1000, 0.1
@@ -78,7 +80,7 @@ def plan_bands(height: int, width: int) -> list[Band]:
         cutoff = FIRST_CUTOFF * (side / 2 / FIRST_CUTOFF) ** part
         stopband = FIRST_STOPBAND * (side / 2 * LAST_STOPBAND / FIRST_STOPBAND) ** part
         # Small frames with odd sides cannot be halved further.
-        halvings = min(int(math.log2(side / min(2 * stopband, side))), len(sizes) - 1)
+        halvings = min(int(math.log2(side / min(2 * stopband, side)) + ROUNDING), len(sizes) - 1)
         bands.append(Band(sizes[len(sizes) - 1 - halvings], cutoff, stopband))
     return bands
 
@@ -219,23 +221,25 @@ class AliasFreeSynthesis(nn.Module):
         """
         if styles.shape[1] != self.num_styles:
             raise ValueError(f"styles must be [B, {self.num_styles}, w_dim], got {list(styles.shape)}")
+        batch, num_frames = (len(styles), 1) if motion is None else motion.shape[:2]
+        images = self.compute_images(styles, None if motion is None else motion.flatten(0, 1), num_frames)
+        return images.unflatten(0, (batch, num_frames)).contiguous()
+
+    def compute_images(self, styles: Tensor, codes: Tensor | None, num_frames: int = 1) -> Tensor:
+        """Return images `[N, 3, H, W]` for `styles [B, L, w_dim]` and motion codes `[N, v_dim]`, N = B·`num_frames`."""
         dtype = working_dtype(styles)
-        batch, num_frames = (styles.shape[0], 1) if motion is None else motion.shape[:2]
+        observing, powers, gains = self.training and torch.is_grad_enabled(), [], self.powers.rsqrt()
         with torch.autocast(styles.device.type, enabled=False):
             first, *layer_styles, rgb_style = styles.unbind(dim=1)
-            codes = None if motion is None else motion.flatten(0, 1)
-            x = self.input(first.repeat_interleave(num_frames, dim=0), codes)
+            x = self.input(first if num_frames == 1 else first.repeat_interleave(num_frames, dim=0), codes)
             x = x.to(dtype=dtype, memory_format=torch.channels_last)
-            observing = self.training and torch.is_grad_enabled()
-            powers, gains = [], self.powers.rsqrt()
             for layer, w, gain in zip(self.layers, layer_styles, gains[:-1], strict=True):
                 powers += [mean_square(x)] if observing else []
                 x = run_block(layer, x, w, gain, gradient_checkpointing=self.gradient_checkpointing)
             if observing:
                 self.observed += torch.stack([*powers, mean_square(x)])
                 self.num_observed += 1
-            image = OUTPUT_GAIN * self.to_rgb(x * gains[-1].to(dtype), rgb_style).to(styles.dtype)
-        return image.unflatten(0, (batch, num_frames)).contiguous()
+            return OUTPUT_GAIN * self.to_rgb(x * gains[-1].to(dtype), rgb_style).to(styles.dtype)
 
     @torch.no_grad()
     def update_powers(self) -> None:
