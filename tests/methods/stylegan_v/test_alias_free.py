@@ -131,6 +131,7 @@ def test_waves_are_moved_and_turned() -> None:
     source = FourierInput(Band((8, 16), 2.0, 4.3), 5, 3, 4)
     torch.nn.init.normal_(source.affine.weight)
     torch.nn.init.normal_(source.motion.weight)  # type: ignore[union-attr]
+    source.requires_grad_(False)
     w, v = randn(2, 3), randn(2, 4, seed=1)
     moved, offset = source.motion(v).split([4, 5], dim=1)  # type: ignore[misc]
     cos, sin, shift_y, shift_x = (source.affine(w) + moved).unbind(dim=1)
@@ -138,7 +139,7 @@ def test_waves_are_moved_and_turned() -> None:
     assert x.shape == (2, 5, 28, 36)
     for n, channel, i, j in ((0, 0, 0, 0), (1, 4, 27, 3), (1, 2, 13, 35)):
         y_at, x_at = (i + 0.5 - 14) / 16 - shift_y[n], (j + 0.5 - 18) / 16 - shift_x[n]
-        angle = math.atan2(float(sin[n]), float(cos[n]))
+        angle = math.atan2(sin[n], cos[n])
         turned = (math.cos(angle) * y_at + math.sin(angle) * x_at, -math.sin(angle) * y_at + math.cos(angle) * x_at)
         cycles = source.frequencies[channel] @ torch.stack(turned) + source.phases[channel]
         expected = 2**0.5 * math.sin(2 * math.pi * cycles) + offset[n, channel]
