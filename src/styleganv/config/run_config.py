@@ -38,7 +38,7 @@ class ModelConfig(Validated):
     mapping_layers: Layers = 2
     """Number of layers of the mapping network from z to w."""
     synthesis: Literal["skip", "alias-free"] = "skip"
-    """Synthesis network: skip (the paper) or alias-free (StyleGAN3-T; texture moves along, slower)."""
+    """Synthesis network: skip (the paper) or alias-free (StyleGAN3-T, against texture sticking; slower)."""
     motion: Literal["conv", "lstm", "none"] = "conv"
     """Motion codes: conv (acyclic, any time), lstm (ablation), none (images, --num-frames 1)."""
     motion_dim: Annotated[int, Interval(2, 65_536)] = 512
