@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from styleganv.errors import StyleganvError
+from styleganv.methods.stylegan_v.alias_free import AliasFreeSynthesis
 from styleganv.methods.stylegan_v.generator import Generator
 from styleganv.methods.stylegan_v.mapping import Mapping, compute_class_means
 from styleganv.methods.stylegan_v.motion import Motion, MotionConv1d
@@ -47,7 +48,7 @@ class MappingProgram(nn.Module):
 class VideoProgram(nn.Module):
     """Synthesis of frames at any times, with motion noise given for a window of slots."""
 
-    def __init__(self, synthesis: Synthesis, motion: Motion) -> None:
+    def __init__(self, synthesis: Synthesis | AliasFreeSynthesis, motion: Motion) -> None:
         super().__init__()
         self.synthesis, self.window = synthesis, MotionWindow(motion)
 
@@ -66,14 +67,14 @@ class VideoProgram(nn.Module):
         A time whose slots are outside the window raises an index error.
         """
         codes = self.window(times, motion_noise, first_slot, label)
-        each = styles[:, None].expand(-1, times.shape[1], -1, -1)
+        each = styles[:, None].expand(times.shape[0], times.shape[1], -1, -1)
         return synthesize(self.synthesis, each.flatten(0, 1), codes.flatten(0, 1)).unflatten(0, times.shape)
 
 
 class ImageProgram(nn.Module):
     """Synthesis of an image model: `styles [B, L, w_dim]` → `[B, 1, 3, H, W]`."""
 
-    def __init__(self, synthesis: Synthesis) -> None:
+    def __init__(self, synthesis: Synthesis | AliasFreeSynthesis) -> None:
         super().__init__()
         self.synthesis = synthesis
 
@@ -153,11 +154,13 @@ class _SummedFilters(nn.Module):
         return (noise[:, windows] * self.taps.T).sum(dim=2)
 
 
-def synthesize(synthesis: Synthesis, styles: Tensor, codes: Tensor | None) -> Tensor:
+def synthesize(synthesis: Synthesis | AliasFreeSynthesis, styles: Tensor, codes: Tensor | None) -> Tensor:
     """Return frames `[N, 3, H, W]` for `styles [N, L, w_dim]` and motion codes `[N, v_dim]`.
 
     This is `Synthesis.forward` without its size-dependent branches.
     """
+    if isinstance(synthesis, AliasFreeSynthesis):
+        return synthesis.compute_images(styles, codes)
     x, image = synthesis.input(codes, styles.shape[0]), None
     for block, *block_styles in synthesis.styled_blocks(styles, codes):
         x, image = block(x, image, *block_styles)

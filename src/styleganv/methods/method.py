@@ -52,10 +52,6 @@ def keep_settings(config: RunConfig) -> RunConfig:
     return config
 
 
-def accept(config: RunConfig) -> None:
-    """Accept all settings."""
-
-
 def check_loss(config: RunConfig) -> None:
     """Check the losses, what decays and the variants of StyleGAN-V, for methods that have their own losses.
 
@@ -74,6 +70,7 @@ def check_loss(config: RunConfig) -> None:
         ("--motion-layers", config.model.motion_layers, "first"),
         ("--motion-noise", config.model.motion_noise, "white"),
         ("--temporal-shift", config.model.temporal_shift, False),
+        ("--synthesis", config.model.synthesis, "skip"),
     )
     for methods, settings in (("stylegan-v or stylegan2", losses), ("stylegan-v", variants)):
         for option, value, default in settings:

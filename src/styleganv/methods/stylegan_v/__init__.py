@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 from styleganv.config import RunConfig
-from styleganv.methods.method import Ablation, Implementation, Method, accept
+from styleganv.errors import StyleganvError
+from styleganv.methods.method import Ablation, Implementation, Method
 
 
 def implementation() -> Implementation:
@@ -21,6 +22,16 @@ def implementation() -> Implementation:
         build_trainer=lambda config, data, device: GanTrainer(config, *build_networks(config, data, device)),
         estimate_memory=estimate_step_memory_gib,
     )
+
+
+def check_synthesis(config: RunConfig) -> None:
+    """Check that a network that grows has blocks to add.
+
+    Raises:
+        StyleganvError: if an alias-free network is to grow.
+    """
+    if config.model.synthesis == "alias-free" and config.training.grow_from is not None:
+        raise StyleganvError("--grow-from requires --synthesis skip, got alias-free: omit it.")
 
 
 def _lstm(config: RunConfig) -> RunConfig:
@@ -53,15 +64,21 @@ def _motion_layers(config: RunConfig) -> RunConfig:
     return replace(config, model=replace(config.model, motion_layers="all"))
 
 
+def _alias_free(config: RunConfig) -> RunConfig:
+    """Return the settings with alias-free synthesis."""
+    return replace(config, model=replace(config.model, synthesis="alias-free"))
+
+
 METHOD = Method(
     name="stylegan-v",
     title="StyleGAN-V",
     implementation=implementation,
-    check=accept,
+    check=check_synthesis,
     has_own_losses=False,
     ablations={
         "lstm": Ablation("StyleGAN-V, LSTM motion", _lstm),
         "unconditioned": Ablation("StyleGAN-V, no time conditioning", _unconditioned),
+        "alias-free": Ablation("StyleGAN-V, alias-free synthesis", _alias_free),
         "more-frames": Ablation("StyleGAN-V, 8 frames per clip", _more_frames),
         "temporal-shift": Ablation("StyleGAN-V, temporal shift", _temporal_shift),
         "motion-layers": Ablation("StyleGAN-V, motion in all layers", _motion_layers),

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from styleganv.clip import Clip
-from styleganv.methods.stylegan_v.discriminator import STDDEV_GROUP, Discriminator
+from styleganv.config import STDDEV_GROUP
+from styleganv.methods.stylegan_v.discriminator import Discriminator
 
 
 def generator_loss(fake: Tensor) -> Tensor:

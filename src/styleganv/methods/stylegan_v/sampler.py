@@ -29,6 +29,7 @@ from styleganv.methods.stylegan_v.generator import Generator
 from styleganv.methods.stylegan_v.mapping import Truncation
 from styleganv.methods.stylegan_v.motion import MotionConv1d, RecurrentMotion, SlotNoise, make_code_function
 from styleganv.methods.stylegan_v.pretrained import load_generator
+from styleganv.methods.stylegan_v.synthesis import Synthesis
 from styleganv.model_folder import sampler_arguments
 from styleganv.nn.cuda_graph import GraphedFunction
 from styleganv.options import Precision
@@ -179,32 +180,34 @@ class VideoGenerator(VideoModel):
 
     def _synthesis_for(self, styles: Tensor) -> Callable[[Tensor | None], Iterator[Tensor]]:
         """Return the function from motion codes `[T, v_dim]` to frames `[T, 3, H, W]` for one content."""
+        synthesis = self.generator.synthesis
+        if not isinstance(synthesis, Synthesis):  # modulates once per call, since all frames share one style
+            return partial(self._unfolded, styles.to(self.device))
         if self.cuda_graphs and self.device.type == "cuda" and not self.is_image_model:
-            return partial(self._replay, styles.to(self.device))
-        return self._folded_for(styles)
+            return partial(self._replay, synthesis, styles.to(self.device))
+        return self._folded_for(synthesis, styles)
 
-    def _replay(self, styles: Tensor, codes: Tensor | None) -> Iterator[Tensor]:
+    def _replay(self, synthesis: Synthesis, styles: Tensor, codes: Tensor | None) -> Iterator[Tensor]:
         """Yield the frames of a CUDA graph for all contents, which folds the style too: at each call, but quickly."""
         assert codes is not None
-        stored = self._update_stored()
+        stored = self._update_stored(synthesis)
         if codes.shape not in self._graphs:
-            self._graphs[codes.shape] = GraphedFunction(partial(fold_and_run, self.generator.synthesis, stored))
+            self._graphs[codes.shape] = GraphedFunction(partial(fold_and_run, synthesis, stored))
         yield self._graphs[codes.shape](styles, codes)
 
     @torch.inference_mode()
-    def _folded_for(self, styles: Tensor) -> Callable[[Tensor | None], Iterator[Tensor]]:
+    def _folded_for(self, synthesis: Synthesis, styles: Tensor) -> Callable[[Tensor | None], Iterator[Tensor]]:
         with self._report_out_of_memory():
-            stored = self._update_stored()
+            stored = self._update_stored(synthesis)
             key = styles.cpu().contiguous().numpy().tobytes()
             folded = self._folded.get(key)
             if folded is None:
-                folded = FoldedSynthesis(self.generator.synthesis, styles.to(self.device), stored)
+                folded = FoldedSynthesis(synthesis, styles.to(self.device), stored)
                 self._folded[key] = folded
         return folded
 
-    def _update_stored(self) -> StoredWeights:
+    def _update_stored(self, synthesis: Synthesis) -> StoredWeights:
         """Return the prepared weights; if the network's have changed, prepare them anew and drop what used them."""
-        synthesis = self.generator.synthesis
         if self._stored is None or not self._stored.matches(synthesis):
             self._clear_folded()
             self._stored = StoredWeights(synthesis, getattr(torch, self.precision))
@@ -258,10 +261,13 @@ class VideoGenerator(VideoModel):
         return time
 
     def _unfolded(self, styles: Tensor, codes: Tensor | None) -> Iterator[Tensor]:
-        """Yield frames `[T, 3, H, W]`, each with its own `styles [T, L, w_dim]`."""
+        """Yield frames `[T, 3, H, W]` of one content `styles [L, w_dim]`, or each with its own, `[T, L, w_dim]`."""
+        per_frame = styles.ndim == 3
+        if codes is not None:
+            codes = codes[:, None] if per_frame else codes[None]
         with self.autocast():
-            frames = self.generator.synthesis(styles, None if codes is None else codes[:, None])[:, 0]
-        yield frames
+            frames = self.generator.synthesis(styles if per_frame else styles[None], codes)
+        yield frames.flatten(0, 1)
 
     def _synthesize(
         self, synthesis: Callable[[Tensor | None], Iterator[Tensor]], codes: Tensor | None
