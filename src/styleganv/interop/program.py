@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from styleganv.errors import StyleganvError
+from styleganv.methods.stylegan_v.alias_free import AliasFreeSynthesis
 from styleganv.methods.stylegan_v.generator import Generator
 from styleganv.methods.stylegan_v.mapping import Mapping, compute_class_means
 from styleganv.methods.stylegan_v.motion import Motion, MotionConv1d
@@ -47,7 +48,7 @@ class MappingProgram(nn.Module):
 class VideoProgram(nn.Module):
     """Synthesis of frames at any times, with motion noise given for a window of slots."""
 
-    def __init__(self, synthesis: Synthesis, motion: Motion) -> None:
+    def __init__(self, synthesis: Synthesis | AliasFreeSynthesis, motion: Motion) -> None:
         super().__init__()
         self.synthesis, self.window = synthesis, MotionWindow(motion)
 
@@ -73,7 +74,7 @@ class VideoProgram(nn.Module):
 class ImageProgram(nn.Module):
     """Synthesis of an image model: `styles [B, L, w_dim]` → `[B, 1, 3, H, W]`."""
 
-    def __init__(self, synthesis: Synthesis) -> None:
+    def __init__(self, synthesis: Synthesis | AliasFreeSynthesis) -> None:
         super().__init__()
         self.synthesis = synthesis
 
@@ -135,11 +136,14 @@ class _MatrixConv1d(nn.Module):
         return torch.maximum(x, 0.2 * x)
 
 
-def synthesize(synthesis: Synthesis, styles: Tensor, codes: Tensor | None) -> Tensor:
+def synthesize(synthesis: Synthesis | AliasFreeSynthesis, styles: Tensor, codes: Tensor | None) -> Tensor:
     """Return frames `[N, 3, H, W]` for `styles [N, L, w_dim]` and motion codes `[N, v_dim]`.
 
     This is `Synthesis.forward` without its size-dependent branches.
     """
+    if isinstance(synthesis, AliasFreeSynthesis):
+        frames: Tensor = synthesis(styles, None if codes is None else codes[:, None])
+        return frames[:, 0]
     x, image = synthesis.input(codes, styles.shape[0]), None
     for block, block_styles in synthesis.styled_blocks(styles):
         x, image = block(x, image, block_styles)

@@ -7,6 +7,7 @@ from styleganv.errors import StyleganvError
 from styleganv.files import check_destination
 from styleganv.methods.stylegan_v.generator import Generator
 from styleganv.methods.stylegan_v.pretrained import load_generator
+from styleganv.methods.stylegan_v.synthesis import Synthesis
 from styleganv.model_folder import MODEL_FILES, save_model
 from styleganv.nn.layers import resolutions
 from styleganv.validation import check_arguments
@@ -19,8 +20,10 @@ def swap_layers(low: Generator, high: Generator, resolution: int) -> Generator:
     fine-tuned from the other); otherwise the layers of `high` do not match the styles of `low`.
 
     Raises:
-        StyleganvError: if the synthesis networks differ in size, or no block starts at `resolution`.
+        StyleganvError: if a network is alias-free, if they differ in size, or no block starts at `resolution`.
     """
+    if not (isinstance(low.synthesis, Synthesis) and isinstance(high.synthesis, Synthesis)):
+        raise StyleganvError("Layers of alias-free models cannot be swapped: use models with --synthesis skip.")
     ours, theirs = low.synthesis.state_dict(), high.synthesis.state_dict()
     other = [name for name in ours | theirs if name not in ours or name not in theirs]
     other += [name for name in ours if name in theirs and ours[name].shape != theirs[name].shape]
@@ -37,6 +40,7 @@ def swap_layers(low: Generator, high: Generator, resolution: int) -> Generator:
             "change it."
         )
     swapped = copy.deepcopy(low)
+    assert isinstance(swapped.synthesis, Synthesis)
     for i in range(starts.index(resolution), len(starts)):
         swapped.synthesis.blocks[i].load_state_dict(high.synthesis.blocks[i].state_dict())
     return swapped

@@ -52,17 +52,14 @@ def keep_settings(config: RunConfig) -> RunConfig:
     return config
 
 
-def accept(config: RunConfig) -> None:
-    """Accept all settings."""
-
-
 def check_loss(config: RunConfig) -> None:
-    """Check the losses and what decays, for methods that have their own.
+    """Check the losses, what decays and the synthesis network, for methods that have their own.
 
     Raises:
         StyleganvError: for any value other than the default.
     """
     for option, value, default in (
+        ("--synthesis", config.model.synthesis, "skip"),
         ("--loss", config.training.loss, "logistic"),
         ("--second-discriminator", config.training.second_discriminator, "none"),
         ("--lr-decay-clips", config.training.lr_decay_clips, None),

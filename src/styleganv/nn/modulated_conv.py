@@ -32,7 +32,7 @@ def compute_demodulation(weight: Tensor, style: Tensor, squares: Tensor | None =
 
 
 def modulate_kernel(
-    weight: Tensor, style: Tensor, *, demodulate: bool = True, gain: float = 1.0, squares: Tensor | None = None
+    weight: Tensor, style: Tensor, *, demodulate: bool = True, gain: float | Tensor = 1.0, squares: Tensor | None = None
 ) -> Tensor:
     """Return the kernel `[O, I, k, k]` of the ordinary convolution that is equivalent for one style `[I]`.
 
@@ -68,7 +68,7 @@ def modulated_conv2d(
     bias: Tensor | None = None,
     fir: Tensor | None = None,
     demodulate: bool = True,
-    gain: float = 1.0,
+    gain: float | Tensor = 1.0,
     squares: Tensor | None = None,
 ) -> Tensor:
     """Convolve images with a weight whose input channels are scaled by the style of each clip.
@@ -80,7 +80,7 @@ def modulated_conv2d(
         bias: `[O]`, not scaled by `gain`.
         fir: `fir_kernel(4.0)`, to double the resolution (needs k = 3): transposed convolution with stride 2, then this.
         demodulate: scale every output channel to unit variance for unit-variance input.
-        gain: scale of the result before the bias; only with demodulation, whose scales include it.
+        gain: scale of the result before the bias, a number or `[]`; only with demodulation, whose scales include it.
         squares: `sum_squares(weight)`, if already computed.
 
     Returns:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from styleganv.config import RunConfig
 from styleganv.errors import StyleganvError
 from styleganv.methods.method import Method
-from styleganv.methods.stylegan_v import implementation
+from styleganv.methods.stylegan_v import check_synthesis, implementation
 
 
 def _adapt(config: RunConfig) -> RunConfig:
@@ -16,6 +16,7 @@ def _adapt(config: RunConfig) -> RunConfig:
 def _check(config: RunConfig) -> None:
     if config.model.motion != "none":
         raise StyleganvError("--method stylegan2 generates images: set --motion none and --num-frames 1.")
+    check_synthesis(config)
 
 
 METHOD = Method(

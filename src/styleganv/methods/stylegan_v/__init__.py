@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 from styleganv.config import RunConfig
-from styleganv.methods.method import Ablation, Implementation, Method, accept
+from styleganv.errors import StyleganvError
+from styleganv.methods.method import Ablation, Implementation, Method
 
 
 def implementation() -> Implementation:
@@ -23,6 +24,16 @@ def implementation() -> Implementation:
     )
 
 
+def check_synthesis(config: RunConfig) -> None:
+    """Check that a network that grows has blocks to add.
+
+    Raises:
+        StyleganvError: if an alias-free network is to grow.
+    """
+    if config.model.synthesis == "alias-free" and config.training.grow_from is not None:
+        raise StyleganvError("--grow-from requires --synthesis skip, got alias-free: omit it.")
+
+
 def _lstm(config: RunConfig) -> RunConfig:
     """Return the settings with motion codes of an LSTM."""
     return replace(config, model=replace(config.model, motion="lstm"))
@@ -38,15 +49,21 @@ def _more_frames(config: RunConfig) -> RunConfig:
     return replace(config, training=replace(config.training, num_frames=8))
 
 
+def _alias_free(config: RunConfig) -> RunConfig:
+    """Return the settings with alias-free synthesis."""
+    return replace(config, model=replace(config.model, synthesis="alias-free"))
+
+
 METHOD = Method(
     name="stylegan-v",
     title="StyleGAN-V",
     implementation=implementation,
-    check=accept,
+    check=check_synthesis,
     has_own_losses=False,
     ablations={
         "lstm": Ablation("StyleGAN-V, LSTM motion", _lstm),
         "unconditioned": Ablation("StyleGAN-V, no time conditioning", _unconditioned),
+        "alias-free": Ablation("StyleGAN-V, alias-free synthesis", _alias_free),
         "more-frames": Ablation("StyleGAN-V, 8 frames per clip", _more_frames),
     },
     published=("47.4 / –", "79.5 / 197.0", "1431.0 / 1773.4"),

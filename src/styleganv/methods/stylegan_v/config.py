@@ -7,6 +7,7 @@ from styleganv.methods.network_config import FrameConfig, StyleConfig
 from styleganv.methods.stylegan_v.encoding import MotionPath
 from styleganv.validation import ChannelBase, Frames, Interval, Size
 
+SynthesisKind = Literal["skip", "alias-free"]
 MotionKind = Literal["conv", "lstm", "none"]
 Condition = Literal["modulate+project", "project", "none"]
 
@@ -15,6 +16,8 @@ Condition = Literal["modulate+project", "project", "none"]
 class GeneratorConfig(StyleConfig):
     """Architecture of a `Generator`."""
 
+    synthesis: SynthesisKind = "skip"
+    """skip (StyleGAN2's, as in the paper) or alias-free (StyleGAN3-T's)."""
     motion: MotionKind = "conv"
     """conv (acyclic encoding, any time ≥ 0), lstm (ablation), none (images, T = 1)."""
     motion_noise_dim: Size = 512

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from styleganv.config import RunConfig, load_settings
 from styleganv.errors import StyleganvError
+from styleganv.methods.stylegan_v.alias_free import AliasFreeSynthesis
 from styleganv.methods.stylegan_v.discriminator import Discriminator
 from styleganv.methods.stylegan_v.generator import Generator
 from styleganv.methods.stylegan_v.pretrained import load_discriminator, load_generator, load_projected
@@ -93,12 +94,15 @@ def copy_matching_weights(
     """Copy the matching weights into new networks; return messages about what was copied and what is new.
 
     Raises:
-        StyleganvError: if no block matches, if newly initialized weights would be frozen, or if growing would set
-            copied layers aside.
+        StyleganvError: if no block matches, if an alias-free model has another size, if newly initialized weights would
+            be frozen, or if growing would set copied layers aside.
     """
     _check_growth(source, config, generator)
+    _check_size(source, generator)
     new = copy_generator_weights(generator, source.generator)
-    if not any(name.startswith("synthesis.blocks.") for name in generator.state_dict().keys() - set(new)):
+    if not any(
+        name.startswith(("synthesis.blocks.", "synthesis.layers.")) for name in generator.state_dict().keys() - set(new)
+    ):
         raise StyleganvError(
             f"No layer of the model {source.path} matches a network for this dataset: train a new one."
         )
@@ -132,6 +136,17 @@ def _check_growth(source: PretrainedWeights, config: RunConfig, generator: Gener
     if start is not None and start < min(sides):
         remedy = f"pass --grow-from {sides[1]}, or omit it" if sides[1] < sides[0] else "omit it"
         raise StyleganvError(f"--grow-from {start} would set aside layers of {source.path}: {remedy}.")
+
+
+def _check_size(source: PretrainedWeights, generator: Generator) -> None:
+    """Raise a StyleganvError if an alias-free network has another size than the source: all of its layers change."""
+    sizes = [(network.height, network.width) for network in (source.generator, generator)]
+    if sizes[0] != sizes[1] and isinstance(generator.synthesis, AliasFreeSynthesis):
+        (height, width), (new_height, new_width) = sizes
+        raise StyleganvError(
+            f"The alias-free model {source.path} is for {height}x{width} frames, got {new_height}x{new_width}: "
+            "prepare the dataset at the size of the model, or train a new one."
+        )
 
 
 def _check_frozen(config: RunConfig, discriminator: Discriminator, new: list[str]) -> None:

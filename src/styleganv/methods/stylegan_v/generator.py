@@ -11,6 +11,7 @@ Shapes: B clips, T frames per clip, S slots, K classes, L style layers, H height
 import torch
 from torch import Tensor, nn
 
+from styleganv.methods.stylegan_v.alias_free import AliasFreeSynthesis
 from styleganv.methods.stylegan_v.config import GeneratorConfig
 from styleganv.methods.stylegan_v.mapping import Mapping
 from styleganv.methods.stylegan_v.motion import Motion, RecurrentMotion, SlotNoise, noise_from_tensor
@@ -30,13 +31,7 @@ class Generator(nn.Module):
             config.z_dim, config.w_dim, num_layers=config.mapping_layers, num_classes=config.num_classes
         )
         self.motion = _build_motion(config)
-        self.synthesis = Synthesis(
-            resolutions(config.height, config.width),
-            w_dim=config.w_dim,
-            motion_dim=0 if self.motion is None else self.motion.out_dim,
-            channel_base=config.channel_base,
-            channel_max=config.channel_max,
-        )
+        self.synthesis = _build_synthesis(config, 0 if self.motion is None else self.motion.out_dim)
 
     def forward(
         self,
@@ -85,12 +80,31 @@ class Generator(nn.Module):
         with torch.autocast(times.device.type, enabled=False):
             return self.motion(times, motion_noise, label if self.num_classes else None)
 
+    def update_statistics(self, w_mean: Tensor) -> None:
+        """Update the running statistics after an update; `w_mean [w_dim]` is the mean over its clips."""
+        self.mapping.update_mean(w_mean)
+        if isinstance(self.synthesis, AliasFreeSynthesis):
+            self.synthesis.update_powers()
+
     def num_slots(self, last_time: float) -> int:
         """Return the number of motion noise slots, from slot 0 on, that times up to `last_time` (frames) use."""
         if self.motion is None:
             return 0
         window = self.motion.window_slots if isinstance(self.motion, Motion) else 2
         return int(last_time // self.motion.slot_distance) + window
+
+
+def _build_synthesis(config: GeneratorConfig, motion_dim: int) -> Synthesis | AliasFreeSynthesis:
+    """Return the synthesis network for motion codes of this width; 0 for images."""
+    widths = {
+        "w_dim": config.w_dim,
+        "motion_dim": motion_dim,
+        "channel_base": config.channel_base,
+        "channel_max": config.channel_max,
+    }
+    if config.synthesis == "alias-free":
+        return AliasFreeSynthesis(config.height, config.width, **widths)
+    return Synthesis(resolutions(config.height, config.width), **widths)
 
 
 def _build_motion(config: GeneratorConfig) -> Motion | RecurrentMotion | None:

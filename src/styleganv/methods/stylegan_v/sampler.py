@@ -24,6 +24,7 @@ from torch import Tensor
 
 from styleganv import noise
 from styleganv.errors import StyleganvError
+from styleganv.methods.stylegan_v.alias_free import AliasFreeSynthesis
 from styleganv.methods.stylegan_v.folded import FoldedSynthesis, StoredWeights
 from styleganv.methods.stylegan_v.generator import Generator
 from styleganv.methods.stylegan_v.mapping import Truncation
@@ -176,6 +177,8 @@ class VideoGenerator(VideoModel):
     @torch.inference_mode()
     def _folded_for(self, styles: Tensor) -> Callable[[Tensor | None], Iterator[Tensor]]:
         synthesis = self.generator.synthesis
+        if isinstance(synthesis, AliasFreeSynthesis):  # modulates once per call, since all frames share one style
+            return partial(self._unfolded, styles.to(self.device))
         with self._report_out_of_memory():
             if self._stored is None or not self._stored.matches(synthesis):
                 self._stored = StoredWeights(synthesis, getattr(torch, self.precision))
@@ -234,10 +237,13 @@ class VideoGenerator(VideoModel):
         return time
 
     def _unfolded(self, styles: Tensor, codes: Tensor | None) -> Iterator[Tensor]:
-        """Yield frames `[T, 3, H, W]`, each with its own `styles [T, L, w_dim]`."""
+        """Yield frames `[T, 3, H, W]` of one content `styles [L, w_dim]`, or each with its own, `[T, L, w_dim]`."""
+        per_frame = styles.ndim == 3
+        if codes is not None:
+            codes = codes[:, None] if per_frame else codes[None]
         with self.autocast():
-            frames = self.generator.synthesis(styles, None if codes is None else codes[:, None])[:, 0]
-        yield frames
+            frames = self.generator.synthesis(styles if per_frame else styles[None], codes)
+        yield frames.flatten(0, 1)
 
     def _synthesize(
         self, synthesis: Callable[[Tensor | None], Iterator[Tensor]], codes: Tensor | None

@@ -47,6 +47,7 @@ from styleganv.methods.stylegan_v.losses import (
 )
 from styleganv.methods.stylegan_v.projected import ProjectedDiscriminator
 from styleganv.methods.stylegan_v.sampler import VideoGenerator
+from styleganv.methods.stylegan_v.synthesis import Synthesis
 from styleganv.model_folder import STYLEGAN_V
 from styleganv.noise import seeded
 from styleganv.training.augment import AdaptiveAugmentation, augment
@@ -73,7 +74,8 @@ def build_networks(
         generator = Generator(fill_config(GeneratorConfig, config, data, **widths))
         sizes = {"num_frames": training.num_frames, "condition_dim": model.w_dim, "grow_from": training.grow_from}
         discriminator = Discriminator(fill_config(DiscriminatorConfig, config, data, **sizes))
-    for block in list(generator.synthesis.blocks)[::-1][: len(discriminator.lower_from_rgb)]:
+    blocks = list(generator.synthesis.blocks) if isinstance(generator.synthesis, Synthesis) else []
+    for block in blocks[::-1][: len(discriminator.lower_from_rgb)]:
         nn.init.zeros_(block.get_parameter("to_rgb.weight"))  # missing until the network has grown
     return to_channels_last(generator, device), to_channels_last(discriminator, device)
 
@@ -234,9 +236,9 @@ class GanTrainer(Trainer):
             self.ada.update(distributed.all_reduce_mean(sign), self.config.training.batch_size)
 
     def _update_w_mean(self, means: list[Tensor]) -> None:
-        """Move the running mean of w towards that of an update's clips; one item per micro-batch of this process."""
+        """Update the running statistics with the mean w of each micro-batch of this process."""
         mean = torch.stack(means).mean(dim=0)
-        self.generator.mapping.update_mean(distributed.all_reduce_mean(mean))
+        self.generator.update_statistics(distributed.all_reduce_mean(mean))
 
     def update_r1(self, real: Clip, clip_indices: list[int]) -> None:
         """Penalize the discriminators' gradients at real clips."""

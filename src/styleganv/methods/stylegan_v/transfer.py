@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from styleganv.methods.stylegan_v.discriminator import Discriminator
 from styleganv.methods.stylegan_v.generator import Generator
+from styleganv.methods.stylegan_v.synthesis import Synthesis
 from styleganv.nn.layers import resolutions
 
 #: Appended to the names of weights of which only a part was copied.
@@ -28,14 +29,15 @@ def copy_generator_weights(network: Generator, source: Generator) -> list[str]:
     """Copy the matching weights of `source` into `network`; return the names of the newly initialized ones."""
     sizes = [max(size) for size in resolutions(network.height, network.width)]
     source_blocks = {max(size): i for i, size in enumerate(resolutions(source.height, source.width))}
-    num_constant = len(network.synthesis.constant)
     # The inputs of these weights are concatenated from several parts; the first part is copied by itself.
-    slices = {
-        "synthesis.blocks.0.conv1.weight": _LeadingSlice(1, num_constant),
-        "synthesis.blocks.0.conv1.affine.weight": _LeadingSlice(0, num_constant),
-        "synthesis.blocks.0.conv1.affine.bias": _LeadingSlice(0, num_constant),
-        "mapping.layers.0.weight": _LeadingSlice(1, network.z_dim, equalized=True),
-    }
+    slices = {"mapping.layers.0.weight": _LeadingSlice(1, network.z_dim, equalized=True)}
+    if isinstance(network.synthesis, Synthesis):
+        num_constant = len(network.synthesis.constant)
+        slices |= {
+            "synthesis.blocks.0.conv1.weight": _LeadingSlice(1, num_constant),
+            "synthesis.blocks.0.conv1.affine.weight": _LeadingSlice(0, num_constant),
+            "synthesis.blocks.0.conv1.affine.bias": _LeadingSlice(0, num_constant),
+        }
     if network.motion is not None:
         slices["motion.convs.0.weight"] = _LeadingSlice(1, network.motion.noise_dim, equalized=True)
     prefixes = {
@@ -43,7 +45,7 @@ def copy_generator_weights(network: Generator, source: Generator) -> list[str]:
     }
     new = copy_weights(network, source.state_dict(), prefixes, slices)
     for i, size in enumerate(sizes):
-        if size > max(source_blocks):
+        if size > max(source_blocks) and isinstance(network.synthesis, Synthesis):
             network.get_parameter(f"synthesis.blocks.{i}.to_rgb.weight").zero_()
     return new
 
