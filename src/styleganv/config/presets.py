@@ -53,9 +53,7 @@ def resolution_128() -> RunConfig:
 
 def faces_256() -> RunConfig:
     """Return the paper's settings for FaceForensics: 256², fast motion."""
-    return RunConfig(
-        model=ModelConfig(slot_distance=16), training=TrainingConfig(total_clips=8_000_000, batch_size=64)
-    )
+    return RunConfig(model=ModelConfig(slot_distance=16), training=TrainingConfig(total_clips=8_000_000, batch_size=64))
 
 
 def sky_256() -> RunConfig:

@@ -24,12 +24,12 @@ from torch import Tensor
 
 from styleganv import noise
 from styleganv.errors import StyleganvError
-from styleganv.methods.stylegan_v.alias_free import AliasFreeSynthesis
 from styleganv.methods.stylegan_v.folded import FoldedSynthesis, StoredWeights
 from styleganv.methods.stylegan_v.generator import Generator
 from styleganv.methods.stylegan_v.mapping import Truncation
 from styleganv.methods.stylegan_v.motion import MotionConv1d, RecurrentMotion, SlotNoise, make_code_function
 from styleganv.methods.stylegan_v.pretrained import load_generator
+from styleganv.methods.stylegan_v.synthesis import Synthesis
 from styleganv.model_folder import sampler_arguments
 from styleganv.options import Precision
 from styleganv.validation import NonNegative, Positive, Psi, Seed, check_arguments
@@ -177,7 +177,7 @@ class VideoGenerator(VideoModel):
     @torch.inference_mode()
     def _folded_for(self, styles: Tensor) -> Callable[[Tensor | None], Iterator[Tensor]]:
         synthesis = self.generator.synthesis
-        if isinstance(synthesis, AliasFreeSynthesis):  # modulates once per call, since all frames share one style
+        if not isinstance(synthesis, Synthesis):  # others have nothing to fold into plain convolutions
             return partial(self._unfolded, styles.to(self.device))
         with self._report_out_of_memory():
             if self._stored is None or not self._stored.matches(synthesis):
