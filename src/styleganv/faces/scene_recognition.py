@@ -1,7 +1,9 @@
 """Recognition of the heads in a scene (`scenes.py`): their number, colors and positions, from the pixels of any video.
 
 A pixel belongs to a color if it is close to a mixture of that color and the dark of the eyes. A head is a connected
-region of one color in a frame. Shapes: T frames, H height, W width, K heads; videos are uint8 `[T, H, W, 3]`.
+region of one color in a frame, most of which is not dark.
+
+Shapes: T frames, H height, W width, K heads; videos are uint8 `[T, H, W, 3]`.
 """
 
 import itertools
@@ -19,6 +21,8 @@ Mask = NDArray[np.bool_]
 
 #: Minimum area of a head that is partly covered or outside of the frame, in frame sides squared.
 MIN_AREA = 0.35 * np.pi * RADII[0] ** 2
+#: Minimum part of a head's pixels that have its color, and the minimum part of the color in them, beside dark.
+MIN_PURE, PURE = 0.5, 0.8
 #: Maximum distance of a pixel from the mixtures of its color, and minimum difference from the background, in levels.
 TOLERANCE, CONTRAST = 45, 40
 #: Fraction of the frames that must show a number of heads of a color.
@@ -52,17 +56,16 @@ class RecognizedScene:
 
 def recognize_scene(video: NDArray[np.uint8]) -> RecognizedScene:
     """Return the heads that a video shows; it should be long enough for heads that cover each other to part."""
-    height, width = video.shape[1:3]
     background = border_color(video)[:, None, None]
     foreground = np.abs(video - background).max(axis=-1) > CONTRAST
-    nearest, distance = _nearest_colors(video)
+    nearest, part, distance = _nearest_colors(video)
     colored = foreground & (distance < TOLERANCE)
     inside = foreground.copy()
     inside[:, 1:-1, 1:-1] &= (
         foreground[:, :-2, 1:-1] & foreground[:, 2:, 1:-1] & foreground[:, 1:-1, :-2] & foreground[:, 1:-1, 2:]
     )
     explained = float((colored & inside).sum() / max(1, inside.sum()))
-    centers = [_find_heads(colored & (nearest == k), height, width) for k in range(len(COLORS))]
+    centers = [_find_heads(colored & (nearest == k), part > PURE) for k in range(len(COLORS))]
     seen = np.array([[len(heads) for heads in frames] for frames in centers])
     numbers = [max(n for n in range(row.max() + 1) if (row >= n).mean() >= MIN_SHOWN) for row in seen]
     together = float((seen == np.array(numbers)[:, None]).all(axis=0).mean())
@@ -71,27 +74,30 @@ def recognize_scene(video: NDArray[np.uint8]) -> RecognizedScene:
     return RecognizedScene(colors, np.concatenate(tracks, axis=1), together, explained)
 
 
-def _nearest_colors(video: NDArray[np.uint8]) -> tuple[NDArray[np.intp], Array]:
-    """Return the color that each pixel is closest to a mixture with dark of, `[T, H, W]`, and the distance."""
+def _nearest_colors(video: NDArray[np.uint8]) -> tuple[NDArray[np.intp], Array, Array]:
+    """Return the closest color of each pixel, its part in the mixture with dark, and the distance, each `[T, H, W]`."""
     dark = np.array(DARK, np.float64)
-    distances = []
+    parts, distances = [], []
     for color in COLORS.values():
         line = np.array(color) - dark
-        part = ((video - dark) @ line / (line @ line)).clip(0, 1)
-        distances.append(np.linalg.norm(video - dark - part[..., None] * line, axis=-1))
-    stacked = np.stack(distances)
-    return stacked.argmin(axis=0), stacked.min(axis=0)
+        parts.append(((video - dark) @ line / (line @ line)).clip(0, 1))
+        distances.append(np.linalg.norm(video - dark - parts[-1][..., None] * line, axis=-1))
+    nearest = np.argmin(distances, axis=0)
+    part, distance = (np.take_along_axis(np.stack(each), nearest[None], axis=0)[0] for each in (parts, distances))
+    return nearest, part, distance
 
 
-def _find_heads(mask: Mask, height: int, width: int) -> list[list[Array]]:
-    """Return the centers `[2]` of the regions of a head's size in each of the masks `[T, H, W]`."""
+def _find_heads(mask: Mask, pure: Mask) -> list[list[Array]]:
+    """Return the centers `[2]` of the heads in each of the masks `[T, H, W]` of pixels of a color."""
+    height, width = mask.shape[1:]
     x, y = (np.broadcast_to(each, (height, width)).ravel() for each in pixel_positions(height, width))
     heads = []
-    for labels in _label(mask).reshape(len(mask), -1):
+    for labels, is_pure in zip(_label(mask).reshape(len(mask), -1), pure.reshape(len(mask), -1), strict=True):
         names, index, counts = np.unique(labels, return_inverse=True, return_counts=True)
         sums = np.stack([np.bincount(index, values) for values in (x, y)], axis=1)
-        large = (names > 0) & (counts >= MIN_AREA * min(height, width) ** 2)
-        heads.append(list(sums[large] / counts[large, None]))
+        mostly_pure = np.bincount(index, is_pure) >= MIN_PURE * counts
+        is_head = (names > 0) & (counts >= MIN_AREA * min(height, width) ** 2) & mostly_pure
+        heads.append(list(sums[is_head] / counts[is_head, None]))
     return heads
 
 

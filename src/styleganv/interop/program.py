@@ -66,7 +66,7 @@ class VideoProgram(nn.Module):
         A time whose slots are outside the window raises an index error.
         """
         codes = self.window(times, motion_noise, first_slot, label)
-        each = styles[:, None].expand(-1, times.shape[1], -1, -1)
+        each = styles[:, None].expand(times.shape[0], times.shape[1], -1, -1)
         return synthesize(self.synthesis, each.flatten(0, 1), codes.flatten(0, 1)).unflatten(0, times.shape)
 
 
@@ -141,8 +141,7 @@ def synthesize(synthesis: SynthesisNetwork, styles: Tensor, codes: Tensor | None
     This is `Synthesis.forward` without its size-dependent branches.
     """
     if not isinstance(synthesis, Synthesis):
-        frames: Tensor = synthesis(styles, None if codes is None else codes[:, None])
-        return frames[:, 0]
+        return synthesis.compute_images(styles, codes)
     x, image = synthesis.input(codes, styles.shape[0]), None
     for block, block_styles in synthesis.styled_blocks(styles):
         x, image = block(x, image, block_styles)

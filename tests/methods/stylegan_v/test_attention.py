@@ -36,11 +36,11 @@ def network(height: int = 32, width: int = 32, **options: Any) -> tuple[Generato
 
 
 def parts_of(g: Generator, batch: int = 2) -> tuple[Tensor, Tensor]:
-    """Return styles `[B, L, w_dim]` and motion codes `[B, T, v_dim]`."""
-    w = g.mapping(randn(batch, 8))
+    """Return styles `[N, L, w_dim]` and motion codes `[N, v_dim]` of three frames of each clip."""
+    w = g.mapping(randn(batch, g.z_dim)).repeat_interleave(3, dim=0)
     codes = g.motion_codes(times(batch), noise(batch))
     assert codes is not None
-    return w[:, None].expand(-1, g.synthesis.num_styles, -1), codes
+    return w[:, None].expand(-1, g.synthesis.num_styles, -1), codes.flatten(0, 1)
 
 
 @pytest.mark.parametrize("size", [(16, 16), (32, 48)])
@@ -91,19 +91,20 @@ def test_permuting_the_objects_permutes_the_masks_and_keeps_the_frames() -> None
     g, synthesis = network()
     styles, codes = parts_of(g)
     order = [0, 3, 1, 2]
-    before, frames = synthesis.layouts(*_first(synthesis, styles, codes))[-1][0], synthesis(styles, codes)
+    before, frames = masks_of(synthesis, styles, codes), synthesis.compute_images(styles, codes)
     styles = styles.unflatten(2, (PARTS, -1))[:, :, order].flatten(2)
-    codes = codes.unflatten(2, (-1, PARTS))[..., order].flatten(2)
+    codes = codes.unflatten(1, (-1, PARTS))[..., order].flatten(1)
     synthesis.layout.anchors.copy_(synthesis.layout.anchors[torch.tensor(order[1:]) - 1])
-    after = synthesis.layouts(*_first(synthesis, styles, codes))[-1][0]
+    after = masks_of(synthesis, styles, codes)
     torch.testing.assert_close(after, before[:, order])
-    torch.testing.assert_close(synthesis(styles, codes), frames, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(synthesis.compute_images(styles, codes), frames, rtol=1e-4, atol=1e-5)
     assert not torch.allclose(after, before, atol=1e-2)
 
 
-def _first(synthesis: AttentionSynthesis, styles: Tensor, codes: Tensor) -> tuple[Tensor, Tensor | None]:
+def masks_of(synthesis: AttentionSynthesis, styles: Tensor, codes: Tensor) -> Tensor:
+    """Return the masks `[N, P, H, W]` at the highest resolution."""
     w, v = synthesis.split(styles, codes)
-    return w[:, 0], v
+    return synthesis.layouts(w[:, 0], v)[-1][0]
 
 
 @torch.no_grad()
@@ -133,17 +134,14 @@ def test_a_latent_changes_its_region_most() -> None:
     """In an untrained network; the layout stays, and so do the regions."""
     g, synthesis = network(channel_base=256, channel_max=16, w_dim=32, z_dim=32)
     torch.nn.init.zeros_(synthesis.layout.content.weight)
-    w, codes = g.mapping(randn(4, 32)), g.motion_codes(times(4), noise(4))
-    styles = w[:, None].expand(-1, synthesis.num_styles, -1)
-    masks = synthesis.layouts(*_first(synthesis, styles, codes))[-1][0].unflatten(0, (4, 3))  # type: ignore[arg-type]
-    frames = synthesis(styles, codes)
-    other = g.mapping(randn(4, 32, seed=5)).unflatten(1, (PARTS, -1))
+    styles, codes = parts_of(g, 4)
+    masks, frames = masks_of(synthesis, styles, codes), synthesis.compute_images(styles, codes)
+    other = g.mapping(randn(4, 32, seed=5)).repeat_interleave(3, dim=0).unflatten(1, (PARTS, -1))
     for part in range(1, PARTS):
-        changed = w.unflatten(1, (PARTS, -1)).clone()
-        changed[:, part] = other[:, part]
-        new = synthesis(changed.flatten(1)[:, None].expand(-1, synthesis.num_styles, -1), codes)
-        change = (new - frames).abs().mean(dim=2)
-        inside, outside = masks[:, :, part], 1 - masks[:, :, part]
+        changed = styles.unflatten(2, (PARTS, -1)).clone()
+        changed[:, :, part] = other[:, None, part]
+        change = (synthesis.compute_images(changed.flatten(2), codes) - frames).abs().mean(dim=1)
+        inside, outside = masks[:, part], 1 - masks[:, part]
         assert (change * inside).sum() / inside.sum() > 1.5 * (change * outside).sum() / outside.sum()
 
 

@@ -75,7 +75,7 @@ class Layout(nn.Module):
         inside, depth = self._coordinates(w[:, 1:], None if v is None else v[:, 1:], places)
         scores = depth[..., None, None] + F.logsigmoid(SHARPNESS * (1 - inside.square().sum(dim=2)))
         masks = F.pad(scores, (0, 0, 0, 0, 1, 0)).softmax(dim=1)
-        coordinates = torch.cat([(2 * places).expand(len(w), 1, -1, -1, -1), inside], dim=1).clamp(-2, 2)
+        coordinates = torch.cat([(2 * places).expand(w.shape[0], 1, -1, -1, -1), inside], dim=1).clamp(-2, 2)
         return masks, (masks[:, :, None] * coordinates).sum(dim=1)
 
     def _coordinates(self, w: Tensor, v: Tensor | None, places: Tensor) -> tuple[Tensor, Tensor]:
@@ -217,10 +217,16 @@ class AttentionSynthesis(nn.Module):
         Raises:
             ValueError: if `styles` does not have one style for each of the L layers.
         """
-        dtype = working_dtype(styles)
         batch, num_frames = (styles.shape[0], 1) if motion is None else motion.shape[:2]
+        codes = None if motion is None else motion.flatten(0, 1)
+        images = self.compute_images(styles.repeat_interleave(num_frames, dim=0), codes)
+        return images.unflatten(0, (batch, num_frames)).contiguous()
+
+    def compute_images(self, styles: Tensor, codes: Tensor | None) -> Tensor:
+        """Return images `[N, 3, H, W]` for `styles [N, L, w_dim]` and motion codes `[N, v_dim]` (None: no motion)."""
+        dtype = working_dtype(styles)
         with torch.autocast(styles.device.type, enabled=False):
-            w, v = self.split(styles, motion)
+            w, v = self.split(styles, codes)
             maps = [(masks.to(dtype), places.to(dtype)) for masks, places in self.layouts(w[:, 0], v)]
             if v is not None and self.motion is not None:
                 w = w + self.motion(v)[:, None]
@@ -234,17 +240,16 @@ class AttentionSynthesis(nn.Module):
                 )
                 before = masks
         assert image is not None
-        return image.unflatten(0, (batch, num_frames)).contiguous()
+        return image
 
-    def split(self, styles: Tensor, motion: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """Return the parts of each image: w `[N, L, P, w_dim / P]` and v `[N, P, v_dim / P]`; None without motion."""
+    def split(self, styles: Tensor, codes: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Return the parts `[N, L, P, w_dim / P]` of styles and `[N, P, v_dim / P]` of motion codes."""
         if styles.shape[1] != self.num_styles:
             raise ValueError(f"styles must be [B, {self.num_styles}, w_dim], got {list(styles.shape)}")
         w = styles.unflatten(2, (self.num_parts, -1))
-        if motion is None:
+        if codes is None:
             return w, None
-        v = motion.to(styles.dtype).unflatten(2, (-1, self.num_parts)).transpose(2, 3)
-        return w.repeat_interleave(motion.shape[1], dim=0), v.flatten(0, 1)
+        return w, codes.to(styles.dtype).unflatten(1, (-1, self.num_parts)).transpose(1, 2)
 
     def layouts(self, w: Tensor, v: Tensor | None) -> list[tuple[Tensor, Tensor]]:
         """Return masks `[N, P, H, W]` and coordinates `[N, 2, H, W]` at each resolution, the lowest first.
