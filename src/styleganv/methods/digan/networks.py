@@ -245,6 +245,10 @@ class DiganGenerator(nn.Module):
             shifts = self.motion(self.motion.code(motion_noise, label), times)
             return self.synthesis(self.synthesis.compute_kernels(w, dtype), shifts)
 
+    def update_statistics(self, w_mean: Tensor) -> None:
+        """Update the running statistics after an update; `w_mean [w_dim]` is the mean over its clips."""
+        self.mapping.update_mean(w_mean)
+
 
 class DiganVideos(VideoModel):
     """Videos of a trained DIGAN; times far beyond the training window were never trained."""

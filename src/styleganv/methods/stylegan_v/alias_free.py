@@ -20,8 +20,8 @@ from torch import Tensor, nn
 
 from styleganv import distributed
 from styleganv.methods.stylegan_v.synthesis import ToRGB
-from styleganv.nn import UNIT_GAIN, leaky_relu, modulated_conv2d
-from styleganv.nn.kaiser import kaiser_lowpass, resample2d, resampling_matrix
+from styleganv.nn import UNIT_GAIN, modulated_conv2d
+from styleganv.nn.kaiser import filtered_leaky_relu, kaiser_lowpass, plan_resampling
 from styleganv.nn.layers import Dense, resolutions, run_block, working_dtype
 
 MAX_LAYERS = 14
@@ -34,6 +34,8 @@ LAST_STOPBAND = 2**0.3
 MARGIN = 10
 #: Length of a filter, in samples of the lower of its two rates.
 FILTER_SAMPLES = 6
+#: Tolerance of a number of halvings, which is a whole number for some layers.
+ROUNDING = 1e-9
 OUTPUT_GAIN = 0.25
 #: Updates that the running power of features averages, and early in training as a fraction of the updates so far.
 POWER_WINDOW, POWER_RAMPUP = 1000, 0.1
@@ -78,7 +80,7 @@ def plan_bands(height: int, width: int) -> list[Band]:
         cutoff = FIRST_CUTOFF * (side / 2 / FIRST_CUTOFF) ** part
         stopband = FIRST_STOPBAND * (side / 2 * LAST_STOPBAND / FIRST_STOPBAND) ** part
         # Small frames with odd sides cannot be halved further.
-        halvings = min(int(math.log2(side / min(2 * stopband, side))), len(sizes) - 1)
+        halvings = min(int(math.log2(side / min(2 * stopband, side)) + ROUNDING), len(sizes) - 1)
         bands.append(Band(sizes[len(sizes) - 1 - halvings], cutoff, stopband))
     return bands
 
@@ -150,38 +152,30 @@ class AliasFreeLayer(nn.Module):
     filter removes them before they become aliases.
     """
 
-    up_rows: Tensor
-    up_columns: Tensor
-    down_rows: Tensor
-    down_columns: Tensor
+    up_taps: Tensor
+    down_taps: Tensor
 
     def __init__(
         self, in_channels: int, out_channels: int, w_dim: int, source: Band, target: Band, *, margin: int
     ) -> None:
-        """Build a layer between two bands; its output has a `margin` of pixels on each side."""
+        """Build a layer between two bands; its output has a `margin` of pixels on each side, its input `MARGIN`."""
         super().__init__()
         self.affine = Dense(w_dim, in_channels, bias_init=1.0)
         self.weight = nn.Parameter(torch.randn(out_channels, in_channels, 3, 3))
         self.bias = nn.Parameter(torch.zeros(out_channels))
         rate = 2 * max(source.rate, target.rate)
         up, down = rate // source.rate, rate // target.rate
-        up_taps = kaiser_lowpass(FILTER_SAMPLES * up, source.cutoff, source.half_width, rate)
+        self.plan = plan_resampling(up, down, FILTER_SAMPLES, MARGIN, margin)
+        up_taps = up * kaiser_lowpass(FILTER_SAMPLES * up, source.cutoff, source.half_width, rate)
         down_taps = kaiser_lowpass(FILTER_SAMPLES * down, target.cutoff, target.half_width, rate)
-        for name, side_in, side_out in zip(("rows", "columns"), source.size, target.size, strict=True):
-            num_in, num_out = side_in + 2 * MARGIN, side_out + 2 * margin
-            between = num_out * down
-            # The convolution's zero padding spoils the outermost pixels, so the filter does not read them.
-            raise_rate = resampling_matrix(up_taps, num_in, between, up=up, skip=1)
-            self.register_buffer(f"up_{name}", raise_rate, persistent=False)
-            lower_rate = resampling_matrix(down_taps, between, num_out, down=down)
-            self.register_buffer(f"down_{name}", lower_rate, persistent=False)
+        self.register_buffer("up_taps", torch.from_numpy(up_taps).float(), persistent=False)
+        self.register_buffer("down_taps", torch.from_numpy(down_taps).float(), persistent=False)
 
     def forward(self, x: Tensor, w: Tensor, gain: Tensor) -> Tensor:
         """Map `x [N, C_in, H, W]`, times `gain []`, and `w [B, w_dim]` to `[N, C_out, H', W']`."""
         gain, bias = gain * UNIT_GAIN, self.bias * UNIT_GAIN
         x = modulated_conv2d(x, self.weight, self.affine(w), bias=bias, gain=gain)
-        x = leaky_relu(resample2d(x, self.up_rows, self.up_columns))
-        return resample2d(x, self.down_rows, self.down_columns)
+        return filtered_leaky_relu(x, self.up_taps, self.down_taps, self.plan)
 
 
 class AliasFreeSynthesis(nn.Module):
@@ -227,23 +221,25 @@ class AliasFreeSynthesis(nn.Module):
         """
         if styles.shape[1] != self.num_styles:
             raise ValueError(f"styles must be [B, {self.num_styles}, w_dim], got {list(styles.shape)}")
+        batch, num_frames = (len(styles), 1) if motion is None else motion.shape[:2]
+        images = self.compute_images(styles, None if motion is None else motion.flatten(0, 1), num_frames)
+        return images.unflatten(0, (batch, num_frames)).contiguous()
+
+    def compute_images(self, styles: Tensor, codes: Tensor | None, num_frames: int = 1) -> Tensor:
+        """Return images `[N, 3, H, W]` for `styles [B, L, w_dim]` and motion codes `[N, v_dim]`, N = B·`num_frames`."""
         dtype = working_dtype(styles)
-        batch, num_frames = (styles.shape[0], 1) if motion is None else motion.shape[:2]
+        observing, powers, gains = self.training and torch.is_grad_enabled(), [], self.powers.rsqrt()
         with torch.autocast(styles.device.type, enabled=False):
             first, *layer_styles, rgb_style = styles.unbind(dim=1)
-            codes = None if motion is None else motion.flatten(0, 1)
-            x = self.input(first.repeat_interleave(num_frames, dim=0), codes)
+            x = self.input(first if num_frames == 1 else first.repeat_interleave(num_frames, dim=0), codes)
             x = x.to(dtype=dtype, memory_format=torch.channels_last)
-            observing = self.training and torch.is_grad_enabled()
-            powers, gains = [], self.powers.rsqrt()
             for layer, w, gain in zip(self.layers, layer_styles, gains[:-1], strict=True):
                 powers += [mean_square(x)] if observing else []
                 x = run_block(layer, x, w, gain, gradient_checkpointing=self.gradient_checkpointing)
             if observing:
                 self.observed += torch.stack([*powers, mean_square(x)])
                 self.num_observed += 1
-            image = OUTPUT_GAIN * self.to_rgb(x * gains[-1].to(dtype), rgb_style).to(styles.dtype)
-        return image.unflatten(0, (batch, num_frames)).contiguous()
+            return OUTPUT_GAIN * self.to_rgb(x * gains[-1].to(dtype), rgb_style).to(styles.dtype)
 
     @torch.no_grad()
     def update_powers(self) -> None:
