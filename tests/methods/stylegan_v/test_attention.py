@@ -14,16 +14,21 @@ from torch import Tensor
 
 from styleganv.config import ModelConfig, RunConfig
 from styleganv.data.dataset import VideoDataset
+from styleganv.editing.direction_search import compute_motion_effect
 from styleganv.errors import StyleganvError
 from styleganv.interop.program import build_programs
 from styleganv.interop.swap import swap_layers
 from styleganv.methods import METHODS
 from styleganv.methods.stylegan_v.attention import AttentionSynthesis, attend, blend
+from styleganv.methods.stylegan_v.finetune import copy_matching_weights, load_pretrained, match_pretrained
 from styleganv.methods.stylegan_v.generator import Generator
+from styleganv.methods.stylegan_v.memory import estimate_step_memory_gib
 from styleganv.methods.stylegan_v.sampler import load_video_generator
 from styleganv.methods.stylegan_v.synthesis import ModulatedConv
+from styleganv.methods.stylegan_v.trainer import build_networks
 from styleganv.model_folder import save_model
 from styleganv.nn import UNIT_GAIN, leaky_relu
+from styleganv.training.batches import ClipDataset
 
 #: Three objects and the background.
 PARTS = 4
@@ -218,11 +223,35 @@ def test_a_resumed_training_is_the_same(config: RunConfig, faces: Path, tmp_path
     assert_same_state(tmp_path / "whole.pt", tmp_path / "halves.pt")
 
 
+def test_finetuning_copies_all_of_it_and_its_number_of_objects(config: RunConfig, faces: Path, tmp_path: Path) -> None:
+    source = load_pretrained(save(tmp_path / "model", synthesis="attention", num_objects=1))
+    matched = match_pretrained(config, source)
+    assert (config.model.num_objects, matched.model.num_objects) == (3, 1)
+    networks = build_networks(matched, VideoDataset(faces))
+    messages = copy_matching_weights(source, matched, *networks)
+    assert messages[0] == f"Copied the generator from {source.path}."
+    assert torch.equal(networks[0].get_parameter("synthesis.layout.anchors"), torch.tensor([[0.0, -0.22]]))
+
+
+def test_memory_and_motion_directions(config: RunConfig, faces: Path, tmp_path: Path) -> None:
+    clips = ClipDataset(VideoDataset(faces), config.training)
+    assert 0 < estimate_step_memory_gib(config, clips, torch.device("cpu")) < 1
+    model, codes = load_video_generator(save(tmp_path / "model", synthesis="attention")), randn(5, 16)
+    effect = compute_motion_effect(model, codes)
+    assert effect.shape == (5, PARTS * (5 + 4))
+    torch.testing.assert_close(compute_motion_effect(model, 2 * codes), 2 * effect)
+
+
 @pytest.mark.parametrize(
     ("model", "training", "message"),
     [
         ({"w_dim": 18}, {}, "--w-dim must be a multiple of --num-objects + 1 = 4, got 18: change one of them."),
         ({"num_objects": 4}, {}, "--z-dim must be a multiple of --num-objects + 1 = 5, got 16: change one of them."),
+        (
+            {"motion_dim": 18},
+            {},
+            "--motion-dim must be a multiple of --num-objects + 1 = 4, got 18: change one of them.",
+        ),
         ({}, {"grow_from": 8}, "--grow-from requires --synthesis skip, got attention: omit it."),
     ],
 )
@@ -234,6 +263,8 @@ def test_impossible_settings_are_refused(
         METHODS["stylegan-v"].check(changed)
     assert str(error.value) == message
     METHODS["stylegan-v"].check(replace(changed, model=ModelConfig(), training=config.training))
+    images = replace(config.model, motion="none", motion_dim=18)
+    METHODS["stylegan2"].check(replace(config, model=images))
 
 
 def test_other_numbers_of_styles_and_swapping_are_refused() -> None:

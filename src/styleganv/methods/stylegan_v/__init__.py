@@ -33,9 +33,13 @@ def check_synthesis(config: RunConfig) -> None:
     model = config.model
     if model.synthesis != "skip" and config.training.grow_from is not None:
         raise StyleganvError(f"--grow-from requires --synthesis skip, got {model.synthesis}: omit it.")
-    parts = model.num_objects + 1
-    for option, width in (("--z-dim", model.z_dim), ("--w-dim", model.w_dim), ("--motion-dim", model.motion_dim)):
-        if model.synthesis == "attention" and width % parts:
+    if model.synthesis != "attention":
+        return
+    parts, widths = model.num_objects + 1, {"--z-dim": model.z_dim, "--w-dim": model.w_dim}
+    if model.motion != "none":
+        widths["--motion-dim"] = model.motion_dim
+    for option, width in widths.items():
+        if width % parts:
             raise StyleganvError(
                 f"{option} must be a multiple of --num-objects + 1 = {parts}, got {width}: change one of them."
             )
