@@ -40,8 +40,10 @@ class ModelConfig(Validated):
     """Dimension of the content code w and of the discriminator's condition."""
     mapping_layers: Layers = 2
     """Number of layers of the mapping network from z to w."""
-    synthesis: Literal["skip", "alias-free"] = "skip"
-    """Synthesis network: skip (the paper) or alias-free (StyleGAN3-T, against texture sticking; slower)."""
+    synthesis: Literal["skip", "alias-free", "attention"] = "skip"
+    """Synthesis: skip (the paper), alias-free (StyleGAN3-T), or attention (several objects with codes of their own)."""
+    num_objects: Annotated[int, Interval(1, 64)] = 3
+    """Number of objects besides the background, for attention synthesis."""
     motion: Literal["conv", "lstm", "none"] = "conv"
     """Motion codes: conv (acyclic, any time), lstm (ablation), none (images, --num-frames 1)."""
     motion_dim: Annotated[int, Interval(2, 65_536)] = 512

@@ -25,6 +25,7 @@ from styleganv.editing.scores import RESERVED_CHARACTERS, SCORES, load_annotatio
 from styleganv.errors import StyleganvError
 from styleganv.media import sheets
 from styleganv.methods.stylegan_v.alias_free import AliasFreeSynthesis
+from styleganv.methods.stylegan_v.attention import AttentionSynthesis
 from styleganv.methods.stylegan_v.motion import Motion
 from styleganv.methods.stylegan_v.sampler import VideoGenerator
 from styleganv.methods.stylegan_v.synthesis import SynthesisBlock
@@ -105,13 +106,16 @@ def _clip(model: VideoGenerator, space: Space, seed: int) -> NDArray[np.uint8]:
 def compute_motion_effect(model: VideoGenerator, codes: Tensor) -> Tensor:
     """Return what motion codes u `[n, U]` add to the first convolution of the mean content, `[n, C]`.
 
-    In an alias-free network, it is what they add to its input. It is measured at a slot, where v = M u. The effect is
-    linear, as v is the same at every pixel. The network uses few directions of v and ignores the others.
+    In an alias-free network, it is what they add to its input; with attention, to layout and styles. It is measured at
+    a slot, where v = M u. The effect is linear, as v is the same at every pixel. The network uses few directions of v
+    and ignores the others.
     """
     generator = model.generator
     v = generator.motion.encoding.align(codes) if isinstance(generator.motion, Motion) else codes
     if isinstance(generator.synthesis, AliasFreeSynthesis):
         return generator.synthesis.input.motion_effect(v)
+    if isinstance(generator.synthesis, AttentionSynthesis):
+        return generator.synthesis.motion_effect(v)
     conv = cast(SynthesisBlock, generator.synthesis.blocks[0]).conv1
     kernel = modulate_kernel(conv.weight, conv.affine(generator.mapping.w_mean[None])[0])
     motion_kernel = kernel[:, len(generator.synthesis.constant) :].sum(dim=(2, 3))

@@ -58,7 +58,11 @@ def head_color(face: Face) -> RGB:
 
 
 def background_color(face: Face) -> RGB:
-    return _hsv(face.background_hue, 0.24, 0.96)
+    return pale_color(face.background_hue)
+
+
+def pale_color(hue: float) -> RGB:
+    return _hsv(hue, 0.24, 0.96)
 
 
 def top_color(face: Face) -> RGB:

@@ -150,7 +150,7 @@ def motion(seed: int, t: NDArray[np.floating] | list[float]) -> Pose:
     """Return the pose at times `t` (in frames at 25 fps, ≥ 0); a seed gives the same motion at any frame rate."""
     times: NDArray[np.float64] = np.array(t, dtype=np.float64)
     noise = {
-        name: deviation * _smooth_noise(np.random.default_rng([seed, number]), times / period)
+        name: deviation * smooth_noise(np.random.default_rng([seed, number]), times / period)
         for number, (name, (period, deviation)) in enumerate(CHANNELS.items())
     }
     speaking = 1 / (1 + np.exp(-5 * noise.pop("phrase")))
@@ -167,7 +167,7 @@ def motion(seed: int, t: NDArray[np.floating] | list[float]) -> Pose:
     )
 
 
-def _smooth_noise(rng: np.random.Generator, t: NDArray[np.float64]) -> NDArray[np.float64]:
+def smooth_noise(rng: np.random.Generator, t: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return noise of unit mean variance, bounded by 4, twice differentiable in `t ≥ 0`: a cubic B-spline.
 
     Knots are 1 apart and drawn in order, so a longer noise begins with a shorter one.

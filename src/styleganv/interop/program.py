@@ -16,8 +16,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from styleganv.errors import StyleganvError
-from styleganv.methods.stylegan_v.alias_free import AliasFreeSynthesis
-from styleganv.methods.stylegan_v.generator import Generator
+from styleganv.methods.stylegan_v.generator import Generator, SynthesisNetwork
 from styleganv.methods.stylegan_v.mapping import Mapping, compute_class_means
 from styleganv.methods.stylegan_v.motion import Motion, MotionConv1d
 from styleganv.methods.stylegan_v.multiscale_noise import FilterBank, MultiscaleMotion
@@ -48,7 +47,7 @@ class MappingProgram(nn.Module):
 class VideoProgram(nn.Module):
     """Synthesis of frames at any times, with motion noise given for a window of slots."""
 
-    def __init__(self, synthesis: Synthesis | AliasFreeSynthesis, motion: Motion) -> None:
+    def __init__(self, synthesis: SynthesisNetwork, motion: Motion) -> None:
         super().__init__()
         self.synthesis, self.window = synthesis, MotionWindow(motion)
 
@@ -74,7 +73,7 @@ class VideoProgram(nn.Module):
 class ImageProgram(nn.Module):
     """Synthesis of an image model: `styles [B, L, w_dim]` → `[B, 1, 3, H, W]`."""
 
-    def __init__(self, synthesis: Synthesis | AliasFreeSynthesis) -> None:
+    def __init__(self, synthesis: SynthesisNetwork) -> None:
         super().__init__()
         self.synthesis = synthesis
 
@@ -154,12 +153,12 @@ class _SummedFilters(nn.Module):
         return (noise[:, windows] * self.taps.T).sum(dim=2)
 
 
-def synthesize(synthesis: Synthesis | AliasFreeSynthesis, styles: Tensor, codes: Tensor | None) -> Tensor:
+def synthesize(synthesis: SynthesisNetwork, styles: Tensor, codes: Tensor | None) -> Tensor:
     """Return frames `[N, 3, H, W]` for `styles [N, L, w_dim]` and motion codes `[N, v_dim]`.
 
     This is `Synthesis.forward` without its size-dependent branches.
     """
-    if isinstance(synthesis, AliasFreeSynthesis):
+    if not isinstance(synthesis, Synthesis):
         return synthesis.compute_images(styles, codes)
     x, image = synthesis.input(codes, styles.shape[0]), None
     for block, *block_styles in synthesis.styled_blocks(styles, codes):

@@ -20,10 +20,10 @@ def swap_layers(low: Generator, high: Generator, resolution: int) -> Generator:
     fine-tuned from the other); otherwise the layers of `high` do not match the styles of `low`.
 
     Raises:
-        StyleganvError: if a network is alias-free, if they differ in size, or no block starts at `resolution`.
+        StyleganvError: if a network is not the paper's, if they differ in size, or no block starts at `resolution`.
     """
     if not (isinstance(low.synthesis, Synthesis) and isinstance(high.synthesis, Synthesis)):
-        raise StyleganvError("Layers of alias-free models cannot be swapped: use models with --synthesis skip.")
+        raise StyleganvError("Only layers of models with --synthesis skip can be swapped: use two of them.")
     ours, theirs = low.synthesis.state_dict(), high.synthesis.state_dict()
     other = [name for name in ours | theirs if name not in ours or name not in theirs]
     other += [name for name in ours if name in theirs and ours[name].shape != theirs[name].shape]

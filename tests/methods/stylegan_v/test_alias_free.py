@@ -293,5 +293,5 @@ def test_what_cannot_work_is_refused(settings: RunConfig, folder: Path) -> None:
     with pytest.raises(StyleganvError, match="--synthesis alias-free requires --method stylegan-v or stylegan2"):
         get_method("digan").check(apply_method(settings, "digan"))
     network = load(folder, device="cpu").generator
-    with pytest.raises(StyleganvError, match="Layers of alias-free models cannot be swapped"):
+    with pytest.raises(StyleganvError, match="Only layers of models with --synthesis skip can be swapped"):
         swap_layers(network, network, 16)

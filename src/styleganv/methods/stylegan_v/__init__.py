@@ -25,13 +25,24 @@ def implementation() -> Implementation:
 
 
 def check_synthesis(config: RunConfig) -> None:
-    """Check that a network that grows has blocks to add.
+    """Check that only the paper's network grows, and that all objects get equal parts of the codes.
 
     Raises:
-        StyleganvError: if an alias-free network is to grow.
+        StyleganvError: if another network is to grow, or a dimension cannot be split.
     """
-    if config.model.synthesis == "alias-free" and config.training.grow_from is not None:
-        raise StyleganvError("--grow-from requires --synthesis skip, got alias-free: omit it.")
+    model = config.model
+    if model.synthesis != "skip" and config.training.grow_from is not None:
+        raise StyleganvError(f"--grow-from requires --synthesis skip, got {model.synthesis}: omit it.")
+    if model.synthesis != "attention":
+        return
+    parts, widths = model.num_objects + 1, {"--z-dim": model.z_dim, "--w-dim": model.w_dim}
+    if model.motion != "none":
+        widths["--motion-dim"] = model.motion_dim
+    for option, width in widths.items():
+        if width % parts:
+            raise StyleganvError(
+                f"{option} must be a multiple of --num-objects + 1 = {parts}, got {width}: change one of them."
+            )
 
 
 def _lstm(config: RunConfig) -> RunConfig:
@@ -69,6 +80,11 @@ def _alias_free(config: RunConfig) -> RunConfig:
     return replace(config, model=replace(config.model, synthesis="alias-free"))
 
 
+def _attention(config: RunConfig) -> RunConfig:
+    """Return the settings with several objects."""
+    return replace(config, model=replace(config.model, synthesis="attention"))
+
+
 METHOD = Method(
     name="stylegan-v",
     title="StyleGAN-V",
@@ -79,6 +95,7 @@ METHOD = Method(
         "lstm": Ablation("StyleGAN-V, LSTM motion", _lstm),
         "unconditioned": Ablation("StyleGAN-V, no time conditioning", _unconditioned),
         "alias-free": Ablation("StyleGAN-V, alias-free synthesis", _alias_free),
+        "attention": Ablation("StyleGAN-V, attention synthesis", _attention),
         "more-frames": Ablation("StyleGAN-V, 8 frames per clip", _more_frames),
         "temporal-shift": Ablation("StyleGAN-V, temporal shift", _temporal_shift),
         "motion-layers": Ablation("StyleGAN-V, motion in all layers", _motion_layers),

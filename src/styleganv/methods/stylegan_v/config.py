@@ -7,7 +7,7 @@ from styleganv.methods.network_config import FrameConfig, StyleConfig
 from styleganv.methods.stylegan_v.encoding import MotionPath
 from styleganv.validation import ChannelBase, Frames, Interval, Size
 
-SynthesisKind = Literal["skip", "alias-free"]
+SynthesisKind = Literal["skip", "alias-free", "attention"]
 MotionKind = Literal["conv", "lstm", "none"]
 MotionLayers = Literal["first", "all"]
 MotionNoise = Literal["white", "multiscale"]
@@ -19,7 +19,9 @@ class GeneratorConfig(StyleConfig):
     """Architecture of a `Generator`."""
 
     synthesis: SynthesisKind = "skip"
-    """skip (StyleGAN2's, as in the paper) or alias-free (StyleGAN3-T's)."""
+    """skip (StyleGAN2's, as in the paper), alias-free (StyleGAN3-T's) or attention (several objects)."""
+    num_objects: Size = 3
+    """Objects of attention synthesis, besides the background; ignored by the others."""
     motion: MotionKind = "conv"
     """conv (acyclic encoding, any time ≥ 0), lstm (ablation), none (images, T = 1)."""
     motion_noise: MotionNoise = "white"

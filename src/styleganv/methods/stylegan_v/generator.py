@@ -13,12 +13,15 @@ import torch
 from torch import Tensor, nn
 
 from styleganv.methods.stylegan_v.alias_free import AliasFreeSynthesis
+from styleganv.methods.stylegan_v.attention import AttentionSynthesis
 from styleganv.methods.stylegan_v.config import GeneratorConfig
 from styleganv.methods.stylegan_v.mapping import Mapping
 from styleganv.methods.stylegan_v.motion import Motion, RecurrentMotion, SlotNoise, noise_from_tensor
 from styleganv.methods.stylegan_v.multiscale_noise import MultiscaleMotion
 from styleganv.methods.stylegan_v.synthesis import Synthesis
 from styleganv.nn.layers import resolutions
+
+SynthesisNetwork = Synthesis | AliasFreeSynthesis | AttentionSynthesis
 
 
 class Generator(nn.Module):
@@ -30,7 +33,11 @@ class Generator(nn.Module):
         self.height, self.width = config.height, config.width
         self.num_classes, self.z_dim = config.num_classes, config.z_dim
         self.mapping = Mapping(
-            config.z_dim, config.w_dim, num_layers=config.mapping_layers, num_classes=config.num_classes
+            config.z_dim,
+            config.w_dim,
+            num_layers=config.mapping_layers,
+            num_classes=config.num_classes,
+            num_parts=config.num_objects + 1 if config.synthesis == "attention" else 1,
         )
         self.motion = _build_motion(config)
         self.synthesis = _build_synthesis(config, 0 if self.motion is None else self.motion.out_dim)
@@ -96,7 +103,7 @@ class Generator(nn.Module):
         return int(last_time // self.motion.slot_distance) + window
 
 
-def _build_synthesis(config: GeneratorConfig, motion_dim: int) -> Synthesis | AliasFreeSynthesis:
+def _build_synthesis(config: GeneratorConfig, motion_dim: int) -> SynthesisNetwork:
     """Return the synthesis network for motion codes of this width; 0 for images."""
     widths = {
         "w_dim": config.w_dim,
@@ -106,8 +113,11 @@ def _build_synthesis(config: GeneratorConfig, motion_dim: int) -> Synthesis | Al
     }
     if config.synthesis == "alias-free":
         return AliasFreeSynthesis(config.height, config.width, **widths)
+    sizes = resolutions(config.height, config.width)
+    if config.synthesis == "attention":
+        return AttentionSynthesis(sizes, num_objects=config.num_objects, **widths)
     motion_layers = config.motion_layers == "all" and motion_dim > 0
-    return Synthesis(resolutions(config.height, config.width), motion_layers=motion_layers, **widths)
+    return Synthesis(sizes, motion_layers=motion_layers, **widths)
 
 
 def _build_motion(config: GeneratorConfig) -> Motion | RecurrentMotion | None:

@@ -19,15 +19,25 @@ NUM_MEAN_SAMPLES = 4096
 
 
 class Mapping(nn.Module):
-    """`z [B, z_dim]`, `label [B, K]` → `w [B, w_dim]`, with a running mean of w for truncation."""
+    """`z [B, z_dim]`, `label [B, K]` → `w [B, w_dim]`, with a running mean of w for truncation.
+
+    With several parts (for several objects), z and w are split into as many equal parts. The same layers map each part
+    of z to that of w, so that the parts are independent.
+    """
 
     w_mean: Tensor
 
-    def __init__(self, z_dim: int, w_dim: int, *, num_layers: int = 2, num_classes: int = 0) -> None:
+    def __init__(
+        self, z_dim: int, w_dim: int, *, num_layers: int = 2, num_classes: int = 0, num_parts: int = 1
+    ) -> None:
         super().__init__()
-        self.z_dim, self.num_classes = z_dim, num_classes
-        self.embed = Dense(num_classes, w_dim) if num_classes else None
-        widths = [z_dim + (w_dim if num_classes else 0)] + [w_dim] * num_layers
+        for name, width in (("z_dim", z_dim), ("w_dim", w_dim)):
+            if width % num_parts:
+                raise ValueError(f"{name} must be a multiple of {num_parts} parts, got {width}")
+        self.z_dim, self.num_classes, self.num_parts = z_dim, num_classes, num_parts
+        part = w_dim // num_parts
+        self.embed = Dense(num_classes, part) if num_classes else None
+        widths = [z_dim // num_parts + (part if num_classes else 0)] + [part] * num_layers
         self.layers = nn.Sequential(
             *[Dense(n_in, n_out, activate=True, lr_multiplier=0.01) for n_in, n_out in itertools.pairwise(widths)]
         )
@@ -44,10 +54,11 @@ class Mapping(nn.Module):
         if self.embed is not None and label is None:
             raise ValueError("A class-conditional model requires a label: pass label [B, K].")
         with torch.autocast(z.device.type, enabled=False):
-            x = normalize(z)
+            x = normalize(z.reshape(-1, self.z_dim // self.num_parts))
             if self.embed is not None:
-                x = torch.cat([x, normalize(self.embed(label))], dim=1)
-            w = self.layers(x)
+                embedded = normalize(self.embed(label)).repeat_interleave(self.num_parts, dim=0)
+                x = torch.cat([x, embedded], dim=1)
+            w = self.layers(x).reshape(-1, len(self.w_mean))
         return w if psi == 1.0 else self.w_mean.lerp(w, psi)
 
     @torch.no_grad()

@@ -181,7 +181,7 @@ class VideoGenerator(VideoModel):
     def _synthesis_for(self, styles: Tensor) -> Callable[[Tensor | None], Iterator[Tensor]]:
         """Return the function from motion codes `[T, v_dim]` to frames `[T, 3, H, W]` for one content."""
         synthesis = self.generator.synthesis
-        if not isinstance(synthesis, Synthesis):  # modulates once per call, since all frames share one style
+        if not isinstance(synthesis, Synthesis):  # others have nothing to fold into plain convolutions
             return partial(self._unfolded, styles.to(self.device))
         if self.cuda_graphs and self.device.type == "cuda" and not self.is_image_model:
             return partial(self._replay, synthesis, styles.to(self.device))

@@ -15,6 +15,7 @@ from types import MappingProxyType
 import torch
 from torch import Tensor, nn
 
+from styleganv.methods.stylegan_v.alias_free import AliasFreeSynthesis
 from styleganv.methods.stylegan_v.discriminator import Discriminator
 from styleganv.methods.stylegan_v.generator import Generator
 from styleganv.methods.stylegan_v.synthesis import Synthesis
@@ -30,7 +31,7 @@ def copy_generator_weights(network: Generator, source: Generator) -> list[str]:
     sizes = [max(size) for size in resolutions(network.height, network.width)]
     source_blocks = {max(size): i for i, size in enumerate(resolutions(source.height, source.width))}
     # The inputs of these weights are concatenated from several parts; the first part is copied by itself.
-    slices = {"mapping.layers.0.weight": _LeadingSlice(1, network.z_dim, equalized=True)}
+    slices = {"mapping.layers.0.weight": _LeadingSlice(1, network.z_dim // network.mapping.num_parts, equalized=True)}
     if isinstance(network.synthesis, Synthesis):
         num_constant = len(network.synthesis.constant)
         slices |= {
@@ -48,7 +49,7 @@ def copy_generator_weights(network: Generator, source: Generator) -> list[str]:
     }
     new = copy_weights(network, source.state_dict(), prefixes, slices)
     for i, size in enumerate(sizes):
-        if size > max(source_blocks) and isinstance(network.synthesis, Synthesis):
+        if size > max(source_blocks) and not isinstance(network.synthesis, AliasFreeSynthesis):
             network.get_parameter(f"synthesis.blocks.{i}.to_rgb.weight").zero_()
     return new
 
