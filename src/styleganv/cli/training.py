@@ -135,7 +135,7 @@ def study(
     Args:
         data: Datasets written by `styleganv prepare`. Default: the built-in faces.
         out: Folder for models, measurements, and comparison.md with animations.
-        methods: Comma-separated methods and ablations, e.g. stylegan-v,digan. Default: all installed.
+        methods: Comma-separated methods and ablations. Default: all methods, with the ablations of their papers.
         protocols: Additional protocols of `styleganv evaluate`, e.g. fvd2048_16f. Default: none.
         num_repeats: Trials per method and dataset (seeds 0, 1, …); 2 or more give a standard error.
         jobs: Number of trials to run in parallel; they share the CPU cores.

@@ -41,10 +41,17 @@ class Implementation:
 
 @dataclass(frozen=True)
 class Ablation:
-    """A variant of a method: its title, and a function that changes the settings accordingly."""
+    """A variant of a method.
+
+    Attributes:
+        title: title in tables.
+        adapt: changes the settings accordingly.
+        is_published: whether the method's paper compares it; others only take part in a study if they are named.
+    """
 
     title: str
     adapt: Callable[[RunConfig], RunConfig]
+    is_published: bool = True
 
 
 def keep_settings(config: RunConfig) -> RunConfig:
@@ -64,13 +71,13 @@ def check_loss(config: RunConfig) -> None:
         ("--lr-decay-clips", config.training.lr_decay_clips, None),
         ("--r1-decay-clips", config.training.r1_decay_clips, None),
         ("--grow-from", config.training.grow_from, None),
+        ("--synthesis", config.model.synthesis, "skip"),
     )
     variants = (
         ("--span-growth-clips", config.training.span_growth_clips, None),
         ("--motion-layers", config.model.motion_layers, "first"),
         ("--motion-noise", config.model.motion_noise, "white"),
         ("--temporal-shift", config.model.temporal_shift, False),
-        ("--synthesis", config.model.synthesis, "skip"),
     )
     for methods, settings in (("stylegan-v or stylegan2", losses), ("stylegan-v", variants)):
         for option, value, default in settings:

@@ -29,7 +29,7 @@ from styleganv.metrics.protocols import expand_protocols
 from styleganv.options import Repeats, StudyOptions
 from styleganv.progress import Progress, track
 from styleganv.study.comparison import write_comparison
-from styleganv.study.trial import DONE, STEPS, Trial, read_json, variants, write_json
+from styleganv.study.trial import DONE, STEPS, Trial, published_variants, read_json, variants, write_json
 from styleganv.validation import Interval, check_arguments
 
 #: Default dataset.
@@ -56,7 +56,7 @@ def study(
     Args:
         data: datasets with different file names. Default: the built-in faces, at 32².
         out: folder of the study. A later call can add datasets, methods, protocols or repeats; the rest must agree.
-        methods: names of methods and ablations. None: all that are installed.
+        methods: names of methods and ablations. None: the installed methods with their published ablations.
         protocols: additional protocols; see `evaluate`.
         num_repeats: trainings per method and dataset, with seeds 0 to `num_repeats` − 1.
         jobs: trials at a time; they share the CPU cores.
@@ -70,7 +70,7 @@ def study(
             one failed.
     """
     out = Path(out)
-    methods = list(variants() if methods is None else methods)
+    methods = published_variants() if methods is None else list(methods)
     if unknown := [name for name in methods if name not in variants()]:
         raise StyleganvError(
             f"Unknown methods {', '.join(unknown)}: install their packages, or choose from {', '.join(variants())}."

@@ -86,6 +86,15 @@ def variants() -> dict[str, tuple[str, str | None]]:
     }
 
 
+def published_variants() -> list[str]:
+    """Return the names of all methods and of the ablations that their papers compare."""
+    return [
+        name
+        for method in METHODS.values()
+        for name in (method.name, *(key for key, ablation in method.ablations.items() if ablation.is_published))
+    ]
+
+
 def variant_title(name: str) -> str:
     """Return the title of a method or an ablation."""
     method, ablation = variants()[name]

@@ -1,6 +1,8 @@
 """StyleGAN-V (Skorokhodov, Tulyakov and Elhoseiny, CVPR 2022). Read `generator.py` first."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 from styleganv.config import RunConfig
 from styleganv.errors import StyleganvError
@@ -25,14 +27,19 @@ def implementation() -> Implementation:
 
 
 def check_synthesis(config: RunConfig) -> None:
-    """Check that only the paper's network grows, and that all objects get equal parts of the codes.
+    """Check that only the paper's network grows or takes motion in all layers, and that codes split among objects.
 
     Raises:
-        StyleganvError: if another network is to grow, or a dimension cannot be split.
+        StyleganvError: for the first setting that does not fit.
     """
     model = config.model
-    if model.synthesis != "skip" and config.training.grow_from is not None:
-        raise StyleganvError(f"--grow-from requires --synthesis skip, got {model.synthesis}: omit it.")
+    if model.synthesis != "skip":
+        for option, is_set in (
+            ("--grow-from", config.training.grow_from is not None),
+            ("--motion-layers all", model.motion_layers == "all"),
+        ):
+            if is_set:
+                raise StyleganvError(f"{option} requires --synthesis skip, got {model.synthesis}: omit it.")
     if model.synthesis != "attention":
         return
     parts, widths = model.num_objects + 1, {"--z-dim": model.z_dim, "--w-dim": model.w_dim}
@@ -45,14 +52,9 @@ def check_synthesis(config: RunConfig) -> None:
             )
 
 
-def _lstm(config: RunConfig) -> RunConfig:
-    """Return the settings with motion codes of an LSTM."""
-    return replace(config, model=replace(config.model, motion="lstm"))
-
-
-def _unconditioned(config: RunConfig) -> RunConfig:
-    """Return the settings with a discriminator without time conditioning."""
-    return replace(config, model=replace(config.model, condition="none"))
+def _with_model(**changes: Any) -> Callable[[RunConfig], RunConfig]:
+    """Return a function that changes settings of the networks."""
+    return lambda config: replace(config, model=replace(config.model, **changes))
 
 
 def _more_frames(config: RunConfig) -> RunConfig:
@@ -60,29 +62,9 @@ def _more_frames(config: RunConfig) -> RunConfig:
     return replace(config, training=replace(config.training, num_frames=8))
 
 
-def _temporal_shift(config: RunConfig) -> RunConfig:
-    """Return the settings with a discriminator whose frames exchange channels."""
-    return replace(config, model=replace(config.model, temporal_shift=True))
-
-
-def _multiscale_noise(config: RunConfig) -> RunConfig:
-    """Return the settings with motion noise on several time scales."""
-    return replace(config, model=replace(config.model, motion_noise="multiscale"))
-
-
-def _motion_layers(config: RunConfig) -> RunConfig:
-    """Return the settings with motion in all layers."""
-    return replace(config, model=replace(config.model, motion_layers="all"))
-
-
-def _alias_free(config: RunConfig) -> RunConfig:
-    """Return the settings with alias-free synthesis."""
-    return replace(config, model=replace(config.model, synthesis="alias-free"))
-
-
-def _attention(config: RunConfig) -> RunConfig:
-    """Return the settings with several objects."""
-    return replace(config, model=replace(config.model, synthesis="attention"))
+def _later(title: str, **changes: Any) -> Ablation:
+    """Return a variant from later work than the paper."""
+    return Ablation(f"StyleGAN-V, {title}", _with_model(**changes), is_published=False)
 
 
 METHOD = Method(
@@ -92,14 +74,15 @@ METHOD = Method(
     check=check_synthesis,
     has_own_losses=False,
     ablations={
-        "lstm": Ablation("StyleGAN-V, LSTM motion", _lstm),
-        "unconditioned": Ablation("StyleGAN-V, no time conditioning", _unconditioned),
-        "alias-free": Ablation("StyleGAN-V, alias-free synthesis", _alias_free),
-        "attention": Ablation("StyleGAN-V, attention synthesis", _attention),
+        "lstm": Ablation("StyleGAN-V, LSTM motion", _with_model(motion="lstm")),
+        "unconditioned": Ablation("StyleGAN-V, no time conditioning", _with_model(condition="none")),
         "more-frames": Ablation("StyleGAN-V, 8 frames per clip", _more_frames),
-        "temporal-shift": Ablation("StyleGAN-V, temporal shift", _temporal_shift),
-        "motion-layers": Ablation("StyleGAN-V, motion in all layers", _motion_layers),
-        "multiscale-noise": Ablation("StyleGAN-V, multiscale noise", _multiscale_noise),
+        "bspline": _later("B-spline", motion_path="bspline"),
+        "multiscale-noise": _later("multiscale noise", motion_noise="multiscale"),
+        "motion-layers": _later("motion in all layers", motion_layers="all"),
+        "temporal-shift": _later("temporal shift", temporal_shift=True),
+        "alias-free": _later("alias-free synthesis", synthesis="alias-free"),
+        "attention": _later("attention synthesis", synthesis="attention"),
     },
     published=("47.4 / –", "79.5 / 197.0", "1431.0 / 1773.4"),
 )
