@@ -5,7 +5,7 @@
 
 `train` runs two arms side by side, one thread each. Their time is that of the processor, not of the clock, so other
 work on the machine takes nothing away. It can be interrupted and run again. `measure` writes OUT/curves.json and a
-contact sheet for each model.
+contact sheet for each model: patch distances, and for the last models the Fréchet distance and the motion report.
 """
 
 import argparse
@@ -212,16 +212,17 @@ def measure(args: argparse.Namespace) -> None:
         sheet = fake[:10, ::3].transpose(0, 2, 1, 3, 4).reshape(10 * data.height, -1, 3)
         Image.fromarray(sheet).save(args.out / f"{arm}-{minutes}.png")
         path.write_text(json.dumps(curves, indent=1))
-    for arm in sorted({config.parts[-3] for config in args.out.glob("*/*/config.json")}):
-        last = curves[arm][max(curves[arm])]
-        if "frechet" not in last:
-            last |= measure_end(args.out / arm / max(curves[arm]), args.data)
-            print(arm, last, flush=True)
+    arms = {arm: marks for arm, marks in curves.items() if arm != "floor"}
+    end = max(max(marks) for marks in arms.values())
+    for arm, marks in arms.items():
+        if "frechet" not in marks.get(end, {"frechet": "not trained for as long"}):
+            marks[end] |= measure_end(args.out / arm / end, args.data)
+            print(arm, marks[end], flush=True)
             path.write_text(json.dumps(curves, indent=1))
 
 
 def measure_end(model: Path, data: Path) -> dict[str, Any]:
-    """The Fréchet distance, the motion report and, for drawn faces, the factors of one model."""
+    """Return the Fréchet distance and the motion report of one model."""
     from styleganv.metrics.evaluate import evaluate
     from styleganv.metrics.protocols import DEFAULT_PROTOCOL, named_protocol
     from styleganv.motion_report.diagnose import diagnose
