@@ -15,7 +15,7 @@ from styleganv import distributed
 from styleganv.config import RunConfig, load_settings, save_settings
 from styleganv.data.dataset import VideoDataset, dataset_of_run
 from styleganv.data.inspect import choose_slot_distance
-from styleganv.errors import StyleganvError
+from styleganv.errors import StyleganvError, describe
 from styleganv.evaluation import can_evaluate, distance
 from styleganv.files import atomic_write, check_destination
 from styleganv.methods import build_trainer, get_method
@@ -228,9 +228,9 @@ def _resume(
     try:
         trainer.load_state_dict(state)
     except (KeyError, TypeError, AttributeError, ValueError, RuntimeError) as error:
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise StyleganvError(
-            f"The checkpoint of {run} does not match {run / 'settings.yaml'} ({reason}): restore the original files."
+            f"The checkpoint of {run} does not match {run / 'settings.yaml'} ({describe(error)}): restore the original "
+            "files."
         ) from error
     return _run(trainer, dataset, run, progress)
 

@@ -235,7 +235,7 @@ def _describe(hint: Any, interval: Interval | None) -> str:
     if origin in (Union, UnionType):
         return " or ".join(_describe(one, interval) for one in arguments if one is not NoneType)
     if origin is Literal:
-        return "one of " + ", ".join(map(str, arguments))
+        return "one of " * (len(arguments) > 1) + ", ".join(map(str, arguments))
     if origin is tuple and arguments[-1] is not ...:
         return f"{len(arguments)} values ({', '.join(_describe(one, None) for one in arguments)})"
     if origin in (Sequence, list, tuple):

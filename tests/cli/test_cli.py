@@ -93,6 +93,7 @@ def test_mistakes_end_in_one_sentence(
         ("generate m --out x --seconds y", "--seconds must be a number, got y."),
         ("train d.zip --out x --ema-rampup none", "--ema-rampup must be a number or None, got none."),
         ("train d.zip --out x --micro-batch-size 1.5", "--micro-batch-size must be a whole number or None, got 1.5."),
+        ("train d.zip --out x --slot-distance x", "--slot-distance must be a number or auto, got x."),
         ("generate m --out x --psi y", "--psi must be a number, got y."),
         ("generate m --out x --precision half", "--precision must be one of float32, bfloat16, got half."),
     ],

@@ -1,5 +1,7 @@
 """Suggestions on synthetic data with known directions, speeds and periods."""
 
+import warnings
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -117,6 +119,18 @@ def test_a_frozen_recording_among_moving_ones_is_named(tmp_path):
     videos[3] = [videos[3][0]] * 40
     report = inspect(write(tmp_path / "d.zip", videos))
     assert report.still == ("v3",) and "1 of 5 videos (v3)" in str(report)
+
+
+@pytest.mark.parametrize("flash", [0, 255])
+def test_a_still_video_does_not_change_the_estimate(tmp_path, flash):
+    """Only the long still video has frames 100 apart; a flash in it is between the frames that show its variance."""
+    videos = moving(3, 10, lambda i: 1)
+    still = [np.zeros_like(videos[0][0])] * 200
+    still[1] = still[1] + np.uint8(flash)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with_still = inspect(write(tmp_path / "with.zip", [*videos, still]))
+    assert with_still.still == ("v3",) and with_still.tau == inspect(write(tmp_path / "d.zip", videos)).tau
 
 
 def test_classes_are_counted(tmp_path):

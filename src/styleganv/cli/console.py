@@ -28,7 +28,7 @@ def _in_words(types: str) -> str:
         choices = part[1:-1].split(",") if re.fullmatch(r"\{[^{} ]*\}", part) else []
         allows_none |= "None" in choices
         if others := [choice for choice in choices if choice != "None"]:
-            words.append(f"one of {', '.join(others)}")
+            words.append("one of " * (len(others) > 1) + ", ".join(others))
         elif not choices:
             words.append(TYPES.get(part, part))
     return " or ".join([*words, "None"] if allows_none else words)

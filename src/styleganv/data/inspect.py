@@ -25,7 +25,7 @@ MAX_FRAMES = 64  # per video
 SMALL_SIDE = 32  # pixels of the shorter side on which motion is measured
 SLOT_DISTANCES = Interval(4, 256)
 STILL_SLOT_DISTANCE = 16  # if nothing moves; the paper's for faces
-MIN_VARIANCE = 0.25  # variance over time, in squared gray levels, below which nothing moves
+MIN_VARIANCE = 0.25  # variance over time, in squared gray levels, below which a video does not move
 USUAL_SPAN = 32  # frames spanned by a training clip in most presets
 
 
@@ -41,6 +41,10 @@ class _Video:
     def variance(self) -> float:
         """Return the mean variance over time, in squared gray levels; 0 for a single frame."""
         return float(self.frames[self.spread].var(axis=0, ddof=1).mean()) if len(self.spread) > 1 else 0.0
+
+    def moves(self) -> bool:
+        """Return whether frames differ by more than noise."""
+        return self.variance() >= MIN_VARIANCE
 
 
 @dataclass(frozen=True)
@@ -114,7 +118,7 @@ def inspect(path: Path | str, *, progress: Progress | None = None) -> Inspection
         fps=data.fps,
         lengths=lengths,
         class_counts={name: counts[name] for name in data.class_names},
-        still=tuple(video.name for video in videos if len(video.times) > 1 and video.variance() < MIN_VARIANCE),
+        still=tuple(video.name for video in videos if len(video.times) > 1 and not video.moves()),
         tau=tau,
         slot_distance=suggest_slot_distance(tau),
         mirror=mirror,
@@ -173,14 +177,15 @@ def _decorrelation_distance(videos: list[_Video]) -> float | None:
     """Return the distance tau in frames at which frames of a video differ half as much as distant frames.
 
     Let D(d) be the mean squared difference of frames d apart. Its plateau is that of two independent frames: twice the
-    variance over time. Both are summed over the videos, so that those with more motion count more. A video that is
-    still changing at its end has no plateau yet; tau is then a lower bound.
+    variance over time. Both are summed over the videos that move, so that those with more motion count more. A video
+    that is still changing at its end has no plateau yet; tau is then a lower bound.
     """
+    videos = [video for video in videos if video.moves()]
+    if not videos:
+        return None
     half_octaves = round(2 * math.log2(max(video.times[-1] for video in videos) + 1)) + 1
     change, pairs, distances, plateau = np.zeros((4, half_octaves))
     for video in videos:
-        if len(video.times) < 2:
-            continue
         flat = video.frames.reshape(len(video.times), -1)
         first, second = np.triu_indices(len(flat), 1)
         products = flat @ flat.T / flat.shape[1]
@@ -192,8 +197,6 @@ def _decorrelation_distance(videos: list[_Video]) -> float | None:
         np.add.at(distances, bins, distance)
         np.add.at(pairs, bins, 1)
     used = pairs > 0
-    if not used.any() or plateau.sum() / pairs.sum() < 2 * MIN_VARIANCE:
-        return None
     ratio = change[used] / plateau[used]
     distance = distances[used] / pairs[used]
     reached = int(np.argmax(ratio >= 0.5))

@@ -206,11 +206,11 @@ def test_from_an_image_run_to_larger_videos_with_classes(
 
 def test_from_an_imported_folder_the_discriminator_is_copied(faces: Path, tiny: RunConfig, tmp_path: Path) -> None:
     model = generator(16, 16, channel_max=8, channel_base=128)
-    d = discriminator(16, 16, channel_max=8, channel_base=128, condition="project")
+    d = discriminator(16, 16, channel_max=8, channel_base=128, condition="project", temporal_shift=True)
     save_model(tmp_path / "model", model, data={"fps": 25, "class_names": []}, training={}, discriminator=d)
     train(faces, tmp_path / "run", with_training(tiny, total_clips=8, lr=1e-12), finetune=tmp_path / "model")
     config = load_settings(tmp_path / "run" / "settings.yaml")
-    assert config.model.condition == "project" and config.model.channel_max == 8
+    assert config.model.condition == "project" and config.model.channel_max == 8 and config.model.temporal_shift
     weights = load_checkpoint(tmp_path / "run" / "checkpoint.pt")["discriminator"]
     for name, value in d.state_dict().items():
         torch.testing.assert_close(weights[name], value, rtol=0, atol=1e-9, msg=name)

@@ -184,7 +184,9 @@ def test_fine_tuning_keeps_variants_and_can_add_motion_layers_and_temporal_shift
     moving = replace(source, generator=Generator(GeneratorConfig(16, 16, motion_layers="all")))
     assert match_pretrained(tiny, moving).model.motion_layers == "all"
     images = with_model(with_training(tiny, num_frames=1), motion="none")
-    assert match_pretrained(images, moving).model.motion_layers == "first"
+    for_images = match_pretrained(images, moving)
+    assert (for_images.model.motion_layers, for_images.model.temporal_shift) == ("first", False)
+    check_settings(for_images)
 
 
 def test_ablations_change_one_setting_each(tiny: RunConfig) -> None:

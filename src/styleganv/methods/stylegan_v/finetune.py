@@ -71,7 +71,8 @@ def load_pretrained(path: Path | str) -> PretrainedWeights:
     if discriminator is None:
         return PretrainedWeights(path, generator)
     condition = discriminator.config.condition if discriminator.num_frames > 1 else None
-    return PretrainedWeights(path, generator, discriminator.state_dict(), condition, load_projected(path))
+    projected, temporal_shift = load_projected(path), discriminator.config.temporal_shift
+    return PretrainedWeights(path, generator, discriminator.state_dict(), condition, projected, temporal_shift)
 
 
 def match_pretrained(config: RunConfig, source: PretrainedWeights) -> RunConfig:
@@ -91,7 +92,9 @@ def match_pretrained(config: RunConfig, source: PretrainedWeights) -> RunConfig:
     else:
         same["motion_dim"] = fields["motion_code_dim"]
     if source.condition is not None:
-        same |= {"condition": source.condition, "temporal_shift": config.model.temporal_shift or source.temporal_shift}
+        same["condition"] = source.condition
+    if config.training.num_frames > 1 and source.temporal_shift:
+        same["temporal_shift"] = True
     training = config.training if config.training.ema_half_life else replace(config.training, ema_rampup=None)
     return replace(config, model=replace(config.model, **same), training=training)
 
