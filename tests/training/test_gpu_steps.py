@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from fake_cuda import any_gpu, fake_cuda
@@ -13,8 +14,7 @@ from shapes_only import shapes_only
 from torch import Tensor, nn
 
 from styleganv.config import RunConfig
-from styleganv.data.dataset import VideoDataset
-from styleganv.faces.dataset import make_faces
+from styleganv.data.dataset import VideoDataset, write_dataset
 from styleganv.methods import METHODS, apply_method, build_trainer
 from styleganv.training.batches import ClipDataset, iterate_batches
 from styleganv.training.trainer import Trainer
