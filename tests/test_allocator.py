@@ -21,7 +21,7 @@ def layers():
         x = x[:1] + (torch.ones(size * 2**20) + torch.ones(size * 2**20))
 
 def rounds():
-    for _ in range(29):  # until the heap has reached its final size
+    for _ in range(11):  # until the heap has reached its final size
         layers()
     before = faults()
     layers()

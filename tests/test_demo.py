@@ -7,8 +7,10 @@ from urllib.parse import unquote
 import av
 import numpy as np
 import pytest
+from settings import with_training
 
 from styleganv import cli
+from styleganv.config import get_preset
 from styleganv.demo import demo
 from styleganv.errors import StyleganvError
 from styleganv.pretrained import pretrained_names
@@ -31,6 +33,11 @@ def test_the_demo_shows_models_edits_and_a_training(
 ) -> None:
     monkeypatch.setattr("styleganv.demo.NUM_VIDEOS", 16)
     monkeypatch.setattr("styleganv.demo.SECONDS", 0.2)
+    monkeypatch.setattr("styleganv.demo.SEEDS", range(2))
+    monkeypatch.setattr("styleganv.demo.COLUMNS", 1)
+    monkeypatch.setattr("styleganv.demo.get_preset", lambda name: with_training(get_preset(name), batch_size=8))
+    for name in ("NUM_CONTENT_SEEDS", "NUM_MOTION_SEEDS"):
+        monkeypatch.setattr(f"styleganv.training.run_log.{name}", 1)
     out = tmp_path / "new" / "demo"
     trained = 0.0
     for minutes in (0.02, 0.05):  # the second call resumes the training
@@ -48,7 +55,7 @@ def test_the_demo_shows_models_edits_and_a_training(
         assert "http-equiv" not in (out / "index.html").read_text()  # it no longer reloads itself
         assert all(file.stat().st_size > 0 for file in linked_files(out / "run" / "index.html"))
     before, after = decoded(out / "before.mp4"), decoded(out / "after.mp4")
-    assert before.shape == after.shape == (5, 2 * 128 + 2, 4 * 128 + 6, 3)
+    assert before.shape == after.shape == (5, 2 * 128 + 2, 128, 3)
     rates = [decoded(out / "videos" / f"{fps}fps.mp4") for fps in (6, 25, 60)]
     assert [len(frames) for frames in rates] == [1, 5, 12]
     difference = np.abs(rates[0][0].astype(int) - rates[2][0])  # the same video, at time 0

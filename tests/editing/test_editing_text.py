@@ -34,7 +34,7 @@ MAX_DISPLACEMENT = 0.08
 @pytest.fixture(scope="module")
 def trained_folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("trained")
-    return trained_generator(folder / "model", 350), trained_clip(folder / "clip", 150)
+    return trained_generator(folder / "model", 250), trained_clip(folder / "clip", 150)
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ from styleganv.methods import apply_method, build_trainer
 from styleganv.training.batches import ClipDataset, iterate_batches
 
 CPU = torch.device("cpu")
+MAX_STEPS = 600
 
 
 def nearest(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
@@ -25,18 +26,16 @@ def nearest(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "kind, side, steps, channels, lr, batch",
+    "kind, side, channels, lr, batch",
     [
-        ("stylegan-v", 8, 700, 24, 0.01, 4),
-        ("stylegan2", 8, 600, 24, 0.01, 4),
-        ("mocogan", 16, 500, 32, 0.002, 8),
-        ("mocogan-stylegan2", 8, 600, 16, 0.01, 4),
-        ("digan", 8, 600, 24, 0.01, 4),
+        ("stylegan-v", 8, 24, 0.02, 4),
+        ("stylegan2", 8, 24, 0.02, 4),
+        ("mocogan", 16, 24, 0.002, 8),
+        ("mocogan-stylegan2", 8, 16, 0.02, 4),
+        ("digan", 8, 24, 0.02, 4),
     ],
 )
-def test_four_clips_are_memorized(
-    kind: str, side: int, steps: int, channels: int, lr: float, batch: int, tmp_path: Path
-) -> None:
+def test_four_clips_are_memorized(kind: str, side: int, channels: int, lr: float, batch: int, tmp_path: Path) -> None:
     """Generated and real frames become nearer to each other than to the mean of all frames, by a tenth.
 
     Each method takes about half of the steps that it may take.
@@ -46,7 +45,7 @@ def test_four_clips_are_memorized(
     config = apply_method(
         RunConfig(
             model=ModelConfig(z_dim=16, w_dim=16, channel_base=512, channel_max=channels, motion_dim=32),
-            training=TrainingConfig(num_frames=2, max_span=15, precision="float32", num_workers=0, ema_half_life=80),
+            training=TrainingConfig(num_frames=2, max_span=15, precision="float32", num_workers=0, ema_half_life=40),
             augment=AugmentConfig(augment="none"),
         ),
         kind,
@@ -68,8 +67,8 @@ def test_four_clips_are_memorized(
         return nearest(generated, real), nearest(real, generated)
 
     assert min(distances()) > 1.5 * distance_of_mean
-    for step in range(1, steps + 1):
+    for step in range(1, MAX_STEPS + 1):
         trainer.train_step(clips, next(batches))
-        if step % 25 == 0 and max(distances()) < 0.9 * distance_of_mean:
+        if step % 50 == 0 and max(distances()) < 0.9 * distance_of_mean:
             return
-    pytest.fail(f"The distances are {distances()} after {steps} steps; that of the mean is {distance_of_mean}")
+    pytest.fail(f"The distances are {distances()} after {MAX_STEPS} steps; that of the mean is {distance_of_mean}")

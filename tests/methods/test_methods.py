@@ -69,6 +69,8 @@ class MeanTrainer(Trainer):
 
 METHOD = Method("toy", "Mean frame", lambda: Implementation(MeanConfig, Mean, MeanVideos, MeanTrainer))
 '''
+#: Added to the package, which every process imports: the numbers of `evaluate` do not matter here.
+SMALL_FEATURES = "from styleganv.metrics import features\nfeatures.EFFICIENTNET_SIZE = (64, 64)\n"
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +78,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Return an environment in which a package with the method is installed."""
     site = tmp_path_factory.mktemp("site")
     (site / "toy_method").mkdir()
-    (site / "toy_method" / "__init__.py").write_text(TOY)
+    (site / "toy_method" / "__init__.py").write_text(TOY + SMALL_FEATURES)
     info = site / "toy_method-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: toy-method\nVersion: 1.0\n")

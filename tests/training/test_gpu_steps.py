@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from fake_cuda import any_gpu, fake_cuda
@@ -13,8 +14,7 @@ from shapes_only import shapes_only
 from torch import Tensor, nn
 
 from styleganv.config import RunConfig
-from styleganv.data.dataset import VideoDataset
-from styleganv.faces.dataset import make_faces
+from styleganv.data.dataset import VideoDataset, write_dataset
 from styleganv.methods import METHODS, apply_method, build_trainer
 from styleganv.training.batches import ClipDataset, iterate_batches
 from styleganv.training.trainer import Trainer
@@ -145,11 +145,12 @@ def test_layers_are_compiled_on_gpus(tiny: RunConfig, faces: Path, transfers: Tr
 
 def test_a_step_of_64_clips_at_256_never_waits(tiny: RunConfig, faces: Path, tmp_path: Path) -> None:
     """The counts are those of the smallest step: no generator or copy per clip, frame or resolution."""
-    make_faces(tmp_path / "faces.zip", num_videos=2, num_frames=40, resolution=(256, 256))
+    frames = np.zeros((40, 256, 256, 3), np.uint8)
+    write_dataset(tmp_path / "black.zip", [(n, frames, None, {}) for n in "ab"], height=256, width=256, fps=25)
     narrow = replace(tiny.model, channel_base=256, channel_max=4)  # one channel at 256²
     large = with_training(replace(tiny, model=narrow), batch_size=64)
     with shapes_only(), fake_cuda() as log:
         expected = count_transfers(with_training(tiny, batch_size=4), VideoDataset(faces), log)
-        counts = count_transfers(large, VideoDataset(tmp_path / "faces.zip"), log)
+        counts = count_transfers(large, VideoDataset(tmp_path / "black.zip"), log)
     assert counts == expected
     assert [(step["generators"], step["h2d async"]) for step in counts] == [(6, 12), (5, 10)]

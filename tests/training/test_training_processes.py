@@ -41,7 +41,8 @@ TRAIN = """
 import os, sys
 from styleganv.cli import main
 from styleganv.training import run_log
-run_log.NUM_CONTENT_SEEDS = run_log.NUM_MOTION_SEEDS = 2  # as in conftest.py
+run_log.NUM_CONTENT_SEEDS = run_log.NUM_MOTION_SEEDS = 1
+run_log.RunLog.write_curves = lambda *_: None
 main(sys.argv[1:])
 if os.path.exists("/proc/self/task"):
     print("Threads:", [open(f"/proc/self/task/{task}/comm").read() for task in os.listdir("/proc/self/task")])
