@@ -135,8 +135,6 @@ def training_config(options: argparse.Namespace, precision: str) -> RunConfig:
     clips = 4 if options.tiny else CLIPS.get(options.size, 4)
     frames = 2 if options.size >= 1024 else NUM_FRAMES
     training = TrainingConfig(batch_size=clips, num_frames=frames, precision=precision, compile=False)  # type: ignore[arg-type]
-    if options.tiny:
-        training = replace(training, second_discriminator="none")
     config = RunConfig(model=model_config(options.size, options.tiny), training=training)
     return replace(config, augment=replace(config.augment, augment_p=0.5))
 
