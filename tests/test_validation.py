@@ -30,6 +30,7 @@ class Example(Validated):
     flag: bool = False
     name: str = ""
     mode: Literal["a", "b"] = "a"
+    size: int | Literal["auto"] = "auto"
     pairs: Sequence[tuple[float, float]] = ()
     seeds: Sequence[Seed | Path] = ()
 
@@ -54,6 +55,7 @@ class Example(Validated):
         ({"flag": 1}, "--flag must be true or false, got 1: correct it."),
         ({"name": 5}, "--name must be text, got 5: correct it."),
         ({"mode": "c"}, "--mode must be one of a, b, got 'c': correct it."),
+        ({"size": "big"}, "--size must be an integer or auto, got 'big': correct it."),
         ({"pairs": [(0, 1), (2, math.nan)]}, "--pairs must be a finite number, got nan: correct it."),
         ({"pairs": [(0, 1, 2)]}, "--pairs must be 2 values (a finite number, a finite number), got (0, 1, 2)"),
         ({"pairs": 3}, "--pairs must be a list, each 2 values"),

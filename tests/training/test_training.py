@@ -163,6 +163,13 @@ def test_a_damaged_checkpoint_is_named(finished_run: Path, tmp_path: Path) -> No
         resume(tmp_path / "run")
 
 
+def test_settings_of_another_network_than_the_checkpoints(finished_run: Path, tiny: RunConfig, tmp_path: Path) -> None:
+    run = shutil.copytree(finished_run, tmp_path / "run")
+    save_settings(replace(tiny, model=replace(tiny.model, slot_distance=16, w_dim=8)), run / "settings.yaml")
+    with pytest.raises(StyleganvError, match=r"does not match .*settings\.yaml \(.*size mismatch for mapping"):
+        resume(run)
+
+
 @pytest.mark.slow
 def test_a_full_disk_leaves_the_checkpoint_before(finished_run: Path, tiny: RunConfig, tmp_path: Path) -> None:
     run = shutil.copytree(finished_run, tmp_path / "run")
