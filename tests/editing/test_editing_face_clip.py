@@ -1,6 +1,7 @@
 """The CLIP that comes with faces-64: chosen by default, small, offline, and good enough to edit with."""
 
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from styleganv.cli import main
 from styleganv.editing.clip_model import OWN_CLIP, ClipModel, choose_clip_model, load_clip_model
 from styleganv.editing.latents import latents_from_seed, load_latents, render_latents
+from styleganv.editing.text import OWN_CLIP_EDIT
 from styleganv.errors import StyleganvError
 from styleganv.faces.drawing import draw_pose
 from styleganv.faces.factors import Face, motion, sample_face
@@ -116,8 +118,12 @@ def test_directions_use_it(tmp_path: Path) -> None:
 
 @pytest.mark.gpu
 @pytest.mark.slow
-def test_an_edit_by_text_on_a_gpu(clip: ClipModel, gpu: torch.device, tmp_path: Path) -> None:
+def test_an_edit_by_text_on_a_gpu(
+    clip: ClipModel, gpu: torch.device, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The library of CLIP is loaded before: its buffers would be empty if it met the pretended device first."""
+    monkeypatch.setattr("styleganv.editing.text.NUM_MIXED", 1)
+    monkeypatch.setattr("styleganv.editing.edit.OWN_CLIP_EDIT", replace(OWN_CLIP_EDIT, num_starts=20))
     edit = ["edit", "faces-64", "--seconds", "0.1", "--out", str(tmp_path / "edited.mp4"), "--text", "a green face"]
     main(edit)
     assert (tmp_path / "edited.mp4").is_file() and str(gpu) == "cuda:0"
