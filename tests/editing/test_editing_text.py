@@ -87,7 +87,7 @@ def test_the_trained_generator_and_clip_are_good_enough(video: VideoGenerator, c
 
 def test_an_edit_changes_the_color_at_all_times_and_keeps_the_motion(video: VideoGenerator, clip: ClipModel) -> None:
     identity, fractions, displacements = load_perceptual().distance_from, [], []
-    options = TextEditOptions(num_steps=10, num_frames=2, num_starts=24)
+    options = TextEditOptions(num_steps=25, num_frames=2, num_starts=24)
     for content in range(3):
         before = latents_from_seed(video, content, motion_seed=content % MOTIONS)
         factors = factors_of(content, content % MOTIONS)
