@@ -31,13 +31,13 @@ DOCUMENT = (Path(__file__).parents[2] / "docs" / "export.md").read_text()
 #: Slot distance that is not exact in float32.
 CONDITIONAL = {"num_classes": 3, "height": 8, "width": 12, "slot_distance": 12.3, "motion_kernel": 3}
 
-#: The programs of `mine.onnx`, as PyTorch's exporter returned them.
+#: The programs of `mine.onnx`, then of `images.onnx`, as PyTorch's exporter returned them.
 TRACED: list[Any] = []
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Export `mine`, class-conditional and not square, in both formats, and the image model `images` as `.pt2`."""
+    """Export `mine`, class-conditional and not square, in both formats, and the image model `images`."""
     folder = tmp_path_factory.mktemp("exports")
     export_onnx = torch.onnx.export
 
@@ -48,8 +48,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with warnings.catch_warnings(), pytest.MonkeyPatch.context() as patch:
         warnings.simplefilter("error")
         patch.setattr(torch.onnx, "export", remember)
-        export(save(folder / "mine", **CONDITIONAL), folder / "mine.onnx")
-        export(save(folder / "images", motion="none", height=8, width=8), folder / "images.pt2")
+        for name, arguments in {"mine": CONDITIONAL, "images": {"motion": "none", "height": 8, "width": 8}}.items():
+            export(save(folder / name, **arguments), folder / f"{name}.onnx")
         export(folder / "mine", folder / "mine.pt2")
     return folder
 
@@ -164,7 +164,7 @@ def test_a_spline_between_motion_codes(tmp_path: Path) -> None:
 def test_an_image_model(folder: Path) -> None:
     video = load_video_generator(folder / "images", device="cpu")
     styles = torch.stack([video.styles_from_seed(seed) for seed in (0, 1, 2)]).numpy()
-    frames = run(folder / "images.pt2", {"styles": styles})
+    frames = run(folder / "images.onnx", {"styles": styles})
     for seed, image in enumerate(frames[:, 0]):
         expected = video.sample(seed=seed, seconds=0.01)[0]
         levels = (image * 127.5 + 127.5).clip(0, 255).transpose(1, 2, 0)
