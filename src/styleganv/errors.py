@@ -9,6 +9,11 @@ class StyleganvError(Exception):
     """
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's text; its type if there is none."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
 def describe(error: BaseException) -> str:
     """Return the reason that a library gives for an error, on one line and without Python's own words."""
     if isinstance(error, UnicodeError):

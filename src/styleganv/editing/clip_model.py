@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from styleganv.errors import StyleganvError
+from styleganv.errors import StyleganvError, first_line
 from styleganv.options import DEFAULT_CLIP_MODEL
 
 #: Subfolder of a model folder for the model's own CLIP.
@@ -85,10 +85,9 @@ def load_clip_model(path: Path | str, *, device: torch.device | str = "cpu") -> 
         tokenizer: Any = AutoTokenizer.from_pretrained(path)
         image_size = int(model.config.vision_config.image_size)
     except Exception as error:  # the library raises whatever its files, the Hub and the network raise
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise StyleganvError(
-            f"Cannot load CLIP {path} ({reason}): pass a folder that contains one, or its name on the Hugging Face "
-            f"Hub, e.g. {DEFAULT_CLIP_MODEL}."
+            f"Cannot load CLIP {path} ({first_line(error)}): pass a folder that contains one, or its name on the "
+            f"Hugging Face Hub, e.g. {DEFAULT_CLIP_MODEL}."
         ) from error
     model.eval().requires_grad_(False).float().to(device)
     mean, std = (torch.tensor(x, device=device)[:, None, None] for x in _read_normalization(Path(path)))

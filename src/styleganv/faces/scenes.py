@@ -1,4 +1,4 @@
-"""Drawn scenes of several small heads that move independently, and recognition of what a video shows of them.
+"""Drawn scenes of several small heads that move independently; `scene_recognition.py` recognizes them in a video.
 
 Each head has one color of a palette, and an aperiodic motion of its own around a home. Heads may cover each other;
 which one is in front does not change. At rest they are apart.
@@ -24,7 +24,6 @@ from styleganv.progress import Progress, track
 from styleganv.validation import Count, Fraction, Interval, Seed, Side, check_arguments
 
 Array = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 
 #: Colors of heads.
 COLORS = {
@@ -129,8 +128,6 @@ def make_scenes(
         resolution: height and width in pixels.
         seed: random seed; video i depends only on `seed` and i, so a larger dataset begins with a smaller one.
         jpeg_quality: quality of the JPEG frames, 1..100, or None for PNG.
-        overwrite: replace `dest` if it exists.
-        progress: callback, see `styleganv.progress`.
 
     Raises:
         StyleganvError: if `dest` exists or cannot be written.

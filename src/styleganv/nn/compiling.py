@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from styleganv.errors import first_line
+
 logger = logging.getLogger(__name__)
 
 #: Graphs that Dynamo keeps of a class of layers: a few for each layer, by what requires a gradient.
@@ -72,6 +74,6 @@ class LayerCompiler:
         """Log the first failure."""
         if not self._failed:
             error = getattr(error, "inner_exception", error)
-            reason = (str(error).strip().splitlines() or [""])[0]
-            logger.warning(f"torch.compile failed ({type(error).__name__}: {reason}): training continues without it.")
+            reason = f"{type(error).__name__}: {first_line(error)}"
+            logger.warning(f"torch.compile failed ({reason}): training continues without it.")
         self._failed = True

@@ -7,6 +7,8 @@ from threading import Lock
 import torch
 from torch import Tensor
 
+from styleganv.errors import first_line
+
 logger = logging.getLogger(__name__)
 
 
@@ -46,7 +48,6 @@ class GraphedFunction:
             with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
                 self._output = self._function(*self._inputs)
         except RuntimeError as error:
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            logger.warning(f"Recording a CUDA graph failed ({reason}): generation continues without it.")
+            logger.warning(f"Recording a CUDA graph failed ({first_line(error)}): generation continues without it.")
             return
         self._graph = graph

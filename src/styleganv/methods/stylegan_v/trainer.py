@@ -215,7 +215,7 @@ class GanTrainer(Trainer):
                     losses = self._compute_losses_g(Clip(frames, fake.times, fake.label), part, indices)
                 self._backward(losses, "loss_g")
                 w_means.append(w.detach().mean(dim=0))
-        self._update_w_mean(w_means)
+        self._update_statistics(w_means)
 
     def update_d(self, real: Clip, fakes: list[FakeInputs], clip_indices: list[int]) -> None:
         """Update the discriminators, the augmentation probability and, as released, the running mean of w.
@@ -243,11 +243,11 @@ class GanTrainer(Trainer):
                 self._backward(losses, "loss_d")
                 sign += realness.sign().mean() / self.num_micro_batches
                 w_means.append(w.mean(dim=0))
-        self._update_w_mean(w_means)
+        self._update_statistics(w_means)
         if self.config.augment.augment == "ada":
             self.ada.update(distributed.all_reduce_mean(sign), self.config.training.batch_size)
 
-    def _update_w_mean(self, means: list[Tensor]) -> None:
+    def _update_statistics(self, means: list[Tensor]) -> None:
         """Update the running statistics with the mean w of each micro-batch of this process."""
         mean = torch.stack(means).mean(dim=0)
         self.generator.update_statistics(distributed.all_reduce_mean(mean))
