@@ -97,7 +97,6 @@ def train(
         distributed.run_on_first(partial(_check_new, out))
         dataset = VideoDataset(data)
         trainer = _new_trainer(config, dataset, device, finetune)
-        check_data(trainer.config, dataset)  # before anything is written; warnings follow later
         distributed.run_on_first(partial(_describe, out, trainer.config, dataset))
         return _run(trainer, dataset, out, progress, preset)
 
@@ -163,17 +162,13 @@ def _new_trainer(config: RunConfig, data: VideoDataset, device: torch.device, fi
     if finetune is None:
         if config.training.freeze_d:
             raise StyleganvError("--freeze-d requires a pretrained discriminator: pass --finetune too.")
-        _check(config)
-        config = _choose_slot_distance(config, data)
-        return build_trainer(_fit_memory(config, data, device), data, device)
+        return build_trainer(_complete(config, data, device), data, device)
     if config.model.method not in ("stylegan-v", "stylegan2"):
         raise StyleganvError(
             f"--finetune requires --method stylegan-v or stylegan2, got {config.model.method}: omit --finetune."
         )
     pretrained = load_pretrained(finetune)
-    given, config = config, match_pretrained(config, pretrained)
-    _check(config)
-    config = _fit_memory(_choose_slot_distance(config, data), data, device)
+    given, config = config, _complete(match_pretrained(config, pretrained), data, device)
     networks = build_networks(config, data, device)
     replaced = describe_differences(given, config)
     notes = [*([replaced] if replaced else []), *copy_matching_weights(pretrained, config, *networks)]
@@ -183,6 +178,13 @@ def _new_trainer(config: RunConfig, data: VideoDataset, device: torch.device, fi
     for note in notes:
         _log(note)
     return trainer
+
+
+def _complete(config: RunConfig, data: VideoDataset, device: torch.device) -> RunConfig:
+    """Check the settings and the dataset, and return the settings with those that are chosen by dataset and memory."""
+    _check(config)
+    check_data(config, data)  # before anything takes time; warnings follow later
+    return _fit_memory(_choose_slot_distance(config, data), data, device)
 
 
 def resume(
@@ -284,7 +286,6 @@ def _choose_slot_distance(config: RunConfig, data: VideoDataset) -> RunConfig:
 def _fit_memory(config: RunConfig, data: VideoDataset, device: torch.device) -> RunConfig:
     """Return the settings with micro-batches and gradient checkpointing that fit the GPUs, and log a change."""
     estimate_memory = get_method(config.model.method).implementation().estimate_memory
-    check_data(config, data)  # a step of the estimate takes clips; warnings follow later
     fitting = choose_memory(config, ClipDataset(data, config.training), estimate_memory, device, _is_supported)
     if fitting != config:
         _log(f"To fit in the memory of the GPU, added {memory_options(fitting, config)}.")

@@ -171,8 +171,8 @@ def test_from_a_run_both_networks_are_copied_with_the_settings_of_its_model(
     other = replace(with_training(tiny, total_clips=8, lr=1e-12), model=replace(tiny.model, condition="project"))
     train(faces, tmp_path / "second", other, finetune=finished_run)
     assert load_settings(tmp_path / "second" / "settings.yaml").model == tiny.model
-    replaced = f"condition {tiny.model.condition} (set: project)"
-    assert f"Settings of the pretrained model replace those of the run: {replaced}." in caplog.text
+    replaced = f"--condition {tiny.model.condition} (given: project)"
+    assert f"Settings of the pretrained model replace those given: {replaced}." in caplog.text
     before, after = (
         load_checkpoint(run / "checkpoint.pt")["discriminator"] for run in (finished_run, tmp_path / "second")
     )

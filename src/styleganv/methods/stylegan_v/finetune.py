@@ -103,9 +103,20 @@ def describe_differences(config: RunConfig, matched: RunConfig) -> str | None:
     """Return a message about settings that `match_pretrained` replaced by those of the model; None if none was."""
     given, used = asdict(config.model), asdict(matched.model)
     replaced = [
-        f"{name} {used[name]} (set: {value})" for name, value in given.items() if value not in (used[name], "auto")
+        f"--{name.replace('_', '-')} {_show(used[name])} (given: {_show(value)})"
+        for name, value in given.items()
+        if value not in (used[name], "auto")
     ]
-    return f"Settings of the pretrained model replace those of the run: {', '.join(replaced)}." if replaced else None
+    return f"Settings of the pretrained model replace those given: {', '.join(replaced)}." if replaced else None
+
+
+def _show(value: object) -> str:
+    """Return a setting as the user writes it."""
+    if value is None:
+        return "default"
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def copy_matching_weights(
