@@ -142,10 +142,11 @@ export class Player {
     if (header.id > this.drawnEpoch) this.draw(image, header.start, header.id); else image.close();
   }
 
-  // Draw the latest frame that is due. Return whether there is one.
+  // Draw the latest frame that is due; while paused, only the first one of a new state. Return whether there is one.
   drawDue() {
+    const isNew = !state.isPlaying && this.drawnEpoch !== this.epoch;
     let due = null;
-    while (this.frames.length && (this.frames[0].time <= clock.time + 1e-6 || (due === null && !state.isPlaying))) {
+    while (this.frames.length && (this.frames[0].time <= clock.time + 1e-6 || (due === null && isNew))) {
       due?.image.close();
       due = this.frames.shift();
     }
