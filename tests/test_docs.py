@@ -135,8 +135,8 @@ def test_commands_are_understood(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_every_preset_is_explained() -> None:
-    howto = (ROOT / "docs" / "howto.md").read_text()
-    assert not [name for name in PRESETS if f"`{name}`" not in howto]
+    text = (ROOT / "docs" / "choose.md").read_text()
+    assert not [name for name in PRESETS if f"`{name}`" not in text]
 
 
 def test_no_path_of_one_machine_is_named() -> None:
