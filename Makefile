@@ -22,7 +22,7 @@ coverage: .venv/dev
 
 # The site, without a network connection: open build/site/index.html. REPOSITORY_URL is where links to code lead.
 docs: .venv/dev
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # 1,500 seeded cases of bad and unusual input, and over 100 kills at random moments; see docs/reliability.md. Linux only.
 # FUZZ and CRASH add options, e.g. make fuzz FUZZ='--kind media --cases 200'.

@@ -1,10 +1,10 @@
 """What each preset takes, by card: the estimates of docs/cost.md. Nothing here is measured on a GPU.
 
-    python benchmarks/cost.py count cost.json    (minutes per preset; run it again to continue)
-    python benchmarks/cost.py table cost.json    tables, from the file and from data sheets
+    python benchmarks/cost.py estimate memory.json              (minutes per preset; run it again to continue)
+    python benchmarks/cost.py table memory.json scaling.json    tables, with the file of `scaling.py measure`
 
-Memory is what `train` estimates before it starts on a GPU. Arithmetic is counted, and divided by the card's peak, with
-the utilization that `scaling.py` assumes.
+Memory is what `train` estimates before it starts on a GPU. Time is the counted arithmetic of `scaling.py`, divided by the
+card's peak in its data sheet and by the utilization that `scaling.py` assumes.
 """
 
 import argparse
@@ -14,93 +14,73 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from scaling import ASSUMPTIONS
-from scaling_parts import CLIPS, count_step, make_data
+from scaling import ASSUMPTIONS, estimate
+from scaling_parts import CLIPS, make_data
 
 from styleganv.config import get_preset
 from styleganv.methods.stylegan_v.memory import estimate_step_memory_gib
 from styleganv.training.batches import ClipDataset
 
-#: Preset and the resolution that it is for.
-SIZES = {"64": 64, "128": 128, "256-faces": 256, "512": 512, "1024": 1024}
-#: Presets whose memory with gradient checkpointing is estimated, which takes minutes.
-CHECKPOINTED = ("256-faces", "512", "1024")
-#: GB of memory, and dense bfloat16 and float32 peaks in TFLOP/s (data sheets).
-CARDS = {"RTX 3090": (24, 71, 35.6), "RTX 4090": (24, 165, 82.6), "A100": (80, 312, 19.5), "H100": (80, 989, 67)}
-#: Fraction of a card's memory that a step may take.
-USABLE = 0.9
+#: Preset, the resolution that it is for, and whether activations are recomputed.
+CASES = [
+    ("64", 64, False),
+    ("128", 128, False),
+    ("256-faces", 256, False),
+    ("256-faces", 256, True),
+    ("512", 512, False),
+    ("512", 512, True),
+    ("1024", 1024, True),
+]
+#: Dense bfloat16 and float32 peaks in TFLOP/s (data sheets).
+CARDS = {"RTX 3090": (71, 35.6), "RTX 4090": (165, 82.6), "A100": (312, 19.5), "H100": (989, 67)}
 
 
-def count(path: Path) -> None:
-    """Write the estimated memory and the counted arithmetic of every preset to a JSON file."""
+def estimate_memory(path: Path) -> None:
+    """Write the estimated GiB of a step of 4 and of 8 clips at a time to a JSON file; it is linear in them."""
     results = json.loads(path.read_text()) if path.exists() else {}
-    for preset, size in SIZES.items():
-        parts = results.setdefault(preset, {})
+    for preset, size, checkpointing in CASES:
+        name = preset + ", checkpointing" * checkpointing
+        if name in results:
+            continue
+        config = get_preset(preset)
+        training = replace(config.training, gradient_checkpointing=checkpointing, precision="bfloat16")
         with tempfile.TemporaryDirectory() as folder:
-            data = make_data(Path(folder) / "data.zip", size)
-            if "flop" not in parts:
-                parts |= count_step(preset, data)
-            config = get_preset(preset)
-            for checkpointing in (False, True)[: 1 + (preset in CHECKPOINTED)]:
-                for clips in (CLIPS, 2 * CLIPS):
-                    name = f"gib_{clips}" + "_checkpointing" * checkpointing
-                    if name in parts:
-                        continue
-                    training = replace(
-                        config.training,
-                        micro_batch_size=clips,
-                        gradient_checkpointing=checkpointing,
-                        precision="bfloat16",
-                    )
-                    step = replace(config, training=training)
-                    parts[name] = estimate_step_memory_gib(step, ClipDataset(data, training), torch.device("cuda"))
-                    path.write_text(json.dumps(results, indent=1) + "\n")
-                    print(preset, name, round(parts[name], 1), flush=True)
+            clips = ClipDataset(make_data(Path(folder) / "data.zip", size), training)
+            steps = [replace(config, training=replace(training, micro_batch_size=n)) for n in (CLIPS, 2 * CLIPS)]
+            results[name] = [estimate_step_memory_gib(step, clips, torch.device("cuda")) for step in steps]
+        path.write_text(json.dumps(results, indent=1) + "\n")
+        print(name, results[name], flush=True)
 
 
-def memory_gib(parts: dict[str, float], clips: int, suffix: str = "") -> float | None:
-    """Return the memory of a step of so many clips at a time, which is linear in them; None if it was not estimated."""
-    few, more = (parts.get(f"gib_{n}{suffix}") for n in (CLIPS, 2 * CLIPS))
-    return None if few is None or more is None else few + (more - few) * (clips - CLIPS) / CLIPS
-
-
-def clips_per_s(parts: dict[str, float], bfloat16: float, float32: float, r1_interval: int) -> float:
-    """Return the clips per second of a card with these peaks in TFLOP/s."""
-    flop, flop_r1 = parts["flop"] / CLIPS, (parts["flop_r1"] - parts["flop"]) / CLIPS / r1_interval
-    a = ASSUMPTIONS
-    seconds = flop / (bfloat16 * 1e12 * a.bfloat16_utilization) + flop_r1 / (float32 * 1e12 * a.float32_utilization)
-    return 1 / seconds
-
-
-def memory_table(results: dict[str, dict[str, float]]) -> str:
-    lines = ["| preset | 4 clips | 8 clips | 16 clips | 4 clips, checkpointing |", "|---|---|---|---|---|"]
-    for preset, parts in results.items():
-        cells = [memory_gib(parts, clips) for clips in (4, 8, 16)] + [parts.get("gib_4_checkpointing")]
-        lines.append(f"| `{preset}` | " + " | ".join("" if x is None else f"{x:.1f} GiB" for x in cells) + " |")
+def memory_table(results: dict[str, list[float]]) -> str:
+    lines = ["| preset | 4 clips at a time | 8 | 16 | 32 |", "|---|---|---|---|---|"]
+    for name, (few, more) in results.items():
+        cells = [few + (more - few) * (n - CLIPS) / CLIPS for n in (4, 8, 16, 32)]
+        preset, _, suffix = name.partition(",")
+        lines.append(f"| `{preset}`{',' * bool(suffix)}{suffix} | " + " | ".join(f"{x:.1f} GiB" for x in cells) + " |")
     return "\n".join(lines)
 
 
-def time_table(results: dict[str, dict[str, float]]) -> str:
+def time_table(parts: dict[str, dict[str, float]]) -> str:
     lines = ["| preset | clips | " + " | ".join(CARDS) + " |", "|---|---|" + "---|" * len(CARDS)]
-    for preset, parts in results.items():
+    for preset in ("256-faces", "1024"):
         training, cells = get_preset(preset).training, []
-        for gb, *peaks in CARDS.values():
-            needed = min(memory_gib(parts, CLIPS) or 0, parts.get("gib_4_checkpointing", float("inf")))
-            speed = clips_per_s(parts, *peaks, training.r1_interval)
-            days = training.total_clips / speed / 86400
-            fits = needed <= USABLE * gb
-            cells.append(f"{speed:,.0f} clips/s, {days:.1f} days" if fits else "does not fit")
+        for bfloat16, float32 in CARDS.values():
+            card = replace(ASSUMPTIONS, bfloat16_flop_per_s=bfloat16 * 1e12, float32_flop_per_s=float32 * 1e12)
+            speed = estimate(preset, parts[preset], 1, training.batch_size, card).clips_per_s
+            cells.append(f"{speed:,.0f} clips/s, {training.total_clips / speed / 86400:.1f} days")
         lines.append(f"| `{preset}` | {training.total_clips / 1e6:g} M | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("action", choices=["count", "table"])
-    parser.add_argument("file", type=Path)
+    parser.add_argument("action", choices=["estimate", "table"])
+    parser.add_argument("memory", type=Path)
+    parser.add_argument("scaling", type=Path, nargs="?")
     arguments = parser.parse_args()
-    if arguments.action == "count":
-        count(arguments.file)
+    if arguments.action == "estimate":
+        estimate_memory(arguments.memory)
     else:
-        found = json.loads(arguments.file.read_text())
-        print(memory_table(found), time_table(found), sep="\n\n")
+        print(memory_table(json.loads(arguments.memory.read_text())), end="\n\n")
+        print(time_table(json.loads(arguments.scaling.read_text())))

@@ -17,12 +17,17 @@ ROOT = Path(__file__).parents[1]
 #: A line that only links to a function or class: [`name`](../src/file.py):
 SOURCE = re.compile(r"^\[`([\w.]+)`\]\((?:\.\./)+(src/\S+\.py)\):$", re.MULTILINE)
 LINK = re.compile(r"(?<!!)\[([^\]]*)\]\(([^)\s]+)\)")
+EQUATION = re.compile(r'<div class="equation">.*?</div>', re.DOTALL)
+#: W_σ or x_(T−1).
+SUBSCRIPT = re.compile(r"_(?:\(([^)]*)\)|(\w+))")
 #: A paragraph that only links to a video.
 VIDEO = re.compile(r'<p><a href="([^"]+\.mp4)">(.*?)</a></p>', re.DOTALL)
 
 
 def on_page_markdown(markdown: str, *, page: Any, config: Any, **_: Any) -> str:
     """Insert code and references, and lead links to files outside docs/ to the repository."""
+    if page.is_homepage:
+        page.meta["hide"] = ["navigation", "toc"]
     markdown = SOURCE.sub(lambda found: code_block(found[2], found[1]), markdown)
     markdown = markdown.replace("<!-- commands -->", command_reference() if "<!-- commands -->" in markdown else "")
     markdown = markdown.replace("<!-- python -->", python_reference())
@@ -30,7 +35,8 @@ def on_page_markdown(markdown: str, *, page: Any, config: Any, **_: Any) -> str:
 
 
 def on_page_content(html: str, **_: Any) -> str:
-    """Show videos with controls and their link's text below."""
+    """Show videos with controls and their link's text below, and subscripts of equations."""
+    html = EQUATION.sub(lambda found: SUBSCRIPT.sub(r"<sub>\1\2</sub>", found[0]), html)
     return VIDEO.sub(
         r'<figure><video src="\1" controls loop muted playsinline preload="metadata"></video>'
         r"<figcaption>\2</figcaption></figure>",

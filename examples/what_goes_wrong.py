@@ -4,7 +4,7 @@ python examples/what_goes_wrong.py runs/wrong docs/media
 
 Two pictures need no training: faces-64 with other truncation psi, and with its motion noise at other distances. For the
 others, faces-64 is trained further on newly drawn faces, once with good settings and once with each wrong one. Run the
-command again to continue. It takes about five minutes on one idle core.
+command again to continue. It takes a few minutes on one idle core.
 """
 
 import json
@@ -21,7 +21,7 @@ from styleganv.config import AugmentConfig, RunConfig, get_preset
 from styleganv.faces.dataset import make_faces
 from styleganv.pretrained import pretrained_folder
 
-CLIPS = 800
+CLIPS = 400
 SEEDS = range(8)
 SIDE, GAP, MARGIN = 88, 4, 150
 Rows = dict[str, list[np.ndarray]]
