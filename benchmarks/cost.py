@@ -3,8 +3,8 @@
     python benchmarks/cost.py estimate memory.json              (minutes per preset; run it again to continue)
     python benchmarks/cost.py table memory.json scaling.json    tables, with the file of `scaling.py measure`
 
-Memory is what `train` estimates before it starts on a GPU. Time is the counted arithmetic of `scaling.py`, divided by the
-card's peak in its data sheet and by the utilization that `scaling.py` assumes.
+Memory is what `train` estimates before it starts on a GPU. Time is the counted arithmetic of `scaling.py`, divided by
+the card's peak in its data sheet and by the utilization that `scaling.py` assumes.
 """
 
 import argparse
