@@ -31,7 +31,7 @@ def on_page_markdown(markdown: str, *, page: Any, config: Any, **_: Any) -> str:
     markdown = SOURCE.sub(lambda found: code_block(found[2], found[1]), markdown)
     markdown = markdown.replace("<!-- commands -->", command_reference() if "<!-- commands -->" in markdown else "")
     markdown = markdown.replace("<!-- python -->", python_reference())
-    return relink(markdown, page.file.src_uri, config.extra["repository"])
+    return relink(markdown, page.file.src_uri, config.extra["repository"].rstrip("/"))
 
 
 def on_page_content(html: str, **_: Any) -> str:
