@@ -28,8 +28,6 @@ CASES = [
     ("256-faces", 256, False),
     ("256-faces", 256, True),
     ("512", 512, False),
-    ("512", 512, True),
-    ("1024", 1024, True),
 ]
 #: Dense bfloat16 and float32 peaks in TFLOP/s (data sheets).
 CARDS = {"RTX 3090": (71, 35.6), "RTX 4090": (165, 82.6), "A100": (312, 19.5), "H100": (989, 67)}
