@@ -5,7 +5,7 @@ BIN := .venv/bin
 PYTEST := $(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo quick test coverage check fuzz crash clean
+.PHONY: demo quick test coverage check docs fuzz crash clean
 
 demo: .venv/ready
 	$(BIN)/styleganv demo --out runs/demo
@@ -19,6 +19,10 @@ quick: .venv/dev
 
 coverage: .venv/dev
 	$(PYTEST) --cov --cov-report term-missing:skip-covered --cov-report html:build/coverage
+
+# The site, without a network connection: open build/site/index.html. REPOSITORY_URL is where links to code lead.
+docs: .venv/dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # 1,500 seeded cases of bad and unusual input, and over 100 kills at random moments; see docs/reliability.md. Linux only.
 # FUZZ and CRASH add options, e.g. make fuzz FUZZ='--kind media --cases 200'.
