@@ -5,7 +5,7 @@ BIN := .venv/bin
 PYTEST := $(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo quick test coverage check fuzz crash clean
+.PHONY: demo quick test coverage check fuzz crash wheel wheel-newest wheel-oldest clean
 
 demo: .venv/ready
 	$(BIN)/styleganv demo --out runs/demo
@@ -33,6 +33,26 @@ check: .venv/dev
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check --no-cache
 	$(BIN)/mypy
+
+# Wheel and sdist in dist/, with the checks of the package index.
+wheel: .venv/dev
+	rm -f dist/styleganv-*
+	$(BIN)/python -m build
+	$(BIN)/twine check --strict dist/*
+
+# The wheel in an empty environment with the newest, or the oldest, dependencies that pyproject.toml allows, and a demo in
+# it. TORCH selects a build of PyTorch, e.g. make wheel-oldest TORCH=2.13.0+cpu.
+UV_PIP = $(BIN)/uv pip install --python build/$@ $(if $(TORCH),--override build/torch.txt)
+wheel-newest: RESOLUTION = highest
+wheel-oldest: RESOLUTION = lowest-direct
+wheel-newest wheel-oldest: wheel
+	mkdir -p build
+	echo "torch==$(TORCH)" > build/torch.txt
+	$(BIN)/uv venv --clear --python $(BIN)/python build/$@
+	$(UV_PIP) --resolution $(RESOLUTION) -r pyproject.toml
+	$(UV_PIP) --no-deps dist/*.whl
+	$(BIN)/uv pip check --python build/$@
+	cd build && $@/bin/styleganv demo --quick --out $@/demo
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

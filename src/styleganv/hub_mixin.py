@@ -17,7 +17,7 @@ from styleganv.model_folder import FORMAT, is_model, save_again
 from styleganv.options import Precision
 
 #: A repository of the Hub.
-REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
+REPOSITORY = re.compile(r"\w[\w.-]*/[\w.-]+")
 
 
 class ModelHubMixin:
@@ -69,7 +69,9 @@ class ModelHubMixin:
         return model
 
     def save_pretrained(self, save_directory: Path | str, *, overwrite: bool = False) -> None:
-        """Write a model folder with the present weights, atomically; card, preview and `clip/` of the source come along.
+        """Write a model folder with the present weights, atomically.
+
+        The other files of the folder that it was loaded from come along: card, preview, discriminators, `clip/`.
 
         Raises:
             StyleganvError: if the folder exists or cannot be written, or the model states no method.
@@ -106,10 +108,8 @@ class ModelHubMixin:
         """
         import styleganv
 
-        if not REPOSITORY.fullmatch(repo_id) or repo_id.startswith("."):
-            raise StyleganvError(
-                f"Unknown repository {repo_id!r}: pass USER/NAME, or call save_pretrained for a folder."
-            )
+        if not REPOSITORY.fullmatch(repo_id):
+            raise StyleganvError(f"Unknown repository {repo_id!r}: pass USER/NAME; save_pretrained writes a folder.")
         with tempfile.TemporaryDirectory() as folder:
             self.save_pretrained(Path(folder) / "model")
             return styleganv.push(

@@ -125,7 +125,8 @@ class VideoModel(ModelHubMixin, ABC):
         fps = total / longest if self.supports_any_fps else self.fps
         videos = [self.sample(seed=seed, seconds=total / fps, fps=fps) for seed in SHOWN_SEEDS]
         caption = f"Seeds {SHOWN_SEEDS[0]} to {SHOWN_SEEDS[-1]}, uncurated"
-        return f"<pre>{html.escape(repr(self))}</pre>{Video(np.stack(videos)[None], fps, caption)._repr_html_()}"
+        shown = Video(np.stack(videos)[None], fps, caption)._repr_html_()
+        return f'<pre style="white-space: pre-wrap">{html.escape(repr(self))}</pre>{shown}'
 
     def to(self, device: str | torch.device | torch.dtype | None = None, dtype: torch.dtype | None = None) -> Self:
         """Move the model in place and return it; finish or drop its running streams first.

@@ -17,7 +17,7 @@ from styleganv.interop.card import format_card
 from styleganv.interop.hub import pull, push
 from styleganv.methods.stylegan_v.pretrained import load_generator
 from styleganv.methods.stylegan_v.sampler import load_video_generator
-from styleganv.model_folder import CARD, PREVIEW, WEIGHTS, save_model
+from styleganv.model_folder import CARD, OWN_CLIP, PREVIEW, WEIGHTS, save_model
 from styleganv.pretrained import FOLDER
 
 

@@ -31,7 +31,7 @@ class Video:
     """Frames that a notebook shows as a looping video: the last line of a cell, or an argument of `display`.
 
     Attributes:
-        frames: uint8 `[T, H, W, 3]`, as `VideoModel.sample` returns; or `[R, C, T, H, W, 3]`, as `VideoModel.grid` does.
+        frames: uint8 `[T, H, W, 3]`, as `VideoModel.sample` returns; or `[R, C, T, H, W, 3]`, as `VideoModel.grid`.
         fps: frames per second.
         caption: text below.
     """
@@ -62,7 +62,7 @@ class Video:
                 columns = grid[1] if grid else 1
                 tag = page.video_tag(page.data_uri("video/mp4", data), label, width=columns * width * scale)
                 return f"<div>{tag}<br>{html.escape(self.caption)}</div>"
-        return f"<pre>{html.escape(repr(self))} is too long to show here: write it with styleganv.write_video.</pre>"
+        return f"<pre>{html.escape(repr(self))} is too long to be embedded: write it to a file.</pre>"
 
     def _encodings(self) -> Iterator[bytes]:
         """Yield mp4 files of decreasing size."""
