@@ -35,24 +35,29 @@ check: .venv/dev
 	$(BIN)/mypy
 
 # Wheel and sdist in dist/, with the checks of the package index.
-wheel: .venv/dev
+wheel: build/tools
 	rm -f dist/styleganv-*
-	$(BIN)/python -m build
-	$(BIN)/twine check --strict dist/*
+	$</bin/python -m build
+	$</bin/twine check --strict dist/*
 
 # The wheel in an empty environment with the newest, or the oldest, dependencies that pyproject.toml allows, and a demo in
 # it. TORCH selects a build of PyTorch, e.g. make wheel-oldest TORCH=2.13.0+cpu.
-UV_PIP = $(BIN)/uv pip install --python build/$@ $(if $(TORCH),--override build/torch.txt)
+UV := build/tools/bin/uv
+UV_INSTALL = $(UV) pip install --python build/$@ $(if $(TORCH),--override build/torch.txt)
 wheel-newest: RESOLUTION = highest
 wheel-oldest: RESOLUTION = lowest-direct
 wheel-newest wheel-oldest: wheel
-	mkdir -p build
 	echo "torch==$(TORCH)" > build/torch.txt
-	$(BIN)/uv venv --clear --python $(BIN)/python build/$@
-	$(UV_PIP) --resolution $(RESOLUTION) -r pyproject.toml
-	$(UV_PIP) --no-deps dist/*.whl
-	$(BIN)/uv pip check --python build/$@
+	$(UV) venv --clear --python $(PYTHON) build/$@
+	$(UV_INSTALL) --resolution $(RESOLUTION) -r pyproject.toml
+	$(UV_INSTALL) --no-deps dist/*.whl
+	$(UV) pip check --python build/$@
 	cd build && $@/bin/styleganv demo --quick --out $@/demo
+
+build/tools: constraints.txt
+	$(PYTHON) -m venv $@
+	$@/bin/pip install --quiet --disable-pip-version-check -c constraints.txt build twine uv
+	touch $@
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

@@ -44,7 +44,7 @@ def test_a_grid_is_shown_side_by_side() -> None:
 
 def test_a_large_video_is_compressed_then_reduced_then_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = []
-    for limit in (400_000, 20_000):
+    for limit in (400_000, 6_500):
         monkeypatch.setattr(notebook, "MAX_BYTES", limit)
         html = Video(NOISE, 25)._repr_html_()
         assert len(html) <= limit and 'width="256"' in html

@@ -76,7 +76,7 @@ def test_memory_is_estimated_before_training(
 def test_modules_without_contents_can_be_moved() -> None:
     """As the frozen network of the second discriminator is when a step with it is estimated."""
     with _fake_tensors() as mode, _LiveBytes(mode):
-        nn.Linear(3, 4).to(CPU, torch.float64)
+        torch.nn.Linear(3, 4).to(CPU, torch.float64)
 
 
 @pytest.mark.slow

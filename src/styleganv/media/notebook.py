@@ -65,7 +65,7 @@ class Video:
         return f"<pre>{html.escape(repr(self))} is too long to be embedded: write it to a file.</pre>"
 
     def _encodings(self) -> Iterator[bytes]:
-        """Yield mp4 files of decreasing size."""
+        """Yield mp4 files: ever more compressed, then ever smaller."""
         with TemporaryDirectory() as folder:
             path = Path(folder) / "video.mp4"
             for step in _STEPS:
