@@ -191,8 +191,9 @@ def test_the_players_need_only_their_runtime(name: str, folder: Path, tmp_path: 
     player = EXAMPLES / f"{name}_player.py"
     imported = {line.split()[1] for line in player.read_text().splitlines() if line.startswith(("import", "from"))}
     assert imported <= {"json", "sys", "numpy", "onnxruntime", "torch"}
-    mapping, video = build_programs(load_generator(folder / "mine")[0])
-    slots = int(49 // 12.3) + video.window.window_slots
+    generator, _ = load_generator(folder / "mine")
+    mapping, video = build_programs(generator)
+    slots = int(49 // 12.3) + generator.motion.window_slots
     label, times = torch.eye(1, 3), torch.arange(50.0, dtype=torch.float64)[None]
     if name == "onnx":
         run_player(player, folder / "mine.onnx", tmp_path / "frames.npy")
