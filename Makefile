@@ -5,7 +5,7 @@ BIN := .venv/bin
 PYTEST := $(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo quick test coverage check docs fuzz crash clean
+.PHONY: demo quick test coverage check docs fuzz crash wheel wheel-newest wheel-oldest clean
 
 demo: .venv/ready
 	$(BIN)/styleganv demo --out runs/demo
@@ -37,6 +37,31 @@ check: .venv/dev
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check --no-cache
 	$(BIN)/mypy
+
+# Wheel and sdist in dist/, with the checks of the package index.
+wheel: build/tools
+	rm -f dist/styleganv-*
+	$</bin/python -m build
+	$</bin/twine check --strict dist/*
+
+# The wheel in an empty environment with the newest, or the oldest, dependencies that pyproject.toml allows, and a demo in
+# it. TORCH selects a build of PyTorch, e.g. make wheel-oldest TORCH=2.13.0+cpu.
+UV := build/tools/bin/uv
+UV_INSTALL = $(UV) pip install --python build/$@ $(if $(TORCH),--override build/torch.txt)
+wheel-newest: RESOLUTION = highest
+wheel-oldest: RESOLUTION = lowest-direct
+wheel-newest wheel-oldest: wheel
+	echo "torch==$(TORCH)" > build/torch.txt
+	$(UV) venv --clear --python $(PYTHON) build/$@
+	$(UV_INSTALL) --resolution $(RESOLUTION) -r pyproject.toml
+	$(UV_INSTALL) --no-deps dist/*.whl
+	$(UV) pip check --python build/$@
+	cd build && $@/bin/styleganv demo --quick --out $@/demo
+
+build/tools: constraints.txt
+	$(PYTHON) -m venv $@
+	$@/bin/pip install --quiet --disable-pip-version-check -c constraints.txt build twine uv
+	touch $@
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

@@ -18,10 +18,9 @@ import styleganv
 from styleganv.config import RunConfig, load_settings
 from styleganv.data.dataset import VideoDataset
 from styleganv.faces.factor_report import compare_factors, has_factors
-from styleganv.interop.card import NEIGHBORS, PREVIEW
 from styleganv.methods.stylegan_v.trainer import GanTrainer, build_networks
 from styleganv.metrics.patches import patch_distance
-from styleganv.model_folder import save_model
+from styleganv.model_folder import NEIGHBORS, PREVIEW, save_model
 from styleganv.pretrained import FOLDER
 from styleganv.training.checkpoint import load_checkpoint
 from styleganv.videos import DatasetVideos, ModelVideos

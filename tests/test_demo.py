@@ -1,6 +1,7 @@
 """The demo: what it writes, what its page shows, and that it can be repeated."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -11,7 +12,7 @@ from settings import with_training
 
 from styleganv import cli
 from styleganv.config import get_preset
-from styleganv.demo import demo
+from styleganv.demo import FULL, demo
 from styleganv.errors import StyleganvError
 from styleganv.pretrained import pretrained_names
 from styleganv.training.checkpoint import load_checkpoint
@@ -31,8 +32,7 @@ def decoded(path: Path) -> np.ndarray:
 def test_the_demo_shows_models_edits_and_a_training(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("styleganv.demo.NUM_VIDEOS", 16)
-    monkeypatch.setattr("styleganv.demo.SECONDS", 0.2)
+    monkeypatch.setattr("styleganv.demo.FULL", replace(FULL, num_videos=16, seconds=0.2))
     monkeypatch.setattr("styleganv.demo.SEEDS", range(2))
     monkeypatch.setattr("styleganv.demo.COLUMNS", 1)
     monkeypatch.setattr("styleganv.demo.get_preset", lambda name: with_training(get_preset(name), batch_size=8))

@@ -5,6 +5,7 @@ train, resume       dataset → run with a model
 load, generate      model → videos; pretrained_models lists those that come with the package
 evaluate, diagnose  generated and real videos → distances, motion report
 export, push, pull  model → ONNX or torch.export; model ↔ Hugging Face Hub
+Video               frames → what a notebook shows
 
 Building blocks: RunConfig, VideoDataset, Clip, Generator, Discriminator, VideoModel, VideoGenerator.
 """
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from styleganv.interop.export import export as export
     from styleganv.interop.hub import pull as pull
     from styleganv.interop.hub import push as push
+    from styleganv.media.notebook import Video as Video
     from styleganv.methods.loading import load as load
     from styleganv.methods.stylegan_v.discriminator import Discriminator as Discriminator
     from styleganv.methods.stylegan_v.generator import Generator as Generator
@@ -57,6 +59,7 @@ _MODULES = {
     "inspect": "data.inspect",
     "prepare": "data.prepare",
     "StyleganvError": "errors",
+    "Video": "media.notebook",
     "VideoModel": "video_model",
     "VideoGenerator": "methods.stylegan_v.sampler",
     "load": "methods.loading",

@@ -4,7 +4,7 @@ import logging
 import shutil
 import sys
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -29,59 +29,100 @@ from styleganv.video_model import VideoModel
 logger = logging.getLogger(__name__)
 
 #: Files of the folder; one with anything else is refused.
-DEMO_FILES = ("index.html", "data.zip", "*.mp4", "grid.png", "videos/*.mp4", "run/*")
+DEMO_FILES = ("index.html", "data.zip", "data-quick.zip", "*.mp4", "grid.png", "videos/*.mp4", "run/*", "run-quick/*")
 
 #: Model that is edited and fine-tuned. Its folder is used, as a file in the working directory may have its name.
 NAME = "faces-64"
 MODEL = FOLDER / NAME
 #: What the faces of the drawn dataset have in common: a green, wide head with ears of the same color.
 CAST = {"hue": 0.3, "saturation": 0.75, "head": "wide", "top": "bear ears", "top_hue": 0.3, "background_hue": 0.55}
-#: Size of the dataset: 12,288 frames.
-NUM_VIDEOS, NUM_FRAMES, RESOLUTION = 256, 48, 64
+#: Length and resolution of the videos in the dataset.
+NUM_FRAMES, RESOLUTION = 48, 64
 #: Seeds of the videos shown side by side, and the columns they are shown in.
 SEEDS, COLUMNS = range(8), 4
-SECONDS = 3.0
 FRAME_RATES = (6.0, 25.0, 60.0)
 REPLACED = OutputOptions(overwrite=True)
 
 
+@dataclass(frozen=True)
+class Extent:
+    """How much a demo does.
+
+    Attributes:
+        minutes: length of the training.
+        seconds: duration of each video that is shown.
+        num_videos: size of the dataset.
+        suffix: of the names of the dataset and the run, so that both kinds of demo can share a folder.
+    """
+
+    minutes: float
+    seconds: float
+    num_videos: int
+    suffix: str = ""
+
+
+FULL = Extent(minutes=3.0, seconds=3.0, num_videos=256)
+#: Takes every step of a demo, to check an installation.
+QUICK = Extent(minutes=0.02, seconds=0.5, num_videos=8, suffix="-quick")
+
+
 @check_arguments
-def demo(out: Path | str = "runs/demo", *, minutes: Positive = 3.0, progress: Progress | None = None) -> None:
-    """Show what the pretrained models can do, then fine-tune one for `minutes`; `out/index.html` shows the results.
+def demo(
+    out: Path | str = "runs/demo",
+    *,
+    minutes: Positive | None = None,
+    quick: bool = False,
+    progress: Progress | None = None,
+) -> None:
+    """Show what the pretrained models can do, then fine-tune one; `out/index.html` shows the results.
 
     The dataset is drawn: cartoon faces that all have a green, wide head. A run found in `out` is resumed.
+
+    Args:
+        minutes: length of the training. None: 3, or about a second if `quick`.
+        quick: only check the installation: short videos, a small dataset, and a few steps of training.
     """
+    extent = QUICK if quick else FULL
+    extent = extent if minutes is None else replace(extent, minutes=minutes)
     started, out = time.monotonic(), Path(out)
+    data, run = out / f"data{extent.suffix}.zip", out / f"run{extent.suffix}"
     lead = "Everything on this page was generated on this machine."
     write = partial(page.write_page, out / "index.html", kind="styleganv demo", title="A first look", lead=lead)
     check_destination(out, overwrite=True, contents=DEMO_FILES)
-    logger.info("1/3  Generating videos with the pretrained models (about 20 seconds) …")
+    logger.info(f"1/3  Generating videos with the pretrained models{'' if quick else ' (about 20 seconds)'} …")
     out.mkdir(parents=True, exist_ok=True)
-    sections = [_show_models(out, progress), *_show_editing(out, progress)]
-    before = _write_seeds(out / "before.mp4", load(MODEL), progress)
-    write(sections=[*sections, _progress_section(before)], refresh=20)
+    sections = [_show_models(out, extent.seconds, progress), *_show_editing(out, extent.seconds, progress)]
+    before = _write_seeds(out / "before.mp4", load(MODEL), extent.seconds, progress)
+    write(sections=[*sections, _progress_section(run, before)], refresh=20)
     logger.info(f"     Open {out / 'index.html'} in a browser; it updates as the demo runs.")
 
-    data = out / "data.zip"
     if not data.exists():
-        logger.info(f"2/3  Drawing {NUM_VIDEOS} videos of green faces (about 15 seconds) …")
+        duration = "" if quick else " (about 15 seconds)"
+        logger.info(f"2/3  Drawing {extent.num_videos} videos of green faces{duration} …")
         size = (RESOLUTION, RESOLUTION)
-        make_faces(data, num_videos=NUM_VIDEOS, num_frames=NUM_FRAMES, resolution=size, fixed=CAST, progress=progress)
-    logger.info(f"3/3  Fine-tuning {NAME} on them for {minutes:g} minutes …")
+        make_faces(
+            data,
+            num_videos=extent.num_videos,
+            num_frames=NUM_FRAMES,
+            resolution=size,
+            fixed=CAST,
+            progress=progress,
+        )
+    logger.info(f"3/3  Fine-tuning {NAME} on them for {extent.minutes:g} minutes …")
     try:
-        _train(data, out / "run", minutes, progress)
+        _train(data, run, extent.minutes, progress)
     except BaseException:
         write(sections=sections)  # one that does not promise more
         raise
-    after = _write_seeds(out / "after.mp4", load(out / "run"), progress)
-    write(sections=[*sections, _result_section(out / "run", before, after)])
+    after = _write_seeds(out / "after.mp4", load(run), extent.seconds, progress)
+    write(sections=[*sections, _result_section(run, extent.num_videos, before, after)])
 
     # `make demo` installs into an environment that the user's shell may not have activated.
     command = "styleganv" if shutil.which("styleganv") else sys.argv[0]
     logger.info(
         f"\nDone in {(time.monotonic() - started) / 60:.1f} minutes. Results:\n"
         f"  {out / 'index.html'}    everything on one page\n"
-        f"  {out / 'run'}/          the fine-tuned model and its training\n"
+        f"  {run}/          the fine-tuned model and its training\n"
         f"Next, generate more: {command} generate {NAME} --out videos --seeds 8-15\n"
         f"Or train on your own videos:\n"
         f"  {command} prepare FOLDER data.zip --resolution 64\n"
@@ -107,19 +148,19 @@ def demo_settings(minutes: float) -> RunConfig:
     return replace(config, training=training, augment=augment)
 
 
-def _show_models(out: Path, progress: Progress | None) -> page.Section:
+def _show_models(out: Path, seconds: float, progress: Progress | None) -> page.Section:
     """Write videos of every pretrained model."""
     videos = []
     for model in pretrained_models():
-        path = _write_seeds(out / f"{model.name}.mp4", load(model.folder), progress)
+        path = _write_seeds(out / f"{model.name}.mp4", load(model.folder), seconds, progress)
         videos.append(page.video(path.name, f"{model.name}: {model.title}, trained on {model.data}"))
-    text = f"Content seeds {SEEDS[0]} to {SEEDS[-1]}, uncurated. The videos are endless; {SECONDS:g} seconds are shown."
+    text = f"Content seeds {SEEDS[0]} to {SEEDS[-1]}, uncurated. The videos are endless; {seconds:g} seconds are shown."
     return page.Section("Generated videos", text, page.figures(*videos))
 
 
-def _show_editing(out: Path, progress: Progress | None) -> list[page.Section]:
+def _show_editing(out: Path, seconds: float, progress: Progress | None) -> list[page.Section]:
     """Write a content/motion grid, edits, and a video at several frame rates."""
-    sample = SampleOptions(seconds=SECONDS)
+    sample = SampleOptions(seconds=seconds)
     write = partial(generate, MODEL, output=REPLACED, progress=progress)
     write(out, seeds=range(5), motion_seeds=range(3), format="grid", sample=sample)
     edits = {
@@ -154,23 +195,23 @@ def _show_editing(out: Path, progress: Progress | None) -> list[page.Section]:
     ]
 
 
-def _progress_section(before: Path) -> page.Section:
+def _progress_section(run: Path, before: Path) -> page.Section:
     text = f"{NAME} now learns from newly drawn videos of green faces. The run's page shows the latest snapshot."
-    link = '<p><a href="run/index.html">Page of the run</a> (available after half a minute)</p>'
+    link = f'<p><a href="{run.name}/index.html">Page of the run</a> (available after half a minute)</p>'
     return page.Section("Fine-tuning, in progress", text, link + page.figures(page.video(before.name, "Before")))
 
 
-def _result_section(run: Path, before: Path, after: Path) -> page.Section:
+def _result_section(run: Path, num_videos: int, before: Path, after: Path) -> page.Section:
     minutes = load_checkpoint(run / "checkpoint.pt")["minutes"]
-    text = f"{NAME} learned from {NUM_VIDEOS} newly drawn videos of green faces, for {minutes:.3g} minutes."
+    text = f"{NAME} learned from {num_videos} newly drawn videos of green faces, for {minutes:.3g} minutes."
     videos = page.video(before.name, "Before"), page.video(after.name, "After, with the same seeds")
-    link = '<p><a href="run/index.html">All snapshots and curves</a></p>'
+    link = f'<p><a href="{run.name}/index.html">All snapshots and curves</a></p>'
     return page.Section("Fine-tuned", text, page.figures(*videos, columns=2) + link)
 
 
-def _write_seeds(path: Path, model: VideoModel, progress: Progress | None) -> Path:
+def _write_seeds(path: Path, model: VideoModel, seconds: float, progress: Progress | None) -> Path:
     """Write the videos of `SEEDS` side by side as one video."""
-    videos = [model.sample(seed=seed, seconds=SECONDS) for seed in track(SEEDS, progress, len(SEEDS), path.stem)]
+    videos = [model.sample(seed=seed, seconds=seconds) for seed in track(SEEDS, progress, len(SEEDS), path.stem)]
     grid = np.stack(videos).reshape(-1, COLUMNS, *videos[0].shape)
     frames = (sheets.tile(enlarge_grid(grid[:, :, t])) for t in range(grid.shape[2]))
     writing.write_video(path, frames, model.fps, overwrite=True)

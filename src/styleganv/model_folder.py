@@ -1,12 +1,13 @@
 """A model folder: `model.safetensors` with the weights, `config.json` with everything else; nothing is pickled.
 
 For fine-tuning it may also have `discriminator.safetensors`, and `projected.safetensors` with the weights of the second
-discriminator.
+discriminator; for readers a card and pictures, and for edits by text a CLIP of its own in `clip/`.
 """
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+import shutil
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
@@ -17,13 +18,27 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from styleganv.errors import StyleganvError, describe
-from styleganv.files import atomic_write
+from styleganv.files import atomic_write, check_destination
 from styleganv.pretrained import pretrained_folder, pretrained_names
 from styleganv.validation import FrameRate, check
 
 FORMAT = 1
-#: Files of a model folder.
-MODEL_FILES = ("config.json", "model.safetensors", "discriminator.safetensors", "projected.safetensors")
+#: What generation needs.
+WEIGHTS = ("config.json", "model.safetensors")
+#: Files that training writes.
+MODEL_FILES = (*WEIGHTS, "discriminator.safetensors", "projected.safetensors")
+CARD, PREVIEW = "README.md", "preview.webp"
+#: Generated frames above the nearest training frames; only pretrained models have it.
+NEIGHBORS = "neighbors.png"
+#: Subfolder for the model's own CLIP, and its files as `transformers` names them.
+OWN_CLIP = "clip"
+CLIP_FILES = (
+    *("config.json", "model.safetensors", "preprocessor_config.json", "tokenizer.json", "tokenizer_config.json"),
+    *("vocab.json", "merges.txt", "special_tokens_map.json", "added_tokens.json", CARD),
+)
+#: What goes with the weights wherever they are copied, and what a repository of the Hub holds.
+COMPANIONS = (CARD, PREVIEW, NEIGHBORS, *(f"{OWN_CLIP}/{name}" for name in CLIP_FILES))
+PUBLISHED_FILES = (*WEIGHTS, *COMPANIONS)
 #: The method of a model whose config.json does not name one.
 STYLEGAN_V = "stylegan-v"
 
@@ -62,13 +77,57 @@ def save_model(
     with atomic_write(folder, overwrite=overwrite, contents=MODEL_FILES) as tmp_path:
         for name, part in (("model", network), ("discriminator", discriminator), ("projected", projected)):
             if part is not None:
-                weights = {
-                    key: value.detach().to("cpu", dtype).contiguous() for key, value in part.state_dict().items()
-                }
-                payload = safetensors.torch.save(weights)
-                config["sha256"][f"{name}.safetensors"] = hashlib.sha256(payload).hexdigest()
-                (tmp_path / f"{name}.safetensors").write_bytes(payload)
-        (tmp_path / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+                config["sha256"][f"{name}.safetensors"] = _write_weights(tmp_path / f"{name}.safetensors", part, dtype)
+        _write_config(tmp_path, config)
+
+
+def save_again(
+    folder: Path | str,
+    network: nn.Module,
+    config: Mapping[str, Any],
+    *,
+    source: Path | None,
+    overwrite: bool = False,
+) -> None:
+    """Write the folder of a loaded model atomically, with the present weights of its network.
+
+    Args:
+        network: as for `save_model`.
+        config: contents of `config.json`; the fields of the network and the hash of its weights are updated.
+        source: folder the model was loaded from, whose other files are copied; it may be `folder` itself.
+        overwrite: replace a model in `folder`.
+
+    Raises:
+        StyleganvError: if `folder` exists, contains files that no model has, or cannot be written.
+    """
+    contents = (*MODEL_FILES, *COMPANIONS)
+    check_destination(folder, overwrite=overwrite, contents=contents)
+    with atomic_write(folder, overwrite=overwrite, contents=contents) as tmp_path:
+        if source is not None:
+            copy_files(source, tmp_path, contents)
+        digest = _write_weights(tmp_path / "model.safetensors", network, torch.float32)
+        hashes = config.get("sha256", {}) | {"model.safetensors": digest}
+        _write_config(tmp_path, {**config, "generator": _fields(network), "sha256": hashes})
+
+
+def copy_files(source: Path, dest: Path, names: Iterable[str]) -> None:
+    """Copy those of the named files that exist in `source` to the folder `dest`."""
+    for name in names:
+        if (source / name).is_file():
+            (dest / name).parent.mkdir(exist_ok=True)
+            shutil.copyfile(source / name, dest / name)
+
+
+def _write_weights(path: Path, module: nn.Module, dtype: torch.dtype) -> str:
+    """Write the weights of a module and return the hash of the file."""
+    weights = {key: value.detach().to("cpu", dtype).contiguous() for key, value in module.state_dict().items()}
+    payload = safetensors.torch.save(weights)
+    path.write_bytes(payload)
+    return hashlib.sha256(payload).hexdigest()
+
+
+def _write_config(folder: Path, config: Mapping[str, Any]) -> None:
+    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
 
 
 def _fields(network: nn.Module) -> dict[str, Any]:

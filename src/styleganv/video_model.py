@@ -5,6 +5,7 @@ generates frames at given times and states what it does not support: unlimited l
 truncation.
 """
 
+import html
 import logging
 import math
 import re
@@ -24,6 +25,8 @@ from torch import Tensor, nn
 
 from styleganv import distributed, noise
 from styleganv.errors import StyleganvError
+from styleganv.hub_mixin import ModelHubMixin, precision_of
+from styleganv.media.notebook import Video
 from styleganv.options import Precision
 from styleganv.validation import FrameRate, NonNegative, Positive, Psi, Seed, check_arguments
 
@@ -37,12 +40,15 @@ TICKS = 2**20
 NUMBER = re.compile(r"[-+]?\d+(\.\d*)?")
 #: Above this number of frames float64 no longer represents every tick.
 MAX_FRAMES = 2**33
+#: What a notebook shows of a model: the videos of these seeds, so long, and at most so many pixels of each.
+SHOWN_SEEDS, SHOWN_SECONDS = range(4), 2.0
+SHOWN_PIXELS = {"cpu": 2**18, "cuda": 2**22}
 
 
-class VideoModel(ABC):
+class VideoModel(ModelHubMixin, ABC):
     """A trained model as a source of videos.
 
-    Copies (`copy.deepcopy`, `pickle`) generate the same frames, bit for bit.
+    Copies (`copy.deepcopy`, `pickle`) generate the same frames, bit for bit. A notebook shows videos of a model.
 
     Attributes:
         name: method, for display.
@@ -111,13 +117,33 @@ class VideoModel(ABC):
             f"{num_parameters:,} parameters, {self.precision} on {self.device}, from {self.source or 'memory'}>"
         )
 
-    def to(self, device: str | torch.device) -> Self:
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the text of `repr`, and uncurated videos side by side."""
+        budget = SHOWN_PIXELS.get(self.device.type, SHOWN_PIXELS["cpu"]) // (self.height * self.width)
+        longest = SHOWN_SECONDS if self.max_frames is None else min(SHOWN_SECONDS, self.max_frames / self.fps)
+        total = 1 if self.is_image_model else max(2, min(self.num_frames(longest), budget))
+        fps = total / longest if self.supports_any_fps else self.fps
+        videos = [self.sample(seed=seed, seconds=total / fps, fps=fps) for seed in SHOWN_SEEDS]
+        caption = f"Seeds {SHOWN_SEEDS[0]} to {SHOWN_SEEDS[-1]}, uncurated"
+        shown = Video(np.stack(videos)[None], fps, caption)._repr_html_()
+        return f'<pre style="white-space: pre-wrap">{html.escape(repr(self))}</pre>{shown}'
+
+    def to(self, device: str | torch.device | torch.dtype | None = None, dtype: torch.dtype | None = None) -> Self:
         """Move the model in place and return it; finish or drop its running streams first.
 
+        Args:
+            device: torch device, or the type alone. None: the present device.
+            dtype: type that convolutions compute in, torch.float32 or torch.bfloat16. None: the present one.
+
         Raises:
-            StyleganvError: if the device is not available.
+            StyleganvError: if the device or the type is not available.
         """
-        self.device = choose_device(device)
+        if isinstance(device, torch.dtype):
+            device, dtype = None, device
+        precision = self.precision if dtype is None else precision_of(dtype)
+        chosen = self.device if device is None else choose_device(device)
+        choose_dtype(precision, chosen)  # warns where it is slow
+        self.device, self.precision = chosen, precision
         self._move_network()
         return self
 

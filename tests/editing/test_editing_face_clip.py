@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from styleganv.cli import main
-from styleganv.editing.clip_model import OWN_CLIP, ClipModel, choose_clip_model, load_clip_model
+from styleganv.editing.clip_model import ClipModel, choose_clip_model, load_clip_model
 from styleganv.editing.latents import latents_from_seed, load_latents, render_latents
 from styleganv.editing.text import OWN_CLIP_EDIT
 from styleganv.errors import StyleganvError
@@ -17,6 +17,7 @@ from styleganv.faces.drawing import draw_pose
 from styleganv.faces.factors import Face, motion, sample_face
 from styleganv.faces.recognition import recognize_factors
 from styleganv.methods.stylegan_v.sampler import load_video_generator
+from styleganv.model_folder import OWN_CLIP
 from styleganv.options import DEFAULT_CLIP_MODEL
 from styleganv.pretrained import FOLDER, pretrained_names
 

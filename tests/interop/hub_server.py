@@ -79,6 +79,12 @@ class _Handler(BaseHTTPRequestHandler):
             return self.json(
                 {"id": match[1], "sha": self.hub.commit(match[1]), "siblings": [{"rfilename": name} for name in files]}
             )
+        if match := re.fullmatch(r"/api/models/([^/]+/[^/]+)/tree/(\w+)", path):
+            files = self.hub.repositories[match[1]]
+            oid = self.hub.commit(match[1])
+            return self.json(
+                [{"type": "file", "path": name, "size": len(body), "oid": oid} for name, body in files.items()]
+            )
         match = re.fullmatch(r"/([^/]+/[^/]+)/resolve/(\w+)/(.+)", path)
         files = self.hub.repositories.get(match[1]) if match else None
         if match is None or files is None:
@@ -111,6 +117,8 @@ class _Handler(BaseHTTPRequestHandler):
                 {"files": [{"path": path, "uploadMode": "regular", "shouldIgnore": False} for path in paths]}
             )
         for line in map(json.loads, body.splitlines()):
+            if line["key"] == "deletedFile":
+                del self.hub.repositories[match[1]][line["value"]["path"]]
             if line["key"] == "file":
                 self.hub.repositories[match[1]][line["value"]["path"]] = base64.b64decode(line["value"]["content"])
         commit = self.hub.commit(match[1])

@@ -2,6 +2,7 @@
 
 import logging
 import re
+import runpy
 import subprocess
 import sys
 import warnings
@@ -28,6 +29,7 @@ from styleganv.model_folder import save_model
 
 pytestmark = pytest.mark.slow
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "export.md").read_text()
+EXAMPLES = Path(__file__).parents[2] / "examples"
 #: Slot distance that is not exact in float32.
 CONDITIONAL = {"num_classes": 3, "height": 8, "width": 12, "slot_distance": 12.3, "motion_kernel": 3}
 
@@ -181,6 +183,39 @@ def test_the_example_of_the_document_needs_only_onnxruntime(folder: Path) -> Non
     for seen, start, rate in zip(np.load(folder / "seen.npz").values(), (0, 86400), (2, 50), strict=True):
         expected = video.sample(seed=0, motion_seed=1, label=0, start=start, seconds=len(seen) / rate, fps=rate)
         assert np.abs(seen.astype(int) - expected).max() <= 1
+
+
+@pytest.mark.parametrize("name", ["onnx", "torch_export"])
+def test_the_players_need_only_their_runtime(name: str, folder: Path, tmp_path: Path) -> None:
+    """Each gets the frames of the model for the numbers that it draws."""
+    player = EXAMPLES / f"{name}_player.py"
+    imported = {line.split()[1] for line in player.read_text().splitlines() if line.startswith(("import", "from"))}
+    assert imported <= {"json", "sys", "numpy", "onnxruntime", "torch"}
+    generator, _ = load_generator(folder / "mine")
+    mapping, video = build_programs(generator)
+    slots = int(49 // 12.3) + generator.motion.window_slots
+    label, times = torch.eye(1, 3), torch.arange(50.0, dtype=torch.float64)[None]
+    if name == "onnx":
+        run_player(player, folder / "mine.onnx", tmp_path / "frames.npy")
+        frames, random = np.load(tmp_path / "frames.npy"), np.random.default_rng(0)
+        z, drawn = (torch.from_numpy(random.standard_normal(s, np.float32)) for s in ((1, 16), (1, slots, 16)))
+    else:
+        run_player(player, folder / "mine.pt2", tmp_path / "frames.pt")
+        frames, seeded = torch.load(tmp_path / "frames.pt").numpy(), torch.Generator().manual_seed(0)
+        z, drawn = (torch.randn(size, generator=seeded) for size in ((1, 16), (1, slots, 16)))
+    with torch.no_grad():
+        styles = mapping(z, torch.tensor([0.8]), label)
+        expected = video(styles, times, drawn, torch.zeros(1, dtype=torch.int64), label)[0]
+    assert frames.dtype == np.uint8 and frames.shape == (50, 8, 12, 3)
+    levels = (expected * 127.5 + 127.5).clamp(0, 255).permute(0, 2, 3, 1).numpy()
+    assert np.abs(frames - levels).max() <= 0.5 + 127.5e-3 and np.ptp(frames) > 50
+
+
+def run_player(player: Path, *arguments: Path) -> None:
+    """Run an example in this process, as importing PyTorch takes seconds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", [str(player), *map(str, arguments)])
+        runpy.run_path(str(player), run_name="__main__")
 
 
 def test_a_file_that_differs_is_discarded(folder: Path, tmp_path: Path) -> None:

@@ -13,11 +13,12 @@ from PIL import Image
 from tiny import save
 
 from styleganv.errors import StyleganvError
-from styleganv.interop.card import CARD, PREVIEW, format_card
-from styleganv.interop.hub import WEIGHTS, pull, push
+from styleganv.interop.card import format_card
+from styleganv.interop.hub import pull, push
 from styleganv.methods.stylegan_v.pretrained import load_generator
 from styleganv.methods.stylegan_v.sampler import load_video_generator
-from styleganv.model_folder import save_model
+from styleganv.model_folder import CARD, OWN_CLIP, PREVIEW, WEIGHTS, save_model
+from styleganv.pretrained import FOLDER
 
 
 @pytest.fixture
@@ -86,6 +87,23 @@ def test_an_edited_card_is_not_overwritten(target: str, hub: HubServer, model: P
     (other / "README.md").write_text("the model's own")
     push(other, dest, overwrite=True)
     assert (pull(dest, tmp_path / "third") / "README.md").read_text() == "the model's own"
+
+
+@pytest.mark.parametrize("target", ["folder", "hub"])
+def test_the_clip_of_a_model_goes_with_it(target: str, hub: HubServer, model: Path, tmp_path: Path) -> None:
+    """Its known files only, and none of an earlier model stays beside another one."""
+    dest = str(tmp_path / "published") if target == "folder" else "someone/shapes"
+    own = save(tmp_path / "own", num_classes=3, width=24)
+    (own / CARD).write_text("own card")
+    (own / OWN_CLIP).mkdir()
+    files = {path.name for path in (FOLDER / "faces-64" / OWN_CLIP).iterdir()}
+    for name in (*files, "evil.py"):
+        (own / OWN_CLIP / name).write_text(name)
+    push(own, dest)
+    pulled = pull(dest, tmp_path / "again") / OWN_CLIP
+    assert {path.name: path.read_text() for path in pulled.iterdir()} == {name: name for name in files}
+    push(model, dest, overwrite=True)
+    assert not (pull(dest, tmp_path / "third") / OWN_CLIP).exists()
 
 
 def test_the_card_states_what_is_recorded(tmp_path: Path, model: Path) -> None:

@@ -22,7 +22,7 @@ from styleganv.faces.factors import sample_face
 from styleganv.media.writing import write_frames
 from styleganv.methods import apply_method, build_trainer, get_method
 from styleganv.methods.stylegan_v.inputs import DISCRIMINATOR_PHASE, GENERATOR_PHASE, scale_frames
-from styleganv.methods.stylegan_v.memory import OVERHEAD, _LiveBytes, estimate_step_memory_gib
+from styleganv.methods.stylegan_v.memory import OVERHEAD, _fake_tensors, _LiveBytes, estimate_step_memory_gib
 from styleganv.methods.stylegan_v.trainer import GanTrainer, build_networks
 from styleganv.runs import train
 from styleganv.training.batches import ClipDataset, iterate_batches
@@ -71,6 +71,12 @@ def test_memory_is_estimated_before_training(
         live.peak, trainer.step = 0, 0
         trainer.train_step(clips, real)
     assert estimate_step_memory_gib(config, clips, CPU) == pytest.approx(OVERHEAD["cpu"] * live.peak / 2**30, rel=0.1)
+
+
+def test_modules_without_contents_can_be_moved() -> None:
+    """As the frozen network of the second discriminator is when a step with it is estimated."""
+    with _fake_tensors() as mode, _LiveBytes(mode):
+        torch.nn.Linear(3, 4).to(CPU, torch.float64)
 
 
 @pytest.mark.slow

@@ -104,17 +104,18 @@ def _fitting_preset(data: Path | None) -> str:
     return next((name for limit, name in presets.items() if side <= limit), "1024")
 
 
-def demo(out: Path = Path("runs/demo"), minutes: float = 3.0) -> None:
+def demo(out: Path = Path("runs/demo"), minutes: Unset[float] = None, quick: bool = False) -> None:
     """Show the pretrained models on one page, then fine-tune one on newly drawn videos.
 
     Args:
         out: Folder to write to; open its index.html.
-        minutes: Training time in minutes.
+        minutes: Training time in minutes. Default: 3, or 0.02 with --quick.
+        quick: Only check the installation, in less than a minute.
     """
     from styleganv.demo import demo as run
 
     with progress_bar() as progress:
-        run(out, minutes=minutes, progress=progress)
+        run(out, minutes=minutes, quick=quick, progress=progress)
 
 
 def study(

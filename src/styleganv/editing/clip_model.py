@@ -16,10 +16,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from styleganv.errors import StyleganvError, first_line
+from styleganv.model_folder import OWN_CLIP
 from styleganv.options import DEFAULT_CLIP_MODEL
 
-#: Subfolder of a model folder for the model's own CLIP.
-OWN_CLIP = "clip"
 #: Image normalization of OpenAI's models, used if the model's folder states none.
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 

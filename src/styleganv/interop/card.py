@@ -14,12 +14,10 @@ import yaml
 
 from styleganv.media import sheets, writing
 from styleganv.methods.stylegan_v.sampler import VideoGenerator, buffer_chunks, load_video_generator
+from styleganv.model_folder import CARD, PREVIEW
 from styleganv.progress import Progress, track
 from styleganv.video_model import Frame
 
-CARD, PREVIEW = "README.md", "preview.webp"
-#: Generated frames above the nearest training frames; only pretrained models have it.
-NEIGHBORS = "neighbors.png"
 #: The preview shows these seeds side by side; consecutive, so that none is selected.
 PREVIEW_SEEDS = range(4)
 PREVIEW_SECONDS, PREVIEW_FPS, PREVIEW_PIXELS = 3.0, 12.0, 256

@@ -2,10 +2,10 @@
 
     model folder or run ──push──▶ user/name, or ./folder ──pull──▶ model folder
 
-A repository is a model folder with a card. Only the files in `LAYOUT` are transferred, and none of them can execute.
+A repository is a model folder with a card. Only the files in `PUBLISHED_FILES` are transferred, and none of them can
+execute.
 """
 
-import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -15,13 +15,11 @@ from typing import Any
 
 from styleganv.errors import StyleganvError
 from styleganv.files import atomic_write, check_destination
-from styleganv.interop.card import CARD, NEIGHBORS, PREVIEW, write_card
+from styleganv.hub_mixin import REPOSITORY
+from styleganv.interop.card import write_card
 from styleganv.methods.loading import load
-from styleganv.model_folder import model_folder
+from styleganv.model_folder import CARD, PREVIEW, PUBLISHED_FILES, WEIGHTS, copy_files, model_folder
 from styleganv.progress import Progress
-
-WEIGHTS = ("config.json", "model.safetensors")
-LAYOUT = (*WEIGHTS, CARD, PREVIEW, NEIGHBORS)
 
 
 def push(
@@ -31,6 +29,7 @@ def push(
     license: str | None = None,
     private: bool = False,
     token: str | None = None,
+    commit_message: str = "Upload model with styleganv",
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> str:
@@ -42,7 +41,7 @@ def push(
         license: license identifier of the Hub for the card, e.g. mit.
         token: access token of the Hub. None: that of `hf auth login` or HF_TOKEN.
         overwrite: replace a model in the folder; a card in it stays, unless the model has its own. On the Hub a new
-            commit keeps the old model.
+            commit replaces the old model, which earlier commits keep.
         progress: callback for the preview, if a card is added; see `styleganv.progress`.
 
     Returns:
@@ -54,37 +53,44 @@ def push(
     """
     folder = _local(dest)
     if folder is not None:
-        check_destination(folder, overwrite=overwrite, contents=LAYOUT)
+        check_destination(folder, overwrite=overwrite, contents=PUBLISHED_FILES)
     source = model_folder(model)
     load(source, device="cpu")  # damaged models are not published
     if folder is not None:
-        with atomic_write(folder, overwrite=overwrite, contents=LAYOUT) as tmp_path:
-            old = [folder / name for name in (CARD, PREVIEW) if (folder / name).exists()]
-            new = [source / name for name in LAYOUT if (source / name).exists()]
-            for file in (*old, *new):
-                shutil.copyfile(file, tmp_path / file.name)
+        with atomic_write(folder, overwrite=overwrite, contents=PUBLISHED_FILES) as tmp_path:
+            copy_files(folder, tmp_path, (CARD, PREVIEW))
+            copy_files(source, tmp_path, PUBLISHED_FILES)
             if not (tmp_path / CARD).exists():
                 write_card(source, tmp_path, name=folder.name, license=license, progress=progress)
         return str(folder)
     hub = _package()
-    with _hub_errors(dest), tempfile.TemporaryDirectory() as card_folder:
-        api = hub.HfApi(token=token)
+    with _hub_errors(dest), tempfile.TemporaryDirectory() as tmp_folder:
+        api, tmp_path = hub.HfApi(token=token), Path(tmp_folder)
         api.create_repo(dest, private=private, exist_ok=True)
-        files = [source / name for name in LAYOUT if (source / name).exists()]
-        if not (source / CARD).exists() and not api.file_exists(dest, CARD):
-            write_card(source, card_folder, name=dest, license=license, progress=progress)
-            files += [file for file in Path(card_folder).iterdir() if file.name not in {known.name for known in files}]
-        operations = [hub.CommitOperationAdd(file.name, file) for file in files]
-        return str(api.create_commit(dest, operations, commit_message="Upload model with styleganv").commit_url)
+        old = {file.rfilename for file in api.model_info(dest).siblings} & set(PUBLISHED_FILES)
+        copy_files(source, tmp_path, PUBLISHED_FILES)
+        if not (tmp_path / CARD).exists() and CARD not in old:
+            write_card(source, tmp_path, name=dest, license=license, progress=progress)
+        new = [name for name in PUBLISHED_FILES if (tmp_path / name).exists()]
+        changes = [hub.CommitOperationAdd(name, tmp_path / name) for name in new]
+        # What the new model lacks; a card and its preview stay.
+        changes += [hub.CommitOperationDelete(name) for name in sorted(old - {*new, CARD, PREVIEW})]
+        return str(api.create_commit(dest, changes, commit_message=commit_message).commit_url)
 
 
 def pull(
-    source: str, dest: Path | str, *, revision: str | None = None, token: str | None = None, overwrite: bool = False
+    source: str,
+    dest: Path | str | None = None,
+    *,
+    revision: str | None = None,
+    token: str | None = None,
+    overwrite: bool = False,
 ) -> Path:
-    """Download a model to the folder `dest` and check that it loads.
+    """Download a model, check that it loads, and return its folder.
 
     Args:
         source: `user/name` on the Hub; or a folder, starting with `.`, `/` or `~`.
+        dest: folder to write. None: the cache of huggingface_hub, which downloads nothing twice and works offline.
         revision: branch, tag or commit. None: the main branch.
         token: access token of the Hub. None: that of `hf auth login` or HF_TOKEN.
 
@@ -92,37 +98,51 @@ def pull(
         StyleganvError: if the model is invalid, `dest` exists or contains other files, or the Hub rejects the
             request or is not reachable.
     """
-    dest = Path(dest)
-    check_destination(dest, overwrite=overwrite, contents=LAYOUT)
     folder = _local(source)
-    with atomic_write(dest, overwrite=overwrite, contents=LAYOUT) as tmp_path:
+    if dest is None:
+        cached = _download(source, revision, token) if folder is None else folder
+        _check_model(cached, source)
+        return cached
+    dest = Path(dest)
+    check_destination(dest, overwrite=overwrite, contents=PUBLISHED_FILES)
+    with atomic_write(dest, overwrite=overwrite, contents=PUBLISHED_FILES) as tmp_path:
         if folder is not None:
-            for file in (folder / name for name in LAYOUT):
-                if file.exists():
-                    shutil.copyfile(file, tmp_path / file.name)
+            copy_files(folder, tmp_path, PUBLISHED_FILES)
         else:
-            hub = _package()
-            with _hub_errors(source):
-                api = hub.HfApi(token=token)
-                # All files of one commit, even if another is pushed meanwhile.
-                info = api.model_info(source, revision=revision)
-                for name in sorted({file.rfilename for file in info.siblings} & set(LAYOUT)):
-                    api.hf_hub_download(source, name, revision=info.sha, local_dir=tmp_path)
+            _download(source, revision, token, local_dir=tmp_path)
             shutil.rmtree(tmp_path / ".cache", ignore_errors=True)
-        missing = [name for name in WEIGHTS if not (tmp_path / name).exists()]
-        if missing:
-            raise StyleganvError(
-                f"{source} is not a styleganv model (it has no {missing[0]}): pass another repository."
-            )
-        load(tmp_path, device="cpu")
+        _check_model(tmp_path, source)
     return dest
+
+
+def _download(repository: str, revision: str | None, token: str | None, local_dir: Path | None = None) -> Path:
+    """Download the files of one commit to `local_dir`, by default to the cache, and return their folder."""
+    hub = _package()
+    with _hub_errors(repository):
+        return Path(
+            hub.snapshot_download(
+                repository,
+                revision=revision,
+                token=token,
+                local_dir=local_dir,
+                allow_patterns=list(PUBLISHED_FILES),
+            )
+        )
+
+
+def _check_model(folder: Path, source: str) -> None:
+    """Raise a StyleganvError if the folder is no model or a damaged one."""
+    missing = [name for name in WEIGHTS if not (folder / name).exists()]
+    if missing:
+        raise StyleganvError(f"{source} is not a styleganv model (it has no {missing[0]}): pass another repository.")
+    load(folder, device="cpu")
 
 
 def _local(target: str) -> Path | None:
     """Return a folder, or None for a repository of the Hub; this depends on the text only, not on existing files."""
     if target.startswith((".", "~")) or Path(target).is_absolute():
         return Path(target).expanduser().resolve()
-    if re.fullmatch(r"[\w.-]+/[\w.-]+", target):
+    if REPOSITORY.fullmatch(target):
         return None
     raise StyleganvError(f"Unknown model location {target!r}: pass USER/NAME on the Hub, or a folder, e.g. ./{target}.")
 

@@ -74,9 +74,10 @@ def video(path: str, caption: str, *, plays: bool = True) -> str:
     return _figure(video_tag(quote(path), caption, plays=plays), caption)
 
 
-def video_tag(source: str, label: str, *, plays: bool = True) -> str:
-    """Return a looping video of a URL; `label` describes it to screen readers."""
+def video_tag(source: str, label: str, *, plays: bool = True, width: int | None = None) -> str:
+    """Return a looping video of a URL, `width` pixels wide; `label` describes it to screen readers."""
     start = "autoplay" if plays else 'preload="metadata"'
+    start += "" if width is None else f' width="{width}"'
     label = html.escape(label)
     return f'<video controls {start} loop muted playsinline aria-label="{label}" src="{source}"></video>'
 

@@ -67,7 +67,7 @@ def _measure_live_bytes(config: RunConfig, clips: ClipDataset, dtype: torch.dtyp
     training, batch = config.training, config.training.batch_size
     data, label = clips.data, clips.label(clips.videos[0])
     networks = build_networks(config, data)
-    with distributed.single_process(), _fake_tensors() as mode, _LiveBytes() as live:
+    with distributed.single_process(), _fake_tensors() as mode, _LiveBytes(mode) as live:
         for network in networks:
             _fake_parameters(network, mode)
         trainer = GanTrainer(config, *networks)
@@ -85,13 +85,16 @@ def _measure_live_bytes(config: RunConfig, clips: ClipDataset, dtype: torch.dtyp
 class _LiveBytes(TorchDispatchMode):
     """Counts the bytes of all tensors that are created while it is active; `peak` is their maximum."""
 
-    def __init__(self) -> None:
+    def __init__(self, mode: FakeTensorMode | None = None) -> None:
         super().__init__()
         self.now = self.peak = 0
+        self._mode = mode
         self._seen: weakref.WeakSet[torch.UntypedStorage] = weakref.WeakSet()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         outputs = func(*args, **(kwargs or {}))
+        if self._mode is not None:  # `Module.to` rejects parameters that the mode remembers
+            self._mode.fake_tensor_converter.meta_converter.tensor_memo.clear()
         for tensor in tree_leaves(outputs):
             if isinstance(tensor, Tensor) and (storage := tensor.untyped_storage()) not in self._seen:
                 self._seen.add(storage)
