@@ -1,5 +1,6 @@
 """Commands for source videos and datasets."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -7,7 +8,7 @@ import tyro
 from tyro.conf import OmitArgPrefixes, Positional
 
 from styleganv.cli.console import progress_bar
-from styleganv.cli.parsing import parse_resolution
+from styleganv.cli.parsing import parse_crop, parse_resolution, parse_trim
 from styleganv.files import check_destination
 from styleganv.options import Overwrite, PrepareOptions, Unset
 
@@ -18,6 +19,8 @@ def prepare(
     /,
     resolution: str,
     options: OmitArgPrefixes[Annotated[PrepareOptions, tyro.conf.arg(name="")]] = PrepareOptions(),
+    trim: Unset[str] = None,
+    crop: Unset[str] = None,
     num_workers: Unset[int] = None,
     overwrite: Overwrite = False,
 ) -> None:
@@ -27,6 +30,8 @@ def prepare(
         source: Video file, or a folder or zip of videos or of folders of frames.
         dest: Dataset to write, e.g. data.zip.
         resolution: Frame size in pixels: 64, or HEIGHTxWIDTH, e.g. 144x256.
+        trim: START:STOP in seconds, or both as h:m:s, e.g. 5:20, 5:, 1:05:2:10; negative: from the end. Default: all.
+        crop: X,Y,WIDTH,HEIGHT: part of each upright frame to use, in pixels. Default: all.
         num_workers: Number of worker processes. Default: one per core.
     """
     from styleganv.data.prepare import prepare as run
@@ -35,6 +40,7 @@ def prepare(
     size = parse_resolution(resolution)
     if min(size) > 0:
         resolutions(*size)  # fail early for sizes that no network supports
+    options = replace(options, trim=parse_trim(trim) if trim else None, crop=parse_crop(crop) if crop else None)
     with progress_bar() as progress:
         report = run(
             source,
