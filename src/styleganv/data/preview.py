@@ -119,7 +119,7 @@ class _Look:
             fitted = [encoder.fit(take, frame.pixels) for frame in decoded]
         except StyleganvError as error:
             return Outcome(take.name, reason=str(error)), num_frames, nothing
-        treatments = {treatment for frame in decoded for treatment in frame.treatments}
+        treatments: set[str] = {treatment for frame in decoded for treatment in frame.treatments}
         if fps and not encoder.options.fps:
             treatments.add("resampled")
         outcome = Outcome(
