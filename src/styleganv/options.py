@@ -236,6 +236,10 @@ class DirectionOptions(Validated):
 
 
 Fit = Literal["crop", "pad", "stretch"]
+#: Start and stop in seconds, if negative from the end of each video; None for the start and the end themselves.
+Trim = tuple[float | None, float | None]
+#: Left, top, width and height in pixels of the decoded, upright frames.
+Crop = tuple[Annotated[int, Interval(0)], Annotated[int, Interval(0)], Count, Count]
 Damaged = Literal["skip", "keep"]
 
 
@@ -263,9 +267,16 @@ class PrepareOptions(Validated):
     """Color behind transparent pixels, e.g. skyblue or '#cfe8ff' (in quotes)."""
     damaged: Damaged = "skip"
     """Skip damaged videos, or keep their frames before the damage."""
+    trim: tyro.conf.Suppress[Trim | None] = None
+    """Part of each video to use."""
+    crop: tyro.conf.Suppress[Crop | None] = None
+    """Part of each frame to use, before `fit`."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        start, stop = self.trim or (None, None)
+        if stop is not None and ((start or 0) >= 0) == (stop >= 0) and stop <= (start or 0):
+            raise StyleganvError(f"--trim must stop after it starts, got {start or 0:g} to {stop:g}: change it.")
         if self.split_every is not None and self.split_every < self.min_frames:
             raise StyleganvError(
                 f"--split-every must be at least --min-frames ({self.min_frames}), got {self.split_every}: change it."

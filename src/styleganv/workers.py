@@ -5,6 +5,14 @@ import os
 import signal
 import threading
 import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from typing import Any
+
+from styleganv.errors import StyleganvError
 
 #: Seconds between looks at the parent of a process that `multiprocessing` did not start.
 INTERVAL = 0.2
@@ -35,3 +43,40 @@ def exit_with_parent() -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+@contextmanager
+def map_in_processes(count: int) -> Iterator[Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]]:
+    """Yield a `map` that keeps the order and runs in `count` processes.
+
+    At most two calls per process are pending, so that the disk holds few results.
+    """
+    if count == 1:
+        yield map
+        return
+    others = multiprocessing.active_children()
+    try:
+        pool = ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), start_worker)
+    except OSError as error:  # e.g. /dev/shm is not writable
+        raise StyleganvError(f"Cannot start {count} worker processes ({error}): pass --num-workers 1.") from error
+
+    def run(function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
+        pending: deque[Future[Any]] = deque()
+        for item in items:
+            pending.append(pool.submit(function, item))
+            if len(pending) == 2 * count:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+
+    try:
+        yield run
+    except KeyboardInterrupt:
+        for process in multiprocessing.active_children():
+            if process not in others:
+                process.kill()  # it may be in the middle of a long video
+        raise
+    except BrokenProcessPool as error:
+        raise StyleganvError("A worker process died, perhaps for lack of memory: pass --num-workers 1.") from error
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -1,4 +1,4 @@
-"""Parsers of options: models, seeds, resolutions, mixes, directions, time maps."""
+"""Parsers of options: models, seeds, resolutions, shards, crops, trims, mixes, directions, time maps."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -10,7 +10,7 @@ import tyro
 from tyro.conf import Positional
 
 from styleganv.errors import StyleganvError
-from styleganv.options import DirectionStep, StyleMix, check_count
+from styleganv.options import Crop, DirectionStep, StyleMix, Trim, check_count
 from styleganv.validation import short_repr
 
 #: Type of the first argument of commands that use a model.
@@ -28,6 +28,62 @@ def parse_resolution(text: str) -> tuple[int, int]:
     if len(sides) > 2 or not all(re.fullmatch(NUMBER, side) for side in sides):
         raise StyleganvError(f"Cannot read --resolution {text}: pass one number, or HEIGHTxWIDTH, e.g. 144x256.")
     return int(sides[0]), int(sides[-1])
+
+
+def parse_shard(text: str) -> tuple[int, int]:
+    """Return number and count of "3/16"."""
+    match = re.fullmatch(r"\s*([0-9]{1,6})\s*/\s*([0-9]{1,6})\s*", text)
+    if not match:
+        raise StyleganvError(f"Cannot read --shard {short_repr(text)}: pass NUMBER/COUNT, e.g. 3/16.")
+    return int(match[1]), int(match[2])
+
+
+def parse_crop(text: str) -> Crop:
+    """Return left, top, width and height of "280,0,720,720"."""
+    match = re.fullmatch(rf"\s*({NUMBER})\s*,\s*({NUMBER})\s*,\s*({NUMBER})\s*,\s*({NUMBER})\s*", text)
+    if not match:
+        raise StyleganvError(
+            f"Cannot read --crop {short_repr(text)}: pass X,Y,WIDTH,HEIGHT in pixels, e.g. 280,0,720,720."
+        )
+    left, top, width, height = map(int, match.groups())
+    return left, top, width, height
+
+
+def parse_trim(text: str) -> Trim:
+    """Return start and stop in seconds of "5:20", "1:05:2:10" (minutes:seconds each), "5:" or ":-3"; None where open.
+
+    Colons also separate hours, minutes and seconds, so both times must be written alike.
+    """
+    parts = text.strip().split(":")
+    middle = len(parts) // 2
+    if parts[0] == "":
+        start, stop = [], parts[1:]
+    elif parts[-1] == "":
+        start, stop = parts[:-1], []
+    else:
+        start, stop = parts[:middle], parts[middle:]
+    if len(parts) < 2 or not (start or stop) or (start and stop and len(start) != len(stop)):
+        start = stop = ["?"]
+    try:
+        return _parse_time(start), _parse_time(stop)
+    except ValueError as error:
+        raise StyleganvError(
+            f"Cannot read --trim {short_repr(text)}: pass START:STOP in seconds, or both as h:m:s, e.g. 5:20, 5:, :-3 "
+            "or 0:01:05:0:02:10."
+        ) from error
+
+
+def _parse_time(parts: Sequence[str]) -> float | None:
+    """Return seconds of hours, minutes and seconds, of which the first may be missing; None of nothing."""
+    if not parts:
+        return None
+    text = ":".join(parts)
+    if not re.fullmatch(r"-?(?:(?:[0-9]{1,9}:)?[0-9]{1,9}:)?[0-9]{1,12}(?:\.[0-9]{0,9})?", text):
+        raise ValueError(text)
+    seconds = 0.0
+    for part in text.lstrip("-").split(":"):
+        seconds = 60 * seconds + float(part)
+    return -seconds if text.startswith("-") else seconds
 
 
 def parse_seeds(text: str, name: str = "--seeds") -> Sequence[int]:

@@ -1,197 +1,38 @@
-"""Preparation of a dataset from source videos: decode, resize, encode, label, report.
+"""Preparation of a dataset: plan → takes → encoded frames → dataset file, and a report.
 
-Frames are uint8 RGB `[H, W, 3]`.
+The plan is made at once (`plan.py`); takes are decoded and encoded one source after another (`encoding.py`), and each
+finished one is in the journal (`journal.py`), from which an interrupted preparation continues.
 """
 
-import multiprocessing
+import logging
 import os
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, astuple, replace
+from itertools import islice
 from pathlib import Path
-from statistics import median
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-import numpy as np
-from PIL import Image, ImageColor
-
-from styleganv.data.dataset import DatasetWriter, create_dataset
-from styleganv.data.frames import encode_frame
-from styleganv.data.labels import read_labels
+from styleganv.data.dataset_file import Shard, VideoRecord
+from styleganv.data.dataset_writer import DatasetWriter
+from styleganv.data.encoding import Encoded, Encoder, Outcome, parse_color
+from styleganv.data.journal import Journal, open_journal
+from styleganv.data.plan import Plan, make_plan
+from styleganv.data.prepare_report import PrepareReport
+from styleganv.data.shards import shard_name
+from styleganv.data.takes import Take
 from styleganv.errors import StyleganvError
 from styleganv.files import check_destination, readable, temporary_folder
-from styleganv.media.decoding import Color, DamagedVideo, Timing, Treatment
-from styleganv.media.sources import (
-    VideoSource,
-    common_fps,
-    natural_key,
-    scan_source,
-    shorten,
-    summarize_skipped,
-)
-from styleganv.options import Fit, PrepareOptions
+from styleganv.media.decoding import Timing
+from styleganv.media.sources import DEFAULT_FPS, common_fps
+from styleganv.options import PrepareOptions
 from styleganv.progress import Progress, track
-from styleganv.validation import Interval, Side, check_arguments
-from styleganv.workers import start_worker
+from styleganv.validation import Count, Interval, Side, check_arguments
+from styleganv.workers import map_in_processes
 
+logger = logging.getLogger(__name__)
 
-@dataclass
-class PrepareReport:
-    """Result of `prepare`; `str()` formats it for the user.
-
-    Attributes:
-        lengths: frames of each video in the dataset.
-        fps: frame rate of the dataset, in frames per second.
-        source_fps: number of source videos by frame rate.
-        skipped: `(name, reason)` of each skipped video and of each other thing in the source.
-        class_counts: number of videos by class.
-        background: color behind transparent pixels, as `#rrggbb`.
-        treated: names of the videos that were composited, deinterlaced, tone-mapped, or resampled.
-        damaged: names of the videos of which only the frames before the damage were kept, and how many these are.
-        gaps: stretches without frames in the videos, where the frame before each is repeated.
-        num_enlarged: number of videos smaller than the resolution.
-        warnings: what the user may want to change, each with its remedy.
-    """
-
-    dest: Path
-    height: int
-    width: int
-    encoding: str
-    background: str
-    lengths: list[int] = field(default_factory=list)
-    fps: float = 0.0
-    source_fps: Counter[float] = field(default_factory=Counter)
-    skipped: list[tuple[str, str]] = field(default_factory=list)
-    class_counts: Counter[str] = field(default_factory=Counter)
-    treated: dict[Treatment | Literal["resampled"], list[str]] = field(default_factory=dict)
-    damaged: list[str] = field(default_factory=list)
-    gaps: list[str] = field(default_factory=list)
-    num_enlarged: int = 0
-    warnings: list[str] = field(default_factory=list)
-
-    @property
-    def num_videos(self) -> int:
-        return len(self.lengths)
-
-    @property
-    def num_frames(self) -> int:
-        return sum(self.lengths)
-
-    def count(self, video: VideoSource, encoded: "_Encoded") -> None:
-        """Add an encoded or skipped video to the counts."""
-        if encoded.reason:
-            self.skipped.append((video.name, encoded.reason))
-            return
-        assert encoded.timing is not None
-        self.source_fps[encoded.timing.fps] += 1
-        self.num_enlarged += encoded.enlarged
-        self.gaps += [f"{video.name} ({seconds:.2f} s from {start:.2f} s on)" for start, seconds in encoded.timing.gaps]
-        for treatment in sorted(encoded.treatments):
-            self.treated.setdefault(treatment, []).append(video.name)
-        if encoded.damage:
-            self.damaged.append(f"{video.name} ({encoded.damage})")
-
-    def _rates(self) -> str:
-        if len(self.source_fps) > 8:  # cameras with a variable rate
-            return f"{len(self.source_fps)} rates from {min(self.source_fps):g} to {max(self.source_fps):g}"
-        return ", ".join(f"{fps:g} ({_count_videos(count)})" for fps, count in sorted(self.source_fps.items()))
-
-    def __str__(self) -> str:
-        shortest, middle, longest = min(self.lengths), median(self.lengths), max(self.lengths)
-        lines = [
-            f"{self.dest}: {_count_videos(self.num_videos)}, {self.num_frames} frames of {self.height}x{self.width} "
-            f"(height x width), {self.encoding}",
-            f"lengths   {shortest} to {longest} frames, median {middle:g} ({middle / self.fps:.1f} s)",
-            f"fps       {self.fps:g}; sources: {self._rates()}",
-            "classes   " + (", ".join(f"{k} ({n})" for k, n in self.class_counts.items()) or "none"),
-        ]
-        details = {
-            "composited": f" over {self.background} (--background)",
-            "tone-mapped": " from HDR",
-            "resampled": f" to {self.fps:g} fps, because their frame rate differs or varies (--fps sets another)",
-        }
-        for treatment, names in self.treated.items():
-            lines.append(
-                f"converted {_count_videos(len(names))} {treatment}{details.get(treatment, '')}: {shorten(names)}"
-            )
-        if self.gaps:
-            lines.append(f"gaps      {len(self.gaps)} filled with the preceding frame: {shorten(self.gaps)}")
-        if self.damaged:
-            lines.append(f"damaged   {_count_videos(len(self.damaged))} kept up to the damage: {shorten(self.damaged)}")
-        lines.append(f"skipped   {len(self.skipped) or 'none'}")
-        lines += [f"  {line}" for line in summarize_skipped(self.skipped)]
-        lines += [f"warning   {warning}" for warning in self.warnings]
-        return "\n".join(lines)
-
-
-@dataclass(frozen=True)
-class _Encoded:
-    """Encoded frames of one video, concatenated in a temporary file, or the reason why there are none."""
-
-    path: Path
-    sizes: tuple[int, ...] = ()
-    timing: Timing | None = None
-    treatments: frozenset[Treatment | Literal["resampled"]] = frozenset()
-    enlarged: bool = False
-    damage: str = ""
-    reason: str | None = None
-
-
-@dataclass(frozen=True)
-class _Job:
-    """Encoding of every video; sent to the workers."""
-
-    height: int
-    width: int
-    options: PrepareOptions
-    background: Color
-    folder: Path
-    fps: float = 0.0
-
-    def read_timing(self, video: VideoSource) -> Timing | str:
-        """Return when the frames of a video are shown, or why it is skipped."""
-        if video.kind == "frames" and len(video.files) < self.options.min_frames:
-            return self._too_short(len(video.files))
-        try:
-            return video.timing() or Timing(self.options.source_fps)
-        except StyleganvError as error:
-            return str(error)
-
-    def encode(self, task: tuple[int, VideoSource, Timing | str]) -> _Encoded:
-        """Decode, resize and encode one video into a temporary file, so that long videos need no memory."""
-        index, video, timing = task
-        path, options = self.folder / str(index), self.options
-        if isinstance(timing, str):
-            return _Encoded(path, reason=timing)
-        treatments: set[Treatment | Literal["resampled"]] = set()
-        fps = self.fps if options.fps or not timing.matches(self.fps) else None
-        if fps and not options.fps:
-            treatments.add("resampled")
-        sizes = []
-        damage, enlarged = "", False
-        try:
-            with open(path, "wb") as file:
-                for frame in video.decode(fps, options.source_fps, self.background):
-                    enlarged |= frame.pixels.shape[0] < self.height or frame.pixels.shape[1] < self.width
-                    treatments |= frame.treatments
-                    pixels = fit_frame(frame.pixels, self.height, self.width, options.fit)
-                    sizes.append(file.write(encode_frame(pixels, options.stored_quality)))
-        except DamagedVideo as error:
-            if options.damaged == "skip" or not sizes:
-                return _Encoded(path, reason=str(error))
-            damage = error.extent
-        except StyleganvError as error:
-            return _Encoded(path, reason=str(error))
-        if len(sizes) < options.min_frames:
-            return _Encoded(path, reason=self._too_short(len(sizes)))
-        return _Encoded(path, tuple(sizes), timing, frozenset(treatments), enlarged, damage)
-
-    def _too_short(self, num_frames: int) -> str:
-        what = "a single picture" if num_frames == 1 else f"{num_frames} frames"
-        return f"{what}, fewer frames than --min-frames {self.options.min_frames}"
+Map = Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]
 
 
 @check_arguments
@@ -201,18 +42,22 @@ def prepare(
     *,
     resolution: tuple[Side, Side],
     options: PrepareOptions = PrepareOptions(),
+    shard: tuple[Count, Count] | None = None,
     num_workers: Annotated[int, Interval(1, 1024)] | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> PrepareReport:
     """Make a dataset from all videos of a source.
 
-    The same input gives the same bytes, whatever the number of workers.
+    The same input gives the same bytes, whatever the number of workers, and however often it was interrupted: what is
+    finished stays in `DEST.partial`, and the same call continues there.
 
     Args:
         source: video file, folder (with any nesting) or zip of video files or of folders of frames.
-        dest: zip to write.
+        dest: zip to write; with `shard`, folder to write it to.
         resolution: `(height, width)` in pixels.
+        shard: `(number, count)`: prepare only every `count`-th source, the first of which is `number`, from 1. The
+            folder of all shards is a dataset.
         num_workers: number of processes. None: one per core; 1: this process.
 
     Returns:
@@ -223,138 +68,150 @@ def prepare(
             video of the source is usable.
     """
     source, dest = Path(source), Path(dest)
+    if shard is not None:
+        dest = dest / shard_name(*shard)
     check_destination(dest, overwrite=overwrite)
     if overwrite and dest.exists() and source.exists() and dest.samefile(source):
         raise StyleganvError(f"{dest} is also the source: choose another destination.")
-    height, width = resolution
-    quality = options.stored_quality
-    color = parse_color(options.background)
-    scan = scan_source(source)
-    videos = scan.videos
-    labels = read_labels(source, videos, options.classes)
-    options = replace(options, source_fps=labels.fps or options.source_fps)
-    names = sorted(set(labels.class_of.values()), key=natural_key)
-    encoding = "lossless PNG" if quality is None else f"JPEG quality {quality}"
-    report = PrepareReport(dest, height, width, encoding, background="#{:02x}{:02x}{:02x}".format(*color))
-    report.skipped += scan.skipped
+    encoder = Encoder(*resolution, options, parse_color(options.background))
+    plan = make_plan(source, resolution, options, shard)
+    content, work = plan.fingerprints()
+    report = PrepareReport.of_plan(plan, dest)
     with ExitStack() as stack:
-        writer = stack.enter_context(
-            create_dataset(dest, height=height, width=width, jpeg_quality=quality, overwrite=overwrite)
-        )
         folder = stack.enter_context(temporary_folder(dest))
-        run = stack.enter_context(_processes(min(num_workers or os.cpu_count() or 1, len(videos))))
-        job = _Job(height, width, options, color, folder)
-        timings = list(track(run(job.read_timing, videos), progress, len(videos), "reading frame rates"))
-        readable = [timing for timing in timings if isinstance(timing, Timing)]
-        report.fps = options.fps or (common_fps(readable) if readable else 0.0)
-        job = replace(job, fps=report.fps)
-        tasks = zip(range(len(videos)), videos, timings, strict=True)
-        pairs = zip(videos, run(job.encode, tasks), strict=True)
-        for video, encoded in track(pairs, progress, len(videos), "preparing"):
-            report.count(video, encoded)
-            if not encoded.reason:
-                class_name = labels.class_of.get(video.name)
-                label = None if class_name is None else names.index(class_name)
-                _store(writer, video, encoded, label, options)
-            encoded.path.unlink(missing_ok=True)
-        if not writer.videos:
-            reasons = "; ".join(f"{name}: {reason.rstrip('.')}" for name, reason in report.skipped[:3])
-            raise StyleganvError(f"No usable video in {source} ({reasons}): pass other videos.")
-        names = _drop_empty_classes(writer, names)
-        extra = {"fit": options.fit} | ({"background": report.background} if "composited" in report.treated else {})
-        writer.finish(fps=report.fps, class_names=names, extra=extra)
-    report.lengths = [video.num_frames for video in writer.videos]
-    report.class_counts.update(names[video.label] for video in writer.videos if video.label is not None)
-    report.warnings = labels.warnings + _warnings(report, options.fps)
+        journal = stack.enter_context(open_journal(dest, work, overwrite=overwrite))
+        num_workers = min(num_workers or os.cpu_count() or 1, len(plan.numbers) or 1)
+        preparation = _Preparation(
+            plan,
+            replace(encoder, options=plan.options, folder=folder),
+            journal,
+            stack.enter_context(map_in_processes(num_workers)),
+            report,
+        )
+        try:
+            preparation.run(content, progress)
+        except KeyboardInterrupt as interruption:
+            if journal.num_steps and not interruption.args:
+                interruption.args = (preparation.describe_interruption(),)
+            raise
     return report
 
 
-def parse_color(text: str) -> Color:
-    """Return red, green and blue of "#cfe8ff" or of a CSS color name."""
-    try:
-        red, green, blue, alpha = (*ImageColor.getrgb(text), 255)[:4]
-        if alpha < 255:
-            raise ValueError("not opaque")
-    except ValueError as error:
-        raise StyleganvError(
-            f"--background must be an opaque color, got {text!r}: pass six hex digits in quotes, e.g. '#cfe8ff', or a "
-            "name, e.g. white."
-        ) from error
-    return red, green, blue
+class _Preparation:
+    """The steps of a preparation: reading the timing of each source, and encoding it."""
+
+    def __init__(self, plan: Plan, encoder: Encoder, journal: Journal, run: Map, report: PrepareReport) -> None:
+        self.plan, self.encoder, self.journal, self.map, self.report = plan, encoder, journal, run, report
+        self.writer = DatasetWriter(journal.archive, plan.height, plan.width, plan.options.stored_quality)
+        self.order: list[int] = []
+        self.num_done = 0
+        self._label_of = {name: label for label, name in enumerate(plan.class_names)}
+        self._finished = journal.finished_steps()
+
+    def run(self, content: str, progress: Progress | None) -> None:
+        """Prepare everything; `content` is the hash that the shards of a dataset share."""
+        plan, writer = self.plan, self.writer
+        timings = self._read_timings(progress)
+        known = [timing for timing in timings.values() if isinstance(timing, Timing)]
+        self.report.fps = plan.options.fps or (common_fps(known) if known else DEFAULT_FPS)
+        self._encode(timings, progress)
+        names, extra = plan.class_names, dict[str, Any](fit=plan.options.fit)
+        if plan.shard is not None:
+            extra["shard"] = asdict(Shard(*plan.shard, content, self.order))
+        elif not writer.videos:
+            reasons = "; ".join(f"{name}: {reason.rstrip('.')}" for name, reason in self.report.skipped[:3])
+            raise StyleganvError(f"No usable video in {plan.source} ({reasons}): pass other videos.")
+        else:
+            names = _drop_empty_classes(writer, names)
+        if "composited" in self.report.treated:
+            extra["background"] = self.report.background
+        writer.finish(fps=self.report.fps, class_names=names, extra=extra)
+        self.report.finish(writer.videos, names, plan.warnings, plan.options.fps)
+
+    def describe_interruption(self) -> str:
+        """Return what the user can do now."""
+        return (
+            f"Interrupted after {self.num_done} of {len(self.plan.numbers)} videos, which {self.journal.folder} holds: "
+            "run the same command to continue, or delete that folder to start anew."
+        )
+
+    def _read_timings(self, progress: Progress | None) -> dict[int, Timing | str]:
+        """Return the timing by number of the source: of all sources, whose most common rate the dataset has."""
+        plan = self.plan
+        numbers = plan.numbers if plan.options.fps else range(len(plan.groups))
+        rest = numbers[self.journal.num_finished :]
+
+        def read() -> Iterator[Timing | str]:
+            for step in islice(self._finished, len(numbers) - len(rest)):
+                yield _load_timing(step["timing"])
+            for timing in self.map(self.encoder.read_timing, (plan.groups[number][0].source for number in rest)):
+                self.journal.append({"timing": asdict(timing) if isinstance(timing, Timing) else timing})
+                yield timing
+
+        timings = track(read(), progress, len(numbers), "reading frame rates")
+        return dict(zip(numbers, timings, strict=True))
+
+    def _encode(self, timings: Mapping[int, Timing | str], progress: Progress | None) -> None:
+        """Add the takes of all sources to the dataset."""
+        plan, encoder = self.plan, replace(self.encoder, fps=self.report.fps)
+        rest = plan.numbers[max(0, self.journal.num_finished - len(timings)) :]
+        if len(rest) < len(plan.numbers):
+            logger.info("Continuing after %d of %d videos.", len(plan.numbers) - len(rest), len(plan.numbers))
+
+        def encode() -> Iterator[dict[str, Any]]:
+            for step in self._finished:
+                self.writer.restore(VideoRecord(*video) for video in step["videos"])
+                yield step
+            tasks = ((number, plan.groups[number], timings[number]) for number in rest)
+            for number, takes in zip(rest, self.map(encoder.encode, tasks), strict=True):
+                step = self._store(plan.groups[number], takes)
+                self.journal.append(step)
+                yield step
+
+        steps = zip(plan.numbers, encode(), strict=True)
+        for number, step in track(steps, progress, len(plan.numbers), "preparing"):
+            self.order += [number] * len(step["videos"])
+            self.num_done += 1
+            for outcome in step["takes"]:
+                self.report.count(Outcome(**outcome))
+
+    def _store(self, group: Sequence[Take], takes: Sequence[Encoded]) -> dict[str, Any]:
+        """Copy the encoded takes of a source into the dataset, and return the finished step."""
+        first = len(self.writer.videos)
+        for take, encoded in zip(group, takes, strict=True):
+            if not encoded.outcome.reason:
+                label = None if take.class_name is None else self._label_of[take.class_name]
+                _add_pieces(self.writer, take, encoded, label, self.plan.options)
+            encoded.path.unlink(missing_ok=True)
+        videos = [[video.name, video.num_frames, video.label, video.meta] for video in self.writer.videos[first:]]
+        return {"takes": [asdict(encoded.outcome) for encoded in takes], "videos": videos}
 
 
-@contextmanager
-def _processes(count: int) -> Iterator[Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]]:
-    """Yield a `map` that keeps the order and runs in `count` processes.
-
-    At most two calls per process are pending, so that the disk holds few results.
-    """
-    if count == 1:
-        yield map
-        return
-    others = multiprocessing.active_children()
-    try:
-        pool = ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), start_worker)
-    except OSError as error:  # e.g. /dev/shm is not writable
-        raise StyleganvError(f"Cannot start {count} worker processes ({error}): pass --num-workers 1.") from error
-
-    def run(function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
-        pending: deque[Future[Any]] = deque()
-        for item in items:
-            pending.append(pool.submit(function, item))
-            if len(pending) == 2 * count:
-                yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
-
-    try:
-        yield run
-    except KeyboardInterrupt:
-        for process in multiprocessing.active_children():
-            if process not in others:
-                process.kill()  # it may be in the middle of a long video
-        raise
-    except BrokenProcessPool as error:
-        raise StyleganvError("A worker process died, perhaps for lack of memory: pass --num-workers 1.") from error
-    finally:
-        pool.shutdown(cancel_futures=True)
+def _load_timing(saved: dict[str, Any] | str) -> Timing | str:
+    if isinstance(saved, str):
+        return saved
+    return Timing(**{**saved, "gaps": tuple(map(tuple, saved["gaps"]))})
 
 
-def fit_frame(frame: np.ndarray, height: int, width: int, fit: Fit = "crop") -> np.ndarray:
-    """Resize `[H, W, 3]` to this height and width in one Lanczos step from the decoded pixels."""
-    source_height, source_width = frame.shape[:2]
-    image = Image.fromarray(np.ascontiguousarray(frame))
-    size = (width, height)
-    if fit == "pad":
-        scale = min(width / source_width, height / source_height)
-        inner = (max(1, round(source_width * scale)), max(1, round(source_height * scale)))
-        canvas = Image.new("RGB", size)
-        corner = ((width - inner[0]) // 2, (height - inner[1]) // 2)
-        canvas.paste(image.resize(inner, Image.Resampling.LANCZOS), corner)
-        return np.asarray(canvas)
-    box = (0.0, 0.0, float(source_width), float(source_height))
-    if fit == "crop":
-        scale = min(source_width / width, source_height / height)
-        left, top = (source_width - width * scale) / 2, (source_height - height * scale) / 2
-        box = (left, top, source_width - left, source_height - top)
-    return np.asarray(image.resize(size, Image.Resampling.LANCZOS, box=box))
-
-
-def _store(
-    writer: DatasetWriter, video: VideoSource, encoded: _Encoded, label: int | None, options: PrepareOptions
+def _add_pieces(
+    writer: DatasetWriter, take: Take, encoded: Encoded, label: int | None, options: PrepareOptions
 ) -> None:
-    """Copy an encoded video into the dataset, in pieces with `split_every`."""
+    """Add an encoded take to the dataset, in pieces with `split_every`."""
     total = len(encoded.sizes)
     length = options.split_every or total
     starts = [start for start in range(0, total, length) if min(length, total - start) >= options.min_frames]
+    source = take.source
+    meta: dict[str, Any] = {"source": readable(source.files[0]) if source.is_video_file else source.name}
+    if not take.is_whole:
+        meta["trim"] = [take.start, take.stop]
+    if take.crop is not None:
+        meta["crop"] = list(astuple(take.crop))
     with open(encoded.path, "rb") as file:
         for number, start in enumerate(starts):
-            name = video.name if total <= length else f"{video.name}_{number:03d}"
-            meta: dict[str, Any] = {"source": readable(video.files[0]) if video.is_video_file else video.name}
-            if total > length:
-                meta["start"] = start
+            name = take.name if total <= length else f"{take.name}_{number:03d}"
+            piece = {"start": start} if total > length else {}
             frames = (file.read(size) for size in encoded.sizes[start : start + length])
-            writer.add(name, frames, label, meta)
+            writer.add(name, frames, label, meta | piece)
 
 
 def _drop_empty_classes(writer: DatasetWriter, names: list[str]) -> list[str]:
@@ -363,18 +220,3 @@ def _drop_empty_classes(writer: DatasetWriter, names: list[str]) -> list[str]:
     new = {None: None} | {label: index for index, label in enumerate(used)}
     writer.videos = [replace(video, label=new[video.label]) for video in writer.videos]
     return [names[label] for label in used]
-
-
-def _count_videos(number: int) -> str:
-    return f"{number} video{'' if number == 1 else 's'}"
-
-
-def _warnings(report: PrepareReport, fps: float | None) -> list[str]:
-    warnings = []
-    if fps is not None and any(rate < 0.99 * fps for rate in report.source_fps):
-        warnings.append(f"some videos have fewer than {fps:g} fps, so their frames repeat: lower --fps.")
-    if report.num_enlarged:
-        warnings.append(
-            f"{_count_videos(report.num_enlarged)} smaller than the resolution enlarged: lower --resolution."
-        )
-    return warnings

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from styleganv.data.prepare import fit_frame
+from styleganv.data.encoding import fit_frame
 from styleganv.editing.latents import render_latents, save_latents
 from styleganv.editing.perceptual import Perceptual, load_perceptual
 from styleganv.editing.project import MEASURES, Projection, project

@@ -7,7 +7,7 @@ seconds; the first frame is at 0.
 import struct
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import av
@@ -64,11 +64,13 @@ class Timing:
         fps: the usual frame rate, in frames per second.
         is_constant: whether all frames follow it, but for jitter.
         gaps: `(time, seconds)` of each stretch without frames, e.g. where a recording stalled.
+        seconds: duration.
     """
 
     fps: float
     is_constant: bool = True
     gaps: tuple[tuple[float, float], ...] = ()
+    seconds: float = field(default=0.0, compare=False)
 
     def matches(self, fps: float) -> bool:
         """Return whether showing every frame at `fps` keeps the speed (to 1%) throughout."""
@@ -84,15 +86,17 @@ def measure_timing(times: Iterable[float], stated_fps: Iterable[float] = ()) -> 
     shown = np.unique(np.fromiter(times, float))
     steps, pairs = np.diff(shown), (shown[2:] - shown[:-2]) / 2
     if not len(steps):
-        return Timing(next(iter(stated_fps), 25.0))
+        fps = next(iter(stated_fps), 25.0)
+        return Timing(fps, seconds=len(shown) / fps)
     regular = next((some for some in (steps, pairs) if len(some) and _is_regular(some).all()), None)
     fps = 1 / (steps[_is_regular(steps)] if regular is None else regular).mean()
+    seconds = float(shown[-1] - shown[0] + 1 / fps)
     if not 0.001 < fps < 1000:
-        return Timing(25.0)
+        return Timing(25.0, seconds=seconds)
     fps = next((stated for stated in stated_fps if abs(stated / fps - 1) < 0.01), fps)
     long = np.flatnonzero(steps > max(0.5, 5 * _typical(steps)))
     gaps = tuple((float(shown[i] - shown[0]), float(steps[i])) for i in long)
-    return Timing(round(float(fps), 3), regular is not None, gaps)
+    return Timing(round(float(fps), 3), regular is not None, gaps, seconds)
 
 
 def _typical(steps: np.ndarray) -> float:
@@ -132,7 +136,7 @@ def read_animation_timing(file: MediaFile) -> Timing:
     except DamagedVideo:
         pass  # reported by the decoder
     timing = measure_timing(times)
-    return Timing(timing.fps, timing.is_constant)
+    return replace(timing, gaps=())
 
 
 def _animation_frames(file: MediaFile) -> Iterator[tuple[float, float, Image.Image]]:
