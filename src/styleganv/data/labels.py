@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from styleganv.data.dataset import DESCRIPTION, MAX_DESCRIPTION_BYTES
+from styleganv.data.dataset_file import DESCRIPTION, MAX_DESCRIPTION_BYTES
 from styleganv.errors import StyleganvError, describe
 from styleganv.media.files import ZIP_ERRORS, is_hidden, open_archive
 from styleganv.media.sources import VideoSource, shorten

@@ -6,7 +6,7 @@ from dataclasses import astuple, replace
 from pathlib import Path
 from typing import Annotated, Any
 
-from styleganv.data.dataset import DatasetWriter, create_dataset
+from styleganv.data.dataset_writer import DatasetWriter, create_dataset
 from styleganv.data.encoding import Encoded, Encoder, parse_color
 from styleganv.data.labels import read_labels
 from styleganv.data.prepare_report import PrepareReport

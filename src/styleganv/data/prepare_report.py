@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
-from styleganv.data.dataset import VideoRecord
+from styleganv.data.dataset_file import VideoRecord
 from styleganv.data.encoding import Outcome
 from styleganv.media.sources import shorten, summarize_skipped
 
