@@ -1,7 +1,7 @@
 """Problems of a dataset that make training fail, as sentences with a remedy; `inspect` shows them as warnings."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 
 import numpy as np
@@ -60,15 +60,21 @@ def find_problems(data: VideoDataset, videos: Sequence[ReducedVideo], progress: 
         for problem, (names, remedy) in checks.items()
         if names
     ]
-    return [*problems, *_compare(data, progress), *_count(data)]
+    copies = find_copies(data, progress, MAX_COMPARED)
+    if copies:
+        problems.append(f"Some videos show nearly the same ({shorten(copies)}): remove one of each pair.")
+    return [*problems, *_count(data)]
 
 
-def describe_duplicates(names: Sequence[str], pairs: Iterable[tuple[int, int]]) -> Iterator[str]:
-    """Yield a sentence about videos that show the same, if there are any."""
-    shown = [f"{names[first]} = {names[second]}" for first, second in pairs]
-    if shown:
-        kind = "pair of videos shows" if len(shown) == 1 else "pairs of videos show"
-        yield f"{len(shown)} {kind} nearly the same ({shorten(shown)}): remove one of each pair."
+def find_copies(data: VideoDataset, progress: Progress | None = None, max_videos: int | None = None) -> list[str]:
+    """Return the pairs of videos that show nearly the same, as "a = b"; compare at most `max_videos` of a sample."""
+    indices = spread(len(data), max_videos or len(data)).tolist()
+    signatures = []
+    for index in track(indices, progress, len(indices), "comparing videos"):
+        last = data.videos[index].num_frames - 1
+        signatures.append(signature(data.read(index, np.linspace(0, last, SIGNATURE_FRAMES).round().astype(int))))
+    names = [data.videos[index].name for index in indices]
+    return [f"{names[first]} = {names[second]}" for first, second in find_duplicates(np.stack(signatures))]
 
 
 def _find_cut(data: VideoDataset, video: ReducedVideo) -> int | None:
@@ -83,16 +89,6 @@ def _find_cut(data: VideoDataset, video: ReducedVideo) -> int | None:
 
 def _overlay_frames(data: VideoDataset, index: int) -> np.ndarray:
     return reduce_frames(data.read(index, spread(data.videos[index].num_frames, OVERLAY_FRAMES)), OVERLAY_SIDE)
-
-
-def _compare(data: VideoDataset, progress: Progress | None) -> Iterator[str]:
-    indices = spread(len(data), MAX_COMPARED).tolist()
-    signatures = []
-    for index in track(indices, progress, len(indices), "comparing videos"):
-        last = data.videos[index].num_frames - 1
-        signatures.append(signature(data.read(index, np.linspace(0, last, SIGNATURE_FRAMES).round().astype(int))))
-    names = [data.videos[index].name for index in indices]
-    yield from describe_duplicates(names, find_duplicates(np.stack(signatures)))
 
 
 def _count(data: VideoDataset) -> Iterator[str]:

@@ -86,16 +86,15 @@ def has_overlay(frames: np.ndarray) -> bool:
     return bool((constant & dense & (above & below | left & right)).mean() > OVERLAY_AREA)
 
 
-def sharpness(frames: np.ndarray) -> float:
-    """Return the median over frames of the variance of the Laplacian, in squared gray levels; low if blurred.
+def sharpness(frame: np.ndarray) -> float:
+    """Return the variance of the Laplacian of a frame `[H, W, 3]`, in squared gray levels; low if blurred.
 
     Pech-Pacheco et al., "Diatom autofocusing in brightfield microscopy" (2000). It depends on the resolution and on
     what is shown, so compare it only within a dataset.
     """
-    gray = frames.mean(axis=1, dtype=np.float32)
-    inner = gray[:, 1:-1, 1:-1]
-    laplacian = gray[:, :-2, 1:-1] + gray[:, 2:, 1:-1] + gray[:, 1:-1, :-2] + gray[:, 1:-1, 2:] - 4 * inner
-    return float(np.median(laplacian.var(axis=(1, 2))))
+    gray = np.pad(frame.mean(axis=2, dtype=np.float32), 1, mode="edge")
+    around = gray[:-2, 1:-1] + gray[2:, 1:-1] + gray[1:-1, :-2] + gray[1:-1, 2:]
+    return float((around - 4 * gray[1:-1, 1:-1]).var())
 
 
 def signature(frames: np.ndarray) -> np.ndarray:

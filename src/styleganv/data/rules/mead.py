@@ -19,7 +19,8 @@ RULE = DatasetRule(
     website="the page of MEAD (Wang et al., ECCV 2020), by wywu on GitHub",
     terms="research only; see its page",
     size="60 actors, of which a part is released, 1920x1080",
-    protocol="talking faces, front view, the center square at 1024x1024, 30 fps, conditional",
+    protocol="talking faces, front view, the center square at 1024x1024, 30 fps, conditional; "
+    "FVD of 2,048 clips of 16 and of 128 frames",
     layout="ACTOR/video/front/EMOTION/level_N/NNN.mp4",
     resolution=1024,
     settings={"fps": 30.0},

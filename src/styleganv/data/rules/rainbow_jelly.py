@@ -17,7 +17,8 @@ RULE = DatasetRule(
     website="YouTube; the page of StyleGAN-V names the video",
     terms="those of YouTube; the video belongs to its maker",
     size="one video of several hours",
-    protocol=f"jellyfish, the center square at 256x256, 30 fps, pieces of {LENGTH} frames, no classes",
+    protocol=f"jellyfish, the center square at 256x256, 30 fps, pieces of {LENGTH} frames, no classes; "
+    "FVD of 2,048 clips of 16 and of 128 frames",
     layout="a video file",
     resolution=256,
     settings={"fps": 30.0, "split_every": LENGTH, "min_frames": LENGTH},

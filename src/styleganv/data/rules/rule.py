@@ -17,13 +17,11 @@ class Selection:
 
     Attributes:
         skipped: `(name, reason)` of the videos that are not part of the published dataset.
-        masks: by the name of a take, a video of the same frames that is white on the face; see `masks.py`.
         warnings: what the user may want to change, each with its remedy.
     """
 
     takes: list[Take] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
-    masks: dict[str, VideoSource] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
 
 

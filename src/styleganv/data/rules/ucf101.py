@@ -15,7 +15,7 @@ def select(scan: SourceScan) -> Selection:
     selection, num_classes = Selection(takes, skipped), len({take.class_name for take in takes})
     if num_classes != NUM_CLASSES:
         selection.warnings.append(
-            f"{num_classes} of {NUM_CLASSES} classes found: unpack all of the dataset to compare with published results."
+            f"{num_classes} of {NUM_CLASSES} classes found: unpack the whole dataset to compare with published results."
         )
     return selection
 
@@ -25,7 +25,8 @@ RULE = DatasetRule(
     website="the UCF Center for Research in Computer Vision (crcv.ucf.edu)",
     terms="none stated; the videos are from YouTube and belong to their makers",
     size="13,320 videos, about 7 GB, 320x240",
-    protocol="actions of 101 classes, the center square at 256x256, 25 fps, train and test together",
+    protocol="actions of 101 classes, the center square at 256x256, 25 fps, train and test together; "
+    "FVD of 2,048 clips of 16 and of 128 frames, inception score",
     layout="UCF-101/CLASS/v_CLASS_gNN_cNN.avi",
     resolution=256,
     settings={"fps": 25.0},
