@@ -162,9 +162,8 @@ def test_a_killed_preparation_continues_to_the_same_bytes(source, whole, tmp_pat
             for name in ("journal.jsonl", "frames.zip", "directory"):
                 with open(tmp_path / "d.zip.partial" / name, "ab") as file:
                     file.write(b'{"takes"')
-    monkeypatch.setattr(
-        "styleganv.data.encoding.Encoder.encode", lambda _, task: seen.append(task[0]) or encode(_, task)
-    )
+    encode = Encoder.encode
+    monkeypatch.setattr(Encoder, "encode", lambda self, task: seen.append(task[0]) or encode(self, task))
     report = run(source, dest)
     assert seen == [7] and dest.read_bytes() == whole.read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["d.zip"]

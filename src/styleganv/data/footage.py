@@ -20,7 +20,7 @@ OVERLAY_EDGE, OVERLAY_MOTION = 20.0, 6.0
 OVERLAY_AREA, OVERLAY_DENSITY = 0.002, 0.35
 #: Copies of a video differ by less than the first (RMS), and than this fraction of the change within the video.
 #: Below the last, they differ by compression only.
-COPY_CHANGE, COPY_RATIO, COPY_NOISE = 5.0, 0.5, 0.7
+COPY_CHANGE, COPY_RATIO, COPY_NOISE = 5.0, 0.7, 0.7
 #: Frames of a signature, and their height and width in pixels.
 SIGNATURE_FRAMES, SIGNATURE_SIDE = 3, 8
 

@@ -122,7 +122,7 @@ class _Preparation:
         known = [timing for timing in timings.values() if isinstance(timing, Timing)]
         self.report.fps = plan.options.fps or (common_fps(known) if known else DEFAULT_FPS)
         self._encode(timings, progress)
-        names, extra = plan.class_names, {"fit": plan.options.fit}
+        names, extra = plan.class_names, dict[str, Any](fit=plan.options.fit)
         if plan.shard is not None:
             extra["shard"] = asdict(Shard(*plan.shard, content, self.order))
         elif not writer.videos:

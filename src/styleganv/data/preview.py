@@ -128,7 +128,7 @@ class _Look:
         value = median(sharpness(pixels) for pixels, _ in fitted)
         if value < encoder.options.min_sharpness:
             return Outcome(take.name, reason=encoder.too_blurred(value)), num_frames, nothing
-        treatments = {treatment for frame in decoded for treatment in frame.treatments}
+        treatments: set[str] = {treatment for frame in decoded for treatment in frame.treatments}
         if fps and not encoder.options.fps:
             treatments.add("resampled")
         outcome = Outcome(
