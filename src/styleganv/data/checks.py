@@ -95,8 +95,8 @@ def _count(data: VideoDataset) -> Iterator[str]:
     """Yield problems of numbers: too few videos, and frame rates that `prepare` had to change."""
     if len(data) < MIN_VIDEOS:
         yield (
-            f"{len(data)} videos are few, so networks memorize them: add videos, or pass --finetune and --augment ada "
-            "to `styleganv train`."
+            f"The dataset has few videos ({len(data)}), which networks memorize: add some, or pass --finetune and "
+            "--augment ada to `styleganv train`."
         )
     rates = Counter(video.meta["source_fps"] for video in data.videos if "source_fps" in video.meta)
     if rates:

@@ -76,6 +76,8 @@ def has_overlay(frames: np.ndarray) -> bool:
     """
     gray = frames.mean(axis=1, dtype=np.float32)
     side = min(gray.shape[1:])
+    if side < 16:
+        return False  # nothing is legible
     edges = np.stack([np.diff(gray, axis=1)[:, :, :-1], np.diff(gray, axis=2)[:, :-1]])
     strength = np.linalg.norm(edges.mean(axis=1), axis=0)
     wobble = np.sqrt(edges.var(axis=1).sum(axis=0))
@@ -105,26 +107,34 @@ def signature(frames: np.ndarray) -> np.ndarray:
 
 
 def find_duplicates(signatures: np.ndarray) -> list[tuple[int, int]]:
-    """Return the pairs of videos, by signatures `[V, 3, 8, 8, 3]`, that show the same at another size or quality.
+    """Return pairs of videos, by signatures `[V, 3, 8, 8, 3]`, that show the same at another size or quality.
 
     Two videos are copies if their frames at the same relative times differ much less than frames within each video do.
-    A copy that starts at another time, is cropped or is mirrored is not found.
+    Each copy is listed once, with the first video that it is a copy of. A copy that starts at another time, is cropped
+    or is mirrored is not found.
     """
-    flat = signatures.reshape(len(signatures), SIGNATURE_FRAMES, -1).astype(np.float32)
-    within = np.sqrt(flat.var(axis=1).mean(axis=1))
+    flat = signatures.reshape(len(signatures), SIGNATURE_FRAMES, -1)
+    # Means differ by at most as much as pixels (RMS), so copies have similar colors and brightness.
+    colors = signatures.mean(axis=(2, 3), dtype=np.float32)
+    brightness = colors.mean(axis=(1, 2))
+    within = np.sqrt([frames.var(axis=0).mean() for frames in flat])
     limits = np.maximum(COPY_NOISE, np.minimum(COPY_CHANGE, COPY_RATIO * within))
-    means = flat.mean(axis=(1, 2))  # a difference of means is never larger than the RMS difference
-    order = np.argsort(means, kind="stable")
-    ends = np.searchsorted(means[order], means[order] + COPY_CHANGE, side="right")
-    pairs = []
-    for position, (index, end) in enumerate(zip(order.tolist(), ends.tolist(), strict=True)):
-        others = order[position + 1 : end]
-        coarse = np.sqrt(np.square(flat[others].mean(axis=2) - flat[index].mean(axis=1)).mean(axis=1))
-        others = others[coarse < COPY_CHANGE]
-        difference = np.sqrt(np.square(flat[others] - flat[index]).mean(axis=(1, 2)))
-        copies = others[difference < np.minimum(limits[others], limits[index])]
-        pairs += [(min(index, other), max(index, other)) for other in copies.tolist()]
-    return sorted(pairs)
+    order = np.argsort(brightness, kind="stable")
+    starts = np.searchsorted(brightness[order], brightness - COPY_CHANGE)
+    stops = np.searchsorted(brightness[order], brightness + COPY_CHANGE, side="right")
+    is_copy, pairs = np.zeros(len(flat), bool), []
+    for index in range(len(flat)):
+        if is_copy[index]:
+            continue
+        others = order[starts[index] : stops[index]]
+        others = np.sort(others[(others > index) & ~is_copy[others]])
+        others = others[np.square(colors[others] - colors[index]).mean(axis=(1, 2)) < COPY_CHANGE**2]
+        for some in np.array_split(others, len(others) // 1024 + 1):
+            difference = np.sqrt(np.square(flat[some] - flat[index].astype(np.float32)).mean(axis=(1, 2)))
+            copies = some[difference < np.minimum(limits[some], limits[index])]
+            is_copy[copies] = True
+            pairs += [(index, copy) for copy in copies.tolist()]
+    return pairs
 
 
 def _neighbors(image: np.ndarray, distance: int) -> Iterator[np.ndarray]:
