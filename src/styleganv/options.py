@@ -241,12 +241,16 @@ Trim = tuple[float | None, float | None]
 #: Left, top, width and height in pixels of the decoded, upright frames.
 Crop = tuple[Annotated[int, Interval(0)], Annotated[int, Interval(0)], Count, Count]
 Damaged = Literal["skip", "keep"]
+#: Published datasets with a rule in `data/rules`.
+DatasetName = Literal["faceforensics", "sky-timelapse", "ucf101", "rainbow-jelly", "mead"]
 
 
 @dataclass(frozen=True)
 class PrepareOptions(Validated):
     """How to turn videos into a dataset."""
 
+    dataset: Unset[DatasetName] = None
+    """Follow the paper's rules for one of its datasets; `styleganv datasets` describes them."""
     fps: Unset[FrameRate] = None
     """Frame rate to resample to, in frames per second. Default: the most common one."""
     source_fps: FrameRate = 25.0
@@ -257,6 +261,10 @@ class PrepareOptions(Validated):
     """Minimum number of frames; shorter videos are skipped."""
     split_every: Unset[Count] = None
     """Maximum number of frames; longer videos are split. Default: no limit."""
+    split_scenes: bool = False
+    """Split videos at cuts, into one video per scene; requires styleganv[scenes]."""
+    min_sharpness: NonNegative = 0.0
+    """Minimum sharpness; blurred videos are skipped. The report states the range."""
     jpeg_quality: Annotated[int, Interval(1, 100)] = 95
     """Quality of the stored JPEG frames, 1 to 100 (best)."""
     lossless: bool = False

@@ -111,14 +111,14 @@ def test_still_and_one_frame_videos(tmp_path):
     assert report.tau is None and report.slot_distance == 16 and "nothing moves" in str(report)
     assert report.lengths == (5, 1, 40, 31) and report.long_enough == 0.25
     assert "25% of the videos" in str(report)
-    assert report.still == tuple(f"v{i}" for i in (0, 2, 3)) and "3 of 4 videos (v0, v2, v3)" in str(report)
+    assert report.still == tuple(f"v{i}" for i in (0, 2, 3)) and "3 of 4 videos do not move (v0, v2, v3)" in str(report)
 
 
 def test_a_frozen_recording_among_moving_ones_is_named(tmp_path):
     videos = moving(5, 40, lambda i: 1)
     videos[3] = [videos[3][0]] * 40
     report = inspect(write(tmp_path / "d.zip", videos))
-    assert report.still == ("v3",) and "1 of 5 videos (v3)" in str(report)
+    assert report.still == ("v3",) and "1 of 5 videos do not move (v3)" in str(report)
 
 
 @pytest.mark.parametrize("flash", [0, 255])

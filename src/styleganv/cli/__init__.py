@@ -8,7 +8,7 @@ from collections.abc import Callable
 from styleganv import __version__
 from styleganv.allocator import keep_freed_memory
 from styleganv.cli import console
-from styleganv.cli.data import inspect, prepare
+from styleganv.cli.data import datasets, inspect, prepare
 from styleganv.cli.measuring import diagnose, evaluate
 from styleganv.cli.models import export, import_, models, pull, push, swap
 from styleganv.cli.streams import output_error, tolerate_streams
@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "prepare": prepare,
+    "datasets": datasets,
     "inspect": inspect,
     "train": train_command(RunConfig(), "tiny-cpu"),
     "generate": generate,

@@ -10,6 +10,7 @@ from tyro.conf import OmitArgPrefixes, Positional
 
 from styleganv.cli.console import progress_bar
 from styleganv.cli.parsing import parse_crop, parse_resolution, parse_shard, parse_trim
+from styleganv.errors import StyleganvError
 from styleganv.files import check_destination
 from styleganv.options import Overwrite, PrepareOptions, Unset
 
@@ -18,7 +19,7 @@ def prepare(
     source: Annotated[Positional[Path], tyro.conf.arg(metavar="SOURCE")],
     dest: Annotated[Positional[Path], tyro.conf.arg(metavar="DEST")],
     /,
-    resolution: str,
+    resolution: Unset[str] = None,
     options: OmitArgPrefixes[Annotated[PrepareOptions, tyro.conf.arg(name="")]] = PrepareOptions(),
     trim: Unset[str] = None,
     crop: Unset[str] = None,
@@ -34,7 +35,7 @@ def prepare(
     Args:
         source: Video file, or a folder or zip of videos or of folders of frames.
         dest: Dataset to write, e.g. data.zip; with --shard, the folder of all shards.
-        resolution: Frame size in pixels: 64, or HEIGHTxWIDTH, e.g. 144x256.
+        resolution: Frame size in pixels: 64, or HEIGHTxWIDTH, e.g. 144x256. Default: the paper's with --dataset.
         trim: START:STOP in seconds, or both as h:m:s, e.g. 5:20, 5:, 1:05:2:10; negative: from the end. Default: all.
         crop: X,Y,WIDTH,HEIGHT: part of each upright frame to use, in pixels. Default: all.
         shard: NUMBER/COUNT, e.g. 3/16: prepare every 16th video from the 3rd on. Default: all.
@@ -43,8 +44,13 @@ def prepare(
     """
     from styleganv.data.prepare import prepare as run
     from styleganv.data.preview import preview
+    from styleganv.data.rules import RULES
     from styleganv.nn.layers import resolutions
 
+    if resolution is None:
+        if options.dataset is None:
+            raise StyleganvError("prepare requires --resolution or --dataset: pass a frame size, e.g. --resolution 64.")
+        resolution = str(RULES[options.dataset].resolution)
     size = parse_resolution(resolution)
     if min(size) > 0:
         resolutions(*size)  # fail early for sizes that no network supports
@@ -69,13 +75,31 @@ def prepare(
         print(f"Contact sheet: {sheet}")
 
 
+def datasets() -> None:
+    """List the paper's datasets, which `prepare --dataset` turns into those of its experiments."""
+    from styleganv.data.rules import RULES
+
+    for name, rule in RULES.items():
+        settings = ", ".join(f"--{option.replace('_', '-')} {value:g}" for option, value in rule.settings.items())
+        print(f"{name}: {rule.title}")
+        print(f"    From:      {rule.website}")
+        print(f"    Terms:     {rule.terms}")
+        print(f"    Size:      {rule.size}")
+        print(f"    SOURCE:    {rule.layout}")
+        print(f"    Protocol:  {rule.protocol}")
+        print(f"    Settings:  --resolution {rule.resolution}, {settings}; each can be changed")
+
+
 def inspect(
     data: Annotated[Positional[Path], tyro.conf.arg(metavar="DATA")],
     /,
     contact_sheet: Unset[Path] = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Show the contents of a dataset and suggest settings.
+    """Show the contents of a dataset, suggest settings, and warn of what makes training fail.
+
+    It looks for cuts, frames of a single color, text and logos, and stills in 64 videos of the dataset, for copies in
+    1000, and for videos that were resampled.
 
     Args:
         data: Dataset written by `styleganv prepare`.

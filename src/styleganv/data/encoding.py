@@ -4,20 +4,25 @@ Frames are uint8 RGB `[H, W, 3]`. Times are in seconds from the start of the sou
 """
 
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from statistics import median
 
 import numpy as np
 from PIL import Image, ImageColor
 
+from styleganv.data.footage import sharpness
 from styleganv.data.frames import encode_frame
+from styleganv.data.masks import crop_to_mask
+from styleganv.data.scenes import find_cuts, split_at
 from styleganv.data.takes import TOLERANCE, Take
 from styleganv.errors import StyleganvError
 from styleganv.media.decoding import Color, DamagedVideo, DecodedFrame, Timing
 from styleganv.media.sources import DEFAULT_FPS, VideoSource
 from styleganv.options import Fit, PrepareOptions
+
+#: Frames from one of which sharpness is measured to the next.
+SHARPNESS_EVERY = 8
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,7 @@ class Outcome:
         treatments: what was done to show its frames, in alphabetical order; see `PrepareReport.treated`.
         is_enlarged: whether its frames are smaller than the resolution.
         damage: how much of a damaged video is used, e.g. "19 of 40 frames".
+        sharpness: median over its frames; see `footage.sharpness`.
     """
 
     name: str
@@ -40,12 +46,14 @@ class Outcome:
     treatments: tuple[str, ...] = ()
     is_enlarged: bool = False
     damage: str = ""
+    sharpness: float = 0.0
 
 
 @dataclass(frozen=True)
 class Encoded:
     """A take as encoded frames, concatenated in a temporary file; `sizes` are their lengths in bytes."""
 
+    take: Take
     outcome: Outcome
     path: Path
     sizes: Sequence[int] = ()
@@ -60,6 +68,7 @@ class _Recording:
     stop: float
     path: Path
     sizes: list[int] = field(default_factory=list)
+    sharpness: list[float] = field(default_factory=list)
     treatments: set[str] = field(default_factory=set)
     is_enlarged: bool = False
     problem: str | None = None
@@ -102,14 +111,27 @@ class Encoder:
             task: number of the source, its takes, and its timing or why it is skipped.
         """
         number, takes, timing = task
-        paths = [self.folder / f"{number}-{index}" for index in range(len(takes))]
+        path = self.folder / str(number)
         if isinstance(timing, str):
-            return [Encoded(Outcome(take.name, reason=timing), path) for take, path in zip(takes, paths, strict=True)]
+            return [Encoded(take, Outcome(take.name, reason=timing), path) for take in takes]
+        try:
+            takes = self._refine(takes, timing)
+        except StyleganvError as error:
+            return [Encoded(take, Outcome(take.name, reason=str(error)), path) for take in takes]
         recordings = [
-            _Recording(take, *take.span(timing.seconds), path) for take, path in zip(takes, paths, strict=True)
+            _Recording(take, *take.span(timing.seconds), path.with_suffix(f".{index}"))
+            for index, take in enumerate(takes)
         ]
         self._record(takes[0].source, recordings, self.rate(timing))
         return [self._finish(recording, timing) for recording in recordings]
+
+    def _refine(self, takes: Sequence[Take], timing: Timing) -> list[Take]:
+        """Return the takes of one source with the crops of their masks, and with `split_scenes` one per scene."""
+        takes, source = [crop_to_mask(take) for take in takes], takes[0].source
+        if not self.options.split_scenes:
+            return takes
+        cuts = find_cuts(source.decode(None, self.options.source_fps, self.background))
+        return [scene for take in takes for scene in split_at(take, cuts, timing.seconds)]
 
     def rate(self, timing: Timing) -> float | None:
         """Return the frame rate to resample to; None keeps every frame."""
@@ -118,23 +140,21 @@ class Encoder:
     def _record(self, source: VideoSource, recordings: list[_Recording], fps: float | None) -> None:
         """Decode a source up to the end of its last take; what ends it early becomes a problem of the open takes."""
         end, until = max(recording.stop for recording in recordings), 0.0
-        with ExitStack() as stack:
-            files = [stack.enter_context(open(recording.path, "wb")) for recording in recordings]
-            try:
-                frames = source.decode(fps, self.options.source_fps, self.background)
-                for number, frame in enumerate(frames):
-                    time, until = _shown(frame) if fps is None else (number / fps, (number + 1) / fps)
-                    for recording, file in zip(recordings, files, strict=True):
-                        if not recording.problem and recording.contains(time):
-                            self._add(recording, frame, file)
-                    if until >= end - TOLERANCE:
-                        break
-            except StyleganvError as error:
+        try:
+            frames = source.decode(fps, self.options.source_fps, self.background)
+            for number, frame in enumerate(frames):
+                time, until = _shown(frame) if fps is None else (number / fps, (number + 1) / fps)
                 for recording in recordings:
-                    if recording.stop > until + TOLERANCE and not recording.problem:
-                        self._interrupt(recording, error)
+                    if not recording.problem and recording.contains(time):
+                        self._add(recording, frame)
+                if until >= end - TOLERANCE:
+                    break
+        except StyleganvError as error:
+            for recording in recordings:
+                if recording.stop > until + TOLERANCE and not recording.problem:
+                    self._interrupt(recording, error)
 
-    def _add(self, recording: _Recording, frame: DecodedFrame, file: IO[bytes]) -> None:
+    def _add(self, recording: _Recording, frame: DecodedFrame) -> None:
         try:
             pixels, is_enlarged = self.fit(recording.take, frame.pixels)
         except StyleganvError as error:
@@ -142,7 +162,10 @@ class Encoder:
             return
         recording.is_enlarged |= is_enlarged
         recording.treatments |= frame.treatments
-        recording.sizes.append(file.write(encode_frame(pixels, self.options.stored_quality)))
+        if len(recording.sizes) % SHARPNESS_EVERY == 0:
+            recording.sharpness.append(sharpness(pixels))
+        with open(recording.path, "ab") as file:  # a source may have more scenes than files can be open
+            recording.sizes.append(file.write(encode_frame(pixels, self.options.stored_quality)))
 
     def fit(self, take: Take, pixels: np.ndarray) -> tuple[np.ndarray, bool]:
         """Return the part `[H, W, 3]` of a decoded frame that the dataset gets, and whether it is enlarged.
@@ -171,9 +194,12 @@ class Encoder:
     def _finish(self, recording: _Recording, timing: Timing) -> Encoded:
         name, num_frames = recording.take.name, len(recording.sizes)
         if recording.problem is None and num_frames < self.options.min_frames:
-            recording.problem = self.too_short(num_frames, "" if recording.take.is_whole else " after --trim")
+            recording.problem = self.too_short(num_frames, "" if recording.take.is_whole else self.part)
+        value = median(recording.sharpness or [0.0])
+        if recording.problem is None and value < self.options.min_sharpness:
+            recording.problem = self.too_blurred(value)
         if recording.problem is not None:
-            return Encoded(Outcome(name, reason=recording.problem), recording.path)
+            return Encoded(recording.take, Outcome(name, reason=recording.problem), recording.path)
         if not self.options.fps and self.rate(timing):
             recording.treatments.add("resampled")
         start, stop = recording.start, recording.stop
@@ -184,8 +210,18 @@ class Encoder:
             treatments=tuple(sorted(recording.treatments)),
             is_enlarged=recording.is_enlarged,
             damage=recording.damage,
+            sharpness=value,
         )
-        return Encoded(outcome, recording.path, recording.sizes)
+        return Encoded(recording.take, outcome, recording.path, recording.sizes)
+
+    @property
+    def part(self) -> str:
+        """Why a take is not all of its source."""
+        return " in this scene" if self.options.split_scenes else " after --trim"
+
+    def too_blurred(self, value: float) -> str:
+        """Return why a video of this sharpness is skipped."""
+        return f"its sharpness {value:.0f} is below --min-sharpness {self.options.min_sharpness:g}"
 
     def too_short(self, num_frames: int, why: str = "") -> str:
         """Return why a video of so few frames is skipped."""

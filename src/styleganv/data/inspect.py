@@ -1,7 +1,6 @@
 """Inspection of a dataset before training: lengths, classes, a contact sheet, suggested settings.
 
-Shapes: V videos, T frames, H W pixels. Motion is measured on at most 64 videos of 64 frames, reduced to about 32
-pixels. This takes seconds, and averages noise that would look like motion.
+Shapes: V videos, T frames, H W pixels. Motion is measured on reduced frames of at most 64 videos (`reduced.py`).
 """
 
 import math
@@ -14,37 +13,17 @@ import numpy as np
 from PIL import Image
 
 from styleganv.config import RunConfig
+from styleganv.data.checks import find_problems
 from styleganv.data.dataset import VideoDataset, spread
+from styleganv.data.reduced import ReducedVideo, read_reduced_videos
 from styleganv.files import check_destination
 from styleganv.media import sheets, writing
-from styleganv.progress import Progress, track
+from styleganv.progress import Progress
 from styleganv.validation import Interval
 
-MAX_VIDEOS = 64
-MAX_FRAMES = 64  # per video
-SMALL_SIDE = 32  # pixels of the shorter side on which motion is measured
 SLOT_DISTANCES = Interval(4, 256)
 STILL_SLOT_DISTANCE = 16  # if nothing moves; the paper's for faces
-MIN_VARIANCE = 0.25  # variance over time, in squared gray levels, below which a video does not move
 USUAL_SPAN = 32  # frames spanned by a training clip in most presets
-
-
-@dataclass(frozen=True)
-class _Video:
-    """Reduced frames `[T, 3, H, W]` (float32, 0..255) at increasing `times`; `spread` indexes evenly spaced ones."""
-
-    name: str
-    frames: np.ndarray
-    times: np.ndarray
-    spread: np.ndarray
-
-    def variance(self) -> float:
-        """Return the mean variance over time, in squared gray levels; 0 for a single frame."""
-        return float(self.frames[self.spread].var(axis=0, ddof=1).mean()) if len(self.spread) > 1 else 0.0
-
-    def moves(self) -> bool:
-        """Return whether frames differ by more than noise."""
-        return self.variance() >= MIN_VARIANCE
 
 
 @dataclass(frozen=True)
@@ -55,6 +34,7 @@ class Inspection:
         lengths: number of frames of each video.
         class_counts: number of videos by class; empty without classes.
         still: names of the measured videos that do not move, such as damaged or frozen recordings.
+        warnings: what makes training fail, each with its remedy; see `checks.find_problems`.
         tau: distance at which two frames of a video differ half as much as distant frames; None if nothing moves.
         slot_distance: suggested distance between motion slots.
         mirror: whether training may mirror clips; `mirror_reason` gives the reason.
@@ -68,6 +48,7 @@ class Inspection:
     lengths: tuple[int, ...]
     class_counts: dict[str, int]
     still: tuple[str, ...]
+    warnings: tuple[str, ...]
     tau: float | None
     slot_distance: int
     mirror: bool
@@ -91,11 +72,7 @@ class Inspection:
             f"clip span      {self.long_enough:.0%} of the videos are at least {USUAL_SPAN} frames long, the usual "
             f"span of a training clip{advice}",
         ]
-        if self.still:
-            names = ", ".join(self.still[:4]) + (", …" if len(self.still) > 4 else "")
-            measured = min(len(self.lengths), MAX_VIDEOS)
-            still = f"{len(self.still)} of {measured} videos ({names})"
-            lines.append(f"still          {still}: remove those that are damaged")
+        lines += [f"warning        {warning}" for warning in self.warnings]
         return "\n".join(lines)
 
 
@@ -106,7 +83,7 @@ def inspect(path: Path | str, *, progress: Progress | None = None) -> Inspection
         StyleganvError: if the path is not a dataset, or a frame is damaged.
     """
     data = VideoDataset(path)
-    videos = _read_videos(data, progress)
+    videos = read_reduced_videos(data, progress)
     tau = _decorrelation_distance(videos)
     mirror, reason = _mirror(videos)
     counts = Counter(data.class_names[video.label] for video in data.videos if video.label is not None)
@@ -118,7 +95,8 @@ def inspect(path: Path | str, *, progress: Progress | None = None) -> Inspection
         fps=data.fps,
         lengths=lengths,
         class_counts={name: counts[name] for name in data.class_names},
-        still=tuple(video.name for video in videos if len(video.times) > 1 and not video.moves()),
+        still=tuple(video.name for video in videos if video.is_still),
+        warnings=tuple(find_problems(data, videos, progress)),
         tau=tau,
         slot_distance=suggest_slot_distance(tau),
         mirror=mirror,
@@ -132,7 +110,7 @@ def choose_slot_distance(config: RunConfig, data: VideoDataset) -> RunConfig:
     if config.model.slot_distance != "auto":
         return config
     moves = config.model.motion == "conv"  # other motion has no slots
-    distance = suggest_slot_distance(_decorrelation_distance(_read_videos(data)) if moves else None)
+    distance = suggest_slot_distance(_decorrelation_distance(read_reduced_videos(data)) if moves else None)
     return replace(config, model=replace(config.model, slot_distance=distance))
 
 
@@ -168,12 +146,7 @@ def suggest_slot_distance(tau: float | None) -> int:
     return round(min(max(2 * tau, SLOT_DISTANCES.low), SLOT_DISTANCES.high))
 
 
-def _read_videos(data: VideoDataset, progress: Progress | None = None) -> list[_Video]:
-    indices = spread(len(data), MAX_VIDEOS)
-    return [_read_reduced(data, int(index)) for index in track(indices, progress, len(indices), "inspecting")]
-
-
-def _decorrelation_distance(videos: list[_Video]) -> float | None:
+def _decorrelation_distance(videos: list[ReducedVideo]) -> float | None:
     """Return the distance tau in frames at which frames of a video differ half as much as distant frames.
 
     Let D(d) be the mean squared difference of frames d apart. Its plateau is that of two independent frames: twice the
@@ -206,25 +179,7 @@ def _decorrelation_distance(videos: list[_Video]) -> float | None:
     return float(distance[reached - 1] + part * (distance[reached] - distance[reached - 1]))
 
 
-def _read_reduced(data: VideoDataset, index: int) -> _Video:
-    """Read all frames of a short video, or bursts of a long one with frames at all distances up to 243."""
-    length = data.videos[index].num_frames
-    starts = spread(length, 10)
-    if length <= MAX_FRAMES:
-        times, starts = np.arange(length), np.arange(length)
-    else:
-        times = np.unique(np.add.outer(starts, (0, 1, 3, 9, 27, 81, 243)))
-        times = times[times < length]
-    factor = max(1, min(data.height, data.width) // SMALL_SIDE)
-    height, width = data.height // factor, data.width // factor
-    frames = np.empty((len(times), 3, height, width), np.float32)
-    for slot, time in enumerate(times):
-        frame = data.read(index, [int(time)])[0, :, : height * factor, : width * factor]
-        frames[slot] = frame.reshape(3, height, factor, width, factor).mean(axis=(2, 4))
-    return _Video(data.videos[index].name, frames, times, np.searchsorted(times, starts))
-
-
-def _mirror(videos: list[_Video]) -> tuple[bool, str]:
+def _mirror(videos: list[ReducedVideo]) -> tuple[bool, str]:
     """Return whether a mirrored clip could come from the dataset, and the reason.
 
     It could not if the videos move to one side on average, if they change from one side to the other between start and
@@ -249,7 +204,7 @@ def _mirror(videos: list[_Video]) -> tuple[bool, str]:
     return True, "neither the motion nor the mean frame favors a side"
 
 
-def _horizontal_speed(video: _Video) -> float:
+def _horizontal_speed(video: ReducedVideo) -> float:
     """Return the least-squares v of It + v Ix = 0 over adjacent frames, in reduced pixels per frame; right is > 0."""
     gray = video.frames.mean(axis=1)
     before = np.flatnonzero(np.diff(video.times) == 1)

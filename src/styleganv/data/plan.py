@@ -9,9 +9,12 @@ from pathlib import Path
 
 from styleganv import __version__
 from styleganv.data.labels import read_labels
+from styleganv.data.rules import RULES
+from styleganv.data.rules.rule import Selection
+from styleganv.data.scenes import make_detector
 from styleganv.data.takes import Take, by_source, trim_and_crop, whole_takes
 from styleganv.errors import StyleganvError
-from styleganv.media.sources import Skipped, VideoSource, natural_key, scan_source
+from styleganv.media.sources import Skipped, SourceScan, VideoSource, natural_key, scan_source
 from styleganv.options import PrepareOptions
 
 #: Number of a shard, from 1, and number of shards.
@@ -58,7 +61,8 @@ class Plan:
         for group in self.groups:
             for take in group:
                 crop = None if take.crop is None else astuple(take.crop)
-                common.update(repr((take.name, take.class_name, take.start, take.stop, crop)).encode())
+                mask = None if take.mask is None else take.mask.name
+                common.update(repr((take.name, take.class_name, take.start, take.stop, crop, mask)).encode())
             for name, size, changed in _list_files(group[0].source):
                 common.update(f"{name!r} {size}\n".encode())
                 own.update(f"{changed}\n".encode())
@@ -74,20 +78,37 @@ def make_plan(source: Path, resolution: tuple[int, int], options: PrepareOptions
     """
     if shard is not None and shard[0] > shard[1]:
         raise StyleganvError(f"--shard must be from 1/N to N/N, got {shard[0]}/{shard[1]}: correct it.")
+    if options.split_scenes:
+        make_detector()  # fail early
     scan = scan_source(source)
-    labels = read_labels(source, scan.videos, options.classes)
-    takes = trim_and_crop(whole_takes(scan.videos, labels.class_of), options.trim, options.crop)
+    options, selection = _select(source, scan, options)
+    takes = trim_and_crop(selection.takes, options.trim, options.crop)
     return Plan(
         source=source,
         height=resolution[0],
         width=resolution[1],
-        options=replace(options, source_fps=labels.fps or options.source_fps),
+        options=options,
         groups=by_source(takes),
         class_names=sorted({take.class_name for take in takes if take.class_name is not None}, key=natural_key),
         shard=shard,
-        skipped=scan.skipped,
-        warnings=labels.warnings,
+        skipped=scan.skipped + selection.skipped,
+        warnings=selection.warnings,
     )
+
+
+def _select(source: Path, scan: SourceScan, options: PrepareOptions) -> tuple[PrepareOptions, Selection]:
+    """Return the options that the source and its rule complete, and the takes with their classes."""
+    if options.dataset is None:
+        labels = read_labels(source, scan.videos, options.classes)
+        takes = whole_takes(scan.videos, labels.class_of)
+        return replace(options, source_fps=labels.fps or options.source_fps), Selection(takes, warnings=labels.warnings)
+    rule = RULES[options.dataset]
+    options, selection = rule.complete(options), rule.apply(scan)
+    if options.classes != "auto":
+        labels = read_labels(source, [take.source for take in selection.takes], options.classes)
+        selection.takes = [replace(take, class_name=labels.class_of.get(take.source.name)) for take in selection.takes]
+        selection.warnings += labels.warnings
+    return options, selection
 
 
 def _list_files(source: VideoSource) -> Iterable[tuple[str, int, int]]:

@@ -13,6 +13,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
+from styleganv.data.checks import find_copies
+from styleganv.data.dataset import VideoDataset
 from styleganv.data.dataset_file import Shard, VideoRecord
 from styleganv.data.dataset_writer import DatasetWriter
 from styleganv.data.encoding import Encoded, Encoder, Outcome, parse_color
@@ -20,7 +22,6 @@ from styleganv.data.journal import Journal, open_journal
 from styleganv.data.plan import Plan, make_plan
 from styleganv.data.prepare_report import PrepareReport
 from styleganv.data.shards import shard_name
-from styleganv.data.takes import Take
 from styleganv.errors import StyleganvError
 from styleganv.files import check_destination, readable, temporary_folder
 from styleganv.media.decoding import Timing
@@ -94,6 +95,12 @@ def prepare(
             if journal.num_steps and not interruption.args:
                 interruption.args = (preparation.describe_interruption(),)
             raise
+    if shard is None:  # `inspect` compares the videos of all shards
+        try:
+            report.copies = find_copies(VideoDataset(dest), progress)
+        except KeyboardInterrupt as interruption:
+            interruption.args = (f"{dest} is complete; only the search for copies was interrupted.",)
+            raise
     return report
 
 
@@ -163,8 +170,8 @@ class _Preparation:
                 self.writer.restore(VideoRecord(*video) for video in step["videos"])
                 yield step
             tasks = ((number, plan.groups[number], timings[number]) for number in rest)
-            for number, takes in zip(rest, self.map(encoder.encode, tasks), strict=True):
-                step = self._store(plan.groups[number], takes)
+            for takes in self.map(encoder.encode, tasks):
+                step = self._store(takes)
                 self.journal.append(step)
                 yield step
 
@@ -175,13 +182,14 @@ class _Preparation:
             for outcome in step["takes"]:
                 self.report.count(Outcome(**outcome))
 
-    def _store(self, group: Sequence[Take], takes: Sequence[Encoded]) -> dict[str, Any]:
+    def _store(self, takes: Sequence[Encoded]) -> dict[str, Any]:
         """Copy the encoded takes of a source into the dataset, and return the finished step."""
         first = len(self.writer.videos)
-        for take, encoded in zip(group, takes, strict=True):
+        for encoded in takes:
             if not encoded.outcome.reason:
-                label = None if take.class_name is None else self._label_of[take.class_name]
-                _add_pieces(self.writer, take, encoded, label, self.plan.options)
+                name = encoded.take.class_name
+                label = None if name is None else self._label_of[name]
+                _add_pieces(self.writer, encoded, label, self.plan.options)
             encoded.path.unlink(missing_ok=True)
         videos = [[video.name, video.num_frames, video.label, video.meta] for video in self.writer.videos[first:]]
         return {"takes": [asdict(encoded.outcome) for encoded in takes], "videos": videos}
@@ -193,11 +201,9 @@ def _load_timing(saved: dict[str, Any] | str) -> Timing | str:
     return Timing(**{**saved, "gaps": tuple(map(tuple, saved["gaps"]))})
 
 
-def _add_pieces(
-    writer: DatasetWriter, take: Take, encoded: Encoded, label: int | None, options: PrepareOptions
-) -> None:
+def _add_pieces(writer: DatasetWriter, encoded: Encoded, label: int | None, options: PrepareOptions) -> None:
     """Add an encoded take to the dataset, in pieces with `split_every`."""
-    total = len(encoded.sizes)
+    take, total = encoded.take, len(encoded.sizes)
     length = options.split_every or total
     starts = [start for start in range(0, total, length) if min(length, total - start) >= options.min_frames]
     source = take.source
@@ -206,6 +212,8 @@ def _add_pieces(
         meta["trim"] = [take.start, take.stop]
     if take.crop is not None:
         meta["crop"] = list(astuple(take.crop))
+    if "resampled" in encoded.outcome.treatments:
+        meta["source_fps"] = encoded.outcome.fps
     with open(encoded.path, "rb") as file:
         for number, start in enumerate(starts):
             name = take.name if total <= length else f"{take.name}_{number:03d}"

@@ -27,6 +27,8 @@ class PrepareReport:
         damaged: names of the videos of which only the frames before the damage were kept, and how many these are.
         gaps: stretches without frames in the videos, where the frame before each is repeated.
         num_enlarged: number of videos smaller than the resolution.
+        sharpness: of each video; see `footage.sharpness`.
+        copies: pairs of videos that show nearly the same, as "a = b".
         warnings: what the user may want to change, each with its remedy.
         is_preview: whether nothing was written; lengths are then estimates.
     """
@@ -45,6 +47,8 @@ class PrepareReport:
     damaged: list[str] = field(default_factory=list)
     gaps: list[str] = field(default_factory=list)
     num_enlarged: int = 0
+    sharpness: list[float] = field(default_factory=list)
+    copies: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     is_preview: bool = False
 
@@ -72,6 +76,7 @@ class PrepareReport:
             return
         self.source_fps[outcome.fps] += 1
         self.num_enlarged += outcome.is_enlarged
+        self.sharpness.append(outcome.sharpness)
         self.gaps += [f"{name} ({seconds:.2f} s from {start:.2f} s on)" for start, seconds in outcome.gaps]
         for treatment in outcome.treatments:
             self.treated.setdefault(treatment, []).append(name)
@@ -106,6 +111,9 @@ class PrepareReport:
             f"fps       {self.fps:g}; sources: {self._rates() or 'none'}",
             "classes   " + (", ".join(f"{k} ({n})" for k, n in self.class_counts.items()) or "none"),
         ]
+        if self.sharpness:
+            low, middle, high = min(self.sharpness), median(self.sharpness), max(self.sharpness)
+            lines.append(f"sharpness {low:.0f} to {high:.0f}, median {middle:.0f}")
         details = {
             "composited": f" over {self.background} (--background)",
             "tone-mapped": " from HDR",
@@ -119,6 +127,8 @@ class PrepareReport:
             lines.append(f"gaps      {len(self.gaps)}{be} filled with the preceding frame: {shorten(self.gaps)}")
         if self.damaged:
             lines.append(f"damaged   {_count_videos(len(self.damaged))} kept up to the damage: {shorten(self.damaged)}")
+        if self.copies:
+            lines.append(f"copies    {shorten(self.copies)} show nearly the same: remove one of each pair")
         lines.append(f"skipped   {len(self.skipped) or 'none'}{be if self.skipped else ''}")
         lines += [f"  {line}" for line in summarize_skipped(self.skipped)]
         lines += [f"warning   {warning}" for warning in self.warnings]

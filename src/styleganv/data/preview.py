@@ -5,6 +5,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import median
 from typing import Annotated
 
 import numpy as np
@@ -13,6 +14,8 @@ from PIL import Image
 from styleganv.data.dataset import spread
 from styleganv.data.dataset_file import VideoRecord
 from styleganv.data.encoding import Encoder, Outcome, parse_color
+from styleganv.data.footage import sharpness
+from styleganv.data.masks import crop_to_mask
 from styleganv.data.plan import make_plan
 from styleganv.data.prepare_report import PrepareReport
 from styleganv.data.takes import Take
@@ -73,7 +76,7 @@ def preview(
         sources = (group[0].source for group in plan.groups)
         timings = list(track(run(encoder.read_timing, sources), progress, len(plan.groups), "reading frame rates"))
         known = [timing for timing in timings if isinstance(timing, Timing)]
-        report.fps = options.fps or (common_fps(known) if known else DEFAULT_FPS)
+        report.fps = plan.options.fps or (common_fps(known) if known else DEFAULT_FPS)
         look = _Look(replace(encoder, fps=report.fps))
         tasks = ((take, timings[number]) for number in plan.numbers for take in plan.groups[number])
         looks = track(run(look, tasks), progress, len(takes), "looking at frames")
@@ -84,7 +87,9 @@ def preview(
                 videos.append(VideoRecord(take.name, num_frames, label))
                 if take.name in shown:
                     rows[take.name] = frames
-    report.finish(videos, plan.class_names, plan.warnings, options.fps)
+    report.finish(videos, plan.class_names, plan.warnings, plan.options.fps)
+    if options.split_scenes:
+        report.warnings.append("a dry run does not look for scenes: the videos are shown before --split-scenes.")
     if not rows:
         reasons = "; ".join(f"{name}: {reason.rstrip('.')}" for name, reason in report.skipped[:3])
         raise StyleganvError(f"No usable video in {source} ({reasons}): pass other videos.")
@@ -111,14 +116,18 @@ class _Look:
         fps = encoder.rate(timing)
         num_frames = max(0, math.ceil((min(stop, timing.seconds) - start) * (fps or timing.fps) - 0.5))
         if num_frames < encoder.options.min_frames:
-            why = "" if take.is_whole else " after --trim"
+            why = "" if take.is_whole else encoder.part
             return Outcome(take.name, reason=encoder.too_short(num_frames, why)), num_frames, nothing
         times = start + np.linspace(0, num_frames - 1, NUM_FRAMES).round() / (fps or timing.fps)
         try:
+            take = crop_to_mask(take)
             decoded = list(take.source.decode_at(times.tolist(), encoder.options.source_fps, encoder.background))
             fitted = [encoder.fit(take, frame.pixels) for frame in decoded]
         except StyleganvError as error:
             return Outcome(take.name, reason=str(error)), num_frames, nothing
+        value = median(sharpness(pixels) for pixels, _ in fitted)
+        if value < encoder.options.min_sharpness:
+            return Outcome(take.name, reason=encoder.too_blurred(value)), num_frames, nothing
         treatments: set[str] = {treatment for frame in decoded for treatment in frame.treatments}
         if fps and not encoder.options.fps:
             treatments.add("resampled")
@@ -128,6 +137,7 @@ class _Look:
             gaps=tuple((time - start, seconds) for time, seconds in timing.gaps if start <= time < stop),
             treatments=tuple(sorted(treatments)),
             is_enlarged=any(is_enlarged for _, is_enlarged in fitted),
+            sharpness=value,
         )
         return outcome, num_frames, _reduce([pixels for pixels, _ in fitted])
 

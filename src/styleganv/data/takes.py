@@ -42,6 +42,7 @@ class Take:
         start: time of the first frame, in seconds from the start of the source, or if negative from its end.
         stop: time before which the take ends, like `start`; None for the end of the source.
         crop: part of each frame to use; None for all of it.
+        mask: video of the same frames, white where the crop is to be; `masks.py` makes a crop of it.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Take:
     start: float = 0.0
     stop: float | None = None
     crop: Box | None = None
+    mask: VideoSource | None = None
 
     @property
     def is_whole(self) -> bool:
