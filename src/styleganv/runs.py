@@ -98,7 +98,7 @@ def train(
         dataset = VideoDataset(data)
         trainer = _new_trainer(config, dataset, device, finetune)
         check_data(trainer.config, dataset)  # before anything is written; warnings follow later
-        distributed.run_on_first(partial(_describe, out, trainer.config, dataset))
+        distributed.run_on_first(partial(_describe, out, trainer.config, dataset, preset))
         return _run(trainer, dataset, out, progress, preset)
 
 
@@ -136,9 +136,9 @@ def _lock(run: Path) -> Iterator[None]:
         lock.release()
 
 
-def _describe(run: Path, config: RunConfig, data: VideoDataset) -> None:
+def _describe(run: Path, config: RunConfig, data: VideoDataset, preset: str | None) -> None:
     """Write what a resumed run is checked against."""
-    save_settings(config, run / "settings.yaml")
+    save_settings(config, run / "settings.yaml", preset)
     with atomic_write(run / "data.txt", overwrite=True) as tmp_path:
         tmp_path.write_bytes(os.fsencode(data.path.resolve()) + f"\n{data.content_hash}\n".encode())
 

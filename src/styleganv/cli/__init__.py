@@ -13,7 +13,7 @@ from styleganv.cli.measuring import diagnose, evaluate
 from styleganv.cli.models import export, import_, models, pull, push, swap
 from styleganv.cli.streams import output_error, tolerate_streams
 from styleganv.cli.studio import studio
-from styleganv.cli.training import demo, study, train_command, train_defaults
+from styleganv.cli.training import config, demo, study, train_command, train_defaults
 from styleganv.cli.videos import directions, edit, explore, generate, project
 from styleganv.config import RunConfig
 from styleganv.errors import StyleganvError
@@ -25,6 +25,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "prepare": prepare,
     "inspect": inspect,
     "train": train_command(RunConfig(), "tiny-cpu"),
+    "config": config,
     "generate": generate,
     "evaluate": evaluate,
     "diagnose": diagnose,
