@@ -27,7 +27,7 @@ LAYERS = [
     },
     {"nn", "media"},
     {"data"},
-    {"video_model", "pretrained"},
+    {"video_model", "pretrained", "record"},
     {"model_folder"},
     {"training"},
     {"methods"},
@@ -35,7 +35,7 @@ LAYERS = [
     {"faces"},
     {"metrics"},
     {"motion_report", "evaluation", "video_files"},
-    {"runs", "editing", "interop"},
+    {"runs", "inventory", "editing", "interop"},
     {"study", "studio", "demo"},
     {"cli", "__main__"},
 ]
@@ -44,7 +44,8 @@ LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}
 STRANGERS = {
     "editing": {"runs", "interop", "training"},
     "interop": {"runs", "editing", "training"},
-    "runs": {"editing", "interop"},
+    "runs": {"editing", "interop", "inventory"},
+    "inventory": {"runs", "editing", "interop"},
     "studio": {"runs", "training"},
     "metrics": {"training"},
     "motion_report": {"training"},

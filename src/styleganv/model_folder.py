@@ -1,7 +1,7 @@
 """A model folder: `model.safetensors` with the weights, `config.json` with everything else; nothing is pickled.
 
 For fine-tuning it may also have `discriminator.safetensors`, and `projected.safetensors` with the weights of the second
-discriminator.
+discriminator. A run adds its record (`record.py`).
 """
 
 import hashlib
@@ -19,11 +19,12 @@ from torch import Tensor, nn
 from styleganv.errors import StyleganvError, describe
 from styleganv.files import atomic_write
 from styleganv.pretrained import pretrained_folder, pretrained_names
+from styleganv.record import RECORD
 from styleganv.validation import FrameRate, check
 
 FORMAT = 1
 #: Files of a model folder.
-MODEL_FILES = ("config.json", "model.safetensors", "discriminator.safetensors", "projected.safetensors")
+MODEL_FILES = ("config.json", "model.safetensors", "discriminator.safetensors", "projected.safetensors", RECORD)
 #: The method of a model whose config.json does not name one.
 STYLEGAN_V = "stylegan-v"
 

@@ -263,6 +263,8 @@ class PrepareOptions(Validated):
     """Color behind transparent pixels, e.g. skyblue or '#cfe8ff' (in quotes)."""
     damaged: Damaged = "skip"
     """Skip damaged videos, or keep their frames before the damage."""
+    license: Unset[str] = None
+    """License of the videos, for the records of runs and models, e.g. cc-by-4.0. Default: not stated."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

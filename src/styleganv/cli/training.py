@@ -29,8 +29,15 @@ from styleganv.options import Repeats, StudyOptions, Unset
 from styleganv.validation import check
 
 
-def train_command(defaults: RunConfig, preset_name: str, ablations: Sequence[str] = ()) -> Callable[..., None]:
-    """Return the command `train` with settings that start from a preset or from the run to resume."""
+def train_command(
+    defaults: RunConfig, preset_name: str, ablations: Sequence[str] = (), command: str | None = None
+) -> Callable[..., None]:
+    """Return the command `train` with settings that start from a preset or from the run to resume.
+
+    Args:
+        defaults, preset_name, ablations: as of `train_defaults`.
+        command: command line, for the record of the run.
+    """
 
     def train(
         data: Annotated[
@@ -54,13 +61,20 @@ def train_command(defaults: RunConfig, preset_name: str, ablations: Sequence[str
             if out is not None or finetune is not None:
                 raise StyleganvError("--resume continues a run in its own folder: omit --out and --finetune.")
             with progress_bar() as progress:
-                folder = run_resume(resume, data=data, config=settings, progress=progress)
+                folder = run_resume(resume, data=data, config=settings, command=command, progress=progress)
         elif data is None or out is None:
             raise StyleganvError("train requires DATA and --out, or --resume: pass them.")
         else:
             with progress_bar() as progress:
                 folder = run_train(
-                    data, out, settings, finetune=finetune, or_resume=or_resume, preset=preset, progress=progress
+                    data,
+                    out,
+                    settings,
+                    finetune=finetune,
+                    or_resume=or_resume,
+                    preset=preset,
+                    command=command,
+                    progress=progress,
                 )
         if os.environ.get("RANK", "0") == "0":
             print(f"Model: {folder}. Next: styleganv generate {folder} --out videos --seeds 0-7")

@@ -262,6 +262,7 @@ def prepare(
             raise StyleganvError(f"No usable video in {source} ({reasons}): pass other videos.")
         names = _drop_empty_classes(writer, names)
         extra = {"fit": options.fit} | ({"background": report.background} if "composited" in report.treated else {})
+        extra |= {"license": options.license} if options.license else {}
         writer.finish(fps=report.fps, class_names=names, extra=extra)
     report.lengths = [video.num_frames for video in writer.videos]
     report.class_counts.update(names[video.label] for video in writer.videos if video.label is not None)

@@ -19,9 +19,12 @@ from styleganv.interop.card import CARD, NEIGHBORS, PREVIEW, write_card
 from styleganv.methods.loading import load
 from styleganv.model_folder import model_folder
 from styleganv.progress import Progress
+from styleganv.record import RECORD, read_record, without_paths, write_record
 
 WEIGHTS = ("config.json", "model.safetensors")
-LAYOUT = (*WEIGHTS, CARD, PREVIEW, NEIGHBORS)
+#: Files that are transferred as they are.
+COPIED = (*WEIGHTS, CARD, PREVIEW, NEIGHBORS)
+LAYOUT = (*COPIED, RECORD)
 
 
 def push(
@@ -60,9 +63,10 @@ def push(
     if folder is not None:
         with atomic_write(folder, overwrite=overwrite, contents=LAYOUT) as tmp_path:
             old = [folder / name for name in (CARD, PREVIEW) if (folder / name).exists()]
-            new = [source / name for name in LAYOUT if (source / name).exists()]
+            new = [source / name for name in COPIED if (source / name).exists()]
             for file in (*old, *new):
                 shutil.copyfile(file, tmp_path / file.name)
+            _write_published_record(source, tmp_path)
             if not (tmp_path / CARD).exists():
                 write_card(source, tmp_path, name=folder.name, license=license, progress=progress)
         return str(folder)
@@ -70,10 +74,11 @@ def push(
     with _hub_errors(dest), tempfile.TemporaryDirectory() as card_folder:
         api = hub.HfApi(token=token)
         api.create_repo(dest, private=private, exist_ok=True)
-        files = [source / name for name in LAYOUT if (source / name).exists()]
+        files = [source / name for name in COPIED if (source / name).exists()]
+        _write_published_record(source, Path(card_folder))
         if not (source / CARD).exists() and not api.file_exists(dest, CARD):
             write_card(source, card_folder, name=dest, license=license, progress=progress)
-            files += [file for file in Path(card_folder).iterdir() if file.name not in {known.name for known in files}]
+        files += [file for file in Path(card_folder).iterdir() if file.name not in {known.name for known in files}]
         operations = [hub.CommitOperationAdd(file.name, file) for file in files]
         return str(api.create_commit(dest, operations, commit_message="Upload model with styleganv").commit_url)
 
@@ -116,6 +121,12 @@ def pull(
             )
         load(tmp_path, device="cpu")
     return dest
+
+
+def _write_published_record(model: Path, folder: Path) -> None:
+    """Write the record of a model, if it has one, without paths."""
+    if record := read_record(model):
+        write_record(folder, without_paths(record))
 
 
 def _local(target: str) -> Path | None:
