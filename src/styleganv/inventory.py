@@ -1,6 +1,7 @@
 """What a path holds (a run, a model or a dataset), and a table of the runs in a folder. Nothing here needs torch."""
 
 import json
+import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -162,7 +163,8 @@ def _read_run(run: Path, name: str) -> Run:
         log, config, record = _read_log(run), load_settings(run / "settings.yaml"), read_record(run)
     except StyleganvError:
         return Run(name, "unreadable")
-    distances = [entry[DISTANCE] for entry in merge_records(log) if isinstance(entry.get(DISTANCE), float)]
+    scores = [entry.get(DISTANCE) for entry in merge_records(log)]
+    distances = [score for score in scores if isinstance(score, float) and math.isfinite(score)]
     return Run(
         name=name,
         state=_state(run, log),

@@ -172,9 +172,13 @@ def _known(config: type, values: dict[str, Any]) -> dict[str, Any]:
 
 def format_dataset(facts: dict[str, Any]) -> str:
     """Return the facts about a dataset in a line."""
-    values = {"name": "?", "videos": "?", "frames": "?", "height": "?", "width": "?", "fps": 0.0, "classes": 0} | facts
-    line = "{name}: {videos} videos, {frames} frames of {height}x{width} (height x width), {fps:g} fps".format(**values)
-    return line + (f", {values['classes']} classes" if values["classes"] else "")
+    unknown = {"name": "?", "videos": "?", "frames": "?", "height": "?", "width": "?", "fps": 0.0, "classes": 0}
+    facts = unknown | facts
+    return (
+        f"{facts['name']}: {facts['videos']} video{'' if facts['videos'] == 1 else 's'}, {facts['frames']} frames of "
+        f"{facts['height']}x{facts['width']} (height x width), {facts['fps']:g} fps"
+        + (f", {facts['classes']} classes" if facts["classes"] else "")
+    )
 
 
 def summarize(record: RunRecord) -> dict[str, str]:

@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 import tyro
 from tyro.conf import Positional
 
+_Json = Annotated[bool, tyro.conf.arg(name="json")]
+
 
 def info(
     path: Annotated[Positional[Path], tyro.conf.arg(metavar="PATH")],

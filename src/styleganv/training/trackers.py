@@ -3,7 +3,6 @@
 `RunLog` calls them in process 0. Whatever they raise is one warning per tracker, and never ends a training.
 """
 
-import contextlib
 import importlib.util
 import logging
 import os
@@ -128,7 +127,7 @@ class WeightsAndBiases:
             settings=wandb.Settings(console="off", silent=True),
         )
         self.run.define_metric("*", step_metric="clips_seen")
-        if self.run.url:
+        if not self.run.offline:
             logger.info(f"{self.title}: {self.run.url}")
 
     def log_scalars(self, clips_seen: int, scalars: Mapping[str, float]) -> None:
@@ -210,8 +209,6 @@ def parse_trackers(text: str) -> dict[str, type[Tracker]]:
 def check_trackers(text: str) -> None:
     """Raise a StyleganvError for an unknown tracker, or one whose package is not installed."""
     for name in parse_trackers(text):
-        spec = None
-        with contextlib.suppress(ValueError):  # a module without a spec was put in its place
-            spec = importlib.util.find_spec(name)
+        spec = importlib.util.find_spec(name)
         if spec is None or spec.origin is None:  # a folder of that name is no package
             raise StyleganvError(f"--trackers {name} requires the package {name}: run pip install 'styleganv[{name}]'.")
