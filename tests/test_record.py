@@ -16,6 +16,7 @@ from styleganv.data.dataset import VideoDataset
 from styleganv.errors import StyleganvError
 from styleganv.record import (
     RECORD,
+    DatasetFacts,
     RunRecord,
     Session,
     describe_dataset,
@@ -40,6 +41,7 @@ SESSION = Session(
     device_hours=1.5,
     peak_memory_gib=3.25,
 )
+DATA = DatasetFacts("a\n.zip", "0f", videos=2, frames=9, height=16, width=32, fps=25.0, classes=3)
 
 
 def test_a_run_and_its_model_have_a_record(finished_run: Path, faces: Path, tiny: RunConfig) -> None:
@@ -50,7 +52,7 @@ def test_a_run_and_its_model_have_a_record(finished_run: Path, faces: Path, tiny
     assert (session.clips_before, session.clips_seen, session.num_processes) == (0, 16, 1)
     assert 0 < session.device_hours < 1 and session.peak_memory_gib and session.peak_memory_gib > 0.05
     assert found.dataset == describe_dataset(VideoDataset(faces))
-    assert (found.dataset["name"], found.dataset["videos"], found.dataset["frames"]) == ("faces.zip", 16, 640)
+    assert (found.dataset.name, found.dataset.videos, found.dataset.frames) == ("faces.zip", 16, 640)
     assert found.settings["training"]["seed"] == tiny.training.seed and found.settings["model"]["z_dim"] == 16
     of_model = read_record(finished_run / "model")
     assert of_model and (of_model.id, of_model.dataset) == (found.id, found.dataset)
@@ -89,16 +91,27 @@ def test_a_damaged_or_missing_record_ends_no_training(
 
 
 def test_a_record_survives_its_file(tmp_path: Path) -> None:
-    original = RunRecord("1", "64", "runs/other", {"name": "a"}, {"training": {"seed": 3}}, (SESSION, SESSION))
+    original = RunRecord("1", "64", "runs/other", DATA, {"training": {"seed": 3}}, (SESSION, SESSION))
     write_record(tmp_path, original)
     assert read_record(tmp_path) == original
     values = json.loads((tmp_path / RECORD).read_text())
-    values["sessions"][0]["later"] = values["later"] = 1
+    values["sessions"][0]["later"] = values["dataset"]["later"] = values["later"] = 1
     (tmp_path / RECORD).write_text(json.dumps(values))
     assert read_record(tmp_path) == original and read_record(tmp_path / "nowhere") is None
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"id": 3}', "{}", '{"id": "a", "sessions": [{"started": 1}]}', "\xff"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "[]",
+        '{"id": 3}',
+        "{}",
+        '{"id": "a", "sessions": [{"started": 1}]}',
+        "\xff",
+        '{"id": "a", "dataset": {"name": 3}}',
+    ],
+)
 def test_a_damaged_record_is_one_sentence(text: str, tmp_path: Path) -> None:
     (tmp_path / RECORD).write_text(text, "latin-1")
     with pytest.raises(StyleganvError, match=r"record\.json"):
@@ -108,8 +121,7 @@ def test_a_damaged_record_is_one_sentence(text: str, tmp_path: Path) -> None:
 def test_a_summary_adds_up_sessions() -> None:
     later = replace(SESSION, torch="2.14.0", device="CPU x", num_processes=1, cuda=None, command=None, revision=None)
     later = replace(later, device_hours=0.25, peak_memory_gib=None)
-    data = {"name": "a\n.zip", "videos": 2, "frames": 9, "height": 16, "width": 32, "fps": 25.0, "classes": 3}
-    summary = summarize(RunRecord("1", "64", None, data, {"training": {"seed": 0}}, (SESSION, later, later)))
+    summary = summarize(RunRecord("1", "64", None, DATA, {"training": {"seed": 0}}, (SESSION, later, later)))
     assert summary["Dataset"] == r"a\x0a.zip: 2 videos, 9 frames of 16x32 (height x width), 25 fps, 3 classes"
     assert (summary["Seed"], summary["License of the dataset"]) == ("0", "not stated")
     assert (summary["GPU hours"], summary["Peak memory"]) == ("2", "3.25 GiB")

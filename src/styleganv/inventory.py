@@ -11,9 +11,9 @@ from typing import Any, Literal
 from styleganv.config import load_settings, read_settings
 from styleganv.data.dataset import VideoDataset, is_dataset
 from styleganv.errors import StyleganvError, describe
-from styleganv.files import is_locked
+from styleganv.files import is_locked, readable
 from styleganv.pretrained import pretrained_folder, pretrained_names
-from styleganv.record import RunRecord, describe_dataset, format_dataset, read_record, summarize
+from styleganv.record import RunRecord, describe_dataset, read_record, summarize
 from styleganv.training.log_file import SCORES, merge_records, read_records
 
 #: Score of the evaluations during training that the table shows.
@@ -56,7 +56,8 @@ class Contents:
 
     def __str__(self) -> str:
         width = max(map(len, self.facts), default=0) + 2
-        return "\n".join([f"{self.path}: {self.kind}", *(f"{key:<{width}}{text}" for key, text in self.facts.items())])
+        lines = [f"{self.path}: {self.kind}", *(f"{title:<{width}}{text}" for title, text in self.facts.items())]
+        return "\n".join(map(readable, lines))
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything for JSON."""
@@ -102,9 +103,9 @@ def describe_path(path: Path | str) -> Contents:
         return Contents(str(path), "model", facts | _record_facts(record), data | _record_data(record))
     if path.is_file() and is_dataset(path):
         summary = describe_dataset(dataset := VideoDataset(path))
-        facts = {"Dataset": format_dataset(summary), "Classes": ", ".join(dataset.class_names) or "none"}
-        facts |= {"Encoding": " ".join(map(str, dataset.encoding.values())), "Hash": summary["sha256"]}
-        return Contents(str(path), "dataset", facts | {"License": summary.get("license", "not stated")}, summary)
+        facts = {"Dataset": str(summary), "Classes": ", ".join(dataset.class_names) or "none"}
+        facts |= {"Encoding": " ".join(map(str, dataset.encoding.values())), "Hash": summary.sha256}
+        return Contents(str(path), "dataset", facts | {"License": summary.license or "not stated"}, asdict(summary))
     raise StyleganvError(
         f"{path} is neither a run, a model nor a dataset: pass a run, a model folder, a prepared dataset, or one of "
         f"{', '.join(pretrained_names())}."
@@ -139,7 +140,7 @@ def format_runs(runs: Sequence[Run]) -> str:
     rows = [list(COLUMNS)]
     for run in runs:
         values = {name: getattr(run, name) for name in COLUMNS}
-        rows.append(["–" if value is None else COLUMNS[name](value) for name, value in values.items()])
+        rows.append(["–" if value is None else readable(COLUMNS[name](value)) for name, value in values.items()])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     aligns = [">" if name in NUMBERS else "<" for name in COLUMNS]
     layout = "  ".join(f"{{:{align}{width}}}" for align, width in zip(aligns, widths, strict=True))
@@ -188,7 +189,7 @@ def _read_log(run: Path) -> list[dict[str, Any]]:
 def _state(run: Path, log: Sequence[dict[str, Any]]) -> State:
     if is_locked(run / ".lock"):
         return "running"
-    events = [entry["event"] for entry in log if "event" in entry]
+    events = [str(entry["event"]) for entry in log if "event" in entry]
     return STATES.get(events[-1], "interrupted") if events else "interrupted"
 
 

@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from styleganv import __version__
 from styleganv.errors import StyleganvError, describe
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     import torch
 
     from styleganv.data.dataset import VideoDataset
+
+T = TypeVar("T")
 
 RECORD = "record.json"
 #: Root of a checkout of this repository, if the package lies in one.
@@ -64,6 +66,36 @@ class Session:
 
 
 @dataclass(frozen=True)
+class DatasetFacts:
+    """What a record holds about a dataset.
+
+    Attributes:
+        name: name of its file, without the path.
+        sha256: `VideoDataset.content_hash`.
+        frames: frames of all videos.
+        height, width: frame size in pixels.
+        fps: frames per second.
+        license: terms of the videos, if `prepare` was told.
+    """
+
+    name: str
+    sha256: str
+    videos: int
+    frames: int
+    height: int
+    width: int
+    fps: float
+    classes: int = 0
+    license: str | None = None
+
+    def __str__(self) -> str:
+        videos = f"{self.videos} video{'' if self.videos == 1 else 's'}"
+        size = f"{self.height}x{self.width} (height x width)"
+        classes = f", {self.classes} classes" if self.classes else ""
+        return f"{self.name}: {videos}, {self.frames} frames of {size}, {self.fps:g} fps{classes}"
+
+
+@dataclass(frozen=True)
 class RunRecord:
     """The record of a run.
 
@@ -71,7 +103,7 @@ class RunRecord:
         id: random name of the run, the same after each resume.
         preset: preset that its settings started from, if known.
         finetune: model that its weights started from, if any.
-        dataset: name, hash, numbers of videos, frames and classes, size, frame rate and license of the dataset.
+        dataset: what it was trained on.
         settings: all settings, by group, e.g. the seed.
         sessions: its start and each resume, in order.
     """
@@ -79,7 +111,7 @@ class RunRecord:
     id: str
     preset: str | None = None
     finetune: str | None = None
-    dataset: dict[str, Any] = field(default_factory=dict)
+    dataset: DatasetFacts | None = None
     settings: dict[str, Any] = field(default_factory=dict)
     sessions: tuple[Session, ...] = ()
 
@@ -126,19 +158,19 @@ def new_session(device: "torch.device", *, num_processes: int, clips_seen: int, 
     )
 
 
-def describe_dataset(data: "VideoDataset") -> dict[str, Any]:
+def describe_dataset(data: "VideoDataset") -> DatasetFacts:
     """Return the facts about a dataset that a record holds."""
-    facts: dict[str, Any] = {
-        "name": data.path.name,
-        "sha256": data.content_hash,
-        "videos": len(data),
-        "frames": sum(video.num_frames for video in data.videos),
-        "height": data.height,
-        "width": data.width,
-        "fps": data.fps,
-        "classes": len(data.class_names),
-    }
-    return facts | ({"license": data.extra["license"]} if "license" in data.extra else {})
+    return DatasetFacts(
+        name=data.path.name,
+        sha256=data.content_hash,
+        videos=len(data),
+        frames=sum(video.num_frames for video in data.videos),
+        height=data.height,
+        width=data.width,
+        fps=data.fps,
+        classes=len(data.class_names),
+        license=str(data.extra["license"]) if "license" in data.extra else None,
+    )
 
 
 def write_record(folder: Path, record: RunRecord) -> None:
@@ -161,37 +193,29 @@ def read_record(folder: Path) -> RunRecord | None:
     except (OSError, ValueError, RecursionError) as error:
         raise StyleganvError(f"Cannot read {path} ({describe(error)}): restore the file, or delete it.") from error
     sessions = check(f"{path}: sessions", values.get("sessions", []), list[dict])
-    read = tuple(read_fields(Session, _known(Session, each), path, "sessions") for each in sessions)
-    return read_fields(RunRecord, _known(RunRecord, values) | {"sessions": read}, path)
+    parts: dict[str, Any] = {"sessions": tuple(_read_known(Session, each, path, "sessions") for each in sessions)}
+    if (dataset := check(f"{path}: dataset", values.get("dataset"), dict | None)) is not None:
+        parts["dataset"] = _read_known(DatasetFacts, dataset, path, "dataset")
+    return _read_known(RunRecord, values | parts, path)
 
 
-def _known(config: type, values: dict[str, Any]) -> dict[str, Any]:
-    names = {each.name for each in fields(config)}
-    return {name: value for name, value in values.items() if name in names}
-
-
-def format_dataset(facts: dict[str, Any]) -> str:
-    """Return the facts about a dataset in a line."""
-    unknown = {"name": "?", "videos": "?", "frames": "?", "height": "?", "width": "?", "fps": 0.0, "classes": 0}
-    facts = unknown | facts
-    return (
-        f"{facts['name']}: {facts['videos']} video{'' if facts['videos'] == 1 else 's'}, {facts['frames']} frames of "
-        f"{facts['height']}x{facts['width']} (height x width), {facts['fps']:g} fps"
-        + (f", {facts['classes']} classes" if facts["classes"] else "")
-    )
+def _read_known(config: type[T], values: dict[str, Any], path: Path, group: str = "") -> T:
+    """Return a part of a record; fields that this version does not know are left out."""
+    names = {each.name for each in fields(config)}  # type: ignore[arg-type]
+    return read_fields(config, {name: value for name, value in values.items() if name in names}, path, group)
 
 
 def summarize(record: RunRecord) -> dict[str, str]:
     """Return the record as texts by title, for `styleganv info` and the model card; what is not known is missing."""
     data, sessions, memory = record.dataset, record.sessions, record.peak_memory_gib
-    training, gpus = record.settings.get("training", {}), any(session.cuda for session in sessions)
+    training, gpus = record.settings.get("training"), any(session.cuda for session in sessions)
     summary = {
-        "Dataset": format_dataset(data) if data else None,
-        "Dataset hash": data.get("sha256"),
-        "License of the dataset": data.get("license", "not stated") if data else None,
+        "Dataset": data,
+        "Dataset hash": data and data.sha256,
+        "License of the dataset": data and (data.license or "not stated"),
         "Preset": record.preset,
         "Fine-tuned from": record.finetune,
-        "Seed": training.get("seed"),
+        "Seed": training.get("seed") if isinstance(training, dict) else None,
         "Software": _distinct(map(_software, sessions)),
         "Device": _distinct(f"{s.num_processes} x {s.device}" if s.num_processes > 1 else s.device for s in sessions),
         "GPU hours" if gpus else "CPU hours": f"{record.device_hours:.3g}" if sessions else None,

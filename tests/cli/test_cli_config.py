@@ -1,5 +1,6 @@
 """`styleganv config`, and `styleganv train --config`: a preset, then the file, then options."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -90,3 +91,10 @@ def test_a_saved_file_keeps_every_setting(tmp_path: Path) -> None:
     config = get_preset("512")
     save_settings(config, tmp_path / "settings.yaml", "512")
     assert defaults((tmp_path / "settings.yaml").read_text(), tmp_path) == (config, "512")
+
+
+def test_the_documented_file(tmp_path: Path) -> None:
+    howto = (Path(__file__).parents[2] / "docs" / "howto.md").read_text()
+    (text,) = re.findall(r"```yaml\n(.*?)```", howto, re.DOTALL)
+    config, name = defaults(text, tmp_path)
+    assert (name, config.model.slot_distance, config.training.lr) == ("128", 32, 0.002)

@@ -128,12 +128,14 @@ def test_an_unknown_setting_suggests_the_nearest(text: str, told: str, tmp_path:
         "training:\n  lr: 1\ntraining:\n  seed: 1\n",
         "training:\n  lr: 1\n  lr: 2\n",
         "? [a, b]\n: 3\n",
+        "training: &a {lr: *a}\n",
+        f"# {'x' * 100_000}\n",
     ],
 )
 def test_a_damaged_file_is_one_sentence(text: str, tmp_path: Path) -> None:
     path = tmp_path / "settings.yaml"
     path.write_text(text)
-    with pytest.raises(StyleganvError, match=r"settings\.yaml .*: (correct|remove) "):
+    with pytest.raises(StyleganvError, match=r"settings\.yaml.*: (correct|remove) "):
         load_settings(path)
 
 

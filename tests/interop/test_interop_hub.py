@@ -18,7 +18,7 @@ from styleganv.interop.hub import WEIGHTS, pull, push
 from styleganv.methods.stylegan_v.pretrained import load_generator
 from styleganv.methods.stylegan_v.sampler import load_video_generator
 from styleganv.model_folder import save_model
-from styleganv.record import RECORD, RunRecord, Session, read_record, write_record
+from styleganv.record import RECORD, DatasetFacts, RunRecord, Session, read_record, write_record
 
 
 @pytest.fixture
@@ -128,7 +128,7 @@ def test_the_record_is_published_without_paths(target: str, hub: HubServer, tmp_
     source = save(tmp_path / "trained")
     command = "styleganv train /home/me/data.zip --out /home/me/runs/x"
     session = Session("2026-01-01T00:00:00+00:00", "0.1.0", "3.11.0", "2.13.0", "CPU x", 1, 0, command)
-    data = {"name": "data.zip", "videos": 2, "frames": 9, "height": 16, "width": 16, "fps": 25.0, "license": "CC0"}
+    data = DatasetFacts("data.zip", "0f", videos=2, frames=9, height=16, width=16, fps=25.0, license="CC0")
     write_record(source, RunRecord("abc", "tiny-cpu", "/home/me/runs/other", data, {}, (session,)))
     dest = str(tmp_path / "published") if target == "folder" else "someone/mine"
     push(source, dest)

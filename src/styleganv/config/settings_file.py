@@ -45,6 +45,8 @@ RENAMED = {
 #: Settings that the files of older runs lack → what these were trained with, where that is not the default.
 BEFORE: dict[str, dict[str, Any]] = {"training": {"g_interval": None}}
 
+#: More than any settings file has.
+MAX_CHARACTERS = 100_000
 #: The dataclass of each group.
 GROUPS = get_type_hints(RunConfig)
 #: Names → where they are in a file, e.g. lr → training.lr.
@@ -102,7 +104,11 @@ def read_settings(path: Path) -> SettingsFile:
         StyleganvError: if the file cannot be read, or a setting is unknown, of the wrong type, or out of range.
     """
     try:
-        tree = yaml.load(path.read_text("utf-8-sig"), _Loader) or {}
+        with open(path, encoding="utf-8-sig") as file:
+            text = file.read(MAX_CHARACTERS)
+        if len(text) == MAX_CHARACTERS:
+            raise ValueError("it is too long")
+        tree = yaml.load(text, _Loader) or {}
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise StyleganvError(
             f"Cannot read settings {path} ({describe(error)}): correct the file or its path."
