@@ -212,7 +212,7 @@ def _describe_model(folder: Path) -> tuple[dict[str, str], dict[str, Any]]:
         config = json.loads((folder / "config.json").read_bytes())
         network, data, training = (dict(config[name]) for name in ("generator", "data", "training"))
         metadata = dict(config.get("metadata", {}))
-        facts = {
+        facts: dict[str, Any] = {
             "Title": metadata.get("title"),
             "Method": config.get("model", "stylegan-v"),
             "Frame size": f"{network['height']}x{network['width']} (height x width)",

@@ -51,7 +51,7 @@ class TrackedRun:
 class Tracker(Protocol):
     """An experiment tracker, created with the run that it tracks."""
 
-    title: ClassVar[str]
+    title: str
 
     def __init__(self, run: TrackedRun) -> None: ...
 
