@@ -207,7 +207,7 @@ class _Loop:
             self.log.flush()
         try:
             self.save_model(self.out / "model")
-            write_record(self.out, self.current_record())
+            self.write_record(self.out)
             if self.trainer.clips_seen != self.clips_saved or not has_checkpoint(self.out):
                 save_checkpoint(self.out / "checkpoint.pt", self.trainer.state_dict())
         except StyleganvError as error:
@@ -239,17 +239,21 @@ class _Loop:
             training={"clips_seen": trainer.clips_seen, "frames_seen": frames_seen, **scores},
             overwrite=True,
         )
-        write_record(folder, self.current_record())
+        self.write_record(folder)
 
-    def current_record(self) -> RunRecord:
-        """Return the record with the clips, hours and memory of this session so far."""
-        hours = (time.monotonic() - self.session_start) / 3600 * self.record.sessions[-1].num_processes
-        memory = peak_memory_gib(self.trainer.device)
-        return self.record.progressed(
-            clips_seen=self.trainer.clips_seen,
-            device_hours=hours,
-            peak_memory_gib=memory if math.isfinite(memory) else None,
-        )
+    def write_record(self, folder: Path) -> None:
+        """Write the record with the clips, hours and memory of this session so far; a failure is one warning."""
+        if not self.log:
+            return
+        with self.log.reporting("record"):
+            hours = (time.monotonic() - self.session_start) / 3600 * self.record.sessions[-1].num_processes
+            memory = peak_memory_gib(self.trainer.device)
+            record = self.record.progressed(
+                clips_seen=self.trainer.clips_seen,
+                device_hours=hours,
+                peak_memory_gib=memory if math.isfinite(memory) else None,
+            )
+            write_record(folder, record)
 
     def run_evaluation(self, evaluate: Evaluate, log: RunLog) -> None:
         """Evaluate in this process alone, log the scores, and keep the model if it is the best so far.
