@@ -218,7 +218,7 @@ def _describe_model(folder: Path) -> tuple[dict[str, str], dict[str, Any]]:
             "Frame size": f"{network['height']}x{network['width']} (height x width)",
             "Frame rate": f"{data['fps']:g} fps",
             "Classes": ", ".join(data["class_names"]),
-            **{TITLES.get(name, name): _number(value) for name, value in training.items()},
+            **{TITLES.get(str(name), str(name)): _number(value) for name, value in training.items()},
             "Size of the weights": f"{(folder / 'model.safetensors').stat().st_size / 1e6:.1f} MB",
             "Trained on": metadata.get("data"),
             "License": metadata.get("license"),
