@@ -27,7 +27,8 @@ LAYERS = [
     },
     {"nn", "media"},
     {"data"},
-    {"pretrained", "model_folder"},
+    {"pretrained", "record"},
+    {"model_folder"},
     {"hub_mixin"},
     {"video_model"},
     {"training"},
@@ -36,7 +37,7 @@ LAYERS = [
     {"faces"},
     {"metrics"},
     {"motion_report", "evaluation", "video_files"},
-    {"runs", "editing", "interop"},
+    {"runs", "inventory", "editing", "interop"},
     {"study", "studio", "demo"},
     {"cli", "__main__"},
 ]
@@ -45,7 +46,8 @@ LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}
 STRANGERS = {
     "editing": {"runs", "interop", "training"},
     "interop": {"runs", "editing", "training"},
-    "runs": {"editing", "interop"},
+    "runs": {"editing", "interop", "inventory"},
+    "inventory": {"runs", "editing", "interop"},
     "studio": {"runs", "training"},
     "metrics": {"training"},
     "motion_report": {"training"},

@@ -266,6 +266,19 @@ def disk_errors(path: Path) -> Iterator[None]:
         raise  # e.g. of a connection that the file is downloaded from
 
 
+def is_locked(lock: Path) -> bool:
+    """Return whether a process holds this lock file; another process that asks for the lock meanwhile has to wait."""
+    try:
+        if lock.exists():
+            with FileLock(lock, timeout=0):
+                pass
+    except Timeout:
+        return True
+    except OSError:  # e.g. a folder without write permission, in which no process of this user trains
+        pass
+    return False
+
+
 def readable(name: str) -> str:
     r"""Return a name on one line that can be printed: bytes that are not UTF-8 and control characters become \x0a."""
     # Surrogates that stand for no byte.

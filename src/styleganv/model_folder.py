@@ -1,7 +1,8 @@
 """A model folder: `model.safetensors` with the weights, `config.json` with everything else; nothing is pickled.
 
 For fine-tuning it may also have `discriminator.safetensors`, and `projected.safetensors` with the weights of the second
-discriminator; for readers a card and pictures, and for edits by text a CLIP of its own in `clip/`.
+discriminator; a run adds its record (`record.py`). For readers it may have a card and pictures, and for edits by text a
+CLIP of its own in `clip/`.
 """
 
 import hashlib
@@ -20,13 +21,14 @@ from torch import Tensor, nn
 from styleganv.errors import StyleganvError, describe
 from styleganv.files import atomic_write, check_destination
 from styleganv.pretrained import pretrained_folder, pretrained_names
+from styleganv.record import RECORD
 from styleganv.validation import FrameRate, check
 
 FORMAT = 1
 #: What generation needs.
 WEIGHTS = ("config.json", "model.safetensors")
 #: Files that training writes.
-MODEL_FILES = (*WEIGHTS, "discriminator.safetensors", "projected.safetensors")
+MODEL_FILES = (*WEIGHTS, "discriminator.safetensors", "projected.safetensors", RECORD)
 CARD, PREVIEW = "README.md", "preview.webp"
 #: Generated frames above the nearest training frames; only pretrained models have it.
 NEIGHBORS = "neighbors.png"
@@ -38,7 +40,7 @@ CLIP_FILES = (
 )
 #: What goes with the weights wherever they are copied, and what a repository of the Hub holds.
 COMPANIONS = (CARD, PREVIEW, NEIGHBORS, *(f"{OWN_CLIP}/{name}" for name in CLIP_FILES))
-PUBLISHED_FILES = (*WEIGHTS, *COMPANIONS)
+PUBLISHED_FILES = (*WEIGHTS, *COMPANIONS, RECORD)
 #: The method of a model whose config.json does not name one.
 STYLEGAN_V = "stylegan-v"
 

@@ -279,6 +279,8 @@ class PrepareOptions(Validated):
     """Part of each video to use."""
     crop: tyro.conf.Suppress[Crop | None] = None
     """Part of each frame to use, before `fit`."""
+    license: Unset[str] = None
+    """License of the videos, for the records of runs and models, e.g. cc-by-4.0. Default: not stated."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -4,7 +4,7 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import torch
 from filelock import FileLock, Timeout
 
 from styleganv import distributed
-from styleganv.config import RunConfig, load_settings, save_settings
+from styleganv.config import RunConfig, load_settings, read_settings, save_settings
 from styleganv.data.dataset import VideoDataset, dataset_of_run
 from styleganv.data.inspect import choose_slot_distance
 from styleganv.errors import StyleganvError, describe
@@ -30,6 +30,7 @@ from styleganv.methods.stylegan_v.trainer import GanTrainer, build_networks
 from styleganv.model_folder import MODEL_FILES
 from styleganv.openmp import working_threads
 from styleganv.progress import Progress
+from styleganv.record import RECORD, RunRecord, describe_dataset, new_id, new_session, read_record
 from styleganv.training import loop
 from styleganv.training.batches import ClipDataset
 from styleganv.training.checkpoint import has_checkpoint, load_checkpoint, set_damaged_aside
@@ -41,9 +42,10 @@ from styleganv.video_model import VideoModel
 logger = logging.getLogger(__name__)
 
 #: Files and folders of a run whose loss does not end it.
-REPORT_FILES, REPORT_FOLDERS = ("log.jsonl", "curves.png", "index.html"), ("snapshots", "tensorboard")
+REPORT_FILES = ("log.jsonl", "curves.png", "index.html")
+REPORT_FOLDERS = ("snapshots", "tensorboard", "wandb", "mlruns")
 #: Files of a run, besides its folders.
-RUN_FILES = ("settings.yaml", "data.txt", "checkpoint.pt", "checkpoint.previous.pt", *REPORT_FILES)
+RUN_FILES = ("settings.yaml", "data.txt", "checkpoint.pt", "checkpoint.previous.pt", RECORD, *REPORT_FILES)
 #: All that a run folder may hold before a new run starts in it.
 RUN_CONTENTS = (
     ".lock",
@@ -52,6 +54,8 @@ RUN_CONTENTS = (
     *(f"{name}/*" for name in (*REPORT_FILES, *REPORT_FOLDERS)),
     *REPORT_FOLDERS,
 )
+#: How long to wait for the lock of a run: `styleganv runs` takes it for a moment, to see whether it is free.
+LOCK_SECONDS = 0.3
 #: Training settings that a resumed run may change; they do not affect the math (threads only affect rounding).
 FREE = ("total_clips", "minutes", "num_workers", "num_threads", "compile")
 
@@ -64,6 +68,7 @@ def train(
     finetune: Path | str | None = None,
     or_resume: bool = False,
     preset: str | None = None,
+    command: str | None = None,
     progress: Progress | None = None,
 ) -> Path:
     """Train on a prepared dataset into a new run folder.
@@ -74,7 +79,8 @@ def train(
         finetune: model folder or run to initialize from; matching weights of its generator and, if it has one, its
             discriminator are copied.
         or_resume: resume the run in `out` if it exists, for jobs that are requeued after a crash.
-        preset: name of the preset that `config` started from, for the log.
+        preset: name of the preset that `config` started from, for the log and the record.
+        command: command line that started the training, for the record.
         progress: called with the completed thousandths, 1000, and a note; an exception that it raises ends training.
 
     Returns:
@@ -93,12 +99,13 @@ def train(
                     f"{out} already holds a run: resume it with --resume {out}, or choose another --out."
                 )
             distributed.run_on_first(partial(set_damaged_aside, out / "checkpoint.pt"))
-            return _resume(out, data, config if finetune is None else None, device, progress)
+            return _resume(out, data, config if finetune is None else None, device, command, progress)
         distributed.run_on_first(partial(_check_new, out))
         dataset = VideoDataset(data)
         trainer = _new_trainer(config, dataset, device, finetune)
-        distributed.run_on_first(partial(_describe, out, trainer.config, dataset))
-        return _run(trainer, dataset, out, progress, preset)
+        distributed.run_on_first(partial(_describe, out, trainer.config, dataset, preset))
+        record = RunRecord(new_id(), preset, None if finetune is None else str(finetune))
+        return _run(trainer, dataset, out, record, command, progress)
 
 
 @contextmanager
@@ -111,7 +118,7 @@ def _lock(run: Path) -> Iterator[None]:
     Raises:
         StyleganvError: if another process uses the folder, or it cannot be written.
     """
-    lock, is_new = FileLock(run / ".lock", timeout=0), not (run / ".lock").exists()
+    lock, is_new = FileLock(run / ".lock", timeout=LOCK_SECONDS), not (run / ".lock").exists()
     missing = [parent for parent in run.parents if not parent.exists()]
 
     def acquire() -> None:
@@ -135,9 +142,9 @@ def _lock(run: Path) -> Iterator[None]:
         lock.release()
 
 
-def _describe(run: Path, config: RunConfig, data: VideoDataset) -> None:
+def _describe(run: Path, config: RunConfig, data: VideoDataset, preset: str | None) -> None:
     """Write what a resumed run is checked against."""
-    save_settings(config, run / "settings.yaml")
+    save_settings(config, run / "settings.yaml", preset)
     with atomic_write(run / "data.txt", overwrite=True) as tmp_path:
         tmp_path.write_bytes(os.fsencode(data.path.resolve()) + f"\n{data.content_hash}\n".encode())
 
@@ -192,6 +199,7 @@ def resume(
     *,
     data: Path | str | None = None,
     config: RunConfig | None = None,
+    command: str | None = None,
     progress: Progress | None = None,
 ) -> Path:
     """Resume a run exactly at its last checkpoint: weights, optimizers, augmentation and data order.
@@ -200,6 +208,7 @@ def resume(
         data: path of the dataset, if it was moved.
         config: the run's own settings; `total_clips`, `minutes`, `num_workers`, `num_threads`, `compile` and the
             logging group may differ.
+        command: command line that resumes it, for the record.
 
     Raises:
         StyleganvError: if the run is damaged, in use, or was trained on another dataset or with other settings.
@@ -208,11 +217,16 @@ def resume(
     if not has_checkpoint(run):
         raise StyleganvError(f"No run found in {run}: pass the folder given to --out.")
     with distributed.processes() as device, _lock(run):
-        return _resume(run, data, config, device, progress)
+        return _resume(run, data, config, device, command, progress)
 
 
 def _resume(
-    run: Path, data: Path | str | None, config: RunConfig | None, device: torch.device, progress: Progress | None
+    run: Path,
+    data: Path | str | None,
+    config: RunConfig | None,
+    device: torch.device,
+    command: str | None,
+    progress: Progress | None,
 ) -> Path:
     """Resume a run that this process has locked."""
     state = load_checkpoint(run / "checkpoint.pt")
@@ -234,7 +248,17 @@ def _resume(
             f"The checkpoint of {run} does not match {run / 'settings.yaml'} ({describe(error)}): restore the original "
             "files."
         ) from error
-    return _run(trainer, dataset, run, progress)
+    return _run(trainer, dataset, run, _read_record(run), command, progress)
+
+
+def _read_record(run: Path) -> RunRecord:
+    """Return the record of a run, or a new one for a run of before and for a damaged one."""
+    record = None
+    try:
+        record = read_record(run)
+    except StyleganvError as error:
+        _log(f"{error} A new record begins.")
+    return record or RunRecord(new_id(), read_settings(run / "settings.yaml").preset)
 
 
 def _keep_chosen_settings(config: RunConfig, saved: RunConfig) -> RunConfig:
@@ -306,9 +330,15 @@ def _check(config: RunConfig) -> None:
     check_settings(config)
 
 
-def _run(trainer: Trainer, data: VideoDataset, out: Path, progress: Progress | None, preset: str | None = None) -> Path:
+def _run(
+    trainer: Trainer, data: VideoDataset, out: Path, record: RunRecord, command: str | None, progress: Progress | None
+) -> Path:
     """Check dataset and machine, then train."""
     config = trainer.config
+    session = new_session(
+        trainer.device, num_processes=distributed.world_size(), clips_seen=trainer.clips_seen, command=command
+    )
+    record = replace(record, dataset=describe_dataset(data), settings=asdict(config)).resumed(session)
     clips = ClipDataset(data, config.training, frame_sampler=trainer.frame_sampler)
     default_threads = torch.get_num_threads()
 
@@ -328,9 +358,9 @@ def _run(trainer: Trainer, data: VideoDataset, out: Path, progress: Progress | N
             estimate_memory = get_method(config.model.method).implementation().estimate_memory
             with memory_errors(config, _is_supported):
                 cost = dry_run(config, clips, build, estimate_memory, trainer.device, _is_supported)
-        _log(run_summary(trainer, data, preset, cost))
+        _log(run_summary(trainer, data, record.preset, cost))
         with memory_errors(config, _is_supported):
-            loop.run(trainer, clips, out, evaluate=evaluate if is_evaluated else None, progress=progress)
+            loop.run(trainer, clips, out, record=record, evaluate=evaluate if is_evaluated else None, progress=progress)
     return out / "model"
 
 

@@ -79,7 +79,7 @@ def check(name: str, value: Any, hint: Any) -> Any:
         hint, value = error.args
     except (ValueError, OverflowError):
         pass
-    raise StyleganvError(f"{name} must be {_describe(hint, None)}, got {short_repr(value)}: correct it.")
+    raise StyleganvError(f"{name} must be {describe_type(hint)}, got {short_repr(value)}: correct it.")
 
 
 class Validated:
@@ -227,19 +227,23 @@ def _convert_items(value: Any, origin: Any, arguments: tuple[Any, ...]) -> Any:
     return items if origin is list else tuple(items)
 
 
-def _describe(hint: Any, interval: Interval | None) -> str:
-    """Return a description of a type for the user; None is not mentioned."""
+def describe_type(hint: Any, interval: Interval | None = None) -> str:
+    """Return a description of a type for the user; None is not mentioned.
+
+    Args:
+        interval: of a number, unless the type states its own.
+    """
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Annotated:
-        return _describe(arguments[0], _interval(hint, interval))
+        return describe_type(arguments[0], _interval(hint, interval))
     if origin in (Union, UnionType):
-        return " or ".join(_describe(one, interval) for one in arguments if one is not NoneType)
+        return " or ".join(describe_type(one, interval) for one in arguments if one is not NoneType)
     if origin is Literal:
         return "one of " * (len(arguments) > 1) + ", ".join(map(str, arguments))
     if origin is tuple and arguments[-1] is not ...:
-        return f"{len(arguments)} values ({', '.join(_describe(one, None) for one in arguments)})"
+        return f"{len(arguments)} values ({', '.join(describe_type(one) for one in arguments)})"
     if origin in (Sequence, list, tuple):
-        return f"a list, each {_describe(arguments[0], None)}"
+        return f"a list, each {describe_type(arguments[0])}"
     if hint in (int, float):
         kind = "an integer" if hint is int else "a finite number"
         return f"{kind}{interval or ''}"

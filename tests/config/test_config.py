@@ -8,9 +8,19 @@ import pytest
 import torch
 import yaml
 
-from styleganv.config import PRESETS, RunConfig, get_preset, load_settings, run_config, save_settings
+from styleganv.config import (
+    PRESETS,
+    RunConfig,
+    format_template,
+    get_preset,
+    load_settings,
+    read_settings,
+    run_config,
+    save_settings,
+)
 from styleganv.data.dataset import VideoDataset, write_dataset
 from styleganv.errors import StyleganvError
+from styleganv.methods import apply_method
 from styleganv.methods.stylegan_v.trainer import build_networks
 
 RESOLUTIONS = {"tiny-cpu": 32, "64": 64, "128": 128, "256-faces": 256, "256-sky": 256, "512": 512, "1024": 1024}
@@ -68,6 +78,9 @@ def test_settings_survive_yaml(name: str, tmp_path: Path) -> None:
     assert load_settings(tmp_path / "settings.yaml") == config
     tree = yaml.safe_load((tmp_path / "settings.yaml").read_text())
     assert list(tree) == ["training", "model", "augment", "logging"] and tree["training"]["minutes"] == 2.5
+    save_settings(config, tmp_path / "settings.yaml", name)
+    assert read_settings(tmp_path / "settings.yaml").preset == name
+    assert load_settings(tmp_path / "settings.yaml") == config
 
 
 def test_missing_settings_take_their_defaults(tmp_path: Path) -> None:
@@ -86,28 +99,80 @@ def test_a_run_from_before_a_setting_keeps_what_it_was_trained_with(text: str, t
 
 
 @pytest.mark.parametrize(
-    "text, name",
+    "text, told",
     [
-        ("training:\n  bach: 8\n", "training.bach"),
-        ("trainig:\n  batch: 8\n", "trainig"),
-        ("batch:\n  size: 8\n", "batch"),
+        ("training:\n  bach: 8\n", "training.bach: did you mean training.batch_size?"),
+        ("model:\n  batch_size: 8\n", "model.batch_size: did you mean training.batch_size?"),
+        ("batch_size: 8\n", "batch_size: did you mean training.batch_size?"),
+        ("trainig:\n  batch: 8\n", "trainig: did you mean training?"),
+        ("perset: 64\n", "perset: did you mean preset?"),
+        ("model:\n  3: 8\n", "model.3: remove it."),
+        ("xyzzyx: {}\n", "xyzzyx: remove it."),
     ],
 )
-def test_an_unknown_setting_is_named(text: str, name: str, tmp_path: Path) -> None:
+def test_an_unknown_setting_suggests_the_nearest(text: str, told: str, tmp_path: Path) -> None:
     path = tmp_path / "settings.yaml"
     path.write_text(text)
-    with pytest.raises(StyleganvError, match=rf"settings\.yaml has unknown settings \({name}\): remove"):
+    with pytest.raises(StyleganvError) as refusal:
         load_settings(path)
+    assert str(refusal.value) == f"{path} has the unknown setting {told}"
 
 
 @pytest.mark.parametrize(
-    "text", ["training: [", "- 1\n- 2\n", "training:\n", "training: 3\n", "batch: 8\n", "just words"]
+    "text",
+    [
+        "training: [",
+        "- 1\n- 2\n",
+        "training: 3\n",
+        "just words",
+        "training:\n  lr: 1\ntraining:\n  seed: 1\n",
+        "training:\n  lr: 1\n  lr: 2\n",
+        "? [a, b]\n: 3\n",
+        "training: &a {lr: *a}\n",
+        f"# {'x' * 100_000}\n",
+    ],
 )
 def test_a_damaged_file_is_one_sentence(text: str, tmp_path: Path) -> None:
     path = tmp_path / "settings.yaml"
     path.write_text(text)
-    with pytest.raises(StyleganvError, match=r"settings\.yaml"):
+    with pytest.raises(StyleganvError, match=r"settings\.yaml.*: (correct|remove) "):
         load_settings(path)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("method", ["stylegan-v", "digan"])
+def test_the_template_is_a_settings_file_with_the_same_settings(name: str, method: str, tmp_path: Path) -> None:
+    config, path = apply_method(get_preset(name), method), tmp_path / "my.yaml"
+    path.write_text(format_template(config, name), "utf-8")
+    file = read_settings(path)
+    assert (file.preset, file.method, file.apply(RunConfig())) == (name, method, config)
+    lines = path.read_text("utf-8").splitlines()
+    for group in dataclasses.fields(RunConfig):
+        for field in dataclasses.fields(getattr(config, group.name)):
+            (number,) = (i for i, line in enumerate(lines) if line.startswith(f"  {field.name}: "))
+            assert lines[number - 1].startswith("  # ") and "  # " in lines[number], field.name
+
+
+def test_a_template_names_settings_as_in_the_file_and_states_their_ranges() -> None:
+    text = format_template(get_preset("128"), "128")
+    assert text.startswith("# Settings for ") and "\npreset: '128'\n" in text
+    lines = [
+        "  # Interval in steps that the generator's Adam is corrected for; None (tiny-cpu): no correction.",
+        "  g_interval: 4  # an integer of at least 1, or null",
+        "  # Discriminator blocks to freeze with --finetune, from the highest resolution down.",
+        "  # Number of channels at resolution r: channel_base / r, at most channel_max.",
+        "  channel_base: 16384  # an integer from 1 to 16777216",
+        "  slot_distance: auto  # a finite number greater than 0 and at most 1000000000 or auto",
+        "  mirror: false  # true or false",
+    ]
+    assert [line for line in lines if f"\n{line}\n" not in text] == []
+
+
+@pytest.mark.parametrize("text", ["preset: 64\n", "\ufeffpreset: '64'\ntraining:\n  # none\nmodel: {}\n"])
+def test_a_file_may_state_a_preset_and_no_settings(text: str, tmp_path: Path) -> None:
+    (tmp_path / "my.yaml").write_text(text, "utf-8")
+    file = read_settings(tmp_path / "my.yaml")
+    assert file.preset == "64" and file.method is None and file.apply(get_preset("64")) == get_preset("64")
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
@@ -131,7 +196,13 @@ def test_every_setting_says_what_it_is() -> None:
 @pytest.mark.parametrize(
     "text, told",
     [
-        ("training:\n  lr: 2e-3\n", "training.lr must be a finite number greater than 0, got '2e-3'"),
+        ("training:\n  lr: 2e\n", "training.lr must be a finite number greater than 0, got '2e'"),
+        ("training:\n  lr: -2e-3\n", "training.lr must be a finite number greater than 0, got -0.002"),
+        (
+            "preset: huge\n",
+            "settings.yaml: preset must be one of tiny-cpu, 64, 128, 256-faces, 256-sky, 512, 1024",
+        ),
+        ("preset: true\n", "preset must be one of"),
         ("training:\n  batch: 8.5\n", "training.batch_size must be an integer from 1 to 16777216, got 8.5"),
         ("training:\n  minutes: soon\n", "training.minutes must be a finite number of at least 0, got 'soon'"),
         ("training:\n  mirror: 1\n", "training.mirror must be true or false, got 1"),
@@ -155,8 +226,9 @@ def test_settings_of_a_wrong_type_or_out_of_range_are_refused(text: str, told: s
 
 
 def test_a_whole_number_passes_for_a_float(tmp_path: Path) -> None:
-    (tmp_path / "settings.yaml").write_text("training:\n  minutes: 5\n  r1_gamma: null\n")
-    assert load_settings(tmp_path / "settings.yaml").training.minutes == 5
+    (tmp_path / "settings.yaml").write_text("training:\n  minutes: 5\n  r1_gamma: null\n  lr: 2e-3\n")
+    training = load_settings(tmp_path / "settings.yaml").training
+    assert (training.minutes, training.r1_gamma, training.lr) == (5, None, 0.002)
 
 
 def test_settings_of_version_0_1_are_read(tmp_path: Path) -> None:

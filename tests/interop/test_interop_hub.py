@@ -19,6 +19,7 @@ from styleganv.methods.stylegan_v.pretrained import load_generator
 from styleganv.methods.stylegan_v.sampler import load_video_generator
 from styleganv.model_folder import CARD, OWN_CLIP, PREVIEW, WEIGHTS, save_model
 from styleganv.pretrained import FOLDER
+from styleganv.record import RECORD, DatasetFacts, RunRecord, Session, read_record, write_record
 
 
 @pytest.fixture
@@ -138,6 +139,27 @@ def test_the_card_of_an_image_model_without_a_license(tmp_path: Path) -> None:
     assert "Not stated" in text and "styleganv pull someone/images model" in text
     push(images, str(tmp_path / "published"))
     assert (tmp_path / "published" / "preview.webp").exists()
+
+
+@pytest.mark.parametrize("target", ["folder", "hub"])
+def test_the_record_is_published_without_paths(target: str, hub: HubServer, tmp_path: Path) -> None:
+    source = save(tmp_path / "trained")
+    command = "styleganv train /home/me/data.zip --out /home/me/runs/x"
+    session = Session("2026-01-01T00:00:00+00:00", "0.1.0", "3.11.0", "2.13.0", "CPU x", 1, 0, command)
+    data = DatasetFacts("data.zip", "0f", videos=2, frames=9, height=16, width=16, fps=25.0, license="CC0")
+    write_record(source, RunRecord("abc", "tiny-cpu", "/home/me/runs/other", data, {}, (session,)))
+    dest = str(tmp_path / "published") if target == "folder" else "someone/mine"
+    push(source, dest)
+    pulled = pull(dest, tmp_path / "again")
+    assert {path.name for path in pulled.iterdir()} == {*FILES, RECORD}
+    assert "/home/me" not in "".join(path.read_text("latin-1") for path in pulled.iterdir())
+    card = (pulled / CARD).read_text()
+    for line in ("Dataset: data.zip: 2 videos,", "License of the dataset: CC0", "Fine-tuned from: other\n"):
+        assert f"- {line}" in card
+    assert "- Command: `styleganv train data.zip --out x`\n" in card
+    record = read_record(pulled)
+    assert record and record.id == "abc" and record.dataset == data
+    push(pulled, str(tmp_path / "once-more"))
 
 
 def test_errors_of_the_hub(hub: HubServer, model: Path, tmp_path: Path) -> None:

@@ -108,10 +108,14 @@ def test_reports_that_cannot_be_written_end_no_training(
         raise MemoryError("no room for an evaluation")
 
     monkeypatch.setattr("styleganv.runs.distance", fail)
+    if name == "run":
+        monkeypatch.setattr("styleganv.training.loop.write_record", fail)
     with caplog.at_level(logging.WARNING, "styleganv"):
         train(faces, out, failing)
     assert json.loads((out / "model" / "config.json").read_text())["training"]["clips_seen"] == 16
-    kinds = ["evaluation", "log", "TensorBoard data", "snapshots", "curves"] if name == "run" else ["evaluation"]
+    kinds = (
+        ["evaluation", "log", "record", "TensorBoard data", "snapshots", "curves"] if name == "run" else ["evaluation"]
+    )
     for kind in kinds:
         assert caplog.text.count(f"Skipping the {kind} of {name}, training continues: ") == 1, caplog.text
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from styleganv.config import RunConfig
+from styleganv.record import RunRecord
 from styleganv.runs import train
 from styleganv.training import loop
 from styleganv.training.run_page import MAX_EARLIER, write_run_page
@@ -45,7 +46,7 @@ def test_a_resumed_run_does_not_begin_again_with_early_snapshots() -> None:
     trainer: Any = SimpleNamespace(config=config, minutes=10.0, clips_seen=1000)
     for last, due in ((900, False), (600, True), (0, True)):
         log: Any = SimpleNamespace(last_snapshot=lambda _, last=last: last)
-        assert loop._Loop(trainer, None, Path(), log, None, None).is_snapshot_due() is due  # type: ignore[arg-type]
+        assert loop._Loop(trainer, None, Path(), log, RunRecord("a"), None, None).is_snapshot_due() is due  # type: ignore[arg-type]
 
 
 def test_the_page_of_a_run_that_fails_promises_nothing(tiny: RunConfig, faces: Path, tmp_path: Path) -> None:
@@ -80,7 +81,7 @@ def test_snapshots_come_early_and_then_at_growing_intervals(monkeypatch: pytest.
         written.append((clips_seen, clock.now))
 
     log: Any = SimpleNamespace(last_snapshot=lambda _: 0, write_snapshot=write_snapshot)
-    running = loop._Loop(trainer, None, Path(), log, None, None)  # type: ignore[arg-type]
+    running = loop._Loop(trainer, None, Path(), log, RunRecord("a"), None, None)  # type: ignore[arg-type]
     written: list[tuple[int, float]] = []
     for _ in range(800):
         if running.is_snapshot_due():

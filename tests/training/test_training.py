@@ -28,6 +28,7 @@ from styleganv.methods.stylegan_v.trainer import GanTrainer, build_networks
 from styleganv.runs import resume, train
 from styleganv.training.batches import ClipDataset, iterate_batches
 from styleganv.training.checkpoint import load_checkpoint
+from styleganv.training.log_file import read_records
 from styleganv.training.loop import is_best
 from styleganv.training.run_log import read_log
 
@@ -154,6 +155,7 @@ def test_divergence_stops_with_the_last_good_checkpoint(faces: Path, tiny: RunCo
         train(faces, tmp_path / "run", config)
     good = flatten(load_checkpoint(tmp_path / "run" / "checkpoint.pt"))
     assert all(value.isfinite().all() for value in good.values())
+    assert read_records(tmp_path / "run" / "log.jsonl")[-1]["event"] == "diverged"
 
 
 def test_a_damaged_checkpoint_is_named(finished_run: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import errno
 import logging
+import shlex
 import sys
 from collections.abc import Callable
 
@@ -11,9 +12,10 @@ from styleganv.cli import console
 from styleganv.cli.data import datasets, inspect, prepare
 from styleganv.cli.measuring import diagnose, evaluate
 from styleganv.cli.models import export, import_, models, pull, push, swap
+from styleganv.cli.records import info, runs
 from styleganv.cli.streams import output_error, tolerate_streams
 from styleganv.cli.studio import studio
-from styleganv.cli.training import demo, study, train_command, train_defaults
+from styleganv.cli.training import config, demo, study, train_command, train_defaults
 from styleganv.cli.videos import directions, edit, explore, generate, project
 from styleganv.config import RunConfig
 from styleganv.errors import StyleganvError
@@ -26,6 +28,9 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "datasets": datasets,
     "inspect": inspect,
     "train": train_command(RunConfig(), "tiny-cpu"),
+    "config": config,
+    "runs": runs,
+    "info": info,
     "generate": generate,
     "evaluate": evaluate,
     "diagnose": diagnose,
@@ -91,7 +96,9 @@ def _run(argv: list[str]) -> None:
     keep_freed_memory()
     if name not in COMMANDS:
         _exit(f"Unknown command {name!r}: {console.suggest(name, COMMANDS)}", 2)
-    command = train_command(*train_defaults(options)) if name == "train" else COMMANDS[name]
+    command = COMMANDS[name]
+    if name == "train":
+        command = train_command(*train_defaults(options), command=shlex.join(["styleganv", *argv]))
     with console.short_usage_errors(f"styleganv {name}"):
         args, kwargs = console.parse(command, options, name)
     command(*args, **kwargs)

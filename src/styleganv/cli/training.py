@@ -4,22 +4,40 @@ import io
 import os
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr, suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import tyro
 from tyro.conf import OmitArgPrefixes, Positional
 
 from styleganv.cli.console import parse, progress_bar
 from styleganv.cli.parsing import parse_names
-from styleganv.config import PRESETS, RunConfig, get_preset, load_settings
+from styleganv.config import (
+    PRESETS,
+    ModelConfig,
+    RunConfig,
+    SettingsFile,
+    format_template,
+    get_preset,
+    load_settings,
+    read_settings,
+)
 from styleganv.errors import StyleganvError
 from styleganv.methods import METHODS, ablation_names, apply_ablation, apply_method
 from styleganv.options import Repeats, StudyOptions, Unset
+from styleganv.validation import check
 
 
-def train_command(defaults: RunConfig, preset_name: str, ablations: Sequence[str] = ()) -> Callable[..., None]:
-    """Return the command `train` with settings that start from a preset or from the run to resume."""
+def train_command(
+    defaults: RunConfig, preset_name: str, ablations: Sequence[str] = (), command: str | None = None
+) -> Callable[..., None]:
+    """Return the command `train` with settings that start from a preset or from the run to resume.
+
+    Args:
+        defaults, preset_name, ablations: as of `train_defaults`.
+        command: command line, for the record of the run.
+    """
 
     def train(
         data: Annotated[
@@ -33,7 +51,8 @@ def train_command(defaults: RunConfig, preset_name: str, ablations: Sequence[str
         or_resume: bool = False,
         finetune: Unset[Path] = None,
         ablation: Unset[str] = None,
-        config: OmitArgPrefixes[Annotated[RunConfig, tyro.conf.arg(name="")]] = defaults,
+        config: Unset[Path] = None,
+        settings: OmitArgPrefixes[Annotated[RunConfig, tyro.conf.arg(name="")]] = defaults,
     ) -> None:
         from styleganv.runs import resume as run_resume
         from styleganv.runs import train as run_train
@@ -42,13 +61,20 @@ def train_command(defaults: RunConfig, preset_name: str, ablations: Sequence[str
             if out is not None or finetune is not None:
                 raise StyleganvError("--resume continues a run in its own folder: omit --out and --finetune.")
             with progress_bar() as progress:
-                folder = run_resume(resume, data=data, config=config, progress=progress)
+                folder = run_resume(resume, data=data, config=settings, command=command, progress=progress)
         elif data is None or out is None:
             raise StyleganvError("train requires DATA and --out, or --resume: pass them.")
         else:
             with progress_bar() as progress:
                 folder = run_train(
-                    data, out, config, finetune=finetune, or_resume=or_resume, preset=preset, progress=progress
+                    data,
+                    out,
+                    settings,
+                    finetune=finetune,
+                    or_resume=or_resume,
+                    preset=preset,
+                    command=command,
+                    progress=progress,
                 )
         if os.environ.get("RANK", "0") == "0":
             print(f"Model: {folder}. Next: styleganv generate {folder} --out videos --seeds 0-7")
@@ -66,28 +92,51 @@ def train_command(defaults: RunConfig, preset_name: str, ablations: Sequence[str
         or_resume: Resume the run in --out if it exists; for requeued jobs.
         finetune: Model, run or pretrained model to start from; matching weights are copied.
         ablation: Variant of the method: {", ".join(ablations)}. Default: the method as published.
+        config: YAML file of settings, as `styleganv config` prints it; options override it.
     """
     return train
 
 
 def train_defaults(argv: list[str]) -> tuple[RunConfig, str, list[str]]:
-    """Return the settings that `train` starts from, which the parser needs before it reads the other arguments."""
+    """Return the settings that `train` starts from, which the parser needs before it reads the other arguments.
+
+    The preset is adapted to the method, then changed by the settings file, then by the ablation.
+    """
     (data,), options = _parse_first(argv)
     if (resumed := options["resume"]) is not None:
+        if options["config"] is not None:
+            raise StyleganvError("--resume continues a run with its own settings: omit --config.")
         if not (resumed / "settings.yaml").is_file():
             raise StyleganvError(f"No run found in {resumed}: pass the folder given to --out.")
         return load_settings(resumed / "settings.yaml"), "as the run", ablation_names()
-    name = options["preset"] or _fitting_preset(data)
-    config = apply_method(get_preset(name), options["method"])
+    file = SettingsFile(None, {}) if options["config"] is None else read_settings(options["config"])
+    if file.method:
+        check(f"{options['config']}: model.method", file.method, Literal[tuple(METHODS)])
+    name = options["preset"] or file.preset or _fitting_preset(data)
+    method = options["method"] or file.method or RunConfig().model.method
+    config = file.apply(apply_method(get_preset(name), method))
+    config = replace(config, model=replace(config.model, method=method))
     return apply_ablation(config, options["ablation"]), name, ablation_names()
 
 
 def _parse_first(argv: list[str]) -> tuple[tuple[Path | None], dict[str, Any]]:
     """Return the arguments of `train` for any defaults; a usage error is left to the second reading."""
-    command = train_command(RunConfig(), "")
+    command = train_command(RunConfig(model=ModelConfig(method="")), "")
     with redirect_stderr(io.StringIO()), suppress(SystemExit):
         return parse(command, [each for each in argv if each not in ("-h", "--help")], "train")
     return parse(command, [], "train")
+
+
+def config(
+    preset: Annotated[Positional[str], tyro.conf.arg(metavar="PRESET")], /, method: str = RunConfig().model.method
+) -> None:
+    """Print a settings file for `styleganv train --config`, with a comment for each setting.
+
+    Args:
+        preset: Preset to start from, e.g. tiny-cpu; `styleganv train --help` lists them.
+        method: Method that the settings are adapted to, e.g. digan.
+    """
+    print(format_template(apply_method(get_preset(preset), method), preset), end="")
 
 
 def _fitting_preset(data: Path | None) -> str:

@@ -1,4 +1,4 @@
-"""All settings of a run as frozen dataclasses, presets, and the file `settings.yaml`."""
+"""All settings of a run as frozen dataclasses, presets, and settings files."""
 
 from styleganv.config.presets import PRESETS, get_preset
 from styleganv.config.run_config import (
@@ -9,7 +9,8 @@ from styleganv.config.run_config import (
     RunConfig,
     TrainingConfig,
 )
-from styleganv.config.settings_file import load_settings, save_settings
+from styleganv.config.settings_file import SettingsFile, load_settings, read_settings, save_settings
+from styleganv.config.template import format_template
 
 __all__ = [
     "PRESETS",
@@ -18,8 +19,11 @@ __all__ = [
     "LoggingConfig",
     "ModelConfig",
     "RunConfig",
+    "SettingsFile",
     "TrainingConfig",
+    "format_template",
     "get_preset",
     "load_settings",
+    "read_settings",
     "save_settings",
 ]

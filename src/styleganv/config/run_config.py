@@ -159,7 +159,7 @@ class LoggingConfig(Validated):
     """What a run writes, and how often. Intervals are in clips."""
 
     log_every: Count = 1000
-    """Clips between lines of the log and points in TensorBoard."""
+    """Clips between lines of the log and points of the trackers, e.g. TensorBoard."""
     snapshot_every: Count = 100_000
     """Maximum clips between snapshots (a grid and a video); early ones are closer together."""
     save_every: Count = 50_000
@@ -168,6 +168,8 @@ class LoggingConfig(Validated):
     """Clips between evaluations, which keep the best model; None (tiny-cpu): never."""
     eval_clips: Annotated[int, Interval(MIN_EVAL_CLIPS)] = 256
     """Number of real and generated clips (each) per evaluation."""
+    trackers: str = "tensorboard"
+    """Experiment trackers, comma-separated: tensorboard, wandb, mlflow; or none."""
 
 
 @dataclass(frozen=True)

@@ -132,6 +132,8 @@ class _Preparation:
             names = _drop_empty_classes(writer, names)
         if "composited" in self.report.treated:
             extra["background"] = self.report.background
+        if plan.options.license:
+            extra["license"] = plan.options.license
         writer.finish(fps=self.report.fps, class_names=names, extra=extra)
         self.report.finish(writer.videos, names, plan.warnings, plan.options.fps)
 

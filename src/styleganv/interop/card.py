@@ -1,6 +1,7 @@
 """The model card: README.md with YAML front matter, and a short preview.
 
-It states what config.json records and what the model shows, and names what only its authors can add.
+It states what config.json and record.json hold, without paths, and what the model shows, and names what only its
+authors can add.
 """
 
 import json
@@ -16,6 +17,7 @@ from styleganv.media import sheets, writing
 from styleganv.methods.stylegan_v.sampler import VideoGenerator, buffer_chunks, load_video_generator
 from styleganv.model_folder import CARD, PREVIEW
 from styleganv.progress import Progress, track
+from styleganv.record import read_record, summarize, without_paths
 from styleganv.video_model import Frame
 
 #: The preview shows these seeds side by side; consecutive, so that none is selected.
@@ -102,7 +104,7 @@ not been reported here; measure it with `styleganv evaluate` and `styleganv diag
 
 
 def _facts(video: VideoGenerator) -> str:
-    """List what config.json records about dataset and training."""
+    """List what config.json and record.json state about dataset and training."""
     training: Mapping[str, Any] = video.config.get("training", {})
     facts = [f"Frame rate of the dataset: {video.fps:g} fps"]
     if video.generator.num_classes:
@@ -111,6 +113,9 @@ def _facts(video: VideoGenerator) -> str:
     facts += [f"{titles.get(key, key)}: {_number(value)}" for key, value in training.items()]
     facts.append(f"Parameters: {sum(p.numel() for p in video.generator.parameters()):,}")
     facts.append(f"Network: `{json.dumps(video.config.get('generator', {}))}`")
+    if video.source and (record := read_record(video.source)):
+        for title, text in summarize(without_paths(record)).items():
+            facts.append(f"{title}: `{text}`" if title.startswith("Command") else f"{title}: {text}")
     return "\n".join(f"- {fact}" for fact in facts)
 
 

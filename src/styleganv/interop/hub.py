@@ -20,6 +20,7 @@ from styleganv.interop.card import write_card
 from styleganv.methods.loading import load
 from styleganv.model_folder import CARD, PREVIEW, PUBLISHED_FILES, WEIGHTS, copy_files, model_folder
 from styleganv.progress import Progress
+from styleganv.record import RECORD, read_record, without_paths, write_record
 
 
 def push(
@@ -59,7 +60,7 @@ def push(
     if folder is not None:
         with atomic_write(folder, overwrite=overwrite, contents=PUBLISHED_FILES) as tmp_path:
             copy_files(folder, tmp_path, (CARD, PREVIEW))
-            copy_files(source, tmp_path, PUBLISHED_FILES)
+            _copy_published(source, tmp_path)
             if not (tmp_path / CARD).exists():
                 write_card(source, tmp_path, name=folder.name, license=license, progress=progress)
         return str(folder)
@@ -68,7 +69,7 @@ def push(
         api, tmp_path = hub.HfApi(token=token), Path(tmp_folder)
         api.create_repo(dest, private=private, exist_ok=True)
         old = {file.rfilename for file in api.model_info(dest).siblings} & set(PUBLISHED_FILES)
-        copy_files(source, tmp_path, PUBLISHED_FILES)
+        _copy_published(source, tmp_path)
         if not (tmp_path / CARD).exists() and CARD not in old:
             write_card(source, tmp_path, name=dest, license=license, progress=progress)
         new = [name for name in PUBLISHED_FILES if (tmp_path / name).exists()]
@@ -113,6 +114,13 @@ def pull(
             shutil.rmtree(tmp_path / ".cache", ignore_errors=True)
         _check_model(tmp_path, source)
     return dest
+
+
+def _copy_published(model: Path, folder: Path) -> None:
+    """Copy the files of a model to publish, its record without paths."""
+    copy_files(model, folder, [name for name in PUBLISHED_FILES if name != RECORD])
+    if record := read_record(model):
+        write_record(folder, without_paths(record))
 
 
 def _download(repository: str, revision: str | None, token: str | None, local_dir: Path | None = None) -> Path:

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import logging
+import math
 import os
 import shutil
 import signal
@@ -16,10 +17,11 @@ from styleganv.data.dataset import VideoDataset
 from styleganv.errors import StyleganvError
 from styleganv.model_folder import save_model
 from styleganv.progress import Progress
+from styleganv.record import RunRecord, write_record
 from styleganv.training.backends import step_backends
 from styleganv.training.batches import ClipDataset, iterate_batches
 from styleganv.training.checkpoint import has_checkpoint, is_disk_full, save_checkpoint, tensors
-from styleganv.training.run_log import RunLog
+from styleganv.training.run_log import RunLog, peak_memory_gib
 from styleganv.training.trainer import Trainer
 from styleganv.video_model import VideoModel
 
@@ -47,12 +49,14 @@ def run(
     clips: ClipDataset,
     out: Path,
     *,
+    record: RunRecord,
     evaluate: Evaluate | None = None,
     progress: Progress | None = None,
 ) -> None:
     """Train until the end, an interruption or a divergence; the run folder stays consistent in each case.
 
     Args:
+        record: record of the run, whose last session begins now.
         progress: called after each step in thousandths of the run. An exception that it raises ends the training;
             the last checkpoint stays.
 
@@ -63,8 +67,9 @@ def run(
     with contextlib.ExitStack() as stack:
         log = None
         if distributed.rank() == 0:
-            log = stack.enter_context(RunLog(out, clips_seen=trainer.clips_seen))
-        _Loop(trainer, clips.data, out, log, evaluate, progress).run(clips)
+            log = RunLog(out, clips_seen=trainer.clips_seen, config=trainer.config, run_id=record.id)
+            stack.enter_context(log)
+        _Loop(trainer, clips.data, out, log, record, evaluate, progress).run(clips)
 
 
 class _Loop:
@@ -76,15 +81,18 @@ class _Loop:
         data: VideoDataset,
         out: Path,
         log: RunLog | None,
+        record: RunRecord,
         evaluate: Evaluate | None,
         progress: Progress | None,
     ) -> None:
         self.trainer, self.data, self.out, self.log, self.progress = trainer, data, out, log, progress
+        self.record = record
         training = trainer.config.training
         self.every = trainer.config.logging
         self.evaluate = evaluate if self.every.eval_every else None
         self.total_clips = training.total_clips
-        self.start = time.monotonic() - 60 * trainer.minutes
+        self.session_start = time.monotonic()
+        self.start = self.session_start - 60 * trainer.minutes
         self.max_minutes = None if training.minutes is None else trainer.minutes + training.minutes
         self.clips_resumed = self.clips_saved = trainer.clips_seen
         self.last_snapshot = log.last_snapshot(trainer.clips_seen) if log else 0
@@ -180,6 +188,8 @@ class _Loop:
     def assert_finite(self) -> None:
         """Raise if training diverged. Called before every save, so a checkpoint never holds a diverged network."""
         if not bool(self.trainer.finite):
+            if self.log:
+                self.log.finish(self.trainer.clips_seen, "diverged")
             raise StyleganvError(
                 f"Training diverged before {self.trainer.clips_seen:,} clips (non-finite gradient); the last good "
                 f"checkpoint is {self.out / 'checkpoint.pt'}, at {self.clips_saved:,} clips: start from "
@@ -197,6 +207,7 @@ class _Loop:
             self.log.flush()
         try:
             self.save_model(self.out / "model")
+            self.write_record(self.out)
             if self.trainer.clips_seen != self.clips_saved or not has_checkpoint(self.out):
                 save_checkpoint(self.out / "checkpoint.pt", self.trainer.state_dict())
         except StyleganvError as error:
@@ -228,6 +239,21 @@ class _Loop:
             training={"clips_seen": trainer.clips_seen, "frames_seen": frames_seen, **scores},
             overwrite=True,
         )
+        self.write_record(folder)
+
+    def write_record(self, folder: Path) -> None:
+        """Write the record with the clips, hours and memory of this session so far; a failure is one warning."""
+        if not self.log:
+            return
+        with self.log.reporting("record"):
+            hours = (time.monotonic() - self.session_start) / 3600 * self.record.sessions[-1].num_processes
+            memory = peak_memory_gib(self.trainer.device)
+            record = self.record.progressed(
+                clips_seen=self.trainer.clips_seen,
+                device_hours=hours,
+                peak_memory_gib=memory if math.isfinite(memory) else None,
+            )
+            write_record(folder, record)
 
     def run_evaluation(self, evaluate: Evaluate, log: RunLog) -> None:
         """Evaluate in this process alone, log the scores, and keep the model if it is the best so far.

@@ -16,6 +16,7 @@ from styleganv.training.backends import step_backends
 from styleganv.training.batches import ClipDataset, iterate_batches
 from styleganv.training.fitting import USABLE, ample_memory_gib, free_memory_gib, out_of_memory, smaller_steps
 from styleganv.training.run_log import peak_memory_gib
+from styleganv.training.trackers import check_trackers
 from styleganv.training.trainer import PEAK_PROGRESS, Trainer
 
 
@@ -43,6 +44,7 @@ def check_settings(config: RunConfig) -> None:
         )
     _check_variants(config)
     _check_batch(config)
+    check_trackers(config.logging.trackers)
 
 
 def _check_variants(config: RunConfig) -> None:

@@ -1,4 +1,4 @@
-"""Output of a run in addition to its model: log, TensorBoard, curves, snapshots and a page of them. Rank 0 only.
+"""Output of a run in addition to its model: log, trackers, curves, snapshots and a page of them. Rank 0 only.
 
 None of it can end a training: what cannot be written is missing, after one warning per kind.
 """
@@ -8,22 +8,25 @@ import logging
 import os
 import re
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.tensorboard import SummaryWriter
 
+from styleganv.config import RunConfig
 from styleganv.files import atomic_write
 from styleganv.media import sheets, writing
 from styleganv.media.enlarging import enlarge_grid
 from styleganv.training import curves
+from styleganv.training.log_file import read_log as read_log
+from styleganv.training.log_file import read_records
 from styleganv.training.run_page import snapshots, write_run_page
+from styleganv.training.trackers import TrackedRun, Tracker, parse_trackers
 from styleganv.video_model import VideoModel
 
 logger = logging.getLogger(__name__)
@@ -42,28 +45,34 @@ BAR_LABELS = {
 
 
 class RunLog:
-    """Writer of `log.jsonl`, `tensorboard/`, `curves.png`, `snapshots/` and `index.html` in the run folder `out`.
+    """Writer of `log.jsonl`, `curves.png`, `snapshots/` and `index.html` in the run folder `out`, and of its trackers.
 
     What a run wrote after the checkpoint that it resumes from is dropped, because it is written again.
 
     Attributes:
+        state: how the run ended; "failed" until it does.
         notes: the latest scalars as text, for the progress bar.
         has_evaluation: whether the log has an evaluation at the checkpoint that the run resumes from.
     """
 
-    def __init__(self, out: Path, *, clips_seen: int) -> None:
+    def __init__(self, out: Path, *, clips_seen: int, config: RunConfig | None = None, run_id: str = "") -> None:
+        """Start the log at a checkpoint; `config` and `run_id`, by which they know a run, are for the trackers."""
         self.out, self.path = out, out / "log.jsonl"
         self.last_time, self.last_clips = time.monotonic(), clips_seen
         self.notes: list[str] = []
         self.failed: set[str] = set()
         self.unwritten = b""
         self.plotted: list[dict[str, Any]] = []
-        self.tensorboard: SummaryWriter | None = None
+        self.trackers: list[Tracker] = []
+        self.state = "failed"
         self.has_evaluation = False
         with self.reporting("log"):
             self._truncate(clips_seen)
-        with self.reporting("TensorBoard data"):
-            self.tensorboard = SummaryWriter(str(out / "tensorboard"), purge_step=clips_seen + 1)
+        config = config or RunConfig()
+        run = TrackedRun(out, run_id, clips_seen, asdict(config))
+        for tracker in parse_trackers(config.logging.trackers).values():
+            with self.reporting(f"{tracker.title} data"):
+                self.trackers.append(tracker(run))
         self.write({"event": "start", "clips_seen": clips_seen})
 
     @contextmanager
@@ -82,7 +91,7 @@ class RunLog:
     def _truncate(self, clips_seen: int) -> None:
         """Drop damaged lines of the log, and records from after the checkpoint."""
         if self.path.exists():
-            records = [record for record in _read_records(self.path) if record["clips_seen"] <= clips_seen]
+            records = [record for record in read_records(self.path) if record["clips_seen"] <= clips_seen]
             scores = [record for record in records if "event" not in record and "frames_seen" not in record]
             self.has_evaluation = any(record["clips_seen"] == clips_seen for record in scores)
             with atomic_write(self.path, overwrite=True) as tmp_path:
@@ -102,9 +111,7 @@ class RunLog:
         """Write everything to disk, so that a checkpoint saved next is never ahead of the log."""
         with self.reporting("log"), open(self.path, "rb+") as file:
             os.fsync(file.fileno())
-        with self.reporting("TensorBoard data"):
-            if self.tensorboard:
-                self.tensorboard.flush()
+        self._track("flush")
 
     def has_snapshot(self, clips_seen: int) -> bool:
         """Return whether there are an image and a video of this point of the training."""
@@ -124,7 +131,7 @@ class RunLog:
         self.last_time, self.last_clips = now, clips_seen
         scalars = scalars | {"clips_per_second": speed}
         self.write({"clips_seen": clips_seen, "frames_seen": frames_seen, **scalars})
-        self._add_scalars(clips_seen, scalars)
+        self._track("log_scalars", clips_seen, scalars)
         shown = [f"{title} {scalars[name]:.2f}" for name, title in BAR_LABELS.items() if name in scalars]
         self.notes = [f"{speed:.1f} clips/s", " ".join(shown)]
 
@@ -134,12 +141,13 @@ class RunLog:
         A model without motion seeds shows more content seeds instead.
         """
         with self.reporting("snapshots"):
-            self._write_snapshot(clips_seen, videos)
+            self._track("log_snapshot", clips_seen, *self._write_snapshot(clips_seen, videos))
         self.flush()
         self.write_curves()
         self.write_page()
 
-    def _write_snapshot(self, clips_seen: int, videos: VideoModel) -> None:
+    def _write_snapshot(self, clips_seen: int, videos: VideoModel) -> tuple[Path, Path]:
+        """Write the image and the video; return their paths."""
         seconds = max(2.0, 32 / videos.fps)
         if videos.max_frames is not None:
             seconds = min(seconds, videos.max_frames / videos.fps)
@@ -151,16 +159,16 @@ class RunLog:
             samples = np.stack([videos.sample(seed=seed, seconds=seconds) for seed in seeds])
             grid = samples.reshape(NUM_MOTION_SEEDS, NUM_CONTENT_SEEDS, *samples.shape[1:])
             image = sheets.contact_sheet(samples, scale=max(1, 64 // videos.height))
-        writing.write_image(self._snapshot(clips_seen, ".png"), image, overwrite=True)
+        image_path, video_path = self._snapshot(clips_seen, ".png"), self._snapshot(clips_seen, ".mp4")
+        writing.write_image(image_path, image, overwrite=True)
         tiled = (sheets.tile(enlarge_grid(grid[:, :, t])) for t in range(grid.shape[2]))
-        writing.write_video(self._snapshot(clips_seen, ".mp4"), tiled, fps=videos.fps, overwrite=True)
-        if self.tensorboard:
-            self.tensorboard.add_image("snapshot", np.asarray(image), clips_seen, dataformats="HWC")
+        writing.write_video(video_path, tiled, fps=videos.fps, overwrite=True)
+        return image_path, video_path
 
     def write_evaluation(self, clips_seen: int, scores: dict[str, float]) -> None:
         """Log the scores of an evaluation."""
         self.write({"clips_seen": clips_seen, **scores})
-        self._add_scalars(clips_seen, scores)
+        self._track("log_scalars", clips_seen, scores)
         self.flush()
         self.write_curves()
         self.write_page()
@@ -179,62 +187,27 @@ class RunLog:
             write_run_page(self.out, read_log(self.path), finished=finished)
 
     def finish(self, clips_seen: int, event: str) -> None:
-        """Log why the run stopped, and plot."""
+        """Log why the run stopped (end, interrupted or diverged), and plot."""
+        self.state = "finished" if event == "end" else event
         self.write({"event": event, "clips_seen": clips_seen})
         self.write_curves()
 
-    def _add_scalars(self, clips_seen: int, scalars: dict[str, float]) -> None:
-        with self.reporting("TensorBoard data"):
-            if self.tensorboard:
-                for name, value in scalars.items():
-                    self.tensorboard.add_scalar(name, value, clips_seen)
+    def _track(self, action: str, *arguments: Any) -> None:
+        """Call a method of every tracker."""
+        for tracker in self.trackers:
+            with self.reporting(f"{tracker.title} data"):
+                getattr(tracker, action)(*arguments)
 
     def __enter__(self) -> "RunLog":
-        self.excepthook = threading.excepthook
-        threading.excepthook = self._thread_failed
         return self
 
     def __exit__(self, *_: object) -> None:
         self.write_page(finished=True)
-        with self.reporting("TensorBoard data"):
-            if self.tensorboard:
-                self.tensorboard.close()
-        if threading.excepthook == self._thread_failed:
-            threading.excepthook = self.excepthook
-
-    def _thread_failed(self, args: threading.ExceptHookArgs) -> None:
-        """Print no traceback of TensorBoard's thread: its error is raised again, and reported, by the next call."""
-        if not type(args.thread).__module__.startswith("tensorboard."):
-            self.excepthook(args)
+        self._track("finish", self.state)
 
 
 def _to_line(record: dict[str, Any]) -> bytes:
     return json.dumps(record).encode() + b"\n"
-
-
-def _read_records(path: Path) -> list[dict[str, Any]]:
-    """Return the records of a log without damaged lines, and without those that the run repeated after a crash."""
-    records: list[dict[str, Any]] = []
-    for line in path.read_bytes().split(b"\n"):
-        try:
-            record = json.loads(line)
-        except (ValueError, RecursionError):
-            continue
-        if not (isinstance(record, dict) and isinstance(record.get("clips_seen"), int)):
-            continue
-        if record.get("event") == "start":
-            records = [earlier for earlier in records if earlier["clips_seen"] <= record["clips_seen"]]
-        records.append(record)
-    return records
-
-
-def read_log(path: Path) -> list[dict[str, Any]]:
-    """Return the records of a log with scalars or scores in the order of clips, one for each number of clips."""
-    merged: dict[int, dict[str, Any]] = {}
-    for record in _read_records(path):
-        if "event" not in record:
-            merged[record["clips_seen"]] = merged.get(record["clips_seen"], {}) | record
-    return [merged[clips] for clips in sorted(merged)]
 
 
 def peak_memory_gib(device: torch.device) -> float:

@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 
 from styleganv.media import page
+from styleganv.training.log_file import SCORES
 
 #: Earlier snapshots shown, spread evenly; the folder holds all.
 MAX_EARLIER = 9
 #: Seconds after which a browser reloads the page of a run in progress.
 REFRESH = 30
-#: Scores of the evaluations in the log → their titles.
-SCORES = {"frechet_efficientnet": "distance to real videos", "frechet_efficientnet_floor": "noise floor"}
 
 
 def write_run_page(run: Path, records: Sequence[Mapping[str, Any]], *, finished: bool) -> None:
