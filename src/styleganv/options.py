@@ -389,5 +389,5 @@ class LaunchOptions(Validated):
 
     jobs: Annotated[int, Interval(1, 1024)] = 1
     """Number of trials to run in parallel; without --launch, they share the CPU cores."""
-    launch: str = ""
+    launch: Unset[str] = None
     """Command to start each trial with, e.g. "srun --gpus=1" or "torchrun --nproc-per-node 4"."""

@@ -4,6 +4,7 @@ Distances only compare for equal numbers of clips, so the sizes are chosen once,
 kept in every `trial.json`.
 """
 
+import logging
 import time
 from dataclasses import dataclass
 
@@ -12,6 +13,8 @@ import torch
 from styleganv.metrics.features import load_feature_extractor
 from styleganv.metrics.protocols import DEFAULT_PROTOCOL, named_protocol
 from styleganv.validation import Count
+
+logger = logging.getLogger(__name__)
 
 #: Fraction of the training time that measuring may take; half of it is for distances, and a quarter for the motion
 #: report. The rest is for loading, and for timing the sampling.
@@ -55,6 +58,7 @@ def fitting_sizes(minutes: float, seconds_per_frame: float) -> Sizes:
 
 def seconds_per_frame() -> float:
     """Return the time that the features of a frame take on this machine."""
+    logger.info("Timing this machine to choose the number of clips …")
     device = "cuda" if torch.cuda.is_available() else "cpu"
     extractor = load_feature_extractor(named_protocol(DEFAULT_PROTOCOL).extractor, device=device)
     clips = torch.zeros(1, 8, 3, 32, 32, dtype=torch.uint8)

@@ -98,12 +98,6 @@ def create_trials(
 ) -> list[Path]:
     """Write the `trial.json` of every trial of a study, and return their folders; arguments as of `study`."""
     out = Path(out)
-    methods = published_variants() if methods is None else list(methods)
-    if unknown := [name for name in methods if name not in variants()]:
-        raise StyleganvError(
-            f"Unknown methods {', '.join(unknown)}: install their packages, or choose from {', '.join(variants())}."
-        )
-    protocols = tuple(protocol.name for protocol in expand_protocols(protocols))
     stems = [Path(path).stem for path in data]
     if duplicates := [stem for stem in stems if stems.count(stem) > 1]:
         raise StyleganvError(f"Two datasets have the same name ({duplicates[0]}): rename one of the files.")
@@ -115,30 +109,38 @@ def create_trials(
             preset=options.preset,
             minutes=options.training_minutes,
             num_clips=options.num_clips or Sizes.num_clips,
-            protocols=protocols,
+            protocols=tuple(protocol.name for protocol in expand_protocols(protocols)),
             weights=options.weights,
             clips=options.clips,
             distance=options.distance,
         )
         for seed in range(num_repeats)
         for path in (map(Path, data) if data else [out / "faces.zip"])
-        for method in methods
+        for method in _known(methods)
     ]
     for trial in trials:
         trial.config(trial.minutes)
     is_study = any(out.glob("*/*/*/trial.json"))
     check_destination(*(out / name for name in PAGES), overwrite=True if is_study else None)
-    if not data:
-        out.mkdir(parents=True, exist_ok=True)
-        with FileLock(out / ".lock"):  # another machine may draw them
-            if not (out / "faces.zip").exists():
-                make_faces(out / "faces.zip", num_videos=FACES_VIDEOS, resolution=FACES_RESOLUTION)
-    for path in {trial.data for trial in trials}:
+    for path in data:
         VideoDataset(path)
-    if options.num_clips is None:
-        sizes = asdict(_sizes(out, options))
-        trials = [replace(trial, **sizes) for trial in trials]
-    return [_begin(out / Path(trial.data).stem / trial.method / str(trial.seed), trial) for trial in trials]
+    out.mkdir(parents=True, exist_ok=True)
+    with FileLock(out / ".lock"):  # another machine may start the same study
+        if not data and not (out / "faces.zip").exists():
+            make_faces(out / "faces.zip", num_videos=FACES_VIDEOS, resolution=FACES_RESOLUTION)
+        if options.num_clips is None:
+            sizes = asdict(_sizes(out, options))
+            trials = [replace(trial, **sizes) for trial in trials]
+        return [_begin(out / Path(trial.data).stem / trial.method / str(trial.seed), trial) for trial in trials]
+
+
+def _known(methods: Sequence[str] | None) -> Sequence[str]:
+    """Return the methods of a study. Raises StyleganvError for an unknown one."""
+    if unknown := [name for name in methods or () if name not in variants()]:
+        raise StyleganvError(
+            f"Unknown methods {', '.join(unknown)}: install their packages, or choose from {', '.join(variants())}."
+        )
+    return published_variants() if methods is None else methods
 
 
 def _sizes(out: Path, options: StudyOptions) -> Sizes:
@@ -184,10 +186,10 @@ def trial_commands(folders: Sequence[Path], launch: LaunchOptions = LaunchOption
     ]
 
 
-def _split_launcher(text: str) -> list[str]:
+def _split_launcher(text: str | None) -> list[str]:
     """Return the words of a launcher. Raises StyleganvError if its program does not exist."""
     try:
-        words = shlex.split(text)
+        words = shlex.split(text or "")
     except ValueError as error:
         raise StyleganvError(f"Cannot read --launch {text} ({error}): close its quotes.") from error
     if words and shutil.which(words[0]) is None:

@@ -109,11 +109,12 @@ class _Loop:
             while True:
                 self.update_progress()
                 interrupted = distributed.any_process(bool(received))
-                reached = self.target is not None and distributed.any_process(self.has_reached_target)
-                ends = interrupted or reached or trainer.progress >= 1
+                ends = interrupted or self.is_target_reached() or trainer.progress >= 1
                 self.write_due(ends=ends, interrupted=interrupted)
                 if ends:
                     break
+                if self.is_target_reached():  # save the model that reached it, not the next one
+                    continue
                 real = next(batches)
                 with step_backends(trainer.device, tf32=training.tf32):
                     trainer.train_step(clips, real)
@@ -160,6 +161,10 @@ class _Loop:
                     self.run_evaluation(self.evaluate, log)
             distributed.barrier()
             self.next_evaluation = time.monotonic() + (time.monotonic() - before) / EVALUATION_TIME
+
+    def is_target_reached(self) -> bool:
+        """Return whether the first process has evaluated a model that reaches the target, the same on every process."""
+        return self.target is not None and distributed.any_process(self.has_reached_target)
 
     def is_evaluation_due(self, ends: bool) -> bool:
         """Return whether `eval_every` clips were crossed or, with a target, the last evaluation is long enough ago."""
