@@ -175,7 +175,7 @@ def _motion(results: Sequence[TrialResult], name: str) -> Table:
     totals = []
     for i in range(1, len(groups) + 1):
         verdicts = [cells[i].as_expected for _, cells in rows if cells[i].as_expected is not None]
-        totals.append(Cell(text=f"{sum(verdicts)} of {len(verdicts)}"))
+        totals.append(Cell(text=f"{verdicts.count(True)} of {len(verdicts)}"))
     rows.insert(0, ("✓", [Cell(text=""), *totals]))
     caption = f"Motion of {name}; ✓ = as expected."
     return Table("motion", name, caption, [REAL, *map(variant_title, groups)], rows, by_column=True)
@@ -211,8 +211,8 @@ def _costs(results: Sequence[TrialResult], name: str) -> list[str | Table]:
 
 
 def _published() -> list[str | Table]:
-    methods = [method for method in METHODS.values() if method.published]
-    rows = [(method.title, [Cell(text=text) for text in method.published]) for method in methods]
+    published = {method.title: method.published for method in METHODS.values() if method.published}
+    rows = [(title, [Cell(text=text) for text in texts]) for title, texts in published.items()]
     text = (
         "The table shows FVD over 16 and 128 frames at 256², for full-size models trained for days. The measure and "
         "the datasets differ from those above, so only compare the order."

@@ -101,10 +101,15 @@ class Trial:
         method, ablation = variants()[self.method]
         config = apply_ablation(apply_method(get_preset(self.preset), method), ablation)
         total_clips = self.clips or config.training.total_clips
-        limits = {"minutes": minutes, "total_clips": total_clips, "target_distance": self.distance}
         return replace(
             config,
-            training=replace(config.training, seed=self.seed, **limits),
+            training=replace(
+                config.training,
+                seed=self.seed,
+                minutes=minutes,
+                total_clips=total_clips,
+                target_distance=self.distance,
+            ),
             logging=replace(
                 config.logging,
                 snapshot_every=total_clips + 1,

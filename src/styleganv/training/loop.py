@@ -171,8 +171,9 @@ class _Loop:
         if self.target is not None:
             is_due = ends or time.monotonic() >= self.next_evaluation
             return not self.has_reached_target and self.trainer.clips_seen > 0 and distributed.any_process(is_due)
-        every = self.every.eval_every
-        return bool(every) and ((ends and self.trainer.clips_seen >= every) or self.is_due(every))
+        if not (every := self.every.eval_every):
+            return False
+        return (ends and self.trainer.clips_seen >= every) or self.is_due(every)
 
     def is_due(self, interval: int) -> bool:
         """Return whether the last step crossed a multiple of `interval` clips."""
