@@ -152,7 +152,8 @@ def study(
         "options": options,
     }
     if print_commands:
-        print("\n".join(trial_commands(create_trials(data, out, **chosen), launch)))
+        for command in trial_commands(create_trials(data, out, **chosen), launch):
+            print(command)
         return
     with progress_bar() as progress:
         page = run(data, out, **chosen, launch=launch, show_real=show_real, progress=progress)

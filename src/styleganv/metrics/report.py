@@ -38,7 +38,7 @@ class Estimate:
 
     def __str__(self) -> str:
         error = "" if self.standard_error is None else f" ± {self.standard_error:.2g}"
-        interval = "" if self.interval is None else " [{:.5g}, {:.5g}]".format(*self.interval)
+        interval = "" if self.interval is None else " [{:.4g}, {:.4g}]".format(*self.interval)
         return f"{self.mean:.5g}{error}{interval}"
 
 

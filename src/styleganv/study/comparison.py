@@ -16,7 +16,7 @@ from styleganv.methods import METHODS
 from styleganv.methods.loading import load
 from styleganv.motion_report.diagnostics import DIAGNOSTICS
 from styleganv.study.sizes import MEASURING_TIME
-from styleganv.study.tables import NONE, REAL, Cell, Table, to_csv, to_latex, to_markdown
+from styleganv.study.tables import NONE, REAL, Cell, Table, format_number, to_csv, to_latex, to_markdown
 from styleganv.study.trial import DONE, Trial, read_json, read_trial, variant_title, variants
 
 #: Size of the animations; shorter videos repeat.
@@ -124,8 +124,9 @@ def _measuring(results: Sequence[TrialResult]) -> str:
         return "The time of measuring was not recorded."
     trial, limit = results[0].trial, 100 * MEASURING_TIME
     text = (
-        f"Measuring ({trial.num_clips} clips of {trial.num_frames} frames) took {min(known):.2g} to "
-        f"{max(known):.2g} % of the training time, including real clips, which are measured once per dataset."
+        f"Measuring ({trial.num_clips} clips of {trial.num_frames} frames) took {format_number([min(known)])} to "
+        f"{format_number([max(known)])} % of the training time, including real clips, which are measured once per "
+        "dataset."
     )
     above = [variant_title(name) for name, group in shares.items() if max(group, default=0) > limit]
     if above:
@@ -157,7 +158,7 @@ def _quality(results: Sequence[TrialResult], name: str) -> Table:
         )
     best = {key: "min" for key in names if not key.startswith(HIGHER_IS_BETTER)}
     best |= {key: "max" for key in names if key.startswith(HIGHER_IS_BETTER)}
-    caption = f"Distances of {name}; lower is better, and the row real is the noise floor."
+    caption = f"Quality on {name}: lower distances are better, and the row real is the noise floor."
     return Table("quality", name, caption, ["clips seen", "minutes", "ms per clip", *names], rows, best)
 
 

@@ -75,6 +75,10 @@ def study(
             one failed.
     """
     launcher = _split_launcher(launch.launch)
+    if launcher and shutil.which(launcher[0]) is None:
+        raise StyleganvError(
+            f"--launch {launcher[0]} is not a program on this machine: correct it, or load its module."
+        )
     folders = create_trials(data, out, methods=methods, protocols=protocols, num_repeats=num_repeats, options=options)
     failures = _run(folders, launch.jobs, launcher, progress)
     page = write_comparison(Path(out), show_real=show_real)
@@ -187,14 +191,11 @@ def trial_commands(folders: Sequence[Path], launch: LaunchOptions = LaunchOption
 
 
 def _split_launcher(text: str | None) -> list[str]:
-    """Return the words of a launcher. Raises StyleganvError if its program does not exist."""
+    """Return the words of a launcher; none for None."""
     try:
-        words = shlex.split(text or "")
+        return shlex.split(text or "")
     except ValueError as error:
         raise StyleganvError(f"Cannot read --launch {text} ({error}): close its quotes.") from error
-    if words and shutil.which(words[0]) is None:
-        raise StyleganvError(f"--launch {words[0]} is not a program on this machine: correct it, or load its module.")
-    return words
 
 
 def _run(
