@@ -43,8 +43,9 @@ def flags(text: str) -> set[str]:
 
 
 def plain(document: Path) -> str:
-    """Its text with every command on one line, torchrun's own part left out."""
+    """Its text with every command on one line, torchrun's own part and other launchers left out."""
     text = re.sub(r"\\\n\s*", "", document.read_text())
+    text = re.sub(r'--launch "[^"\n]*"', "--launch srun", text)
     return re.sub(r"torchrun .*?-m styleganv.cli", "styleganv", text)
 
 
@@ -109,7 +110,10 @@ def test_flags_exist(capsys: pytest.CaptureFixture[str]) -> None:
         "--help",
         "--max-restarts",
         "--rdzv-conf",
-    }  # the last two are of torchrun
+        "--array",
+        "--gpus",
+        "--wrap",
+    }  # the last five are of torchrun and Slurm
     unknown = {document.name: flags(plain(document)) - known for document in DOCUMENTS}
     assert not any(unknown.values()), unknown
 

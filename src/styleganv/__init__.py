@@ -7,7 +7,8 @@ evaluate, diagnose  generated and real videos → distances, motion report
 export, push, pull  model → ONNX or torch.export; model ↔ Hugging Face Hub
 Video               frames → what a notebook shows
 
-Building blocks: RunConfig, VideoDataset, Clip, Generator, Discriminator, VideoModel, VideoGenerator.
+Building blocks: RunConfig, TrainingConfig, VideoDataset, ClipDataset, Clip, Generator, Discriminator, VideoModel,
+VideoGenerator.
 """
 
 from importlib import import_module
@@ -22,6 +23,7 @@ wait_passively()  # before anything loads torch
 if TYPE_CHECKING:
     from styleganv.clip import Clip as Clip
     from styleganv.config import RunConfig as RunConfig
+    from styleganv.config import TrainingConfig as TrainingConfig
     from styleganv.data.dataset import VideoDataset as VideoDataset
     from styleganv.data.inspect import inspect as inspect
     from styleganv.data.prepare import prepare as prepare
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
     from styleganv.pretrained import pretrained_models as pretrained_models
     from styleganv.runs import resume as resume
     from styleganv.runs import train as train
+    from styleganv.training.batches import ClipDataset as ClipDataset
     from styleganv.video_files import generate as generate
     from styleganv.video_model import VideoModel as VideoModel
 
@@ -83,6 +86,8 @@ _MODULES = {
     "PretrainedModel": "pretrained",
     "pretrained_models": "pretrained",
     "RunConfig": "config",
+    "TrainingConfig": "config",
+    "ClipDataset": "training.batches",
     "resume": "runs",
     "train": "runs",
 }

@@ -5,7 +5,7 @@ from typing import Any
 from styleganv.data.dataset import VideoDataset
 from styleganv.metrics.evaluate import evaluate
 from styleganv.metrics.protocols import DEFAULT_PROTOCOL, named_protocol
-from styleganv.options import MIN_EVAL_CLIPS, ComputeOptions
+from styleganv.options import MIN_EVAL_CLIPS, ComputeOptions, EvaluateOptions
 from styleganv.video_model import VideoModel
 from styleganv.videos import DatasetVideos, ModelVideos
 
@@ -30,7 +30,9 @@ def distance(videos: VideoModel, data: VideoDataset, num_clips: int) -> dict[str
     """Return `frechet_efficientnet` of the same content and motion seeds every time, and its noise floor."""
     protocol = PROTOCOL.with_num_clips(num_clips)
     compute = ComputeOptions(device=str(videos.device))
-    report = evaluate(DatasetVideos(data), _TrainingVideos(videos), protocols=[protocol], compute=compute)
+    options = EvaluateOptions(num_resamples=0)
+    sets = DatasetVideos(data), _TrainingVideos(videos)
+    report = evaluate(*sets, protocols=[protocol], options=options, compute=compute)
     (result,) = report.results
     return {
         protocol.key: result.measures[protocol.key].mean,

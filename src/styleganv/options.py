@@ -3,6 +3,7 @@
 Creating them raises a StyleganvError for a value out of range, and for options that exclude each other.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -12,7 +13,18 @@ from typing import Annotated, Literal, TypeVar
 import tyro
 
 from styleganv.errors import StyleganvError
-from styleganv.validation import Amount, Count, FrameRate, Interval, NonNegative, Positive, Psi, Seed, Validated
+from styleganv.validation import (
+    Amount,
+    Count,
+    FrameRate,
+    Interval,
+    NonNegative,
+    Positive,
+    Psi,
+    Seed,
+    Validated,
+    short_repr,
+)
 
 T = TypeVar("T")
 
@@ -324,6 +336,10 @@ class EvaluateOptions(Validated):
     """Number of real and generated clips (each), 2 or more. Default: the protocol's."""
     num_repeats: Repeats = 1
     """Number of random draws of clips; 2 or more give a standard error."""
+    num_resamples: Annotated[int, Interval(0, 10_000)] = 40
+    """Half samples of the videos, for a 95 % interval of each number; 0 or 1: none."""
+    store_as: Unset[str] = None
+    """Compress the frames of both sets alike in memory, e.g. as jpeg95 (quality 95). Default: as they are."""
     num_frames: Unset[Count] = None
     """Frames per clip, e.g. 4 for short videos. Default: the protocol's."""
     per_class: bool = False
@@ -343,16 +359,56 @@ class EvaluateOptions(Validated):
     cache: Unset[Path] = None
     """Folder for computed statistics. Default: ~/.cache/styleganv/statistics."""
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        quality = self.jpeg_quality
+        if self.store_as is not None and (quality is None or not 1 <= quality <= 100):
+            raise StyleganvError(f"--store-as must be jpeg1 to jpeg100, got {short_repr(self.store_as)}: pass jpeg95.")
+
+    @property
+    def jpeg_quality(self) -> int | None:
+        """JPEG quality of `store_as`, 1 to 100; None for frames as they are."""
+        match = re.fullmatch("jpeg([0-9]{1,3})", self.store_as or "")
+        return int(match[1]) if match else None
+
 
 @dataclass(frozen=True)
 class StudyOptions(Validated):
     """How a study trains and evaluates; equal for all its trials."""
 
-    minutes: Positive = 5.0
-    """Training time per trial, in minutes."""
+    minutes: Unset[Positive] = None
+    """Training time per trial, in minutes. Default: 5, unless --clips or --distance is set."""
+    clips: Unset[Count] = None
+    """Training length per trial in clips, instead of --minutes."""
+    distance: Unset[Positive] = None
+    """Train until evaluations reach this frechet_efficientnet, instead of --minutes."""
+    max_minutes: Positive = 60.0
+    """Maximum training time per trial with --clips or --distance, in minutes."""
     preset: str = "tiny-cpu"
     """Preset that all methods start from."""
-    num_clips: Annotated[int, Interval(MIN_EVAL_CLIPS)] = 256
-    """Number of real and generated clips (each) per evaluation."""
+    num_clips: Unset[Annotated[int, Interval(MIN_EVAL_CLIPS)]] = None
+    """Number of real and generated clips (each) per evaluation. Default: 32 to 256, as time permits."""
     weights: Unset[str] = None
     """Folder, file or URL of the weights that --protocols requires."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        limits = {"--minutes": self.minutes, "--clips": self.clips, "--distance": self.distance}
+        given = [name for name, value in limits.items() if value is not None]
+        if len(given) > 1:
+            raise StyleganvError(f"{' and '.join(given)} exclude each other: pass one of them.")
+
+    @property
+    def training_minutes(self) -> float:
+        """Training time per trial, or its maximum, in minutes."""
+        return self.max_minutes if self.clips or self.distance else self.minutes or 5.0
+
+
+@dataclass(frozen=True)
+class LaunchOptions(Validated):
+    """Where the trials of a study run."""
+
+    jobs: Annotated[int, Interval(1, 1024)] = 1
+    """Number of trials to run in parallel; without --launch, they share the CPU cores."""
+    launch: Unset[str] = None
+    """Command to start each trial with, e.g. "srun --gpus=1" or "torchrun --nproc-per-node 4"."""

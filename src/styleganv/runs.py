@@ -57,7 +57,7 @@ RUN_CONTENTS = (
 #: How long to wait for the lock of a run: `styleganv runs` takes it for a moment, to see whether it is free.
 LOCK_SECONDS = 0.3
 #: Training settings that a resumed run may change; they do not affect the math (threads only affect rounding).
-FREE = ("total_clips", "minutes", "num_workers", "num_threads", "compile")
+FREE = ("total_clips", "minutes", "target_distance", "num_workers", "num_threads", "compile")
 
 
 def train(
@@ -206,8 +206,8 @@ def resume(
 
     Args:
         data: path of the dataset, if it was moved.
-        config: the run's own settings; `total_clips`, `minutes`, `num_workers`, `num_threads`, `compile` and the
-            logging group may differ.
+        config: the run's own settings; `total_clips`, `minutes`, `target_distance`, `num_workers`, `num_threads`,
+            `compile` and the logging group may differ.
         command: command line that resumes it, for the record.
 
     Raises:
@@ -235,8 +235,9 @@ def _resume(
     free = {name: getattr(config.training, name) for name in FREE}
     if config != replace(saved, logging=config.logging, training=replace(saved.training, **free)):
         raise StyleganvError(
-            "A resumed run keeps its settings, except --total-clips, --minutes, --num-workers, --num-threads, "
-            f"--compile and the logging options: start a new run with --finetune {run / 'model'} instead."
+            "A resumed run keeps its settings, except --total-clips, --minutes, --target-distance, --num-workers, "
+            "--num-threads, --compile and the logging options: start a new run with --finetune "
+            f"{run / 'model'} instead."
         )
     _check(config)
     dataset = _open_dataset(run, data)
@@ -350,6 +351,10 @@ def _run(
     with working_threads(config.training.num_threads):
         for warning in check_data(config, data):
             _log(warning)
+        if not is_evaluated and config.training.target_distance is not None:
+            raise StyleganvError(
+                f"--target-distance requires evaluations, but {data.path} has too few long videos: pass --minutes."
+            )
         if not is_evaluated and config.logging.eval_every is not None:
             _log("Too few videos are long enough for an evaluation; skipping evaluations.")
         cost = None

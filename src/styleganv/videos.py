@@ -60,6 +60,9 @@ class Videos(Protocol):
     def label(self, index: int) -> int | None:
         """Return the index of a video's class in `class_names`, or None."""
 
+    def video_name(self, index: int) -> str:
+        """Return the name of a video."""
+
     def read(self, index: int, frames: Sequence[int] | NDArray[np.integer]) -> Frames:
         """Return frames of one video by their (increasing) numbers, uint8 `[T, 3, H, W]`."""
 
@@ -109,6 +112,9 @@ class DatasetVideos:
     def label(self, index: int) -> int | None:
         return self.data.videos[index].label
 
+    def video_name(self, index: int) -> str:
+        return self.data.videos[index].name
+
     def read(self, index: int, frames: Sequence[int] | NDArray[np.integer]) -> Frames:
         return self.data.read(index, frames)
 
@@ -154,6 +160,9 @@ class ModelVideos:
         if not self.class_names:
             return None
         return self._drawn_class(index) if self.class_counts else self.generator.class_from_seed(index)
+
+    def video_name(self, index: int) -> str:
+        return f"seed {index}"
 
     def _drawn_class(self, index: int) -> int:
         item = noise.uniform_integer(index, noise.CLASS, sum(self.class_counts))
@@ -230,6 +239,9 @@ class FileVideos:
     def label(self, index: int) -> int | None:
         name = self.sources[index].class_name
         return self.class_names.index(name) if name in self.class_names else None
+
+    def video_name(self, index: int) -> str:
+        return readable(self.sources[index].name)
 
     def read(self, index: int, frames: Sequence[int] | NDArray[np.integer]) -> Frames:
         video, number, rest = self._reader

@@ -1,5 +1,6 @@
 """Stubs for the published weights files (small random TorchScript with the same interfaces), and videos in memory."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -7,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from shapes import draw_video, sample_factors
 from torch import Tensor, nn
+
+from styleganv.metrics.statistics import Statistics, StatisticsCollector
 
 
 class I3D(nn.Module):
@@ -80,9 +83,20 @@ class ArrayVideos:
     def label(self, index: int) -> int | None:
         return self.labels[index] if self.labels else None
 
+    def video_name(self, index: int) -> str:
+        return f"{self.name} {index}"
+
     def read(self, index: int, frames: Any) -> np.ndarray:
         self.reads += 1
         return self.frames[index][np.asarray(frames)]
+
+
+def gathered(batches: Iterable[Tensor], dims: int, *, moments: bool) -> Statistics:
+    """Collect the batches of all processes."""
+    collector = StatisticsCollector(dims, moments=moments)
+    for batch in batches:
+        collector.add(batch)
+    return collector.gather()
 
 
 def drawn(first: int, count: int, num_frames: int, side: int = 32) -> np.ndarray:

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from stub_extractors import gathered
 from torch import Tensor
 
 from styleganv.metrics.distances import (
@@ -14,7 +15,7 @@ from styleganv.metrics.distances import (
     kernel_distance_of_subsets,
     precision_recall,
 )
-from styleganv.metrics.statistics import Moments, gather_statistics, pool
+from styleganv.metrics.statistics import Moments, pool
 
 
 def gaussian(mean: Tensor, covariance: Tensor, count: int = 1000) -> Moments:
@@ -115,7 +116,7 @@ def test_frechet_refuses_what_has_no_covariance() -> None:
 def test_moments_stream() -> None:
     """Batches of any size, far from zero, give what all features at once give."""
     x = normal(501, 7) * 1e-3 + 1e4
-    streamed = gather_statistics(x.split([1, 200, 3, 297]), 7, moments=True)
+    streamed = gathered(x.split([1, 200, 3, 297]), 7, moments=True)
     assert isinstance(streamed, Moments) and streamed.count == 501
     torch.testing.assert_close(streamed.mean, x.mean(0), rtol=1e-14, atol=0)
     torch.testing.assert_close(streamed.covariance(), torch.cov(x.T), rtol=1e-7, atol=1e-15)

@@ -19,8 +19,8 @@ from styleganv.config import PRESETS, get_preset
 from styleganv.errors import StyleganvError
 from styleganv.faces.dataset import make_faces
 from styleganv.methods import METHODS, ablation_names, apply_ablation, apply_method
-from styleganv.options import StudyOptions
-from styleganv.study.comparison import _number, write_comparison
+from styleganv.options import LaunchOptions, StudyOptions
+from styleganv.study.comparison import write_comparison
 from styleganv.study.study import study
 from styleganv.study.trial import Trial, variants
 from styleganv.training.preflight import check_settings
@@ -102,7 +102,7 @@ def completed(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         quicken(patch)
         out = tmp_path_factory.mktemp("study") / "out"
-        return study([data], out, methods=STUDIED, options=SHORT, jobs=2).parent
+        return study([data], out, methods=STUDIED, options=SHORT, launch=LaunchOptions(jobs=2)).parent
 
 
 @pytest.mark.slow
@@ -116,6 +116,11 @@ def test_a_study_compares_and_repeats_nothing(
     assert "## small" in text and "8 videos of 16×16 pixels" in text and "| StyleGAN2 (images) |" in text
     rows = [row for row in text.splitlines() if row.startswith("| VideoGPT | ")]
     assert "frechet_efficientnet4_16f" in text and sum("more than 16 frames" in row for row in rows) == 1
+    assert re.search(r"Measuring \(4 clips of 16 frames\) took [0-9.e+]+ to [0-9.e+]+ % of the training time", text)
+    assert "Above 10 %: " in text  # trainings of a second
+    lines = [line.split(",") for line in (out / "comparison.csv").read_text().splitlines()]
+    assert ["quality", "small", "VideoGPT", "clips seen"] in [line[:4] for line in lines]
+    assert "StyleGAN2 (images) & " in (out / "comparison.tex").read_text()
     with Image.open(out / "comparison" / "small.webp") as video:
         assert video.n_frames == 48  # type: ignore[attr-defined]
     measures = json.loads((out / "small/videogpt/0/measures.json").read_text())
@@ -123,6 +128,11 @@ def test_a_study_compares_and_repeats_nothing(
     assert measures["motion_frames"] == 16 and measures["motion"]["speed"]["value"] is not None
     assert all(quality["floor"] > 0 for quality in measures["quality"].values())
     trained = json.loads((out / "small/videogpt/0/training.json").read_text())
+    assert trained["stopped_by"] == "minutes" and measures["seconds"].keys() == {
+        "sampling",
+        "distances",
+        "motion report",
+    }
     assert trained["minutes"] >= 0.02 and trained["frames_seen"] == 16 * trained["clips_seen"] > 0
 
     times = {path: path.stat().st_mtime_ns for path in out.glob("*/*/*/*") if path.is_file()}
@@ -189,6 +199,20 @@ def test_bad_input(data: Path, tmp_path: Path) -> None:
         study([data], tmp_path, options=StudyOptions(minutes=0))
     with pytest.raises(StyleganvError, match="--repeats must be an integer from 1 to 10000, got 0"):
         study([data], tmp_path, num_repeats=0)
+    for wrong, message in (
+        ({"minutes": 1, "clips": 5}, "--minutes and --clips exclude each other"),
+        ({"clips": 5, "distance": 9}, "--clips and --distance exclude each other"),
+        ({"distance": 0}, "--distance must be a finite number greater than 0, got 0"),
+        ({"clips": 0}, "--clips must be an integer of at least 1, got 0"),
+    ):
+        with pytest.raises(StyleganvError, match=message):
+            study([data], tmp_path, options=StudyOptions(**wrong))  # type: ignore[arg-type]
+    with pytest.raises(StyleganvError, match="--launch nosuch is not a program"):
+        study([data], tmp_path, launch=LaunchOptions(launch="nosuch --gpus=1"))
+    with pytest.raises(StyleganvError, match="close its quotes"):
+        study([data], tmp_path, launch=LaunchOptions(launch="srun '--gpus"))
+    with pytest.raises(StyleganvError, match="--jobs must be an integer from 1 to 1024, got 0"):
+        study([data], tmp_path, launch=LaunchOptions(jobs=0))
     with pytest.raises(StyleganvError, match="the same name"):
         study([data, data], tmp_path)
     with pytest.raises(StyleganvError, match="preset 'big'"):
@@ -196,9 +220,3 @@ def test_bad_input(data: Path, tmp_path: Path) -> None:
     with pytest.raises(StyleganvError, match="fvd"):
         study([data], tmp_path, protocols=("fvd",))
     assert not list(tmp_path.iterdir())
-
-
-def test_numbers_for_tables() -> None:
-    assert _number([]) == _number([None, float("nan")]) == "–"
-    assert _number([0.0]) == "0" and _number([1234.5]) == "1,234" and _number([0.01234]) == "0.0123"
-    assert re.fullmatch(r"11\.0 ± 1", _number([10.0, 12.0]))

@@ -41,7 +41,7 @@ def test_a_page_shows_snapshots_distances_and_settings(tmp_path: Path) -> None:
 
 
 def test_a_resumed_run_does_not_begin_again_with_early_snapshots() -> None:
-    training = SimpleNamespace(batch_size=10, total_clips=10_000, minutes=None)
+    training = SimpleNamespace(batch_size=10, total_clips=10_000, minutes=None, target_distance=None)
     config = SimpleNamespace(training=training, logging=SimpleNamespace(snapshot_every=2000, eval_every=None))
     trainer: Any = SimpleNamespace(config=config, minutes=10.0, clips_seen=1000)
     for last, due in ((900, False), (600, True), (0, True)):
@@ -72,7 +72,7 @@ def test_snapshots_come_early_and_then_at_growing_intervals(monkeypatch: pytest.
     """With a clock of our own: a step of 10 clips takes a second, a snapshot two."""
     clock = SimpleNamespace(now=0.0)
     monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=lambda: clock.now))
-    training = SimpleNamespace(batch_size=10, total_clips=10_000, minutes=None)
+    training = SimpleNamespace(batch_size=10, total_clips=10_000, minutes=None, target_distance=None)
     config = SimpleNamespace(training=training, logging=SimpleNamespace(snapshot_every=2000, eval_every=None))
     trainer: Any = SimpleNamespace(config=config, minutes=0.0, clips_seen=0, video_model=lambda _: None)
 

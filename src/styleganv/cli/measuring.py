@@ -19,6 +19,7 @@ def evaluate(
     protocol: str = "frechet_efficientnet2048_16f",
     resolution: Unset[str] = None,
     json: Unset[Path] = None,
+    features: Unset[Path] = None,
     overwrite: Overwrite = False,
     evaluation: OmitArgPrefixes[EvaluateOptions] = EvaluateOptions(),
     compute: OmitArgPrefixes[ComputeOptions] = ComputeOptions(),
@@ -31,16 +32,19 @@ def evaluate(
         protocol: Comma-separated protocols, or a set such as released; see docs/evaluation.md.
         resolution: Size in pixels to resize both to: 64, or HEIGHTxWIDTH; required if they differ.
         json: JSON file to write the full report to.
+        features: npz file to write the features of each clip to (of the first repeat), for other measures.
     """
     from styleganv.metrics.evaluate import evaluate as run
 
-    check_destination(json, overwrite=overwrite)
+    check_destination(json, features, overwrite=overwrite)
     with progress_bar() as progress:
         report = run(
             real,
             fake,
             protocols=protocol.split(","),
             resolution=None if resolution is None else parse_resolution(resolution),
+            features=features,
+            overwrite=overwrite,
             options=evaluation,
             compute=compute,
             progress=progress,

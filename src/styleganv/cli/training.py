@@ -25,7 +25,7 @@ from styleganv.config import (
 )
 from styleganv.errors import StyleganvError
 from styleganv.methods import METHODS, ablation_names, apply_ablation, apply_method
-from styleganv.options import Repeats, StudyOptions, Unset
+from styleganv.options import LaunchOptions, Repeats, StudyOptions, Unset
 from styleganv.validation import check
 
 
@@ -175,7 +175,8 @@ def study(
     protocols: Annotated[str, tyro.conf.arg(help_behavior_hint="")] = "",
     num_repeats: Repeats = 1,
     options: OmitArgPrefixes[Annotated[StudyOptions, tyro.conf.arg(name="")]] = StudyOptions(),
-    jobs: int = 1,
+    launch: OmitArgPrefixes[Annotated[LaunchOptions, tyro.conf.arg(name="")]] = LaunchOptions(),
+    print_commands: bool = False,
     show_real: bool = True,
 ) -> None:
     """Train methods and ablations on the same data for the same time, and compare them.
@@ -184,25 +185,26 @@ def study(
 
     Args:
         data: Datasets written by `styleganv prepare`. Default: the built-in faces.
-        out: Folder for models, measurements, and comparison.md with animations.
+        out: Folder for models, measurements, and comparison.md (.csv, .tex) with animations.
         methods: Comma-separated methods and ablations. Default: all methods, with the ablations of their papers.
         protocols: Additional protocols of `styleganv evaluate`, e.g. fvd2048_16f. Default: none.
         num_repeats: Trials per method and dataset (seeds 0, 1, …); 2 or more give a standard error.
-        jobs: Number of trials to run in parallel; they share the CPU cores.
+        print_commands: Print one command per trial, e.g. for an array job, and run none; rerun to compare.
         show_real: Include real videos in the animations; disable if they must not be published.
     """
+    from styleganv.study.study import create_trials, trial_commands
     from styleganv.study.study import study as run
 
+    chosen: dict[str, Any] = {
+        "methods": None if methods is None else parse_names(methods),
+        "protocols": parse_names(protocols),
+        "num_repeats": num_repeats,
+        "options": options,
+    }
+    if print_commands:
+        for command in trial_commands(create_trials(data, out, **chosen), launch):
+            print(command)
+        return
     with progress_bar() as progress:
-        page = run(
-            data,
-            out,
-            methods=None if methods is None else parse_names(methods),
-            protocols=parse_names(protocols),
-            num_repeats=num_repeats,
-            options=options,
-            jobs=jobs,
-            show_real=show_real,
-            progress=progress,
-        )
+        page = run(data, out, **chosen, launch=launch, show_real=show_real, progress=progress)
     print(f"Comparison: {page}")

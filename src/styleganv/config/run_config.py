@@ -76,6 +76,8 @@ class TrainingConfig(Validated):
 
     minutes: OptionalFloat[NonNegative] = None
     """Maximum training time in minutes, in addition to --total-clips. Default: no limit."""
+    target_distance: OptionalFloat[Positive] = None
+    """Stop once an evaluation's distance is at most this; evaluations then take a tenth of the time. Default: none."""
     total_clips: Count = 5_000_000
     """Training length: number of real clips to train on."""
     batch_size: Annotated[int, Interval(1, 2**24)] = 16

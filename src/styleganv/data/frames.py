@@ -37,6 +37,13 @@ def decode_frame(data: bytes) -> np.ndarray:
         return np.asarray(image.convert("RGB"))
 
 
+def recompress(clips: np.ndarray, jpeg_quality: int) -> np.ndarray:
+    """Return uint8 frames `[..., 3, H, W]` as they look once stored by `encode_frame`."""
+    frames = clips.reshape(-1, *clips.shape[-3:]).transpose(0, 2, 3, 1)
+    stored = np.stack([decode_frame(encode_frame(frame, jpeg_quality)) for frame in frames])
+    return np.ascontiguousarray(stored.transpose(0, 3, 1, 2)).reshape(clips.shape)
+
+
 def frame_size(data: bytes) -> tuple[int, int]:
     """Return height and width from the header of a JPEG or PNG, without decoding it. Raises like `decode_frame`."""
     if simplejpeg is not None and data[:2] == b"\xff\xd8":

@@ -11,6 +11,9 @@ from styleganv.metrics.protocols import Protocol
 from styleganv.metrics.video_set import VideoSet
 from styleganv.videos import Videos
 
+#: Formats of `Videos.identity["storage"]` that keep frames as they are: of a model, of datasets, and of images.
+LOSSLESS = {"none", "png", ".png", ".bmp", ".tif", ".tiff", ".ppm"}
+
 
 def result_warnings(
     protocol: Protocol,
@@ -55,17 +58,28 @@ def _source_warnings(protocol: Protocol, extractor: FeatureExtractor, real: Vide
             f"real videos have {real.videos.fps:g} fps and generated ones {fake.videos.fps:g}, so their clips differ "
             "in duration"
         )
-    storage = [" ".join(map(str, one.videos.identity["storage"].values())) for one in (real, fake)]
-    if real.videos.identity["storage"] != fake.videos.identity["storage"]:
+    stored = [_storage(one) for one in (real, fake)]
+    if stored[0] != stored[1]:
         yield (
-            f"real frames are stored as {storage[0]} but generated ones as {storage[1]}: compression alone causes a "
-            "distance"
+            f"real frames are stored as {stored[0]} but generated ones as {stored[1]}: compression alone causes a "
+            "distance" + ("" if real.jpeg_quality else ", which compressing both alike reduces (--store-as jpeg95)")
         )
     if extractor.aliased_above is not None and max(real.size) > extractor.aliased_above:
         yield (
             f"the network downsamples {real.size[1]}x{real.size[0]} frames without antialiasing, as in published "
             "numbers, which favors generated videos with the same aliasing"
         )
+
+
+def _storage(one: VideoSet) -> str:
+    """Return how the frames of a set were compressed last; all lossless formats are one."""
+    storage, quality = one.videos.identity["storage"], one.jpeg_quality
+    is_lossless = set(str(storage["format"]).split(" and ")) <= LOSSLESS
+    name = "lossless" if is_lossless else " ".join(map(str, storage.values()))
+    if quality is None:
+        return name
+    compressed = f"jpeg {quality}"
+    return compressed if is_lossless or name == compressed else f"{name} and then {compressed}"
 
 
 def common_size(real: Videos, fake: Videos, resolution: tuple[int, int] | None) -> tuple[int, int]:

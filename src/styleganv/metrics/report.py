@@ -9,13 +9,15 @@ from typing import Any
 
 from styleganv.faces.factor_report import FactorReport
 from styleganv.files import atomic_write
+from styleganv.metrics.resampling import NORMAL_95
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """One number per repeat."""
+    """One number per repeat, and its standard deviation with regard to the choice of videos, if there are enough."""
 
     values: tuple[float, ...]
+    deviations: tuple[float, ...] = ()
 
     @property
     def mean(self) -> float:
@@ -26,8 +28,18 @@ class Estimate:
         """Standard error of the mean over repeats; None for a single one."""
         return statistics.stdev(self.values) / math.sqrt(len(self.values)) if len(self.values) > 1 else None
 
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """95 % interval with regard to the choice of videos in one repeat, around the mean; see `resampling`."""
+        if len(self.deviations) < len(self.values):
+            return None
+        width = NORMAL_95 * math.sqrt(statistics.fmean(deviation**2 for deviation in self.deviations))
+        return self.mean - width, self.mean + width
+
     def __str__(self) -> str:
-        return f"{self.mean:.5g}" + ("" if self.standard_error is None else f" ± {self.standard_error:.2g}")
+        error = "" if self.standard_error is None else f" ± {self.standard_error:.2g}"
+        interval = "" if self.interval is None else " [{:.4g}, {:.4g}]".format(*self.interval)
+        return f"{self.mean:.5g}{error}{interval}"
 
 
 @dataclass(frozen=True)
@@ -76,7 +88,7 @@ class Report:
     factors: FactorReport | None = None
 
     def to_json(self) -> str:
-        """Return the report as JSON, with the mean, the standard error and all values of every measure."""
+        """Return the report as JSON, with the mean, standard error, 95 % interval and all values of every measure."""
         return json.dumps(self, default=_fields, indent=2, allow_nan=False)
 
     def write_json(self, path: Path | str, *, overwrite: bool = False) -> None:
@@ -92,7 +104,15 @@ class Report:
         lines.append(f"software  {', '.join(f'{name} {version}' for name, version in self.software.items())}")
         lines += ["", *dict.fromkeys(_protocol_line(result.protocol) for result in self.results)]
         lines += ["", *dict.fromkeys(_extractor_line(result.extractor) for result in self.results)]
-        head = ("protocol", "class", "measure", "value", "noise floor", "real / generated clips", "clips of the floor")
+        head = (
+            "protocol",
+            "class",
+            "measure",
+            "value ± error [95 %]",
+            "noise floor",
+            "real / generated clips",
+            "clips of the floor",
+        )
         rows = [head, *(row for result in self.results for row in _rows(result))]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines.append("")
@@ -120,7 +140,8 @@ class Report:
 def _fields(value: Any) -> dict[str, Any]:
     """Return the fields of a dataclass for JSON, and what an estimate is."""
     if isinstance(value, Estimate):
-        return {"mean": value.mean, "standard_error": value.standard_error, "values": value.values}
+        names = ("mean", "standard_error", "interval", "values")
+        return {name: getattr(value, name) for name in names}
     return vars(value)
 
 
@@ -131,6 +152,7 @@ def _set_line(videos: dict[str, Any]) -> str:
     unit, rate = ("images", "") if source == "images" else ("videos", f" {videos['fps']:g} fps,")
     count = "unlimited" if videos["count"] is None else f"{videos['count']} {unit}"
     resized = f" resized to {videos['resized_to']}" if videos["resized_to"] else ""
+    storage += f", compressed to {videos['stored_as']}" if videos["stored_as"] else ""
     size = f"{videos['width']}x{videos['height']}{resized}"
     rest = "".join(f", {name} {value}" for name, value in identity.items())
     return f"{videos['name']}: {source}, {count} of {size},{rate} storage {storage}{rest}, SHA-256 {sha256}"

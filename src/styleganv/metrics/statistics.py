@@ -7,7 +7,7 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
@@ -78,21 +78,34 @@ class Moments:
 Statistics = Moments | Tensor
 
 
-def gather_statistics(batches: Iterable[Tensor], dims: int, *, moments: bool) -> Statistics:
-    """Return the moments, or the features `[n, dims]` themselves, of the batches `[items, dims]` of all processes.
+class StatisticsCollector:
+    """Collects the features of this process batch by batch, as moments or as they are."""
 
-    Features keep the order in which batches were distributed: one of process 0, one of process 1, ….
-    """
-    if not moments:
-        per_process = distributed.all_gather([batch.float().cpu() for batch in batches])
+    def __init__(self, dims: int, *, moments: bool) -> None:
+        self.dims = dims
+        self.mine: Moments | list[Tensor] = Moments.empty(dims) if moments else []
+
+    def add(self, batch: Tensor) -> None:
+        """Add features `[items, dims]`."""
+        if isinstance(self.mine, Moments):
+            self.mine = self.mine.merge(Moments.of(batch.cpu()))
+        else:
+            self.mine.append(batch.float().cpu())
+
+    def gather(self) -> Statistics:
+        """Return the moments, or the features `[n, dims]` themselves, of all processes.
+
+        Features keep the order in which batches were distributed: one of process 0, one of process 1, ….
+        """
+        if isinstance(self.mine, Moments):
+            return reduce(Moments.merge, distributed.all_gather(self.mine))
+        per_process = distributed.all_gather(self.mine)
         longest = max(map(len, per_process))
         in_order = [part[i] for i in range(longest) for part in per_process if i < len(part)]
-        return torch.cat([torch.empty(0, dims), *in_order])
-    mine = reduce(Moments.merge, (Moments.of(batch.cpu()) for batch in batches), Moments.empty(dims))
-    return reduce(Moments.merge, distributed.all_gather(mine))
+        return torch.cat([torch.empty(0, self.dims), *in_order])
 
 
-def pool(parts: list[Statistics]) -> Statistics:
+def pool(parts: Sequence[Statistics]) -> Statistics:
     """Return the statistics of several sets as one: features if all are features, else moments."""
     if all(isinstance(part, Tensor) for part in parts):
         return torch.cat([part for part in parts if isinstance(part, Tensor)])
@@ -108,37 +121,55 @@ def cache_folder(folder: Path | str | None = None) -> Path:
     return Path(folder or os.environ.get(CACHE_VARIABLE) or user_cache() / "statistics")
 
 
-def cached_statistics(folder: Path, key: dict[str, Any], compute: Callable[[], Statistics]) -> Statistics:
-    """Return statistics from the cache, or compute and cache them; `key` is all that they depend on, as JSON."""
+def pack(statistics: Statistics) -> dict[str, Tensor]:
+    """Return statistics as tensors by name, for the cache."""
+    if isinstance(statistics, Tensor):
+        return {"features": statistics}
+    return {"count": torch.tensor(statistics.count), "mean": statistics.mean, "scatter": statistics.scatter}
 
-    def pack() -> dict[str, Tensor]:
-        computed = compute()
-        if isinstance(computed, Tensor):
-            return {"features": computed}
-        return {"count": torch.tensor(computed.count), "mean": computed.mean, "scatter": computed.scatter}
 
-    tensors = cached(folder, key, pack)
+def unpack(tensors: dict[str, Tensor]) -> Statistics:
+    """Return the statistics that `pack` packed."""
     if "features" in tensors:
         return tensors["features"]
     return Moments(int(tensors["count"]), tensors["mean"], tensors["scatter"])
 
 
-def cached(folder: Path, key: dict[str, Any], compute: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
+def cached(folder: Path, dependencies: dict[str, Any], compute: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
     """Return tensors by name, from the cache or from `compute`, which all processes call if one of them has no copy."""
-    text = json.dumps({"format": CACHE_FORMAT} | key, sort_keys=True)
-    path = folder / f"{hashlib.sha256(text.encode()).hexdigest()}.bin"
-    tensors = _read(path)
-    if not distributed.any_process(tensors is None) and tensors is not None:
-        return tensors
-    tensors = compute()
-    if distributed.rank() == 0:
-        payload = safetensors.torch.save({name: tensor.contiguous() for name, tensor in tensors.items()})
-        try:
-            with atomic_write(path, overwrite=True) as tmp_path:
-                tmp_path.write_bytes(hashlib.sha256(payload).digest() + payload)
-        except StyleganvError as error:  # the numbers may have taken an hour
-            logger.warning(f"Cannot write the cache: {error}")
+    key = cache_key(dependencies)
+    tensors = read_cache(folder, key)
+    if tensors is None:
+        tensors = compute()
+        write_cache(folder, key, tensors)
     return tensors
+
+
+def cache_key(dependencies: dict[str, Any]) -> str:
+    """Return the key of what depends on these values."""
+    return json.dumps({"format": CACHE_FORMAT} | dependencies, sort_keys=True)
+
+
+def read_cache(folder: Path, key: str) -> dict[str, Tensor] | None:
+    """Return tensors from the cache; None if one of the processes has no copy."""
+    tensors = _read(_cache_file(folder, key))
+    return None if distributed.any_process(tensors is None) else tensors
+
+
+def write_cache(folder: Path, key: str, tensors: dict[str, Tensor]) -> None:
+    """Write tensors that all processes have to the cache; only warn if that fails."""
+    if distributed.rank() > 0:
+        return
+    payload = safetensors.torch.save({name: tensor.contiguous() for name, tensor in tensors.items()})
+    try:
+        with atomic_write(_cache_file(folder, key), overwrite=True) as tmp_path:
+            tmp_path.write_bytes(hashlib.sha256(payload).digest() + payload)
+    except StyleganvError as error:  # the numbers may have taken an hour
+        logger.warning(f"Cannot write the cache: {error}")
+
+
+def _cache_file(folder: Path, key: str) -> Path:
+    return folder / f"{hashlib.sha256(key.encode()).hexdigest()}.bin"
 
 
 def _read(path: Path) -> dict[str, Tensor] | None:

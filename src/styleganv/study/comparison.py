@@ -1,8 +1,6 @@
-"""Results of a study: tables in Markdown, and an animation of each dataset with one row per method."""
+"""Results of a study: tables, and an animation of each dataset with one row per method."""
 
 import logging
-import math
-import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +15,19 @@ from styleganv.media import sheets, writing
 from styleganv.methods import METHODS
 from styleganv.methods.loading import load
 from styleganv.motion_report.diagnostics import DIAGNOSTICS
+from styleganv.study.sizes import MEASURING_TIME
+from styleganv.study.tables import NONE, REAL, Cell, Table, format_number, to_csv, to_latex, to_markdown
 from styleganv.study.trial import DONE, Trial, read_json, read_trial, variant_title, variants
 
 #: Size of the animations; shorter videos repeat.
 NUM_SHOWN, SHOWN_FRAMES = 6, 48
-NONE = "–"
+#: Files with the tables.
+PAGES = ("comparison.md", "comparison.csv", "comparison.tex")
+#: Lengths of timed videos, and the columns of their speeds.
+SPEEDS = {"16": "frames/s, 16 frames", "128": "frames/s, 128", "1024": "frames/s, 1,024"}
+PUBLISHED_DATASETS = ("FaceForensics", "SkyTimelapse", "UCF101")
+#: Beginnings of the protocols that are no distances.
+HIGHER_IS_BETTER = ("is_", "precision_recall")
 
 logger = logging.getLogger(__name__)
 
@@ -41,13 +47,16 @@ class TrialResult:
 
 
 def write_comparison(out: Path, *, show_real: bool = True) -> Path:
-    """Write `out/comparison.md` and `out/comparison/` from all completed trials; `show_real` includes real videos."""
-    page = out / "comparison.md"
+    """Write `PAGES` and `out/comparison/` from all completed trials; `show_real` includes real videos.
+
+    The tables are the same in Markdown, CSV and LaTeX.
+    """
     results = [_read(path.parent) for path in sorted(out.glob("*/*/*/measures.json"))]
-    parts = []
+    parts: list[str | Table] = []
     if missing := sorted({result.trial.method for result in results} - variants().keys()):
-        parts.append(f"Omitted because these methods are not installed: {', '.join(missing)}.")
-        logger.warning("%s Install their packages and rerun the study.", parts[0])
+        omitted = f"Omitted because these methods are not installed: {', '.join(missing)}."
+        parts.append(omitted)
+        logger.warning("%s Install their packages and rerun the study.", omitted)
     results = [result for result in results if result.trial.method not in missing]
     names = list(dict.fromkeys(result.dataset for result in results))
     for name in names:
@@ -55,9 +64,12 @@ def write_comparison(out: Path, *, show_real: bool = True) -> Path:
         parts += [*_dataset_section(selected, name), _animation(selected, name, out, show_real)]
     if results:
         parts += [*_costs([result for result in results if result.dataset == names[0]], names[0]), *_published()]
-    with atomic_write(page, overwrite=True) as tmp_path:
-        tmp_path.write_text("\n\n".join(parts) + "\n")
-    return page
+    tables = [part for part in parts if isinstance(part, Table)]
+    markdown = "\n\n".join(to_markdown(part) if isinstance(part, Table) else part for part in parts) + "\n"
+    for name, text in zip(PAGES, (markdown, to_csv(tables), to_latex(tables)), strict=True):
+        with atomic_write(out / name, overwrite=True) as tmp_path:
+            tmp_path.write_text(text, encoding="utf-8")
+    return out / PAGES[0]
 
 
 def _read(folder: Path) -> TrialResult:
@@ -70,108 +82,144 @@ def _by_method(results: Sequence[TrialResult]) -> dict[str, list[TrialResult]]:
     return {name: group for name, group in groups.items() if group}
 
 
-def _dataset_section(results: Sequence[TrialResult], name: str) -> list[str]:
+def _dataset_section(results: Sequence[TrialResult], name: str) -> list[str | Table]:
     """Return the heading, the conditions, the table of quality and that of motion."""
     first, data = results[0], VideoDataset(results[0].trial.data)
     repeats = sorted({len(group) for group in _by_method(results).values()})
     threads = first.training["threads"]
     conditions = (
         f"{len(data)} videos of {first.measures['width']}×{first.measures['height']} pixels at {data.fps:g} frames per "
-        f"second; {first.trial.minutes:g} minutes of training each, with the preset {first.trial.preset} on {threads} "
+        f"second; {first.trial.length}, with the preset {first.trial.preset} on {threads} "
         f"thread{'s' * (threads > 1)} of {first.training['device']}; {' or '.join(map(str, repeats))} "
-        f"seed{'s' * (repeats[-1] > 1)} (± is the standard error over seeds)."
+        f"seed{'s' * (repeats[-1] > 1)} (± is the standard error over seeds).{_missed(results)}"
     )
     frames = sorted({result.measures["motion_frames"] for result in results})
+    videos = sorted({result.trial.motion_videos for result in results})
     note = (
-        f"Motion report on clips of {' or '.join(map(str, frames))} frames (as many as dataset and method have). "
-        "✓ = for every seed, as in the dataset or in the expected range; ✗ = not."
+        f"Motion report on {_alternatives(videos)} clips of {_alternatives(frames)} frames (as many as dataset and "
+        "method have). ✓ = for every seed, as in the dataset or in the expected range; ✗ = not."
     )
-    return [f"## {name}", conditions, _table(_quality(results)), note, _table(_motion(results))]
+    return [f"## {name}", conditions, _quality(results, name), _measuring(results), note, _motion(results, name)]
 
 
-def _quality(results: Sequence[TrialResult]) -> list[list[str]]:
+def _alternatives(numbers: Sequence[int]) -> str:
+    return " or ".join(map(str, numbers))
+
+
+def _missed(results: Sequence[TrialResult]) -> str:
+    """Return a sentence on trials that ended at the maximum time instead of their clips or distance."""
+    ended = {name: [r.training.get("stopped_by") for r in group] for name, group in _by_method(results).items()}
+    trial = results[0].trial
+    missed = [variant_title(name) for name, by in ended.items() if "minutes" in by]
+    if (trial.clips is None and trial.distance is None) or not missed:
+        return ""
+    return f" Not all of these reached it: {', '.join(missed)}."
+
+
+def _measuring(results: Sequence[TrialResult]) -> str:
+    """Return the share of the training time that measuring took, and why it is above the limit, if it is."""
+    shares = {name: _shares(group) for name, group in _by_method(results).items()}
+    known = [share for group in shares.values() for share in group]
+    if not known:
+        return "The time of measuring was not recorded."
+    trial, limit = results[0].trial, 100 * MEASURING_TIME
+    text = (
+        f"Measuring ({trial.num_clips} clips of {trial.num_frames} frames) took {format_number([min(known)])} to "
+        f"{format_number([max(known)])} % of the training time, including real clips, which are measured once per "
+        "dataset."
+    )
+    above = [variant_title(name) for name, group in shares.items() if max(group, default=0) > limit]
+    if above:
+        text += (
+            f" Above {limit:g} %: {', '.join(above)}; sampling is slow there, these were the first trials of a dataset,"
+            " or training was short for the minimum that is measured."
+        )
+    return text
+
+
+def _shares(results: Sequence[TrialResult]) -> list[float]:
+    """Return the time of measuring in percent of the training time."""
+    timed = [result for result in results if "seconds" in result.measures]
+    return [100 * sum(each.measures["seconds"].values()) / (60 * each.training["minutes"]) for each in timed]
+
+
+def _quality(results: Sequence[TrialResult], name: str) -> Table:
     """Return one row per method; lower distances are better, and the row "real" is the noise floor."""
-    floors = results[0].measures["quality"]
-    rows = [["", "clips seen", "ms per clip", *floors]]
-    rows.append(["real", NONE, NONE, *(_number([floor.get("floor")]) for floor in floors.values())])
+    names = list(dict.fromkeys(key for result in results for key in result.measures["quality"]))
+    floors = [
+        next((f for r in results if (f := r.measures["quality"].get(key, {}).get("floor"))), None) for key in names
+    ]
+    rows = [(REAL, [Cell(text=NONE)] * 3 + [Cell([floor]) for floor in floors])]
     for method, group in _by_method(results).items():
-        costs = [_number([result.training[name] for result in group]) for name in ("clips_seen", "ms_per_clip")]
+        costs = [Cell([result.training[key] for result in group]) for key in ("clips_seen", "minutes", "ms_per_clip")]
         quality = [result.measures["quality"] for result in group]
-        distances = [_number([each.get(name, {}).get("value") for each in quality]) for name in floors]
-        rows.append([variant_title(method), *costs, *distances])
-    return rows
+        rows.append(
+            (variant_title(method), costs + [Cell([q.get(key, {}).get("value") for q in quality]) for key in names])
+        )
+    best = {key: "min" for key in names if not key.startswith(HIGHER_IS_BETTER)}
+    best |= {key: "max" for key in names if key.startswith(HIGHER_IS_BETTER)}
+    caption = f"Quality on {name}: lower distances are better, and the row real is the noise floor."
+    return Table("quality", name, caption, ["clips seen", "minutes", "ms per clip", *names], rows, best)
 
 
-def _motion(results: Sequence[TrialResult]) -> list[list[str]]:
+def _motion(results: Sequence[TrialResult], name: str) -> Table:
     """Return one row per diagnostic of the motion report and one column per method."""
     groups = _by_method(results)
-    rows = [["", "real", *map(variant_title, groups)]]
+    rows: list[tuple[str, list[Cell]]] = []
     for spec in DIAGNOSTICS.values():
         if spec.name not in results[0].measures["motion"]:
             continue
         columns = [[result.measures["motion"][spec.name] for result in group] for group in groups.values()]
-        cells = [_number([number["value"] for number in numbers]) + _mark(numbers) for numbers in columns]
-        real = results[0].measures["motion"][spec.name]["data"]
-        rows.append([f"{spec.title} ({spec.unit})", _number([real]), *cells])
+        cells = [Cell([n["value"] for n in numbers], as_expected=_verdict(numbers)) for numbers in columns]
+        real = Cell([results[0].measures["motion"][spec.name]["data"]])
+        rows.append((f"{spec.title} ({spec.unit})", [real, *cells]))
     totals = []
-    for marks in zip(*(row[2:] for row in rows[1:]), strict=True):
-        good, bad = (sum(cell.endswith(mark) for cell in marks) for mark in "✓✗")
-        totals.append(f"**{good} of {good + bad}**")
-    return [rows[0], ["**✓**", "", *totals], *rows[1:]]
+    for i in range(1, len(groups) + 1):
+        verdicts = [cells[i].as_expected for _, cells in rows if cells[i].as_expected is not None]
+        totals.append(Cell(text=f"{verdicts.count(True)} of {len(verdicts)}"))
+    rows.insert(0, ("✓", [Cell(text=""), *totals]))
+    caption = f"Motion of {name}; ✓ = as expected."
+    return Table("motion", name, caption, [REAL, *map(variant_title, groups)], rows, by_column=True)
 
 
-def _mark(numbers: Sequence[dict[str, Any]]) -> str:
+def _verdict(numbers: Sequence[dict[str, Any]]) -> bool | None:
     verdicts = [number["fine"] for number in numbers]
-    return "" if None in verdicts else " ✓" if all(verdicts) else " ✗"
+    return None if None in verdicts else all(verdicts)
 
 
-def _costs(results: Sequence[TrialResult], name: str) -> list[str]:
+def _costs(results: Sequence[TrialResult], name: str) -> list[str | Table]:
     """Return the table of costs, which hardly depend on the dataset."""
-    rows = [["", "parameters", "GiB in training", "frames/s, 16", "128", "1,024 frames", "GiB sampling", "unsupported"]]
+    columns = ["parameters (M)", "GiB in training", *SPEEDS.values(), "GiB sampling", "measuring (%)", "unsupported"]
+    rows = []
     for method, group in _by_method(results).items():
         measures = [result.measures for result in group]
-        parameters = f"{measures[0]['parameters'] / 1e6:.2f} M"
-        memory = _number([result.training["memory_gib"] for result in group])
-        speeds = [[each["frames_per_second"][frames] for each in measures] for frames in ("16", "128", "1024")]
-        numbers = [_number([x for x in speed if not isinstance(x, str)]) for speed in speeds]
-        sampling_memory = _number([each["sampling_memory_gib"] for each in measures])
-        unsupported = ", ".join(measures[0]["unsupported"]) or NONE
-        rows.append([variant_title(method), parameters, memory, *numbers, sampling_memory, unsupported])
-    return [
-        "## Costs and limits",
-        f"Measured on {name}. Parameters are those needed for sampling; memory is that of the entire process.",
-        _table(rows),
-    ]
+        speeds = [[each["frames_per_second"][frames] for each in measures] for frames in SPEEDS]
+        cells = [
+            Cell(text=f"{measures[0]['parameters'] / 1e6:.2f}"),
+            Cell([result.training["memory_gib"] for result in group]),
+            *(Cell([x for x in speed if not isinstance(x, str)]) for speed in speeds),
+            Cell([each["sampling_memory_gib"] for each in measures]),
+            Cell(_shares(group)),
+            Cell(text=", ".join(measures[0]["unsupported"]) or NONE),
+        ]
+        rows.append((variant_title(method), cells))
+    text = (
+        f"Measured on {name}. Parameters are those needed for sampling; memory is that of the entire process; "
+        "measuring is relative to the training time."
+    )
+    best = {"GiB in training": "min", "GiB sampling": "min"} | dict.fromkeys(SPEEDS.values(), "max")
+    return ["## Costs and limits", text, Table("costs", name, f"Costs, measured on {name}.", columns, rows, best)]
 
 
-def _published() -> list[str]:
-    rows = [["", "FaceForensics", "SkyTimelapse", "UCF101"]]
-    rows += [[method.title, *method.published] for method in METHODS.values() if method.published]
-    return [
-        "## As published",
+def _published() -> list[str | Table]:
+    published = {method.title: method.published for method in METHODS.values() if method.published}
+    rows = [(title, [Cell(text=text) for text in texts]) for title, texts in published.items()]
+    text = (
         "The table shows FVD over 16 and 128 frames at 256², for full-size models trained for days. The measure and "
-        "the datasets differ from those above, so only compare the order.",
-        _table(rows),
-    ]
-
-
-def _number(values: Sequence[float | None]) -> str:
-    """Format the mean over seeds, with its standard error for two or more."""
-    known = [value for value in values if value is not None and math.isfinite(value)]
-    if not known:
-        return NONE
-    mean = statistics.fmean(known)
-    digits = max(0, 2 - math.floor(math.log10(abs(mean)))) if mean else 0
-    text = f"{mean:,.{min(digits, 4)}f}"
-    if len(known) > 1:
-        error = statistics.stdev(known) / math.sqrt(len(known))
-        text += f" ± {error:,.0f}" if error >= 100 else f" ± {error:.2g}"
-    return text
-
-
-def _table(rows: Sequence[Sequence[str]]) -> str:
-    head, *body = ["| " + " | ".join(row) + " |" for row in rows]
-    return "\n".join([head, "|" + "---|" * len(rows[0]), *body])
+        "the datasets differ from those above, so only compare the order."
+    )
+    caption = "Published FVD over 16 / 128 frames at 256²."
+    return ["## As published", text, Table("published", "", caption, PUBLISHED_DATASETS, rows)]
 
 
 def _animation(results: Sequence[TrialResult], name: str, out: Path, show_real: bool) -> str:

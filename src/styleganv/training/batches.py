@@ -37,7 +37,10 @@ FrameSampler = Callable[[np.random.Generator, int, int, int], np.ndarray]
 
 
 class ClipDataset(Dataset[tuple[Tensor, Tensor, Tensor]]):
-    """Map from clip index to (frames `[T, 3, H, W]` uint8, times `[T]`, label `[K]`); too short videos are skipped."""
+    """Map from clip index to (frames `[T, 3, H, W]` uint8, times `[T]`, label `[K]`); too short videos are skipped.
+
+    Any index is valid; its length is that of an epoch, with one clip per video.
+    """
 
     def __init__(
         self, data: VideoDataset, config: TrainingConfig, *, frame_sampler: FrameSampler = draw_real_frames
@@ -49,6 +52,9 @@ class ClipDataset(Dataset[tuple[Tensor, Tensor, Tensor]]):
         self.conditional = config.conditional and data.num_classes > 0
         self.videos = [i for i, video in enumerate(data.videos) if video.num_frames >= self.num_frames]
         self.order = VideoOrder(len(self.videos), self.seed)
+
+    def __len__(self) -> int:
+        return len(self.videos)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor, Tensor]:
         video = self.videos[self.order[index]]

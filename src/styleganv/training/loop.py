@@ -27,8 +27,10 @@ from styleganv.video_model import VideoModel
 
 logger = logging.getLogger(__name__)
 
-#: Minutes until the first snapshot.
+#: Minutes until the first snapshot, and until the first evaluation of a run with a target.
 FIRST_SNAPSHOT = 0.5
+#: Evaluations of a run with a target may take this fraction of the time.
+EVALUATION_TIME = 0.1
 #: Early snapshots follow each other at this fraction of the clips seen, and may take this fraction of the time.
 SNAPSHOT_SPACING, SNAPSHOT_TIME = 0.5, 0.05
 
@@ -89,14 +91,16 @@ class _Loop:
         self.record = record
         training = trainer.config.training
         self.every = trainer.config.logging
-        self.evaluate = evaluate if self.every.eval_every else None
+        self.target = training.target_distance
+        self.evaluate = evaluate if self.every.eval_every or self.target else None
+        self.has_reached_target = False
         self.total_clips = training.total_clips
         self.session_start = time.monotonic()
         self.start = self.session_start - 60 * trainer.minutes
         self.max_minutes = None if training.minutes is None else trainer.minutes + training.minutes
         self.clips_resumed = self.clips_saved = trainer.clips_seen
         self.last_snapshot = log.last_snapshot(trainer.clips_seen) if log else 0
-        self.next_snapshot = self.start + 60 * FIRST_SNAPSHOT
+        self.next_snapshot = self.next_evaluation = self.start + 60 * FIRST_SNAPSHOT
 
     def run(self, clips: ClipDataset) -> None:
         trainer, training = self.trainer, self.trainer.config.training
@@ -113,10 +117,12 @@ class _Loop:
             while True:
                 self.update_progress()
                 interrupted = distributed.any_process(bool(received))
-                ends = interrupted or trainer.progress >= 1
+                ends = interrupted or self.is_target_reached() or trainer.progress >= 1
                 self.write_due(ends=ends, interrupted=interrupted)
                 if ends:
                     break
+                if self.is_target_reached():  # save the model that reached it, not the next one
+                    continue
                 real = next(batches)
                 with step_backends(trainer.device, tf32=training.tf32):
                     trainer.train_step(clips, real)
@@ -156,13 +162,26 @@ class _Loop:
         is_due = (ends and not interrupted) or self.is_snapshot_due()
         if log and is_due and not (resumed and log.has_snapshot(clips_seen)):
             self.write_snapshot(log)
-        if self.evaluate and self.every.eval_every and not interrupted:
-            last = ends and clips_seen >= self.every.eval_every
-            if last or self.is_due(self.every.eval_every):
-                if log and not (resumed and log.has_evaluation):
-                    with log.reporting("evaluation"), distributed.single_process():
-                        self.run_evaluation(self.evaluate, log)
-                distributed.barrier()
+        if self.evaluate and not interrupted and self.is_evaluation_due(ends):
+            before = time.monotonic()
+            if log and not (resumed and log.has_evaluation):
+                with log.reporting("evaluation"), distributed.single_process():
+                    self.run_evaluation(self.evaluate, log)
+            distributed.barrier()
+            self.next_evaluation = time.monotonic() + (time.monotonic() - before) / EVALUATION_TIME
+
+    def is_target_reached(self) -> bool:
+        """Return whether the first process has evaluated a model that reaches the target, the same on every process."""
+        return self.target is not None and distributed.any_process(self.has_reached_target)
+
+    def is_evaluation_due(self, ends: bool) -> bool:
+        """Return whether `eval_every` clips were crossed or, with a target, the last evaluation is long enough ago."""
+        if self.target is not None:
+            is_due = ends or time.monotonic() >= self.next_evaluation
+            return not self.has_reached_target and self.trainer.clips_seen > 0 and distributed.any_process(is_due)
+        if not (every := self.every.eval_every):
+            return False
+        return (ends and self.trainer.clips_seen >= every) or self.is_due(every)
 
     def is_due(self, interval: int) -> bool:
         """Return whether the last step crossed a multiple of `interval` clips."""
@@ -261,6 +280,7 @@ class _Loop:
         An error in one of several processes that evaluate together would leave the others waiting.
         """
         scores = evaluate(self.trainer.video_model(self.data))
+        self.has_reached_target = self.target is not None and next(iter(scores.values())) <= self.target
         try:
             if is_best(self.out / "best", scores, self.trainer.clips_seen):
                 self.save_model(self.out / "best", **scores)
