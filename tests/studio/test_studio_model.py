@@ -147,7 +147,7 @@ def test_far_times_and_drawn_classes_are_exact(studio_model: StudioModel) -> Non
     assert " --start 1000000.25 --seconds 4 " in line
     # Without a label, the second content has the class that its own seed draws, as in `edit`.
     model = studio_model.generator
-    first, second = (next(seed for seed in range(99) if model.class_from_seed(seed) == label) for label in (0, 1))
+    first, second = (next(seed for seed in range(99) if model.label_from_seed(seed) == label) for label in (0, 1))
     mix = StyleMix(second, range(studio_model.metadata().num_layers))
     frame = next(studio_model.frames(VideoParams(seed=first, mix=mix), start=0, fps=25))
     latents = replace(latents_from_seed(model, second), motion=latents_from_seed(model, first, motion_seed=0).motion)

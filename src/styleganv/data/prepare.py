@@ -14,7 +14,7 @@ from styleganv.data.takes import Take, by_source, trim_and_crop, whole_takes
 from styleganv.errors import StyleganvError
 from styleganv.files import check_destination, readable, temporary_folder
 from styleganv.media.decoding import Timing
-from styleganv.media.sources import common_fps, natural_key, scan_source
+from styleganv.media.sources import common_fps, scan_source
 from styleganv.options import PrepareOptions
 from styleganv.progress import Progress, track
 from styleganv.validation import Interval, Side, check_arguments
@@ -59,9 +59,8 @@ def prepare(
     scan = scan_source(source)
     labels = read_labels(source, scan.videos, options.classes)
     options = replace(options, source_fps=labels.fps or options.source_fps)
-    takes = trim_and_crop(whole_takes(scan.videos, labels.class_of), options.trim, options.crop)
+    takes = trim_and_crop(whole_takes(scan.videos, labels.label_of), options.trim, options.crop)
     groups = by_source(takes)
-    names = sorted({take.class_name for take in takes if take.class_name is not None}, key=natural_key)
     encoding = "lossless PNG" if quality is None else f"JPEG quality {quality}"
     report = PrepareReport(dest, height, width, encoding, background="#{:02x}{:02x}{:02x}".format(*color))
     report.skipped += scan.skipped
@@ -83,20 +82,20 @@ def prepare(
             for take, encoded in zip(group, encoded_takes, strict=True):
                 report.count(encoded.outcome)
                 if not encoded.outcome.reason:
-                    label = None if take.class_name is None else names.index(take.class_name)
-                    _store(writer, take, encoded, label, options)
+                    _store(writer, take, encoded, options)
                 encoded.path.unlink(missing_ok=True)
         if not writer.videos:
             reasons = "; ".join(f"{name}: {reason.rstrip('.')}" for name, reason in report.skipped[:3])
             raise StyleganvError(f"No usable video in {source} ({reasons}): pass other videos.")
-        names = _drop_empty_classes(writer, names)
+        space, used = labels.space.without_unused([video.label for video in writer.videos])
+        writer.videos = [replace(video, label=label) for video, label in zip(writer.videos, used, strict=True)]
         extra = {"fit": options.fit} | ({"background": report.background} if "composited" in report.treated else {})
-        writer.finish(fps=report.fps, class_names=names, extra=extra)
-    report.finish(writer.videos, names, labels.warnings, options.fps)
+        writer.finish(fps=report.fps, labels=space, extra=extra)
+    report.finish(writer.videos, space, labels.warnings, options.fps)
     return report
 
 
-def _store(writer: DatasetWriter, take: Take, encoded: Encoded, label: int | None, options: PrepareOptions) -> None:
+def _store(writer: DatasetWriter, take: Take, encoded: Encoded, options: PrepareOptions) -> None:
     """Copy an encoded take into the dataset, in pieces with `split_every`."""
     total = len(encoded.sizes)
     length = options.split_every or total
@@ -112,12 +111,4 @@ def _store(writer: DatasetWriter, take: Take, encoded: Encoded, label: int | Non
             name = take.name if total <= length else f"{take.name}_{number:03d}"
             piece = {"start": start} if total > length else {}
             frames = (file.read(size) for size in encoded.sizes[start : start + length])
-            writer.add(name, frames, label, meta | piece)
-
-
-def _drop_empty_classes(writer: DatasetWriter, names: list[str]) -> list[str]:
-    """Remove classes whose videos were all skipped, and renumber the others."""
-    used = sorted({video.label for video in writer.videos if video.label is not None})
-    new = {None: None} | {label: index for index, label in enumerate(used)}
-    writer.videos = [replace(video, label=new[video.label]) for video in writer.videos]
-    return [names[label] for label in used]
+            writer.add(name, frames, take.label, meta | piece)
