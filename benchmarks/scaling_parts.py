@@ -8,6 +8,7 @@ those of the processor (one thread) where others may use the machine too, and of
 import json
 import multiprocessing
 import os
+import pickle
 import socket
 import tempfile
 import time
@@ -222,8 +223,7 @@ def measure_opening() -> dict[str, float]:
 
 
 def _read_in_new_process(data: VideoDataset) -> np.ndarray:
-    data._handle = None  # which a new process lacks
-    return data.read(0, [0])
+    return pickle.loads(pickle.dumps(data)).read(0, [0])
 
 
 def memory_bytes() -> int:

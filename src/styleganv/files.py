@@ -75,7 +75,7 @@ def check_destination(*paths: Path | str | None, overwrite: bool | None, content
             raise StyleganvError(f"{path} is the root folder of a disk: choose a folder on it.")
         parents.setdefault(dest.parent, []).append((path, dest))
     for group in parents.values():
-        with _disk_errors(group[0][0]), temporary_folder(group[0][1]) as folder:
+        with disk_errors(group[0][0]), temporary_folder(group[0][1]) as folder:
             for path, dest in group:
                 _check_free(path, dest, overwrite, contents)
                 (folder / dest.name).touch()  # the only reliable test of permissions, and of the name
@@ -97,7 +97,7 @@ def atomic_write(path: Path | str, *, overwrite: bool, contents: Sequence[str] |
     """
     path = Path(path)
     dest = _resolve(path)
-    with _disk_errors(path), temporary_folder(dest) as folder:
+    with disk_errors(path), temporary_folder(dest) as folder:
         _check_free(path, dest, overwrite, ("*",) if overwrite and contents is not None else contents)
         tmp_path = folder / dest.name
         if contents is not None:
@@ -246,7 +246,7 @@ def _writer_errors(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _disk_errors(path: Path) -> Iterator[None]:
+def disk_errors(path: Path) -> Iterator[None]:
     """Turn errors of the disk into a sentence about `path`."""
     try:
         yield

@@ -177,7 +177,7 @@ class LabelSpace:
         if not any(label is not None for label in labels):
             return "none"
         if self.kind != "vector":
-            counts = ", ".join(f"{name} ({count})" for name, count in self.count(labels).items())
+            counts = ", ".join(f"{name} ({count})" for name, count in self.count(labels).items() if count)
             return counts if self.kind == "class" else f"{counts}; any number per video"
         known = np.array([label for label in labels if label is not None]).reshape(-1, self.size)
         ranges = [

@@ -86,7 +86,7 @@ def open_videos(
     path = Path(path)
     if is_model(path):
         return ModelVideos(load(path, device=device, precision=precision), name=str(path), psi=psi)
-    if path.suffix.lower() == ".zip" and path.is_file() and is_dataset(path):
+    if (path.is_dir() or path.suffix.lower() == ".zip") and is_dataset(path):
         return DatasetVideos(VideoDataset(path))
     return FileVideos(path, images=images)
 

@@ -1,6 +1,7 @@
 """Commands for source videos and datasets."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -8,7 +9,7 @@ import tyro
 from tyro.conf import OmitArgPrefixes, Positional
 
 from styleganv.cli.console import progress_bar
-from styleganv.cli.parsing import parse_crop, parse_resolution, parse_trim
+from styleganv.cli.parsing import parse_crop, parse_resolution, parse_shard, parse_trim
 from styleganv.files import check_destination
 from styleganv.options import Overwrite, PrepareOptions, Unset
 
@@ -21,37 +22,51 @@ def prepare(
     options: OmitArgPrefixes[Annotated[PrepareOptions, tyro.conf.arg(name="")]] = PrepareOptions(),
     trim: Unset[str] = None,
     crop: Unset[str] = None,
+    shard: Unset[str] = None,
+    dry_run: bool = False,
     num_workers: Unset[int] = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Turn videos into a dataset: one file of frames, all of one size.
 
+    An interrupted command continues where it stopped when it is run again.
+
     Args:
         source: Video file, or a folder or zip of videos or of folders of frames.
-        dest: Dataset to write, e.g. data.zip.
+        dest: Dataset to write, e.g. data.zip; with --shard, the folder of all shards.
         resolution: Frame size in pixels: 64, or HEIGHTxWIDTH, e.g. 144x256.
         trim: START:STOP in seconds, or both as h:m:s, e.g. 5:20, 5:, 1:05:2:10; negative: from the end. Default: all.
         crop: X,Y,WIDTH,HEIGHT: part of each upright frame to use, in pixels. Default: all.
+        shard: NUMBER/COUNT, e.g. 3/16: prepare every 16th video from the 3rd on. Default: all.
+        dry_run: Write only a contact sheet of what would be used, DEST-dry-run.png, next to DEST.
         num_workers: Number of worker processes. Default: one per core.
     """
     from styleganv.data.prepare import prepare as run
+    from styleganv.data.preview import preview
     from styleganv.nn.layers import resolutions
 
     size = parse_resolution(resolution)
     if min(size) > 0:
         resolutions(*size)  # fail early for sizes that no network supports
-    options = replace(options, trim=parse_trim(trim) if trim else None, crop=parse_crop(crop) if crop else None)
+    sheet = dest.with_name(f"{dest.stem}-dry-run.png")
     with progress_bar() as progress:
-        report = run(
+        report = (partial(preview, sheet=sheet) if dry_run else run)(
             source,
             dest,
             resolution=size,
-            options=options,
+            options=replace(
+                options,
+                trim=None if trim is None else parse_trim(trim),
+                crop=None if crop is None else parse_crop(crop),
+            ),
+            shard=None if shard is None else parse_shard(shard),
             num_workers=num_workers,
             overwrite=overwrite,
             progress=progress,
         )
     print(report)
+    if dry_run:
+        print(f"Contact sheet: {sheet}")
 
 
 def inspect(

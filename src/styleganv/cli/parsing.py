@@ -1,4 +1,4 @@
-"""Parsers of options: models, seeds, resolutions, crops, trims, mixes, directions, time maps."""
+"""Parsers of options: models, seeds, resolutions, shards, crops, trims, mixes, directions, time maps."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -30,6 +30,14 @@ def parse_resolution(text: str) -> tuple[int, int]:
     return int(sides[0]), int(sides[-1])
 
 
+def parse_shard(text: str) -> tuple[int, int]:
+    """Return number and count of "3/16"."""
+    match = re.fullmatch(r"\s*([0-9]{1,6})\s*/\s*([0-9]{1,6})\s*", text)
+    if not match:
+        raise StyleganvError(f"Cannot read --shard {short_repr(text)}: pass NUMBER/COUNT, e.g. 3/16.")
+    return int(match[1]), int(match[2])
+
+
 def parse_crop(text: str) -> Crop:
     """Return left, top, width and height of "280,0,720,720"."""
     match = re.fullmatch(rf"\s*({NUMBER})\s*,\s*({NUMBER})\s*,\s*({NUMBER})\s*,\s*({NUMBER})\s*", text)
@@ -54,7 +62,7 @@ def parse_trim(text: str) -> Trim:
         start, stop = parts[:-1], []
     else:
         start, stop = parts[:middle], parts[middle:]
-    if not (start or stop) or (start and stop and len(start) != len(stop)):
+    if len(parts) < 2 or not (start or stop) or (start and stop and len(start) != len(stop)):
         start = stop = ["?"]
     try:
         return _parse_time(start), _parse_time(stop)

@@ -46,6 +46,12 @@ class DatasetWriter:
             count += 1
         self.videos.append(VideoRecord(name, count, label, meta))
 
+    def restore(self, videos: Iterable[VideoRecord]) -> None:
+        """Add the records of videos whose frames the zip contains already."""
+        for video in videos:
+            self.videos.append(video)
+            self._names.add(video.name)
+
     def finish(self, *, fps: float, labels: LabelSpace, extra: dict[str, Any] | None = None) -> None:
         """Write `dataset.json`, which completes the dataset."""
         png, labeled = {"format": "png"}, [video for video in self.videos if video.label is not None]

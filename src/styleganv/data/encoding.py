@@ -13,10 +13,10 @@ import numpy as np
 from PIL import Image, ImageColor
 
 from styleganv.data.frames import encode_frame
-from styleganv.data.takes import TOLERANCE, Box, Take
+from styleganv.data.takes import TOLERANCE, Take
 from styleganv.errors import StyleganvError
 from styleganv.media.decoding import Color, DamagedVideo, DecodedFrame, Timing
-from styleganv.media.sources import VideoSource
+from styleganv.media.sources import DEFAULT_FPS, VideoSource
 from styleganv.options import Fit, PrepareOptions
 
 
@@ -82,13 +82,13 @@ class Encoder:
     width: int
     options: PrepareOptions
     background: Color
-    folder: Path
-    fps: float = 0.0
+    folder: Path = Path()
+    fps: float = DEFAULT_FPS
 
     def read_timing(self, source: VideoSource) -> Timing | str:
         """Return when the frames of a source are shown, or why it is skipped."""
         if source.kind == "frames" and len(source.files) < self.options.min_frames:
-            return self._too_short(len(source.files))
+            return self.too_short(len(source.files))
         try:
             rate = self.options.source_fps
             return source.timing() or Timing(rate, seconds=len(source.files) / rate)
@@ -108,45 +108,58 @@ class Encoder:
         recordings = [
             _Recording(take, *take.span(timing.seconds), path) for take, path in zip(takes, paths, strict=True)
         ]
-        self._record(takes[0].source, recordings, self._rate(timing))
+        self._record(takes[0].source, recordings, self.rate(timing))
         return [self._finish(recording, timing) for recording in recordings]
 
-    def _rate(self, timing: Timing) -> float | None:
+    def rate(self, timing: Timing) -> float | None:
         """Return the frame rate to resample to; None keeps every frame."""
         return self.fps if self.options.fps or not timing.matches(self.fps) else None
 
     def _record(self, source: VideoSource, recordings: list[_Recording], fps: float | None) -> None:
         """Decode a source up to the end of its last take; what ends it early becomes a problem of the open takes."""
-        end, time = max(recording.stop for recording in recordings), 0.0
+        end, until = max(recording.stop for recording in recordings), 0.0
         with ExitStack() as stack:
             files = [stack.enter_context(open(recording.path, "wb")) for recording in recordings]
             try:
                 frames = source.decode(fps, self.options.source_fps, self.background)
                 for number, frame in enumerate(frames):
-                    time = frame.time if fps is None else number / fps
-                    if time >= end - TOLERANCE:
-                        break
+                    time, until = _shown(frame) if fps is None else (number / fps, (number + 1) / fps)
                     for recording, file in zip(recordings, files, strict=True):
                         if not recording.problem and recording.contains(time):
                             self._add(recording, frame, file)
+                    if until >= end - TOLERANCE:
+                        break
             except StyleganvError as error:
                 for recording in recordings:
-                    if recording.stop > time + TOLERANCE and not recording.problem:
+                    if recording.stop > until + TOLERANCE and not recording.problem:
                         self._interrupt(recording, error)
 
     def _add(self, recording: _Recording, frame: DecodedFrame, file: IO[bytes]) -> None:
-        height, width = frame.pixels.shape[:2]
-        if (crop := recording.take.crop) is not None:
-            if not crop.fits(height, width):
-                recording.problem = (
-                    f"its frames of {width}x{height} (width x height) do not contain the crop {crop}: change --crop."
-                )
-                return
-            height, width = crop.height, crop.width
-        recording.is_enlarged |= height < self.height or width < self.width
+        try:
+            pixels, is_enlarged = self.fit(recording.take, frame.pixels)
+        except StyleganvError as error:
+            recording.problem = str(error)
+            return
+        recording.is_enlarged |= is_enlarged
         recording.treatments |= frame.treatments
-        pixels = fit_frame(crop_frame(frame.pixels, crop), self.height, self.width, self.options.fit)
         recording.sizes.append(file.write(encode_frame(pixels, self.options.stored_quality)))
+
+    def fit(self, take: Take, pixels: np.ndarray) -> tuple[np.ndarray, bool]:
+        """Return the part `[H, W, 3]` of a decoded frame that the dataset gets, and whether it is enlarged.
+
+        Raises:
+            StyleganvError: if the frame does not contain the crop.
+        """
+        height, width = pixels.shape[:2]
+        if (crop := take.crop) is not None:
+            if not crop.fits(height, width):
+                raise StyleganvError(
+                    f"frames of {width}x{height} (width x height) do not contain the crop {crop}: change --crop."
+                )
+            pixels = pixels[crop.top : crop.top + crop.height, crop.left : crop.left + crop.width]
+            height, width = crop.height, crop.width
+        is_enlarged = height < self.height or width < self.width
+        return fit_frame(pixels, self.height, self.width, self.options.fit), is_enlarged
 
     def _interrupt(self, recording: _Recording, error: StyleganvError) -> None:
         """Keep the frames before the damage, or none."""
@@ -158,10 +171,10 @@ class Encoder:
     def _finish(self, recording: _Recording, timing: Timing) -> Encoded:
         name, num_frames = recording.take.name, len(recording.sizes)
         if recording.problem is None and num_frames < self.options.min_frames:
-            recording.problem = self._too_short(num_frames, "" if recording.take.is_whole else " after --trim")
+            recording.problem = self.too_short(num_frames, "" if recording.take.is_whole else " after --trim")
         if recording.problem is not None:
             return Encoded(Outcome(name, reason=recording.problem), recording.path)
-        if not self.options.fps and self._rate(timing):
+        if not self.options.fps and self.rate(timing):
             recording.treatments.add("resampled")
         start, stop = recording.start, recording.stop
         outcome = Outcome(
@@ -174,16 +187,15 @@ class Encoder:
         )
         return Encoded(outcome, recording.path, recording.sizes)
 
-    def _too_short(self, num_frames: int, why: str = "") -> str:
+    def too_short(self, num_frames: int, why: str = "") -> str:
+        """Return why a video of so few frames is skipped."""
         what = "a single picture" if num_frames == 1 else f"{num_frames} frames"
         return f"{what}{why}, fewer frames than --min-frames {self.options.min_frames}"
 
 
-def crop_frame(frame: np.ndarray, crop: Box | None) -> np.ndarray:
-    """Return the part of `[H, W, 3]` in the crop; all of it for None."""
-    if crop is None:
-        return frame
-    return frame[crop.top : crop.top + crop.height, crop.left : crop.left + crop.width]
+def _shown(frame: DecodedFrame) -> tuple[float, float]:
+    """Return from when until when a frame is shown."""
+    return frame.time, frame.time + frame.duration
 
 
 def fit_frame(frame: np.ndarray, height: int, width: int, fit: Fit = "crop") -> np.ndarray:

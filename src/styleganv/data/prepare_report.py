@@ -7,7 +7,8 @@ from pathlib import Path
 from statistics import median
 
 from styleganv.data.dataset_file import VideoRecord
-from styleganv.data.encoding import Outcome
+from styleganv.data.encoding import Outcome, parse_color
+from styleganv.data.plan import Plan
 from styleganv.label_space import LabelSpace
 from styleganv.media.sources import shorten, summarize_skipped
 
@@ -29,6 +30,7 @@ class PrepareReport:
         gaps: stretches without frames in the videos, where the frame before each is repeated.
         num_enlarged: number of videos smaller than the resolution.
         warnings: what the user may want to change, each with its remedy.
+        is_preview: whether nothing was written; lengths are then estimates.
     """
 
     dest: Path
@@ -47,6 +49,7 @@ class PrepareReport:
     gaps: list[str] = field(default_factory=list)
     num_enlarged: int = 0
     warnings: list[str] = field(default_factory=list)
+    is_preview: bool = False
 
     @property
     def num_videos(self) -> int:
@@ -55,6 +58,14 @@ class PrepareReport:
     @property
     def num_frames(self) -> int:
         return sum(self.lengths)
+
+    @classmethod
+    def of_plan(cls, plan: Plan, dest: Path) -> "PrepareReport":
+        """Return a report without videos."""
+        quality, color = plan.options.stored_quality, parse_color(plan.options.background)
+        encoding = "lossless PNG" if quality is None else f"JPEG quality {quality}"
+        background = "#{:02x}{:02x}{:02x}".format(*color)
+        return cls(dest, plan.height, plan.width, encoding, background, skipped=list(plan.skipped))
 
     def count(self, outcome: Outcome) -> None:
         """Add a take, used or skipped, to the counts."""
@@ -76,7 +87,7 @@ class PrepareReport:
         """Add the videos of the dataset, and warnings; `fps` is the frame rate asked for."""
         self.lengths = [video.num_frames for video in videos]
         labels = [video.label for video in videos]
-        self.class_counts.update(space.count(labels))
+        self.class_counts = +Counter(space.count(labels))
         self.labels = space.summarize(labels)
         self.warnings = [*warnings, *_warnings(self, fps)]
 
@@ -85,13 +96,19 @@ class PrepareReport:
             return f"{len(self.source_fps)} rates from {min(self.source_fps):g} to {max(self.source_fps):g}"
         return ", ".join(f"{fps:g} ({_count_videos(count)})" for fps, count in sorted(self.source_fps.items()))
 
-    def __str__(self) -> str:
+    def _lengths(self) -> str:
+        if not self.lengths:
+            return "no videos"
         shortest, middle, longest = min(self.lengths), median(self.lengths), max(self.lengths)
+        return f"{shortest} to {longest} frames, median {middle:g} ({middle / self.fps:.1f} s)"
+
+    def __str__(self) -> str:
+        would_hold, be = (" would hold about", " would be") if self.is_preview else (":", "")
         lines = [
-            f"{self.dest}: {_count_videos(self.num_videos)}, {self.num_frames} frames of {self.height}x{self.width} "
-            f"(height x width), {self.encoding}",
-            f"lengths   {shortest} to {longest} frames, median {middle:g} ({middle / self.fps:.1f} s)",
-            f"fps       {self.fps:g}; sources: {self._rates()}",
+            f"{self.dest}{would_hold} {_count_videos(self.num_videos)}, {self.num_frames} frames of "
+            f"{self.height}x{self.width} (height x width), {self.encoding}",
+            f"lengths   {self._lengths()}",
+            f"fps       {self.fps:g}; sources: {self._rates() or 'none'}",
             f"labels    {self.labels}",
         ]
         details = {
@@ -101,13 +118,13 @@ class PrepareReport:
         }
         for treatment, names in self.treated.items():
             lines.append(
-                f"converted {_count_videos(len(names))} {treatment}{details.get(treatment, '')}: {shorten(names)}"
+                f"converted {_count_videos(len(names))}{be} {treatment}{details.get(treatment, '')}: {shorten(names)}"
             )
         if self.gaps:
-            lines.append(f"gaps      {len(self.gaps)} filled with the preceding frame: {shorten(self.gaps)}")
+            lines.append(f"gaps      {len(self.gaps)}{be} filled with the preceding frame: {shorten(self.gaps)}")
         if self.damaged:
             lines.append(f"damaged   {_count_videos(len(self.damaged))} kept up to the damage: {shorten(self.damaged)}")
-        lines.append(f"skipped   {len(self.skipped) or 'none'}")
+        lines.append(f"skipped   {len(self.skipped) or 'none'}{be if self.skipped else ''}")
         lines += [f"  {line}" for line in summarize_skipped(self.skipped)]
         lines += [f"warning   {warning}" for warning in self.warnings]
         return "\n".join(lines)

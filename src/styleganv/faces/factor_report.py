@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from styleganv.data.dataset import VideoRecord
+from styleganv.data.dataset_file import VideoRecord
 from styleganv.errors import StyleganvError
 from styleganv.faces.factors import FPS, OPTIONS, Face
 from styleganv.faces.failures import FAILURE_MODES

@@ -3,9 +3,10 @@
 Times are in seconds; the first frame is at 0.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from fractions import Fraction
+from itertools import chain
 from typing import IO, Any
 
 import av
@@ -78,6 +79,30 @@ def decode_video(file: MediaFile, background: Color) -> Iterator[DecodedFrame]:
         yield from display.flush()
     if damage is not None:
         raise damage
+
+
+def decode_near(file: MediaFile, times: Iterable[float], background: Color) -> Iterator[DecodedFrame]:
+    """Yield the frame at about each time, or the last one before the end; as `decode_video`, but from key frames on.
+
+    Raises:
+        StyleganvError: if one cannot be read.
+    """
+    with _open_container(file) as (container, stream, _):
+        start = float((stream.start_time or 0) * stream.time_base)
+        step = 1 / float(stream.average_rate or stream.guessed_rate or 25)
+        for time in times:
+            with suppress(av.FFmpegError):  # raw streams cannot seek; the next frames do
+                container.seek(round((start + time) / float(stream.time_base)), stream=stream)
+            found: av.VideoFrame | None = None
+            for frame in _decode(container, stream):
+                found = frame
+                if frame.time is None or frame.time - start >= time - step / 2:
+                    break
+            if found is None:
+                raise ValueError("no frame")
+            found.time_base, found.pts, found.duration = _TICK, round(time / _TICK), round(step / _TICK)
+            display = _Display(stream.sample_aspect_ratio or Fraction(1), file, background)
+            yield next(chain(display.show(found), display.flush()))
 
 
 @contextmanager

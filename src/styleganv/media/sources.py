@@ -4,8 +4,9 @@ import logging
 import os
 import re
 import stat
+from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice, takewhile
 from pathlib import Path, PurePosixPath
@@ -15,7 +16,7 @@ import numpy as np
 
 from styleganv.errors import StyleganvError
 from styleganv.files import readable
-from styleganv.media.containers import decode_video, read_timing
+from styleganv.media.containers import decode_near, decode_video, read_timing
 from styleganv.media.decoding import (
     BLACK,
     Color,
@@ -130,6 +131,25 @@ class VideoSource:
             yield frame
         if size is None:
             raise StyleganvError(f"{first} contains no frames: remove or replace it.")
+
+    def decode_at(
+        self, times: Sequence[float], source_fps: float = DEFAULT_FPS, background: Color = BLACK
+    ) -> Iterator[DecodedFrame]:
+        """Yield the frames shown at about these increasing times, in seconds, without decoding those in between.
+
+        Raises:
+            StyleganvError: if one cannot be read.
+        """
+        files = self.media_files
+        if self.kind == "frames":
+            chosen = [files[min(max(0, round(time * source_fps)), len(files) - 1)] for time in times]
+            yield from decode_images(chosen, source_fps, background)
+        elif self.kind == "video":
+            yield from decode_near(files[0], times, background)
+        else:
+            frames = list(decode_animation(files[0], background))
+            starts = [frame.time for frame in frames]
+            yield from (frames[max(0, bisect_right(starts, time + 1e-3) - 1)] for time in times)
 
 
 def common_fps(timings: Iterable[Timing]) -> float:

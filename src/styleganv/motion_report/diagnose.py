@@ -108,7 +108,7 @@ def training_data(model: Path | str) -> Path | None:
     for folder in (Path(model), Path(model).resolve().parent):
         with suppress(OSError, ValueError):
             path, _ = dataset_of_run(folder)
-            return path if path.is_file() else None
+            return path if path.exists() else None
     return None
 
 
