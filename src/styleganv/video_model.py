@@ -101,6 +101,11 @@ class VideoModel(ABC):
                 f"The model has {self.num_classes} classes but {len(self.labels.names)} class names: name each class."
             )
 
+    @property
+    def class_names(self) -> list[str]:
+        """Names of the classes; empty without classes."""
+        return self.labels.class_names
+
     def __repr__(self) -> str:
         num_parameters = sum(parameter.numel() for parameter in self.network.parameters())
         return (

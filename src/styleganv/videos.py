@@ -128,7 +128,7 @@ class ModelVideos:
     ) -> None:
         self.generator, self.name, self.psi, self.class_counts = generator, name, psi, list(class_counts)
         self.fps, self.height, self.width = generator.fps, generator.height, generator.width
-        self.class_names = generator.labels.class_names
+        self.class_names = generator.class_names
 
     @cached_property
     def identity(self) -> dict[str, Any]:
