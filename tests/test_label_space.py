@@ -81,7 +81,8 @@ def test_examples_are_as_frequent_as_in_the_dataset_and_show_each_class():
 
 @pytest.mark.parametrize("space", [ONE, SEVERAL, VECTOR])
 def test_a_model_folder_stores_the_space(space):
-    labels = {"classes": [(0.0, 0.0, 0.0), (1.0, 1.0, 1.0)], "vector": [(0.1, -2.0), (1 / 3, 1e-9)]}
+    rare = [(0.0, 0.0, 1.0)] * 999 + [(1.0, 1.0, 1.0), (0.0, 0.0, 0.0)]
+    labels = {"classes": rare, "vector": [(0.1, -2.0), (1 / 3, 1e-9)]}
     space = space.with_examples(labels.get(space.kind, []))
     stored = json.loads(json.dumps(space.to_dict()))
     assert LabelSpace.from_dict("config.json: ", stored) == space

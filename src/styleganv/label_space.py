@@ -211,7 +211,7 @@ class LabelSpace:
             return space
         texts = check(f"{prefix}labels", stored.get("labels", []), list[str])
         try:
-            space = space.with_examples(map(space.parse, texts))
+            space = replace(space, examples=tuple(map(space.parse, texts)))
         except StyleganvError as error:
             raise StyleganvError(f"{prefix}labels are damaged ({error}): copy or train the model again.") from error
         if space.examples and not all(space.count(space.examples).values()):

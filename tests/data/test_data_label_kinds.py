@@ -111,6 +111,22 @@ def test_shards_have_the_labels_of_the_whole_source(source, text):
     assert data.labels == whole.labels and data.videos == whole.videos
 
 
+@pytest.mark.parametrize("text", [CLASSES, VECTORS])
+def test_an_interrupted_preparation_continues_with_the_labels(source, text):
+    labels = table(source, "labels.csv", text)
+    _, whole = prepared(source, "whole.zip", classes=labels)
+
+    def stop(done, total, stage):
+        if (stage, done) == ("preparing", 2):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        prepared(source, classes=labels, progress=stop)
+    assert source.with_name("data.zip.partial").is_dir()
+    _, data = prepared(source, classes=labels)
+    assert data.path.read_bytes() == whole.path.read_bytes()
+
+
 def test_a_missing_label_is_a_warning(source):
     report, data = prepared(source, classes=table(source, "labels.csv", "name,age\na,1\nb,\nc,2\n"))
     assert [video.label for video in data.videos] == [(1,), None, (2,)] and data.num_classes == 1
