@@ -17,7 +17,7 @@ FORMAT_VARIABLE = "STYLEGANV_PROGRESS"
 
 #: Called as `progress(done, total, stage)`: steps done, steps in all, and the name of the stage, e.g. "projecting". A
 #: note may follow the name after a comma. Every stage starts with a report of 0. An exception that the callback raises
-#: cancels the function, which then leaves no partial file.
+#: cancels the function, which then leaves no partial file, except for what `prepare` continues from.
 Progress = Callable[[int, int, str], None]
 
 

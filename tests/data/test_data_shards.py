@@ -1,6 +1,7 @@
 """Shards and resumed preparations: the same bytes and the same dataset, however the work is divided or interrupted."""
 
 import os
+import pickle
 import shutil
 import signal
 
@@ -70,6 +71,8 @@ def test_a_folder_of_shards_is_the_dataset(whole, shards):
     for index, video in enumerate(data.videos):
         frames = range(video.num_frames)
         assert np.array_equal(data.read(index, frames), expected.read(index, frames))
+    copy = pickle.loads(pickle.dumps(data))
+    assert np.array_equal(copy.read(6, [0]), data.read(6, [0]))
     assert is_dataset(shards) and isinstance(open_videos(shards), DatasetVideos)
     moved = shutil.copytree(shards, shards.with_name("moved"))
     assert VideoDataset(moved).content_hash == data.content_hash != expected.content_hash

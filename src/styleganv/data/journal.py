@@ -123,8 +123,10 @@ def open_journal(dest: Path, key: str, *, overwrite: bool) -> Iterator[Journal]:
     folder = dest.with_name(f"{dest.name}.partial")
     with disk_errors(dest), _locked(folder, dest):
         with ExitStack() as stack:
-            opened = [os.open(folder / name, os.O_RDWR | os.O_CREAT, 0o666) for name in (JOURNAL, FRAMES, DIRECTORY)]
-            journal_file, frames, directory = (stack.enter_context(open(file, "rb+")) for file in opened)
+            paths = [folder / name for name in (JOURNAL, FRAMES, DIRECTORY)]
+            for path in paths:
+                path.touch()
+            journal_file, frames, directory = (stack.enter_context(open(path, "rb+")) for path in paths)
             try:
                 journal = Journal(folder, key, (journal_file, frames, directory))
             except (_OtherWork, ValueError, KeyError, TypeError) as error:
