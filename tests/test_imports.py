@@ -17,6 +17,7 @@ LAYERS = [
         "options",
         "files",
         "clip",
+        "label_space",
         "noise",
         "progress",
         "config",

@@ -15,7 +15,7 @@ class Clip:
     Attributes:
         frames: `[B, T, 3, H, W]`, float in −1..1, or uint8 in 0..255 on the way to a network.
         times: `[B, T]` in frames at the dataset's frame rate, increasing along T; float64 if fractional.
-        label: `[B, K]` one-hot classes, or None for an unconditional model.
+        label: `[B, K]`, e.g. one-hot classes, or None for an unconditional model.
 
     Raises:
         ValueError: if the shapes do not match.

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from styleganv.errors import StyleganvError, describe
 from styleganv.files import atomic_write, check_destination
+from styleganv.label_space import LabelSpace
 from styleganv.pretrained import pretrained_folder, pretrained_names
 from styleganv.record import RECORD
 from styleganv.validation import FrameRate, check
@@ -62,7 +63,7 @@ def save_model(
 
     Args:
         network: the network that generates videos; its `config` is stored.
-        data: facts about the dataset, at least `fps` and `class_names`.
+        data: facts about the dataset, at least `fps` and what `LabelSpace.to_dict` returns.
         training: how long the weights were trained (`clips_seen`, `frames_seen`, …), for information.
         metadata: title, data and license of a pretrained model.
         discriminator, projected: the discriminator and the second one, for fine-tuning.
@@ -226,6 +227,6 @@ def sampler_arguments(path: Path | str, config: dict[str, Any]) -> dict[str, Any
     """Return the arguments of a `VideoModel` in `config.json`. Raises StyleganvError if one is missing or invalid."""
     folder = model_folder(path)
     data = check(f"{folder / 'config.json'}: data", config.get("data"), dict)
-    types = {"fps": FrameRate, "class_names": list[str]}
-    facts = {name: check(f"{folder / 'config.json'}: data.{name}", data.get(name), types[name]) for name in types}
-    return {**facts, "config": config, "source": folder}
+    prefix = f"{folder / 'config.json'}: data."
+    fps = check(f"{prefix}fps", data.get("fps"), FrameRate)
+    return {"fps": fps, "labels": LabelSpace.from_dict(prefix, data), "config": config, "source": folder}

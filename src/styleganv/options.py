@@ -82,9 +82,9 @@ class SampleOptions(Validated):
     start: NonNegative = 0.0
     """Start time in the endless video, in seconds."""
     psi: Psi = 1.0
-    """Truncation psi: 1 = full variety, 0 = mean w (of the class)."""
+    """Truncation psi: 1 = full variety, 0 = mean w (of the label)."""
     label: Annotated[str | int | None, tyro.conf.arg(metavar="STR", help_behavior_hint=_default)] = None
-    """Class name or number, for a class-conditional model. Default: chosen by the seed."""
+    """Class name or number; several classes as smile,glasses; vectors as 0.1,0.7. Default: chosen by the seed."""
 
 
 @dataclass(frozen=True)
@@ -282,7 +282,7 @@ class PrepareOptions(Validated):
     lossless: bool = False
     """Store frames as PNG instead of JPEG."""
     classes: str = "auto"
-    """Class labels: auto (dataset.json or folders), folders, none, or a .csv or .json file."""
+    """Labels: auto (dataset.json or folders), folders, none, or a .csv or .json file."""
     background: str = "black"
     """Color behind transparent pixels, e.g. skyblue or '#cfe8ff' (in quotes)."""
     damaged: Damaged = "skip"
@@ -325,7 +325,7 @@ class ProjectOptions(Validated):
     first_frame: bool = False
     """Fit only the first frame; the motion follows --seed (baseline)."""
     label: Annotated[str | int | None, tyro.conf.arg(metavar="STR", help_behavior_hint=_default)] = None
-    """Class name or number, for a class-conditional model. Default: the best match."""
+    """Class name or number; several classes as smile,glasses; vectors as 0.1,0.7. Default: the best match."""
 
 
 @dataclass(frozen=True)

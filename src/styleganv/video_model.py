@@ -8,9 +8,8 @@ truncation.
 import html
 import logging
 import math
-import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from fractions import Fraction
 from functools import cache, partial
@@ -26,6 +25,7 @@ from torch import Tensor, nn
 from styleganv import distributed, noise
 from styleganv.errors import StyleganvError
 from styleganv.hub_mixin import ModelHubMixin, precision_of
+from styleganv.label_space import Label, LabelArgument, LabelSpace
 from styleganv.media.notebook import Video
 from styleganv.options import Precision
 from styleganv.validation import FrameRate, NonNegative, Positive, Psi, Seed, check_arguments
@@ -36,8 +36,6 @@ Frame = NDArray[np.uint8]
 
 #: Times are whole multiples of 1/TICKS of a frame, so that rounding never separates two computations of one time.
 TICKS = 2**20
-#: A class name that is a number, so that numbers name classes.
-NUMBER = re.compile(r"[-+]?\d+(\.\d*)?")
 #: Above this number of frames float64 no longer represents every tick.
 MAX_FRAMES = 2**33
 #: What a notebook shows of a model: the videos of these seeds, so long, and at most so many pixels of each.
@@ -56,7 +54,7 @@ class VideoModel(ModelHubMixin, ABC):
         network: module whose weights generate the videos.
         height, width: size of a frame, in pixels.
         num_classes: K of a class-conditional model, else 0.
-        class_names: names of the classes, if there are any.
+        labels: what the labels of the videos mean.
         device, precision: where and how the network runs.
         config: content of the model folder's `config.json`.
         source: folder that the model was loaded from; None for a model built in memory.
@@ -82,7 +80,7 @@ class VideoModel(ModelHubMixin, ABC):
         network: Any,
         *,
         fps: FrameRate,
-        class_names: Sequence[str] = (),
+        labels: LabelSpace | None = None,
         device: str | torch.device | None = None,
         precision: Precision = "float32",
         config: dict[str, Any] | None = None,
@@ -92,6 +90,7 @@ class VideoModel(ModelHubMixin, ABC):
 
         Args:
             network: module with the attributes `height`, `width` and `num_classes`.
+            labels: ignored by an unconditional network; by default, K classes named "0" to "K − 1".
 
         Raises:
             StyleganvError: for an unknown device or precision.
@@ -101,19 +100,22 @@ class VideoModel(ModelHubMixin, ABC):
         self.network: nn.Module = network
         self.height, self.width, self.num_classes = network.height, network.width, network.num_classes
         self.fps, self.config, self.source = fps, config or {}, None if source is None else Path(source)
-        self.class_names = list(class_names) if self.num_classes else []
-        if self.class_names and len(self.class_names) != self.num_classes:
+        numbered = LabelSpace(tuple(map(str, range(self.num_classes))))
+        self.labels = labels if self.num_classes and labels and labels.names else numbered
+        if len(self.labels.names) != self.num_classes:
             raise StyleganvError(
-                f"The model has {self.num_classes} classes but {len(self.class_names)} class names: name each class."
+                f"The model has {self.num_classes} classes but {len(self.labels.names)} class names: name each class."
             )
 
+    @property
+    def class_names(self) -> list[str]:
+        """Names of the classes; empty without classes."""
+        return self.labels.class_names
+
     def __repr__(self) -> str:
-        classes = f"{self.num_classes} classes" if self.num_classes else "no classes"
-        if self.class_names:
-            classes += f" ({', '.join(self.class_names[:5])}{', …' if self.num_classes > 5 else ''})"
         num_parameters = sum(parameter.numel() for parameter in self.network.parameters())
         return (
-            f"<{type(self).__name__}: {self.name}, {self.width}x{self.height} pixels, {self.fps:g} fps, {classes}, "
+            f"<{type(self).__name__}: {self.name}, {self.width}x{self.height} pixels, {self.fps:g} fps, {self.labels}, "
             f"{num_parameters:,} parameters, {self.precision} on {self.device}, from {self.source or 'memory'}>"
         )
 
@@ -153,7 +155,7 @@ class VideoModel(ModelHubMixin, ABC):
 
     @abstractmethod
     def _frames_at(
-        self, seed: int, motion_seed: int, times: Iterator[float], *, psi: float, label: int | None
+        self, seed: int, motion_seed: int, times: Iterator[float], *, psi: float, label: Label | None
     ) -> Iterator[Frame]:
         """Yield frames `[H, W, 3]` at increasing, evenly spaced times in frames; in constant memory if unlimited."""
 
@@ -167,20 +169,20 @@ class VideoModel(ModelHubMixin, ABC):
         seconds: Positive,
         fps: Positive | None = None,
         psi: Psi = 1.0,
-        label: str | int | None = None,
+        label: LabelArgument | None = None,
     ) -> Frame:
         """Return one video `[T, H, W, 3]`, uint8, of `T = round(seconds · fps)` frames, at least one.
 
         Args:
-            seed: content seed; also chooses the class if `label` is None.
+            seed: content seed; also chooses the label if `label` is None.
             motion_seed: motion seed; default: the content seed.
             start, seconds: start time and duration in seconds.
             fps: output frame rate in frames per second; default: the dataset's.
-            psi: truncation psi; 1 = full variety, 0 = mean w (of the class).
-            label: class name or number.
+            psi: truncation psi; 1 = full variety, 0 = mean w (of the label).
+            label: name or number of a class; names of several, e.g. "smile,glasses"; or numbers, e.g. [0.1, 0.7].
 
         Raises:
-            StyleganvError: for a value out of range or not supported by the model, or an unknown class.
+            StyleganvError: for a value out of range or not supported by the model, or an invalid label.
         """
         video = np.empty((self.num_frames(seconds, fps), self.height, self.width, 3), np.uint8)
         frames = self.stream(
@@ -200,14 +202,14 @@ class VideoModel(ModelHubMixin, ABC):
         seconds: Positive | None = None,
         fps: Positive | None = None,
         psi: Psi = 1.0,
-        label: str | int | None = None,
+        label: LabelArgument | None = None,
     ) -> Iterator[Frame]:
         """Yield the frames `[H, W, 3]` of `sample` in constant memory; endlessly if `seconds` is None."""
         total = None if seconds is None else self.num_frames(seconds, fps)
         self._check(start, seconds, fps=fps, psi=psi, motion_seed=motion_seed)
         times = islice(self._times(start, self._output_fps(fps)), total)
         motion_seed = seed if motion_seed is None else motion_seed
-        return self._frames_at(seed, motion_seed, times, psi=psi, label=self.class_index(seed, label))
+        return self._frames_at(seed, motion_seed, times, psi=psi, label=self.choose_label(seed, label))
 
     @check_arguments
     def grid(
@@ -219,7 +221,7 @@ class VideoModel(ModelHubMixin, ABC):
         fps: Positive | None = None,
         psi: Psi = 1.0,
         start: NonNegative = 0.0,
-        label: str | int | None = None,
+        label: LabelArgument | None = None,
     ) -> Frame:
         """Return videos of all combinations `[M, N, T, H, W, 3]`: a motion seed per row, a content seed per column."""
         sample = partial(self.sample, start=start, seconds=seconds, fps=fps, psi=psi, label=label)
@@ -278,46 +280,35 @@ class VideoModel(ModelHubMixin, ABC):
         first, step = Fraction(start) * ticks, ticks / Fraction(fps)
         return (round(first + i * step) / TICKS for i in count())
 
-    def class_from_seed(self, seed: int) -> int:
-        """Return the class of a conditional model's video if no label is given."""
-        return noise.uniform_integer(seed, noise.CLASS, self.num_classes)
-
-    @check_arguments
-    def class_index(self, seed: int, label: str | int | None = None) -> int | None:
-        """Return the number of the class that `label` names, by default the seed's; None for a model without classes.
-
-        A number is a class's place among the classes, unless names are numbers: it then is a name.
+    def label_from_seed(self, seed: int) -> Label:
+        """Return the label of a conditional model's video if none is given: one of `labels.all()`, by chance.
 
         Raises:
-            StyleganvError: for an unknown class, or a label for a model without classes.
+            StyleganvError: if the model does not know the labels of its dataset.
         """
-        if label is None:
-            return self.class_from_seed(seed) if self.num_classes else None
-        if not self.num_classes:
-            raise StyleganvError(f"This model has no classes, got label {label}: omit the label.")
-        if str(label) in self.class_names:
-            return self.class_names.index(str(label))
-        names_are_numbers = any(NUMBER.fullmatch(name) for name in self.class_names)
-        numbers = [] if names_are_numbers else [str(k) for k in range(self.num_classes)]
-        if str(label) not in numbers:
-            known = self.class_names + ([f"or 0 to {self.num_classes - 1}"] if numbers else [])
-            raise StyleganvError(f"Unknown class {label}: choose {', '.join(known).removeprefix('or ')}.")
-        return int(label)
+        choices = self.labels.all()
+        if not choices:
+            raise StyleganvError("This model does not know the labels of its dataset: pass a label.")
+        return choices[noise.uniform_integer(seed, noise.CLASS, len(choices))]
 
-    def class_label(self, index: int) -> str | int:
-        """Return the label that names the class of this number. Raises StyleganvError if there is none."""
-        if not 0 <= index < self.num_classes:
-            raise StyleganvError(f"Unknown class {index}: choose a number below {self.num_classes}.")
-        return self.class_names[index] if self.class_names else index
+    @check_arguments
+    def choose_label(self, seed: int, label: LabelArgument | None = None) -> Label | None:
+        """Return the given label, by default the seed's; None for a model without classes.
 
-    def _one_hot(self, index: int | None) -> Tensor | None:
-        """Return a class as `[1, K]` on the CPU, or None without. Raises StyleganvError if it is unknown or missing."""
-        if index is None and not self.num_classes:
+        Raises:
+            StyleganvError: as `LabelSpace.parse` and `label_from_seed`.
+        """
+        if label is not None:
+            return self.labels.parse(label)
+        return self.label_from_seed(seed) if self.num_classes else None
+
+    def label_tensor(self, label: Label | None) -> Tensor | None:
+        """Return a label as `[1, K]` on the CPU, or None without. Raises StyleganvError if it is invalid or missing."""
+        if label is None and not self.num_classes:
             return None
-        if index is None:
+        if label is None:
             raise StyleganvError("This model requires a class: pass a label.")
-        self.class_label(index)
-        return torch.eye(self.num_classes)[[index]]
+        return torch.from_numpy(self.labels.to_vector(label))[None]
 
 
 def to_uint8(frames: Tensor) -> Frame:

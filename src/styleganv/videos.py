@@ -18,6 +18,7 @@ from styleganv import noise
 from styleganv.data.dataset import VideoDataset, is_dataset
 from styleganv.errors import StyleganvError
 from styleganv.files import readable
+from styleganv.label_space import Label
 from styleganv.media.decoding import Timing
 from styleganv.media.sources import DEFAULT_FPS, VideoSource, common_fps, find_videos, split_images
 from styleganv.methods.loading import load
@@ -38,7 +39,7 @@ class Videos(Protocol):
         name: name for messages and reports.
         fps: frames per second.
         height, width: size of every frame, in pixels.
-        class_names: names of the labels; empty without classes.
+        class_names: names of the classes; empty without.
         count: number of videos; None for a model, which has one for every number.
         identity: what a report must state to make its numbers reproducible, as JSON: kind, content hash (sha256; None
             if nothing about the videos may be cached), storage.
@@ -57,8 +58,8 @@ class Videos(Protocol):
     def length(self, index: int) -> int | None:
         """Return the number of frames of a video; None if it never ends."""
 
-    def label(self, index: int) -> int | None:
-        """Return the index of a video's class in `class_names`, or None."""
+    def label(self, index: int) -> Label | None:
+        """Return a video's label, or None: the index of its class in `class_names`, or K numbers, see `LabelSpace`."""
 
     def video_name(self, index: int) -> str:
         """Return the name of a video."""
@@ -109,7 +110,7 @@ class DatasetVideos:
     def length(self, index: int) -> int:
         return self.data.videos[index].num_frames
 
-    def label(self, index: int) -> int | None:
+    def label(self, index: int) -> Label | None:
         return self.data.videos[index].label
 
     def video_name(self, index: int) -> str:
@@ -122,7 +123,8 @@ class DatasetVideos:
 class ModelVideos:
     """The videos of a model: video i has seed i for content, motion and class.
 
-    `class_counts` are the relative frequencies of the classes, as integers; by default, all are equally frequent.
+    `class_counts` are the relative frequencies of the classes, as integers; by default, all are equally frequent. Other
+    labels are drawn from the examples of the model.
     """
 
     count: int | None = None
@@ -151,15 +153,17 @@ class ModelVideos:
             found["class_counts"] = self.class_counts
         if self.psi != 1 and self.generator.num_classes:
             found["truncation"] = "toward the mean w of the class"  # before, of all classes
+        if self.generator.labels.examples:
+            found["labels"] = hashlib.sha256(repr(self.generator.labels).encode()).hexdigest()
         return found
 
     def length(self, index: int) -> int | None:
         return self.generator.max_frames
 
-    def label(self, index: int) -> int | None:
-        if not self.class_names:
+    def label(self, index: int) -> Label | None:
+        if not self.generator.num_classes:
             return None
-        return self._drawn_class(index) if self.class_counts else self.generator.class_from_seed(index)
+        return self._drawn_class(index) if self.class_counts else self.generator.label_from_seed(index)
 
     def video_name(self, index: int) -> str:
         return f"seed {index}"
@@ -175,7 +179,7 @@ class ModelVideos:
     def read(self, index: int, frames: Sequence[int] | NDArray[np.integer]) -> Frames:
         """Return frames; evenly spaced ones are generated as one video at a lower frame rate, which is cheaper."""
         numbers = np.asarray(frames)
-        label = self.generator.class_label(self._drawn_class(index)) if self.class_counts else None
+        label = self.generator.labels.format(self._drawn_class(index)) if self.class_counts else None
         sample = partial(self.generator.sample, seed=index, start=numbers[0] / self.fps, psi=self.psi, label=label)
         if not self.generator.supports_any_fps:
             video = sample(seconds=(int(numbers[-1] - numbers[0]) + 1) / self.fps)

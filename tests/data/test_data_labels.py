@@ -153,9 +153,9 @@ def test_what_file_managers_leave_behind_hides_no_labels(tmp_path: Path) -> None
         archive.writestr("__MACOSX/data/._a", b"x")
         archive.writestr("data/dataset.json", json.dumps({"labels": [["a/0.png", 1], ["b/0.png", 0]]}))
     videos = [VideoSource(f"data/{name}", None, source, (f"data/{name}/0.png",), "frames") for name in "ab"]
-    assert read_labels(source, videos, "auto").class_of == {"data/a": "1", "data/b": "0"}
+    assert read_labels(source, videos, "auto").label_of == {"data/a": 1, "data/b": 0}
     folder = tmp_path / "folder"
     with zipfile.ZipFile(source) as archive:
         archive.extractall(folder)
     (folder / ".DS_Store").touch()
-    assert read_labels(folder, videos, "auto").class_of == {"data/a": "1", "data/b": "0"}
+    assert read_labels(folder, videos, "auto").label_of == {"data/a": 1, "data/b": 0}

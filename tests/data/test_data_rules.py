@@ -35,7 +35,9 @@ def select(name: DatasetName, source: Path) -> Selection:
 
 
 def names_and_classes(selection: Selection) -> list[tuple[str, str | None]]:
-    return [(take.name, take.class_name) for take in selection.takes]
+    return [
+        (take.name, None if take.label is None else selection.labels.format(take.label)) for take in selection.takes
+    ]
 
 
 def test_ucf101_takes_all_videos_with_the_class_of_their_folder(tmp_path: Path) -> None:

@@ -50,14 +50,14 @@ def test_cuts_near_the_ends_are_found(tmp_path: Path, write_video: WriteVideo, c
 
 
 def test_takes_are_split_inside_of_their_span(film: Path) -> None:
-    take = Take("film", scan_source(film).videos[0], "a", start=0.4, stop=-0.2)
+    take = Take("film", scan_source(film).videos[0], 3, start=0.4, stop=-0.2)
     scenes = split_at(take, [0.4, 0.9, 1.2, 1.4, 1.5], 1.6)
     assert [(scene.name, scene.start, scene.stop) for scene in scenes] == [
         ("film_scene000", 0.4, 0.9),
         ("film_scene001", 0.9, 1.2),
         ("film_scene002", 1.2, pytest.approx(1.4)),
     ]
-    assert {scene.class_name for scene in scenes} == {"a"}
+    assert {scene.label for scene in scenes} == {3}
     whole = Take("film", take.source)
     assert split_at(whole, [], 1.6) == [whole]
     assert [scene.stop for scene in split_at(whole, [1.0], 1.6)] == [1.0, None]

@@ -100,7 +100,7 @@ def test_samples_are_the_latents_of_the_seeds(space: str, kind: str, request: py
         assert torch.allclose(directions[1], latents_from_seed(video, 9).styles[0], atol=1e-6)
     elif isinstance(video.generator.motion, Motion):
         motion = video.generator.motion
-        label = torch.eye(3)[[video.class_from_seed(9)]] if kind == "classes" else None
+        label = torch.eye(3)[[video.label_from_seed(9)]] if kind == "classes" else None
         noise = latents_from_seed(video, 9).motion.slot_noise(motion.noise_dim)
         code = motion.compute_codes(
             torch.zeros(1, dtype=torch.long), torch.arange(motion.lookahead_slots + 1)[None], noise, label

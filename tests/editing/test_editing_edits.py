@@ -197,7 +197,7 @@ def test_errors_are_one_sentence_and_come_before_any_work(
 def test_motion_of_another_seed_has_the_class_of_the_content(classes: VideoGenerator, tmp_path: Path) -> None:
     """Like in `generate`; a given label applies to both."""
     model = save(tmp_path / "model", num_classes=3)
-    motion_seed = next(seed for seed in range(9) if classes.class_from_seed(seed) != classes.class_from_seed(2))
+    motion_seed = next(seed for seed in range(9) if classes.label_from_seed(seed) != classes.label_from_seed(2))
     for label in (None, "class1"):
         saved = tmp_path / "saved.safetensors"
         edit(

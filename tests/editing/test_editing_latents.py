@@ -156,5 +156,5 @@ def test_latents_that_are_no_numbers_are_named(
 def test_a_class_that_the_model_lacks_is_refused(classes: VideoGenerator, tmp_path: Path) -> None:
     latents = latents_from_seed(classes, 0)
     save_latents(tmp_path / "latents.safetensors", replace(latents, motion=replace(latents.motion, label=3)))
-    with pytest.raises(StyleganvError, match="their class number is 3, the model has 3 classes"):
+    with pytest.raises(StyleganvError, match="their label 3 is none of the 3 classes"):
         load_latents(classes, tmp_path / "latents.safetensors")

@@ -63,7 +63,7 @@ class MeanTrainer(Trainer):
     def inference_network(self):
         return self.net
     def video_model(self, data):
-        return MeanVideos(self.net, fps=data.fps, class_names=data.class_names, device=self.device)
+        return MeanVideos(self.net, fps=data.fps, labels=data.labels, device=self.device)
     def state_parts(self):
         return {"net": self.net, "optimizer": self.optimizer}
 

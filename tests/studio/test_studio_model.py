@@ -17,6 +17,7 @@ from styleganv.config import RunConfig
 from styleganv.data.dataset import VideoDataset
 from styleganv.editing.latents import latents_from_seed, render_latents
 from styleganv.errors import StyleganvError
+from styleganv.label_space import LabelSpace
 from styleganv.options import StyleMix
 from styleganv.runs import resume
 from styleganv.studio.commands import export_commands
@@ -64,7 +65,7 @@ def test_class_numbers_are_positions_also_where_names_are_numbers(
 ) -> None:
     params = VideoParams(seed=5, label=1)
     expected = next(studio_model.frames(params, start=0, fps=25))
-    monkeypatch.setattr(studio_model.model, "class_names", ["1", "2", "0"])
+    monkeypatch.setattr(studio_model.model, "labels", LabelSpace(("1", "2", "0")))
     np.testing.assert_array_equal(next(studio_model.frames(params, start=0, fps=25)), expected)
     (line,) = export_commands(studio_model, params, ExportParams(start=0, seconds=1, fps=25, speed=1, format="mp4"))
     assert "--label 2" in line
@@ -147,7 +148,7 @@ def test_far_times_and_drawn_classes_are_exact(studio_model: StudioModel) -> Non
     assert " --start 1000000.25 --seconds 4 " in line
     # Without a label, the second content has the class that its own seed draws, as in `edit`.
     model = studio_model.generator
-    first, second = (next(seed for seed in range(99) if model.class_from_seed(seed) == label) for label in (0, 1))
+    first, second = (next(seed for seed in range(99) if model.label_from_seed(seed) == label) for label in (0, 1))
     mix = StyleMix(second, range(studio_model.metadata().num_layers))
     frame = next(studio_model.frames(VideoParams(seed=first, mix=mix), start=0, fps=25))
     latents = replace(latents_from_seed(model, second), motion=latents_from_seed(model, first, motion_seed=0).motion)

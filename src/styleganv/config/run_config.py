@@ -91,7 +91,7 @@ class TrainingConfig(Validated):
     mirror: bool = False
     """Also train on mirrored clips; this loses the direction of motion."""
     conditional: bool = True
-    """Use the classes of the dataset, if it has two or more."""
+    """Use the labels of the dataset: two or more classes, or vectors."""
     seed: Seed = 0
     """Random seed."""
     micro_batch_size: OptionalInt[Count] = None

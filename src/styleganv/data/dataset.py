@@ -23,6 +23,7 @@ from styleganv.data.dataset_writer import write_dataset as write_dataset
 from styleganv.data.frames import FRAME_ERRORS, decode_frame, frame_size
 from styleganv.data.shards import find_shards, open_shards
 from styleganv.errors import StyleganvError
+from styleganv.label_space import LabelSpace
 
 #: Frames whose size is checked when a dataset is opened, which takes a fraction of a second; others are when read.
 MAX_CHECKED_FRAMES = 1000
@@ -61,7 +62,7 @@ class VideoDataset:
     Attributes:
         height, width: frame size in pixels.
         fps: frame rate in frames per second.
-        class_names: names by label; empty without classes.
+        labels: what the labels of the videos mean.
         encoding: `{"format": "jpeg", "quality": 95}` or `{"format": "png"}`.
         videos: one record per video; those of shards are in the order of a dataset without shards.
         extra: the other entries of `dataset.json`, e.g. `fit`.
@@ -82,7 +83,8 @@ class VideoDataset:
         first = self._files[0]
         self.height, self.width, self.fps, self.encoding = first.height, first.width, first.fps, first.encoding
         self.extra: dict[str, Any] = {name: value for file in self._files for name, value in file.extra.items()}
-        self.class_names, self.videos, self._places = _merge(self._files)
+        labels, self.videos, self._places = _merge(self._files)
+        self.labels = labels.with_examples(video.label for video in self.videos)
         if not self.videos:
             raise not_a_dataset(self.path, "it has no videos")
         self._check_frames()
@@ -90,7 +92,12 @@ class VideoDataset:
     @property
     def num_classes(self) -> int:
         """K, or 0 with fewer than two classes."""
-        return len(self.class_names) if len(self.class_names) > 1 else 0
+        return self.labels.size
+
+    @property
+    def class_names(self) -> list[str]:
+        """Names by label; empty without classes."""
+        return self.labels.class_names
 
     @cached_property
     def content_hash(self) -> str:
@@ -125,18 +132,14 @@ class VideoDataset:
         return frames
 
     def label(self, video_index: int) -> np.ndarray | None:
-        """Return the float32 one-hot class `[K]` of a video, or None without classes."""
-        index = self.videos[video_index].label
-        if not self.num_classes or index is None:
-            return None
-        one_hot = np.zeros(self.num_classes, np.float32)
-        one_hot[index] = 1
-        return one_hot
+        """Return the label of a video as float32 `[K]`, or None without one."""
+        label = self.videos[video_index].label
+        return None if not self.labels.size or label is None else self.labels.to_vector(label)
 
     def __repr__(self) -> str:
         return (
             f"VideoDataset({self.path}: {len(self)} videos, {self.height}x{self.width}, {self.fps:g} fps, "
-            f"{self.num_classes} classes)"
+            f"{self.labels})"
         )
 
     def _check_frames(self) -> None:
@@ -171,23 +174,24 @@ class VideoDataset:
             raise file.unreadable(self.videos[index], frame) from error
 
 
-def _merge(files: Sequence[DatasetFile]) -> tuple[list[str], list[VideoRecord], np.ndarray]:
-    """Return the class names and videos of all files, and per video `[V, 2]`: its file, and its first frame there.
+def _merge(files: Sequence[DatasetFile]) -> tuple[LabelSpace, list[VideoRecord], np.ndarray]:
+    """Return the labels and videos of all files, and per video `[V, 2]`: its file, and its first frame there.
 
-    Classes that no video of a sharded dataset has are dropped, as they are without shards.
+    Classes that no video of a sharded dataset has are dropped, as they are without shards; of labels with several
+    classes always.
     """
     videos = [video for file in files for video in file.videos]
     starts = [np.cumsum([0, *(video.num_frames for video in file.videos)])[:-1] for file in files]
     owners = [np.full(len(file.videos), index) for index, file in enumerate(files)]
     places = np.stack([np.concatenate(owners), np.concatenate(starts)], axis=1)
-    names = files[0].class_names
-    if len(files) == 1:
-        return names, videos, places
-    order = np.argsort([key for file in files if file.shard for key in file.shard.order], kind="stable")
-    used = sorted({video.label for video in videos if video.label is not None})
-    new = {None: None} | {label: index for index, label in enumerate(used)}
-    merged = [replace(videos[index], label=new[videos[index].label]) for index in order]
-    return [names[label] for label in used], merged, places[order]
+    labels = files[0].labels
+    if len(files) == 1 and labels.kind != "classes":
+        return labels, videos, places
+    keys = [key for file in files if file.shard for key in file.shard.order]
+    order = np.argsort(keys if len(files) > 1 else range(len(videos)), kind="stable")
+    labels, used = labels.without_unused([videos[index].label for index in order])
+    merged = [replace(videos[index], label=label) for index, label in zip(order, used, strict=True)]
+    return labels, merged, places[order]
 
 
 def spread(length: int, count: int) -> np.ndarray:

@@ -15,7 +15,8 @@ from zipfile import BadZipFile
 
 from styleganv.data.archive import FrameArchive, count_entries, find_entry, read_directory, read_entry
 from styleganv.errors import StyleganvError
-from styleganv.validation import Count, FrameRate, Size, check, read_fields
+from styleganv.label_space import Component, Label, LabelKind, LabelSpace
+from styleganv.validation import Count, FrameRate, Size, check, read_fields, short_repr
 
 FORMAT = 1
 DESCRIPTION = "dataset.json"
@@ -28,13 +29,13 @@ class VideoRecord:
     """One video of a dataset.
 
     Attributes:
-        label: index into the class names, or None.
+        label: its label in the `LabelSpace` of the dataset, or None.
         meta: other fields of the record, e.g. its `source` or its ground-truth factors.
     """
 
     name: str
     num_frames: int
-    label: int | None = None
+    label: Label | None = None
     meta: dict[str, Any] = field(default_factory=dict)
 
 
@@ -73,7 +74,11 @@ class DatasetFile:
         self.fps: float = self._field(description, "fps", FrameRate)
         self.encoding: dict[str, Any] = self._field(description, "encoding", dict)
         self._field(dict(self.encoding), "format", Literal["jpeg", "png"])
-        self.class_names: list[str] = self._field(description, "class_names", list[str])
+        names = self._field(description, "class_names", list[str])
+        kind: LabelKind = "class"
+        if "label_kind" in description:
+            kind = self._field(description, "label_kind", LabelKind)
+        self.labels = LabelSpace(tuple(names), kind)
         self.videos = [self._record(video) for video in self._field(description, "videos", list[dict])]
         self.shard = self._shard(description.pop("shard")) if "shard" in description else None
         description.pop("labels", None)
@@ -124,10 +129,11 @@ class DatasetFile:
         return check(f"{self.path}: {DESCRIPTION}: {name}", values.pop(name), hint)
 
     def _record(self, video: dict[str, Any]) -> VideoRecord:
+        hint = int | None if self.labels.kind == "class" else list[Component] | None
         name, num_frames, label = (
-            self._field(video, key, hint) for key, hint in (("name", str), ("frames", Count), ("label", int | None))
+            self._field(video, key, hint) for key, hint in (("name", str), ("frames", Count), ("label", hint))
         )
-        return VideoRecord(name, num_frames, label, video)
+        return VideoRecord(name, num_frames, tuple(label) if isinstance(label, list) else label, video)
 
     def _shard(self, values: Any) -> Shard:
         try:
@@ -139,15 +145,15 @@ class DatasetFile:
         return shard
 
     def _check_videos(self) -> None:
-        """Raise StyleganvError if two have the same name, or a label is not that of a class."""
-        for kind, names in (("videos", [video.name for video in self.videos]), ("classes", self.class_names)):
+        """Raise StyleganvError if two have the same name, or a label is invalid."""
+        for kind, names in (("videos", [video.name for video in self.videos]), ("classes", self.labels.names)):
             if len(set(names)) < len(names):
                 raise self._invalid(f"two {kind} have the same name")
         for video in self.videos:
-            if video.label is not None and not 0 <= video.label < len(self.class_names):
+            if video.label is not None and (reason := self.labels.problem(video.label)):
                 raise StyleganvError(
-                    f"{self.path}: the label {video.label} of {video.name} is none of the {len(self.class_names)} "
-                    "classes: prepare the dataset again."
+                    f"{self.path}: the label {short_repr(video.label)} of {video.name} {reason}: prepare the dataset "
+                    "again."
                 )
 
     def _open_frames(self) -> FrameArchive:

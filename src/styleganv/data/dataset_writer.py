@@ -15,6 +15,7 @@ from styleganv.data.archive import ArchiveWriter
 from styleganv.data.dataset_file import DESCRIPTION, FORMAT, VideoRecord
 from styleganv.data.frames import encode_frame
 from styleganv.files import atomic_write
+from styleganv.label_space import Label, LabelKind, LabelSpace
 from styleganv.validation import FrameRate, Interval, Size, check_arguments
 
 
@@ -29,7 +30,7 @@ class DatasetWriter:
         self._suffix = "png" if jpeg_quality is None else "jpg"
         self._names: set[str] = set()
 
-    def add(self, name: str, frames: Iterable[np.ndarray | bytes], label: int | None, meta: dict[str, Any]) -> None:
+    def add(self, name: str, frames: Iterable[np.ndarray | bytes], label: Label | None, meta: dict[str, Any]) -> None:
         """Store one video: uint8 `[H, W, 3]` frames, or bytes in the encoding of this dataset.
 
         A '/' in the name becomes '_', because the layout has two levels; a duplicate name gets a number.
@@ -51,7 +52,7 @@ class DatasetWriter:
             self.videos.append(video)
             self._names.add(video.name)
 
-    def finish(self, *, fps: float, class_names: Sequence[str], extra: dict[str, Any] | None = None) -> None:
+    def finish(self, *, fps: float, labels: LabelSpace, extra: dict[str, Any] | None = None) -> None:
         """Write `dataset.json`, which completes the dataset."""
         png, labeled = {"format": "png"}, [video for video in self.videos if video.label is not None]
         description = {
@@ -60,7 +61,8 @@ class DatasetWriter:
             "width": self._shape[1],
             "fps": float(fps),
             "encoding": png if self._jpeg_quality is None else {"format": "jpeg", "quality": self._jpeg_quality},
-            "class_names": list(class_names),
+            "class_names": list(labels.names),
+            **({} if labels.kind == "class" else {"label_kind": labels.kind}),
             **(extra or {}),
             "videos": [
                 {"name": video.name, "frames": video.num_frames, "label": video.label, **video.meta}
@@ -96,13 +98,14 @@ def create_dataset(
 @check_arguments
 def write_dataset(
     dest: Path | str,
-    videos: Iterable[tuple[str, Iterable[np.ndarray | bytes], int | None, dict[str, Any]]],
+    videos: Iterable[tuple[str, Iterable[np.ndarray | bytes], Label | None, dict[str, Any]]],
     *,
     height: Size,
     width: Size,
     fps: FrameRate,
     jpeg_quality: Annotated[int, Interval(1, 100)] | None = 95,
     class_names: Sequence[str] = (),
+    label_kind: LabelKind = "class",
     extra: dict[str, Any] | None = None,
     overwrite: bool = False,
 ) -> None:
@@ -110,11 +113,13 @@ def write_dataset(
 
     Args:
         videos: `(name, frames, label, meta)` per video: uint8 `[H, W, 3]` frames or encoded bytes, an index into
-            `class_names` or None, and further JSON fields, e.g. ground-truth factors.
+            `class_names` (for other kinds of labels K numbers) or None, and further JSON fields, e.g. ground-truth
+            factors.
         height, width: frame size in pixels.
         fps: frame rate in frames per second.
         jpeg_quality: 1 to 100 (best); None stores lossless PNGs.
-        class_names: names by label.
+        class_names: names of the classes, or of the numbers of a vector.
+        label_kind: what labels are, see `LabelSpace`.
         extra: further entries of `dataset.json`.
 
     Raises:
@@ -123,4 +128,4 @@ def write_dataset(
     with create_dataset(dest, height=height, width=width, jpeg_quality=jpeg_quality, overwrite=overwrite) as writer:
         for name, frames, label, meta in videos:
             writer.add(name, frames, label, meta)
-        writer.finish(fps=fps, class_names=class_names, extra=extra)
+        writer.finish(fps=fps, labels=LabelSpace(tuple(class_names), label_kind), extra=extra)

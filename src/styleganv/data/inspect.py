@@ -4,7 +4,6 @@ Shapes: V videos, T frames, H W pixels. Motion is measured on reduced frames of 
 """
 
 import math
-from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
@@ -33,6 +32,7 @@ class Inspection:
     Attributes:
         lengths: number of frames of each video.
         class_counts: number of videos by class; empty without classes.
+        labels: what the labels are, with numbers, for the user.
         still: names of the measured videos that do not move, such as damaged or frozen recordings.
         warnings: what makes training fail, each with its remedy; see `checks.find_problems`.
         tau: distance at which two frames of a video differ half as much as distant frames; None if nothing moves.
@@ -47,6 +47,7 @@ class Inspection:
     fps: float
     lengths: tuple[int, ...]
     class_counts: dict[str, int]
+    labels: str
     still: tuple[str, ...]
     warnings: tuple[str, ...]
     tau: float | None
@@ -57,7 +58,6 @@ class Inspection:
 
     def __str__(self) -> str:
         low, middle, high = min(self.lengths), median(self.lengths), max(self.lengths)
-        classes = ", ".join(f"{name} ({count})" for name, count in self.class_counts.items()) or "none"
         why = "nothing moves, so any value works"
         if self.tau is not None:
             why = f"frames {self.tau:.1f} apart differ half as much as distant ones"
@@ -66,7 +66,7 @@ class Inspection:
             f"{self.path}: {len(self.lengths)} videos, {sum(self.lengths)} frames of "
             f"{self.height}x{self.width} (height x width), {self.fps:g} fps",
             f"lengths        {low} to {high} frames, median {middle:g} ({middle / self.fps:.1f} s)",
-            f"classes        {classes}",
+            f"labels         {self.labels}",
             f"slot distance  {self.slot_distance} frames: {why}",
             f"mirror         {'on' if self.mirror else 'off'}: {self.mirror_reason}",
             f"clip span      {self.long_enough:.0%} of the videos are at least {USUAL_SPAN} frames long, the usual "
@@ -86,7 +86,7 @@ def inspect(path: Path | str, *, progress: Progress | None = None) -> Inspection
     videos = read_reduced_videos(data, progress)
     tau = _decorrelation_distance(videos)
     mirror, reason = _mirror(videos)
-    counts = Counter(data.class_names[video.label] for video in data.videos if video.label is not None)
+    labels = [video.label for video in data.videos]
     lengths = tuple(video.num_frames for video in data.videos)
     return Inspection(
         path=data.path,
@@ -94,7 +94,8 @@ def inspect(path: Path | str, *, progress: Progress | None = None) -> Inspection
         width=data.width,
         fps=data.fps,
         lengths=lengths,
-        class_counts={name: counts[name] for name in data.class_names},
+        class_counts=data.labels.count(labels),
+        labels=data.labels.summarize(labels),
         still=tuple(video.name for video in videos if video.is_still),
         warnings=tuple(find_problems(data, videos, progress)),
         tau=tau,

@@ -14,7 +14,8 @@ from styleganv.data.rules.rule import Selection
 from styleganv.data.scenes import make_detector
 from styleganv.data.takes import Take, by_source, trim_and_crop, whole_takes
 from styleganv.errors import StyleganvError
-from styleganv.media.sources import Skipped, SourceScan, VideoSource, natural_key, scan_source
+from styleganv.label_space import LabelSpace
+from styleganv.media.sources import Skipped, SourceScan, VideoSource, scan_source
 from styleganv.options import PrepareOptions
 
 #: Number of a shard, from 1, and number of shards.
@@ -28,7 +29,7 @@ class Plan:
     Attributes:
         height, width: frame size in pixels.
         groups: takes of all sources, in groups of one source, in natural order.
-        class_names: names of the classes of all takes.
+        labels: what the labels of all takes mean.
         shard: part of the groups to prepare; None for all of them.
         skipped: things in the source that are no videos.
         warnings: about labels.
@@ -39,7 +40,7 @@ class Plan:
     width: int
     options: PrepareOptions
     groups: list[Sequence[Take]]
-    class_names: list[str]
+    labels: LabelSpace
     shard: ShardOf | None = None
     skipped: list[Skipped] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -55,14 +56,19 @@ class Plan:
 
         The first knows files by their names and sizes. The second also knows the shard and when files were changed.
         """
-        settings = {**asdict(self.options), "size": (self.height, self.width), "version": __version__}
+        settings = {
+            **asdict(self.options),
+            "size": (self.height, self.width),
+            "version": __version__,
+            "labels": repr(self.labels),
+        }
         common = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode())
         own = hashlib.sha256(f"{self.shard} {self.source.resolve()}\n".encode("utf-8", "surrogateescape"))
         for group in self.groups:
             for take in group:
                 crop = None if take.crop is None else astuple(take.crop)
                 mask = None if take.mask is None else take.mask.name
-                common.update(repr((take.name, take.class_name, take.start, take.stop, crop, mask)).encode())
+                common.update(repr((take.name, take.label, take.start, take.stop, crop, mask)).encode())
             for name, size, changed in _list_files(group[0].source):
                 common.update(f"{name!r} {size}\n".encode())
                 own.update(f"{changed}\n".encode())
@@ -89,7 +95,7 @@ def make_plan(source: Path, resolution: tuple[int, int], options: PrepareOptions
         width=resolution[1],
         options=options,
         groups=by_source(takes),
-        class_names=sorted({take.class_name for take in takes if take.class_name is not None}, key=natural_key),
+        labels=selection.labels,
         shard=shard,
         skipped=scan.skipped + selection.skipped,
         warnings=selection.warnings,
@@ -97,16 +103,17 @@ def make_plan(source: Path, resolution: tuple[int, int], options: PrepareOptions
 
 
 def _select(source: Path, scan: SourceScan, options: PrepareOptions) -> tuple[PrepareOptions, Selection]:
-    """Return the options that the source and its rule complete, and the takes with their classes."""
+    """Return the options that the source and its rule complete, and the takes with their labels."""
     if options.dataset is None:
         labels = read_labels(source, scan.videos, options.classes)
-        takes = whole_takes(scan.videos, labels.class_of)
-        return replace(options, source_fps=labels.fps or options.source_fps), Selection(takes, warnings=labels.warnings)
+        selection = Selection(whole_takes(scan.videos, labels.label_of), labels.space, warnings=labels.warnings)
+        return replace(options, source_fps=labels.fps or options.source_fps), selection
     rule = RULES[options.dataset]
     options, selection = rule.complete(options), rule.apply(scan)
     if options.classes != "auto":
         labels = read_labels(source, [take.source for take in selection.takes], options.classes)
-        selection.takes = [replace(take, class_name=labels.class_of.get(take.source.name)) for take in selection.takes]
+        selection.takes = [replace(take, label=labels.label_of.get(take.source.name)) for take in selection.takes]
+        selection.labels = labels.space
         selection.warnings += labels.warnings
     return options, selection
 

@@ -112,7 +112,6 @@ class _Preparation:
         self.writer = DatasetWriter(journal.archive, plan.height, plan.width, plan.options.stored_quality)
         self.order: list[int] = []
         self.num_done = 0
-        self._label_of = {name: label for label, name in enumerate(plan.class_names)}
         self._finished = journal.finished_steps()
 
     def run(self, content: str, progress: Progress | None) -> None:
@@ -122,20 +121,21 @@ class _Preparation:
         known = [timing for timing in timings.values() if isinstance(timing, Timing)]
         self.report.fps = plan.options.fps or (common_fps(known) if known else DEFAULT_FPS)
         self._encode(timings, progress)
-        names, extra = plan.class_names, dict[str, Any](fit=plan.options.fit)
+        labels, extra = plan.labels, dict[str, Any](fit=plan.options.fit)
         if plan.shard is not None:
             extra["shard"] = asdict(Shard(*plan.shard, content, self.order))
         elif not writer.videos:
             reasons = "; ".join(f"{name}: {reason.rstrip('.')}" for name, reason in self.report.skipped[:3])
             raise StyleganvError(f"No usable video in {plan.source} ({reasons}): pass other videos.")
         else:
-            names = _drop_empty_classes(writer, names)
+            labels, used = labels.without_unused([video.label for video in writer.videos])
+            writer.videos = [replace(video, label=label) for video, label in zip(writer.videos, used, strict=True)]
         if "composited" in self.report.treated:
             extra["background"] = self.report.background
         if plan.options.license:
             extra["license"] = plan.options.license
-        writer.finish(fps=self.report.fps, class_names=names, extra=extra)
-        self.report.finish(writer.videos, names, plan.warnings, plan.options.fps)
+        writer.finish(fps=self.report.fps, labels=labels, extra=extra)
+        self.report.finish(writer.videos, labels, plan.warnings, plan.options.fps)
 
     def describe_interruption(self) -> str:
         """Return what the user can do now."""
@@ -169,7 +169,7 @@ class _Preparation:
 
         def encode() -> Iterator[dict[str, Any]]:
             for step in self._finished:
-                self.writer.restore(VideoRecord(*video) for video in step["videos"])
+                self.writer.restore(map(_load_record, step["videos"]))
                 yield step
             tasks = ((number, plan.groups[number], timings[number]) for number in rest)
             for takes in self.map(encoder.encode, tasks):
@@ -189,9 +189,7 @@ class _Preparation:
         first = len(self.writer.videos)
         for encoded in takes:
             if not encoded.outcome.reason:
-                name = encoded.take.class_name
-                label = None if name is None else self._label_of[name]
-                _add_pieces(self.writer, encoded, label, self.plan.options)
+                _add_pieces(self.writer, encoded, self.plan.options)
             encoded.path.unlink(missing_ok=True)
         videos = [[video.name, video.num_frames, video.label, video.meta] for video in self.writer.videos[first:]]
         return {"takes": [asdict(encoded.outcome) for encoded in takes], "videos": videos}
@@ -203,7 +201,12 @@ def _load_timing(saved: dict[str, Any] | str) -> Timing | str:
     return Timing(**{**saved, "gaps": tuple(map(tuple, saved["gaps"]))})
 
 
-def _add_pieces(writer: DatasetWriter, encoded: Encoded, label: int | None, options: PrepareOptions) -> None:
+def _load_record(saved: list[Any]) -> VideoRecord:
+    name, num_frames, label, meta = saved
+    return VideoRecord(name, num_frames, tuple(label) if isinstance(label, list) else label, meta)
+
+
+def _add_pieces(writer: DatasetWriter, encoded: Encoded, options: PrepareOptions) -> None:
     """Add an encoded take to the dataset, in pieces with `split_every`."""
     take, total = encoded.take, len(encoded.sizes)
     length = options.split_every or total
@@ -221,12 +224,4 @@ def _add_pieces(writer: DatasetWriter, encoded: Encoded, label: int | None, opti
             name = take.name if total <= length else f"{take.name}_{number:03d}"
             piece = {"start": start} if total > length else {}
             frames = (file.read(size) for size in encoded.sizes[start : start + length])
-            writer.add(name, frames, label, meta | piece)
-
-
-def _drop_empty_classes(writer: DatasetWriter, names: list[str]) -> list[str]:
-    """Remove classes whose videos were all skipped, and renumber the others."""
-    used = sorted({video.label for video in writer.videos if video.label is not None})
-    new = {None: None} | {label: index for index, label in enumerate(used)}
-    writer.videos = [replace(video, label=new[video.label]) for video in writer.videos]
-    return [names[label] for label in used]
+            writer.add(name, frames, take.label, meta | piece)

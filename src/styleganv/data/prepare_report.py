@@ -9,6 +9,7 @@ from statistics import median
 from styleganv.data.dataset_file import VideoRecord
 from styleganv.data.encoding import Outcome, parse_color
 from styleganv.data.plan import Plan
+from styleganv.label_space import LabelSpace
 from styleganv.media.sources import shorten, summarize_skipped
 
 
@@ -21,7 +22,8 @@ class PrepareReport:
         fps: frame rate of the dataset, in frames per second.
         source_fps: number of source videos by frame rate.
         skipped: `(name, reason)` of each skipped video and of each other thing in the source.
-        class_counts: number of videos by class.
+        class_counts: number of videos by class; empty for vectors.
+        labels: what the labels of the dataset are, with numbers, for the user.
         background: color behind transparent pixels, as `#rrggbb`.
         treated: names of the videos that were composited, deinterlaced, tone-mapped, or resampled.
         damaged: names of the videos of which only the frames before the damage were kept, and how many these are.
@@ -43,6 +45,7 @@ class PrepareReport:
     source_fps: Counter[float] = field(default_factory=Counter)
     skipped: list[tuple[str, str]] = field(default_factory=list)
     class_counts: Counter[str] = field(default_factory=Counter)
+    labels: str = "none"
     treated: dict[str, list[str]] = field(default_factory=dict)
     damaged: list[str] = field(default_factory=list)
     gaps: list[str] = field(default_factory=list)
@@ -84,11 +87,13 @@ class PrepareReport:
             self.damaged.append(f"{name} ({outcome.damage})")
 
     def finish(
-        self, videos: Sequence[VideoRecord], class_names: Sequence[str], warnings: Sequence[str], fps: float | None
+        self, videos: Sequence[VideoRecord], space: LabelSpace, warnings: Sequence[str], fps: float | None
     ) -> None:
         """Add the videos of the dataset, and warnings; `fps` is the frame rate asked for."""
         self.lengths = [video.num_frames for video in videos]
-        self.class_counts.update(class_names[video.label] for video in videos if video.label is not None)
+        labels = [video.label for video in videos]
+        self.class_counts = +Counter(space.count(labels))
+        self.labels = space.summarize(labels)
         self.warnings = [*warnings, *_warnings(self, fps)]
 
     def _rates(self) -> str:
@@ -109,7 +114,7 @@ class PrepareReport:
             f"{self.height}x{self.width} (height x width), {self.encoding}",
             f"lengths   {self._lengths()}",
             f"fps       {self.fps:g}; sources: {self._rates() or 'none'}",
-            "classes   " + (", ".join(f"{k} ({n})" for k, n in self.class_counts.items()) or "none"),
+            f"labels    {self.labels}",
         ]
         if self.sharpness:
             low, middle, high = min(self.sharpness), median(self.sharpness), max(self.sharpness)

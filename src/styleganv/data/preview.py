@@ -69,7 +69,6 @@ def preview(
     groups = [plan.groups[number] for number in plan.numbers]
     takes = [take for group in groups for take in group]
     shown = {takes[index].name for index in spread(len(takes), MAX_ROWS)} if takes else set()
-    labels = {name: label for label, name in enumerate(plan.class_names)}
     videos: list[VideoRecord] = []
     rows: dict[str, np.ndarray] = {}
     with map_in_processes(min(num_workers or os.cpu_count() or 1, len(groups) or 1)) as run:
@@ -83,11 +82,10 @@ def preview(
         for take, (outcome, num_frames, frames) in zip(takes, looks, strict=True):
             report.count(outcome)
             if outcome.reason is None:
-                label = None if take.class_name is None else labels[take.class_name]
-                videos.append(VideoRecord(take.name, num_frames, label))
+                videos.append(VideoRecord(take.name, num_frames, take.label))
                 if take.name in shown:
                     rows[take.name] = frames
-    report.finish(videos, plan.class_names, plan.warnings, plan.options.fps)
+    report.finish(videos, plan.labels, plan.warnings, plan.options.fps)
     if options.split_scenes:
         report.warnings.append("a dry run does not look for scenes: the videos are shown before --split-scenes.")
     if not rows:

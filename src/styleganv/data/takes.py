@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
+from styleganv.label_space import Label
 from styleganv.media.sources import VideoSource
 
 #: Times of takes are written with milliseconds, those of frames with microseconds.
@@ -38,7 +39,7 @@ class Take:
     Attributes:
         name: name in the dataset; '/' becomes '_' there, and a duplicate gets a number.
         source: the video that it is taken from.
-        class_name: its label, or None.
+        label: its label, or None.
         start: time of the first frame, in seconds from the start of the source, or if negative from its end.
         stop: time before which the take ends, like `start`; None for the end of the source.
         crop: part of each frame to use; None for all of it.
@@ -47,7 +48,7 @@ class Take:
 
     name: str
     source: VideoSource
-    class_name: str | None = None
+    label: Label | None = None
     start: float = 0.0
     stop: float | None = None
     crop: Box | None = None
@@ -66,9 +67,9 @@ class Take:
         return start, self.stop if self.stop >= 0 else seconds + self.stop
 
 
-def whole_takes(videos: Iterable[VideoSource], class_of: Mapping[str, str]) -> list[Take]:
-    """Return one take per source, all of it, with the classes by video name."""
-    return [Take(video.name, video, class_of.get(video.name)) for video in videos]
+def whole_takes(videos: Iterable[VideoSource], label_of: Mapping[str, Label]) -> list[Take]:
+    """Return one take per source, all of it, with the labels by video name."""
+    return [Take(video.name, video, label_of.get(video.name)) for video in videos]
 
 
 def trim_and_crop(

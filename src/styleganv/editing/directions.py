@@ -139,7 +139,8 @@ def sample_latents(model: VideoGenerator, space: Space, seeds: Sequence[int]) ->
         batch = list(seeds[first : first + BATCH_SIZE])
         label = None
         if generator.num_classes:
-            label = torch.eye(generator.num_classes)[[model.class_from_seed(seed) for seed in batch]]
+            rows = [model.labels.to_vector(model.label_from_seed(seed)) for seed in batch]
+            label = torch.from_numpy(np.stack(rows))
         if space == "content":
             z = np.stack([noise.normal(seed, noise.CONTENT, 0, generator.z_dim) for seed in batch])
             label = None if label is None else label.to(model.device)

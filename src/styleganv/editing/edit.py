@@ -109,8 +109,8 @@ def _edit_latents(
 ) -> Latents:
     """Replace the motion, mix styles and step along directions."""
     if source.motion_seed is not None:
-        # Like in `generate`, the motion of a seed is of the content's class.
-        label = latents.motion.label if sample.label is None else model.class_index(source.motion_seed, sample.label)
+        # Like in `generate`, the motion of a seed has the content's label.
+        label = latents.motion.label if sample.label is None else model.choose_label(source.motion_seed, sample.label)
         latents = replace(latents, motion=MotionLatents(source.motion_seed, label=label))
     if source.motion_latents is not None:
         latents = replace(latents, motion=load_latents(model, source.motion_latents).motion)

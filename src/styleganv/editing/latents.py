@@ -9,12 +9,14 @@ Every edit takes `Latents` and returns new ones; they are immutable. Content and
 Shapes: T frames, L style layers, S slots, U width of a motion code, H height, W width. Times are in seconds.
 """
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -22,9 +24,10 @@ from torch import Tensor
 
 from styleganv.errors import StyleganvError, describe
 from styleganv.files import atomic_write
+from styleganv.label_space import Component, Label, LabelArgument
 from styleganv.methods.stylegan_v.sampler import Styles, VideoGenerator
 from styleganv.noise import CONTENT, SeededNoise, normal
-from styleganv.validation import Psi, Seed, check, check_arguments
+from styleganv.validation import Psi, Seed, check, check_arguments, short_repr
 from styleganv.video_model import Frame
 
 FORMAT = "styleganv-latents-1"
@@ -37,13 +40,13 @@ class MotionLatents:
     Attributes:
         seed: motion seed, which gives the noise of every slot that `noise` does not hold.
         noise: motion noise of slots 0 … S−1 `[S, noise_dim]`, float32 on the CPU, e.g. from a projection; or None.
-        label: class number of a conditional model, whose motion depends on the class too.
+        label: label of a conditional model, whose motion depends on it too.
         shift: `[U]`, added to every motion code u; or None.
     """
 
     seed: int
     noise: Tensor | None = None
-    label: int | None = None
+    label: Label | None = None
     shift: Tensor | None = None
 
     def slot_noise(self, noise_dim: int) -> "RecordedNoise":
@@ -86,11 +89,11 @@ def latents_from_seed(
     *,
     motion_seed: Seed | None = None,
     psi: Psi = 1.0,
-    label: str | int | None = None,
+    label: LabelArgument | None = None,
 ) -> Latents:
     """Return the latents of `model.sample(seed=…)`, which takes the same arguments."""
     styles = model.styles_from_seed(seed, psi=psi, label=label).cpu().clone()
-    motion = MotionLatents(seed if motion_seed is None else motion_seed, label=model.class_index(seed, label))
+    motion = MotionLatents(seed if motion_seed is None else motion_seed, label=model.choose_label(seed, label))
     return Latents(styles, motion)
 
 
@@ -120,7 +123,7 @@ def load_latents(model: VideoGenerator, path: Path | str) -> Latents:
         motion = MotionLatents(
             check(f"{path}: motion_seed", int(metadata["motion_seed"]), int),
             tensors.get("motion_noise"),
-            int(metadata["label"]) if "label" in metadata else None,
+            _load_label(metadata["label"]) if "label" in metadata else None,
             tensors.get("motion_shift"),
         )
         latents = Latents(tensors["styles"], motion)
@@ -138,11 +141,11 @@ def load_latents(model: VideoGenerator, path: Path | str) -> Latents:
 def truncate(model: VideoGenerator, latents: Latents, psi: Psi) -> Latents:
     """Return latents with the content moved toward the mean w: `psi` 1 keeps it, 0 is mean w. The motion stays.
 
-    For a class-conditional model, this is the mean w of the latents' class.
+    For a conditional model, this is the mean w of the latents' label.
     """
     if psi == 1:
         return latents
-    mean = model.truncation.mean(latents.motion.label).cpu()
+    mean = model.truncation.mean(model.label_tensor(latents.motion.label)).cpu()
     return replace(latents, styles=torch.lerp(mean.expand_as(latents.styles), latents.styles, psi))
 
 
@@ -152,10 +155,16 @@ def save_latents(path: Path | str, latents: Latents, *, overwrite: bool = False)
     tensors = {"styles": latents.styles, "motion_noise": motion.noise, "motion_shift": motion.shift}
     metadata = {"format": FORMAT, "motion_seed": str(motion.seed)}
     if motion.label is not None:
-        metadata["label"] = str(motion.label)
+        metadata["label"] = json.dumps(motion.label)
     known = {name: x.detach().cpu().float().contiguous() for name, x in tensors.items() if x is not None}
     with atomic_write(path, overwrite=overwrite) as tmp_path:
         save_file(known, tmp_path, metadata)
+
+
+def _load_label(text: str) -> Label:
+    """Return a label in a file. Raises ValueError if it is none."""
+    label = json.loads(text)
+    return check("label", label, int) if isinstance(label, int) else tuple(check("label", label, list[Component]))
 
 
 def _check(model: VideoGenerator, latents: Latents, path: Path) -> None:
@@ -171,11 +180,11 @@ def _check(model: VideoGenerator, latents: Latents, path: Path) -> None:
         problem = f"their motion noise is {list(recorded.shape)}, the model's [slots, {noise_dim}]"
     if shift is not None and (motion is None or list(shift.shape) != [config.motion_code_dim]):
         problem = f"their motion shift is {list(shift.shape)}, the model's [{config.motion_code_dim}]"
-    label, num_classes = latents.motion.label, model.num_classes
-    if (label is not None) != bool(num_classes):
+    label = latents.motion.label
+    if (label is not None) != bool(model.num_classes):
         problem = "only one of the two has classes"
-    elif label is not None and not 0 <= label < num_classes:
-        problem = f"their class number is {label}, the model has {num_classes} classes"
+    elif label is not None and (reason := model.labels.problem(label)):
+        problem = f"their label {short_repr(label)} {reason}"
     if problem:
         raise StyleganvError(
             f"Latents {path} do not match this model ({problem}): use the model they were created with."
@@ -217,7 +226,7 @@ def render_differentiably(
     generator, codes = model.generator, None
     times_in_frames = torch.as_tensor(times, dtype=torch.float64) * model.fps
     if generator.motion is not None:
-        label = None if motion.label is None else torch.eye(generator.num_classes)[[motion.label]]
+        label = model.label_tensor(motion.label)
         slot_noise = motion.slot_noise(generator.motion.noise_dim)
         # The generator's own motion network computes in float32, and on the CPU like the noise.
         codes = generator.motion.cpu()(times_in_frames[None], slot_noise, label, motion.shift).to(model.device)
@@ -231,8 +240,10 @@ def render_differentiably(
 
 @torch.no_grad()
 def compute_w_std(model: VideoGenerator) -> Tensor:
-    """Return the standard deviation of w `[w_dim]` over content seeds (and classes), on the CPU."""
-    num_samples, num_classes = 1024, model.generator.num_classes
+    """Return the standard deviation of w `[w_dim]` over content seeds (and labels), on the CPU."""
+    num_samples = 1024
     z = torch.from_numpy(normal(0, CONTENT, 0, num_samples * model.generator.z_dim)).view(num_samples, -1)
-    labels = torch.eye(num_classes)[torch.arange(num_samples) % num_classes].to(model.device) if num_classes else None
-    return model.generator.mapping(z.to(model.device), labels).std(dim=0).cpu()
+    labels = model.labels.all()
+    rows = [labels[i % len(labels)] for i in range(num_samples if labels else 0)]
+    label = torch.from_numpy(np.stack([model.labels.to_vector(row) for row in rows])).to(model.device) if rows else None
+    return model.generator.mapping(z.to(model.device), label).std(dim=0).cpu()

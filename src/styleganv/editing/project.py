@@ -122,12 +122,11 @@ def _check(model: VideoGenerator, frames: NDArray[np.uint8]) -> None:
 
 
 def _candidates(model: VideoGenerator, seed: int, label: str | int | None) -> list[Latents]:
-    """Return the latents of consecutive seeds; of every class, if the class is not given."""
-    num_classes = model.generator.num_classes
-    num_seeds = max(NUM_SEEDS, 4 * num_classes)
-    labels = [label]
-    if label is None and num_classes:
-        labels = [model.class_label(index) for index in range(num_classes)]
+    """Return the latents of consecutive seeds; of every class, if none is given. Other labels are the seeds' own."""
+    labels: list[str | int | None] = [label]
+    if label is None and model.num_classes and model.labels.kind == "class":
+        labels = list(map(model.labels.format, model.labels.all()))
+    num_seeds = max(NUM_SEEDS, 4 * len(labels))
     seeds = range(seed * num_seeds, (seed + 1) * num_seeds)
     return [latents_from_seed(model, each, label=name) for each, name in zip(seeds, cycle(labels), strict=False)]
 

@@ -53,12 +53,14 @@ def format_card(video: VideoGenerator, *, name: str, license: str | None = None)
     front: dict[str, Any] = {"library_name": "styleganv"}
     if license is not None:
         front["license"] = license
-    conditional = "class-conditional" if video.class_names or video.generator.num_classes else "unconditional"
+    kinds = {"class": "class-conditional", "classes": "class-conditional", "vector": "conditional"}
+    conditional = kinds[video.labels.kind] if video.num_classes else "unconditional"
     front["tags"] = ["styleganv", "stylegan-v", "gan", f"{conditional}-{output}-generation"]
     call, label = "seed=0, seconds=5", ""
-    if video.num_classes:
-        call += f", label={video.class_label(0)!r}"
-        label = f" --label {shlex.quote(str(video.class_label(0)))}"
+    if examples := video.labels.all():
+        example = video.labels.format(examples[0 if video.labels.kind == "class" else -1])
+        call += f", label={example!r}"
+        label = f" --label {shlex.quote(example)}"
     return f"""---
 {yaml.safe_dump(front, sort_keys=False).strip()}
 ---
@@ -107,8 +109,9 @@ def _facts(video: VideoGenerator) -> str:
     """List what config.json and record.json state about dataset and training."""
     training: Mapping[str, Any] = video.config.get("training", {})
     facts = [f"Frame rate of the dataset: {video.fps:g} fps"]
-    if video.generator.num_classes:
-        facts.append(f"Classes: {', '.join(video.class_names) or video.generator.num_classes}")
+    if video.num_classes:
+        kinds = {"class": "Classes", "classes": "Classes, any number per video", "vector": "Numbers per video"}
+        facts.append(f"{kinds[video.labels.kind]}: {', '.join(video.labels.names)}")
     titles = {"clips_seen": "Clips seen in training", "frames_seen": "Frames seen in training"}
     facts += [f"{titles.get(key, key)}: {_number(value)}" for key, value in training.items()]
     facts.append(f"Parameters: {sum(p.numel() for p in video.generator.parameters()):,}")

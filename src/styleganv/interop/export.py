@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from styleganv.errors import StyleganvError
 from styleganv.files import atomic_write, check_destination
 from styleganv.interop.program import ImageProgram, build_programs
+from styleganv.label_space import LabelKind
 from styleganv.methods.stylegan_v.generator import Generator
 from styleganv.methods.stylegan_v.mapping import Truncation
 from styleganv.methods.stylegan_v.motion import Motion
@@ -115,13 +116,14 @@ def _max_error(item: _Export, run: Run) -> float:
 
 
 def _exports(generator: Generator, config: Mapping[str, Any]) -> list[_Export]:
-    mapping, video = build_programs(generator)
+    kind = config["data"].get("label_kind", "class")
+    mapping, video = build_programs(generator, kind)
     metadata = _metadata(generator, config)
     motion = generator.motion if isinstance(generator.motion, Motion) else None
     slots = 0 if motion is None else motion.window_slots
     # (videos, times, slots, first frame); the sizes of the first, which is traced, equal no other size by chance.
     sizes = [(2, 3, slots + 1, 0.0), (1, 1, slots, 1e6), (3, 4, slots + 2, 1e3)]
-    cases = [_random_case(generator, motion, *size, seed=seed) for seed, size in enumerate(sizes)]
+    cases = [_random_case(generator, motion, kind, *size, seed=seed) for seed, size in enumerate(sizes)]
     label = ["label"] * bool(generator.num_classes)
     video_inputs = ["styles"]
     if not isinstance(video, ImageProgram):
@@ -140,7 +142,15 @@ def _exports(generator: Generator, config: Mapping[str, Any]) -> list[_Export]:
 
 
 def _random_case(
-    generator: Generator, motion: Motion | None, videos: int, times: int, slots: int, start: float, *, seed: int
+    generator: Generator,
+    motion: Motion | None,
+    kind: LabelKind,
+    videos: int,
+    times: int,
+    slots: int,
+    start: float,
+    *,
+    seed: int,
 ) -> Inputs:
     """Return random inputs of both programs; the times span the window from `start` (frames) on."""
     rng = torch.Generator().manual_seed(seed)
@@ -158,14 +168,15 @@ def _random_case(
         case["motion_noise"] = torch.randn(videos, slots, motion.noise_dim, generator=rng)
         case["first_slot"] = first_slot.long()
     if generator.num_classes:
-        case["label"] = torch.eye(generator.num_classes)[torch.arange(videos) % generator.num_classes]
+        classes = torch.eye(generator.num_classes)[torch.arange(videos) % generator.num_classes]
+        case["label"] = classes if kind == "class" else torch.rand(classes.shape, generator=rng)
     return case
 
 
 def _reference_styles(generator: Generator, case: Inputs) -> Tensor:
     """Return styles truncated one by one, as in `VideoGenerator`."""
     truncation, rows = Truncation(generator.mapping), range(len(case["z"]))
-    labels = case["label"].argmax(dim=1).tolist() if "label" in case else [None for _ in rows]
+    labels = case["label"].split(1) if "label" in case else [None for _ in rows]
     w = generator.mapping(case["z"], case.get("label"))
     w = torch.stack([truncation(w[i], labels[i], float(case["psi"][i])) for i in rows])
     return w[:, None].expand(-1, generator.synthesis.num_styles, -1)
@@ -187,6 +198,8 @@ def _metadata(generator: Generator, config: Mapping[str, Any]) -> dict[str, str]
     """Return what a player needs to know, as text."""
     data = config["data"]
     metadata = {"made_by": "styleganv", "fps": f"{data['fps']:g}", "class_names": json.dumps(data["class_names"])}
+    if "label_kind" in data:
+        metadata["label_kind"] = data["label_kind"]
     if isinstance(generator.motion, Motion):
         # A window of S slots covers the times up to S − window_slots + 1 slots after its first one.
         metadata |= {

@@ -16,32 +16,48 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from styleganv.errors import StyleganvError
+from styleganv.label_space import LabelKind
 from styleganv.methods.stylegan_v.generator import Generator, SynthesisNetwork
-from styleganv.methods.stylegan_v.mapping import Mapping, compute_class_means
+from styleganv.methods.stylegan_v.mapping import Mapping, compute_label_means, mean_samples
 from styleganv.methods.stylegan_v.motion import Motion, MotionConv1d
 from styleganv.methods.stylegan_v.multiscale_noise import FilterBank, MultiscaleMotion
 from styleganv.methods.stylegan_v.synthesis import Synthesis
 
 
 class MappingProgram(nn.Module):
-    """Mapping network: z and class → one style per layer.
+    """Mapping network: z and label → one style per layer.
 
-    Its `means` are the mean w of each class, `[K, w_dim]`; without classes, the running mean `[1, w_dim]`.
+    Its `means` are the mean w of each class, `[K, w_dim]`; without classes, the running mean `[1, w_dim]`. Of labels
+    that are not one class each, the mean is computed when it is needed.
     """
 
-    means: Tensor
+    means: Tensor | None
+    samples: Tensor
 
-    def __init__(self, mapping: Mapping, num_styles: int) -> None:
+    def __init__(self, mapping: Mapping, num_styles: int, kind: LabelKind = "class") -> None:
         super().__init__()
         self.mapping, self.num_styles = mapping, num_styles
-        classes = range(mapping.num_classes)
-        self.register_buffer("means", compute_class_means(mapping, classes) if classes else mapping.w_mean[None])
+        means = mapping.w_mean[None]
+        if mapping.num_classes and kind == "class":
+            means = compute_label_means(mapping, torch.eye(mapping.num_classes))
+        self.register_buffer("means", None if mapping.num_classes and kind != "class" else means)
+        if self.means is None:
+            self.register_buffer("samples", mean_samples(mapping).float())
 
     def forward(self, z: Tensor, psi: Tensor, label: Tensor | None = None) -> Tensor:
         """Map `z [B, z_dim]`, `psi [B]` (1 = full variety, 0 = mean w) and `label [B, K]` to `[B, L, w_dim]`."""
-        mean = self.means.expand(z.shape[0], -1) if label is None else label @ self.means
+        mean = self._mean(z.shape[0], label)
         w = torch.lerp(mean, self.mapping(z, label), psi[:, None])
         return w[:, None].expand(-1, self.num_styles, -1)
+
+    def _mean(self, num_videos: int, label: Tensor | None) -> Tensor:
+        """Return the mean w of each label, `[B, w_dim]`."""
+        if self.means is None and label is not None:
+            z = self.samples.expand(num_videos, -1, -1)
+            w = self.mapping(z.flatten(0, 1), label[:, None].expand(-1, z.shape[1], -1).flatten(0, 1))
+            return w.reshape(-1, z.shape[1], w.shape[1]).mean(dim=1)
+        assert self.means is not None
+        return self.means.expand(num_videos, -1) if label is None else label @ self.means
 
 
 class VideoProgram(nn.Module):
@@ -61,7 +77,7 @@ class VideoProgram(nn.Module):
             times: `[B, T]` in frames, float64, ≥ 0.
             motion_noise: `[B, S, noise_dim]`, float32, standard normal, for the slots from `first_slot` on.
             first_slot: `[B]`, int64; at most `floor(times / slot_distance)`, and at least that + `window_slots` − S.
-            label: `[B, K]`, float32 one-hot, for a class-conditional model.
+            label: `[B, K]`, float32, for a conditional model.
 
         A time whose slots are outside the window raises an index error.
         """
@@ -167,13 +183,15 @@ def synthesize(synthesis: SynthesisNetwork, styles: Tensor, codes: Tensor | None
     return image
 
 
-def build_programs(generator: Generator) -> tuple[MappingProgram, VideoProgram | ImageProgram]:
-    """Return the two programs of a generator; they share its weights.
+def build_programs(
+    generator: Generator, kind: LabelKind = "class"
+) -> tuple[MappingProgram, VideoProgram | ImageProgram]:
+    """Return the two programs of a generator with this kind of labels; they share its weights.
 
     Raises:
         StyleganvError: if its motion is an LSTM.
     """
-    mapping = MappingProgram(generator.mapping, generator.synthesis.num_styles)
+    mapping = MappingProgram(generator.mapping, generator.synthesis.num_styles, kind)
     if generator.motion is None:
         return mapping, ImageProgram(generator.synthesis)
     if not isinstance(generator.motion, Motion):

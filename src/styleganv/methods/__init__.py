@@ -129,8 +129,18 @@ def apply_ablation(config: RunConfig, ablation: str | None) -> RunConfig:
 
 
 def build_trainer(config: RunConfig, data: "VideoDataset", device: "torch.device") -> "Trainer":
-    """Return a freshly initialized trainer for a dataset; the same seed gives the same weights."""
-    trainer = get_method(config.model.method).implementation().build_trainer(config, data, device)
+    """Return a freshly initialized trainer for a dataset; the same seed gives the same weights.
+
+    Raises:
+        StyleganvError: if the method does not learn this kind of labels.
+    """
+    method = get_method(config.model.method)
+    if config.training.conditional and data.num_classes and data.labels.kind not in method.label_kinds:
+        raise StyleganvError(
+            f"--method {method.name} learns one class per video, but {data.path} has {data.labels}: pass "
+            "--no-conditional, or choose another method."
+        )
+    trainer = method.implementation().build_trainer(config, data, device)
     # Found here, the mistakes of a new method cost no training.
     if trainer.method not in METHODS:
         raise TypeError(f"{type(trainer).__name__}.method must be the name of a method, got {trainer.method!r}")

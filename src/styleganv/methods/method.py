@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from styleganv.config import RunConfig
 from styleganv.errors import StyleganvError
+from styleganv.label_space import LabelKind
 
 if TYPE_CHECKING:
     import torch
@@ -120,6 +121,7 @@ class Method:
         adapt: adapts a preset's settings to the method's paper.
         check: raises a `StyleganvError` that names the first setting that does not work with this method.
         has_own_losses: whether the losses that a preset chooses are left out.
+        label_kinds: kinds of labels that it learns, see `LabelSpace`.
         ablations: variants by the name that `--ablation` takes.
         published: FVD over 16 and over 128 frames ("–": none) on FaceForensics, SkyTimelapse and UCF101 at 256², from
             the StyleGAN-V paper and its successors.
@@ -131,5 +133,6 @@ class Method:
     adapt: Callable[[RunConfig], RunConfig] = keep_settings
     check: Callable[[RunConfig], None] = check_loss
     has_own_losses: bool = True
+    label_kinds: tuple[LabelKind, ...] = ("class", "classes", "vector")
     ablations: Mapping[str, Ablation] = field(default_factory=dict)
     published: tuple[str, str, str] | None = None

@@ -98,7 +98,9 @@ def common_classes(real: Videos, fake: Videos) -> list[str]:
     """Return the names of the classes that both sets have."""
     common = [name for name in real.class_names if name in fake.class_names]
     if not common:
-        raise StyleganvError(f"{real.name} and {fake.name} have no class name in common: omit --per-class.")
+        raise StyleganvError(
+            f"{real.name} and {fake.name} have no class name in common (vectors are no classes): omit --per-class."
+        )
     return common
 
 

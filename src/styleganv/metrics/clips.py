@@ -16,6 +16,7 @@ from torch import Tensor
 from styleganv import distributed
 from styleganv.data.sampling import ORDER, REAL, clip_random
 from styleganv.errors import StyleganvError
+from styleganv.label_space import class_numbers
 from styleganv.metrics.protocols import Protocol
 from styleganv.metrics.statistics import cached
 from styleganv.progress import Progress, track
@@ -70,7 +71,7 @@ def members(videos: Videos, class_name: str | None) -> list[int]:
     if class_name is None:
         return list(numbers)
     label = videos.class_names.index(class_name)
-    return [i for i in numbers if videos.label(i) == label]
+    return [i for i in numbers if label in class_numbers(videos.label(i))]
 
 
 def split_real_clips(lengths: Sequence[int], videos: Sequence[int], protocol: Protocol, seed: int) -> RealSplit:
@@ -104,7 +105,7 @@ def draw_model_clips(videos: Videos, class_name: str | None, protocol: Protocol,
     numbers: Iterator[int] = count()
     if class_name is not None:
         label = videos.class_names.index(class_name)
-        numbers = (i for i in count() if videos.label(i) == label)
+        numbers = (i for i in count() if label in class_numbers(videos.label(i)))
     return [Window(i, 0) for i in islice(numbers, seed * protocol.num_clips, (seed + 1) * protocol.num_clips)]
 
 

@@ -59,7 +59,8 @@ class Protocol:
         if self.metric == "inception_score":
             order = "in the order of the clips, from i*n//10" if self.released else "of a shuffled order"
             found["splits"] = f"10 {order}"
-        found["classes of a model"] = "as frequent as in the real videos" if self.released else "equally frequent"
+        classes = "as frequent as in the real videos" if self.released else "equally frequent"
+        found["classes of a model"] = f"{classes} (labels of other kinds: as in its dataset)"
         if self.stride > 1:
             found["minimum length"] = f"{self.span} frames"
         return found

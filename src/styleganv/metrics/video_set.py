@@ -18,6 +18,7 @@ from torch import Tensor
 from styleganv import distributed
 from styleganv.data.frames import recompress
 from styleganv.errors import StyleganvError
+from styleganv.label_space import class_numbers
 from styleganv.metrics import clips
 from styleganv.metrics.clips import Window
 from styleganv.metrics.features import resize
@@ -79,21 +80,23 @@ class VideoSet:
     def with_labels_of(self, real: "VideoSet") -> "VideoSet":
         """Return the set with the classes of a conditional model drawn as often as the real videos have them.
 
-        Videos that are not a model's are returned as they are.
+        Videos that are not a model's, or do not have one class each, are returned as they are.
 
         Raises:
             StyleganvError: if the real videos have none of the model's classes.
         """
-        if not isinstance(self.videos, ModelVideos) or not self.videos.generator.num_classes:
+        model = self.videos
+        if not isinstance(model, ModelVideos) or not model.generator.num_classes or model.generator.labels.examples:
             return self
-        names, labels = real.videos.class_names, Counter(map(real.videos.label, range(real.videos.count or 0)))
-        counts = [labels[names.index(name)] if name in names else 0 for name in self.videos.class_names]
+        names, labels = real.videos.class_names, map(real.videos.label, range(real.videos.count or 0))
+        of_real = Counter(number for label in labels for number in class_numbers(label))
+        counts = [of_real[names.index(name)] if name in names else 0 for name in model.class_names]
         if not any(counts):
             raise StyleganvError(
                 f"{real.videos.name} and {self.videos.name} have no class name in common, but _released protocols draw "
                 "classes as often as the real videos have them: correct the class names, or omit _released."
             )
-        return replace(self, videos=self.videos.with_class_counts(counts))
+        return replace(self, videos=model.with_class_counts(counts))
 
     def generated_clips(self, protocol: Protocol, class_name: str | None, seed: int) -> list[Window]:
         """Return the clips of generated videos: their first frames."""

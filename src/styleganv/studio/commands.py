@@ -62,7 +62,7 @@ def _grid_command(model: StudioModel, params: VideoParams, export: ExportParams,
 
 def _common_options(model: StudioModel, params: VideoParams) -> list[str]:
     options = [] if params.psi == 1 else ["--psi", f"{params.psi:g}"]
-    options += [] if params.label is None else ["--label", str(model.model.class_label(params.label))]
+    options += [] if (label := model.label(params)) is None else ["--label", label]
     precision = model.model.precision
     return options + ([] if precision == "float32" else ["--precision", precision])
 

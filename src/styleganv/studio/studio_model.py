@@ -94,13 +94,15 @@ class StudioModel(VideoSource):
 
     def metadata(self) -> SourceMetadata:
         model = self.model
+        hint = "" if model.labels.kind == "class" else f"Labels: {model.labels}"
         return SourceMetadata(
             name=self.name,
             title=model.name,
             width=model.width,
             height=model.height,
             fps=model.fps,
-            class_names=tuple(model.class_names or map(str, range(model.num_classes))),
+            class_names=model.labels.names if model.num_classes and not hint else (),
+            label_hint=hint,
             num_layers=model.generator.synthesis.num_styles if isinstance(model, VideoGenerator) else 0,
             max_seconds=None if model.max_frames is None else model.max_frames / model.fps,
             supports_any_fps=model.supports_any_fps,
@@ -173,8 +175,13 @@ class StudioModel(VideoSource):
             for images in zip(*cells, strict=False)
         )
 
-    def _label(self, params: VideoParams) -> str | int | None:
-        return None if params.label is None else self.model.class_label(params.label)
+    def label(self, params: VideoParams) -> str | None:
+        """Return the label of a video as text, or None. Raises StyleganvError if the model has no such class."""
+        if params.label is None or isinstance(params.label, str):
+            return params.label
+        if self.model.labels.problem(params.label):
+            raise StyleganvError(f"Unknown class {params.label}: reload the page.")
+        return self.model.labels.format(params.label)
 
     def _video(self, params: VideoParams, start: float, fps: float) -> Iterator[Frame]:
         model, seconds = self.model, None
@@ -190,20 +197,20 @@ class StudioModel(VideoSource):
             start=start,
             seconds=seconds,
             psi=params.psi,
-            label=self._label(params),
+            label=self.label(params),
         )
 
     def latents(self, params: VideoParams) -> Latents:
         """Return the latents of a video with all its edits. Raises StyleganvError if the model cannot show them."""
         model = self.generator
-        motion, label = params.motion_seed if model.supports_motion_seed else None, self._label(params)
+        motion, label = params.motion_seed if model.supports_motion_seed else None, self.label(params)
         if params.search_result is None:
             latents = latents_from_seed(model, params.seed, motion_seed=motion, psi=params.psi, label=label)
         else:
             latents = truncate(model, self.search_result(params.search_result).latents, params.psi)
             if motion is not None:
-                index = latents.motion.label if label is None else params.label
-                latents = replace(latents, motion=MotionLatents(motion, label=index))
+                own = latents.motion.label if label is None else model.choose_label(motion, label)
+                latents = replace(latents, motion=MotionLatents(motion, label=own))
         if params.mix is not None:
             other = latents_from_seed(model, int(params.mix.content), psi=params.psi, label=label)  # type: ignore[arg-type]
             latents = mix_styles(latents, other, params.mix.layers, params.mix.amount)

@@ -2,7 +2,8 @@
 
     JSON from the page ──from_json──▶ VideoParams ──StudioModel.frames──▶ uint8 frames ──▶ the page
 
-`VideoParams` holds numbers and known words only. Times, frame rate and speed belong to a request or to `ExportParams`.
+`VideoParams` holds numbers, known words and a label only. Times, frame rate and speed belong to a request or to
+`ExportParams`.
 """
 
 import json
@@ -16,6 +17,7 @@ MAX_SEED = 2**31 - 1
 MAX_EXPORT_SECONDS = 60
 MAX_START_SECONDS = 1e12
 MAX_GRID_CELLS = 24
+MAX_LABEL_LENGTH = 10_000
 EXPORT_FORMATS = {"mp4": "video/mp4", "gif": "image/gif", "webp": "image/webp"}
 
 
@@ -25,7 +27,7 @@ class VideoParams:
 
     Attributes:
         motion_seed: motion seed; None takes the motion of the search result.
-        label: class number; None takes the class that the seed draws.
+        label: class number, or text as of --label; None takes the label that the seed draws.
         mix: style mixing with a second content seed, or None.
         grid: number of rows (consecutive motion seeds) and columns (consecutive content seeds).
         directions: names ("content 1") and strengths in standard deviations, without zeros.
@@ -35,7 +37,7 @@ class VideoParams:
     seed: int = 0
     motion_seed: int | None = 0
     psi: float = 1.0
-    label: int | None = None
+    label: int | str | None = None
     mix: StyleMix | None = None
     grid: tuple[int, int] = (1, 1)
     directions: tuple[tuple[str, float], ...] = ()
@@ -53,7 +55,7 @@ class VideoParams:
                 seed=_integer(values.get("seed", 0)),
                 motion_seed=None if motion is None and result is not None else _integer(motion),
                 psi=number(values.get("psi", 1.0), -4, 4),
-                label=None if values.get("label") is None else _integer(values["label"]),
+                label=_label(values.get("label")),
                 mix=None if mix is None else _style_mix(mix),
                 grid=_grid(values.get("grid", (1, 1))),
                 directions=tuple((str(name), number(strength, -10, 10)) for name, strength in directions if strength),
@@ -73,6 +75,12 @@ def parse_object(text: str | bytes) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
+
+
+def _label(value: Any) -> int | str | None:
+    if isinstance(value, str) and len(value) > MAX_LABEL_LENGTH:
+        raise ValueError(f"expected a label of up to {MAX_LABEL_LENGTH} characters, got {len(value)}")
+    return value if value is None or isinstance(value, str) else _integer(value)
 
 
 def _style_mix(values: dict[str, Any]) -> StyleMix:

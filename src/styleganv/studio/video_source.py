@@ -27,7 +27,8 @@ class SourceMetadata:
 
     Attributes:
         title: of the method, or "real videos".
-        class_names: empty without classes.
+        class_names: empty unless each video has one class.
+        label_hint: which labels to enter as text; empty for other models.
         num_layers: number of style layers; 0 if the source has no latents to edit.
         max_seconds: duration of the longest video; None if videos are endless.
         is_run: whether there is a training log to show.
@@ -39,6 +40,7 @@ class SourceMetadata:
     height: int
     fps: float
     class_names: tuple[str, ...] = ()
+    label_hint: str = ""
     num_layers: int = 0
     max_seconds: float | None = None
     supports_any_fps: bool = False

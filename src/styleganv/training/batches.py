@@ -67,7 +67,7 @@ class ClipDataset(Dataset[tuple[Tensor, Tensor, Tensor]]):
         return torch.from_numpy(frames), torch.from_numpy(times), self.label(video)
 
     def label(self, video: int) -> Tensor:
-        """Return the one-hot class `[K]` of a video; K = 0 for an unconditional run."""
+        """Return the label `[K]` of a video; K = 0 for an unconditional run."""
         label = self.data.label(video) if self.conditional else None
         return torch.zeros(0) if label is None else torch.from_numpy(label)
 

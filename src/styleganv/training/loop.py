@@ -254,7 +254,7 @@ class _Loop:
             folder,
             trainer.inference_network(),
             method=trainer.method,
-            data={"fps": self.data.fps, "class_names": trainer.video_model(self.data).class_names},
+            data={"fps": self.data.fps, **trainer.video_model(self.data).labels.to_dict()},
             training={"clips_seen": trainer.clips_seen, "frames_seen": frames_seen, **scores},
             overwrite=True,
         )

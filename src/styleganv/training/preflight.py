@@ -90,9 +90,10 @@ def check_data(config: RunConfig, data: VideoDataset) -> list[str]:
             f"{data.height}x{data.width}: lower it to at most {blocks}."
         )
     without = sum(video.label is None for video in data.videos)
+    what = "label" if data.labels.kind == "vector" else "class"
     if config.training.conditional and data.num_classes and without:
         raise StyleganvError(
-            f"{without} of {len(data)} videos of {data.path} have no class: label them and prepare the dataset "
+            f"{without} of {len(data)} videos of {data.path} have no {what}: label them and prepare the dataset "
             "again, or pass --no-conditional."
         )
     frames, span = config.training.num_frames, config.training.max_span

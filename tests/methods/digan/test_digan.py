@@ -17,12 +17,13 @@ from styleganv.config import RunConfig, TrainingConfig
 from styleganv.data.dataset import VideoDataset, write_dataset
 from styleganv.data.sampling import draw_pair_offsets, draw_real_pair
 from styleganv.errors import StyleganvError
+from styleganv.label_space import LabelSpace
 from styleganv.methods import apply_method, build_trainer
 from styleganv.methods.digan.networks import RANK, DiganConfig, DiganGenerator, DiganVideos, LowRankLayer
 from styleganv.methods.digan.trainer import DiganTrainer, PairDiscriminator
 from styleganv.methods.loading import load
 from styleganv.methods.stylegan_v.config import DiscriminatorConfig
-from styleganv.methods.stylegan_v.mapping import compute_class_means
+from styleganv.methods.stylegan_v.mapping import compute_label_means
 from styleganv.model_folder import save_model
 from styleganv.runs import train
 from styleganv.training.batches import ClipDataset, iterate_batches
@@ -157,7 +158,7 @@ def test_frames_do_not_depend_on_the_request(videos: DiganVideos) -> None:
     np.testing.assert_array_equal(videos.sample(seed=1, seconds=2), whole[::2])
     np.testing.assert_array_equal(videos.sample(seed=1, start=0.22, seconds=0.3, fps=50), whole[11:26])
     np.testing.assert_array_equal(videos.sample(seed=1, start=1.1, seconds=0.01)[0], whole[55])
-    label = videos.class_from_seed(1)
+    label = videos.label_from_seed(1)
     np.testing.assert_array_equal(videos.sample(seed=1, motion_seed=1, seconds=0.2, label=label), whole[:10:2])
     for other in (dict(motion_seed=2), dict(seed=2), dict(label=(label + 1) % 3), dict(psi=0.5)):
         assert (videos.sample(**({"seed": 1, "start": 1.0, "seconds": 0.04} | other))[0] != whole[50]).any(), other
@@ -175,12 +176,12 @@ def test_frames_equal_the_network_output(videos: DiganVideos) -> None:
 def test_truncation_and_half_precision(videos: DiganVideos) -> None:
     mean = [videos.sample(seed=seed, motion_seed=0, seconds=0.04, psi=0, label="a") for seed in (1, 2)]
     np.testing.assert_array_equal(*mean)
-    w = compute_class_means(videos.generator.mapping, [0])
+    w = compute_label_means(videos.generator.mapping, torch.eye(3)[:1])
     motion = torch.from_numpy(noise.normal(0, noise.MOTION, 0, 16))[None]
     with torch.no_grad():
         frame = videos.generator.synthesize(w, torch.zeros(1, 1).double(), motion, torch.eye(3)[[0]])[0, 0]
     assert np.abs(mean[0][0] - (frame.permute(1, 2, 0) * 127.5 + 127.5).clamp(0, 255).numpy()).max() <= 0.52
-    half = DiganVideos(videos.generator, fps=25, class_names=["a", "b", "c"], device="cpu", precision="bfloat16")
+    half = DiganVideos(videos.generator, fps=25, labels=LabelSpace(("a", "b", "c")), device="cpu", precision="bfloat16")
     a, b = (each.sample(seed=1, seconds=0.4).astype(float) for each in (videos, half))
     assert 0 < np.abs(a - b).mean() < 0.05 * a.std()
 

@@ -20,7 +20,7 @@ from styleganv.errors import StyleganvError
 from styleganv.methods.loading import load
 from styleganv.methods.stylegan_v.config import GeneratorConfig
 from styleganv.methods.stylegan_v.generator import Generator
-from styleganv.methods.stylegan_v.mapping import compute_class_means
+from styleganv.methods.stylegan_v.mapping import compute_label_means
 from styleganv.methods.stylegan_v.sampler import CHUNK, VideoGenerator, buffer_chunks
 from styleganv.options import ComputeOptions, OutputOptions, SampleOptions
 from styleganv.video_files import generate
@@ -74,7 +74,11 @@ def test_frames_equal_those_of_the_generator(kind: str, request: pytest.FixtureR
     with torch.no_grad():
         one_hot = None if label is None else torch.eye(3)[[label]]
         w = net.mapping(z, one_hot)
-        mean = net.mapping.w_mean if label is None else compute_class_means(net.mapping, [label])
+        mean = (
+            net.mapping.w_mean
+            if label is None
+            else compute_label_means(net.mapping, torch.eye(net.num_classes)[[label]])
+        )
         frames = net.synthesize(torch.lerp(mean, w, 0.7), times, motion_noise, one_hot)[0].permute(0, 2, 3, 1)
     unrounded = (frames * 127.5 + 127.5).clamp(0, 255).numpy()
     assert np.abs(sampled - unrounded).max() <= 0.5 + 127.5e-4
@@ -292,13 +296,13 @@ def test_a_number_names_a_class_where_names_are_numbers(tmp_path: Path) -> None:
     config = folder / "config.json"
     config.write_text(config.read_text().replace("class0", "2").replace("class1", "5").replace("class2", "9"))
     model = load(folder, device="cpu")
-    assert [model.class_index(0, label) for label in ("2", 5, np.int64(9))] == [0, 1, 2]
+    assert [model.choose_label(0, label) for label in ("2", 5, np.int64(9))] == [0, 1, 2]
     for label in (0, "1", 10, 2.0, True, "9" * 5000):
         with pytest.raises(
             StyleganvError, match=r"Unknown class .*: choose 2, 5, 9\.|--label must be text or an integer"
         ):
-            model.class_index(0, label)  # type: ignore[arg-type]
-    assert model.class_label(1) == "5"
+            model.choose_label(0, label)  # type: ignore[arg-type]
+    assert model.labels.format(1) == "5"
     five = model.sample(seed=0, seconds=0.04, label=5)
     np.testing.assert_array_equal(five, model.sample(seed=0, seconds=0.04, label="5"))
     assert (five != model.sample(seed=0, seconds=0.04, label=2)).any()

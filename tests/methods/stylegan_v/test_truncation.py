@@ -35,7 +35,7 @@ def test_truncation_without_classes_is_that_of_the_network(
     videos: VideoGenerator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Bit for bit, since no seed may give other frames."""
-    monkeypatch.setattr(mapping, "compute_class_means", None)
+    monkeypatch.setattr(mapping, "compute_label_means", None)
     z = torch.from_numpy(noise.normal(3, noise.CONTENT, 0, 16))[None]
     w_mean = videos.generator.mapping.w_mean
     monkeypatch.setattr(videos.generator.mapping, "w_mean", torch.randn_like(w_mean))
@@ -63,7 +63,7 @@ def test_the_mean_of_a_class_is_computed_once_and_again_for_other_weights(
     classes: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     videos = load(classes, device="cpu")
-    calls = count_calls(monkeypatch, mapping, "compute_class_means")
+    calls = count_calls(monkeypatch, mapping, "compute_label_means")
     first = [videos.styles_from_seed(seed, psi=0, label=k) for seed in (1, 2) for k in (0, 1)]
     assert len(calls) == 2
     for copied in (copy.deepcopy(videos), pickle.loads(pickle.dumps(videos))):

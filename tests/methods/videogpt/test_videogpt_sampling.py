@@ -46,8 +46,8 @@ def test_a_seed_gives_one_video_for_every_request(videos: VideoGptVideos) -> Non
     assert (videos.sample(seed=4, seconds=CLIP) != whole).any()
     again = reload(videos)
     assert (again.sample(seed=3, start=5 / 25, seconds=4 / 25) == whole[5:9]).all()
-    assert (again.sample(seed=3, seconds=CLIP, label=videos.class_from_seed(3)) == whole).all()
-    other = again.sample(seed=3, seconds=CLIP, label=(videos.class_from_seed(3) + 1) % 3)
+    assert (again.sample(seed=3, seconds=CLIP, label=videos.label_from_seed(3)) == whole).all()
+    other = again.sample(seed=3, seconds=CLIP, label=(videos.label_from_seed(3) + 1) % 3)
     assert (other != whole).any() and (again.sample(seed=3, seconds=CLIP) == whole).all()
     frames = next(iter(again.stream(seed=6, seconds=CLIP)))
     assert frames.shape == (16, 24, 3)
@@ -56,7 +56,7 @@ def test_a_seed_gives_one_video_for_every_request(videos: VideoGptVideos) -> Non
 
 
 def reload(videos: VideoGptVideos, precision: Precision = "float32") -> VideoGptVideos:
-    return VideoGptVideos(videos.net, fps=videos.fps, class_names=videos.class_names, device="cpu", precision=precision)
+    return VideoGptVideos(videos.net, fps=videos.fps, labels=videos.labels, device="cpu", precision=precision)
 
 
 def test_half_precision_is_reproducible(videos: VideoGptVideos) -> None:
@@ -67,7 +67,7 @@ def test_half_precision_is_reproducible(videos: VideoGptVideos) -> None:
 def test_videos_equal_uncached_generation(videos: VideoGptVideos) -> None:
     """Run the full transformer for each code, for a single video."""
     gpt, seed = videos.net.transformer, 10
-    label = torch.tensor([videos.class_from_seed(seed)])
+    label = torch.tensor([videos.label_from_seed(seed)])
     uniform = torch.from_numpy(noise.uniform(seed, noise.CONTENT, 0, videos.net.num_codes))
     codes = torch.zeros(1, videos.net.num_codes, dtype=torch.long)
     with torch.inference_mode():

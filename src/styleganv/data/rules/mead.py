@@ -1,6 +1,6 @@
 """MEAD: actors who speak with eight emotions, filmed from seven sides."""
 
-from styleganv.data.rules.rule import DatasetRule, Selection, match_names
+from styleganv.data.rules.rule import DatasetRule, Selection, match_names, with_classes
 from styleganv.data.takes import Take
 from styleganv.media.sources import SourceScan
 
@@ -10,8 +10,8 @@ VIDEO = r"(?P<actor>[MW]\d{3})/video/front/(?P<emotion>\w+)/(?P<level>level_\d)/
 def select(scan: SourceScan) -> Selection:
     """Take the front views, with the actor as class."""
     matched, skipped = match_names(scan.videos, VIDEO, "not a front view, ACTOR/video/front/EMOTION/level_N/NNN.mp4")
-    takes = [Take("_".join(match.groups()), video, match["actor"]) for video, match in matched]
-    return Selection(takes, skipped)
+    takes = [Take("_".join(match.groups()), video) for video, match in matched]
+    return Selection(*with_classes(takes, [match["actor"] for _, match in matched]), skipped)
 
 
 RULE = DatasetRule(

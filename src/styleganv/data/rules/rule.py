@@ -1,13 +1,14 @@
 """What a rule for a published dataset is: its card, its settings, and a function from a scanned source to takes."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from styleganv.data.takes import Take
 from styleganv.errors import StyleganvError
-from styleganv.media.sources import Skipped, SourceScan, VideoSource, shorten
+from styleganv.label_space import LabelSpace
+from styleganv.media.sources import Skipped, SourceScan, VideoSource, natural_key, shorten
 from styleganv.options import PrepareOptions
 
 
@@ -16,11 +17,13 @@ class Selection:
     """What a rule takes from a source.
 
     Attributes:
+        labels: what the labels of the takes mean.
         skipped: `(name, reason)` of the videos that are not part of the published dataset.
         warnings: what the user may want to change, each with its remedy.
     """
 
     takes: list[Take] = field(default_factory=list)
+    labels: LabelSpace = field(default_factory=LabelSpace)
     skipped: list[Skipped] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
@@ -86,3 +89,10 @@ def match_names(
         else:
             skipped.append((video.name, reason))
     return matched, skipped
+
+
+def with_classes(takes: Sequence[Take], class_names: Sequence[str]) -> tuple[list[Take], LabelSpace]:
+    """Return takes with the number of their class, and the classes in natural order."""
+    names = sorted(set(class_names), key=natural_key)
+    labeled = [replace(take, label=names.index(name)) for take, name in zip(takes, class_names, strict=True)]
+    return labeled, LabelSpace(tuple(names))

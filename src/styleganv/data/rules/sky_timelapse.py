@@ -11,7 +11,7 @@ def select(scan: SourceScan) -> Selection:
     """Take every folder of frames of the train split."""
     folders = [video for video in scan.videos if video.kind == "frames"]
     matched, skipped = match_names(folders, CLIP, "not in sky_train")
-    return Selection([Take(video.name.rpartition("/")[2], video) for video, _ in matched], skipped)
+    return Selection([Take(video.name.rpartition("/")[2], video) for video, _ in matched], skipped=skipped)
 
 
 RULE = DatasetRule(

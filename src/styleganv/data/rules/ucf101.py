@@ -1,6 +1,6 @@
 """UCF-101: human actions in 101 classes."""
 
-from styleganv.data.rules.rule import DatasetRule, Selection, match_names
+from styleganv.data.rules.rule import DatasetRule, Selection, match_names, with_classes
 from styleganv.data.takes import Take
 from styleganv.media.sources import SourceScan
 
@@ -11,8 +11,9 @@ NUM_CLASSES = 101
 def select(scan: SourceScan) -> Selection:
     """Take all videos, train and test, with the class of their folder."""
     matched, skipped = match_names(scan.videos, VIDEO, "not named Class/v_Class_gNN_cNN")
-    takes = [Take(video.name.rpartition("/")[2], video, match["class_name"]) for video, match in matched]
-    selection, num_classes = Selection(takes, skipped), len({take.class_name for take in takes})
+    takes = [Take(video.name.rpartition("/")[2], video) for video, _ in matched]
+    selection = Selection(*with_classes(takes, [match["class_name"] for _, match in matched]), skipped)
+    num_classes = len(selection.labels.names)
     if num_classes != NUM_CLASSES:
         selection.warnings.append(
             f"{num_classes} of {NUM_CLASSES} classes found: unpack the whole dataset to compare with published results."

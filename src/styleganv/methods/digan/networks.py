@@ -27,6 +27,7 @@ import torch
 from torch import Tensor, nn
 
 from styleganv import noise
+from styleganv.label_space import Label
 from styleganv.methods.network_config import StyleConfig
 from styleganv.methods.stylegan_v.mapping import Mapping, Truncation
 from styleganv.nn import UNIT_GAIN, fir_kernel, leaky_relu, upsample2d
@@ -267,17 +268,17 @@ class DiganVideos(VideoModel):
             part.to(self.device)
 
     def _frames_at(
-        self, seed: int, motion_seed: int, times: Iterator[float], *, psi: float, label: int | None
+        self, seed: int, motion_seed: int, times: Iterator[float], *, psi: float, label: Label | None
     ) -> Iterator[Frame]:
-        one_hot = self._one_hot(label)
+        vector = self.label_tensor(label)
         with torch.inference_mode():
             z = torch.from_numpy(noise.normal(seed, noise.CONTENT, 0, self.generator.z_dim))[None].to(self.device)
-            w = self.generator.mapping(z, None if one_hot is None else one_hot.to(self.device))
-            w = self.truncation(w, label, psi)
+            w = self.generator.mapping(z, None if vector is None else vector.to(self.device))
+            w = self.truncation(w, vector, psi)
             half = self.precision == "bfloat16"
             kernels = self.generator.synthesis.compute_kernels(w, torch.bfloat16 if half else torch.float32)
             drawn = torch.from_numpy(noise.normal(motion_seed, noise.MOTION, 0, self.generator.motion_dim))[None]
-            code = self._motion.code(drawn.double(), None if one_hot is None else one_hot.double())
+            code = self._motion.code(drawn.double(), None if vector is None else vector.double())
         while chunk := list(islice(times, CHUNK)):
             # The batch size is constant, since rounding may depend on it.
             padded = chunk + chunk[-1:] * (CHUNK - len(chunk))

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from styleganv import noise
 from styleganv.errors import StyleganvError
+from styleganv.label_space import Label
 from styleganv.methods.network_config import FrameConfig
 from styleganv.methods.stylegan_v.sampler import CHUNK, MAX_RECURRENT_FRAMES
 from styleganv.nn.layers import resolutions
@@ -172,12 +173,12 @@ class MocoganVideos(VideoModel):
         self._motion = deepcopy(generator.motion).cpu().double()
 
     def _frames_at(
-        self, seed: int, motion_seed: int, times: Iterator[float], *, psi: float, label: int | None
+        self, seed: int, motion_seed: int, times: Iterator[float], *, psi: float, label: Label | None
     ) -> Iterator[Frame]:
         content = torch.from_numpy(noise.normal(seed, noise.CONTENT, 0, self.generator.z_dim))
-        one_hot = self._one_hot(label)
-        if one_hot is not None:
-            content = torch.cat([content, one_hot[0]])
+        vector = self.label_tensor(label)
+        if vector is not None:
+            content = torch.cat([content, vector[0]])
         codes = self._iterate_codes(motion_seed)
         num_read = 0
         while chunk := [round(time) for time in islice(times, CHUNK)]:

@@ -147,7 +147,7 @@ class MocoganTrainer(Trainer):
 
     def video_model(self, data: VideoDataset) -> MocoganVideos:
         """Return a sampler of a copy, since sampling changes the network's mode."""
-        return MocoganVideos(deepcopy(self.generator), fps=data.fps, class_names=data.class_names, device=self.device)
+        return MocoganVideos(deepcopy(self.generator), fps=data.fps, labels=data.labels, device=self.device)
 
     def state_parts(self) -> dict[str, Any]:
         return {

@@ -62,7 +62,7 @@ class FakeInputs:
         z: content noise `[B, z_dim]`.
         times: `[B, T]` in frames, float64.
         noise: motion noise, by slot or as the generator takes it.
-        label: one-hot classes `[B, K]`; None without classes.
+        label: `[B, K]`; None without labels.
     """
 
     z: Tensor
@@ -140,7 +140,7 @@ class AugmentNumbers:
 
 
 def stack_labels(labels: list[Tensor], device: torch.device) -> Tensor | None:
-    """Return the one-hot classes `[B, K]` on the device; None for K = 0."""
+    """Return the labels `[B, K]` on the device; None for K = 0."""
     label = torch.stack(labels)
     return copy_async(label, device) if label.shape[1] else None
 
@@ -159,7 +159,7 @@ def sample_fake_inputs(
     Only the noise slots that a clip uses are drawn: from its first time on, or from slot 0 on for recurrent motion.
 
     Args:
-        clips: dataset whose times and classes are imitated.
+        clips: dataset whose times and labels are imitated.
         clip_indices: all indices of this process in a step, as `local_clip_indices` returns them.
         phase: `GENERATOR_PHASE` or `DISCRIMINATOR_PHASE`.
         z_dim: width of z.

@@ -4,7 +4,6 @@ Shapes: B clips, K classes.
 """
 
 import itertools
-from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +13,7 @@ from styleganv.nn.layers import Dense, normalize
 from styleganv.noise import CONTENT, normal
 
 W_MEAN_DECAY = 0.995
-#: Number of z over which the mean w of a class is taken; its standard error is 1/64 of the standard deviation of w.
+#: Number of z over which the mean w of a label is taken; its standard error is 1/64 of the standard deviation of w.
 NUM_MEAN_SAMPLES = 4096
 
 
@@ -46,7 +45,7 @@ class Mapping(nn.Module):
     def forward(self, z: Tensor, label: Tensor | None = None, *, psi: float = 1.0) -> Tensor:
         """Return w, truncated towards its running mean: `w_mean + psi (w − w_mean)`; psi = 1 applies no truncation.
 
-        The running mean is that of all classes; `Truncation` has one for each class.
+        The running mean is that of all classes; `Truncation` has one for each label.
 
         Raises:
             ValueError: if a class-conditional model gets no label.
@@ -67,45 +66,51 @@ class Mapping(nn.Module):
         self.w_mean.lerp_(batch_mean.to(self.w_mean.dtype), 1 - W_MEAN_DECAY)
 
 
+def mean_samples(mapping: Mapping) -> Tensor:
+    """Return the z over which the mean w of a label is taken, `[NUM_MEAN_SAMPLES, z_dim]`."""
+    return torch.from_numpy(normal(0, CONTENT, 0, NUM_MEAN_SAMPLES * mapping.z_dim)).view(NUM_MEAN_SAMPLES, -1)
+
+
 @torch.inference_mode(False)
 @torch.no_grad()
-def compute_class_means(mapping: Mapping, classes: Iterable[int]) -> Tensor:
-    """Return the mean w of each of these classes, `[n, w_dim]`, float32 on the CPU.
+def compute_label_means(mapping: Mapping, labels: Tensor) -> Tensor:
+    """Return the mean w of each of the `labels [n, K]`, `[n, w_dim]`, float32 on the CPU.
 
     They are means over the same `NUM_MEAN_SAMPLES` z, computed in float64 on the CPU. They therefore do not depend on
     the mapping's device, and hardly on the machine.
     """
     weights = {name: weight.detach().cpu().double() for name, weight in mapping.state_dict().items()}
-    z = torch.from_numpy(normal(0, CONTENT, 0, NUM_MEAN_SAMPLES * mapping.z_dim)).view(NUM_MEAN_SAMPLES, -1).double()
-    labels = torch.eye(mapping.num_classes, dtype=torch.float64)
-    means = [functional_call(mapping, weights, (z, labels[k].expand(len(z), -1))).mean(dim=0) for k in classes]
+    z = mean_samples(mapping).double()
+    rows = labels.cpu().double()[:, None].expand(-1, len(z), -1)
+    means = [functional_call(mapping, weights, (z, row)).mean(dim=0) for row in rows]
     return torch.stack(means).float()
 
 
 class Truncation:
-    """Truncation towards the running mean of w or, with classes, towards the mean w of the content's class.
+    """Truncation towards the running mean of w or, with labels, towards the mean w of the content's label.
 
-    The mean of a class is computed when it is first needed, and again after the weights have changed.
+    The mean of a label is computed when it is first needed, and again after the weights have changed.
     """
 
     def __init__(self, mapping: Mapping) -> None:
         self.mapping = mapping
-        self._by_class: dict[int, Tensor] = {}
+        self._by_label: dict[tuple[float, ...], Tensor] = {}
         self._versions: list[tuple[int, int]] = []
 
-    def __call__(self, w: Tensor, label: int | None, psi: float) -> Tensor:
-        """Return `mean + psi (w − mean)` for `w [..., w_dim]` of the class `label`; psi = 1 applies no truncation."""
+    def __call__(self, w: Tensor, label: Tensor | None, psi: float) -> Tensor:
+        """Return `mean + psi (w − mean)` for `w [..., w_dim]` of one `label [1, K]`; psi = 1 applies no truncation."""
         return w if psi == 1 else self.mean(label).lerp(w, psi)
 
-    def mean(self, label: int | None) -> Tensor:
-        """Return the mean w of a class, or for None the running mean, `[w_dim]` on the mapping's device."""
+    def mean(self, label: Tensor | None) -> Tensor:
+        """Return the mean w of a label `[1, K]`, or for None the running mean, `[w_dim]` on the mapping's device."""
         w_mean = self.mapping.w_mean
         if label is None:
             return w_mean
         versions = [(weight.data_ptr(), weight._version) for weight in self.mapping.parameters()]
         if versions != self._versions:
-            self._by_class, self._versions = {}, versions
-        mean = self._by_class.get(label)
+            self._by_label, self._versions = {}, versions
+        key = tuple(label[0].tolist())
+        mean = self._by_label.get(key)
         if mean is None:
-            mean = self._by_class[label] = compute_class_means(self.mapping, [label])[0]
+            mean = self._by_label[key] = compute_label_means(self.mapping, label)[0]
         return mean.to(w_mean.device)

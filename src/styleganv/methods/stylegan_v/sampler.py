@@ -24,6 +24,7 @@ from torch import Tensor
 
 from styleganv import noise
 from styleganv.errors import StyleganvError
+from styleganv.label_space import Label, LabelArgument
 from styleganv.methods.stylegan_v.folded import FoldedSynthesis, StoredWeights, fold_and_run
 from styleganv.methods.stylegan_v.generator import Generator
 from styleganv.methods.stylegan_v.mapping import Truncation
@@ -124,20 +125,20 @@ class VideoGenerator(VideoModel):
         self._clear_folded()
 
     def _frames_at(
-        self, seed: int, motion_seed: int, times: Iterator[float], *, psi: float, label: int | None
+        self, seed: int, motion_seed: int, times: Iterator[float], *, psi: float, label: Label | None
     ) -> Iterator[Frame]:
         return self._frames(self._styles(seed, label, psi), times, None, self._code_at(motion_seed, label, None))
 
     @check_arguments
-    def styles_from_seed(self, seed: Seed, *, psi: Psi = 1.0, label: str | int | None = None) -> Tensor:
+    def styles_from_seed(self, seed: Seed, *, psi: Psi = 1.0, label: LabelArgument | None = None) -> Tensor:
         """Return the content of a seed: w repeated for each layer, `[L, w_dim]` on the device.
 
         Raises:
             StyleganvError: for an unknown class or a psi out of range.
         """
-        return self._styles(seed, self.class_index(seed, label), psi)
+        return self._styles(seed, self.choose_label(seed, label), psi)
 
-    def _styles(self, seed: int, label: int | None, psi: float) -> Tensor:
+    def _styles(self, seed: int, label: Label | None, psi: float) -> Tensor:
         w = self._map(seed, label, psi)
         return w.expand(self.generator.synthesis.num_styles, -1)
 
@@ -147,7 +148,7 @@ class VideoGenerator(VideoModel):
         styles: Styles,
         motion: int | SlotNoise,
         *,
-        label: int | None = None,
+        label: Label | None = None,
         shift: Tensor | None = None,
         time_map: Callable[[float], float] | None = None,
         start: NonNegative = 0.0,
@@ -160,7 +161,7 @@ class VideoGenerator(VideoModel):
             styles: `[L, w_dim]`, one style per layer; or a function from video time in seconds to them, for content
                 that changes. A function is slower, as nothing can be folded.
             motion: motion seed, or the motion noise of each slot.
-            label: number of the class (`class_index`), which a conditional model's motion depends on too.
+            label: label (`choose_label`), which a conditional model's motion depends on too.
             shift: `[U]`, added to every motion code u.
             time_map: function from video time to motion time, both in seconds ≥ 0; default: the identity.
             start, seconds, fps: as for `stream`.
@@ -171,12 +172,12 @@ class VideoGenerator(VideoModel):
         return self._frames(styles, times, time_map, self._code_at(motion, label, shift))
 
     @torch.inference_mode()
-    def _map(self, seed: int, label: int | None, psi: float) -> Tensor:
+    def _map(self, seed: int, label: Label | None, psi: float) -> Tensor:
         """Return w `[w_dim]` on the device."""
-        one_hot = self._one_hot(label)
+        vector = self.label_tensor(label)
         z = torch.from_numpy(noise.normal(seed, noise.CONTENT, 0, self.generator.z_dim))[None].to(self.device)
-        w = self.generator.mapping(z, None if one_hot is None else one_hot.to(self.device))
-        return self.truncation(w, label, psi)[0]
+        w = self.generator.mapping(z, None if vector is None else vector.to(self.device))
+        return self.truncation(w, vector, psi)[0]
 
     def _synthesis_for(self, styles: Tensor) -> Callable[[Tensor | None], Iterator[Tensor]]:
         """Return the function from motion codes `[T, v_dim]` to frames `[T, 3, H, W]` for one content."""
@@ -214,14 +215,14 @@ class VideoGenerator(VideoModel):
         return self._stored
 
     def _code_at(
-        self, motion: int | SlotNoise, label: int | None, shift: Tensor | None
+        self, motion: int | SlotNoise, label: Label | None, shift: Tensor | None
     ) -> Callable[[float], Tensor] | None:
         """Return v as a function of the time in frames; None for an image model."""
-        one_hot = self._one_hot(label)
+        vector = self.label_tensor(label)
         if self._motion is None:
             return None
         slot_noise = noise.SeededNoise([motion], self._motion.noise_dim) if isinstance(motion, int) else motion
-        return make_code_function(self._motion, slot_noise, one_hot, shift)
+        return make_code_function(self._motion, slot_noise, vector, shift)
 
     def _frames(
         self,

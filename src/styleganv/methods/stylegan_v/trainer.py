@@ -366,7 +366,7 @@ class GanTrainer(Trainer):
         return self.generator_ema
 
     def video_model(self, data: VideoDataset) -> VideoModel:
-        return self.sampler(self.generator_ema, fps=data.fps, class_names=data.class_names, device=self.device)
+        return self.sampler(self.generator_ema, fps=data.fps, labels=data.labels, device=self.device)
 
     def state_parts(self) -> dict[str, Any]:
         parts: dict[str, Any] = {

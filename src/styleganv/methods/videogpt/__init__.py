@@ -49,5 +49,6 @@ METHOD = Method(
     implementation=_implementation,
     adapt=_adapt,
     check=_check,
+    label_kinds=("class",),
     published=("185.9 / –", "222.7 / –", "2880.6 / –"),
 )

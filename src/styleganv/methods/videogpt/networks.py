@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from styleganv import noise
 from styleganv.errors import StyleganvError
+from styleganv.label_space import Label
 from styleganv.methods.network_config import FrameConfig
 from styleganv.validation import Size
 from styleganv.video_model import Frame, VideoModel, deterministic, to_uint8
@@ -272,16 +273,16 @@ class VideoGptVideos(VideoModel):
 
     def _move_network(self) -> None:
         super()._move_network()
-        self._generated: dict[tuple[int, int | None], Tensor] = {}
+        self._generated: dict[tuple[int, Label | None], Tensor] = {}
 
     def _frames_at(
-        self, seed: int, motion_seed: int, times: Iterator[float], *, psi: float, label: int | None
+        self, seed: int, motion_seed: int, times: Iterator[float], *, psi: float, label: Label | None
     ) -> Iterator[Frame]:
         if (seed, label) not in self._generated:
             first = seed - seed % VIDEOS_PER_BATCH
             seeds = range(first, first + VIDEOS_PER_BATCH)
-            is_own = label is None or label == self.class_from_seed(seed)
-            labels = [self.class_index(s) if is_own else label for s in seeds]
+            is_own = label is None or label == self.label_from_seed(seed)
+            labels = [self.choose_label(s) if is_own else label for s in seeds]
             rows = zip(seeds, labels, strict=True)
             self._generated = dict(zip(rows, self._generate(seeds, labels), strict=True))
         with torch.inference_mode(), deterministic(), self.autocast():
@@ -290,11 +291,11 @@ class VideoGptVideos(VideoModel):
         yield from (frames[round(time)] for time in times)
 
     @torch.inference_mode()
-    def _generate(self, seeds: Sequence[int], labels: Sequence[int | None]) -> Tensor:
+    def _generate(self, seeds: Sequence[int], labels: Sequence[Label | None]) -> Tensor:
         """Return codes `[B, N]`."""
         columns = [torch.from_numpy(noise.uniform(s, noise.CONTENT, 0, self.net.num_codes)) for s in seeds]
         uniform = torch.stack(columns, dim=1).to(self.device)
-        label = torch.tensor([label or 0 for label in labels], device=self.device)
+        label = torch.tensor([label or 0 for label in labels], dtype=torch.long, device=self.device)
         dtype: torch.dtype = getattr(torch, self.precision)
         with deterministic(), self.autocast():
             return self.net.transformer.generate(label, lambda logits, i: sample_codes(logits, uniform[i]), dtype)

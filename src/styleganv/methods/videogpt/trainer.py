@@ -127,7 +127,7 @@ class VideoGptTrainer(Trainer):
         return self.net
 
     def video_model(self, data: VideoDataset) -> VideoGptVideos:
-        return VideoGptVideos(self.net, fps=data.fps, class_names=data.class_names, device=self.device)
+        return VideoGptVideos(self.net, fps=data.fps, labels=data.labels, device=self.device)
 
     def state_parts(self) -> dict[str, Any]:
         return {"net": self.net, "optimizer_vqvae": self.optimizer_vqvae, "optimizer_gpt": self.optimizer_gpt}

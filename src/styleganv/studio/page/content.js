@@ -41,7 +41,7 @@ export function selectSource(result) {
 // A search result already contains the edits that led to it.
 function removeEdits() {
   const sliders = [...$("directions").querySelectorAll("input")].map((slider) => [slider.id, 0]);
-  for (const [id, value] of [["psi", 1], ["rows", 1], ["columns", 1], ["class", ""], ...sliders]) setControl(id, value);
+  for (const [id, value] of [["psi", 1], ["rows", 1], ["columns", 1], ["class", ""], ["labels", ""], ...sliders]) setControl(id, value);
   $("mix").checked = false;
   updateMix();
 }
@@ -75,6 +75,9 @@ export function resetContent() {
   $("grid-group").hidden = false;
   $("class").replaceChildren(new Option("From seed", ""), ...model.class_names.map((name, i) => new Option(name, i)));
   $("class-row").hidden = !model.class_names.length;
+  $("labels").value = "";
+  $("labels-hint").textContent = model.label_hint;
+  $("labels-row").hidden = !model.label_hint;
   $("psi-row").hidden = !model.supports_truncation;
   $("motion-group").hidden = $("rows-row").hidden = !model.supports_motion_seed;
   $("mix-group").hidden = !model.num_layers;
@@ -99,6 +102,7 @@ on("psi", "input", () => {
   refresh();
 });
 on("class", "change", () => { state.params.label = readOption("class"); refresh(); });
+on("labels", "change", () => { state.params.label = $("labels").value.trim() || null; refresh(); });
 for (const id of ["mix", "mix-amount", "mix-seed", "mix-first", "mix-last"]) on(id, "input", updateMix);
 on("mix-all", "click", () => {
   $("mix-first").value = 0;
