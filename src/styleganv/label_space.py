@@ -211,9 +211,10 @@ class LabelSpace:
             return space
         texts = check(f"{prefix}labels", stored.get("labels", []), list[str])
         try:
-            space = replace(space, examples=tuple(map(space.parse, texts)))
+            examples = [space.parse(text) for text in texts]
         except StyleganvError as error:
             raise StyleganvError(f"{prefix}labels are damaged ({error}): copy or train the model again.") from error
+        space = replace(space, examples=tuple(label for label in examples if isinstance(label, tuple)))
         if space.examples and not all(space.count(space.examples).values()):
             raise StyleganvError(f"{prefix}labels lack a class: copy or train the model again.")
         return space
