@@ -100,13 +100,13 @@ class LabelSpace:
             chosen = {self._class_number(part) for part in parts if str(part).strip()}
             return tuple(float(k in chosen) for k in range(self.size))
         try:
-            numbers = tuple(check("--label", float(part), Component) for part in parts)
+            numbers = tuple(check("The label", float(part), Component) for part in parts)
         except ValueError:
             numbers = ()
         if len(numbers) != self.size:
             names = ",".join(self.names[:5]) + (",…" if self.size > 5 else "")
             given = label if isinstance(label, str) else short_repr(label)
-            raise StyleganvError(f"--label must be {_count(self.size, 'number')} ({names}), got {given}: correct it.")
+            raise StyleganvError(f"The label must be {_count(self.size, 'number')} ({names}), got {given}: correct it.")
         return numbers
 
     def _class_number(self, label: Any) -> int:
@@ -211,13 +211,12 @@ class LabelSpace:
             return space
         texts = check(f"{prefix}labels", stored.get("labels", []), list[str])
         try:
-            examples = [space.parse(text) for text in texts]
+            examples = [label for label in map(space.parse, texts) if isinstance(label, tuple)]
         except StyleganvError as error:
             raise StyleganvError(f"{prefix}labels are damaged ({error}): copy or train the model again.") from error
-        space = replace(space, examples=tuple(label for label in examples if isinstance(label, tuple)))
-        if space.examples and not all(space.count(space.examples).values()):
+        if examples and not all(space.count(examples).values()):
             raise StyleganvError(f"{prefix}labels lack a class: copy or train the model again.")
-        return space
+        return replace(space, examples=tuple(examples))
 
 
 def _count(number: int, noun: str) -> str:

@@ -118,7 +118,7 @@ def generate(
 
 def _name_suffix(sample: SampleOptions) -> str:
     """Return the part of file names that tells which video of the seeds it is; empty for the default."""
-    label = "" if sample.label is None else "-label-" + re.sub(r"[^\w.-]+", "_", str(sample.label))[:50]
+    label = "" if sample.label is None else "-label-" + (re.sub(r"[^\w.-]+", "_", str(sample.label))[:50] or "none")
     psi = "" if sample.psi == 1 else f"-psi{sample.psi:.12g}"
     return label + psi + ("" if sample.start == 0 else f"-start{sample.start:.12g}")
 

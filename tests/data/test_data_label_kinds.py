@@ -164,6 +164,8 @@ def test_a_video_called_name_is_no_header(source):
     (source / "a").rename(source / "name")
     _, data = prepared(source, classes=table(source, "labels.csv", "name,cat\nb,dog\nc,dog\n"))
     assert data.class_names == ["cat", "dog"] and [video.label for video in data.videos] == [1, 1, 0]
+    _, data = prepared(source, classes=table(source, "labels.csv", "name,age,mood\nname,1,2\nb,3,4\nc,5,6\n"))
+    assert data.labels.names == ("age", "mood") and [video.label for video in data.videos] == [(3, 4), (5, 6), (1, 2)]
 
 
 def test_a_dataset_with_wrong_labels_is_not_opened(tmp_path):

@@ -33,7 +33,7 @@ def read_table(path: Path, *, has_header: bool) -> Table:
     """Return the rows of a .csv or .json file.
 
     Args:
-        has_header: whether a first line of a .csv file that begins with "name" names the columns.
+        has_header: whether a first line `name,…` of two columns of a .csv file names them, as no video has that name.
 
     Raises:
         StyleganvError: if the file cannot be read, or a label is of a wrong type.
@@ -57,7 +57,9 @@ def _parse_csv(lines: list[list[str]], path: Path, *, has_header: bool) -> Table
     Raises:
         ValueError: if a line has too few or too many cells.
     """
-    header = tuple(lines[0]) if has_header and lines and lines[0][0] == "name" else ("name", "label")
+    header = ("name", "label")
+    if lines and lines[0][0] == "name" and (has_header or len(lines[0]) > 2):
+        header = tuple(lines[0])
     if header == ("name", "label"):
         pairs = [(name, label) for name, label in lines]
         pairs = pairs[1:] if pairs[:1] == [header] else pairs

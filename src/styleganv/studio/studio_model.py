@@ -94,7 +94,7 @@ class StudioModel(VideoSource):
 
     def metadata(self) -> SourceMetadata:
         model = self.model
-        hint = "" if model.labels.kind == "class" else f"Labels: {model.labels}"
+        hint = "" if model.labels.kind == "class" else ",".join(model.labels.names)
         return SourceMetadata(
             name=self.name,
             title=model.name,

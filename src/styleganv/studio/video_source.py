@@ -28,7 +28,7 @@ class SourceMetadata:
     Attributes:
         title: of the method, or "real videos".
         class_names: empty unless each video has one class.
-        label_hint: which labels to enter as text; empty for other models.
+        label_hint: names of the classes or numbers that a label as text may have; empty for other models.
         num_layers: number of style layers; 0 if the source has no latents to edit.
         max_seconds: duration of the longest video; None if videos are endless.
         is_run: whether there is a training log to show.

@@ -97,7 +97,7 @@ def test_frames_equal_those_of_the_generator(video: VideoGenerator) -> None:
 
 def test_bfloat16_is_close(video: VideoGenerator) -> None:
     half = VideoGenerator(deepcopy(video.generator), fps=FPS, device="cpu", precision="bfloat16")
-    half.class_names = video.class_names
+    half.labels = video.labels
     difference = np.abs(half.sample(seed=1, seconds=0.4).astype(int) - video.sample(seed=1, seconds=0.4))
     assert 0 < difference.mean() < 2 and np.quantile(difference, 0.99) < 10
 

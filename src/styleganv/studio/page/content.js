@@ -76,7 +76,7 @@ export function resetContent() {
   $("class").replaceChildren(new Option("From seed", ""), ...model.class_names.map((name, i) => new Option(name, i)));
   $("class-row").hidden = !model.class_names.length;
   $("labels").value = "";
-  $("labels-hint").textContent = model.label_hint;
+  $("labels").placeholder = $("labels").title = `From seed, or ${model.label_hint}`;
   $("labels-row").hidden = !model.label_hint;
   $("psi-row").hidden = !model.supports_truncation;
   $("motion-group").hidden = $("rows-row").hidden = !model.supports_motion_seed;
