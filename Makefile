@@ -1,21 +1,25 @@
-# make demo: everything from an empty machine to generated videos. make test: all tests.
+# make demo: everything from an empty machine to generated videos. make test: all tests but a few long ones.
 PYTHON ?= python3
 BIN := .venv/bin
 # Files stay on one process, and start in the order of tests/conftest.py.
 PYTEST := $(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo quick test coverage check docs fuzz crash wheel wheel-newest wheel-oldest clean
+.PHONY: demo quick test long coverage check docs fuzz crash wheel wheel-newest wheel-oldest clean
 
 demo: .venv/ready
 	$(BIN)/styleganv demo --out runs/demo
 
 test: .venv/dev
-	$(PYTEST)
+	$(PYTEST) -m "not long"
+
+# What takes tens of seconds per test: trainings until networks have learned something, and rehearsals of several machines.
+long: .venv/dev
+	$(PYTEST) -m long
 
 # What to run while working: neither slow tests nor a browser.
 quick: .venv/dev
-	$(PYTEST) -m "not slow and not browser"
+	$(PYTEST) -m "not slow and not long and not browser"
 
 coverage: .venv/dev
 	$(PYTEST) --cov --cov-report term-missing:skip-covered --cov-report html:build/coverage

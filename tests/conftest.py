@@ -21,7 +21,9 @@ torch.set_num_threads(1)
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Start with the files that take longest; several processes then finish at about the same time."""
-    num_slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+    num_slow = Counter(
+        item.path for item in items if item.get_closest_marker("slow") or item.get_closest_marker("long")
+    )
     items.sort(key=lambda item: -num_slow[item.path])
 
 

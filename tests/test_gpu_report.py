@@ -19,7 +19,7 @@ def run_report(folder: Path, *words: str) -> tuple[str, str]:
     return done.stdout, (folder / "report.md").read_text()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_parts_are_measured_and_one_that_fails_does_not_stop_the_others(tmp_path: Path) -> None:
     words = "--minutes 60 --parts machine generation compile --sizes 17 16"
     printed, report = run_report(tmp_path, *words.split())
@@ -39,6 +39,7 @@ def test_parts_are_measured_and_one_that_fails_does_not_stop_the_others(tmp_path
     assert "| float32 | no | " in sections[4]
 
 
+@pytest.mark.long
 def test_a_part_that_takes_too_long_is_stopped(tmp_path: Path) -> None:
     printed, report = run_report(tmp_path, "--minutes", "0.12", "--parts", "training", "processes", "--sizes", "16")
     assert printed.count("FAILED") == 2

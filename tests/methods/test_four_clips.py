@@ -24,7 +24,7 @@ def nearest(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
     return float(np.sqrt(((a[:, None] - b[None]) ** 2).mean(axis=2)).min(axis=1).mean())
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     "kind, side, channels, lr, batch",
     [

@@ -66,7 +66,10 @@ def test_planted_differences_are_found(tmp_path: Path) -> None:
 
     def distance(frames: np.ndarray, protocol: Any = clip) -> Report:
         return evaluate(
-            real, ArrayVideos(frames, "fake"), protocols=[protocol], options=EvaluateOptions(cache=tmp_path)
+            real,
+            ArrayVideos(frames, "fake"),
+            protocols=[protocol],
+            options=EvaluateOptions(num_resamples=0, cache=tmp_path),
         )
 
     clean = distance(fake)
@@ -84,7 +87,9 @@ def full(faces: Path, weights: Path, tmp_path_factory: pytest.TempPathFactory) -
         faces,
         save(folder / "model"),
         protocols=ALL_FILES,
-        options=EvaluateOptions(num_clips=12, num_repeats=2, weights=weights, split="train", cache=folder / "cache"),
+        options=EvaluateOptions(
+            num_clips=12, num_repeats=2, num_resamples=4, weights=weights, split="train", cache=folder / "cache"
+        ),
     )
 
 

@@ -113,7 +113,7 @@ def train(words: list[str]) -> None:
     main(words)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform != "linux", reason="network namespaces")
 def test_a_node_that_is_lost_and_returns_leaves_no_trace(nodes: tuple[Node, Node], faces: Path, tmp_path: Path) -> None:
     """The weights equal those of two processes on one machine that nothing disturbs."""

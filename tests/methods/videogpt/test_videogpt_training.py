@@ -53,7 +53,7 @@ def build(config: RunConfig, data: Path) -> tuple[VideoGptTrainer, Callable[[int
     return trainer, batch
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_four_clips_are_memorized(tmp_path: Path, small: RunConfig) -> None:
     """Reconstructions are within 17 gray levels, codes almost certain, and 3 of 4 samples are one of the clips.
 
