@@ -57,7 +57,7 @@ def _parse_csv(lines: list[list[str]], path: Path, *, has_header: bool) -> Table
     Raises:
         ValueError: if a line has too few or too many cells.
     """
-    header = ("name", "label")
+    header: tuple[str, ...] = ("name", "label")
     if lines and lines[0][0] == "name" and (has_header or len(lines[0]) > 2):
         header = tuple(lines[0])
     if header == ("name", "label"):
