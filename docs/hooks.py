@@ -38,7 +38,7 @@ def on_page_content(html: str, **_: Any) -> str:
     """Show videos with controls and their link's text below, and subscripts of equations."""
     html = EQUATION.sub(lambda found: SUBSCRIPT.sub(r"<sub>\1\2</sub>", found[0]), html)
     return VIDEO.sub(
-        r'<figure><video src="\1" controls loop muted playsinline preload="metadata"></video>'
+        r'<figure><video src="\1" controls autoplay loop muted playsinline></video>'
         r"<figcaption>\2</figcaption></figure>",
         html,
     )
