@@ -12,7 +12,7 @@ from filelock import FileLock
 
 from styleganv import cli
 from styleganv.config import RunConfig, save_settings
-from styleganv.data.dataset import write_dataset
+from styleganv.data.dataset_writer import write_dataset
 from styleganv.data.prepare import prepare
 from styleganv.errors import StyleganvError
 from styleganv.inventory import COLUMNS, Run, describe_path, format_runs, list_runs, sort_runs

@@ -18,7 +18,8 @@ from settings import with_training
 
 from styleganv.clip import Clip
 from styleganv.config import RunConfig, TrainingConfig, load_settings, save_settings
-from styleganv.data.dataset import VideoDataset, write_dataset
+from styleganv.data.dataset import VideoDataset
+from styleganv.data.dataset_writer import write_dataset
 from styleganv.data.inspect import inspect
 from styleganv.errors import StyleganvError
 from styleganv.faces.dataset import make_faces

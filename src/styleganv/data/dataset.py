@@ -18,8 +18,6 @@ import numpy as np
 
 from styleganv.data.archive import find_entry
 from styleganv.data.dataset_file import DESCRIPTION, DatasetFile, VideoRecord, not_a_dataset
-from styleganv.data.dataset_writer import create_dataset as create_dataset
-from styleganv.data.dataset_writer import write_dataset as write_dataset
 from styleganv.data.frames import FRAME_ERRORS, decode_frame, frame_size
 from styleganv.data.shards import find_shards, open_shards
 from styleganv.errors import StyleganvError
