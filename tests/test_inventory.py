@@ -82,17 +82,18 @@ def test_the_table_is_sorted(folder: Path) -> None:
     ]
 
 
-def test_the_commands_print_them(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_commands_print_and_write_them(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cli.main(["runs", str(folder), "--sort", "best"])
     assert capsys.readouterr().out.splitlines()[1].startswith("deep/er  ")
-    cli.main(["runs", str(folder), "--json"])
-    assert [run["name"] for run in json.loads(capsys.readouterr().out)][:2] == ["broken", "deep/er"]
-    cli.main(["info", str(folder / "done")])
+    table, contents = tmp_path / "table.json", tmp_path / "contents.json"
+    cli.main(["runs", str(folder), "--json", str(table)])
+    assert [run["name"] for run in json.loads(table.read_text())][:2] == ["broken", "deep/er"]
+    capsys.readouterr()
+    cli.main(["info", str(folder / "done"), "--json", str(contents)])
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == f"{folder / 'done'}: run"
     assert {line.split("  ")[0] for line in lines} >= {"State", "Method", "Clips", "Dataset", "CPU hours", "Software"}
-    cli.main(["info", str(folder / "done"), "--json"])
-    found = json.loads(capsys.readouterr().out)
+    found = json.loads(contents.read_text())
     assert found["kind"] == "run" and found["run"]["state"] == "finished" and found["record"]["sessions"]
     assert found["model"]["generator"]["height"] == 16 and found["settings"]["model"]["z_dim"] == 16
     with pytest.raises(SystemExit):

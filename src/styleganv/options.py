@@ -177,32 +177,6 @@ class EditOptions(Validated):
             raise StyleganvError("--speed and --time-map exclude each other: pass one of them.")
 
 
-@dataclass(frozen=True)
-class TextEditOptions(Validated):
-    """How `editing.text.edit_by_text` optimizes the content code.
-
-    Attributes:
-        refine: take steps of Adam from the best mix with other contents, which can leave what the model can show.
-        num_frames: frames at random times that each step uses.
-        num_starts: other content codes of which parts are mixed in, in case CLIP has no gradient near the original.
-        learning_rate: peak learning rate of Adam, in standard deviations of w.
-        distance_weight: weight of the squared distance from the original, in standard deviations of w.
-        identity_weight: weight of the distance of the frames from the original ones.
-        layers: style layers to change, 0 the coarsest; None for all.
-        seed: random seed of the times, and first seed of the other content codes.
-    """
-
-    refine: bool = True
-    num_steps: Count = 100
-    num_frames: Count = 4
-    num_starts: Annotated[int, Interval(0)] = 64
-    learning_rate: Positive = 0.1
-    distance_weight: NonNegative = 0.03
-    identity_weight: NonNegative = 0.3
-    layers: Sequence[int] | None = None
-    seed: Seed = 0
-
-
 Space = Literal["content", "motion"]
 
 

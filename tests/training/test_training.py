@@ -29,9 +29,8 @@ from styleganv.methods.stylegan_v.trainer import GanTrainer, build_networks
 from styleganv.runs import resume, train
 from styleganv.training.batches import ClipDataset, iterate_batches
 from styleganv.training.checkpoint import load_checkpoint
-from styleganv.training.log_file import read_records
+from styleganv.training.log_file import read_log, read_records
 from styleganv.training.loop import is_best
-from styleganv.training.run_log import read_log
 
 CPU = torch.device("cpu")
 

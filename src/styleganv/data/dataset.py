@@ -75,8 +75,6 @@ class VideoDataset:
             raise StyleganvError(
                 f"Dataset {self.path} not found: create it with `styleganv prepare SOURCE {self.path}`."
             )
-        if self.path.is_dir() and not find_shards(self.path):
-            raise not_a_dataset(self.path, "it is a folder without shards")
         self._files = open_shards(self.path) if self.path.is_dir() else [DatasetFile(self.path)]
         first = self._files[0]
         self.height, self.width, self.fps, self.encoding = first.height, first.width, first.fps, first.encoding
