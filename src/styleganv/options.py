@@ -236,11 +236,11 @@ class PrepareOptions(Validated):
     """How to turn videos into a dataset."""
 
     dataset: Unset[DatasetName] = None
-    """Follow the paper's rules for one of its datasets; `styleganv datasets` describes them."""
+    """Dataset of the paper, prepared by its rules; `styleganv datasets` describes them."""
     fps: Unset[FrameRate] = None
     """Frame rate to resample to, in frames per second. Default: the most common one."""
     source_fps: FrameRate = 25.0
-    """Frame rate of folders of frames, in frames per second; a prepared dataset has its own."""
+    """Frame rate of folders of frames, in frames per second; not for a prepared dataset."""
     fit: Fit = "crop"
     """Center crop, pad with black, or stretch to the new aspect ratio."""
     min_frames: Count = 3
@@ -311,9 +311,9 @@ class EvaluateOptions(Validated):
     num_repeats: Repeats = 1
     """Number of random draws of clips; 2 or more give a standard error."""
     num_resamples: Annotated[int, Interval(0, 10_000)] = 40
-    """Half samples of the videos, for a 95 % interval of each number; 0 or 1: none."""
+    """Number of half samples of the videos, for a 95% interval of each value; 0 or 1: none."""
     store_as: Unset[str] = None
-    """Compress the frames of both sets alike in memory, e.g. as jpeg95 (quality 95). Default: as they are."""
+    """Compress the frames of both sets in memory, e.g. jpeg95 (quality 95). Default: as they are."""
     num_frames: Unset[Count] = None
     """Frames per clip, e.g. 4 for short videos. Default: the protocol's."""
     per_class: bool = False
@@ -323,7 +323,7 @@ class EvaluateOptions(Validated):
     split: Unset[str] = None
     """Dataset split of the real videos, e.g. train; only stated in the report."""
     psi: Psi = 1.0
-    """Truncation psi of a model: 1 = full variety, 0 = mean w."""
+    """Truncation psi of a model: 1 = full variety, 0 = mean w (of the label)."""
     weights: Annotated[
         str | Path | None, tyro.conf.DisallowNone, tyro.conf.arg(metavar="PATH", help_behavior_hint="")
     ] = None

@@ -75,7 +75,7 @@ class DatasetFacts:
         frames: frames of all videos.
         height, width: frame size in pixels.
         fps: frames per second.
-        license: terms of the videos, if `prepare` was told.
+        license: license of the videos; None if `prepare --license` did not state it.
     """
 
     name: str

@@ -140,7 +140,7 @@ class _Preparation:
         """Return what the user can do now."""
         return (
             f"Interrupted after {self.num_done} of {len(self.plan.numbers)} videos, which {self.journal.folder} holds: "
-            "run the same command to continue, or delete that folder to start anew."
+            "run the same command to continue, or delete that folder to start over."
         )
 
     def _read_timings(self, progress: Progress | None) -> dict[int, Timing | str]:

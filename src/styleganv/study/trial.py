@@ -89,7 +89,7 @@ class Trial:
 
     @property
     def length(self) -> str:
-        """How long the training takes, for people."""
+        """Length of the training as text, for the user."""
         if self.clips is not None:
             return f"{self.clips:,} clips of training each (at most {self.minutes:g} minutes)"
         if self.distance is not None:
