@@ -49,7 +49,7 @@ def test_the_reference_has_every_command_and_option(hooks: ModuleType) -> None:
     for name, section in sections.items():
         options = re.findall(r"^  (--?\w.*?)(?:  |$)", hooks.help_text(name), re.MULTILINE)
         assert options and set(options) <= set(re.findall(r"^`(.*?)`\n:   \S", section, re.MULTILINE)), name
-    assert "`--psi FLOAT`\n:   Truncation psi: 1 = full variety, 0 = mean w (of the class). (default: 1.0)" in reference
+    assert "`--psi FLOAT`\n:   Truncation psi: 1 = full variety, 0 = mean w (of the label). (default: 1.0)" in reference
 
 
 def test_the_reference_has_every_public_name(hooks: ModuleType) -> None:
