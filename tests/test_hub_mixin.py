@@ -9,6 +9,7 @@ from tiny import FPS, save
 
 import styleganv
 from styleganv.errors import StyleganvError
+from styleganv.label_space import LabelSpace
 from styleganv.methods.loading import load
 from styleganv.methods.mocogan.networks import MocoganVideos
 from styleganv.methods.stylegan_v.sampler import VideoGenerator
@@ -58,13 +59,13 @@ def test_a_model_replaces_itself_and_nothing_else(folder: Path) -> None:
 
 def test_a_model_built_in_memory_states_its_method(folder: Path, tmp_path: Path) -> None:
     network = load(folder, device="cpu").network
-    names = ["cat", "dog"]
+    labels = LabelSpace(("cat", "dog"))
     with pytest.raises(StyleganvError, match=r"built without a config"):
-        VideoGenerator(network, fps=30, class_names=names).save_pretrained(tmp_path / "saved")
+        VideoGenerator(network, fps=30, labels=labels).save_pretrained(tmp_path / "saved")
     config = {"model": "stylegan-v"}
-    VideoGenerator(network, fps=30, class_names=names, config=config).save_pretrained(tmp_path / "saved")
+    VideoGenerator(network, fps=30, labels=labels, config=config).save_pretrained(tmp_path / "saved")
     saved = load(tmp_path / "saved", device="cpu")
-    assert (saved.fps, saved.class_names) == (30, names)
+    assert (saved.fps, saved.class_names) == (30, ["cat", "dog"])
 
 
 def test_the_type_is_that_of_convolutions(folder: Path) -> None:

@@ -90,7 +90,7 @@ def test_many_hosts_and_a_failing_scontrol(commands: Path) -> None:
         run(commands, "data.zip", "run", hosts="gpu07", gpus=8)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_command_trains(commands: Path, faces: Path, tmp_path: Path) -> None:
     data, out = tmp_path / "my data.zip", tmp_path / "my runs" / "first one"
     shutil.copy(faces, data)

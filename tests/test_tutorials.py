@@ -106,7 +106,7 @@ def test_study(follow: Follow, monkeypatch: pytest.MonkeyPatch) -> None:
     assert set(asked[0][2]["methods"]) <= set(variants())
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_notebook_runs_and_shows_videos(tmp_path: Path) -> None:
     notebook = nbformat.read(ROOT / "examples" / "first_steps.ipynb", as_version=4)
     assert not any(cell.get("outputs") for cell in notebook.cells), "strip the outputs"

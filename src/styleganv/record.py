@@ -245,7 +245,7 @@ def without_paths(record: RunRecord) -> RunRecord:
 
 
 def _last_name(text: str) -> str:
-    """Return a word of a command line with the last name of the path that it is or, as --option=PATH, contains."""
+    """Return a word of a command line with the last name of the path that it is or, after an equals sign, contains."""
     option, equals, value = text.partition("=") if text.startswith("-") else ("", "", text)
     return option + equals + (re.split(r"[/\\]", value.rstrip("/\\"))[-1] if re.search(r"[/\\]", value) else value)
 

@@ -96,7 +96,7 @@ def run_commands(environment: dict[str, str], *commands: list[object]) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_method_of_another_package_works_everywhere(environment: dict[str, str], tmp_path: Path) -> None:
     data, run = tmp_path / "faces.zip", tmp_path / "run"
     make_faces(data, num_videos=8, num_frames=24, resolution=(16, 16))

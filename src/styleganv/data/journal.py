@@ -33,7 +33,6 @@ class Journal:
     Attributes:
         archive: writer of the zip, after the last finished step.
         num_finished: steps that an earlier process has finished.
-        num_steps: steps that are finished now.
     """
 
     def __init__(self, folder: Path, key: str, files: tuple[IO[bytes], IO[bytes], IO[bytes]]) -> None:
@@ -43,7 +42,6 @@ class Journal:
         self._unsaved: list[str] = []
         self._saved_at = time.monotonic()
         self.num_finished, end, ends = self._read(key)
-        self.num_steps = self.num_finished
         for file, position in zip(files, (end, *ends[:2]), strict=True):
             file.truncate(position)
             file.seek(position)
@@ -63,7 +61,6 @@ class Journal:
         archive = self.archive
         end = (archive.file.tell(), archive.directory.tell(), archive.num_entries)
         self._unsaved.append(json.dumps({**step, "end": end}))
-        self.num_steps += 1
         if time.monotonic() - self._saved_at >= SAVE_SECONDS:
             self.save()
 
@@ -111,7 +108,7 @@ class _OtherWork(Exception):
 def open_journal(dest: Path, key: str, *, overwrite: bool) -> Iterator[Journal]:
     """Yield the journal of a preparation of `dest`; after success, the zip becomes `dest`.
 
-    After an interruption, the folder stays if a step is finished; after a failure, if a video is.
+    After an interruption or a failure, the folder stays if it holds the frames of a video.
 
     Args:
         key: hash of the work; only the same work is continued.
@@ -141,7 +138,7 @@ def open_journal(dest: Path, key: str, *, overwrite: bool) -> Iterator[Journal]:
                 yield journal
                 journal.flush()
             except BaseException as error:
-                if journal.archive.num_entries or (journal.num_steps and isinstance(error, KeyboardInterrupt)):
+                if journal.archive.num_entries:
                     with suppress(OSError):  # of a full disk
                         journal.save()
                     if not isinstance(error, KeyboardInterrupt):

@@ -92,7 +92,7 @@ def prepare(
         try:
             preparation.run(content, progress)
         except KeyboardInterrupt as interruption:
-            if journal.num_steps and not interruption.args:
+            if journal.archive.num_entries and not interruption.args:
                 interruption.args = (preparation.describe_interruption(),)
             raise
     if shard is None:  # `inspect` compares the videos of all shards

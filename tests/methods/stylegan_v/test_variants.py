@@ -146,7 +146,7 @@ def test_the_exported_program(variant: str, tmp_path: Path) -> None:
     torch.testing.assert_close(frames, generator.synthesis(styles, codes.float()), atol=1e-4, rtol=0)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_all_variants_together_are_exported_to_onnx(tmp_path: Path) -> None:
     """The export itself compares frames at early and late times with those of the model."""
     small = {"height": 8, "width": 8, "motion_kernel": 3, "num_frequencies": 4}
