@@ -130,6 +130,9 @@ def test_datasets_and_the_license_of_their_videos(tmp_path: Path) -> None:
     assert contents.kind == "dataset" and contents.facts["License"] == "CC BY 4.0"
     assert contents.facts["Dataset"] == "data.zip: 1 video, 3 frames of 16x16 (height x width), 25 fps"
     assert contents.to_dict()["license"] == "CC BY 4.0"
+    options = PrepareOptions(fps=25)
+    prepare(tmp_path / "source", tmp_path / "s", resolution=(16, 16), options=options, shard=(1, 1), num_workers=1)
+    assert describe_path(tmp_path / "s").facts["Dataset"].startswith("s: 1 video, 3 frames"), "a folder of shards"
     frames = np.zeros((2, 16, 16, 3), np.uint8)
     write_dataset(tmp_path / "b.zip", [("a", frames, 0, {})], height=16, width=16, fps=8, class_names=["cat"])
     assert describe_path(tmp_path / "b.zip").facts["Classes"] == "cat"
