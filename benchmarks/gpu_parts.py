@@ -24,7 +24,8 @@ from run import Plain, Run, machine, operations, seconds_of
 
 from styleganv import distributed
 from styleganv.config import ModelConfig, RunConfig, TrainingConfig
-from styleganv.data.dataset import VideoDataset, write_dataset
+from styleganv.data.dataset import VideoDataset
+from styleganv.data.dataset_writer import write_dataset
 from styleganv.methods import apply_method
 from styleganv.methods.stylegan_v.config import GeneratorConfig
 from styleganv.methods.stylegan_v.generator import Generator

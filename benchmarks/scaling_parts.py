@@ -26,7 +26,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from styleganv.config import RunConfig, get_preset
-from styleganv.data.dataset import VideoDataset, write_dataset
+from styleganv.data.dataset import VideoDataset
+from styleganv.data.dataset_writer import write_dataset
 from styleganv.faces.drawing import draw_video
 from styleganv.faces.factors import sample_face
 from styleganv.methods.stylegan_v.memory import _fake_parameters, _fake_tensors

@@ -119,7 +119,7 @@ def test_imports_point_down(file: Path) -> None:
         ("data", "from styleganv.methods.stylegan_v import Generator"),
         ("data", "import styleganv.training.loop"),
         ("media", "def f():\n    from styleganv import models"),
-        ("media", "from styleganv.training.run_log import read_log"),
+        ("media", "from styleganv.training.log_file import read_log"),
         ("nn", "from styleganv.data.dataset import VideoDataset"),
         ("training", "from styleganv.methods import METHODS"),
         ("training", "from styleganv.cli import main"),

@@ -12,7 +12,7 @@ from filelock import FileLock
 
 from styleganv import cli
 from styleganv.config import RunConfig, save_settings
-from styleganv.data.dataset import write_dataset
+from styleganv.data.dataset_writer import write_dataset
 from styleganv.data.prepare import prepare
 from styleganv.errors import StyleganvError
 from styleganv.inventory import COLUMNS, Run, describe_path, format_runs, list_runs, sort_runs
@@ -82,17 +82,18 @@ def test_the_table_is_sorted(folder: Path) -> None:
     ]
 
 
-def test_the_commands_print_them(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_commands_print_and_write_them(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cli.main(["runs", str(folder), "--sort", "best"])
     assert capsys.readouterr().out.splitlines()[1].startswith("deep/er  ")
-    cli.main(["runs", str(folder), "--json"])
-    assert [run["name"] for run in json.loads(capsys.readouterr().out)][:2] == ["broken", "deep/er"]
-    cli.main(["info", str(folder / "done")])
+    table, contents = tmp_path / "table.json", tmp_path / "contents.json"
+    cli.main(["runs", str(folder), "--json", str(table)])
+    assert [run["name"] for run in json.loads(table.read_text())][:2] == ["broken", "deep/er"]
+    capsys.readouterr()
+    cli.main(["info", str(folder / "done"), "--json", str(contents)])
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == f"{folder / 'done'}: run"
     assert {line.split("  ")[0] for line in lines} >= {"State", "Method", "Clips", "Dataset", "CPU hours", "Software"}
-    cli.main(["info", str(folder / "done"), "--json"])
-    found = json.loads(capsys.readouterr().out)
+    found = json.loads(contents.read_text())
     assert found["kind"] == "run" and found["run"]["state"] == "finished" and found["record"]["sessions"]
     assert found["model"]["generator"]["height"] == 16 and found["settings"]["model"]["z_dim"] == 16
     with pytest.raises(SystemExit):
@@ -129,6 +130,9 @@ def test_datasets_and_the_license_of_their_videos(tmp_path: Path) -> None:
     assert contents.kind == "dataset" and contents.facts["License"] == "CC BY 4.0"
     assert contents.facts["Dataset"] == "data.zip: 1 video, 3 frames of 16x16 (height x width), 25 fps"
     assert contents.to_dict()["license"] == "CC BY 4.0"
+    options = PrepareOptions(fps=25)
+    prepare(tmp_path / "source", tmp_path / "s", resolution=(16, 16), options=options, shard=(1, 1), num_workers=1)
+    assert describe_path(tmp_path / "s").facts["Dataset"].startswith("s: 1 video, 3 frames"), "a folder of shards"
     frames = np.zeros((2, 16, 16, 3), np.uint8)
     write_dataset(tmp_path / "b.zip", [("a", frames, 0, {})], height=16, width=16, fps=8, class_names=["cat"])
     assert describe_path(tmp_path / "b.zip").facts["Classes"] == "cat"

@@ -107,7 +107,10 @@ def test_study(follow: Follow, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.long
-def test_the_notebook_runs(tmp_path: Path) -> None:
+def test_the_notebook_runs_and_shows_videos(tmp_path: Path) -> None:
     notebook = nbformat.read(ROOT / "examples" / "first_steps.ipynb", as_version=4)
     assert not any(cell.get("outputs") for cell in notebook.cells), "strip the outputs"
-    NotebookClient(notebook, timeout=240, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    done = NotebookClient(notebook, timeout=240, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    shown = [output["data"] for cell in done.cells for output in cell.get("outputs", ()) if "data" in output]
+    videos = [data["text/html"] for data in shown if "text/html" in data]
+    assert len(videos) == 6 and all("data:video/mp4;base64," in html for html in videos)

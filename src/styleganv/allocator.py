@@ -18,7 +18,7 @@ def keep_freed_memory() -> None:
     one heap, because glibc returns more of a thread's own heap. Other C libraries are left alone.
 
     A layer's output is usually freed just before the next but one needs as much memory again. Otherwise each of its
-    pages is requested and zeroed anew, which takes up to a tenth of the time per frame.
+    pages is requested and zeroed again, which takes up to a tenth of the time per frame.
     """
     if sys.platform == "linux":
         with suppress(AttributeError, OSError):  # another C library

@@ -7,6 +7,7 @@ that the next command can remove those of killed processes, and only those.
 """
 
 import errno
+import json
 import logging
 import os
 import re
@@ -18,6 +19,7 @@ from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -112,6 +114,13 @@ def atomic_write(path: Path | str, *, overwrite: bool, contents: Sequence[str] |
             (folder / REPLACED).mkdir()
             os.replace(dest, folder / REPLACED / dest.name)  # a folder cannot be renamed over a nonempty one
         os.replace(tmp_path, dest)
+
+
+def write_json(path: Path | str, value: Any, *, overwrite: bool = False) -> None:
+    """Write a value as indented JSON, atomically. Raises StyleganvError as `atomic_write`."""
+    text = json.dumps(value, indent=2) + "\n"
+    with atomic_write(path, overwrite=overwrite) as tmp_path:
+        tmp_path.write_text(text, "utf-8")
 
 
 @contextmanager

@@ -46,7 +46,7 @@ class Contents:
     Attributes:
         kind: what it is.
         facts: texts by title, for the user.
-        data: the same in numbers, and more, for `--json`.
+        data: the same in numbers, and more, for JSON.
     """
 
     path: str
@@ -101,7 +101,7 @@ def describe_path(path: Path | str) -> Contents:
         facts, data = _describe_model(folder)
         record = read_record(folder)
         return Contents(str(path), "model", facts | _record_facts(record), data | _record_data(record))
-    if path.is_file() and is_dataset(path):
+    if is_dataset(path):
         summary = describe_dataset(dataset := VideoDataset(path))
         facts = {"Dataset": str(summary), "Classes": ", ".join(dataset.class_names) or "none"}
         facts |= {"Encoding": " ".join(map(str, dataset.encoding.values())), "Hash": summary.sha256}

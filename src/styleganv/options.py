@@ -177,32 +177,6 @@ class EditOptions(Validated):
             raise StyleganvError("--speed and --time-map exclude each other: pass one of them.")
 
 
-@dataclass(frozen=True)
-class TextEditOptions(Validated):
-    """How `editing.text.edit_by_text` optimizes the content code.
-
-    Attributes:
-        refine: take steps of Adam from the best mix with other contents, which can leave what the model can show.
-        num_frames: frames at random times that each step uses.
-        num_starts: other content codes of which parts are mixed in, in case CLIP has no gradient near the original.
-        learning_rate: peak learning rate of Adam, in standard deviations of w.
-        distance_weight: weight of the squared distance from the original, in standard deviations of w.
-        identity_weight: weight of the distance of the frames from the original ones.
-        layers: style layers to change, 0 the coarsest; None for all.
-        seed: random seed of the times, and first seed of the other content codes.
-    """
-
-    refine: bool = True
-    num_steps: Count = 100
-    num_frames: Count = 4
-    num_starts: Annotated[int, Interval(0)] = 64
-    learning_rate: Positive = 0.1
-    distance_weight: NonNegative = 0.03
-    identity_weight: NonNegative = 0.3
-    layers: Sequence[int] | None = None
-    seed: Seed = 0
-
-
 Space = Literal["content", "motion"]
 
 
@@ -262,11 +236,11 @@ class PrepareOptions(Validated):
     """How to turn videos into a dataset."""
 
     dataset: Unset[DatasetName] = None
-    """Follow the paper's rules for one of its datasets; `styleganv datasets` describes them."""
+    """Dataset of the paper, prepared by its rules; `styleganv datasets` describes them."""
     fps: Unset[FrameRate] = None
     """Frame rate to resample to, in frames per second. Default: the most common one."""
     source_fps: FrameRate = 25.0
-    """Frame rate of folders of frames, in frames per second; a prepared dataset has its own."""
+    """Frame rate of folders of frames, in frames per second; not for a prepared dataset."""
     fit: Fit = "crop"
     """Center crop, pad with black, or stretch to the new aspect ratio."""
     min_frames: Count = 3
@@ -337,9 +311,9 @@ class EvaluateOptions(Validated):
     num_repeats: Repeats = 1
     """Number of random draws of clips; 2 or more give a standard error."""
     num_resamples: Annotated[int, Interval(0, 10_000)] = 40
-    """Half samples of the videos, for a 95 % interval of each number; 0 or 1: none."""
+    """Number of half samples of the videos, for a 95% interval of each value; 0 or 1: none."""
     store_as: Unset[str] = None
-    """Compress the frames of both sets alike in memory, e.g. as jpeg95 (quality 95). Default: as they are."""
+    """Compress the frames of both sets in memory, e.g. jpeg95 (quality 95). Default: as they are."""
     num_frames: Unset[Count] = None
     """Frames per clip, e.g. 4 for short videos. Default: the protocol's."""
     per_class: bool = False
@@ -349,7 +323,7 @@ class EvaluateOptions(Validated):
     split: Unset[str] = None
     """Dataset split of the real videos, e.g. train; only stated in the report."""
     psi: Psi = 1.0
-    """Truncation psi of a model: 1 = full variety, 0 = mean w."""
+    """Truncation psi of a model: 1 = full variety, 0 = mean w (of the label)."""
     weights: Annotated[
         str | Path | None, tyro.conf.DisallowNone, tyro.conf.arg(metavar="PATH", help_behavior_hint="")
     ] = None

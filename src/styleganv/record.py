@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from styleganv import __version__
 from styleganv.errors import StyleganvError, describe
-from styleganv.files import atomic_write, readable
+from styleganv.files import readable, write_json
 from styleganv.validation import check, read_fields
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class DatasetFacts:
         frames: frames of all videos.
         height, width: frame size in pixels.
         fps: frames per second.
-        license: terms of the videos, if `prepare` was told.
+        license: license of the videos; None if `prepare --license` did not state it.
     """
 
     name: str
@@ -175,8 +175,7 @@ def describe_dataset(data: "VideoDataset") -> DatasetFacts:
 
 def write_record(folder: Path, record: RunRecord) -> None:
     """Write `record.json` to a run or model folder."""
-    with atomic_write(folder / RECORD, overwrite=True) as tmp_path:
-        tmp_path.write_text(json.dumps(asdict(record), indent=2) + "\n", "utf-8")
+    write_json(folder / RECORD, asdict(record), overwrite=True)
 
 
 def read_record(folder: Path) -> RunRecord | None:

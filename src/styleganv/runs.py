@@ -155,7 +155,7 @@ def _check_new(out: Path) -> None:
     A file in the place of a folder, or the reverse, only stops the report that belongs there.
     """
     check_destination(out, overwrite=True, contents=RUN_CONTENTS)
-    # A run that was killed before its first checkpoint has settings, and is begun anew.
+    # A run that was killed before its first checkpoint has settings, and starts over.
     overwrite = True if (out / "settings.yaml").exists() else None
     files = [out / name for name in RUN_FILES if name not in REPORT_FILES or (out / name).is_file()]
     folders = [out / name for name in REPORT_FOLDERS if (out / name).is_dir()]

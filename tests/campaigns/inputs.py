@@ -264,7 +264,7 @@ def picture(frame: np.ndarray, format: str = "PNG") -> bytes:
 
 def make_datasets(folder: Path) -> None:
     """Write a source with class folders, its zip and labels, and prepared datasets with and without classes."""
-    from styleganv.data.dataset import write_dataset
+    from styleganv.data.dataset_writer import write_dataset
 
     (folder / "classes").mkdir()
     for index in range(4):

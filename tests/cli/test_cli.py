@@ -13,7 +13,7 @@ from styleganv.cli.console import _in_words
 from styleganv.cli.parsing import parse_resolution
 from styleganv.cli.training import train_defaults
 from styleganv.config import PRESETS
-from styleganv.data.dataset import write_dataset
+from styleganv.data.dataset_writer import write_dataset
 from styleganv.errors import StyleganvError
 from styleganv.media import writing
 

@@ -18,7 +18,8 @@ from styleganv.config import (
     run_config,
     save_settings,
 )
-from styleganv.data.dataset import VideoDataset, write_dataset
+from styleganv.data.dataset import VideoDataset
+from styleganv.data.dataset_writer import write_dataset
 from styleganv.errors import StyleganvError
 from styleganv.methods import apply_method
 from styleganv.methods.stylegan_v.trainer import build_networks

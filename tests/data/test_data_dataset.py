@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from styleganv.data.dataset import VideoDataset, write_dataset
+from styleganv.data.dataset import VideoDataset
+from styleganv.data.dataset_writer import write_dataset
 from styleganv.errors import StyleganvError
 
 

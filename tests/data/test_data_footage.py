@@ -9,7 +9,8 @@ import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
 from styleganv.data.checks import find_problems
-from styleganv.data.dataset import VideoDataset, write_dataset
+from styleganv.data.dataset import VideoDataset
+from styleganv.data.dataset_writer import write_dataset
 from styleganv.data.footage import (
     COPY_CHANGE,
     find_blank,

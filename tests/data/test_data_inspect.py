@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from styleganv.data.dataset import write_dataset
+from styleganv.data.dataset_writer import write_dataset
 from styleganv.data.inspect import inspect, suggest_slot_distance, write_contact_sheet
 from styleganv.errors import StyleganvError
 

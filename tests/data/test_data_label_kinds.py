@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from styleganv.data.dataset import VideoDataset, write_dataset
+from styleganv.data.dataset import VideoDataset
+from styleganv.data.dataset_writer import write_dataset
 from styleganv.data.inspect import inspect
 from styleganv.data.prepare import prepare
 from styleganv.errors import StyleganvError

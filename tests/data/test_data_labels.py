@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from styleganv.data import prepare as module
-from styleganv.data.dataset import VideoDataset, write_dataset
+from styleganv.data.dataset import VideoDataset
+from styleganv.data.dataset_writer import write_dataset
 from styleganv.data.labels import read_labels
 from styleganv.errors import StyleganvError
 from styleganv.media.sources import VideoSource

@@ -18,10 +18,10 @@ from styleganv.editing.clip_model import ClipModel, load_clip_model
 from styleganv.editing.direction_search import find_directions
 from styleganv.editing.latents import Latents, latents_from_seed, load_latents, render_latents
 from styleganv.editing.perceptual import load_perceptual
-from styleganv.editing.text import ImageDistance, edit_by_text
+from styleganv.editing.text import ImageDistance, TextEditOptions, edit_by_text
 from styleganv.errors import StyleganvError
 from styleganv.methods.stylegan_v.sampler import VideoGenerator, load_video_generator
-from styleganv.options import DirectionOptions, TextEditOptions
+from styleganv.options import DirectionOptions
 
 pytestmark = pytest.mark.slow  # the library alone takes seconds to import
 

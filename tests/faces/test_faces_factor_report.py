@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from styleganv.data.dataset import VideoDataset, write_dataset
+from styleganv.data.dataset import VideoDataset
+from styleganv.data.dataset_writer import write_dataset
 from styleganv.errors import StyleganvError
 from styleganv.faces import factor_report
 from styleganv.faces.dataset import make_faces

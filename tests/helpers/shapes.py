@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from styleganv.data.dataset import write_dataset
+from styleganv.data.dataset_writer import write_dataset
 
 FPS = 25.0
 COLORS = {

@@ -6,7 +6,7 @@ import pytest
 import torch
 from stub_extractors import I3D, STUBS, drawn
 
-from styleganv.data.dataset import write_dataset
+from styleganv.data.dataset_writer import write_dataset
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from tiny import save
 
 import styleganv
 from styleganv import cli
-from styleganv.data.dataset import write_dataset
+from styleganv.data.dataset_writer import write_dataset
 from styleganv.faces.dataset import make_faces
 from styleganv.faces.factor_report import compare_factors
 from styleganv.metrics.protocols import PROTOCOLS

@@ -13,7 +13,7 @@ import warm
 from stub_extractors import ArrayVideos, drawn, gathered
 
 from styleganv import distributed
-from styleganv.data.dataset import write_dataset
+from styleganv.data.dataset_writer import write_dataset
 from styleganv.errors import StyleganvError
 from styleganv.media import writing
 from styleganv.methods.stylegan_v.config import GeneratorConfig

@@ -11,7 +11,7 @@ import pytest
 from motion_faults import FPS, looped, network, pan, ping_pong
 
 from styleganv import cli
-from styleganv.data.dataset import write_dataset
+from styleganv.data.dataset_writer import write_dataset
 from styleganv.errors import StyleganvError
 from styleganv.model_folder import save_model
 from styleganv.motion_report.diagnose import diagnose, mean_and_error, training_data

@@ -14,7 +14,8 @@ from shapes_only import shapes_only
 from torch import Tensor, nn
 
 from styleganv.config import RunConfig
-from styleganv.data.dataset import VideoDataset, write_dataset
+from styleganv.data.dataset import VideoDataset
+from styleganv.data.dataset_writer import write_dataset
 from styleganv.methods import METHODS, apply_method, build_trainer
 from styleganv.training.batches import ClipDataset, iterate_batches
 from styleganv.training.trainer import Trainer

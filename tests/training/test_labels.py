@@ -13,7 +13,8 @@ from settings import with_training
 from styleganv import noise
 from styleganv.cli import main
 from styleganv.config import RunConfig
-from styleganv.data.dataset import VideoDataset, write_dataset
+from styleganv.data.dataset import VideoDataset
+from styleganv.data.dataset_writer import write_dataset
 from styleganv.data.sampling import draw_real_frames
 from styleganv.editing.latents import compute_w_std, latents_from_seed, load_latents, render_latents, save_latents
 from styleganv.errors import StyleganvError

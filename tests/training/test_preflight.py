@@ -7,7 +7,8 @@ import pytest
 from settings import with_training
 
 from styleganv.config import AugmentConfig, RunConfig
-from styleganv.data.dataset import VideoDataset, write_dataset
+from styleganv.data.dataset import VideoDataset
+from styleganv.data.dataset_writer import write_dataset
 from styleganv.training.preflight import check_data
 
 

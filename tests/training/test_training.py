@@ -18,7 +18,8 @@ from settings import with_training
 
 from styleganv.clip import Clip
 from styleganv.config import RunConfig, TrainingConfig, load_settings, save_settings
-from styleganv.data.dataset import VideoDataset, write_dataset
+from styleganv.data.dataset import VideoDataset
+from styleganv.data.dataset_writer import write_dataset
 from styleganv.data.inspect import inspect
 from styleganv.errors import StyleganvError
 from styleganv.faces.dataset import make_faces
@@ -28,9 +29,8 @@ from styleganv.methods.stylegan_v.trainer import GanTrainer, build_networks
 from styleganv.runs import resume, train
 from styleganv.training.batches import ClipDataset, iterate_batches
 from styleganv.training.checkpoint import load_checkpoint
-from styleganv.training.log_file import read_records
+from styleganv.training.log_file import read_log, read_records
 from styleganv.training.loop import is_best
-from styleganv.training.run_log import read_log
 
 CPU = torch.device("cpu")
 

@@ -13,7 +13,8 @@ import torch
 from settings import with_training
 
 from styleganv.config import AugmentConfig, RunConfig, TrainingConfig
-from styleganv.data.dataset import VideoDataset, write_dataset
+from styleganv.data.dataset import VideoDataset
+from styleganv.data.dataset_writer import write_dataset
 from styleganv.data.prepare import prepare
 from styleganv.errors import StyleganvError
 from styleganv.faces.dataset import make_faces

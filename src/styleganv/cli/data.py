@@ -35,11 +35,11 @@ def prepare(
     Args:
         source: Video file, or a folder or zip of videos or of folders of frames.
         dest: Dataset to write, e.g. data.zip; with --shard, the folder of all shards.
-        resolution: Frame size in pixels: 64, or HEIGHTxWIDTH, e.g. 144x256. Default: the paper's with --dataset.
-        trim: START:STOP in seconds, or both as h:m:s, e.g. 5:20, 5:, 1:05:2:10; negative: from the end. Default: all.
+        resolution: Frame size in pixels: 64, or HEIGHTxWIDTH. Default: the paper's with --dataset.
+        trim: START:STOP in seconds or h:m:s, e.g. 5:20 or 5:; negative: from the end. Default: all.
         crop: X,Y,WIDTH,HEIGHT: part of each upright frame to use, in pixels. Default: all.
         shard: NUMBER/COUNT, e.g. 3/16: prepare every 16th video from the 3rd on. Default: all.
-        dry_run: Write only a contact sheet of what would be used, DEST-dry-run.png, next to DEST.
+        dry_run: Only write a contact sheet of what would be used, DEST-dry-run.png.
         num_workers: Number of worker processes. Default: one per core.
     """
     from styleganv.data.prepare import prepare as run
@@ -98,8 +98,7 @@ def inspect(
 ) -> None:
     """Show the contents of a dataset, suggest settings, and warn of what makes training fail.
 
-    It looks for cuts, frames of a single color, text and logos, and stills in 64 videos of the dataset, for copies in
-    1000, and for videos that were resampled.
+    It searches 64 videos for cuts, frames of a single color, text, logos and stills, and 1,000 for copies.
 
     Args:
         data: Dataset written by `styleganv prepare`.

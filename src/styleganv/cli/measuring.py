@@ -32,7 +32,7 @@ def evaluate(
         protocol: Comma-separated protocols, or a set such as released; see docs/evaluation.md.
         resolution: Size in pixels to resize both to: 64, or HEIGHTxWIDTH; required if they differ.
         json: JSON file to write the full report to.
-        features: npz file to write the features of each clip to (of the first repeat), for other measures.
+        features: npz file to write the features of each clip of the first repeat to.
     """
     from styleganv.metrics.evaluate import evaluate as run
 

@@ -18,8 +18,6 @@ import numpy as np
 
 from styleganv.data.archive import find_entry
 from styleganv.data.dataset_file import DESCRIPTION, DatasetFile, VideoRecord, not_a_dataset
-from styleganv.data.dataset_writer import create_dataset as create_dataset
-from styleganv.data.dataset_writer import write_dataset as write_dataset
 from styleganv.data.frames import FRAME_ERRORS, decode_frame, frame_size
 from styleganv.data.shards import find_shards, open_shards
 from styleganv.errors import StyleganvError
@@ -77,8 +75,6 @@ class VideoDataset:
             raise StyleganvError(
                 f"Dataset {self.path} not found: create it with `styleganv prepare SOURCE {self.path}`."
             )
-        if self.path.is_dir() and not find_shards(self.path):
-            raise not_a_dataset(self.path, "it is a folder without shards")
         self._files = open_shards(self.path) if self.path.is_dir() else [DatasetFile(self.path)]
         first = self._files[0]
         self.height, self.width, self.fps, self.encoding = first.height, first.width, first.fps, first.encoding

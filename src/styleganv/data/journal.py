@@ -83,7 +83,7 @@ class Journal:
         os.fsync(self._journal.fileno())
 
     def _read(self, key: str) -> tuple[int, int, tuple[int, int, int]]:
-        """Return the number of finished steps, the end of the journal, and what the zip held then; 0 to start anew."""
+        """Return the number of finished steps, the end of the journal, and what the zip held then; 0 to start over."""
         nothing = (0, 0, (0, 0, 0))
         self._journal.seek(0)
         header = self._journal.readline()

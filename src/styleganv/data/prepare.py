@@ -125,8 +125,7 @@ class _Preparation:
         if plan.shard is not None:
             extra["shard"] = asdict(Shard(*plan.shard, content, self.order))
         elif not writer.videos:
-            reasons = "; ".join(f"{name}: {reason.rstrip('.')}" for name, reason in self.report.skipped[:3])
-            raise StyleganvError(f"No usable video in {plan.source} ({reasons}): pass other videos.")
+            raise self.report.no_usable_video(plan.source)
         else:
             labels, used = labels.without_unused([video.label for video in writer.videos])
             writer.videos = [replace(video, label=label) for video, label in zip(writer.videos, used, strict=True)]
@@ -141,7 +140,7 @@ class _Preparation:
         """Return what the user can do now."""
         return (
             f"Interrupted after {self.num_done} of {len(self.plan.numbers)} videos, which {self.journal.folder} holds: "
-            "run the same command to continue, or delete that folder to start anew."
+            "run the same command to continue, or delete that folder to start over."
         )
 
     def _read_timings(self, progress: Progress | None) -> dict[int, Timing | str]:

@@ -9,6 +9,7 @@ from statistics import median
 from styleganv.data.dataset_file import VideoRecord
 from styleganv.data.encoding import Outcome, parse_color
 from styleganv.data.plan import Plan
+from styleganv.errors import StyleganvError
 from styleganv.label_space import LabelSpace
 from styleganv.media.sources import shorten, summarize_skipped
 
@@ -95,6 +96,11 @@ class PrepareReport:
         self.class_counts = +Counter(space.count(labels))
         self.labels = space.summarize(labels)
         self.warnings = [*warnings, *_warnings(self, fps)]
+
+    def no_usable_video(self, source: Path) -> StyleganvError:
+        """Return the error for a source whose videos are all skipped, with the reasons."""
+        reasons = "; ".join(f"{name}: {reason.rstrip('.')}" for name, reason in self.skipped[:3])
+        return StyleganvError(f"No usable video in {source} ({reasons}): pass other videos.")
 
     def _rates(self) -> str:
         if len(self.source_fps) > 8:  # cameras with a variable rate

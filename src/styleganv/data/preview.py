@@ -89,8 +89,7 @@ def preview(
     if options.split_scenes:
         report.warnings.append("a dry run does not look for scenes: the videos are shown before --split-scenes.")
     if not rows:
-        reasons = "; ".join(f"{name}: {reason.rstrip('.')}" for name, reason in report.skipped[:3])
-        raise StyleganvError(f"No usable video in {source} ({reasons}): pass other videos.")
+        raise report.no_usable_video(plan.source)
     note = f"{len(rows)} of {len(videos)} videos, each from its start to its end, as they would be prepared"
     names = [name if len(name) <= 32 else f"…{name[-31:]}" for name in rows]
     image = sheets.labeled_sheet(np.stack(list(rows.values())), rows=names, columns=[""] * NUM_FRAMES, note=note)

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from styleganv.data.dataset_file import DatasetFile
+from styleganv.data.dataset_file import DatasetFile, not_a_dataset
 from styleganv.errors import StyleganvError
 
 _NAME = re.compile(r"shard-[0-9]{4,}-of-[0-9]{4,}\.zip")
@@ -27,7 +27,8 @@ def open_shards(folder: Path) -> list[DatasetFile]:
     Raises:
         StyleganvError: if the folder has none, or one is missing, there twice, or of another source or other settings.
     """
-    paths = find_shards(folder)
+    if not (paths := find_shards(folder)):
+        raise not_a_dataset(folder, "it is a folder without shards")
     files = [DatasetFile(path) for path in paths]
     first = files[0].shard
     for file in files:

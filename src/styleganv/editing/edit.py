@@ -21,19 +21,12 @@ from styleganv.editing.latents import (
     truncate,
 )
 from styleganv.editing.perceptual import load_perceptual
-from styleganv.editing.text import OWN_CLIP_EDIT, edit_by_text
+from styleganv.editing.text import OWN_CLIP_EDIT, TextEditOptions, edit_by_text
 from styleganv.files import check_destination
 from styleganv.media import sheets, writing
 from styleganv.media.enlarging import enlarge, watchable_scale
 from styleganv.methods.stylegan_v.sampler import Styles, VideoGenerator, load_video_generator
-from styleganv.options import (
-    ComputeOptions,
-    EditOptions,
-    LatentsOptions,
-    OutputOptions,
-    SampleOptions,
-    TextEditOptions,
-)
+from styleganv.options import ComputeOptions, EditOptions, LatentsOptions, OutputOptions, SampleOptions
 from styleganv.progress import Progress, track
 from styleganv.video_files import choose_seconds
 

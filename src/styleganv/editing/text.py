@@ -10,8 +10,9 @@ Shapes: N contents, L style layers, D width of w, T frames.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 import torch
 from torch import Tensor
@@ -21,8 +22,8 @@ from styleganv.editing.directions import sample_latents
 from styleganv.editing.edits import check_layer
 from styleganv.editing.latents import Latents, compute_w_std, render_differentiably
 from styleganv.methods.stylegan_v.sampler import VideoGenerator
-from styleganv.options import TextEditOptions
 from styleganv.progress import Progress, Stage
+from styleganv.validation import Count, Interval, NonNegative, Positive, Seed, Validated
 
 #: Slots from the start of the video in which times are drawn; later ones have the same distribution.
 NUM_SLOTS = 16
@@ -35,6 +36,34 @@ BANDS = ((0.0, 1.0), (0.1, 1.0), (0.1, 0.3), (0.1, 0.5), (0.2, 0.5), (0.3, 0.7),
 
 #: Minimum gain of a mix over the original, relative to the range of the contents' similarities with the text.
 MIN_GAIN = 0.1
+
+
+@dataclass(frozen=True)
+class TextEditOptions(Validated):
+    """How `edit_by_text` optimizes the content code.
+
+    Attributes:
+        refine: take steps of Adam from the best mix with other contents, which can leave what the model can show.
+        num_frames: frames at random times that each step uses.
+        num_starts: other content codes of which parts are mixed in, in case CLIP has no gradient near the original.
+        learning_rate: peak learning rate of Adam, in standard deviations of w.
+        distance_weight: weight of the squared distance from the original, in standard deviations of w.
+        identity_weight: weight of the distance of the frames from the original ones.
+        layers: style layers to change, 0 the coarsest; None for all.
+        seed: random seed of the times, and first seed of the other content codes.
+    """
+
+    refine: bool = True
+    num_steps: Count = 100
+    num_frames: Count = 4
+    num_starts: Annotated[int, Interval(0)] = 64
+    learning_rate: Positive = 0.1
+    distance_weight: NonNegative = 0.03
+    identity_weight: NonNegative = 0.3
+    layers: Sequence[int] | None = None
+    seed: Seed = 0
+
+
 #: For a model's own small CLIP: it tells drawings apart, but its gradient leads to frames that are none.
 OWN_CLIP_EDIT = TextEditOptions(refine=False, num_starts=256, identity_weight=0.25)
 

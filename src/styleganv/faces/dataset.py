@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from styleganv.data.dataset import write_dataset
+from styleganv.data.dataset_writer import write_dataset
 from styleganv.errors import StyleganvError
 from styleganv.faces.drawing import draw_video
 from styleganv.faces.factors import FPS, OPTIONS, Face, sample_face

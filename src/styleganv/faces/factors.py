@@ -27,7 +27,7 @@ LIDS = {"wide": 0.0, "half": 0.38}
 IRISES = {"black": (24, 20, 30), "brown": (112, 62, 22), "blue": (34, 92, 208), "green": (24, 128, 70)}
 #: Half thickness of the brows.
 BROWS = {"none": 0.0, "thin": 0.011, "thick": 0.022}
-#: Slope of the brows down towards the nose, in degrees.
+#: Slope of the brows down toward the nose, in degrees.
 BROW_SLOPES = {"worried": -18, "level": 0, "angry": 18}
 #: Half width of the mouth.
 MOUTHS = {"narrow": 0.085, "wide": 0.135}

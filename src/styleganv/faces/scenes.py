@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from styleganv.data.dataset import write_dataset
+from styleganv.data.dataset_writer import write_dataset
 from styleganv.faces.detection import pixel_positions
 from styleganv.faces.drawing import CHUNK, DARK, pale_color
 from styleganv.faces.factors import FPS, smooth_noise

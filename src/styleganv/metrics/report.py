@@ -30,7 +30,7 @@ class Estimate:
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """95 % interval with regard to the choice of videos in one repeat, around the mean; see `resampling`."""
+        """95% interval with regard to the choice of videos in one repeat, around the mean; see `resampling`."""
         if len(self.deviations) < len(self.values):
             return None
         width = NORMAL_95 * math.sqrt(statistics.fmean(deviation**2 for deviation in self.deviations))
@@ -88,7 +88,7 @@ class Report:
     factors: FactorReport | None = None
 
     def to_json(self) -> str:
-        """Return the report as JSON, with the mean, standard error, 95 % interval and all values of every measure."""
+        """Return the report as JSON, with the mean, standard error, 95% interval and all values of every measure."""
         return json.dumps(self, default=_fields, indent=2, allow_nan=False)
 
     def write_json(self, path: Path | str, *, overwrite: bool = False) -> None:
@@ -108,7 +108,7 @@ class Report:
             "protocol",
             "class",
             "measure",
-            "value ± error [95 %]",
+            "value ± error [95%]",
             "noise floor",
             "real / generated clips",
             "clips of the floor",

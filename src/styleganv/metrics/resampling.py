@@ -20,7 +20,7 @@ from styleganv.metrics.statistics import Statistics, pool
 
 #: Minimum number of units of a set, each half of which has two.
 MIN_UNITS = 4
-#: Half the width of a 95 % interval of a normal distribution, in standard deviations.
+#: Half the width of a 95% interval of a normal distribution, in standard deviations.
 NORMAL_95 = 1.96
 
 

@@ -3,12 +3,11 @@
 Shapes: V videos.
 """
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from styleganv.files import atomic_write
+from styleganv.files import write_json
 from styleganv.motion_report.measurements import ClipMeasurements, ModelProbe
 
 
@@ -78,8 +77,7 @@ class MotionReport:
 
     def write_json(self, path: Path | str, *, overwrite: bool = False) -> None:
         """Write the report as JSON, atomically; a missing number is null."""
-        with atomic_write(path, overwrite=overwrite) as tmp_path:
-            tmp_path.write_text(json.dumps(asdict(self), indent=2) + "\n")
+        write_json(path, asdict(self), overwrite=overwrite)
 
 
 @dataclass(frozen=True)

@@ -29,13 +29,13 @@ from filelock import FileLock, Timeout
 from styleganv.data.dataset import VideoDataset
 from styleganv.errors import StyleganvError
 from styleganv.faces.dataset import make_faces
-from styleganv.files import check_destination
+from styleganv.files import check_destination, write_json
 from styleganv.metrics.protocols import expand_protocols
 from styleganv.options import LaunchOptions, Repeats, StudyOptions
 from styleganv.progress import Progress, track
 from styleganv.study.comparison import PAGES, write_comparison
 from styleganv.study.sizes import UNKNOWN_TIME, Sizes, fitting_sizes, seconds_per_frame
-from styleganv.study.trial import DONE, STEPS, Trial, is_complete, published_variants, read_trial, variants, write_json
+from styleganv.study.trial import DONE, STEPS, Trial, is_complete, published_variants, read_trial, variants
 from styleganv.validation import check_arguments
 
 #: Default dataset.
@@ -161,7 +161,7 @@ def _begin(folder: Path, trial: Trial) -> Path:
     wanted: dict[str, Any] = json.loads(json.dumps(asdict(trial)))
     if not (folder / "trial.json").exists():
         folder.mkdir(parents=True, exist_ok=True)
-        write_json(folder / "trial.json", wanted)
+        write_json(folder / "trial.json", wanted, overwrite=True)
     saved = json.loads(json.dumps(asdict(read_trial(folder))))
     changed = [f"{name} {saved[name]}" for name in wanted if saved[name] != wanted[name]]
     if changed:

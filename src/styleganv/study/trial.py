@@ -29,7 +29,7 @@ import torch
 from styleganv.allocator import keep_freed_memory
 from styleganv.config import RunConfig, get_preset
 from styleganv.errors import StyleganvError
-from styleganv.files import atomic_write
+from styleganv.files import write_json
 from styleganv.methods import METHODS, apply_ablation, apply_method
 from styleganv.methods.loading import load
 from styleganv.metrics.evaluate import evaluate
@@ -40,8 +40,9 @@ from styleganv.options import MIN_EVAL_CLIPS, EvaluateOptions
 from styleganv.runs import train
 from styleganv.study.sizes import Sizes
 from styleganv.training.checkpoint import has_checkpoint, load_checkpoint
+from styleganv.training.log_file import read_log
 from styleganv.training.loop import InterruptedTraining
-from styleganv.training.run_log import peak_memory_gib, read_log
+from styleganv.training.run_log import peak_memory_gib
 from styleganv.validation import Count, Positive, Seed, read_fields
 from styleganv.video_model import VideoModel
 from styleganv.videos import ModelVideos, Videos, open_videos
@@ -88,7 +89,7 @@ class Trial:
 
     @property
     def length(self) -> str:
-        """How long the training takes, for people."""
+        """Length of the training as text, for the user."""
         if self.clips is not None:
             return f"{self.clips:,} clips of training each (at most {self.minutes:g} minutes)"
         if self.distance is not None:
@@ -143,12 +144,6 @@ def variant_title(name: str) -> str:
     return METHODS[method].title if ablation is None else METHODS[method].ablations[ablation].title
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON atomically."""
-    with atomic_write(path, overwrite=True) as tmp_path:
-        tmp_path.write_text(json.dumps(value, indent=2) + "\n")
-
-
 def read_json(path: Path) -> dict[str, Any]:
     """Read a file of a trial."""
     return json.loads(path.read_text())
@@ -190,7 +185,7 @@ def train_trial(folder: Path) -> None:
         "torch": torch.__version__,
         "machine": platform.machine(),
     }
-    write_json(folder / "training.json", training)
+    write_json(folder / "training.json", training, overwrite=True)
 
 
 def stopped_by(trial: Trial, run: Path, clips_seen: int) -> str:
@@ -225,7 +220,7 @@ def measure_trial(folder: Path) -> None:
     times = (started, sampled, evaluated, time.monotonic())
     names = ("sampling", "distances", "motion report")
     measures["seconds"] = {name: after - before for name, (before, after) in zip(names, pairwise(times), strict=True)}
-    write_json(folder / "measures.json", measures)
+    write_json(folder / "measures.json", measures, overwrite=True)
 
 
 def measure_quality(trial: Trial, data: Videos, videos: ModelVideos) -> dict[str, dict[str, Any]]:

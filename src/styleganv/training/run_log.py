@@ -23,8 +23,7 @@ from styleganv.files import atomic_write
 from styleganv.media import sheets, writing
 from styleganv.media.enlarging import enlarge_grid
 from styleganv.training import curves
-from styleganv.training.log_file import read_log as read_log
-from styleganv.training.log_file import read_records
+from styleganv.training.log_file import read_log, read_records
 from styleganv.training.run_page import snapshots, write_run_page
 from styleganv.training.trackers import TrackedRun, Tracker, parse_trackers
 from styleganv.video_model import VideoModel

@@ -28,7 +28,7 @@ ID_TAG = "styleganv.id"
 
 @dataclass(frozen=True)
 class TrackedRun:
-    """What a tracker is told about a run when it starts or resumes.
+    """What a tracker gets to know of a run at its start or resume.
 
     Attributes:
         folder: the run folder.
@@ -44,7 +44,7 @@ class TrackedRun:
 
     @property
     def name(self) -> str:
-        """Name of the run for people."""
+        """Name of the run folder, which trackers display."""
         return self.folder.resolve().name
 
 

@@ -14,7 +14,8 @@ from run_state import assert_same_state, train_with_pauses
 from styleganv import noise
 from styleganv.clip import Clip
 from styleganv.config import RunConfig, TrainingConfig
-from styleganv.data.dataset import VideoDataset, write_dataset
+from styleganv.data.dataset import VideoDataset
+from styleganv.data.dataset_writer import write_dataset
 from styleganv.data.sampling import draw_pair_offsets, draw_real_pair
 from styleganv.errors import StyleganvError
 from styleganv.label_space import LabelSpace

@@ -19,7 +19,8 @@ from torch import Tensor
 from styleganv.cli import main
 from styleganv.clip import Clip
 from styleganv.config import RunConfig, TrainingConfig
-from styleganv.data.dataset import VideoDataset, write_dataset
+from styleganv.data.dataset import VideoDataset
+from styleganv.data.dataset_writer import write_dataset
 from styleganv.errors import StyleganvError
 from styleganv.faces.dataset import make_faces
 from styleganv.methods import apply_method, build_trainer

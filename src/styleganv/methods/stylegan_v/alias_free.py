@@ -243,7 +243,7 @@ class AliasFreeSynthesis(nn.Module):
 
     @torch.no_grad()
     def update_powers(self) -> None:
-        """Move the running powers towards those of the forward passes with gradients since the last call.
+        """Move the running powers toward those of the forward passes with gradients since the last call.
 
         All processes must call this equally often. The window of the average grows with the training.
         """

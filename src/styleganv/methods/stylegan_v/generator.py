@@ -60,7 +60,7 @@ class Generator(nn.Module):
             motion_noise: `[B, S, noise_dim]`, standard normal, for slots 0 … S−1, S at least
                 `num_slots(times.max())`; or a function of the slot number. Default: drawn by `torch.randn`.
             label: `[B, K]` one-hot for a class-conditional model.
-            psi: truncation towards the mean w of all classes; 1 = none, 0 = mean w.
+            psi: truncation toward the mean w of all classes; 1 = none, 0 = mean w.
         """
         return self.synthesize(self.mapping(z, label, psi=psi), times, motion_noise, label)
 

@@ -43,7 +43,7 @@ class Mapping(nn.Module):
         self.register_buffer("w_mean", torch.zeros(w_dim))
 
     def forward(self, z: Tensor, label: Tensor | None = None, *, psi: float = 1.0) -> Tensor:
-        """Return w, truncated towards its running mean: `w_mean + psi (w − w_mean)`; psi = 1 applies no truncation.
+        """Return w, truncated toward its running mean: `w_mean + psi (w − w_mean)`; psi = 1 applies no truncation.
 
         The running mean is that of all classes; `Truncation` has one for each label.
 
@@ -62,7 +62,7 @@ class Mapping(nn.Module):
 
     @torch.no_grad()
     def update_mean(self, batch_mean: Tensor) -> None:
-        """Move the running mean towards the mean of w over the whole batch of a training step, `[w_dim]`."""
+        """Move the running mean toward the mean of w over the whole batch of a training step, `[w_dim]`."""
         self.w_mean.lerp_(batch_mean.to(self.w_mean.dtype), 1 - W_MEAN_DECAY)
 
 
@@ -87,7 +87,7 @@ def compute_label_means(mapping: Mapping, labels: Tensor) -> Tensor:
 
 
 class Truncation:
-    """Truncation towards the running mean of w or, with labels, towards the mean w of the content's label.
+    """Truncation toward the running mean of w or, with labels, towards the mean w of the content's label.
 
     The mean of a label is computed when it is first needed, and again after the weights have changed.
     """

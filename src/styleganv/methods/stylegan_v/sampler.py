@@ -208,7 +208,7 @@ class VideoGenerator(VideoModel):
         return folded
 
     def _update_stored(self, synthesis: Synthesis) -> StoredWeights:
-        """Return the prepared weights; if the network's have changed, prepare them anew and drop what used them."""
+        """Return the prepared weights; if the network's have changed, prepare them again and drop what used them."""
         if self._stored is None or not self._stored.matches(synthesis):
             self._clear_folded()
             self._stored = StoredWeights(synthesis, getattr(torch, self.precision))

@@ -78,20 +78,3 @@ def test_a_model_shows_itself(arguments: dict[str, object], total: int, tmp_path
     shown = frames[0, :, 2 * 18 : 2 * 18 + 16].mean(axis=2)  # gray, as compression blurs color
     near, far = (np.abs(shown - model.sample(seed=seed, seconds=2)[0].mean(axis=2)).mean() for seed in (2, 1))
     assert near < 8 < far / 2
-
-
-@pytest.mark.slow
-def test_a_notebook_shows_a_model_and_a_video(tmp_path: Path) -> None:
-    """In a real kernel, by the last lines of cells."""
-    from nbclient import NotebookClient
-    from nbformat import v4
-
-    save(tmp_path / "model")
-    cells = [
-        'import styleganv\nmodel = styleganv.VideoModel.from_pretrained("model", device="cpu")\nmodel',
-        "styleganv.Video(model.sample(seed=0, seconds=1), model.fps)",
-    ]
-    notebook = v4.new_notebook(cells=[v4.new_code_cell(cell) for cell in cells])
-    done = NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
-    shown = [output["data"]["text/html"] for cell in done.cells for output in cell.outputs]
-    assert [len(embedded(html)) for html in shown] == [50, 25]
