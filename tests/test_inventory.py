@@ -137,6 +137,12 @@ def test_datasets_and_the_license_of_their_videos(tmp_path: Path) -> None:
     write_dataset(tmp_path / "b.zip", [("a", frames, 0, {})], height=16, width=16, fps=8, class_names=["cat"])
     assert describe_path(tmp_path / "b.zip").facts["Classes"] == "cat"
     assert describe_path(tmp_path / "b.zip").facts["License"] == "not stated"
+    (tmp_path / "labels.csv").write_text("name,age,mood\nclip,0.5,-1\n")
+    options = PrepareOptions(classes=str(tmp_path / "labels.csv"))
+    shards = tmp_path / "shards"
+    prepare(tmp_path / "source", shards, resolution=(16, 16), shard=(1, 1), options=options, num_workers=1)
+    facts = describe_path(shards).facts
+    assert facts["Numbers per video"] == "age, mood" and "Classes" not in facts
 
 
 @pytest.mark.parametrize("name", ["nowhere", "notes.txt", "folder"])

@@ -23,6 +23,8 @@ State = Literal["running", "finished", "interrupted", "diverged", "unreadable"]
 STATES: dict[str, State] = {"end": "finished", "diverged": "diverged"}
 #: Entries of the training in `config.json` → their titles.
 TITLES = {"clips_seen": "Clips", "frames_seen": "Frames"}
+#: Kinds of labels other than classes → their title.
+LABELS = {"vector": "Numbers per video"}
 #: Columns of the table → how their values are shown.
 COLUMNS: dict[str, Callable[[Any], str]] = {
     "name": str,
@@ -101,9 +103,10 @@ def describe_path(path: Path | str) -> Contents:
         facts, data = _describe_model(folder)
         record = read_record(folder)
         return Contents(str(path), "model", facts | _record_facts(record), data | _record_data(record))
-    if is_dataset(path):
+    if path.exists() and is_dataset(path):
         summary = describe_dataset(dataset := VideoDataset(path))
-        facts = {"Dataset": str(summary), "Classes": ", ".join(dataset.class_names) or "none"}
+        labels = dataset.labels
+        facts = {"Dataset": str(summary), LABELS.get(labels.kind, "Classes"): ", ".join(labels.names) or "none"}
         facts |= {"Encoding": " ".join(map(str, dataset.encoding.values())), "Hash": summary.sha256}
         return Contents(str(path), "dataset", facts | {"License": summary.license or "not stated"}, asdict(summary))
     raise StyleganvError(
@@ -217,7 +220,7 @@ def _describe_model(folder: Path) -> tuple[dict[str, str], dict[str, Any]]:
             "Method": config.get("model", "stylegan-v"),
             "Frame size": f"{network['height']}x{network['width']} (height x width)",
             "Frame rate": f"{data['fps']:g} fps",
-            "Classes": ", ".join(data["class_names"]),
+            LABELS.get(data.get("label_kind", "class"), "Classes"): ", ".join(data["class_names"]),
             **{TITLES.get(str(name), str(name)): _number(value) for name, value in training.items()},
             "Size of the weights": f"{(folder / 'model.safetensors').stat().st_size / 1e6:.1f} MB",
             "Trained on": metadata.get("data"),
