@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from styleganv.errors import StyleganvError
+from styleganv.label_space import LabelSpace
 from styleganv.model_folder import FORMAT, is_model, save_again
 from styleganv.options import Precision
 
@@ -30,7 +31,7 @@ class ModelHubMixin:
     network: nn.Module
     name: str
     fps: float
-    class_names: list[str]
+    labels: LabelSpace
     config: dict[str, Any]
     source: Path | None
 
@@ -81,7 +82,7 @@ class ModelHubMixin:
                 f"This model of {self.name} was built without a config, which names its method: build it with e.g. "
                 "config={'model': 'stylegan-v'}."
             )
-        data = {"fps": self.fps, "class_names": self.class_names}
+        data = {"fps": self.fps, **self.labels.to_dict()}
         config = {"format": FORMAT, "training": {}} | self.config | {"data": self.config.get("data", {}) | data}
         save_again(save_directory, self.network, config, source=self.source, overwrite=overwrite)
 
