@@ -9,7 +9,7 @@ from tiny import FPS, save
 
 import styleganv
 from styleganv.errors import StyleganvError
-from styleganv.label_space import LabelSpace
+from styleganv.label_space import LabelKind, LabelSpace
 from styleganv.methods.loading import load
 from styleganv.methods.mocogan.networks import MocoganVideos
 from styleganv.methods.stylegan_v.sampler import VideoGenerator
@@ -45,6 +45,14 @@ def test_present_weights_and_companions_are_saved(folder: Path, tmp_path: Path) 
     assert again.class_names == ["class0", "class1"] and again.fps == FPS
     with pytest.raises(StyleganvError, match=r"saved already exists.*--overwrite"):
         model.save_pretrained(tmp_path / "saved")
+
+
+@pytest.mark.parametrize("kind", ["vector", "classes"])
+def test_labels_of_every_kind_are_saved(kind: LabelKind, folder: Path, tmp_path: Path) -> None:
+    model = VideoModel.from_pretrained(folder, device="cpu")
+    model.labels = LabelSpace(("age", "mood"), kind, ((0.0, 1.0), (1.0, 0.0)))
+    model.save_pretrained(tmp_path / "saved")
+    assert VideoModel.from_pretrained(tmp_path / "saved", device="cpu").labels == model.labels
 
 
 def test_a_model_replaces_itself_and_nothing_else(folder: Path) -> None:
