@@ -89,7 +89,7 @@ def test_a_wrong_word_ends_the_command_without_a_file(tmp_path: Path, capsys: py
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_faces_become_green_and_keep_their_motion(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("transformers", reason="pip install styleganv[clip]")
     monkeypatch.setattr(socket.socket, "connect", lambda *_: pytest.fail("used the network"))

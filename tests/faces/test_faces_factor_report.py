@@ -40,7 +40,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> DatasetVideos:
     return DatasetVideos(VideoDataset(path))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_dataset_against_itself(data: DatasetVideos) -> None:
     report = compare_factors(data, data, num_clips=NUM_VIDEOS, num_frames=FRAMES, seed=1)
     assert report.generated == report.real and report.real.num_videos == NUM_VIDEOS and report.real.valid == 1
@@ -50,7 +50,7 @@ def test_a_dataset_against_itself(data: DatasetVideos) -> None:
     assert "valid and constant" in str(report) and "100.0%" in str(report)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_planted_distributions_and_damage(data: DatasetVideos, tmp_path: Path) -> None:
     """All heads are tall, and one of three videos is blank."""
     videos = [drawn(20, head="tall"), drawn(21, head="tall"), np.full((FRAMES, 64, 64, 3), 230, np.uint8)]
@@ -96,7 +96,7 @@ class Drawer:
         return draw_video(face, seed if self.bound else motion_seed, round(seconds * FPS), 64, 64)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_same_motion_with_another_content() -> None:
     independent: Any = Drawer(bound=False)
     dependent: Any = Drawer(bound=True)

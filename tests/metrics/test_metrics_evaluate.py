@@ -45,7 +45,7 @@ def value(report: Report, index: int = 0) -> float:
     return next(iter(report.results[index].measures.values())).mean
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_planted_differences_are_found(tmp_path: Path) -> None:
     """Blur and noise raise the offline distance with their strength; shuffled time raises only that of clips."""
     clip = replace(named_protocol("frechet_efficientnet256_16f"), num_clips=8, num_frames=4)

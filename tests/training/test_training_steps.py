@@ -53,7 +53,7 @@ def test_memory_is_that_of_a_process_alone() -> None:
     assert 0.05 < float(small.stdout) < 0.9
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     "changes", [{}, {"micro_batch_size": 4}, {"batch_size": 6}, {"batch_size": 13}, {"gradient_checkpointing": True}]
 )

@@ -18,7 +18,7 @@ from styleganv.nn import modulated_conv
 from styleganv.training.batches import ClipDataset
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_estimated_memory_reflects_the_settings(
     tmp_path: Path, tiny: RunConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
