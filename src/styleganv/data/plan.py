@@ -15,7 +15,8 @@ from styleganv.data.scenes import make_detector
 from styleganv.data.takes import Take, by_source, trim_and_crop, whole_takes
 from styleganv.errors import StyleganvError
 from styleganv.label_space import LabelSpace
-from styleganv.media.sources import Skipped, SourceScan, VideoSource, scan_source
+from styleganv.media.decoding import Timing
+from styleganv.media.sources import DEFAULT_FPS, Skipped, SourceScan, VideoSource, common_fps, scan_source
 from styleganv.options import PrepareOptions
 
 #: Number of a shard, from 1, and number of shards.
@@ -50,6 +51,11 @@ class Plan:
         """Numbers of the groups to prepare: every Nth one for a shard."""
         number, count = self.shard or (1, 1)
         return range(number - 1, len(self.groups), count)
+
+    def choose_fps(self, timings: Iterable[Timing | str]) -> float:
+        """Return the frame rate of the dataset: the one that is asked for, or the most common one of the sources."""
+        known = [timing for timing in timings if isinstance(timing, Timing)]
+        return self.options.fps or (common_fps(known) if known else DEFAULT_FPS)
 
     def fingerprints(self) -> tuple[str, str]:
         """Return two hashes: of settings and source, equal for all shards on all machines; and of this very work.

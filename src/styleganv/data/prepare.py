@@ -25,7 +25,6 @@ from styleganv.data.shards import shard_name
 from styleganv.errors import StyleganvError
 from styleganv.files import check_destination, readable, temporary_folder
 from styleganv.media.decoding import Timing
-from styleganv.media.sources import DEFAULT_FPS, common_fps
 from styleganv.options import PrepareOptions
 from styleganv.progress import Progress, track
 from styleganv.validation import Count, Interval, Side, check_arguments
@@ -118,8 +117,7 @@ class _Preparation:
         """Prepare everything; `content` is the hash that the shards of a dataset share."""
         plan, writer = self.plan, self.writer
         timings = self._read_timings(progress)
-        known = [timing for timing in timings.values() if isinstance(timing, Timing)]
-        self.report.fps = plan.options.fps or (common_fps(known) if known else DEFAULT_FPS)
+        self.report.fps = plan.choose_fps(timings.values())
         self._encode(timings, progress)
         labels, extra = plan.labels, dict[str, Any](fit=plan.options.fit)
         if plan.shard is not None:

@@ -23,7 +23,6 @@ from styleganv.errors import StyleganvError
 from styleganv.files import check_destination
 from styleganv.media import sheets, writing
 from styleganv.media.decoding import Timing
-from styleganv.media.sources import DEFAULT_FPS, common_fps
 from styleganv.options import PrepareOptions
 from styleganv.progress import Progress, track
 from styleganv.validation import Count, Interval, Side, check_arguments
@@ -74,8 +73,7 @@ def preview(
     with map_in_processes(min(num_workers or os.cpu_count() or 1, len(groups) or 1)) as run:
         sources = (group[0].source for group in plan.groups)
         timings = list(track(run(encoder.read_timing, sources), progress, len(plan.groups), "reading frame rates"))
-        known = [timing for timing in timings if isinstance(timing, Timing)]
-        report.fps = plan.options.fps or (common_fps(known) if known else DEFAULT_FPS)
+        report.fps = plan.choose_fps(timings)
         look = _Look(replace(encoder, fps=report.fps))
         tasks = ((take, timings[number]) for number in plan.numbers for take in plan.groups[number])
         looks = track(run(look, tasks), progress, len(takes), "looking at frames")
