@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from shapes import draw_video, sample_factors
 from torch import Tensor, nn
 
+from styleganv.metrics.report import Report
 from styleganv.metrics.statistics import Statistics, StatisticsCollector
 
 
@@ -106,3 +107,8 @@ def drawn(first: int, count: int, num_frames: int, side: int = 32) -> np.ndarray
         for i in range(first, first + count)
     ]
     return np.stack(videos).transpose(0, 1, 4, 2, 3)
+
+
+def value(report: Report, index: int = 0) -> float:
+    """Return the first measure of a report's result."""
+    return next(iter(report.results[index].measures.values())).mean

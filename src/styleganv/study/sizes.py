@@ -1,4 +1,4 @@
-"""How much a study measures: sample sizes that take at most a tenth of the training time, equal for all its trials.
+"""How much a study measures: samples for a tenth of the training time, with a minimum, equal for all trials.
 
 Distances only compare for equal numbers of clips, so the sizes are chosen once, from the speed of this machine, and
 kept in every `trial.json`.
