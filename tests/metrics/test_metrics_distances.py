@@ -156,6 +156,20 @@ def test_kernel_distance_of_subsets() -> None:
     assert kernel_distance_of_subsets(x[:50], y, subsets=2, size=1000) == pytest.approx(kernel_distance(x[:50], y))
 
 
+@pytest.mark.parametrize("size", [10, 25])
+def test_a_kernel_distance_of_subsets_is_that_of_each(size: int) -> None:
+    """Subsets of many features, and of few, which share one kernel."""
+    x, y = normal(60, 5, seed=1), normal(50, 5, seed=2) + 1
+    random, distances = torch.Generator().manual_seed(3), []
+    for _ in range(4):
+        i, j = (torch.randperm(n, generator=random)[:size] for n in (60, 50))
+        distances.append(kernel_distance(x[i], y[j]))
+    found = kernel_distance_of_subsets(x, y, subsets=4, size=size, seed=3)
+    assert found == pytest.approx(sum(distances) / 4, rel=1e-12)
+    with pytest.raises(ValueError, match="at least 2"):
+        kernel_distance_of_subsets(x[:1], y[: 2 * size], subsets=4, size=size)
+
+
 def test_inception_score() -> None:
     certain = torch.eye(10).repeat_interleave(20, dim=0)  # sorted: ten parts in turn would each score 1
     assert inception_score(torch.full((200, 10), 0.1)) == (pytest.approx(1), pytest.approx(0, abs=1e-6))

@@ -97,18 +97,20 @@ def kernel_distance(a: Tensor, b: Tensor) -> float:
     Raises:
         ValueError: for fewer than two features.
     """
-    if min(len(a), len(b)) < 2:
+    return _distance_of_kernels(_kernel(a, a), _kernel(b, b), _kernel(a, b))
+
+
+def _kernel(a: Tensor, b: Tensor) -> Tensor:
+    """Return (xᵀy/d + 1)³ as `[n, m]`."""
+    return (a.double() @ b.double().T / a.shape[1] + 1) ** 3
+
+
+def _distance_of_kernels(within_a: Tensor, within_b: Tensor, between: Tensor) -> float:
+    """Return the unbiased squared MMD from the kernels `[n, n]`, `[m, m]` and `[n, m]`."""
+    if min(between.shape) < 2:
         raise ValueError("an unbiased estimate requires at least 2 features")
-    a, b = a.double(), b.double()
-
-    def kernel(x: Tensor, y: Tensor) -> Tensor:
-        return (x @ y.T / x.shape[1] + 1) ** 3
-
-    def mean_between(x: Tensor) -> Tensor:
-        gram = kernel(x, x)
-        return (gram.sum() - gram.trace()) / (len(x) * (len(x) - 1))
-
-    return float(mean_between(a) + mean_between(b) - 2 * kernel(a, b).mean())
+    means = [(gram.sum() - gram.trace()) / (len(gram) * (len(gram) - 1)) for gram in (within_a, within_b)]
+    return float(sum(means) - 2 * between.mean())
 
 
 def kernel_distance_of_subsets(a: Tensor, b: Tensor, *, subsets: int, size: int, seed: int = 0) -> float:
@@ -118,9 +120,12 @@ def kernel_distance_of_subsets(a: Tensor, b: Tensor, *, subsets: int, size: int,
     """
     random = torch.Generator().manual_seed(seed)
     size = min(size, len(a), len(b))
-    parts = (
-        kernel_distance(*(x[torch.randperm(len(x), generator=random)[:size]] for x in (a, b))) for _ in range(subsets)
-    )
+    indices = ([torch.randperm(len(x), generator=random)[:size] for x in (a, b)] for _ in range(subsets))
+    if max(len(a), len(b)) <= 4 * size:  # one kernel for all subsets takes less time, and little memory
+        aa, bb, ab = _kernel(a, a), _kernel(b, b), _kernel(a, b)
+        parts = (_distance_of_kernels(aa[i][:, i], bb[j][:, j], ab[i][:, j]) for i, j in indices)
+    else:
+        parts = (kernel_distance(a[i], b[j]) for i, j in indices)
     return sum(parts) / subsets
 
 
