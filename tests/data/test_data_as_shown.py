@@ -131,7 +131,7 @@ def test_interlaced_video_has_no_comb(tmp_path):
 
 
 @pytest.mark.slow  # FFmpeg computes its table of colors for seconds
-@pytest.mark.parametrize("transfer", [16, 18], ids=["PQ", "HLG"])
+@pytest.mark.parametrize("transfer", [pytest.param(16, id="PQ"), pytest.param(18, id="HLG", marks=pytest.mark.long)])
 def test_hdr_is_tone_mapped(tmp_path, transfer):
     """A ramp stays a ramp up to white, and differs from the codes as they are."""
 

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from shapes import COLORS, hue_distances, measure
+from torch import Tensor
 from trained_models import CONTENTS, MOTIONS, caption, factors_of, trained_clip, trained_generator, video_of
 
 from styleganv.cli import main
@@ -70,6 +71,7 @@ def displacement(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
     return float(np.abs(measure(a).center - measure(b).center).mean())
 
 
+@pytest.mark.long
 def test_the_trained_generator_and_clip_are_good_enough(video: VideoGenerator, clip: ClipModel) -> None:
     """The other tests depend on it."""
     fractions = [
@@ -85,6 +87,7 @@ def test_the_trained_generator_and_clip_are_good_enough(video: VideoGenerator, c
         assert captions[int(near.argmax())] == caption(factors_of(content, 3))
 
 
+@pytest.mark.long
 def test_an_edit_changes_the_color_at_all_times_and_keeps_the_motion(video: VideoGenerator, clip: ClipModel) -> None:
     identity, fractions, displacements = load_perceptual().distance_from, [], []
     options = TextEditOptions(num_steps=25, num_frames=2, num_starts=24)
@@ -102,6 +105,7 @@ def test_an_edit_changes_the_color_at_all_times_and_keeps_the_motion(video: Vide
     assert np.nanmean(displacements) < MAX_DISPLACEMENT, displacements
 
 
+@pytest.mark.long
 def test_a_text_that_is_true_already_changes_little(video: VideoGenerator, clip: ClipModel) -> None:
     before = latents_from_seed(video, 0, motion_seed=1)
     factors, frames = factors_of(0, 1), frames_of(video, before)
@@ -110,27 +114,36 @@ def test_a_text_that_is_true_already_changes_little(video: VideoGenerator, clip:
     assert displacement(after, frames) < MAX_DISPLACEMENT
 
 
-def test_both_penalties_make_the_edit_smaller(video: VideoGenerator, clip: ClipModel) -> None:
-    before = latents_from_seed(video, 1, motion_seed=1)
+def similarity_to(wanted: Tensor, video: VideoGenerator, clip: ClipModel, latents: Latents) -> float:
+    frames = torch.from_numpy(frames_of(video, latents)).permute(0, 3, 1, 2) / 127.5 - 1
+    return float((clip.embed_images(frames) @ wanted.T).mean())
 
-    def edit_size(identity: ImageDistance | None = None, **weights: float) -> float:
+
+def test_an_edit_approaches_the_text_and_both_penalties_make_it_smaller(folders: tuple[Path, Path]) -> None:
+    """As far as networks can that have learned nothing; with those that have, `make long` measures colors."""
+    video, clip = load_video_generator(folders[0], device="cpu"), load_clip_model(folders[1])
+    before, wanted = latents_from_seed(video, 1, motion_seed=1), clip.embed_texts(["a red circle"])
+
+    def edit(identity: ImageDistance | None = None, **weights: float) -> tuple[float, float]:
+        """Return the size of the edit, and the similarity to the text."""
         options = replace(QUICK, num_starts=4, **weights)  # type: ignore[arg-type]
         after = edit_by_text(video, before, "a red circle", clip, identity=identity, options=options)
-        return float((after.styles - before.styles).norm())
+        assert after.motion is before.motion
+        return float((after.styles - before.styles).norm()), similarity_to(wanted, video, clip, after)
 
-    free = edit_size(distance_weight=0.0)
-    assert edit_size(distance_weight=3.0) < 0.7 * free
-    assert edit_size(load_perceptual().distance_from, distance_weight=0.0, identity_weight=1.0) < free
+    size, similarity = edit(distance_weight=0.0)
+    assert similarity > similarity_to(wanted, video, clip, before) + 0.05
+    assert edit(distance_weight=3.0)[0] < 0.7 * size
+    assert edit(load_perceptual().distance_from, distance_weight=0.0, identity_weight=1.0)[0] < size
 
 
+@pytest.mark.long
 def test_other_contents_help_without_a_gradient(video: VideoGenerator, clip: ClipModel) -> None:
     before, wanted = latents_from_seed(video, 0, motion_seed=1), clip.embed_texts(["a blue bar"])
 
     def similarity(num_starts: int) -> float:
         options = TextEditOptions(num_steps=1, learning_rate=1e-6, num_starts=num_starts)
-        after = edit_by_text(video, before, "a blue bar", clip, options=options)
-        frames = torch.from_numpy(frames_of(video, after)).permute(0, 3, 1, 2) / 127.5 - 1
-        return float((clip.embed_images(frames) @ wanted.T).mean())
+        return similarity_to(wanted, video, clip, edit_by_text(video, before, "a blue bar", clip, options=options))
 
     assert similarity(48) > similarity(0) + 0.3
 
@@ -145,6 +158,7 @@ def test_only_the_chosen_layers_change_and_the_seed_repeats(folders: tuple[Path,
     assert torch.equal(a.styles, b.styles)
 
 
+@pytest.mark.long
 def test_one_direction_for_all_contents(trained_folders: tuple[Path, Path], video: VideoGenerator) -> None:
     options = DirectionOptions(
         text="a blue circle", source_text="a red circle", num_samples=48, clip_model=str(trained_folders[1])

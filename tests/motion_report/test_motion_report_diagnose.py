@@ -2,9 +2,10 @@
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from styleganv.errors import StyleganvError
 from styleganv.model_folder import save_model
 from styleganv.motion_report.diagnose import diagnose, mean_and_error, training_data
 from styleganv.motion_report.diagnostics import DIAGNOSTICS, LOOPS
-from styleganv.motion_report.measurements import draw_clips
+from styleganv.motion_report.measurements import ClipMeasurements, draw_clips, measure_clips
 from styleganv.motion_report.page import write_page
 from styleganv.motion_report.report import MotionReport
 from styleganv.motion_report.specs import DiagnosticSpec, LikeData, Range
@@ -38,6 +39,24 @@ def dataset(path: Path, change: Callable[[np.ndarray], np.ndarray], count: int =
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory: pytest.TempPathFactory) -> Videos:
     return dataset(tmp_path_factory.mktemp("sound") / "data.zip", lambda video: video)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def sound_measured_once(sound: Videos) -> Iterator[None]:
+    """Measure all clips of `sound` once for each set of diagnostics, as most tests compare with them."""
+    measured: dict[object, ClipMeasurements] = {}
+
+    def measure(videos: Videos, measures: Mapping[str, object], *, num_videos: int, **options: Any) -> ClipMeasurements:
+        if videos is not sound or num_videos != COUNT:
+            return measure_clips(videos, measures, num_videos=num_videos, **options)
+        key = (tuple(measures.items()), tuple(options.items()))
+        if key not in measured:
+            measured[key] = measure_clips(videos, measures, num_videos=num_videos, **options)
+        return replace(measured[key], values=dict(measured[key].values))  # which `diagnose` adds to
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("styleganv.motion_report.diagnose.measure_clips", measure)
+        yield
 
 
 @pytest.fixture(scope="module")

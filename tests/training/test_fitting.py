@@ -1,6 +1,7 @@
 """Settings chosen by memory: the first that fits, only on GPUs, and only where the user chose nothing."""
 
 import logging
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -125,6 +126,22 @@ def test_a_run_stores_and_logs_what_was_chosen(
         train(faces, tmp_path / "run", tiny)
     assert load_settings(tmp_path / "run" / "settings.yaml").training.micro_batch_size == 4
     assert "To fit in the memory of the GPU, added --micro-batch-size 4." in caplog.messages
+
+
+@pytest.mark.skipif("SC_AVPHYS_PAGES" not in getattr(os, "sysconf_names", {}), reason="the system must report it")
+def test_the_free_memory_of_this_machine() -> None:
+    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
+    assert 0.01 < fitting.free_memory_gib(CPU) < total
+
+
+@pytest.mark.slow
+def test_a_step_that_needs_more_memory_than_is_free_is_refused(
+    faces: Path, tiny: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fitting, "available_memory_gib", lambda _: 0.01)
+    with pytest.raises(StyleganvError, match=r"about \d+\.\d GiB needed, 0\.0 GiB free\): lower --channel-base"):
+        train(faces, tmp_path / "run", tiny)
+    assert not (tmp_path / "run").exists()
 
 
 def test_the_error_before_training_names_what_would_fit(

@@ -55,7 +55,7 @@ def torchrun_of_two(faces: Path, tmp_path_factory: pytest.TempPathFactory) -> tu
     folder = tmp_path_factory.mktemp("two")
     (folder / "train.py").write_text(TRAIN)
     words = [folder / "train.py", "train", faces, "--out", folder / "run", *OPTIONS, *FLAGS.split()]
-    done = subprocess.run([*TORCHRUN, *map(str, words)], capture_output=True, text=True, timeout=240)
+    done = warm.run([*TORCHRUN, *words])  # the launcher; the two processes that it starts are new ones
     assert done.returncode == 0, done.stderr
     return folder / "run", done.stdout
 
