@@ -19,12 +19,16 @@ from styleganv.runs import train
 torch.set_num_threads(1)
 
 
+#: Files that start first: each of their few slow tests takes about ten seconds or more.
+LONGEST = ("test_docs.py", "test_training_processes.py", "test_method_commands.py", "test_demo.py", "test_tutorials.py")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Start with the files that take longest; several processes then finish at about the same time."""
     num_slow = Counter(
         item.path for item in items if item.get_closest_marker("slow") or item.get_closest_marker("long")
     )
-    items.sort(key=lambda item: -num_slow[item.path])
+    items.sort(key=lambda item: (item.path.name not in LONGEST, -num_slow[item.path]))
 
 
 @pytest.fixture(scope="session")

@@ -75,18 +75,24 @@ def test_own_videos_in_three_commands() -> None:
 @pytest.mark.slow
 def test_own_videos_in_python(folder: Path) -> None:
     """As a file of one's own, since worker processes read it again."""
-    code, used = block("python"), ('get_preset("tiny-cpu")', "range(8)", "seconds=10")
+    guard = 'if __name__ == "__main__":  # prepare starts worker processes\n'
+    code, used = block("python"), ('get_preset("tiny-cpu")', "range(8)", "seconds=10", guard)
     assert all(code.count(text) == 1 for text in used)
     model = {name: value for name, value in TINY.items() if name not in ("total_clips", "batch_size")}
     tiny = f"""RunConfig(
         model=ModelConfig(**{model}),
         training=TrainingConfig(total_clips={TINY["total_clips"]}, batch_size=8, second_discriminator="none"),
     )"""
+    small = """    from styleganv.config import ModelConfig, RunConfig, TrainingConfig
+    from styleganv.training.run_log import RunLog
+
+    RunLog.write_snapshot = RunLog.write_curves = lambda *_: None
+"""  # in the process itself only: importing them takes each worker seconds
     (folder / "mine.py").write_text(
-        "from styleganv.config import ModelConfig, RunConfig, TrainingConfig\n"
-        "from styleganv.training.run_log import RunLog\n"
-        "RunLog.write_snapshot = RunLog.write_curves = lambda *_: None\n"
-        + code.replace(used[0], tiny).replace(used[1], "range(2)").replace(used[2], "seconds=1")
+        code.replace(used[0], tiny)
+        .replace(used[1], "range(2)")
+        .replace(used[2], "seconds=1")
+        .replace(guard, guard + small)
         + "\n    assert frames.shape == (50, 64, 64, 3) and frame.shape == (64, 64, 3)\n"
     )
     done = subprocess.run([sys.executable, "mine.py"], cwd=folder, capture_output=True, text=True, timeout=300)

@@ -109,7 +109,8 @@ def test_directions(options: str, finished_run: Path, tmp_path: Path) -> None:
     assert (tmp_path / "directions.safetensors").is_file()
 
 
-def test_explore(finished_run: Path, tmp_path: Path) -> None:
+def test_explore(finished_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("styleganv.editing.explore.SECONDS", 0.2)
     explore(load_video_generator(finished_run), tmp_path / "page", num_samples=12, num_directions=1)
     assert (tmp_path / "page" / "index.html").is_file()
 

@@ -280,7 +280,10 @@ def test_the_image_shows_each_direction_at_both_ends(plain: VideoGenerator) -> N
 
 
 @pytest.mark.parametrize("kind", [pytest.param("plain", marks=pytest.mark.slow), "image"])
-def test_the_page_contains_every_figure(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+def test_the_page_contains_every_figure(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("styleganv.editing.explore.SECONDS", 0.2)
     video: VideoGenerator = request.getfixturevalue(kind)
     written = explore(video, tmp_path / "explored", num_samples=30, num_directions=2)
     names = {path.name for path in written}

@@ -190,7 +190,7 @@ def test_invalid_clips_are_rejected() -> None:
 def test_as_protocols(tmp_path: Path) -> None:
     """The report has every level with its noise floor, and patches are not cached."""
     real, fake = ArrayVideos(drawn(0, 24, 8), "real"), ArrayVideos(255 - drawn(50, 12, 8), "fake")
-    options = EvaluateOptions(num_clips=12, num_repeats=2, cache=tmp_path)
+    options = EvaluateOptions(num_clips=12, num_repeats=2, num_resamples=4, cache=tmp_path)
     report = evaluate(real, fake, protocols=NAMES, options=options)
     again = evaluate(real, fake, protocols=NAMES, options=options)
     assert report.to_json() == again.to_json()
