@@ -10,6 +10,9 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 demo: .venv/ready
 	$(BIN)/styleganv demo --out runs/demo
 
+# The networks and matrices of the tests are so small that a second thread only waits, which OpenBLAS does at full load.
+test long quick coverage: export OMP_NUM_THREADS := 1
+
 test: .venv/dev
 	$(PYTEST) -m "not long"
 

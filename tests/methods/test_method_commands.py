@@ -41,7 +41,9 @@ def test_commands_from_training_to_the_motion_report(
     unavailable: dict[str, str],
     faces: Path,
     tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("styleganv.motion_report.figures.draw_chart", lambda *_, **__: "")  # most of the page's time
     run, report = tmp_path / "run", tmp_path / "report.json"
     styleganv("train", faces, "--out", run, "--method", method, *FLAGS.split())
     assert (run / "curves.png").exists() and (run / "snapshots" / "000000008.png").exists()
