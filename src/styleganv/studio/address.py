@@ -30,13 +30,19 @@ def params_from_query(query: Mapping[str, str]) -> VideoParams:
         if "mix" in query:
             values["mix"] = _parse_mix(query["mix"])
         if "dir" in query:
-            pairs = [part.rpartition(":") for part in query["dir"].split(";")]
-            values["directions"] = {name: float(strength) for name, _, strength in pairs}
+            values["directions"] = dict(_parse_direction(part) for part in query["dir"].split(";"))
         if "grid" in query:
             values["grid"] = [int(side) for side in query["grid"].split("x")]
     except ValueError as error:
         raise StyleganvError(f"Invalid address ({error}): correct it.") from error
     return VideoParams.from_json(values)
+
+
+def _parse_direction(text: str) -> tuple[str, float]:
+    name, _, strength = text.rpartition(":")
+    if not name:
+        raise ValueError(f"expected a direction such as content 1:1.5, got {text!r}")
+    return name, float(strength)
 
 
 def _parse_mix(text: str) -> dict[str, Any]:
