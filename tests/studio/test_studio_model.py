@@ -22,7 +22,8 @@ from styleganv.options import StyleMix
 from styleganv.runs import resume
 from styleganv.studio.commands import export_commands
 from styleganv.studio.frame_stream import FrameStream
-from styleganv.studio.studio_model import StudioModel, open_sources
+from styleganv.studio.sources import open_sources
+from styleganv.studio.studio_model import StudioModel
 from styleganv.studio.video_params import ExportParams, VideoParams
 from styleganv.studio.video_source import RealVideoSource
 
@@ -78,7 +79,7 @@ def test_stream_continues_where_the_last_request_ended(studio_model: StudioModel
     for frame, expected in zip(frames, studio_model.frames(params, start=1, fps=25), strict=False):
         np.testing.assert_array_equal(frame, expected)
     np.testing.assert_array_equal(stream.read(params, start=1, fps=25, num_frames=1)[0], frames[0])
-    assert len(stream.read(params, start=1, fps=25, num_frames=9, is_canceled=lambda: True)) == 1
+    assert len(stream.read(params, start=1, fps=25, num_frames=9, is_over=lambda _: True)) == 1
 
 
 def test_videos_of_a_recurrent_model_end(tmp_path: Path) -> None:
@@ -128,14 +129,14 @@ def test_run_is_reloaded_and_its_real_videos_play(
     run = shutil.copytree(finished_run, tmp_path / "run")
     model, real_videos = open_sources([run])
     assert isinstance(model, StudioModel) and isinstance(real_videos, RealVideoSource)
-    assert model.metadata().is_run and len(model.snapshots()) == 1
+    assert model.metadata().kind == "run" and len(model.snapshots()) == 1
     expected = VideoDataset(faces).read(3, [5, 6]).transpose(0, 2, 3, 1)
     frames = real_videos.frames(VideoParams(seed=3), start=5 / 25, fps=25)
     np.testing.assert_array_equal(list(islice(frames, 2)), expected)
     stream = FrameStream(model)
     (before,) = stream.read(VideoParams(), start=1, fps=25, num_frames=1)
     resume(run, config=replace(config, training=replace(config.training, total_clips=32)))
-    model._checked -= 10
+    model.refresh()
     (after,) = stream.read(VideoParams(), start=1 + 1 / 25, fps=25, num_frames=1)
     fresh = next(StudioModel(run).frames(VideoParams(), start=1 + 1 / 25, fps=25))
     np.testing.assert_array_equal(after, fresh)

@@ -23,7 +23,6 @@ HEADERS = {
     "media-src 'self'; connect-src 'self'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-store",
 }
 #: An absolute path of at least two parts, but no part of a URL or of a relative path.
 ABSOLUTE_PATH = re.compile(r"(?<![\w.:/\\~-])(?:~|[A-Za-z]:)?[/\\](?:[^\s/\\:'\"(),;]+[/\\])+([^\s/\\:'\"(),;]*)")
@@ -106,6 +105,7 @@ class AccessGuard:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers.update(HEADERS)
+                headers.setdefault("Cache-Control", "no-store")
                 if gives_cookie:
                     secure = "; Secure" if scheme == "https" else ""
                     headers.append("Set-Cookie", f"{COOKIE}={self._token}; HttpOnly; Path=/; SameSite=strict{secure}")

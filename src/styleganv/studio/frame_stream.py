@@ -1,10 +1,14 @@
 """Consecutive frames of a source, continued from one request of a viewer to the next."""
 
+import time
 from collections.abc import Callable, Iterator
 
 from styleganv.studio.video_params import VideoParams
 from styleganv.studio.video_source import VideoSource
 from styleganv.video_model import Frame
+
+#: After this time without a request, a stream forgets its cached layers.
+MAX_IDLE_SECONDS = 60.0
 
 
 class FrameStream:
@@ -12,9 +16,10 @@ class FrameStream:
 
     def __init__(self, source: VideoSource) -> None:
         self.source = source
-        self._key: tuple[VideoParams, float, int] | None = None
-        self._time = 0.0
+        self._key: tuple[VideoParams, float, str] | None = None
+        self._time, self._last_read = 0.0, time.monotonic()
         self._frames: Iterator[Frame] = iter(())
+        source.streams.add(self)
 
     def read(
         self,
@@ -23,24 +28,30 @@ class FrameStream:
         start: float,
         fps: float,
         num_frames: int,
-        is_canceled: Callable[[], bool] = lambda: False,
+        is_over: Callable[[int], bool] = lambda _: False,
     ) -> list[Frame]:
         """Return up to `num_frames` frames from `start` on.
 
-        There are fewer at the end of a finite video, and once `is_canceled` returns true after the first frame.
+        There are fewer at the end of a finite video, and once `is_over` returns true for a number of frames.
         """
-        key = (params, fps, self.source.reload())
+        key = (params, fps, self.source.version)
         # Kept until the first new frame exists: both streams share cached layers, which would be computed again.
         previous = self._frames
         if key != self._key or abs(start - self._time) > 1e-6:
             self._key = None  # in case the source fails
             self._frames = self.source.frames(params, start=start, fps=fps)
         frames: list[Frame] = []
-        while len(frames) < num_frames and not (frames and is_canceled()):
+        while len(frames) < num_frames and not (frames and is_over(len(frames))):
             frame = next(self._frames, None)
             if frame is None:
                 break
             frames.append(frame)
         del previous
-        self._key, self._time = key, start + len(frames) / fps
+        self._key, self._time, self._last_read = key, start + len(frames) / fps, time.monotonic()
         return frames
+
+    def drop(self) -> None:
+        """Forget layers of earlier weights, and those that the viewer has not needed for a while."""
+        is_idle = time.monotonic() - self._last_read > MAX_IDLE_SECONDS
+        if self._key is not None and (is_idle or self._key[-1] != self.source.version):
+            self._key, self._frames = None, iter(())

@@ -1,23 +1,20 @@
-"""HTTP routes of the studio: the page, its models, and searches in them. No string that a browser sends is a path."""
+"""HTTP routes of the studio: the page, runs, and searches. No string that a browser sends is a path."""
 
 import asyncio
-import threading
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.responses import FileResponse, JSONResponse, Response
 
 from styleganv.errors import StyleganvError
-from styleganv.studio.commands import export_commands
 from styleganv.studio.jobs import ClipParams, Job, JobManager
+from styleganv.studio.log_tail import LogTail
 from styleganv.studio.studio_model import StudioModel
-from styleganv.studio.video_params import EXPORT_FORMATS, ExportParams, VideoParams, parse_object
+from styleganv.studio.video_params import VideoParams
 from styleganv.studio.video_source import VideoSource, find_source
 
 #: Not left to `mimetypes`, which depends on the machine: browsers refuse modules of another type.
@@ -40,67 +37,17 @@ def page_routes() -> APIRouter:
     return router
 
 
-def model_routes(sources: Sequence[VideoSource]) -> APIRouter:
-    """Return the routes of models and their exports."""
-    router = APIRouter()
-
-    @router.get("/models")
-    async def models() -> JSONResponse:
-        names = [source.name for source in sources]
-        numbers = [names[: i + 1].count(name) for i, name in enumerate(names)]
-        return JSONResponse(
-            [
-                asdict(source.metadata()) | ({} if number == 1 else {"name": f"{source.name} ({number})"})
-                for source, number in zip(sources, numbers, strict=True)
-            ]
-        )
-
-    @router.get("/models/{number}/directions")
-    async def directions(number: int) -> JSONResponse:
-        names = find_source(sources, number).direction_names
-        return JSONResponse(await asyncio.get_running_loop().run_in_executor(None, names))
-
-    @router.post("/command")
-    async def command(values: dict[str, Any]) -> JSONResponse:
-        lines = export_commands(*parse_export(sources, values))
-        return JSONResponse({"command": "\n".join(lines)})
-
-    @router.post("/export")
-    async def export(values: dict[str, Any], request: Request) -> Response:
-        source, params, part = parse_export(sources, values)
-        is_canceled = threading.Event()
-
-        def encode() -> bytes:
-            with TemporaryDirectory() as folder:
-                path = Path(folder) / f"video.{part.format}"
-                source.export(params, part, path, is_canceled=is_canceled.is_set)
-                return path.read_bytes()
-
-        encoding = asyncio.get_running_loop().run_in_executor(None, encode)
-        # The body has been read, so the only message that can follow is the client's disconnect.
-        disconnect: asyncio.Future[Any] = asyncio.ensure_future(request.receive())
-        try:
-            await asyncio.wait([encoding, disconnect], return_when=asyncio.FIRST_COMPLETED)
-        finally:  # also when the studio shuts down
-            is_canceled.set()
-            disconnect.cancel()
-        return Response(await encoding, media_type=EXPORT_FORMATS[part.format])
-
-    return router
-
-
 def run_routes(sources: Sequence[VideoSource]) -> APIRouter:
     """Return the routes of a run's log and images."""
     router = APIRouter()
+    tails: dict[Path, LogTail] = {}
 
     @router.get("/models/{number}/training")
     async def training(number: int) -> JSONResponse:
         """Return the number of snapshots and the last record of the log."""
         model, run = find_run(number)
-        lines = reversed((run / "log.jsonl").read_bytes().splitlines())
-        records = filter(None, map(parse_object, lines))
-        last = next((record for record in records if "clips_per_second" in record), None)
-        return JSONResponse({"num_snapshots": len(model.snapshots()), "last": last})
+        tail = tails.setdefault(run, LogTail(run / "log.jsonl"))
+        return JSONResponse({"num_snapshots": len(model.snapshots()), "last": tail.update()})
 
     @router.get("/models/{number}/curves")
     async def curves(number: int) -> Response:
@@ -176,14 +123,6 @@ def job_routes(sources: Sequence[VideoSource], manager: JobManager, public_text:
         return FileResponse(job.folder / "result" / name)
 
     return router
-
-
-def parse_export(
-    sources: Sequence[VideoSource], values: dict[str, Any]
-) -> tuple[VideoSource, VideoParams, ExportParams]:
-    """Return the source, the video and its part that a page wants to export."""
-    params = VideoParams.from_json(values.get("params", {}))
-    return find_source(sources, values.get("model")), params, ExportParams.from_json(values)
 
 
 def find_model(sources: Sequence[VideoSource], number: int) -> StudioModel:

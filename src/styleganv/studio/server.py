@@ -1,9 +1,14 @@
 """The studio's server: one page, an API for its models and searches, and frames over a WebSocket.
 
+    page ──requests──▶ FrameSocket ─┐
+    thumbnails ─────────────────────┴─▶ WorkQueue of the source ──▶ frames ──▶ images
+    runs ──▶ SourceWatcher ──▶ new weights          OSC ──▶ LiveMessages ──▶ page
+
 The page requests a few frames at a time, shortly before it needs them. Only the latest request of each client is
 served, so nothing queues up for a slow browser. Clients of one model take turns.
 """
 
+import asyncio
 import logging
 import secrets
 import socket
@@ -11,15 +16,14 @@ import ssl
 import threading
 import webbrowser
 from collections.abc import AsyncIterator, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 from styleganv.errors import StyleganvError
 from styleganv.studio.jobs import JobManager
-from styleganv.studio.studio_model import open_sources
+from styleganv.studio.sources import SourceWatcher, open_sources
 from styleganv.validation import Interval, check_arguments
 
 try:
@@ -31,9 +35,12 @@ try:
     from starlette.requests import ClientDisconnect
     from uvicorn.protocols.http.h11_impl import H11Protocol
 
-    from styleganv.studio.access import BODY, AccessGuard, check_token, hide_paths, is_loopback
-    from styleganv.studio.frame_socket import FAILURE, serve_frames
-    from styleganv.studio.routes import job_routes, model_routes, page_routes, run_routes, search_routes
+    from styleganv.studio.access import BODY, AccessGuard, check_token, hide_paths, is_loopback, public_name
+    from styleganv.studio.frame_socket import FAILURE, FrameSocket
+    from styleganv.studio.live import LiveMessages
+    from styleganv.studio.osc import OscReceiver, open_osc_socket
+    from styleganv.studio.routes import job_routes, page_routes, run_routes, search_routes
+    from styleganv.studio.source_routes import source_routes, thumbnail_routes
 except ImportError as error:
     raise StyleganvError("The studio requires extra packages: run pip install 'styleganv[studio]'.") from error
 
@@ -51,28 +58,43 @@ def create_app(
     token: str | None = None,
     clip_model: Path | str | None = None,
     device: str | None = None,
+    osc_socket: socket.socket | None = None,
 ) -> FastAPI:
-    """Return the studio of these models. With a `token`, clients must open `/?token=…` first."""
+    """Return the studio of these models, which sends pages the OSC messages that arrive at a socket.
+
+    With a `token`, clients must open `/?token=…` first.
+    """
     sources = open_sources(paths, device=device)
     manager = JobManager(clip_model=clip_model, device=device)
-    names = {path: source.name for source in sources for path in (str(Path(source.path).resolve()), source.path)}
+    names = {
+        path: public_name(source.path) for source in sources for path in (str(Path(source.path).resolve()), source.path)
+    }
     public_text = partial(hide_paths, names=names)
-    # One thread per model: its clients take turns, each with one request at a time.
-    executors = [ThreadPoolExecutor(1, thread_name_prefix=source.path) for source in sources]
+    live = LiveMessages()
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        loop = asyncio.get_running_loop()
+        if osc_socket is not None:
+            await loop.create_datagram_endpoint(partial(OscReceiver, live.tell_osc), sock=osc_socket)
+
+        def tell_pages() -> None:
+            loop.call_soon_threadsafe(live.tell_sources_changed)
+
+        watcher = SourceWatcher(sources, tell_pages)
         yield
         manager.close()  # Here for SIGTERM, which uvicorn raises again afterwards; see `run_studio`.
-        for executor in executors:
-            executor.shutdown(cancel_futures=True)
+        watcher.close()
+        for source in sources:
+            source.queue.close()
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.state.manager = manager
     app.add_middleware(AccessGuard, token=token)
     app.include_router(page_routes())
     for router in (
-        model_routes(sources),
+        source_routes(sources),
+        thumbnail_routes(sources),
         run_routes(sources),
         search_routes(sources, manager),
         job_routes(sources, manager, public_text),
@@ -89,7 +111,12 @@ def create_app(
     @app.websocket("/frames")
     async def frames(client: WebSocket) -> None:
         await client.accept()
-        await serve_frames(client, sources, executors, public_text)
+        await FrameSocket(client, sources, public_text).serve()
+
+    @app.websocket("/live")
+    async def messages(client: WebSocket) -> None:
+        await client.accept()
+        await live.serve(client)
 
     return app
 
@@ -121,6 +148,7 @@ def run_studio(
     open_page: bool = True,
     clip_model: Path | str | None = None,
     device: str | None = None,
+    osc_port: Annotated[int, Interval(0, 65_535)] | None = None,
 ) -> None:
     """Serve until Ctrl-C.
 
@@ -132,22 +160,25 @@ def run_studio(
         key: PEM file of its private key, unless the certificate's file holds it.
         clip_model: CLIP for text edits: a folder or a name on the Hugging Face Hub. Default: each model's own, else
             OpenAI's.
+        osc_port: UDP port of `host` for OSC messages, which control the page; None receives none.
 
     Raises:
-        StyleganvError: if the token is empty, or a model, the certificate or the port is not available.
+        StyleganvError: if the token is empty, or a model, the certificate or a port is not available.
     """
     if token is not None:
         check_token(token)
     tls = _check_certificate(certificate, key)
     if not is_loopback(host) and token is None:
         token = secrets.token_urlsafe(16)
-    with _listen(host, port) as listener:  # First, because loading the models takes longer.
-        app = create_app(paths, token=token, clip_model=clip_model, device=device)
+    with _listen(host, port) as listener, ExitStack() as stack:  # First, because loading the models takes longer.
+        osc_socket = None if osc_port is None else stack.enter_context(open_osc_socket(host, osc_port))
+        app = create_app(paths, token=token, clip_model=clip_model, device=device, osc_socket=osc_socket)
         config = uvicorn.Config(
             app,
             http=_Protocol,
             log_level="warning",
             ws_max_size=BODY.num_bytes,
+            ws_per_message_deflate=False,  # Images are compressed already.
             timeout_graceful_shutdown=SHUTDOWN_SECONDS,
             server_header=False,
             **tls,

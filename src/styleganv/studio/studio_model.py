@@ -6,8 +6,8 @@ Times are in seconds. Shapes: H height, W width.
 import logging
 import math
 import threading
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from styleganv.config import load_settings
 from styleganv.data.dataset import VideoDataset
 from styleganv.editing.direction_search import find_directions
 from styleganv.editing.directions import Directions
@@ -22,12 +23,13 @@ from styleganv.editing.edits import mix_styles
 from styleganv.editing.latents import Latents, MotionLatents, latents_from_seed, render_latents, truncate
 from styleganv.errors import StyleganvError
 from styleganv.media import sheets
+from styleganv.methods import get_method
 from styleganv.methods.loading import load
 from styleganv.methods.stylegan_v.sampler import VideoGenerator
 from styleganv.motion_report.diagnose import training_data
 from styleganv.options import DirectionOptions, Space
 from styleganv.studio.video_params import VideoParams
-from styleganv.studio.video_source import RealVideoSource, SourceMetadata, VideoSource
+from styleganv.studio.video_source import SourceMetadata, VideoSource
 from styleganv.video_model import Frame, VideoModel, choose_device, choose_dtype
 
 logger = logging.getLogger(__name__)
@@ -36,8 +38,8 @@ logger = logging.getLogger(__name__)
 NUM_DIRECTIONS, NUM_SAMPLES = 6, 1000
 #: Frames per network call, the first and later ones: few, so that a change is shown soon.
 LEAD_FRAMES, CHUNK_FRAMES = 1, 2
-#: Interval between checks for new weights of a run.
-RELOAD_SECONDS = 2.0
+#: Calls of `refresh` without another attempt after weights could not be loaded: doubled at each failure up to this.
+MAX_SKIPS = 32
 
 
 @dataclass(frozen=True)
@@ -66,12 +68,20 @@ class StudioModel(VideoSource):
     """
 
     def __init__(self, path: Path | str, *, device: str | None = None) -> None:
+        """Load the weights; a run that has not saved any yet takes them at a later `refresh`.
+
+        Raises:
+            StyleganvError: if there is no model, or it is damaged.
+        """
         self.path, self._device = str(path), device
-        self.model = self._load()
         self.search_results: dict[int, SearchResult] = {}
         self._directions_lock = threading.Lock()
-        self._checked = time.monotonic()
-        self._version = self._modification_time()
+        self._num_failures, self._num_skips = 0, 0
+        self._stamp, self._model, self._early = self._modification_time(), None, None
+        if self.run is not None and not self._stamp:
+            self._early = self._early_metadata(self.run)
+        else:
+            self._model = self._load()
 
     def _load(self) -> VideoModel:
         is_bfloat16 = choose_dtype("auto", choose_device(self._device)) == torch.bfloat16
@@ -79,6 +89,17 @@ class StudioModel(VideoSource):
         if isinstance(model, VideoGenerator):
             model.first_chunk_size, model.chunk_size = LEAD_FRAMES, CHUNK_FRAMES
         return model
+
+    @property
+    def model(self) -> VideoModel:
+        """The present weights. Raises StyleganvError if the run has not saved any yet."""
+        if self._model is None:
+            raise StyleganvError(f"{self.name} has saved no model yet: wait for its first save.")
+        return self._model
+
+    @property
+    def version(self) -> str:
+        return f"{super().version}-{self._stamp:x}"
 
     @property
     def is_editable(self) -> bool:
@@ -93,10 +114,14 @@ class StudioModel(VideoSource):
         return self.model
 
     def metadata(self) -> SourceMetadata:
+        if self._model is None and self._early is not None:
+            return replace(self._early, name=self.name, version=self.version)
         model = self.model
         hint = "" if model.labels.kind == "class" else ",".join(model.labels.names)
         return SourceMetadata(
             name=self.name,
+            kind="model" if self.run is None else "run",
+            version=self.version,
             title=model.name,
             width=model.width,
             height=model.height,
@@ -109,29 +134,53 @@ class StudioModel(VideoSource):
             supports_motion_seed=model.supports_motion_seed,
             supports_truncation=model.supports_truncation,
             is_image_model=model.is_image_model,
-            is_run=self.run is not None,
         )
+
+    def _early_metadata(self, run: Path) -> SourceMetadata:
+        """Return what is known of a run before its first save. Raises StyleganvError without its dataset."""
+        if (path := training_data(run)) is None:
+            raise StyleganvError(f"{run} has saved no model yet, and its dataset is missing: wait for its first save.")
+        data, title = VideoDataset(path), get_method(load_settings(run / "settings.yaml").model.method).title
+        return SourceMetadata(self.name, "run", title, data.width, data.height, data.fps, ready=False)
 
     @property
     def run(self) -> Path | None:
         """The folder of the run, if the path is one."""
-        return Path(self.path) if (Path(self.path) / "log.jsonl").is_file() else None
+        folder = Path(self.path)
+        return folder if any((folder / name).is_file() for name in ("log.jsonl", "settings.yaml")) else None
 
     def _modification_time(self) -> int:
+        """Return the time of the weights in nanoseconds; 0 if there are none, which holds for a moment in each save."""
         folder = Path(self.path)
         files = [folder / "model" / "model.safetensors", folder / "model.safetensors"]
-        return next((file.stat().st_mtime_ns for file in files if file.is_file()), 0)
+        for file in files:
+            with suppress(OSError):
+                return file.stat().st_mtime_ns
+        return 0
 
-    def reload(self) -> int:
-        if self.run is not None and time.monotonic() - self._checked >= RELOAD_SECONDS:
-            self._checked, version = time.monotonic(), self._modification_time()
-            if version != self._version:
-                try:
-                    self.model, self._version = self._load(), version
-                    self.__dict__.pop("directions", None)
-                except StyleganvError as error:  # between the renames of a save; the next look tries again
-                    logger.info("Keeping the earlier weights: %s", error)
-        return self._version
+    def refresh(self) -> None:
+        stamp = self._modification_time()
+        if self.run is None or stamp in (0, self._stamp):
+            return
+        if self._num_skips > 0:
+            self._num_skips -= 1
+            return
+        try:
+            model = self._load()
+            self._warm_up(model)
+        except Exception as error:  # The files of two saves, or damaged ones: a later call tries again.
+            self._num_skips = min(2**self._num_failures, MAX_SKIPS)
+            self._num_failures += 1
+            logger.warning("Keeping the earlier weights of %s: %s", self.path, error)
+            return
+        # Directions stay: they still apply, and new ones would take minutes.
+        self._model, self._stamp, self._num_failures = model, stamp, 0
+
+    def _warm_up(self, model: VideoModel) -> None:
+        """Prepare the weights for generation, so that the first viewer does not wait for it."""
+        if isinstance(model, VideoGenerator) and model.device.type == "cpu":
+            with suppress(StyleganvError):  # e.g. without known labels
+                next(render_latents(model, latents_from_seed(model, 0)))
 
     def snapshots(self) -> list[Path]:
         """Return the snapshot images of the run, oldest first."""
@@ -140,13 +189,14 @@ class StudioModel(VideoSource):
     @cached_property
     def directions(self) -> tuple[Directions, ...]:
         """Directions per space, estimated on first use in a few seconds; empty if the model cannot be edited."""
-        if not isinstance(self.model, VideoGenerator):
+        model = self.model
+        if not isinstance(model, VideoGenerator):
             return ()
-        spaces: list[Space] = ["content"] if self.model.is_image_model else ["content", "motion"]
+        spaces: list[Space] = ["content"] if model.is_image_model else ["content", "motion"]
         options = [
             DirectionOptions(space=each, num_directions=NUM_DIRECTIONS, num_samples=NUM_SAMPLES) for each in spaces
         ]
-        return tuple(find_directions(self.model, each) for each in options)
+        return tuple(find_directions(model, each) for each in options)
 
     def direction_names(self) -> list[str]:
         with self._directions_lock:
@@ -227,10 +277,3 @@ class StudioModel(VideoSource):
 
     def export_fps(self, fps: float) -> float:
         return fps if self.model.supports_any_fps else self.model.fps
-
-
-def open_sources(paths: Sequence[Path | str], *, device: str | None = None) -> list[VideoSource]:
-    """Return the models, followed by each training dataset that still exists."""
-    models = [StudioModel(path, device=device) for path in paths]
-    datasets = dict.fromkeys(filter(None, map(training_data, paths)))
-    return [*models, *(RealVideoSource(VideoDataset(path)) for path in datasets)]

@@ -4,11 +4,14 @@ Times are in seconds. Shapes: H height, W width.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import count, islice, takewhile
 from pathlib import Path
-from typing import Any
+from secrets import token_hex
+from typing import TYPE_CHECKING, Any, Literal
+from weakref import WeakSet
 
 import numpy as np
 
@@ -18,7 +21,14 @@ from styleganv.media import sheets, writing
 from styleganv.media.enlarging import WATCHABLE, WATCHABLE_IN_GRID, enlarge, watchable_scale
 from styleganv.studio.access import public_name
 from styleganv.studio.video_params import ExportParams, VideoParams
+from styleganv.studio.work_queue import WorkQueue
 from styleganv.video_model import Frame
+
+if TYPE_CHECKING:
+    from styleganv.studio.frame_stream import FrameStream
+
+#: Part of each version: what search results and directions are depends on the studio that found them.
+SESSION = token_hex(4)
 
 
 @dataclass(frozen=True)
@@ -26,19 +36,25 @@ class SourceMetadata:
     """What the page needs to know of a source to offer the controls that apply to it.
 
     Attributes:
+        name: unique among the sources of a studio.
+        kind: a model, a run (a model that may still be trained, with a log), or real videos.
         title: of the method, or "real videos".
+        ready: False for a run that has not saved weights yet; only its name, title and size are known.
+        version: changes with the weights, and from one studio to the next.
         class_names: empty unless each video has one class.
         label_hint: names of the classes or numbers that a label as text may have; empty for other models.
         num_layers: number of style layers; 0 if the source has no latents to edit.
         max_seconds: duration of the longest video; None if videos are endless.
-        is_run: whether there is a training log to show.
     """
 
     name: str
+    kind: Literal["model", "run", "real"]
     title: str
     width: int
     height: int
     fps: float
+    version: str = ""
+    ready: bool = True
     class_names: tuple[str, ...] = ()
     label_hint: str = ""
     num_layers: int = 0
@@ -47,7 +63,6 @@ class SourceMetadata:
     supports_motion_seed: bool = False
     supports_truncation: bool = False
     is_image_model: bool = False
-    is_run: bool = False
 
 
 class VideoSource(ABC):
@@ -55,14 +70,29 @@ class VideoSource(ABC):
 
     Attributes:
         path: as the user gave it.
-        name: the path as clients see it.
+        name: the path as clients see it; `open_sources` makes it unique.
+        version: changes with the weights.
+        queue: all work with the source, in one thread.
+        streams: the streams of its viewers.
     """
 
     path: str
 
     @property
+    def version(self) -> str:
+        return SESSION
+
+    @cached_property
     def name(self) -> str:
         return public_name(self.path)
+
+    @cached_property
+    def queue(self) -> WorkQueue:
+        return WorkQueue(self.path)
+
+    @cached_property
+    def streams(self) -> "WeakSet[FrameStream]":
+        return WeakSet()
 
     @abstractmethod
     def metadata(self) -> SourceMetadata:
@@ -76,9 +106,9 @@ class VideoSource(ABC):
             StyleganvError: if the source cannot show these parameters.
         """
 
-    def reload(self) -> int:
-        """Take newer weights, if there are any. Return a number that changes with the weights."""
-        return 0
+    def refresh(self) -> None:
+        """Load newer weights, if there are any, and replace the present ones; one thread calls it every few seconds."""
+        return
 
     def direction_names(self) -> list[str]:
         """Return the names of the directions that can be edited, e.g. "content 1" and "motion 3"."""
@@ -106,10 +136,11 @@ class RealVideoSource(VideoSource):
 
     def __init__(self, dataset: VideoDataset) -> None:
         self.dataset, self.path = dataset, str(dataset.path)
+        self.name = f"real: {dataset.path.name}"
 
     def metadata(self) -> SourceMetadata:
         data = self.dataset
-        return SourceMetadata(f"real: {data.path.name}", "real videos", data.width, data.height, data.fps)
+        return SourceMetadata(self.name, "real", "real videos", data.width, data.height, data.fps)
 
     def frames(self, params: VideoParams, *, start: float, fps: float) -> Iterator[Frame]:
         data, (rows, columns) = self.dataset, params.grid
@@ -121,8 +152,16 @@ class RealVideoSource(VideoSource):
             yield sheets.tile(images.reshape(rows, columns, *images.shape[1:]))
 
 
-def find_source(sources: Sequence[VideoSource], number: Any) -> VideoSource:
-    """Return a source by its number. Raises StyleganvError if there is none."""
-    if not isinstance(number, int) or not 0 <= number < len(sources):
-        raise StyleganvError(f"Unknown model {number}: reload the page.")
-    return sources[number]
+def find_source(sources: Sequence[VideoSource], key: Any) -> VideoSource:
+    """Return a source by its name, or by its number for pages of before. Raises StyleganvError if there is none."""
+    if isinstance(key, int) and 0 <= key < len(sources):
+        return sources[key]
+    for source in sources:
+        if source.name == key:
+            return source
+    raise StyleganvError(f"Unknown model {key}: reload the page.")
+
+
+def source_key(values: Mapping[str, Any]) -> Any:
+    """Return what a request calls its source: `source`, a name, or `model`, its number for pages of before."""
+    return values.get("source", values.get("model"))

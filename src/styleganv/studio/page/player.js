@@ -13,8 +13,8 @@ const THINNING = [1, 1.25, 1.5, 2, 2.5, 3, 4, 6, 8, 12]; // factors of the dista
 const [MIN_PATIENCE, MAX_PATIENCE] = [1, 8]; // seconds between changes of the thinning
 const RECONNECT_MS = 1000;
 
-const decode = (data, offset, size) =>
-  createImageBitmap(new Blob([new Uint8Array(data, offset, size)], { type: "image/jpeg" }));
+const decode = (data, offset, size, type) =>
+  createImageBitmap(new Blob([new Uint8Array(data, offset, size)], { type }));
 
 export class Player {
   frames = []; // decoded and not yet drawn
@@ -122,13 +122,13 @@ export class Player {
       showPlayerError(header.error);
       return;
     }
-    const { sizes, start, fps } = header;
+    const { sizes, start, fps, type } = header;
     if (sizes.length > 1) this.secondsPerFrame += 0.2 * (seconds / sizes.length - this.secondsPerFrame);
     clearPlayerError();
     this.hasFrames = true;
     this.nextStart = start + sizes.length / fps;
     let offset = 4 + length;
-    const images = sizes.map((size) => decode(data, (offset += size) - size, size));
+    const images = sizes.map((size) => decode(data, (offset += size) - size, size, type));
     this.requestFrames();
     for (const [i, image] of (await Promise.all(images)).entries()) {
       if (header.id === this.epoch) this.frames.push({ time: start + i / fps, image }); else image.close();
@@ -138,7 +138,7 @@ export class Player {
   // The response to a canceled request is newer than the frame on screen. So a slider has an effect while it moves.
   async drawOutdated(header, data, offset) {
     if (header.error || !header.sizes.length || header.id <= this.drawnEpoch) return;
-    const image = await decode(data, offset, header.sizes[0]);
+    const image = await decode(data, offset, header.sizes[0], header.type);
     if (header.id > this.drawnEpoch) this.draw(image, header.start, header.id); else image.close();
   }
 

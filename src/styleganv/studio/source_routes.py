@@ -1,0 +1,126 @@
+"""HTTP routes of the sources: what they are, thumbnails, directions, commands and exports."""
+
+import asyncio
+import hashlib
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, TypeVar
+
+from fastapi import APIRouter, HTTPException, Request
+from fastapi.responses import JSONResponse, Response
+
+from styleganv.studio.commands import export_commands
+from styleganv.studio.sources import lower_priority
+from styleganv.studio.thumbnails import MAX_WAITING, ThumbnailParams, render_thumbnail
+from styleganv.studio.video_params import EXPORT_FORMATS, ExportParams, VideoParams
+from styleganv.studio.video_source import VideoSource, find_source, source_key
+from styleganv.studio.work_queue import Priority, QueueFullError, Turn
+
+T = TypeVar("T")
+
+#: Browsers keep a thumbnail whose address contains the present version, and ask again about any other.
+IMMUTABLE, REVALIDATED = "private, max-age=31536000, immutable", "private, no-cache"
+
+
+def source_routes(sources: Sequence[VideoSource]) -> APIRouter:
+    """Return the routes of sources and their exports."""
+    router = APIRouter()
+    # For what takes seconds to minutes in one piece, which the queue of a model could not interrupt.
+    background = ThreadPoolExecutor(1, initializer=lower_priority)
+
+    @router.get("/sources")
+    async def list_sources() -> JSONResponse:
+        return JSONResponse([asdict(source.metadata()) for source in list(sources)])
+
+    @router.get("/models")  # for pages of before
+    async def models() -> JSONResponse:
+        metadata = [asdict(source.metadata()) for source in list(sources)]
+        return JSONResponse([values | {"is_run": values["kind"] == "run"} for values in metadata])
+
+    @router.get("/directions")
+    async def directions(source: str) -> JSONResponse:
+        return await names_of_directions(find_source(sources, source))
+
+    @router.get("/models/{number}/directions")  # for pages of before
+    async def directions_by_number(number: int) -> JSONResponse:
+        return await names_of_directions(find_source(sources, number))
+
+    async def names_of_directions(source: VideoSource) -> JSONResponse:
+        names = asyncio.get_running_loop().run_in_executor(background, source.direction_names)
+        return JSONResponse(await names)
+
+    @router.post("/command")
+    async def command(values: dict[str, Any]) -> JSONResponse:
+        lines = export_commands(*parse_export(sources, values))
+        return JSONResponse({"command": "\n".join(lines)})
+
+    @router.post("/export")
+    async def export(values: dict[str, Any], request: Request) -> Response:
+        source, params, part = parse_export(sources, values)
+        is_canceled = threading.Event()
+
+        def encode() -> bytes:
+            with TemporaryDirectory() as folder:
+                path = Path(folder) / f"video.{part.format}"
+                source.export(params, part, path, is_canceled=is_canceled.is_set)
+                return path.read_bytes()
+
+        encoding = asyncio.get_running_loop().run_in_executor(None, encode)
+        video = await cancel_on_disconnect(request, encoding, is_canceled)
+        return Response(video, media_type=EXPORT_FORMATS[part.format])
+
+    return router
+
+
+def thumbnail_routes(sources: Sequence[VideoSource]) -> APIRouter:
+    """Return the route of thumbnails."""
+    router = APIRouter()
+
+    @router.get("/thumbnail")
+    async def thumbnail(request: Request) -> Response:
+        query = dict(request.query_params)
+        source, params = find_source(sources, query.get("source")), ThumbnailParams.from_query(query)
+        version, is_canceled = source.version, threading.Event()
+        tag = f'"{hashlib.sha256(f"{source.name} {version} {params}".encode()).hexdigest()[:16]}"'
+        headers = {"ETag": tag, "Cache-Control": IMMUTABLE if query.get("version") == version else REVALIDATED}
+        if request.headers.get("if-none-match") == tag:
+            return Response(status_code=304, headers=headers)
+
+        def render(turn: Turn) -> bytes:
+            return render_thumbnail(source, params, turn, is_canceled=is_canceled.is_set)
+
+        client = request.client and request.client.host
+        try:
+            future = source.queue.submit(Priority.THUMBNAILS, client, render, limit=MAX_WAITING)
+        except QueueFullError:
+            text = f"{MAX_WAITING} thumbnails of this model are waiting: request more when they have arrived."
+            raise HTTPException(429, text, {"Retry-After": "1"}) from None
+        await request.body()
+        sprite = await cancel_on_disconnect(request, asyncio.wrap_future(future), is_canceled)
+        return Response(sprite, media_type="image/webp", headers=headers)
+
+    return router
+
+
+async def cancel_on_disconnect(request: Request, work: "asyncio.Future[T]", is_canceled: threading.Event) -> T:
+    """Return the result of work; set `is_canceled` as soon as the client disconnects, or the studio stops."""
+    # The body has been read, so the only message that can follow is the client's disconnect.
+    disconnect: asyncio.Future[Any] = asyncio.ensure_future(request.receive())
+    try:
+        await asyncio.wait([work, disconnect], return_when=asyncio.FIRST_COMPLETED)
+    finally:  # also when the studio shuts down
+        is_canceled.set()
+        disconnect.cancel()
+    return await work
+
+
+def parse_export(
+    sources: Sequence[VideoSource], values: dict[str, Any]
+) -> tuple[VideoSource, VideoParams, ExportParams]:
+    """Return the source, the video and its part that a page wants to export."""
+    params = VideoParams.from_json(values.get("params", {}))
+    return find_source(sources, source_key(values)), params, ExportParams.from_json(values)
