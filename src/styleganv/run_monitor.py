@@ -98,7 +98,7 @@ class RunMonitor:
                 seconds_left=seconds_left if state == "running" else None,
                 scalars=scalars,
                 findings=self._findings(state, config, record.dataset if record else None),
-                snapshots=tuple(self._snapshots()),
+                snapshots=tuple(self.snapshots()),
                 log_end=self._log.end,
                 log_version=self._log.version,
                 failure=failure,
@@ -159,7 +159,8 @@ class RunMonitor:
         silent = time.time() - times[0] if times and state == "running" else None
         return tuple(find_problems(Facts(self._log.records, self._log.event, config, dataset, silent)))
 
-    def _snapshots(self) -> list[int]:
+    def snapshots(self) -> list[int]:
+        """Return the clips seen at each snapshot, in order."""
         names = (SNAPSHOT.fullmatch(path.name) for path in (self.folder / "snapshots").glob("*.png"))
         return sorted(int(name[1]) for name in names if name)
 

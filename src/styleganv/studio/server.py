@@ -18,8 +18,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from styleganv.errors import StyleganvError
+from styleganv.run_monitor import RunMonitor
 from styleganv.studio.jobs import JobManager
-from styleganv.studio.studio_model import open_sources
+from styleganv.studio.model_pool import ModelPool
+from styleganv.studio.run_list import RunList, is_run_folder
+from styleganv.studio.studio_model import StudioModel, open_sources
 from styleganv.validation import Interval, check_arguments
 
 try:
@@ -34,6 +37,7 @@ try:
     from styleganv.studio.access import BODY, AccessGuard, check_token, hide_paths, is_loopback
     from styleganv.studio.frame_socket import FAILURE, serve_frames
     from styleganv.studio.routes import job_routes, model_routes, page_routes, run_routes, search_routes
+    from styleganv.studio.run_routes import watch_routes
 except ImportError as error:
     raise StyleganvError("The studio requires extra packages: run pip install 'styleganv[studio]'.") from error
 
@@ -53,12 +57,21 @@ def create_app(
     device: str | None = None,
 ) -> FastAPI:
     """Return the studio of these models. With a `token`, clients must open `/?token=…` first."""
-    sources = open_sources(paths, device=device)
+    runs, pool = RunList(paths), ModelPool()
+    sources = open_sources([path for path in paths if not is_run_folder(path)], device=device)
     manager = JobManager(clip_model=clip_model, device=device)
     names = {path: source.name for source in sources for path in (str(Path(source.path).resolve()), source.path)}
     public_text = partial(hide_paths, names=names)
     # One thread per model: its clients take turns, each with one request at a time.
     executors = [ThreadPoolExecutor(1, thread_name_prefix=source.path) for source in sources]
+
+    def add_sources(new: Sequence[RunMonitor]) -> None:
+        for run in new:
+            sources.append(StudioModel(run.folder, device=device, name=run.name, pool=pool))
+            executors.append(ThreadPoolExecutor(1, thread_name_prefix=run.name))
+            names.update({str(run.folder.resolve()): run.name, str(run.folder): run.name})
+
+    add_sources(runs.in_folders())
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -76,6 +89,7 @@ def create_app(
         run_routes(sources),
         search_routes(sources, manager),
         job_routes(sources, manager, public_text),
+        watch_routes(runs, add_sources, can_control=token is not None, public_text=public_text),
     ):
         app.include_router(router, prefix="/api")
 

@@ -3,6 +3,7 @@
 Times are in seconds. Shapes: H height, W width.
 """
 
+import json
 import logging
 import math
 import threading
@@ -22,10 +23,12 @@ from styleganv.editing.edits import mix_styles
 from styleganv.editing.latents import Latents, MotionLatents, latents_from_seed, render_latents, truncate
 from styleganv.errors import StyleganvError
 from styleganv.media import sheets
+from styleganv.methods import get_method
 from styleganv.methods.loading import load
 from styleganv.methods.stylegan_v.sampler import VideoGenerator
 from styleganv.motion_report.diagnose import training_data
 from styleganv.options import DirectionOptions, Space
+from styleganv.studio.model_pool import ModelPool
 from styleganv.studio.video_params import VideoParams
 from styleganv.studio.video_source import RealVideoSource, SourceMetadata, VideoSource
 from styleganv.video_model import Frame, VideoModel, choose_device, choose_dtype
@@ -65,9 +68,18 @@ class StudioModel(VideoSource):
         search_results: by number, which is how `VideoParams` refer to them.
     """
 
-    def __init__(self, path: Path | str, *, device: str | None = None) -> None:
-        self.path, self._device = str(path), device
-        self.model = self._load()
+    def __init__(
+        self,
+        path: Path | str,
+        *,
+        device: str | None = None,
+        name: str | None = None,
+        pool: ModelPool | None = None,
+    ) -> None:
+        """Load the model or, with a `pool`, do so when it is needed; `name` replaces the public name of the path."""
+        self.path, self._device, self._name, self._pool = str(path), device, name, pool
+        self._loading = threading.Lock()
+        self._model = None if pool else self._load()
         self.search_results: dict[int, SearchResult] = {}
         self._directions_lock = threading.Lock()
         self._checked = time.monotonic()
@@ -79,6 +91,23 @@ class StudioModel(VideoSource):
         if isinstance(model, VideoGenerator):
             model.first_chunk_size, model.chunk_size = LEAD_FRAMES, CHUNK_FRAMES
         return model
+
+    @property
+    def name(self) -> str:
+        return self._name or super().name
+
+    @property
+    def model(self) -> VideoModel:
+        """The model. Raises StyleganvError if it has to be loaded, and cannot be."""
+        with self._loading:
+            model = self._model = self._model or self._load()
+        if self._pool:
+            self._pool.use(self)
+        return model
+
+    def unload(self) -> None:
+        """Drop the weights; what plays keeps them until it ends."""
+        self._model = None
 
     @property
     def is_editable(self) -> bool:
@@ -93,6 +122,8 @@ class StudioModel(VideoSource):
         return self.model
 
     def metadata(self) -> SourceMetadata:
+        if self._model is None:
+            return self._metadata_of_run()
         model = self.model
         hint = "" if model.labels.kind == "class" else ",".join(model.labels.names)
         return SourceMetadata(
@@ -112,6 +143,16 @@ class StudioModel(VideoSource):
             is_run=self.run is not None,
         )
 
+    def _metadata_of_run(self) -> SourceMetadata:
+        """Return what is known of a run without its weights."""
+        try:
+            config = json.loads((Path(self.path) / "model" / "config.json").read_bytes())
+            network, fps = config["generator"], config["data"]["fps"]
+            title, size = get_method(config["model"]).title, (int(network["width"]), int(network["height"]))
+        except (OSError, ValueError, KeyError, TypeError, StyleganvError):  # before its first save
+            return SourceMetadata(self.name, "", 64, 64, 25.0, is_run=True, is_loaded=False)
+        return SourceMetadata(self.name, title, *size, float(fps), is_run=True, is_loaded=False)
+
     @property
     def run(self) -> Path | None:
         """The folder of the run, if the path is one."""
@@ -127,7 +168,7 @@ class StudioModel(VideoSource):
             self._checked, version = time.monotonic(), self._modification_time()
             if version != self._version:
                 try:
-                    self.model, self._version = self._load(), version
+                    self._model, self._version = None if self._pool else self._load(), version
                     self.__dict__.pop("directions", None)
                 except StyleganvError as error:  # between the renames of a save; the next look tries again
                     logger.info("Keeping the earlier weights: %s", error)

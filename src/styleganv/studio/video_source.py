@@ -32,6 +32,7 @@ class SourceMetadata:
         num_layers: number of style layers; 0 if the source has no latents to edit.
         max_seconds: duration of the longest video; None if videos are endless.
         is_run: whether there is a training log to show.
+        is_loaded: False for a run whose model is not in memory; only its name, title and size are known.
     """
 
     name: str
@@ -48,6 +49,7 @@ class SourceMetadata:
     supports_truncation: bool = False
     is_image_model: bool = False
     is_run: bool = False
+    is_loaded: bool = True
 
 
 class VideoSource(ABC):
