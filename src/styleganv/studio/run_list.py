@@ -21,7 +21,7 @@ def is_run_folder(path: Path | str) -> bool:
 
 
 class RunList:
-    """Runs by their public names, in the order in which they were found.
+    """Runs by their public names, in the order in which they were found; those in folders after a `search`.
 
     Attributes:
         folders: where to look for runs.
@@ -29,7 +29,7 @@ class RunList:
     """
 
     def __init__(self, paths: Sequence[Path | str]) -> None:
-        """Find the runs.
+        """Take the runs among the paths, and remember the folders.
 
         Raises:
             StyleganvError: if a folder holds no run.
@@ -42,10 +42,11 @@ class RunList:
         for path in map(Path, paths):
             if is_run(path):
                 self._add(path, public_name(path))
-        self.search()
         for folder in self.folders:
             if next(find_runs(folder), None) is None:
-                raise StyleganvError(f"No model or run found in {folder}: pass a model folder, a run, or runs' folder.")
+                raise StyleganvError(
+                    f"No model or run found in {folder}: pass a model folder, a run, or a folder of runs."
+                )
 
     def search(self) -> list[RunMonitor]:
         """Return the runs that have appeared in the folders since the last search, a few seconds ago or more."""
@@ -63,10 +64,6 @@ class RunList:
         if name not in self.runs:
             raise StyleganvError(f"Unknown run {name}: reload the page.")
         return self.runs[name]
-
-    def in_folders(self) -> list[RunMonitor]:
-        """Return the runs that were found in folders."""
-        return [run for run in self.runs.values() if any(run.folder.is_relative_to(folder) for folder in self.folders)]
 
     def _add(self, folder: Path, name: str) -> RunMonitor:
         number = 2

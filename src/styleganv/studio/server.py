@@ -71,7 +71,7 @@ def create_app(
             executors.append(ThreadPoolExecutor(1, thread_name_prefix=run.name))
             names.update({str(run.folder.resolve()): run.name, str(run.folder): run.name})
 
-    add_sources(runs.in_folders())
+    add_sources(runs.search())
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

@@ -54,18 +54,18 @@ def read_log(path: Path) -> list[dict[str, Any]]:
 
 
 class _Mean(NamedTuple):
-    """The mean of `count` consecutive records; its clips and times are the last ones."""
+    """The mean of `size` consecutive records; its clips and times are the last ones."""
 
     record: dict[str, Any]
-    count: int
+    size: int
 
     def add(self, other: "_Mean") -> "_Mean":
-        count = self.count + other.count
+        size = self.size + other.size
         mean = self.record | other.record
         for name in (self.record.keys() & other.record.keys()) - LAST:
             if is_number(self.record[name]) and is_number(other.record[name]):
-                mean[name] = (self.record[name] * self.count + other.record[name] * other.count) / count
-        return _Mean(mean, count)
+                mean[name] = (self.record[name] * self.size + other.record[name] * other.size) / size
+        return _Mean(mean, size)
 
 
 class LogFollower:
@@ -128,7 +128,7 @@ class LogFollower:
             return
         if self._means and self._means[-1].record["clips_seen"] == clips:  # e.g. an evaluation
             self._means[-1] = self._means[-1]._replace(record=self._means[-1].record | record)
-        elif self._means and self._means[-1].count < self._stride:
+        elif self._means and self._means[-1].size < self._stride:
             self._means[-1] = self._means[-1].add(_Mean(record, 1))
         else:
             self._means.append(_Mean(record, 1))

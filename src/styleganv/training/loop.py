@@ -10,6 +10,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from styleganv import distributed
@@ -138,9 +139,9 @@ class _Loop:
             self.log.finish(trainer.clips_seen, "interrupted" if interrupted else "end")
         distributed.barrier()
         if interrupted:
-            status = 0 if has_stop_request(self.out) else 128 + (received[0] if received else signal.SIGTERM)
-            distributed.barrier()  # every process has looked
-            distributed.run_on_first(lambda: remove_stop_request(self.out))
+            requested = distributed.any_process(self.log is not None and has_stop_request(self.out))
+            distributed.run_on_first(partial(remove_stop_request, self.out))
+            status = 0 if requested else 128 + (received[0] if received else signal.SIGTERM)
             raise InterruptedTraining(self.out, trainer.clips_seen, status)
 
     def is_asked_to_stop(self) -> bool:
