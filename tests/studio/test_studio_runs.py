@@ -70,7 +70,6 @@ def test_a_folder_of_runs_is_watched(folder: Path, monkeypatch: pytest.MonkeyPat
 
 def test_only_runs_that_can_be_stopped_are(folder: Path) -> None:
     with serving_here([folder], token="secret") as url:
-        assert request(f"{url}api/runs/runs/a/stop", "POST")[0] == 403
         status, answer = request(f"{url}api/runs/runs/a/stop?token=secret", "POST")
         assert status == 400 and answer["error"] == "runs/a is not in training: there is nothing to stop."
 
