@@ -75,7 +75,9 @@ def test_clients_get_what_is_new_of_the_log(tmp_path: Path, monkeypatch: pytest.
 
 def test_a_damaged_run_is_described_as_far_as_possible(tmp_path: Path) -> None:
     run = tmp_path / "run"
-    write_log(run, {"clips_seen": 8, "loss_g": 1.0, "time": "noon"})
+    write_log(
+        run, {"event": "start", "clips_seen": 0, "time": "noon"}, {"clips_seen": 8, "loss_g": "x", "time": "noon"}
+    )
     (run / "settings.yaml").write_text("training: [")
     (run / "record.json").write_text("{")
     status = RunMonitor(run, "run").status()

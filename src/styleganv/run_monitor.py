@@ -186,8 +186,8 @@ def _latest(records: list[dict[str, Any]]) -> dict[str, float]:
 def _limits(config: RunConfig | None, record: RunRecord | None) -> tuple[int, float | None] | None:
     """Return the clips and the minutes after which a training ends; a resume can change those of settings.yaml."""
     training = record.settings.get("training") if record else None
-    if isinstance(training, dict) and isinstance(training.get("total_clips"), int):
-        return training["total_clips"], training.get("minutes")
+    if isinstance(training, dict) and is_number(total := training.get("total_clips")) and total > 0:
+        return int(total), minutes if is_number(minutes := training.get("minutes")) else None
     return None if config is None else (config.training.total_clips, config.training.minutes)
 
 

@@ -42,7 +42,7 @@ def folder(finished_run: Path, tmp_path: Path) -> Path:
 
 
 def test_a_folder_of_runs_is_watched(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_list, "SEARCH_SECONDS", 0)
+    monkeypatch.setattr(run_list.RunList, "_next_search", property(lambda _: 0.0, lambda *_: None), raising=False)
     with serving_here([folder]) as url:
         status, runs = request(f"{url}api/runs")
         assert status == 200 and [run["name"] for run in runs] == ["runs/a", "runs/deep/b"]

@@ -121,7 +121,7 @@ class LogFollower:
         if "event" in record:
             self.event = str(record["event"])
             if self.event == "start":
-                self.started = float(record.get("time", 0.0))
+                self.started = float(record["time"]) if is_number(record.get("time")) else 0.0
                 kept = [mean for mean in self._means if mean.record["clips_seen"] <= clips]
                 self._num_drops += len(kept) < len(self._means)
                 self._means = kept
