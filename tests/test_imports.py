@@ -39,6 +39,7 @@ LAYERS = [
     {"metrics"},
     {"motion_report", "evaluation", "video_files"},
     {"runs", "inventory", "editing", "interop"},
+    {"run_monitor"},
     {"study", "studio", "demo"},
     {"cli", "__main__"},
 ]

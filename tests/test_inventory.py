@@ -51,7 +51,7 @@ def test_runs_are_found_with_their_states(folder: Path) -> None:
         "deep/er": "interrupted",
         "diverged": "diverged",
         "done": "finished",
-        "killed": "interrupted",
+        "killed": "crashed",
     }
     assert (runs["deep/er"].best, runs["deep/er"].last, runs["deep/er"].preset) == (1.5, 2.25, "128")
     assert (runs["done"].clips, runs["killed"].clips, runs["killed"].hours) == (16, 32, None)

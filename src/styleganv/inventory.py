@@ -14,13 +14,14 @@ from styleganv.errors import StyleganvError, describe
 from styleganv.files import is_locked, readable
 from styleganv.pretrained import pretrained_folder, pretrained_names
 from styleganv.record import RunRecord, describe_dataset, read_record, summarize
+from styleganv.training.health import Facts, Finding, find_problems
 from styleganv.training.log_file import SCORES, merge_records, read_records
 
 #: Score of the evaluations during training that the table shows.
 DISTANCE = next(iter(SCORES))
-State = Literal["running", "finished", "interrupted", "diverged", "unreadable"]
-#: Last event of a log → state of the run; without an event, the process was killed.
-STATES: dict[str, State] = {"end": "finished", "diverged": "diverged"}
+State = Literal["running", "finished", "interrupted", "diverged", "crashed", "unreadable"]
+#: Last event of a log → state of the run; without one of them, the process was killed or failed.
+STATES: dict[str, State] = {"end": "finished", "interrupted": "interrupted", "diverged": "diverged"}
 #: Entries of the training in `config.json` → their titles.
 TITLES = {"clips_seen": "Clips", "frames_seen": "Frames"}
 #: Kinds of labels other than classes → their title.
@@ -76,6 +77,7 @@ class Run:
         hours: device hours of all its sessions and processes.
         device: device of its last session.
         best, last: distance to real videos in the best and the last evaluation; lower is better.
+        findings: what goes wrong, the worst first.
     """
 
     name: str
@@ -87,6 +89,7 @@ class Run:
     device: str | None = None
     best: float | None = None
     last: float | None = None
+    findings: tuple[Finding, ...] = ()
 
 
 def describe_path(path: Path | str) -> Contents:
@@ -96,7 +99,7 @@ def describe_path(path: Path | str) -> Contents:
         StyleganvError: if there is none of them, or it is damaged.
     """
     path = Path(path)
-    if _is_run(path):
+    if is_run(path):
         return _describe_run(path)
     pretrained = None if path.exists() else pretrained_folder(path)
     if (folder := pretrained or path).is_dir() and (folder / "config.json").exists():
@@ -124,7 +127,7 @@ def list_runs(folder: Path | str) -> list[Run]:
     folder = Path(folder)
     runs = [
         _read_run(run, run.resolve().name if run == folder else os.path.relpath(run, folder))
-        for run in _find_runs(folder)
+        for run in find_runs(folder)
     ]
     if not runs:
         raise StyleganvError(f"No runs found in {folder}: pass a folder that contains those given to --out.")
@@ -139,7 +142,7 @@ def sort_runs(runs: Sequence[Run], column: str) -> list[Run]:
 
 
 def format_runs(runs: Sequence[Run]) -> str:
-    """Return a table with one row per run."""
+    """Return a table with one row per run, and below it one line per finding."""
     rows = [list(COLUMNS)]
     for run in runs:
         values = {name: getattr(run, name) for name in COLUMNS}
@@ -147,16 +150,19 @@ def format_runs(runs: Sequence[Run]) -> str:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     aligns = [">" if name in NUMBERS else "<" for name in COLUMNS]
     layout = "  ".join(f"{{:{align}{width}}}" for align, width in zip(aligns, widths, strict=True))
-    return "\n".join(layout.format(*row).rstrip() for row in rows)
+    lines = [layout.format(*row).rstrip() for row in rows]
+    return "\n".join([*lines, *(readable(f"{run.name}: {found.text}") for run in runs for found in run.findings)])
 
 
-def _is_run(path: Path) -> bool:
+def is_run(path: Path) -> bool:
+    """Return whether a path is a run."""
     return (path / "settings.yaml").is_file()
 
 
-def _find_runs(folder: Path) -> Iterator[Path]:
+def find_runs(folder: Path) -> Iterator[Path]:
+    """Yield the runs in a folder and the folders below it. Links are not followed."""
     for root, folders, _ in os.walk(folder):
-        if _is_run(Path(root)):
+        if is_run(Path(root)):
             folders.clear()
             yield Path(root)
         folders[:] = [name for name in folders if not name.startswith(".")]
@@ -167,11 +173,13 @@ def _read_run(run: Path, name: str) -> Run:
         log, config, record = _read_log(run), load_settings(run / "settings.yaml"), read_record(run)
     except StyleganvError:
         return Run(name, "unreadable")
-    scores = [entry.get(DISTANCE) for entry in merge_records(log)]
+    records = merge_records(log)
+    scores = [entry.get(DISTANCE) for entry in records]
     distances = [score for score in scores if isinstance(score, float) and math.isfinite(score)]
+    event = next((str(entry["event"]) for entry in reversed(log) if "event" in entry), "")
     return Run(
         name=name,
-        state=_state(run, log),
+        state=run_state(run, event),
         method=config.model.method,
         preset=read_settings(run / "settings.yaml").preset,
         clips=max((entry["clips_seen"] for entry in log), default=0),
@@ -179,6 +187,7 @@ def _read_run(run: Path, name: str) -> Run:
         device=record.sessions[-1].device if record and record.sessions else None,
         best=min(distances, default=None),
         last=distances[-1] if distances else None,
+        findings=tuple(find_problems(Facts(records, event, config, record.dataset if record else None))),
     )
 
 
@@ -189,11 +198,9 @@ def _read_log(run: Path) -> list[dict[str, Any]]:
         return []
 
 
-def _state(run: Path, log: Sequence[dict[str, Any]]) -> State:
-    if is_locked(run / ".lock"):
-        return "running"
-    events = [str(entry["event"]) for entry in log if "event" in entry]
-    return STATES.get(events[-1], "interrupted") if events else "interrupted"
+def run_state(run: Path, event: str) -> State:
+    """Return the state of a run whose log ends with this event."""
+    return "running" if is_locked(run / ".lock") else STATES.get(event, "crashed")
 
 
 def _describe_run(path: Path) -> Contents:
@@ -202,6 +209,8 @@ def _describe_run(path: Path) -> Contents:
     facts, counts = {"State": str(run.state)}, {"Method": config.model.method, "Clips": f"{run.clips or 0:,}"}
     if run.best is not None:
         counts["Distance"] = f"best {run.best:.4g}, last {run.last:.4g}"
+    if run.findings:
+        counts["Findings"] = " ".join(found.text for found in run.findings)
     data: dict[str, Any] = {"run": asdict(run), "settings": asdict(config)}
     if (path / "model" / "config.json").exists():
         model_facts, model_data = _describe_model(path / "model")

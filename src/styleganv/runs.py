@@ -34,6 +34,7 @@ from styleganv.record import RECORD, RunRecord, describe_dataset, new_id, new_se
 from styleganv.training import loop
 from styleganv.training.batches import ClipDataset
 from styleganv.training.checkpoint import has_checkpoint, load_checkpoint, set_damaged_aside
+from styleganv.training.control import OUTPUT_FILE, STOP_FILE, remove_stop_request
 from styleganv.training.fitting import choose_memory, memory_errors, memory_options
 from styleganv.training.preflight import check_data, check_settings, dry_run, run_summary
 from styleganv.training.trainer import Trainer
@@ -49,6 +50,8 @@ RUN_FILES = ("settings.yaml", "data.txt", "checkpoint.pt", "checkpoint.previous.
 #: All that a run folder may hold before a new run starts in it.
 RUN_CONTENTS = (
     ".lock",
+    STOP_FILE,
+    OUTPUT_FILE,
     *RUN_FILES,
     *(f"{folder}/{name}" for folder in ("model", "best") for name in MODEL_FILES),
     *(f"{name}/*" for name in (*REPORT_FILES, *REPORT_FOLDERS)),
@@ -89,7 +92,7 @@ def train(
     Raises:
         StyleganvError: if dataset, settings and memory do not fit together, if training diverges, or if another process
             uses `out`.
-        InterruptedTraining: after Ctrl-C, SIGTERM or SIGHUP, once everything is saved.
+        InterruptedTraining: after Ctrl-C, SIGTERM, SIGHUP or a request to stop, once everything is saved.
     """
     out = Path(out)
     with distributed.processes() as device, _lock(out):
@@ -125,6 +128,7 @@ def _lock(run: Path) -> Iterator[None]:
         try:
             run.mkdir(parents=True, exist_ok=True)
             lock.acquire()
+            remove_stop_request(run)  # of an earlier training
         except Timeout as error:
             raise StyleganvError(f"Another process uses {run}: wait until it ends, or choose another --out.") from error
         except OSError as error:

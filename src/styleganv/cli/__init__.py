@@ -71,7 +71,7 @@ def main(argv: list[str] | None = None) -> None:
     except StyleganvError as error:
         _exit(str(error), 1)
     except KeyboardInterrupt as interruption:
-        _exit(str(interruption) or "Interrupted.", 128 + getattr(interruption, "number", 2))
+        _exit(str(interruption) or "Interrupted.", getattr(interruption, "status", 130))
     except BrokenPipeError:  # The program that followed the progress has ended.
         sys.stderr = None
         sys.exit(1)

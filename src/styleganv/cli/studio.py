@@ -25,10 +25,10 @@ def studio(
     device: Device = None,
     osc_port: Unset[int] = None,
 ) -> None:
-    """Explore models and their training videos in the browser. Requires styleganv[studio].
+    """Explore models and watch trainings in the browser. Requires styleganv[studio].
 
     Args:
-        models: Model folders, runs, or pretrained models, e.g. faces-64.
+        models: Model folders, runs, folders of runs, or pretrained models, e.g. faces-64.
         host: Address to listen on; any but a loopback address requires a token.
         port: Port to listen on; 0 = any free port.
         token: Access token that clients must supply. Default: random unless --host is loopback.

@@ -22,8 +22,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from styleganv.errors import StyleganvError
+from styleganv.run_monitor import RunMonitor
 from styleganv.studio.jobs import JobManager
-from styleganv.studio.sources import SourceWatcher, open_sources
+from styleganv.studio.model_pool import ModelPool
+from styleganv.studio.run_list import RunList, is_run_folder
+from styleganv.studio.sources import SourceWatcher, make_names_unique, open_sources
+from styleganv.studio.studio_model import StudioModel
 from styleganv.validation import Interval, check_arguments
 
 try:
@@ -40,6 +44,7 @@ try:
     from styleganv.studio.live import LiveMessages
     from styleganv.studio.osc import OscReceiver, open_osc_socket
     from styleganv.studio.routes import job_routes, page_routes, run_routes, search_routes
+    from styleganv.studio.run_routes import watch_routes
     from styleganv.studio.source_routes import source_routes, thumbnail_routes
 except ImportError as error:
     raise StyleganvError("The studio requires extra packages: run pip install 'styleganv[studio]'.") from error
@@ -64,13 +69,22 @@ def create_app(
 
     With a `token`, clients must open `/?token=…` first.
     """
-    sources = open_sources(paths, device=device)
+    runs, pool = RunList(paths), ModelPool()
+    sources = open_sources([path for path in paths if not is_run_folder(path)], device=device)
     manager = JobManager(clip_model=clip_model, device=device)
     names = {
         path: public_name(source.path) for source in sources for path in (str(Path(source.path).resolve()), source.path)
     }
     public_text = partial(hide_paths, names=names)
     live = LiveMessages()
+
+    def add_sources(new: Sequence[RunMonitor]) -> None:
+        for run in new:
+            sources.append(StudioModel(run.folder, device=device, name=run.name, pool=pool))
+            names.update({str(run.folder.resolve()): run.name, str(run.folder): run.name})
+        make_names_unique(sources)
+
+    add_sources(runs.search())
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -96,6 +110,7 @@ def create_app(
         source_routes(sources),
         thumbnail_routes(sources),
         run_routes(sources),
+        watch_routes(runs, add_sources, can_control=token is not None, public_text=public_text),
         search_routes(sources, manager),
         job_routes(sources, manager, public_text),
     ):

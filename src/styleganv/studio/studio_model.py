@@ -3,6 +3,7 @@
 Times are in seconds. Shapes: H height, W width.
 """
 
+import json
 import logging
 import math
 import threading
@@ -28,6 +29,7 @@ from styleganv.methods.loading import load
 from styleganv.methods.stylegan_v.sampler import VideoGenerator
 from styleganv.motion_report.diagnose import training_data
 from styleganv.options import DirectionOptions, Space
+from styleganv.studio.model_pool import ModelPool
 from styleganv.studio.video_params import VideoParams
 from styleganv.studio.video_source import SourceMetadata, VideoSource
 from styleganv.video_model import Frame, VideoModel, choose_device, choose_dtype
@@ -67,20 +69,31 @@ class StudioModel(VideoSource):
         search_results: by number, which is how `VideoParams` refer to them.
     """
 
-    def __init__(self, path: Path | str, *, device: str | None = None) -> None:
+    def __init__(
+        self,
+        path: Path | str,
+        *,
+        device: str | None = None,
+        name: str | None = None,
+        pool: ModelPool | None = None,
+    ) -> None:
         """Load the weights; a run that has not saved any yet takes them at a later `refresh`.
+
+        Args:
+            name: replaces the public name of the path.
+            pool: loads the weights when they are needed, and drops them when too many models are loaded.
 
         Raises:
             StyleganvError: if there is no model, or it is damaged.
         """
-        self.path, self._device = str(path), device
+        self.path, self._device, self._pool = str(path), device, pool
+        if name is not None:
+            self.name = name
         self.search_results: dict[int, SearchResult] = {}
-        self._directions_lock = threading.Lock()
+        self._directions_lock, self._loading = threading.Lock(), threading.Lock()
         self._num_failures, self._num_skips = 0, 0
-        self._stamp, self._model, self._early = self._modification_time(), None, None
-        if self.run is not None and not self._stamp:
-            self._early = self._early_metadata(self.run)
-        else:
+        self._stamp, self._model = self._modification_time(), None
+        if self.run is None or (self._stamp and pool is None):
             self._model = self._load()
 
     def _load(self) -> VideoModel:
@@ -92,14 +105,22 @@ class StudioModel(VideoSource):
 
     @property
     def model(self) -> VideoModel:
-        """The present weights. Raises StyleganvError if the run has not saved any yet."""
-        if self._model is None:
-            raise StyleganvError(f"{self.name} has saved no model yet: wait for its first save.")
-        return self._model
+        """The present weights, loaded if need be. Raises StyleganvError if the run has not saved any yet."""
+        with self._loading:
+            if self._model is None and not self._stamp:
+                raise StyleganvError(f"{self.name} has saved no model yet: wait for its first save.")
+            model = self._model = self._model or self._load()
+        if self._pool:
+            self._pool.use(self)
+        return model
+
+    def unload(self) -> None:
+        """Drop the weights; what plays keeps them until it ends."""
+        self._model = None
 
     @property
     def version(self) -> str:
-        return f"{super().version}-{self._stamp:x}"
+        return f"{super().version}-{self._stamp:x}{'' if self._model else '-unloaded'}"
 
     @property
     def is_editable(self) -> bool:
@@ -114,9 +135,9 @@ class StudioModel(VideoSource):
         return self.model
 
     def metadata(self) -> SourceMetadata:
-        if self._model is None and self._early is not None:
-            return replace(self._early, name=self.name, version=self.version)
-        model = self.model
+        model = self._model
+        if model is None:
+            return self._metadata_of_run()
         hint = "" if model.labels.kind == "class" else ",".join(model.labels.names)
         return SourceMetadata(
             name=self.name,
@@ -136,12 +157,25 @@ class StudioModel(VideoSource):
             is_image_model=model.is_image_model,
         )
 
-    def _early_metadata(self, run: Path) -> SourceMetadata:
-        """Return what is known of a run before its first save. Raises StyleganvError without its dataset."""
-        if (path := training_data(run)) is None:
-            raise StyleganvError(f"{run} has saved no model yet, and its dataset is missing: wait for its first save.")
-        data, title = VideoDataset(path), get_method(load_settings(run / "settings.yaml").model.method).title
-        return SourceMetadata(self.name, "run", title, data.width, data.height, data.fps, ready=False)
+    def _metadata_of_run(self) -> SourceMetadata:
+        """Return what is known of a run without its weights."""
+        data = self._dataset_of_run()
+        title, size, fps = data or ("", (64, 64), 25.0)
+        return SourceMetadata(self.name, "run", title, *size, fps, self.version, ready=bool(self._stamp), loaded=False)
+
+    def _dataset_of_run(self) -> tuple[str, tuple[int, int], float] | None:
+        """Return the method's title, width and height, and frame rate; None if neither model nor dataset tells them."""
+        folder = Path(self.path)
+        with suppress(OSError, ValueError, KeyError, TypeError, StyleganvError):
+            config = json.loads((folder / "model" / "config.json").read_bytes())
+            network = config["generator"]
+            size = int(network["width"]), int(network["height"])
+            return get_method(config["model"]).title, size, float(config["data"]["fps"])
+        with suppress(OSError, StyleganvError):  # before the first save
+            if (path := training_data(folder)) is not None:
+                data, method = VideoDataset(path), load_settings(folder / "settings.yaml").model.method
+                return get_method(method).title, (data.width, data.height), data.fps
+        return None
 
     @property
     def run(self) -> Path | None:
@@ -161,6 +195,9 @@ class StudioModel(VideoSource):
     def refresh(self) -> None:
         stamp = self._modification_time()
         if self.run is None or stamp in (0, self._stamp):
+            return
+        if self._pool and self._model is None:
+            self._stamp = stamp
             return
         if self._num_skips > 0:
             self._num_skips -= 1

@@ -39,7 +39,9 @@ class SourceMetadata:
         name: unique among the sources of a studio.
         kind: a model, a run (a model that may still be trained, with a log), or real videos.
         title: of the method, or "real videos".
-        ready: False for a run that has not saved weights yet; only its name, title and size are known.
+        ready: False for a run that has not saved weights yet.
+        loaded: False for a run whose weights are not in memory, until it is played; only its name, title and size are
+            known.
         version: changes with the weights, and from one studio to the next.
         class_names: empty unless each video has one class.
         label_hint: names of the classes or numbers that a label as text may have; empty for other models.
@@ -55,6 +57,7 @@ class SourceMetadata:
     fps: float
     version: str = ""
     ready: bool = True
+    loaded: bool = True
     class_names: tuple[str, ...] = ()
     label_hint: str = ""
     num_layers: int = 0

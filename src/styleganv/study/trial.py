@@ -296,7 +296,7 @@ def main() -> None:
         sys.exit(str(error))
     except InterruptedTraining as interruption:
         print(interruption, file=sys.stderr)
-        sys.exit(128 + interruption.number)
+        sys.exit(interruption.status or 1)  # after a request to stop, the training is not done
 
 
 if __name__ == "__main__":

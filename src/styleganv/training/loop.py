@@ -10,6 +10,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from styleganv import distributed
@@ -21,6 +22,7 @@ from styleganv.record import RunRecord, write_record
 from styleganv.training.backends import step_backends
 from styleganv.training.batches import ClipDataset, iterate_batches
 from styleganv.training.checkpoint import has_checkpoint, is_disk_full, save_checkpoint, tensors
+from styleganv.training.control import has_stop_request, remove_stop_request
 from styleganv.training.run_log import RunLog, peak_memory_gib
 from styleganv.training.trainer import Trainer
 from styleganv.video_model import VideoModel
@@ -31,6 +33,8 @@ logger = logging.getLogger(__name__)
 FIRST_SNAPSHOT = 0.5
 #: Evaluations of a run with a target may take this fraction of the time.
 EVALUATION_TIME = 0.1
+#: Seconds between looks for a request to stop.
+REQUEST_SECONDS = 0.5
 #: Early snapshots follow each other at this fraction of the clips seen, and may take this fraction of the time.
 SNAPSHOT_SPACING, SNAPSHOT_TIME = 0.5, 0.05
 
@@ -39,11 +43,15 @@ Evaluate = Callable[[VideoModel], dict[str, float]]
 
 
 class InterruptedTraining(KeyboardInterrupt):
-    """Interruption by Ctrl-C, SIGTERM or SIGHUP, after everything was saved."""
+    """Interruption by Ctrl-C, SIGTERM, SIGHUP or a request to stop, after everything was saved.
 
-    def __init__(self, run: Path, clips_seen: int, number: int) -> None:
+    Attributes:
+        status: exit status; 0 after a request, so that torchrun does not restart the training.
+    """
+
+    def __init__(self, run: Path, clips_seen: int, status: int) -> None:
         super().__init__(f"Saved at {clips_seen:,} clips. To resume: styleganv train --resume {run}")
-        self.number = number
+        self.status = status
 
 
 def run(
@@ -64,7 +72,7 @@ def run(
 
     Raises:
         StyleganvError: if a gradient is not finite.
-        InterruptedTraining: after Ctrl-C, SIGTERM or SIGHUP.
+        InterruptedTraining: after Ctrl-C, SIGTERM, SIGHUP or a request to stop.
     """
     with contextlib.ExitStack() as stack:
         log = None
@@ -101,6 +109,7 @@ class _Loop:
         self.clips_resumed = self.clips_saved = trainer.clips_seen
         self.last_snapshot = log.last_snapshot(trainer.clips_seen) if log else 0
         self.next_snapshot = self.next_evaluation = self.start + 60 * FIRST_SNAPSHOT
+        self.next_request = 0.0
 
     def run(self, clips: ClipDataset) -> None:
         trainer, training = self.trainer, self.trainer.config.training
@@ -116,7 +125,7 @@ class _Loop:
         with _signals() as received:
             while True:
                 self.update_progress()
-                interrupted = distributed.any_process(bool(received))
+                interrupted = distributed.any_process(bool(received) or self.is_asked_to_stop())
                 ends = interrupted or self.is_target_reached() or trainer.progress >= 1
                 self.write_due(ends=ends, interrupted=interrupted)
                 if ends:
@@ -130,7 +139,17 @@ class _Loop:
             self.log.finish(trainer.clips_seen, "interrupted" if interrupted else "end")
         distributed.barrier()
         if interrupted:
-            raise InterruptedTraining(self.out, trainer.clips_seen, received[0] if received else signal.SIGTERM)
+            requested = distributed.any_process(self.log is not None and has_stop_request(self.out))
+            distributed.run_on_first(partial(remove_stop_request, self.out))
+            status = 0 if requested else 128 + (received[0] if received else signal.SIGTERM)
+            raise InterruptedTraining(self.out, trainer.clips_seen, status)
+
+    def is_asked_to_stop(self) -> bool:
+        """Return whether the first process has just found a request to stop."""
+        if self.log is None or time.monotonic() < self.next_request:
+            return False
+        self.next_request = time.monotonic() + REQUEST_SECONDS
+        return has_stop_request(self.out)
 
     def update_progress(self) -> None:
         """Set the trainer's progress to the larger of the fractions of clips and minutes, the same on every process."""

@@ -23,7 +23,7 @@ from styleganv.files import atomic_write
 from styleganv.media import sheets, writing
 from styleganv.media.enlarging import enlarge_grid
 from styleganv.training import curves
-from styleganv.training.log_file import read_log, read_records
+from styleganv.training.log_file import DIVERSITY, read_log, read_records
 from styleganv.training.run_page import snapshots, write_run_page
 from styleganv.training.trackers import TrackedRun, Tracker, parse_trackers
 from styleganv.video_model import VideoModel
@@ -91,7 +91,8 @@ class RunLog:
         """Drop damaged lines of the log, and records from after the checkpoint."""
         if self.path.exists():
             records = [record for record in read_records(self.path) if record["clips_seen"] <= clips_seen]
-            scores = [record for record in records if "event" not in record and "frames_seen" not in record]
+            others = {"event", "frames_seen", DIVERSITY}
+            scores = [record for record in records if not others & record.keys()]
             self.has_evaluation = any(record["clips_seen"] == clips_seen for record in scores)
             with atomic_write(self.path, overwrite=True) as tmp_path:
                 tmp_path.write_bytes(b"".join(map(_to_line, records)))
@@ -159,6 +160,7 @@ class RunLog:
             grid = samples.reshape(NUM_MOTION_SEEDS, NUM_CONTENT_SEEDS, *samples.shape[1:])
             image = sheets.contact_sheet(samples, scale=max(1, 64 // videos.height))
         image_path, video_path = self._snapshot(clips_seen, ".png"), self._snapshot(clips_seen, ".mp4")
+        self.write({"clips_seen": clips_seen, DIVERSITY: float(grid[0, :, 0].std(axis=0).mean())})
         writing.write_image(image_path, image, overwrite=True)
         tiled = (sheets.tile(enlarge_grid(grid[:, :, t])) for t in range(grid.shape[2]))
         writing.write_video(video_path, tiled, fps=videos.fps, overwrite=True)
