@@ -200,19 +200,20 @@ def render_latents(
     start: float = 0.0,
     seconds: float | None = None,
     fps: float | None = None,
+    loop: bool = False,
 ) -> Iterator[Frame]:
     """Yield uint8 frames `[H, W, 3]` in constant memory; see `VideoGenerator.render`.
 
     Args:
         styles: content instead of the latents' own, e.g. a function of the time for content that changes.
         time_map: function from video time to motion time in seconds; default: the identity.
-        start, seconds, fps: as for `VideoGenerator.stream`.
+        start, seconds, fps, loop: as for `VideoGenerator.stream`.
     """
     motion = latents.motion
     noise_dim = 0 if model.generator.motion is None else model.generator.motion.noise_dim
     content, slot_noise = latents.styles if styles is None else styles, motion.slot_noise(noise_dim)
     render = partial(model.render, content, slot_noise, label=motion.label, shift=motion.shift)
-    return render(time_map=time_map, start=start, seconds=seconds, fps=fps)
+    return render(time_map=time_map, start=start, seconds=seconds, fps=fps, loop=loop)
 
 
 def render_differentiably(
