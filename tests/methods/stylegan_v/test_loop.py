@@ -123,7 +123,7 @@ def test_what_cannot_be_closed_is_refused(tmp_path: Path, capsys: pytest.Capture
 
 
 def test_commands_write_loops(tmp_path: Path) -> None:
-    folder, span = str(save(tmp_path / "model")), "--seconds 0.96 --loop --device cpu".split()
+    folder, span = str(save(tmp_path / "model")), ["--seconds", "0.96", "--loop", "--device", "cpu"]
     main(["generate", folder, "--out", str(tmp_path / "out"), "--seeds", "3", "--format", "frames", *span])
     main(["edit", folder, "--out", str(tmp_path / "edit.webp"), "--seed", "3", "--interpolate-to", "4", *span])
     assert len(list((tmp_path / "out" / "seed0003-loop").iterdir())) == 24 and (tmp_path / "edit.webp").is_file()
