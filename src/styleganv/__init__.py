@@ -52,12 +52,12 @@ if TYPE_CHECKING:
     from styleganv.pretrained import pretrained_models as pretrained_models
     from styleganv.runs import resume as resume
     from styleganv.runs import train as train
-    from styleganv.training.batches import ClipDataset as ClipDataset
     from styleganv.timeline.project import Project as Project
     from styleganv.timeline.project import read_project as read_project
     from styleganv.timeline.project import render as render
     from styleganv.timeline.project import write_project as write_project
     from styleganv.timeline.timeline import Timeline as Timeline
+    from styleganv.training.batches import ClipDataset as ClipDataset
     from styleganv.video_files import generate as generate
     from styleganv.video_model import VideoModel as VideoModel
 

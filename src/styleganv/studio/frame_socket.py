@@ -14,8 +14,9 @@ from fastapi import WebSocket, WebSocketDisconnect
 from styleganv.data.frames import encode_frame
 from styleganv.errors import StyleganvError
 from styleganv.studio.frame_stream import FrameStream
-from styleganv.studio.video_params import MAX_START_SECONDS, VideoParams, number, parse_object
+from styleganv.studio.video_params import MAX_START_SECONDS, number, parse_object
 from styleganv.studio.video_source import VideoSource, find_source
+from styleganv.timeline.notation import VideoParams
 
 logger = logging.getLogger(__name__)
 

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Iterator
 
-from styleganv.studio.video_params import VideoParams
 from styleganv.studio.video_source import VideoSource
+from styleganv.timeline.notation import VideoParams
+from styleganv.timeline.timeline import Timeline
 from styleganv.video_model import Frame
 
 
@@ -12,13 +13,13 @@ class FrameStream:
 
     def __init__(self, source: VideoSource) -> None:
         self.source = source
-        self._key: tuple[VideoParams, float, int] | None = None
+        self._key: tuple[VideoParams | Timeline, float, int] | None = None
         self._time = 0.0
         self._frames: Iterator[Frame] = iter(())
 
     def read(
         self,
-        params: VideoParams,
+        params: VideoParams | Timeline,
         *,
         start: float,
         fps: float,

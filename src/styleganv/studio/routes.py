@@ -17,8 +17,9 @@ from styleganv.errors import StyleganvError
 from styleganv.studio.commands import export_commands
 from styleganv.studio.jobs import ClipParams, Job, JobManager
 from styleganv.studio.studio_model import StudioModel
-from styleganv.studio.video_params import EXPORT_FORMATS, ExportParams, VideoParams, parse_object
+from styleganv.studio.video_params import EXPORT_FORMATS, ExportParams, parse_object
 from styleganv.studio.video_source import VideoSource, find_source
+from styleganv.timeline.notation import VideoParams
 
 #: Not left to `mimetypes`, which depends on the machine: browsers refuse modules of another type.
 MEDIA_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
@@ -62,8 +63,8 @@ def model_routes(sources: Sequence[VideoSource]) -> APIRouter:
 
     @router.post("/command")
     async def command(values: dict[str, Any]) -> JSONResponse:
-        lines = export_commands(*parse_export(sources, values))
-        return JSONResponse({"command": "\n".join(lines)})
+        commands = export_commands(*parse_export(sources, values))
+        return JSONResponse({"command": "\n".join(commands.lines), "project": commands.project})
 
     @router.post("/export")
     async def export(values: dict[str, Any], request: Request) -> Response:
