@@ -19,19 +19,30 @@ from styleganv.timeline.timeline import Keyframe, Timeline
         ({"content": "a@b.safetensors@2"}, VideoParams((Term("a@b.safetensors", 2),))),
         ({"psi": "0.8", "label": "dogs", "grid": "2x3"}, VideoParams(psi=0.8, label="dogs", grid=(2, 3))),
         ({"psi": 1, "label": 2, "grid": [1, 4]}, VideoParams(label=2, grid=(1, 4))),
-        ({"mix": "5:0-3@0.5;x.safetensors:7,9"}, VideoParams(mix=(Mix(5, (0, 1, 2, 3), 0.5), Mix("x.safetensors", (7, 9))))),
+        (
+            {"mix": "5:0-3@0.5;x.safetensors:7,9"},
+            VideoParams(mix=(Mix(5, (0, 1, 2, 3), 0.5), Mix("x.safetensors", (7, 9)))),
+        ),
         ({"mix": "C:/a.safetensors:2"}, VideoParams(mix=(Mix("C:/a.safetensors", (2,)),))),
         ({"directions": {"content 1": 1.5, "motion 2": 0}}, VideoParams(directions=(("content 1", 1.5),))),
-        ({"directions": "content 1:1.5;a.safetensors:2:-1"}, VideoParams(directions=(("content 1", 1.5), ("a.safetensors:2", -1)))),
+        (
+            {"directions": "content 1:1.5;a.safetensors:2:-1"},
+            VideoParams(directions=(("content 1", 1.5), ("a.safetensors:2", -1))),
+        ),
         ({"motion": None, "mix": ""}, VideoParams()),
     ],
-)  # fmt: skip
+)
 def test_words_are_read_and_written_again(values: dict[str, Any], params: VideoParams) -> None:
     assert VideoParams.from_json(values) == params
     assert VideoParams.from_json(params.to_json()) == params
-    written = params.to_json() | {"directions": ";".join(f"{name}:{s!r}" for name, s in params.directions)}
-    assert VideoParams.from_json({key: str(value).strip("[]").replace(", ", "x") if key == "grid" else str(value)
-                                  for key, value in written.items() if value != ""} | ({"label": params.label})) == params  # fmt: skip
+    # In an address, all values but class numbers are text.
+    text = {key: str(value) for key, value in params.to_json().items() if key != "label"}
+    text |= {} if params.label is None else {"label": params.label}
+    if params.directions:
+        text["directions"] = ";".join(f"{name}:{strength!r}" for name, strength in params.directions)
+    if "grid" in text:
+        text["grid"] = "{}x{}".format(*params.grid)
+    assert VideoParams.from_json(text) == params
 
 
 @pytest.mark.parametrize(
