@@ -1,5 +1,6 @@
 """Scenes: keyframes equal the same edits by other means, and any frame alone equals the same frame in sequence."""
 
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from styleganv.methods.stylegan_v.sampler import VideoGenerator, load_video_gene
 from styleganv.timeline.notation import VideoParams
 from styleganv.timeline.scene import Scene, frames
 from styleganv.timeline.timeline import Timeline
+from styleganv.video_model import VideoModel
 
 
 class Names:
@@ -187,6 +189,46 @@ def test_a_grid_varies_motion_by_row_and_content_by_column(model: VideoGenerator
 def test_what_a_model_cannot_show_is_refused(model: VideoGenerator, timeline: Timeline, message: str) -> None:
     with pytest.raises(StyleganvError, match=message):
         frames(model, timeline, Names(model))
+
+
+class Stripes(VideoModel):
+    """A model of another method: gray frames of seed, motion seed and time."""
+
+    name, supports_any_fps, supports_truncation, max_frames = "Stripes", False, False, 50
+
+    def _frames_at(
+        self, seed: int, motion_seed: int, times: Iterator[float], *, psi: float, label: Any
+    ) -> Iterator[NDArray[np.uint8]]:
+        for time in times:
+            yield np.full((4, 4, 3), 100 * seed + 10 * motion_seed + time, np.uint8)
+
+
+def test_other_methods_show_seeds_and_refuse_the_rest() -> None:
+    network = torch.nn.Linear(1, 1)
+    network.height, network.width, network.num_classes = 4, 4, 0  # type: ignore[assignment]
+    model = Stripes(network, fps=25)
+
+    def first(timeline: Timeline, **options: Any) -> list[int]:
+        return [int(frame[0, 0, 0]) for frame in frames(model, timeline, None, **options)]  # type: ignore[arg-type]
+
+    assert first(constant(content=1, motion=3), start=1.8) == [130 + t for t in range(45, 50)]
+    assert first(constant(content=1))[:2] == [110, 111]
+    assert len(first(keyframes({"content": 1}, {"time": 1, "content": 1}), start=1.96)) == 1
+    for timeline, message in (
+        (
+            keyframes({"content": 1}, {"time": 1, "content": 2}),
+            "does not support changes over time, got several values",
+        ),
+        (constant(content="1,2"), "supports only single seeds"),
+        (constant(content="result-1"), "supports only single seeds"),
+        (constant(mix="1:0"), "Stripes does not support mix: remove it"),
+        (constant(directions={"content 1": 1}), "Stripes does not support directions"),
+        (constant(psi=0.5), "Stripes does not support truncation"),
+        (keyframes({"speed": 2}), "Stripes does not support speed 2"),
+        (Timeline(loop=True), "cannot be closed to a loop"),
+    ):
+        with pytest.raises(StyleganvError, match=message):
+            first(timeline)
 
 
 def test_other_models_show_what_they_can(tmp_path: Path) -> None:
