@@ -67,7 +67,7 @@ def watch(address: str, seconds: float, counts: list[float], viewer: int) -> Non
             if shown / 25 > passed + 0.35:
                 time.sleep(0.01)
                 continue
-            request = {"id": 1, "source": "model", "params": {"seed": viewer}, "start": shown / 25, "fps": 25}
+            request = {"id": 1, "source": "model", "params": {"content": viewer}, "start": shown / 25, "fps": 25}
             socket.send(json.dumps(request | {"num_frames": 4}))
             answer = socket.recv()
             (length,) = struct.unpack("<I", answer[:4])

@@ -15,9 +15,8 @@ import styleganv
 from styleganv.cli import main
 from styleganv.editing.explore import explore
 from styleganv.methods.stylegan_v.sampler import load_video_generator
-from styleganv.options import StyleMix
 from styleganv.studio.studio_model import StudioModel
-from styleganv.studio.video_params import VideoParams
+from styleganv.timeline.notation import Mix, Term, VideoParams
 from styleganv.training.run_log import read_log
 
 pytestmark = [pytest.mark.gpu, pytest.mark.slow, pytest.mark.usefixtures("gpu")]
@@ -121,9 +120,9 @@ def test_studio_frames(finished_run: Path) -> None:
     assert studio_model.model.device.type == "cuda"
     height, width = studio_model.model.height, studio_model.model.width
     for params, rows, columns in (
-        (VideoParams(seed=1), 1, 1),
+        (VideoParams((Term(1),)), 1, 1),
         (VideoParams(grid=(2, 2)), 2, 2),
-        (VideoParams(mix=StyleMix(1, range(2))), 1, 1),
+        (VideoParams(mix=(Mix(1, (0, 1)),)), 1, 1),
     ):
         stream = studio_model.frames(params, start=0, fps=25)
         with ThreadPoolExecutor(1) as executor:

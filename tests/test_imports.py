@@ -39,7 +39,7 @@ LAYERS = [
     {"metrics"},
     {"motion_report", "evaluation", "video_files"},
     {"runs", "inventory", "editing", "interop"},
-    {"run_monitor"},
+    {"timeline", "run_monitor"},
     {"study", "studio", "demo"},
     {"cli", "__main__"},
 ]
@@ -51,6 +51,7 @@ STRANGERS = {
     "runs": {"editing", "interop", "inventory"},
     "inventory": {"runs", "editing", "interop"},
     "studio": {"runs", "training"},
+    "timeline": {"runs", "inventory", "interop", "training"},
     "metrics": {"training"},
     "motion_report": {"training"},
     "faces": {"methods", "training"},

@@ -3,6 +3,7 @@
 prepare, inspect    videos → dataset
 train, resume       dataset → run with a model
 load, generate      model → videos; pretrained_models lists those that come with the package
+render              project file → video; Project and Timeline, read_project and write_project are what it holds
 evaluate, diagnose  generated and real videos → distances, motion report
 export, push, pull  model → ONNX or torch.export; model ↔ Hugging Face Hub
 Video               frames → what a notebook shows
@@ -51,6 +52,11 @@ if TYPE_CHECKING:
     from styleganv.pretrained import pretrained_models as pretrained_models
     from styleganv.runs import resume as resume
     from styleganv.runs import train as train
+    from styleganv.timeline.project import Project as Project
+    from styleganv.timeline.project import read_project as read_project
+    from styleganv.timeline.project import render as render
+    from styleganv.timeline.project import write_project as write_project
+    from styleganv.timeline.timeline import Timeline as Timeline
     from styleganv.training.batches import ClipDataset as ClipDataset
     from styleganv.video_files import generate as generate
     from styleganv.video_model import VideoModel as VideoModel
@@ -87,6 +93,11 @@ _MODULES = {
     "pretrained_models": "pretrained",
     "RunConfig": "config",
     "TrainingConfig": "config",
+    "Project": "timeline.project",
+    "Timeline": "timeline.timeline",
+    "read_project": "timeline.project",
+    "render": "timeline.project",
+    "write_project": "timeline.project",
     "ClipDataset": "training.batches",
     "resume": "runs",
     "train": "runs",

@@ -85,6 +85,8 @@ class SampleOptions(Validated):
     """Truncation psi: 1 = full variety, 0 = mean w (of the label)."""
     label: Annotated[str | int | None, tyro.conf.arg(metavar="STR", help_behavior_hint=_default)] = None
     """Class name or number; several classes as smile,glasses; vectors as 0.1,0.7. Default: chosen by the seed."""
+    loop: bool = False
+    """Close the motion to a seamless loop of --seconds; its speed changes slightly."""
 
 
 @dataclass(frozen=True)

@@ -97,7 +97,13 @@ def generate(
     fps, num_frames = sample.fps or video_model.fps, video_model.num_frames(seconds, sample.fps)
 
     stream = partial(
-        video_model.stream, start=sample.start, seconds=seconds, fps=sample.fps, psi=sample.psi, label=sample.label
+        video_model.stream,
+        start=sample.start,
+        seconds=seconds,
+        fps=sample.fps,
+        psi=sample.psi,
+        label=sample.label,
+        loop=sample.loop,
     )
     if is_grid:
         motions = seeds if motion_seeds is None else motion_seeds
@@ -120,7 +126,8 @@ def _name_suffix(sample: SampleOptions) -> str:
     """Return the part of file names that tells which video of the seeds it is; empty for the default."""
     label = "" if sample.label is None else "-label-" + (re.sub(r"[^\w.-]+", "_", str(sample.label))[:50] or "none")
     psi = "" if sample.psi == 1 else f"-psi{sample.psi:.12g}"
-    return label + psi + ("" if sample.start == 0 else f"-start{sample.start:.12g}")
+    start = "" if sample.start == 0 else f"-start{sample.start:.12g}"
+    return label + psi + start + ("-loop" if sample.loop else "")
 
 
 def _check(seeds: Sequence[int], motion_seeds: Sequence[int] | None, format: str) -> None:

@@ -63,6 +63,7 @@ class VideoModel(ModelHubMixin, ABC):
         is_image_model: whether all frames of a video are the same image.
         supports_motion_seed: whether motion has a seed of its own.
         supports_truncation: whether psi has an effect.
+        supports_loops: whether the end of a video can lead into its start.
         slot_distance: frames between two motion noise vectors; None for a model without slots.
     """
 
@@ -72,6 +73,7 @@ class VideoModel(ModelHubMixin, ABC):
     is_image_model = False
     supports_motion_seed = True
     supports_truncation = True
+    supports_loops = False
     slot_distance: float | None = None
 
     @check_arguments
@@ -159,6 +161,12 @@ class VideoModel(ModelHubMixin, ABC):
     ) -> Iterator[Frame]:
         """Yield frames `[H, W, 3]` at increasing, evenly spaced times in frames; in constant memory if unlimited."""
 
+    def _loop_frames(
+        self, seed: int, motion_seed: int, *, psi: float, label: Label | None, **span: Any
+    ) -> Iterator[Frame]:
+        """Yield the frames of a loop; `span` is its `start`, `seconds` and `fps`. For models that support loops."""
+        raise NotImplementedError
+
     @check_arguments
     def sample(
         self,
@@ -170,6 +178,7 @@ class VideoModel(ModelHubMixin, ABC):
         fps: Positive | None = None,
         psi: Psi = 1.0,
         label: LabelArgument | None = None,
+        loop: bool = False,
     ) -> Frame:
         """Return one video `[T, H, W, 3]`, uint8, of `T = round(seconds · fps)` frames, at least one.
 
@@ -180,13 +189,15 @@ class VideoModel(ModelHubMixin, ABC):
             fps: output frame rate in frames per second; default: the dataset's.
             psi: truncation psi; 1 = full variety, 0 = mean w (of the label).
             label: name or number of a class; names of several, e.g. "smile,glasses"; or numbers, e.g. [0.1, 0.7].
+            loop: close the motion to a circle: a frame T would be frame 0, and the motion is the seed's nowhere else.
+                The speed changes by at most half a slot over the video (`slot_distance`).
 
         Raises:
             StyleganvError: for a value out of range or not supported by the model, or an invalid label.
         """
         video = np.empty((self.num_frames(seconds, fps), self.height, self.width, 3), np.uint8)
         frames = self.stream(
-            seed=seed, motion_seed=motion_seed, start=start, seconds=seconds, fps=fps, psi=psi, label=label
+            seed=seed, motion_seed=motion_seed, start=start, seconds=seconds, fps=fps, psi=psi, label=label, loop=loop
         )
         for t, frame in enumerate(frames):
             video[t] = frame
@@ -203,12 +214,17 @@ class VideoModel(ModelHubMixin, ABC):
         fps: Positive | None = None,
         psi: Psi = 1.0,
         label: LabelArgument | None = None,
+        loop: bool = False,
     ) -> Iterator[Frame]:
         """Yield the frames `[H, W, 3]` of `sample` in constant memory; endlessly if `seconds` is None."""
         total = None if seconds is None else self.num_frames(seconds, fps)
         self._check(start, seconds, fps=fps, psi=psi, motion_seed=motion_seed)
-        times = islice(self._times(start, self._output_fps(fps)), total)
+        self._check_loop(loop, seconds)
         motion_seed = seed if motion_seed is None else motion_seed
+        if loop and total is not None:
+            span = {"start": start, "seconds": seconds, "fps": fps}
+            return self._loop_frames(seed, motion_seed, psi=psi, label=self.choose_label(seed, label), **span)
+        times = islice(self.times(start, self._output_fps(fps)), total)
         return self._frames_at(seed, motion_seed, times, psi=psi, label=self.choose_label(seed, label))
 
     @check_arguments
@@ -274,8 +290,15 @@ class VideoModel(ModelHubMixin, ABC):
                 "choose an earlier start or fewer seconds."
             )
 
-    def _times(self, start: float, fps: float) -> Iterator[float]:
-        """Yield times endlessly, in frames of the dataset."""
+    def _check_loop(self, loop: bool, seconds: float | None) -> None:
+        """Raise StyleganvError for a loop that the model does not support, or without a duration."""
+        if loop and not self.supports_loops:
+            raise StyleganvError(f"Videos of this {self.name} model cannot be closed to a loop: omit the loop.")
+        if loop and seconds is None:
+            raise StyleganvError("A loop requires a duration: pass seconds.")
+
+    def times(self, start: float, fps: float) -> Iterator[float]:
+        """Yield the times of a video from `start` seconds on endlessly, in frames of the dataset."""
         ticks = Fraction(self.fps) * TICKS
         first, step = Fraction(start) * ticks, ticks / Fraction(fps)
         return (round(first + i * step) / TICKS for i in count())

@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import save_file
 from tiny import save
 
+from styleganv.editing.edits import blend_motions
 from styleganv.editing.latents import (
     MotionLatents,
     latents_from_seed,
@@ -158,3 +159,38 @@ def test_a_class_that_the_model_lacks_is_refused(classes: VideoGenerator, tmp_pa
     save_latents(tmp_path / "latents.safetensors", replace(latents, motion=replace(latents.motion, label=3)))
     with pytest.raises(StyleganvError, match="their label 3 is none of the 3 classes"):
         load_latents(classes, tmp_path / "latents.safetensors")
+
+
+def test_blended_motion_is_gaussian_and_saved(video: VideoGenerator, tmp_path: Path) -> None:
+    latents = latents_from_seed(video, 3)
+    if not video.supports_motion_seed:
+        return
+    shifted = replace(latents.motion, noise=recorded(2, 25), shift=torch.ones(16))
+    blend = blend_motions([(3.0, shifted), (-4.0, MotionLatents(8)), (1.0, replace(latents.motion, seed=8))])
+    assert [weight for weight, _ in blend.terms] == pytest.approx([1 / 2**0.5, -1 / 2**0.5])
+    assert blend.shift is not None and blend.shift[0] == pytest.approx(9 / 26)
+    address = torch.zeros(1, dtype=torch.long), torch.tensor([[0, 24, 25, 900]])
+    parts = [(weight, motion.slot_noise(16)(*address)) for weight, motion in blend.terms]
+    expected = sum(weight * part for weight, part in parts)
+    torch.testing.assert_close(blend.slot_noise(16)(*address), expected)
+    save_latents(tmp_path / "latents.safetensors", replace(latents, motion=blend))
+    again = load_latents(video, tmp_path).motion
+    assert again.label == blend.label and [weight for weight, _ in again.terms] == [w for w, _ in blend.terms]
+    assert torch.equal(again.slot_noise(16)(*address), blend.slot_noise(16)(*address))
+    alone = blend_motions([(2.0, latents.motion)])
+    assert alone == latents.motion and blend_motions([(1.0, blend)]).terms[1][0] == pytest.approx(blend.terms[1][0])
+    with pytest.raises(StyleganvError, match="weights that do not cancel each other"):
+        blend_motions([(1.0, latents.motion), (-1.0, latents.motion)])
+
+
+@pytest.mark.parametrize("weights", ["[0.6]", "[0.6, 0.6]", '["a", 1]', "[]", "7"])
+def test_a_damaged_blend_is_refused(weights: str, plain: VideoGenerator, tmp_path: Path) -> None:
+    metadata = {
+        "format": "styleganv-latents-2",
+        "motion_seed": "0",
+        "motion_weights": weights,
+        "motion_seeds": "[0, 1]",
+    }
+    save_file({"styles": latents_from_seed(plain, 0).styles}, tmp_path / "latents.safetensors", metadata)
+    with pytest.raises(StyleganvError, match=r"motion_weights|Cannot read latents"):
+        load_latents(plain, tmp_path / "latents.safetensors")

@@ -15,7 +15,7 @@ from PIL import Image
 from serving import CHROMIUM, DRIVER, MISSING
 
 from styleganv.studio.studio_model import StudioModel
-from styleganv.studio.video_params import VideoParams
+from styleganv.timeline.notation import VideoParams
 
 #: Marks of a test module that needs a browser. In CI a missing one is a failure.
 BROWSER_MARKS = [
@@ -153,4 +153,4 @@ class Page:
 
 def frame(model: StudioModel, start: float = 0.0, **params: Any) -> NDArray[np.uint8]:
     """Return the frame that the page must show."""
-    return next(model.frames(VideoParams(**params), start=start, fps=25))
+    return next(model.frames(VideoParams.from_json({"motion": 0} | params), start=start, fps=25))

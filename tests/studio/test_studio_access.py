@@ -231,7 +231,7 @@ def test_errors_tell_no_paths(url: str, models: list[Path]) -> None:
         ("POST", "/api/export", b"[]", json_type, {422}),
         ("POST", "/api/export", b"{}", {"Content-Type": "text/plain"}, {400, 422}),
         ("POST", "/api/export", json.dumps({"model": 0, "params": 7}).encode(), json_type, {400}),
-        ("POST", "/api/models/0/text", b'{"text": "x", "params": {"seed": -1}}', json_type, {400}),
+        ("POST", "/api/models/0/text", b'{"text": "x", "params": {"content": -1}}', json_type, {400}),
         ("POST", "/api/models/0/clip?name=../../x.mp4&seconds=nan", b"x", {}, {400, 422}),
         ("POST", "/api/models/0/clip?name=x.py", b"x", {}, {400}),
         ("GET", "/", None, {"Host": "evil.example"}, {403}),

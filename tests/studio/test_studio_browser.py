@@ -19,15 +19,15 @@ pytestmark = BROWSER_MARKS
 def test_seeds_psi_and_class(page: Page, studio_model: StudioModel) -> None:
     page.until_shows(frame(studio_model))
     page.set("seed", 5)
-    page.until_shows(frame(studio_model, seed=5))
+    page.until_shows(frame(studio_model, content=5))
     page.set("time", 3.0)
-    page.until_shows(frame(studio_model, 3.0, seed=5))
+    page.until_shows(frame(studio_model, 3.0, content=5))
     page.set("motion-seed", 8)
-    page.until_shows(frame(studio_model, 3.0, seed=5, motion_seed=8))
+    page.until_shows(frame(studio_model, 3.0, content=5, motion=8))
     page.set("psi", 0.3)
-    page.until_shows(frame(studio_model, 3.0, seed=5, motion_seed=8, psi=0.3))
+    page.until_shows(frame(studio_model, 3.0, content=5, motion=8, psi=0.3))
     page.select("class", "class2")
-    page.until_shows(frame(studio_model, 3.0, seed=5, motion_seed=8, psi=0.3, label=2))
+    page.until_shows(frame(studio_model, 3.0, content=5, motion=8, psi=0.3, label=2))
     page.click("reset")
     page.until_shows(frame(studio_model))
     assert page.value("seed") == "0" and page.value("psi") == "1"
@@ -54,7 +54,7 @@ def test_grid_varies_content_by_column_and_motion_by_row(page: Page, studio_mode
     page.until_shows(frame(studio_model, 1.0, grid=(2, 3)))
     pixels = page.pixels()
     assert pixels.shape == (2 * 32 + 2, 3 * 32 + 4, 3)
-    last_cell = frame(studio_model, 1.0, seed=2, motion_seed=1)
+    last_cell = frame(studio_model, 1.0, content=2, motion=1)
     assert np.abs(pixels[34:, 68:].astype(float) - last_cell).mean() < 4
 
 
@@ -112,8 +112,8 @@ def test_two_models_play_side_by_side(page: Page, models: list[Path], studio_mod
     second = StudioModel(models[1])
     page.select("compare-with", 2)
     page.set("seed", 6)
-    page.until_shows(frame(studio_model, seed=6))
-    page.until_shows(frame(second, seed=6), "second-screen")
+    page.until_shows(frame(studio_model, content=6))
+    page.until_shows(frame(second, content=6), "second-screen")
     assert page.pixels("second-screen").shape == (16, 32, 3)
     page.select("model", 1)
     page.until_shows(frame(second))

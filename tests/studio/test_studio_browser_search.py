@@ -53,16 +53,16 @@ def test_projected_clip_is_stopped_shown_edited_and_compared(
         assert not page.is_checked("mix")
         model = result_model(models[0], page.fetch("api/jobs/1/latents.safetensors"), tmp_path / "latents.safetensors")
         page.set("time", 0.4)
-        page.until_shows(frame(model, 0.4, search_result=1, motion_seed=None))
+        page.until_shows(frame(model, 0.4, content="result-1", motion=None))
         page.select("compare-with", 2)  # This model has no search result.
-        page.until_shows(frame(StudioModel(models[1]), 0.4, seed=3), "second-screen")
+        page.until_shows(frame(StudioModel(models[1]), 0.4, content=3), "second-screen")
         page.select("compare-with", 0)
         page.set("motion-seed", 4)
-        page.until_shows(frame(model, 0.4, search_result=1, motion_seed=4))
+        page.until_shows(frame(model, 0.4, content="result-1", motion=4))
         assert not page.is_checked("result-motion")
         page.click("result-motion")
         page.set("psi", 0.5)
-        page.until_shows(frame(model, 0.4, search_result=1, motion_seed=None, psi=0.5))
+        page.until_shows(frame(model, 0.4, content="result-1", motion=None, psi=0.5))
         page.click("show-command")
         page.until(lambda: "styleganv project" in page.text("command"))
         assert f"'{video.name}' --start 0 --seconds 1 --num-steps 600 --out projection-1" in page.text("command")
@@ -72,7 +72,7 @@ def test_projected_clip_is_stopped_shown_edited_and_compared(
 
         # A new seed replaces the result.
         page.set("seed", 5)
-        page.until_shows(frame(model, 0.4, seed=5, motion_seed=4, psi=0.5))
+        page.until_shows(frame(model, 0.4, content=5, motion=4, psi=0.5))
         assert page.is_visible("grid-group")
 
         page.get("text").send_keys("a red bar", Keys.ENTER)

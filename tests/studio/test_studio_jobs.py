@@ -26,7 +26,6 @@ pytest.importorskip("uvicorn", reason="pip install styleganv[studio]")
 
 from styleganv.cli import main
 from styleganv.errors import StyleganvError
-from styleganv.options import StyleMix
 from styleganv.progress import FORMAT_VARIABLE, progress_bar, track
 from styleganv.studio.access import UPLOAD
 from styleganv.studio.commands import export_commands
@@ -39,7 +38,8 @@ from styleganv.studio.jobs import (
     video_suffix,
 )
 from styleganv.studio.studio_model import StudioModel
-from styleganv.studio.video_params import ExportParams, VideoParams
+from styleganv.studio.video_params import ExportParams
+from styleganv.timeline.notation import VideoParams
 
 EXPORT = ExportParams(start=0.5, seconds=0.4, fps=25, speed=1, format="webp")
 
@@ -100,7 +100,7 @@ def export(model: StudioModel, params: VideoParams) -> NDArray[np.float64]:
 def run_commands(model: StudioModel, params: VideoParams, first: int = 0) -> NDArray[np.float64]:
     """Return the video that the page's command lines write, from one of them on."""
     Path("video.webp").unlink(missing_ok=True)
-    for line in export_commands(model, params, EXPORT)[first:]:
+    for line in export_commands(model, params, EXPORT).lines[first:]:
         main(shlex.split(line)[1:])
     return read(Path("video.webp"))
 
@@ -112,18 +112,19 @@ def test_text_edit_changes_the_video_and_its_commands_repeat_it(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / studio_model.name).symlink_to(studio_model.path)  # Commands give a model elsewhere by its name only.
-    mix = StyleMix(4, range(1, 3), 0.5)
-    params = VideoParams(seed=3, motion_seed=2, psi=0.8, mix=mix, directions=(("motion 1", 2.0),))
+    params = VideoParams.from_json(
+        {"content": 3, "motion": 2, "psi": 0.8, "mix": "4:1-2@0.5", "directions": {"motion 1": 2}}
+    )
     job = wait(manager.edit_by_text(studio_model, params, " a green circle ", 4))
     assert (job.state, job.error, job.name) == ("done", "", "a green circle")
     assert {path.name for path in (job.folder / "result").iterdir()} == {"comparison.mp4", "latents.safetensors"}
-    result = VideoParams(search_result=job.number, motion_seed=None)
+    result = VideoParams.from_json({"content": f"result-{job.number}"})
     video = export(studio_model, result)
     assert np.abs(video - export(studio_model, params)).mean() > 6
     # The job may use bfloat16 and another number of threads.
     assert np.abs(video - run_commands(studio_model, result)).mean() < 3
     # The result keeps its motion. Another motion and less content can be selected.
-    other = VideoParams(search_result=job.number, motion_seed=9, psi=0.5)
+    other = VideoParams.from_json({"content": f"result-{job.number}", "motion": 9, "psi": 0.5})
     assert np.abs(run_commands(studio_model, other, first=-1) - export(studio_model, other)).mean() < 3
     assert np.abs(export(studio_model, other) - video).mean() > 6
 
@@ -137,7 +138,7 @@ def test_projection_finds_a_clip_and_its_commands_repeat_it(
     (tmp_path / studio_model.name).symlink_to(studio_model.path)
     job = wait(start_projection(manager, studio_model, video, num_steps=5))
     assert (job.state, job.error, job.name) == ("done", "", video.name)
-    params = VideoParams(search_result=job.number, motion_seed=None)
+    params = VideoParams.from_json({"content": f"result-{job.number}"})
     (tmp_path / video.name).write_bytes(video.read_bytes())
     assert np.abs(run_commands(studio_model, params) - export(studio_model, params)).mean() < 3
     report = json.loads((tmp_path / f"projection-{job.number}" / "report.json").read_text())
@@ -273,7 +274,7 @@ def test_server_runs_searches_and_limits_uploads(model: Path, video: Path, clip_
         assert send(url, "api/jobs/1/comparison.mp4")[1][4:8] == b"ftyp"
         assert send(url, "api/jobs/1/report.json")[0] in (404, 422)
         assert send(url, "api/jobs/7/comparison.mp4")[0] == 404
-        params = {"search_result": 1, "motion_seed": None}
+        params = {"content": "result-1"}
         body = json.dumps({"params": params, "text": "red", "num_steps": 1}).encode()
         assert send(url, "api/models/0/text", body, **{"Content-Type": "application/json"})[0] == 200
         wait_until(lambda: send(url, "api/jobs")[1][1]["state"] == "done")

@@ -18,44 +18,29 @@ from styleganv.data.dataset import VideoDataset
 from styleganv.editing.latents import latents_from_seed, render_latents
 from styleganv.errors import StyleganvError
 from styleganv.label_space import LabelSpace
-from styleganv.options import StyleMix
 from styleganv.runs import resume
 from styleganv.studio.commands import export_commands
 from styleganv.studio.frame_stream import FrameStream
 from styleganv.studio.sources import open_sources
 from styleganv.studio.studio_model import StudioModel
-from styleganv.studio.video_params import ExportParams, VideoParams
+from styleganv.studio.video_params import ExportParams
 from styleganv.studio.video_source import RealVideoSource
+from styleganv.timeline.notation import VideoParams
+from styleganv.timeline.timeline import Timeline
 
 
-@pytest.mark.parametrize(
-    "values, message",
-    [
-        ({"seed": -1}, "expected an integer from 0 to 2147483647, got -1"),
-        ({"seed": 1.5}, "expected an integer .*, got 1.5"),
-        ({"seed": True}, "expected an integer .*, got True"),
-        ({"seed": "../x"}, "expected an integer"),
-        ({"psi": 1e9}, "expected a number from -4 to 4"),
-        ({"psi": float("nan")}, "expected a number"),
-        ({"mix": {"seed": 1}}, "Invalid request"),
-        ({"mix": {"seed": 1, "first": 3, "last": 2, "amount": 1}}, "first layer must not exceed"),
-        ({"directions": [1]}, "Invalid request"),
-        ({"grid": [9, 9]}, "1 to 24 cells, got 9 × 9"),
-        ({"grid": [0, 2]}, "1 to 24 cells, got 0 × 2"),
-        ({"search_result": 1, "grid": [1, 2]}, "A grid requires a content seed"),
-    ],
-)
-def test_invalid_params_are_refused(values: dict[str, Any], message: str) -> None:
-    with pytest.raises(StyleganvError, match=message):
-        VideoParams.from_json(values)
+def params_of(**values: Any) -> VideoParams:
+    return VideoParams.from_json(values)
 
 
 def test_params_that_a_model_does_not_support_are_refused(studio_model: StudioModel) -> None:
     for params, message in (
-        (VideoParams(label=7), "Unknown class 7"),
-        (VideoParams(mix=StyleMix(1, range(100))), "Unknown style layer 8"),
-        (VideoParams(directions=(("content 99", 1.0),)), "Unknown direction content 99"),
-        (VideoParams(search_result=99), "Search result 99 not found"),
+        (params_of(label=7), "Unknown class 7"),
+        (params_of(mix="1:0-40"), "Unknown style layer 8"),
+        (params_of(directions={"content 99": 1}), "Unknown direction content 99"),
+        (params_of(content="result-99"), "Search result 99 not found"),
+        (params_of(content="../x"), "Unknown content or motion ../x: use a seed"),
+        (params_of(motion="result-1e5"), "Unknown content or motion result-1e5"),
     ):
         with pytest.raises(StyleganvError, match=message):
             studio_model.frames(params, start=0, fps=25)
@@ -64,16 +49,17 @@ def test_params_that_a_model_does_not_support_are_refused(studio_model: StudioMo
 def test_class_numbers_are_positions_also_where_names_are_numbers(
     studio_model: StudioModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    params = VideoParams(seed=5, label=1)
+    params = params_of(content=5, motion=0, label=1)
     expected = next(studio_model.frames(params, start=0, fps=25))
     monkeypatch.setattr(studio_model.model, "labels", LabelSpace(("1", "2", "0")))
     np.testing.assert_array_equal(next(studio_model.frames(params, start=0, fps=25)), expected)
-    (line,) = export_commands(studio_model, params, ExportParams(start=0, seconds=1, fps=25, speed=1, format="mp4"))
+    export = ExportParams(start=0, seconds=1, fps=25, speed=1, format="mp4")
+    (line,) = export_commands(studio_model, params, export).lines
     assert "--label 2" in line
 
 
 def test_stream_continues_where_the_last_request_ended(studio_model: StudioModel) -> None:
-    stream, params = FrameStream(studio_model), VideoParams(seed=3)
+    stream, params = FrameStream(studio_model), params_of(content=3)
     frames = stream.read(params, start=1, fps=25, num_frames=3)
     frames += stream.read(params, start=1 + 3 / 25, fps=25, num_frames=5)
     for frame, expected in zip(frames, studio_model.frames(params, start=1, fps=25), strict=False):
@@ -95,10 +81,10 @@ def test_command_generates_the_exported_video(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / studio_model.name).symlink_to(studio_model.path)
-    mix, directions = StyleMix(4, range(1, 3), 0.5), (("motion 1", 2.0), ("content 2", -1.5))
-    params = VideoParams(seed=5, motion_seed=2, psi=0.8, label=1, mix=mix, directions=directions)
+    directions = {"motion 1": 2.0, "content 2": -1.5}
+    params = params_of(content=5, motion=2, psi=0.8, label=1, mix="4:1-2@0.5", directions=directions)
     export = ExportParams(start=2, seconds=0.4, fps=20, speed=0.5, format="webp")
-    for line in export_commands(studio_model, params, export):
+    for line in export_commands(studio_model, params, export).lines:
         main(shlex.split(line)[1:])
     studio_model.export(params, export, tmp_path / "export.webp")
     with Image.open("video.webp") as one, Image.open("export.webp") as two:
@@ -111,14 +97,49 @@ def test_command_generates_the_exported_video(
 
 def test_command_of_a_grid(studio_model: StudioModel) -> None:
     export = ExportParams(start=0, seconds=1, fps=25, speed=1, format="mp4")
-    (line,) = export_commands(studio_model, VideoParams(seed=3, motion_seed=1, grid=(2, 3)), export)
+    (line,) = export_commands(studio_model, params_of(content=3, motion=1, grid=[2, 3]), export).lines
     assert " --format grid --seeds 3-5 --motion-seeds 1-2 --start 0 --seconds 1 --fps 25" in line
-    for params, slow in (
-        (VideoParams(grid=(1, 2)), 0.5),
-        (VideoParams(grid=(1, 2), directions=(("content 1", 1),)), 1),
-    ):
-        with pytest.raises(StyleganvError, match="No command generates a grid of edited videos"):
-            export_commands(studio_model, params, replace(export, speed=slow))
+    (line,) = export_commands(studio_model, params_of(content=3, grid=[1, 2]), export).lines
+    assert " --seeds 3-4 --motion-seeds 3 " in line
+
+
+@pytest.mark.parametrize(
+    "params, speed",
+    [
+        (params_of(content="3@0.5,8@0.5", motion="7,9@-0.5", psi=0.7), 2),
+        (params_of(content=3, grid=[1, 2], directions={"content 1": 1}), 1),
+        (
+            Timeline.from_json(
+                {"seconds": 0.4, "fps": 25, "loop": True, "keyframes": [{"content": 3}, {"time": 0.2, "content": 4}]}
+            ),
+            1,
+        ),
+    ],
+)
+def test_a_project_file_repeats_what_no_other_command_can(
+    params: VideoParams | Timeline,
+    speed: float,
+    studio_model: StudioModel,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / studio_model.name).symlink_to(studio_model.path)
+    export = ExportParams(
+        start=0 if isinstance(params, Timeline) else 2, seconds=0.4, fps=25, speed=speed, format="webp"
+    )
+    commands = export_commands(studio_model, params, export)
+    assert commands.lines[-1].startswith("styleganv render project.yaml --out video.webp")
+    Path("project.yaml").write_text(commands.project)
+    for line in commands.lines:
+        main(shlex.split(line)[1:])
+    studio_model.export(params, export, tmp_path / "export.webp")
+    with Image.open("video.webp") as one, Image.open("export.webp") as two:
+        assert one.n_frames == two.n_frames == 10  # type: ignore[attr-defined]
+        for i in (0, 9):
+            one.seek(i), two.seek(i)
+            a, b = (np.asarray(image.convert("RGB"), float) for image in (one, two))
+            assert np.abs(a - b).mean() < 2
 
 
 @pytest.mark.slow
@@ -131,7 +152,7 @@ def test_run_is_reloaded_and_its_real_videos_play(
     assert isinstance(model, StudioModel) and isinstance(real_videos, RealVideoSource)
     assert model.metadata().kind == "run" and len(model.snapshots()) == 1
     expected = VideoDataset(faces).read(3, [5, 6]).transpose(0, 2, 3, 1)
-    frames = real_videos.frames(VideoParams(seed=3), start=5 / 25, fps=25)
+    frames = real_videos.frames(params_of(content=3), start=5 / 25, fps=25)
     np.testing.assert_array_equal(list(islice(frames, 2)), expected)
     stream = FrameStream(model)
     (before,) = stream.read(VideoParams(), start=1, fps=25, num_frames=1)
@@ -145,12 +166,12 @@ def test_run_is_reloaded_and_its_real_videos_play(
 
 def test_far_times_and_drawn_classes_are_exact(studio_model: StudioModel) -> None:
     export = ExportParams(start=1_000_000.25, seconds=4, fps=25, speed=1, format="mp4")
-    (line,) = export_commands(studio_model, VideoParams(), export)
+    (line,) = export_commands(studio_model, VideoParams(), export).lines
     assert " --start 1000000.25 --seconds 4 " in line
     # Without a label, the second content has the class that its own seed draws, as in `edit`.
     model = studio_model.generator
     first, second = (next(seed for seed in range(99) if model.label_from_seed(seed) == label) for label in (0, 1))
-    mix = StyleMix(second, range(studio_model.metadata().num_layers))
-    frame = next(studio_model.frames(VideoParams(seed=first, mix=mix), start=0, fps=25))
+    mix = f"{second}:0-{studio_model.metadata().num_layers - 1}"
+    frame = next(studio_model.frames(params_of(content=first, motion=0, mix=mix), start=0, fps=25))
     latents = replace(latents_from_seed(model, second), motion=latents_from_seed(model, first, motion_seed=0).motion)
     np.testing.assert_array_equal(frame, next(render_latents(model, latents)))

@@ -20,7 +20,7 @@ from styleganv.studio import run_list, studio_model
 from styleganv.studio.model_pool import ModelPool
 from styleganv.studio.run_list import RunList, is_run_folder
 from styleganv.studio.studio_model import StudioModel
-from styleganv.studio.video_params import VideoParams
+from styleganv.timeline.notation import VideoParams
 
 
 def request(url: str, method: str = "GET") -> tuple[int, Any]:

@@ -22,13 +22,13 @@ from styleganv.errors import StyleganvError
 from styleganv.studio import server
 from styleganv.studio.access import is_loopback
 from styleganv.studio.studio_model import StudioModel
-from styleganv.studio.video_params import VideoParams
 from styleganv.studio.video_source import SourceMetadata, VideoSource
+from styleganv.timeline.notation import Term, VideoParams
 
 websockets = pytest.importorskip("websockets")
 from websockets.sync.client import connect  # noqa: E402
 
-EXPORT = {"model": 0, "params": {"seed": 2}, "start": 1, "seconds": 1, "fps": 10, "speed": 0.25, "format": "mp4"}
+EXPORT = {"model": 0, "params": {"content": 2}, "start": 1, "seconds": 1, "fps": 10, "speed": 0.25, "format": "mp4"}
 
 
 def send(url: str, path: str = "", values: Any = None, **headers: str) -> tuple[int, bytes]:
@@ -48,7 +48,7 @@ def open_socket(url: str) -> Any:
 
 def request_frames(socket: Any, **values: Any) -> tuple[dict[str, Any], list[bytes]]:
     """Return the header and the JPEG images of a response."""
-    request = {"id": 1, "model": 0, "params": {"seed": 3}, "start": 0, "fps": 25, "num_frames": 2}
+    request = {"id": 1, "model": 0, "params": {"content": 3}, "start": 0, "fps": 25, "num_frames": 2}
     socket.send(json.dumps(request | values))
     message = socket.recv()
     (length,) = struct.unpack("<I", message[:4])
@@ -131,7 +131,7 @@ def test_frames_are_those_of_the_request(url: str, studio_model: StudioModel) ->
     with open_socket(url) as socket:
         header, images = request_frames(socket, start=2, fps=50, num_frames=5)
         assert header["start"] == 2 and header["fps"] == 50 and len(images) == 5
-        for image, frame in zip(images, studio_model.frames(VideoParams(seed=3), start=2, fps=50), strict=False):
+        for image, frame in zip(images, studio_model.frames(VideoParams((Term(3),)), start=2, fps=50), strict=False):
             np.testing.assert_array_equal(decode_frame(image), frame)  # lossless
         assert len(request_frames(socket, num_frames=10**6)[1]) == 32
 
@@ -140,9 +140,9 @@ def test_frames_are_those_of_the_request(url: str, studio_model: StudioModel) ->
     "values, message",
     [
         ({"model": 5}, "Unknown model 5"),
-        ({"params": {"seed": "x"}}, "expected an integer"),
+        ({"params": {"content": "../x"}}, "Unknown content or motion ../x"),
         ({"model": "0"}, "Unknown model 0"),
-        ({"params": []}, "Invalid request"),
+        ({"params": []}, "must be a mapping"),
         ({"start": -1}, "expected a number from 0 to 1e+12, got -1"),
         ({"start": "x"}, "expected a number from 0 to 1e+12, got 'x'"),
         ({"start": float("nan")}, "got nan"),
@@ -173,7 +173,7 @@ def test_clients_take_turns(url: str) -> None:
         with open_socket(url) as socket:
             barrier.wait()
             while max(counts) < 20:
-                request_frames(socket, params={"seed": i}, start=counts[i] / 25)
+                request_frames(socket, params={"content": i}, start=counts[i] / 25)
                 counts[i] += 1
 
     clients = [threading.Thread(target=play, args=(i,)) for i in range(2)]
@@ -187,7 +187,7 @@ def test_clients_take_turns(url: str) -> None:
 def test_latest_request_cancels_earlier_ones(url: str) -> None:
     with open_socket(url) as socket:
         for i in range(200):
-            request = {"id": i, "model": 0, "params": {"seed": i}, "start": 0, "fps": 25, "num_frames": 2}
+            request = {"id": i, "model": 0, "params": {"content": i}, "start": 0, "fps": 25, "num_frames": 2}
             socket.send(json.dumps(request))
         ids: list[int] = []
         while not ids or ids[-1] != 199:

@@ -16,14 +16,13 @@ from serving import serving_here
 pytest.importorskip("uvicorn", reason="pip install styleganv[studio]")
 
 from styleganv.errors import StyleganvError
-from styleganv.options import StyleMix
 from styleganv.studio import server, source_routes
 from styleganv.studio.address import params_from_query
 from styleganv.studio.images import encode_sprite, reduce_frame
 from styleganv.studio.studio_model import StudioModel
 from styleganv.studio.thumbnails import ThumbnailParams
-from styleganv.studio.video_params import VideoParams
 from styleganv.studio.work_queue import Priority
+from styleganv.timeline.notation import Mix, Term, VideoParams
 
 
 def get(url: str, *, tag: str = "", **query: Any) -> tuple[int, bytes, Any]:
@@ -40,17 +39,17 @@ def get(url: str, *, tag: str = "", **query: Any) -> tuple[int, bytes, Any]:
 def test_notation_of_addresses() -> None:
     for query, params in (
         ("", VideoParams()),
-        ("content=3", VideoParams(seed=3, motion_seed=3)),
-        ("content=3&motion=7&psi=0.8&label=1", VideoParams(seed=3, motion_seed=7, psi=0.8, label=1)),
+        ("content=3", VideoParams((Term(3),))),
+        ("content=3&motion=7&psi=0.8&label=1", VideoParams((Term(3),), (Term(7),), 0.8, "1")),
         ("label=smile,glasses", VideoParams(label="smile,glasses")),
-        ("mix=5:0-3@0.5&grid=2x3", VideoParams(mix=StyleMix(5, range(4), 0.5), grid=(2, 3))),
-        ("mix=5:2-3", VideoParams(mix=StyleMix(5, range(2, 4), 1.0))),
+        ("mix=5:0-3@0.5&grid=2x3", VideoParams(mix=(Mix(5, (0, 1, 2, 3), 0.5),), grid=(2, 3))),
+        ("mix=5:2-3", VideoParams(mix=(Mix(5, (2, 3)),))),
         ("dir=content 1:1.5;motion 2:-1", VideoParams(directions=(("content 1", 1.5), ("motion 2", -1.0)))),
-        ("content=result-2", VideoParams(search_result=2, motion_seed=None)),
-        ("content=result-2&motion=7", VideoParams(search_result=2, motion_seed=7)),
+        ("content=result-2", VideoParams((Term("result-2"),))),
+        ("content=result-2&motion=7", VideoParams((Term("result-2"),), (Term(7),))),
     ):
         assert params_from_query(dict(urllib.parse.parse_qsl(query))) == params
-    for query in ("content=x", "content=-1", "psi=nan", "mix=5", "mix=5:3-1", "dir=1", "grid=2", "content=result-x"):
+    for query in ("content=", "content=-1", "psi=nan", "mix=5", "mix=5:3-1", "dir=1", "grid=2"):
         with pytest.raises(StyleganvError):
             params_from_query(dict(urllib.parse.parse_qsl(query)))
 
@@ -61,7 +60,7 @@ def test_sprite_shows_the_frames_of_the_model(url: str, studio_model: StudioMode
     assert status == 200 and headers["Content-Type"] == "image/webp"
     with Image.open(io.BytesIO(body)) as image:
         assert image.format == "WEBP" and image.size == (64, 16)
-    params = VideoParams(seed=3, motion_seed=5, psi=0.7, label=2, mix=StyleMix(4, range(2, 6), 0.5))
+    params = VideoParams((Term(3),), (Term(5),), 0.7, "2", (Mix(4, (2, 3, 4, 5), 0.5),))
     frames = [next(studio_model.frames(params, start=1.5 + i / 2, fps=25)) for i in range(4)]
     assert body == encode_sprite([reduce_frame(frame, 16) for frame in frames])
     with Image.open(io.BytesIO(get(url, source="wide", frames=1)[1])) as image:
@@ -91,7 +90,7 @@ def test_browsers_cache_thumbnails_by_version(url: str) -> None:
         ({"step": "nan"}, "got nan"),
         ({"t": -1}, "got -1"),
         ({"size": "x"}, "Invalid thumbnail"),
-        ({"mix": "9:0-99"}, "Unknown style layer 8"),
+        ({"mix": "9:0-63"}, "Unknown style layer 8"),
         ({"label": 7}, "Unknown class 7"),
     ],
 )

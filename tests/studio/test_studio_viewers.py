@@ -25,7 +25,7 @@ from styleganv.studio import frame_stream, server, sources
 from styleganv.studio.frame_socket import FrameSocket
 from styleganv.studio.frame_stream import FrameStream
 from styleganv.studio.studio_model import StudioModel
-from styleganv.studio.video_params import VideoParams
+from styleganv.timeline.notation import Term, VideoParams
 
 pytest.importorskip("websockets")
 from websockets.asyncio.client import ClientConnection, connect
@@ -59,7 +59,7 @@ def header_of(message: bytes) -> dict[str, Any]:
 
 
 def request(name: str, number: int = 1, **values: Any) -> str:
-    known = {"id": number, "source": name, "params": {"seed": number}, "start": 0, "fps": 25, "num_frames": 4}
+    known = {"id": number, "source": name, "params": {"content": number}, "start": 0, "fps": 25, "num_frames": 4}
     return json.dumps(known | values)
 
 
@@ -97,7 +97,7 @@ class Audience:
 
         receiving = asyncio.create_task(receive())
         while not self.is_over.is_set():
-            await client.send(request(self.name, seed, params={"seed": seed, "psi": time.monotonic() % 1}))
+            await client.send(request(self.name, seed, params={"content": seed, "psi": time.monotonic() % 1}))
             await asyncio.sleep(0.005)
         receiving.cancel()
         return count
@@ -254,7 +254,7 @@ def test_failed_load_keeps_the_weights_and_streams_drop_old_layers(
     model = StudioModel(run)
     stream, idle = FrameStream(model), FrameStream(model)
     (expected,) = stream.read(VideoParams(), start=1, fps=25, num_frames=1)
-    idle.read(VideoParams(seed=5), start=1, fps=25, num_frames=1)
+    idle.read(VideoParams((Term(5),)), start=1, fps=25, num_frames=1)
     old = model.generator
     (run / "model" / "model.safetensors").write_bytes(b"damaged")
     for _ in range(3):

@@ -29,7 +29,8 @@ from styleganv.metrics.protocols import PROTOCOLS
 from styleganv.runs import resume, train
 from styleganv.studio.commands import export_commands
 from styleganv.studio.studio_model import StudioModel
-from styleganv.studio.video_params import ExportParams, VideoParams
+from styleganv.studio.video_params import ExportParams
+from styleganv.timeline.notation import VideoParams
 from styleganv.training.batches import ClipDataset, iterate_batches
 from styleganv.videos import DatasetVideos, ModelVideos
 

@@ -16,7 +16,7 @@ from styleganv.cli.records import info, runs
 from styleganv.cli.streams import output_error, tolerate_streams
 from styleganv.cli.studio import studio
 from styleganv.cli.training import config, demo, study, train_command, train_defaults
-from styleganv.cli.videos import directions, edit, explore, generate, project
+from styleganv.cli.videos import directions, edit, explore, generate, project, render
 from styleganv.config import RunConfig
 from styleganv.errors import StyleganvError
 from styleganv.files import readable
@@ -36,6 +36,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "diagnose": diagnose,
     "project": project,
     "edit": edit,
+    "render": render,
     "directions": directions,
     "explore": explore,
     "models": models,

@@ -146,6 +146,27 @@ def edit(
     print(path)
 
 
+def render(
+    project: Annotated[Positional[Path], tyro.conf.arg(metavar="PROJECT", help="Project file (YAML).")],
+    /,
+    out: Path,
+    model: Unset[str] = None,
+    output: OmitArgPrefixes[OutputOptions] = OutputOptions(),
+    compute: OmitArgPrefixes[ComputeOptions] = ComputeOptions(),
+) -> None:
+    """Generate the video of a project file: keyframes of content, motion, speed and edits.
+
+    Args:
+        out: Video to write: .mp4, .gif or .webp.
+        model: Model folder, run, or name of a pretrained model. Default: the project's.
+    """
+    from styleganv.timeline.project import render as run
+
+    with progress_bar() as progress:
+        path = run(project, out, model=model, compute=compute, output=output, progress=progress)
+    print(path)
+
+
 def project(
     model: ModelPath,
     video: Annotated[Positional[Path], tyro.conf.arg(metavar="VIDEO")],

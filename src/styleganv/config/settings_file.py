@@ -103,16 +103,7 @@ def read_settings(path: Path) -> SettingsFile:
     Raises:
         StyleganvError: if the file cannot be read, or a setting is unknown, of the wrong type, or out of range.
     """
-    try:
-        with open(path, encoding="utf-8-sig") as file:
-            text = file.read(MAX_CHARACTERS)
-        if len(text) == MAX_CHARACTERS:
-            raise ValueError("it is too long")
-        tree = yaml.load(text, _Loader) or {}
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-        raise StyleganvError(
-            f"Cannot read settings {path} ({describe(error)}): correct the file or its path."
-        ) from error
+    tree = read_yaml(path, "settings")
     if not isinstance(tree, dict):
         raise StyleganvError(f"{path} must contain settings under {', '.join(GROUPS)}: correct it.")
     preset = tree.pop("preset", None)
@@ -125,6 +116,22 @@ def read_settings(path: Path) -> SettingsFile:
     return SettingsFile(
         preset, {group: {name: getattr(read[group], name) for name in values} for group, values in groups.items()}
     )
+
+
+def read_yaml(path: Path, kind: str) -> Any:
+    """Return the content of a YAML file, an empty mapping if there is none.
+
+    Raises:
+        StyleganvError: if it cannot be read; the message says what `kind` of file it is.
+    """
+    try:
+        with open(path, encoding="utf-8-sig") as file:
+            text = file.read(MAX_CHARACTERS)
+        if len(text) == MAX_CHARACTERS:
+            raise ValueError("it is too long")
+        return yaml.load(text, _Loader) or {}
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        raise StyleganvError(f"Cannot read {kind} {path} ({describe(error)}): correct the file or its path.") from error
 
 
 class _Loader(yaml.SafeLoader):

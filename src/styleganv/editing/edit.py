@@ -66,7 +66,7 @@ def edit(
     time_map = None if edits.speed == 1 else constant_speed(edits.speed, start=start)
     if edits.time_map is not None:
         time_map = piecewise_linear(edits.time_map)
-    original_frames = render_latents(video_model, original, start=start, seconds=seconds, fps=fps)
+    original_frames = render_latents(video_model, original, start=start, seconds=seconds, fps=fps, loop=sample.loop)
     out, num_frames, output_fps = Path(out), video_model.num_frames(seconds, fps), fps or video_model.fps
     writing.check_video(out, output_fps, output.crf)
 
@@ -75,11 +75,12 @@ def edit(
         edited = search_by_text(video_model, edited, edits, progress)
     styles: Styles = edited.styles
     if targets:
-        styles = interpolate_over_time([edited, *targets], seconds, start=start)
+        contents = [edited, *targets, edited] if sample.loop else [edited, *targets]
+        styles = interpolate_over_time(contents, seconds, start=start)
     if latents_out is not None:
         save_latents(latents_out, edited, overwrite=output.overwrite)
     frames = render_latents(
-        video_model, edited, styles=styles, time_map=time_map, start=start, seconds=seconds, fps=fps
+        video_model, edited, styles=styles, time_map=time_map, start=start, seconds=seconds, fps=fps, loop=sample.loop
     )
     if side_by_side:
         frames = (sheets.tile(np.stack(pair)[None]) for pair in zip(original_frames, frames, strict=True))

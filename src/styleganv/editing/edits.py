@@ -11,7 +11,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from styleganv.editing.latents import Latents
+from styleganv.editing.latents import Latents, MotionLatents
 from styleganv.errors import StyleganvError
 from styleganv.options import TimePoints
 from styleganv.validation import Amount, NonNegative, Positive, check_arguments
@@ -48,6 +48,36 @@ def check_layer(layer: int, num_layers: int) -> None:
 def interpolate(latents: Latents, other: Latents, amount: Amount) -> Latents:
     """Return latents between two, linear in w: `amount` 0 is the first, 1 the second. The motion stays the first's."""
     return replace(latents, styles=torch.lerp(latents.styles, other.styles, amount))
+
+
+def blend_motions(terms: Sequence[tuple[float, MotionLatents]]) -> MotionLatents:
+    """Return motion whose noise is the weighted sum of that of several, normalized to Σ weight² = 1.
+
+    The noise stays Gaussian, so a path through the weights rotates one motion into another. Shifts are averaged by
+    weight². The label is the first motion's.
+
+    Raises:
+        StyleganvError: if all weights are 0.
+    """
+    weights: dict[tuple[int, int], float] = {}  # equal noise is one term
+    motions: dict[tuple[int, int], MotionLatents] = {}
+    for outer, motion in terms:
+        for inner, single in motion.terms:
+            key = single.seed, id(single.noise)
+            weights[key], motions[key] = weights.get(key, 0.0) + outer * inner, single
+    norm = math.hypot(*weights.values())
+    if norm == 0:
+        raise StyleganvError("A blend of motions requires weights that do not cancel each other: change them.")
+    first, *others = ((weight / norm, motions[key]) for key, weight in weights.items())
+    squares = math.hypot(*(weight for weight, _ in terms)) ** 2
+    shifts = [weight**2 / squares * motion.shift for weight, motion in terms if motion.shift is not None]
+    return replace(
+        first[1],
+        label=terms[0][1].label,
+        shift=torch.stack(shifts).sum(dim=0) if shifts else None,
+        others=tuple(others),
+        weight=first[0],
+    )
 
 
 @check_arguments

@@ -25,12 +25,15 @@ from torch import Tensor
 from styleganv.errors import StyleganvError, describe
 from styleganv.files import atomic_write
 from styleganv.label_space import Component, Label, LabelArgument
+from styleganv.methods.stylegan_v.motion import SlotNoise
 from styleganv.methods.stylegan_v.sampler import Styles, VideoGenerator
 from styleganv.noise import CONTENT, SeededNoise, normal
 from styleganv.validation import Psi, Seed, check, check_arguments, short_repr
 from styleganv.video_model import Frame
 
 FORMAT = "styleganv-latents-1"
+#: Of files with a blend of motions, which earlier versions would read as the first of them.
+BLEND_FORMAT = "styleganv-latents-2"
 
 
 @dataclass(frozen=True)
@@ -42,16 +45,26 @@ class MotionLatents:
         noise: motion noise of slots 0 … S−1 `[S, noise_dim]`, float32 on the CPU, e.g. from a projection; or None.
         label: label of a conditional model, whose motion depends on it too.
         shift: `[U]`, added to every motion code u; or None.
+        others: weights and noise of further motions in a blend (`edits.blend_motions`), whose label and shift are None.
+        weight: of this motion's own noise in the blend. All weights² add up to 1, so that the noise stays Gaussian.
     """
 
     seed: int
     noise: Tensor | None = None
     label: Label | None = None
     shift: Tensor | None = None
+    others: "tuple[tuple[float, MotionLatents], ...]" = ()
+    weight: float = 1.0
 
-    def slot_noise(self, noise_dim: int) -> "RecordedNoise":
-        """Return the motion noise of any slot (a `SlotNoise`)."""
-        return RecordedNoise(self.noise, SeededNoise([self.seed], noise_dim))
+    @property
+    def terms(self) -> "list[tuple[float, MotionLatents]]":
+        """The motions whose noise is added, each with its weight."""
+        return [(self.weight, MotionLatents(self.seed, self.noise)), *self.others]
+
+    def slot_noise(self, noise_dim: int) -> SlotNoise:
+        """Return the motion noise of any slot."""
+        terms = [(weight, RecordedNoise(m.noise, SeededNoise([m.seed], noise_dim))) for weight, m in self.terms]
+        return terms[0][1] if self.weight == 1 else partial(_add_noise, terms)
 
 
 @dataclass(frozen=True)
@@ -80,6 +93,11 @@ class RecordedNoise:
             return seeded
         is_recorded = slots < len(self.recorded)
         return torch.where(is_recorded[..., None].cpu(), self.recorded[slots.clamp(max=len(self.recorded) - 1)], seeded)
+
+
+def _add_noise(terms: Sequence[tuple[float, SlotNoise]], clip: Tensor, slots: Tensor) -> Tensor:
+    """Return the weighted sum of motion noise, a `SlotNoise` but for the terms."""
+    return torch.stack([weight * noise(clip, slots) for weight, noise in terms]).sum(dim=0)
 
 
 @check_arguments
@@ -118,13 +136,14 @@ def load_latents(model: VideoGenerator, path: Path | str) -> Latents:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: read_finite(file, name) for name in list(file.keys())}
-        if metadata.get("format") != FORMAT:
+        if metadata.get("format") not in (FORMAT, BLEND_FORMAT):
             raise StyleganvError(f"{path} is not a latents file: pass one that styleganv project or edit wrote.")
         motion = MotionLatents(
             check(f"{path}: motion_seed", int(metadata["motion_seed"]), int),
             tensors.get("motion_noise"),
             _load_label(metadata["label"]) if "label" in metadata else None,
             tensors.get("motion_shift"),
+            **_load_blend(metadata, tensors, path),
         )
         latents = Latents(tensors["styles"], motion)
     except FileNotFoundError as error:
@@ -154,11 +173,27 @@ def save_latents(path: Path | str, latents: Latents, *, overwrite: bool = False)
     motion = latents.motion
     tensors = {"styles": latents.styles, "motion_noise": motion.noise, "motion_shift": motion.shift}
     metadata = {"format": FORMAT, "motion_seed": str(motion.seed)}
+    if motion.weight != 1:
+        metadata |= {"format": BLEND_FORMAT, "motion_weights": json.dumps([weight for weight, _ in motion.terms])}
+        metadata["motion_seeds"] = json.dumps([other.seed for _, other in motion.terms])
+        tensors |= {f"motion_noise_{i}": other.noise for i, (_, other) in enumerate(motion.others, 1)}
     if motion.label is not None:
         metadata["label"] = json.dumps(motion.label)
     known = {name: x.detach().cpu().float().contiguous() for name, x in tensors.items() if x is not None}
     with atomic_write(path, overwrite=overwrite) as tmp_path:
         save_file(known, tmp_path, metadata)
+
+
+def _load_blend(metadata: dict[str, str], tensors: dict[str, Tensor], path: Path) -> dict[str, Any]:
+    """Return `others` and `weight` of motion latents in a file; nothing for a single motion."""
+    if metadata["format"] == FORMAT:
+        return {}
+    weights = check(f"{path}: motion_weights", json.loads(metadata["motion_weights"]), list[float])
+    seeds = check(f"{path}: motion_seeds", json.loads(metadata["motion_seeds"]), list[Seed])
+    motions = [MotionLatents(seed, tensors.get(f"motion_noise_{i}")) for i, seed in enumerate(seeds)]
+    if not weights or abs(sum(weight**2 for weight in weights) - 1) > 1e-6:
+        raise ValueError(f"motion_weights {short_repr(weights)}")
+    return {"weight": weights[0], "others": tuple(zip(weights, motions, strict=True))[1:]}
 
 
 def _load_label(text: str) -> Label:
@@ -174,10 +209,10 @@ def _check(model: VideoGenerator, latents: Latents, path: Path) -> None:
     problem = None
     if list(latents.styles.shape) != shape:
         problem = f"their styles are {list(latents.styles.shape)}, the model's {shape}"
-    recorded, shift, config = latents.motion.noise, latents.motion.shift, model.generator.config
-    noise_dim = motion.noise_dim if motion else 0
-    if recorded is not None and (recorded.ndim != 2 or not len(recorded) or recorded.shape[1] != noise_dim):
-        problem = f"their motion noise is {list(recorded.shape)}, the model's [slots, {noise_dim}]"
+    shift, config, noise_dim = latents.motion.shift, model.generator.config, motion.noise_dim if motion else 0
+    for recorded in (each.noise for _, each in latents.motion.terms if each.noise is not None):
+        if recorded.ndim != 2 or not len(recorded) or recorded.shape[1] != noise_dim:
+            problem = f"their motion noise is {list(recorded.shape)}, the model's [slots, {noise_dim}]"
     if shift is not None and (motion is None or list(shift.shape) != [config.motion_code_dim]):
         problem = f"their motion shift is {list(shift.shape)}, the model's [{config.motion_code_dim}]"
     label = latents.motion.label
@@ -200,19 +235,20 @@ def render_latents(
     start: float = 0.0,
     seconds: float | None = None,
     fps: float | None = None,
+    loop: bool = False,
 ) -> Iterator[Frame]:
     """Yield uint8 frames `[H, W, 3]` in constant memory; see `VideoGenerator.render`.
 
     Args:
         styles: content instead of the latents' own, e.g. a function of the time for content that changes.
         time_map: function from video time to motion time in seconds; default: the identity.
-        start, seconds, fps: as for `VideoGenerator.stream`.
+        start, seconds, fps, loop: as for `VideoGenerator.stream`.
     """
     motion = latents.motion
     noise_dim = 0 if model.generator.motion is None else model.generator.motion.noise_dim
     content, slot_noise = latents.styles if styles is None else styles, motion.slot_noise(noise_dim)
     render = partial(model.render, content, slot_noise, label=motion.label, shift=motion.shift)
-    return render(time_map=time_map, start=start, seconds=seconds, fps=fps)
+    return render(time_map=time_map, start=start, seconds=seconds, fps=fps, loop=loop)
 
 
 def render_differentiably(

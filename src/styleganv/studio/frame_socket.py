@@ -19,9 +19,11 @@ from fastapi import WebSocket, WebSocketDisconnect
 from styleganv.errors import StyleganvError
 from styleganv.studio.frame_stream import FrameStream
 from styleganv.studio.images import encode_image, reduce_frame
-from styleganv.studio.video_params import MAX_START_SECONDS, VideoParams, number, parse_object
+from styleganv.studio.video_params import MAX_START_SECONDS, number, parse_object
 from styleganv.studio.video_source import VideoSource, find_source, source_key
 from styleganv.studio.work_queue import Priority, QueueClosedError, Turn
+from styleganv.timeline.notation import VideoParams
+from styleganv.timeline.timeline import Timeline
 
 logger = logging.getLogger(__name__)
 
@@ -39,11 +41,12 @@ class FrameRequest:
     """A request for frames of a video.
 
     Attributes:
+        video: the moment of an endless video, or a timeline.
         start: time of the first frame, in seconds.
         size: pixels of the longer side that larger frames are reduced to; None leaves them as they are.
     """
 
-    params: VideoParams
+    video: VideoParams | Timeline
     start: float
     fps: float
     num_frames: int
@@ -52,10 +55,11 @@ class FrameRequest:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "FrameRequest":
         """Return the request that a page sent. Raises StyleganvError if a value is missing or out of range."""
-        params, size = VideoParams.from_json(values.get("params")), values.get("size")
+        size, timeline = values.get("size"), values.get("timeline")
+        video = VideoParams.from_json(values.get("params", {})) if timeline is None else Timeline.from_json(timeline)
         try:
             return cls(
-                params=params,
+                video=video,
                 start=number(values.get("start"), 0, MAX_START_SECONDS),
                 fps=number(values.get("fps"), MIN_FPS, MAX_FPS),
                 num_frames=min(int(number(values.get("num_frames"), 1, 1e9)), MAX_FRAMES_PER_REQUEST),
@@ -142,7 +146,7 @@ def respond_to(stream: FrameStream, values: Mapping[str, Any], is_over: Callable
     """Return the requested frames; at least one, and no more once `is_over` returns true for their number."""
     request = FrameRequest.from_json(values)
     frames = stream.read(
-        request.params, start=request.start, fps=request.fps, num_frames=request.num_frames, is_over=is_over
+        request.video, start=request.start, fps=request.fps, num_frames=request.num_frames, is_over=is_over
     )
     if request.size is not None:
         frames = [reduce_frame(frame, request.size) for frame in frames]

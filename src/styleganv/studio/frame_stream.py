@@ -3,8 +3,9 @@
 import time
 from collections.abc import Callable, Iterator
 
-from styleganv.studio.video_params import VideoParams
 from styleganv.studio.video_source import VideoSource
+from styleganv.timeline.notation import VideoParams
+from styleganv.timeline.timeline import Timeline
 from styleganv.video_model import Frame
 
 #: After this time without a request, a stream forgets its cached layers.
@@ -16,14 +17,14 @@ class FrameStream:
 
     def __init__(self, source: VideoSource) -> None:
         self.source = source
-        self._key: tuple[VideoParams, float, str] | None = None
+        self._key: tuple[VideoParams | Timeline, float, str] | None = None
         self._time, self._last_read = 0.0, time.monotonic()
         self._frames: Iterator[Frame] = iter(())
         source.streams.add(self)
 
     def read(
         self,
-        params: VideoParams,
+        params: VideoParams | Timeline,
         *,
         start: float,
         fps: float,

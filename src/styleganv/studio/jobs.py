@@ -30,7 +30,8 @@ from styleganv.progress import FORMAT_VARIABLE
 from styleganv.studio.commands import edit_options
 from styleganv.studio.studio_model import SearchResult, StudioModel
 from styleganv.studio.upload import MAX_SECONDS
-from styleganv.studio.video_params import VideoParams, parse_object
+from styleganv.studio.video_params import parse_object
+from styleganv.timeline.notation import VideoParams
 
 logger = logging.getLogger(__name__)
 

@@ -14,8 +14,8 @@ from styleganv.errors import StyleganvError
 from styleganv.studio.jobs import ClipParams, Job, JobManager
 from styleganv.studio.log_tail import LogTail
 from styleganv.studio.studio_model import StudioModel
-from styleganv.studio.video_params import VideoParams
 from styleganv.studio.video_source import VideoSource, find_source
+from styleganv.timeline.notation import VideoParams
 
 #: Not left to `mimetypes`, which depends on the machine: browsers refuse modules of another type.
 MEDIA_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}

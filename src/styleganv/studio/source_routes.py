@@ -16,9 +16,11 @@ from fastapi.responses import JSONResponse, Response
 from styleganv.studio.commands import export_commands
 from styleganv.studio.sources import lower_priority
 from styleganv.studio.thumbnails import MAX_WAITING, ThumbnailParams, render_thumbnail
-from styleganv.studio.video_params import EXPORT_FORMATS, ExportParams, VideoParams
+from styleganv.studio.video_params import EXPORT_FORMATS, ExportParams
 from styleganv.studio.video_source import VideoSource, find_source, source_key
 from styleganv.studio.work_queue import Priority, QueueFullError, Turn
+from styleganv.timeline.notation import VideoParams
+from styleganv.timeline.timeline import Timeline
 
 T = TypeVar("T")
 
@@ -55,8 +57,8 @@ def source_routes(sources: Sequence[VideoSource]) -> APIRouter:
 
     @router.post("/command")
     async def command(values: dict[str, Any]) -> JSONResponse:
-        lines = export_commands(*parse_export(sources, values))
-        return JSONResponse({"command": "\n".join(lines)})
+        commands = export_commands(*parse_export(sources, values))
+        return JSONResponse({"command": "\n".join(commands.lines), "project": commands.project})
 
     @router.post("/export")
     async def export(values: dict[str, Any], request: Request) -> Response:
@@ -120,7 +122,8 @@ async def cancel_on_disconnect(request: Request, work: "asyncio.Future[T]", is_c
 
 def parse_export(
     sources: Sequence[VideoSource], values: dict[str, Any]
-) -> tuple[VideoSource, VideoParams, ExportParams]:
+) -> tuple[VideoSource, VideoParams | Timeline, ExportParams]:
     """Return the source, the video and its part that a page wants to export."""
-    params = VideoParams.from_json(values.get("params", {}))
-    return find_source(sources, source_key(values)), params, ExportParams.from_json(values)
+    timeline = values.get("timeline")
+    video = VideoParams.from_json(values.get("params", {})) if timeline is None else Timeline.from_json(timeline)
+    return find_source(sources, source_key(values)), video, ExportParams.from_json(values)

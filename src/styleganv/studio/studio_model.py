@@ -5,33 +5,32 @@ Times are in seconds. Shapes: H height, W width.
 
 import json
 import logging
-import math
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from styleganv.config import load_settings
 from styleganv.data.dataset import VideoDataset
 from styleganv.editing.direction_search import find_directions
 from styleganv.editing.directions import Directions
-from styleganv.editing.edits import mix_styles
-from styleganv.editing.latents import Latents, MotionLatents, latents_from_seed, render_latents, truncate
+from styleganv.editing.latents import Latents, latents_from_seed, render_latents
 from styleganv.errors import StyleganvError
-from styleganv.media import sheets
 from styleganv.methods import get_method
 from styleganv.methods.loading import load
 from styleganv.methods.stylegan_v.sampler import VideoGenerator
 from styleganv.motion_report.diagnose import training_data
 from styleganv.options import DirectionOptions, Space
 from styleganv.studio.model_pool import ModelPool
-from styleganv.studio.video_params import VideoParams
 from styleganv.studio.video_source import SourceMetadata, VideoSource
+from styleganv.timeline.notation import VideoParams
+from styleganv.timeline.scene import Scene
+from styleganv.timeline.scene import frames as timeline_frames
+from styleganv.timeline.timeline import Timeline
 from styleganv.video_model import Frame, VideoModel, choose_device, choose_dtype
 
 logger = logging.getLogger(__name__)
@@ -42,6 +41,8 @@ NUM_DIRECTIONS, NUM_SAMPLES = 6, 1000
 LEAD_FRAMES, CHUNK_FRAMES = 1, 2
 #: Calls of `refresh` without another attempt after weights could not be loaded: doubled at each failure up to this.
 MAX_SKIPS = 32
+#: Digits of the number of a search result.
+MAX_DIGITS = 9
 
 
 @dataclass(frozen=True)
@@ -247,64 +248,20 @@ class StudioModel(VideoSource):
                 return directions, name
         raise StyleganvError(f"Unknown direction {full_name}: reload the page.")
 
-    def frames(self, params: VideoParams, *, start: float, fps: float) -> Iterator[Frame]:
-        rows, columns = params.grid
-        if rows * columns == 1:
-            return self._video(params, start, fps)
-        motion = params.motion_seed or 0
-        cells = [
-            self._video(replace(params, seed=params.seed + j, motion_seed=motion + i), start, fps)
-            for i in range(rows)
-            for j in range(columns)
-        ]
-        return (
-            sheets.tile(np.stack(images).reshape(rows, columns, *images[0].shape))
-            for images in zip(*cells, strict=False)
-        )
+    def find_latents(self, name: str) -> Latents:
+        """Return the latents of "result-2", a search result. Raises StyleganvError for any other name."""
+        number = name.removeprefix("result-")
+        if number == name or not number.isdecimal() or len(number) > MAX_DIGITS:
+            raise StyleganvError(f"Unknown content or motion {name}: use a seed or a search result, e.g. result-1.")
+        return self.search_result(int(number)).latents
 
-    def label(self, params: VideoParams) -> str | None:
-        """Return the label of a video as text, or None. Raises StyleganvError if the model has no such class."""
-        if params.label is None or isinstance(params.label, str):
-            return params.label
-        if self.model.labels.problem(params.label):
-            raise StyleganvError(f"Unknown class {params.label}: reload the page.")
-        return self.model.labels.format(params.label)
-
-    def _video(self, params: VideoParams, start: float, fps: float) -> Iterator[Frame]:
-        model, seconds = self.model, None
-        rate = fps if self.is_editable else model.fps
-        if model.max_frames is not None:
-            seconds = max(1, math.floor((model.max_frames / model.fps - start) * rate + 1e-6)) / rate
-        if isinstance(model, VideoGenerator):
-            return render_latents(model, self.latents(params), start=start, seconds=seconds, fps=fps)
-        motion = params.motion_seed if model.supports_motion_seed else None
-        return model.stream(
-            seed=params.seed,
-            motion_seed=motion,
-            start=start,
-            seconds=seconds,
-            psi=params.psi,
-            label=self.label(params),
-        )
+    def frames(self, params: VideoParams | Timeline, *, start: float, fps: float) -> Iterator[Frame]:
+        timeline = params if isinstance(params, Timeline) else Timeline.constant(params)
+        return timeline_frames(self.model, timeline, self, start=start, fps=fps)
 
     def latents(self, params: VideoParams) -> Latents:
         """Return the latents of a video with all its edits. Raises StyleganvError if the model cannot show them."""
-        model = self.generator
-        motion, label = params.motion_seed if model.supports_motion_seed else None, self.label(params)
-        if params.search_result is None:
-            latents = latents_from_seed(model, params.seed, motion_seed=motion, psi=params.psi, label=label)
-        else:
-            latents = truncate(model, self.search_result(params.search_result).latents, params.psi)
-            if motion is not None:
-                own = latents.motion.label if label is None else model.choose_label(motion, label)
-                latents = replace(latents, motion=MotionLatents(motion, label=own))
-        if params.mix is not None:
-            other = latents_from_seed(model, int(params.mix.content), psi=params.psi, label=label)  # type: ignore[arg-type]
-            latents = mix_styles(latents, other, params.mix.layers, params.mix.amount)
-        for full_name, strength in params.directions:
-            directions, name = self.find_direction(full_name)
-            latents = directions.apply(latents, name, strength)
-        return latents
+        return Scene(self.generator, Timeline.constant(params), self).latents(0.0)
 
     def search_result(self, number: int) -> SearchResult:
         """Return a search result by its number. Raises StyleganvError if there is none."""

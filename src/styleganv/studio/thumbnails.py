@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 from styleganv.errors import StyleganvError
 from styleganv.studio.address import params_from_query
 from styleganv.studio.images import encode_sprite, reduce_frame
-from styleganv.studio.video_params import MAX_START_SECONDS, VideoParams, number
+from styleganv.studio.video_params import MAX_START_SECONDS, number
 from styleganv.studio.video_source import VideoSource
 from styleganv.studio.work_queue import Turn
+from styleganv.timeline.notation import VideoParams
 from styleganv.video_model import Frame
 
 #: Thumbnails of a client that may wait at once for one model.

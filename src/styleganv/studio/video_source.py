@@ -20,8 +20,10 @@ from styleganv.errors import StyleganvError
 from styleganv.media import sheets, writing
 from styleganv.media.enlarging import WATCHABLE, WATCHABLE_IN_GRID, enlarge, watchable_scale
 from styleganv.studio.access import public_name
-from styleganv.studio.video_params import ExportParams, VideoParams
+from styleganv.studio.video_params import ExportParams
 from styleganv.studio.work_queue import WorkQueue
+from styleganv.timeline.notation import Term, VideoParams
+from styleganv.timeline.timeline import Timeline
 from styleganv.video_model import Frame
 
 if TYPE_CHECKING:
@@ -102,7 +104,7 @@ class VideoSource(ABC):
         """Return what the page needs to know."""
 
     @abstractmethod
-    def frames(self, params: VideoParams, *, start: float, fps: float) -> Iterator[Frame]:
+    def frames(self, params: VideoParams | Timeline, *, start: float, fps: float) -> Iterator[Frame]:
         """Return the frames `[H, W, 3]` from `start` on, in constant memory; of a grid, all cells in one frame.
 
         Raises:
@@ -122,7 +124,12 @@ class VideoSource(ABC):
         return fps
 
     def export(
-        self, params: VideoParams, export: ExportParams, path: Path, *, is_canceled: Callable[[], bool] = lambda: False
+        self,
+        params: VideoParams | Timeline,
+        export: ExportParams,
+        path: Path,
+        *,
+        is_canceled: Callable[[], bool] = lambda: False,
     ) -> None:
         """Write a video file, enlarged like those of the commands. It ends early once `is_canceled` returns true."""
         fps, data = self.export_fps(export.fps), self.metadata()
@@ -145,9 +152,11 @@ class RealVideoSource(VideoSource):
         data = self.dataset
         return SourceMetadata(self.name, "real", "real videos", data.width, data.height, data.fps)
 
-    def frames(self, params: VideoParams, *, start: float, fps: float) -> Iterator[Frame]:
+    def frames(self, params: VideoParams | Timeline, *, start: float, fps: float) -> Iterator[Frame]:
         data, (rows, columns) = self.dataset, params.grid
-        videos = [(params.seed + i) % len(data) for i in range(rows * columns)]
+        terms = params.content if isinstance(params, VideoParams) else params.stated("content", (Term(0),))[0][1]
+        first = terms[0].source if isinstance(terms[0].source, int) else 0
+        videos = [(first + i) % len(data) for i in range(rows * columns)]
         for i in count():
             index = int((start + i / fps) * data.fps + 1e-6)
             cells = [data.read(video, [index % data.videos[video].num_frames])[0] for video in videos]

@@ -65,8 +65,15 @@ class AcyclicEncoding(nn.Module):
         """
         return self.bind_slots(codes, t_left, t_right)(t)
 
-    def bind_slots(self, codes: Tensor, t_left: Tensor, t_right: Tensor) -> Callable[[Tensor], Tensor]:
-        """Return `forward` as a function of t; everything that does not depend on t is computed once."""
+    def bind_slots(
+        self, codes: Tensor, t_left: Tensor, t_right: Tensor, origins: Tensor | None = None
+    ) -> Callable[[Tensor], Tensor]:
+        """Return `forward` as a function of t; everything that does not depend on t is computed once.
+
+        Args:
+            origins: time `[K]` that each code counts from (`MotionLoop.origins`); None for the start of the video. Here
+                only the first code has sinusoids, which is before the seam of a loop.
+        """
         left, right = codes.unbind(dim=-2)
         sinusoids = self._bind_sinusoids(left)
         at_left, at_right = sinusoids(t_left), sinusoids(t_right)
@@ -106,13 +113,15 @@ class SplineEncoding(AcyclicEncoding):
     num_codes = 4
     lasting_slots = 4
 
-    def bind_slots(self, codes: Tensor, t_left: Tensor, t_right: Tensor) -> Callable[[Tensor], Tensor]:
+    def bind_slots(
+        self, codes: Tensor, t_left: Tensor, t_right: Tensor, origins: Tensor | None = None
+    ) -> Callable[[Tensor], Tensor]:
         sinusoids = self._bind_sinusoids(codes)
         amplitude = None if self.amplitude is None else self.amplitude(codes)
         aligned = self.align(codes)
 
         def v(t: Tensor) -> Tensor:
-            waves = sinusoids(t[..., None]).to(codes.dtype)
+            waves = sinusoids(t[..., None] if origins is None else t[..., None] - origins).to(codes.dtype)
             if amplitude is not None:
                 waves = amplitude * waves
             weights = spline_weights((t - t_left) / (t_right - t_left)).to(codes.dtype)

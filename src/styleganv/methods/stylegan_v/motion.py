@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from styleganv.methods.stylegan_v.encoding import ENCODINGS, MotionPath
+from styleganv.methods.stylegan_v.loop import MotionLoop
 from styleganv.nn.layers import Dense
 
 # (clip [N], slots [N, S]) -> noise [N, S, noise_dim]: the noise of these slots of the clips with index `clip`.
@@ -204,7 +205,11 @@ class RecurrentMotion(nn.Module):
 
 
 def make_code_function(
-    motion: Motion | RecurrentMotion, noise: SlotNoise, label: Tensor | None, shift: Tensor | None = None
+    motion: Motion | RecurrentMotion,
+    noise: SlotNoise,
+    label: Tensor | None,
+    shift: Tensor | None = None,
+    loop: MotionLoop | None = None,
 ) -> Callable[[float], Tensor]:
     """Return v as a function of one time in frames, `[v_dim]` float32.
 
@@ -215,21 +220,26 @@ def make_code_function(
         noise: motion noise of a single video.
         label: `[1, K]` one-hot for a class-conditional model.
         shift: `[U]`, added to every code u.
+        loop: circle that acyclic motion is closed to; times are then those of `loop.time`.
     """
     shift = torch.zeros(()) if shift is None else shift
-    make = _make_acyclic_function if isinstance(motion, Motion) else _make_recurrent_function
-    return make(motion, noise, label, shift)  # type: ignore[arg-type]
+    if isinstance(motion, RecurrentMotion):
+        return _make_recurrent_function(motion, noise, label, shift)
+    return _make_acyclic_function(motion, noise if loop is None else loop.close(noise), label, shift, loop)
 
 
 def _make_acyclic_function(
-    motion: Motion, noise: SlotNoise, label: Tensor | None, shift: Tensor
+    motion: Motion, noise: SlotNoise, label: Tensor | None, shift: Tensor, loop: MotionLoop | None
 ) -> Callable[[float], Tensor]:
     @lru_cache(maxsize=4)
     def bind_slot(slot: int) -> Callable[[Tensor], Tensor]:
         window = torch.arange(slot, slot + motion.window_slots)[None]
         codes = motion.compute_codes(torch.tensor([0]), window, noise, label)[:, None] + shift
         t_left = torch.tensor([[slot * motion.slot_distance]], dtype=torch.float64)
-        return motion.encoding.bind_slots(codes, t_left, t_left + motion.slot_distance)
+        if loop is None:
+            return motion.encoding.bind_slots(codes, t_left, t_left + motion.slot_distance)
+        origins = loop.origins(slot + torch.arange(motion.encoding.num_codes))
+        return motion.encoding.bind_slots(codes, t_left, t_left + motion.slot_distance, origins)
 
     def code(time: float) -> Tensor:
         v = bind_slot(math.floor(time / motion.slot_distance))

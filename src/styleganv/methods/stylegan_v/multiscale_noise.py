@@ -32,7 +32,8 @@ class MultiscaleMotion(Motion):
 
     def compute_codes(self, clip: Tensor, slots: Tensor, noise: SlotNoise, label: Tensor | None) -> Tensor:
         """Return codes u `[N, S − lookahead, U]` from the white noise at `slots [N, S]` of the clips `clip [N]`."""
-        return super().compute_codes(clip, slots, lambda *address: self.filters(noise(*address)), label)
+        period = getattr(noise, "period", None)
+        return super().compute_codes(clip, slots, lambda *address: self.filters(noise(*address), period), label)
 
 
 class FilterBank(nn.Module):
@@ -44,10 +45,22 @@ class FilterBank(nn.Module):
         super().__init__()
         self.register_buffer("taps", kaiser_filters(num_channels).float(), persistent=False)
 
-    def forward(self, noise: Tensor) -> Tensor:
-        """Return `[N, S − K + 1, C]`: for each slot, the weighted sum of `noise [N, S, C]` from this slot on."""
-        noise = noise.to(self.taps).transpose(1, 2)
-        return F.conv1d(noise, self.taps[:, None], groups=len(self.taps)).transpose(1, 2)
+    def forward(self, noise: Tensor, period: int | None = None) -> Tensor:
+        """Return `[N, S − K + 1, C]`: for each slot, the weighted sum of `noise [N, S, C]` from this slot on.
+
+        Args:
+            period: slots after which the noise repeats (`ClosedNoise`). Equal noise adds up coherently, so a filter
+                longer than the period is normalized by its sums over equal noise; the variance stays 1.
+        """
+        taps = self.taps if period is None else _normalize_folded(self.taps, period)
+        noise = noise.to(taps).transpose(1, 2)
+        return F.conv1d(noise, taps[:, None], groups=len(taps)).transpose(1, 2)
+
+
+def _normalize_folded(taps: Tensor, period: int) -> Tensor:
+    """Return the filters `[C, K]` scaled such that periodic white noise keeps its unit variance."""
+    folded = F.pad(taps, (0, -taps.shape[1] % period)).unflatten(1, (-1, period)).sum(dim=1)
+    return taps / folded.norm(dim=1, keepdim=True)
 
 
 def kaiser_filters(num_channels: int, longest: int = LONGEST_FOOTPRINT, beta: float = KAISER_BETA) -> Tensor:

@@ -10,10 +10,11 @@ Shapes: T frames, H height, W width, K classes, L style layers, U width of a mot
 Times are in seconds at the interface and in frames of the dataset's frame rate inside.
 """
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
-from functools import partial
+from functools import cache, partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from styleganv.errors import StyleganvError
 from styleganv.label_space import Label, LabelArgument
 from styleganv.methods.stylegan_v.folded import FoldedSynthesis, StoredWeights, fold_and_run
 from styleganv.methods.stylegan_v.generator import Generator
+from styleganv.methods.stylegan_v.loop import MotionLoop
 from styleganv.methods.stylegan_v.mapping import Truncation
 from styleganv.methods.stylegan_v.motion import MotionConv1d, RecurrentMotion, SlotNoise, make_code_function
 from styleganv.methods.stylegan_v.pretrained import load_generator
@@ -36,6 +38,8 @@ from styleganv.nn.cuda_graph import GraphedFunction
 from styleganv.options import Precision
 from styleganv.validation import NonNegative, Positive, Psi, Seed, check_arguments
 from styleganv.video_model import MAX_FRAMES, TICKS, Frame, VideoModel, deterministic, to_uint8
+
+logger = logging.getLogger(__name__)
 
 #: One style per layer `[L, w_dim]`, or a function from seconds to them.
 Styles = Tensor | Callable[[float], Tensor]
@@ -64,6 +68,14 @@ def load_video_generator(
     return VideoGenerator(generator, **sampler_arguments(path, config), device=device, precision=precision)
 
 
+@cache
+def _log_speed(num_slots: int, percent: int) -> None:
+    """Log, once per process, how a loop changes the speed of the motion."""
+    if percent:
+        change = f"{abs(percent)}% {'faster' if percent > 0 else 'slower'}"
+        logger.info(f"The motion runs {change}, so that the loop has whole slots ({num_slots}).")
+
+
 class VideoGenerator(VideoModel):
     """A trained generator (StyleGAN-V, or StyleGAN2 if it has no motion) as a source of videos.
 
@@ -81,6 +93,7 @@ class VideoGenerator(VideoModel):
     chunk_size = CHUNK
     first_chunk_size: int | None = None
     cuda_graphs = True
+    supports_loops = True
 
     def __init__(self, generator: Generator, **arguments: Any) -> None:
         """Move mapping and synthesis to the device; keep a copy of the motion network on the CPU.
@@ -105,6 +118,7 @@ class VideoGenerator(VideoModel):
                     layer.absorb_gain()
         if isinstance(self._motion, RecurrentMotion):
             self.max_frames = MAX_RECURRENT_FRAMES
+            self.supports_loops = False
 
     def _move_network(self) -> None:
         for part in (self.generator.mapping, self.generator.synthesis):
@@ -127,7 +141,12 @@ class VideoGenerator(VideoModel):
     def _frames_at(
         self, seed: int, motion_seed: int, times: Iterator[float], *, psi: float, label: Label | None
     ) -> Iterator[Frame]:
-        return self._frames(self._styles(seed, label, psi), times, None, self._code_at(motion_seed, label, None))
+        return self.frames(self._styles(seed, label, psi), times, self.code_function(motion_seed, label))
+
+    def _loop_frames(
+        self, seed: int, motion_seed: int, *, psi: float, label: Label | None, **span: Any
+    ) -> Iterator[Frame]:
+        return self.render(self._styles(seed, label, psi), motion_seed, label=label, loop=True, **span)
 
     @check_arguments
     def styles_from_seed(self, seed: Seed, *, psi: Psi = 1.0, label: LabelArgument | None = None) -> Tensor:
@@ -154,6 +173,7 @@ class VideoGenerator(VideoModel):
         start: NonNegative = 0.0,
         seconds: Positive | None = None,
         fps: Positive | None = None,
+        loop: bool = False,
     ) -> Iterator[Frame]:
         """Yield frames `[H, W, 3]` of any content with any motion in constant memory; editing is built on this.
 
@@ -164,12 +184,43 @@ class VideoGenerator(VideoModel):
             label: label (`choose_label`), which a conditional model's motion depends on too.
             shift: `[U]`, added to every motion code u.
             time_map: function from video time to motion time, both in seconds ≥ 0; default: the identity.
-            start, seconds, fps: as for `stream`.
+            start, seconds, fps, loop: as for `stream`.
         """
         total = None if seconds is None else self.num_frames(seconds, fps)
         self._check(start, seconds)
-        times = islice(self._times(start, self._output_fps(fps)), total)
-        return self._frames(styles, times, time_map, self._code_at(motion, label, shift))
+        self._check_loop(loop, seconds)
+        rate = self._output_fps(fps)
+        times = islice(self.times(start, rate), total)
+        circle = None
+        if loop and total is not None:
+            first, last = (time if time_map is None else time_map(time) for time in (start, start + total / rate))
+            circle = self.close_loop(first, last)
+        code_at = self.code_function(motion, label, shift, circle)
+
+        def code_in_video(time: float) -> Tensor:
+            assert code_at is not None
+            if time_map is not None:
+                time = self.motion_time(time_map(time / self.fps))
+            return code_at(time if circle is None else circle.time(time))
+
+        return self.frames(styles, times, None if code_at is None else code_in_video)
+
+    def close_loop(self, start: float, end: float) -> MotionLoop | None:
+        """Return the loop of the motion between two times in seconds; None if nothing moves.
+
+        Raises:
+            StyleganvError: for motion that ends before its start, and recurrent motion.
+        """
+        self._check_loop(True, end - start)
+        if end < start:
+            raise StyleganvError(
+                f"A loop requires motion that runs forward, got {start:g} to {end:g} seconds: change the time map."
+            )
+        if end == start or self.slot_distance is None:
+            return None
+        loop = MotionLoop(start * self.fps, (end - start) * self.fps, self.slot_distance)
+        _log_speed(loop.num_slots, round(100 * loop.length / loop.duration - 100))
+        return loop
 
     @torch.inference_mode()
     def _map(self, seed: int, label: Label | None, psi: float) -> Tensor:
@@ -214,23 +265,33 @@ class VideoGenerator(VideoModel):
             self._stored = StoredWeights(synthesis, getattr(torch, self.precision))
         return self._stored
 
-    def _code_at(
-        self, motion: int | SlotNoise, label: Label | None, shift: Tensor | None
+    def code_function(
+        self,
+        motion: int | SlotNoise,
+        label: Label | None,
+        shift: Tensor | None = None,
+        loop: MotionLoop | None = None,
     ) -> Callable[[float], Tensor] | None:
-        """Return v as a function of the time in frames; None for an image model."""
+        """Return v as a function of the time in frames (with a loop, `loop.time`); None for an image model.
+
+        Args:
+            motion, label, shift: as for `render`.
+        """
         vector = self.label_tensor(label)
         if self._motion is None:
             return None
         slot_noise = noise.SeededNoise([motion], self._motion.noise_dim) if isinstance(motion, int) else motion
-        return make_code_function(self._motion, slot_noise, vector, shift)
+        return make_code_function(self._motion, slot_noise, vector, shift, loop)
 
-    def _frames(
-        self,
-        styles: Styles,
-        times: Iterator[float],
-        time_map: Callable[[float], float] | None,
-        code_at: Callable[[float], Tensor] | None,
+    def frames(
+        self, styles: Styles, times: Iterator[float], code_at: Callable[[float], Tensor] | None
     ) -> Iterator[Frame]:
+        """Yield a frame `[H, W, 3]` for each of these times in frames of the dataset (`VideoModel.times`).
+
+        Args:
+            styles: as for `render`.
+            code_at: function from a time in frames to v `[v_dim]`; None for an image model.
+        """
         synthesis = self._synthesis_for(styles) if isinstance(styles, Tensor) else None
         if code_at is None and synthesis is not None:
             image = next(self._synthesize(synthesis, None))
@@ -242,17 +303,20 @@ class VideoGenerator(VideoModel):
             size = self.chunk_size
             codes = None
             if code_at is not None:
-                motion_times = padded if time_map is None else [self._tick(time_map(t / self.fps)) for t in padded]
                 with torch.inference_mode():
-                    codes = torch.stack([code_at(time) for time in motion_times])
+                    codes = torch.stack([code_at(time) for time in padded])
             if synthesis is not None:
                 yield from islice(self._synthesize(synthesis, codes), len(chunk))
             elif not isinstance(styles, Tensor):
                 per_frame = torch.stack([styles(time / self.fps) for time in padded]).to(self.device)
                 yield from islice(self._synthesize(partial(self._unfolded, per_frame), codes), len(chunk))
 
-    def _tick(self, seconds: float) -> float:
-        """Convert motion time in seconds to frames of the dataset, a whole number of ticks."""
+    def motion_time(self, seconds: float) -> float:
+        """Convert motion time in seconds to frames of the dataset, a whole number of ticks.
+
+        Raises:
+            StyleganvError: for a time out of range.
+        """
         time = round(seconds * self.fps * TICKS) / TICKS
         last = MAX_FRAMES if self.max_frames is None else self.max_frames
         if not 0 <= time <= last:

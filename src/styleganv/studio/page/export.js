@@ -2,11 +2,11 @@
 
 import { postJson, runAction } from "./api.js";
 import { $, on } from "./dom.js";
-import { clock, state } from "./state.js";
+import { clock, notation, state } from "./state.js";
 
 // Keys and units are those of `ExportParams` in video_params.py.
 const post = (path) => postJson(path, {
-  model: state.model, params: state.params, start: clock.time, seconds: Number($("export-seconds").value),
+  model: state.model, params: notation(), start: clock.time, seconds: Number($("export-seconds").value),
   fps: state.fps, speed: state.speed, format: $("export-format").value,
 });
 

@@ -5,7 +5,7 @@
 // second (if the model supports any frame rate) and skips late ones, so nothing queues up.
 
 import { clearPlayerError, showPlayerError } from "./dom.js";
-import { clock, models, state } from "./state.js";
+import { clock, models, notation, state } from "./state.js";
 
 const BUFFER_SECONDS = 0.35;
 const MAX_FRAMES = 4; // per request: a moved slider waits for the end of one
@@ -97,9 +97,9 @@ export class Player {
     const numFrames = !state.isPlaying || this.nextStart === null ? 1 : this.frames.length ? MAX_FRAMES : 2;
     Object.assign(this, { isWaiting: true, nextStart: start });
     this.lastRequest = { model: number, numFrames, sentAt: performance.now() };
-    const request = { id: this.epoch, model: number, params: state.params, start, fps, num_frames: numFrames };
+    const request = { id: this.epoch, model: number, params: notation(), start, fps, num_frames: numFrames };
     if (number !== state.model) { // A search result exists in one model only.
-      request.params = { ...state.params, search_result: null, motion_seed: state.params.motion_seed ?? 0 };
+      request.params = { ...notation(), content: state.params.seed, motion: state.params.motion_seed ?? 0 };
     }
     this.socket.send(JSON.stringify(request));
   }

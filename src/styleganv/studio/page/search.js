@@ -4,7 +4,7 @@ import { postJson, request, runAction } from "./api.js";
 import { selectSource } from "./content.js";
 import { $, on, showMessage } from "./dom.js";
 import { jump } from "./playback.js";
-import { currentModel, state } from "./state.js";
+import { currentModel, notation, state } from "./state.js";
 
 const MAX_UPLOAD_BYTES = 2 ** 28;
 const [RUNNING_MS, IDLE_MS] = [500, 3000]; // between updates
@@ -13,7 +13,7 @@ let jobs = [];
 
 const editByText = () => startSearch("edit-by-text", "Starting…", () => postJson(
   `api/models/${state.model}/text`,
-  { params: state.params, text: $("text").value, num_steps: Number($("num-steps").value) },
+  { params: notation(), text: $("text").value, num_steps: Number($("num-steps").value) },
 ));
 
 const projectClip = () => startSearch("project-clip", "Uploading…", () => {
