@@ -99,7 +99,6 @@ def test_malformed_packets_are_refused(data: bytes) -> None:
 
 
 def test_random_bytes_raise_nothing_else() -> None:
-    import random
 
     rng, valid = (
         random.Random(0),
