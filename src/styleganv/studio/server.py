@@ -24,6 +24,7 @@ from typing import Annotated, Any
 from styleganv.errors import StyleganvError
 from styleganv.studio.jobs import JobManager
 from styleganv.studio.sources import SourceWatcher, open_sources
+from styleganv.studio.work_queue import QueueClosedError
 from styleganv.validation import Interval, check_arguments
 
 try:
@@ -131,6 +132,7 @@ ERRORS: dict[type[Exception], Callable[[Any], tuple[int, str]]] = {
     StyleganvError: lambda error: (400, str(error)),
     HTTPException: lambda error: (error.status_code, str(error.detail)),
     RequestValidationError: _describe_invalid,
+    QueueClosedError: lambda _: (503, "The studio is stopping."),
     ClientDisconnect: lambda _: (400, "The client has disconnected."),
     Exception: lambda _: (500, FAILURE),  # The server logs the error itself.
 }
