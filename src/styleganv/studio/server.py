@@ -28,6 +28,7 @@ from styleganv.studio.model_pool import ModelPool
 from styleganv.studio.run_list import RunList, is_run_folder
 from styleganv.studio.sources import SourceWatcher, make_names_unique, open_sources
 from styleganv.studio.studio_model import StudioModel
+from styleganv.studio.work_queue import QueueClosedError
 from styleganv.validation import Interval, check_arguments
 
 try:
@@ -146,6 +147,7 @@ ERRORS: dict[type[Exception], Callable[[Any], tuple[int, str]]] = {
     StyleganvError: lambda error: (400, str(error)),
     HTTPException: lambda error: (error.status_code, str(error.detail)),
     RequestValidationError: _describe_invalid,
+    QueueClosedError: lambda _: (503, "The studio is stopping."),
     ClientDisconnect: lambda _: (400, "The client has disconnected."),
     Exception: lambda _: (500, FAILURE),  # The server logs the error itself.
 }

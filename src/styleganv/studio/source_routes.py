@@ -100,7 +100,7 @@ def thumbnail_routes(sources: Sequence[VideoSource]) -> APIRouter:
             future = source.queue.submit(Priority.THUMBNAILS, client, render, limit=MAX_WAITING)
         except QueueFullError:
             text = f"{MAX_WAITING} thumbnails of this model are waiting: request more when they have arrived."
-            raise HTTPException(429, text, {"Retry-After": "1"}) from None
+            raise HTTPException(429, text) from None
         await request.body()
         sprite = await cancel_on_disconnect(request, asyncio.wrap_future(future), is_canceled)
         return Response(sprite, media_type="image/webp", headers=headers)

@@ -109,7 +109,7 @@ class WorkQueue:
         return bool(self._waiting[priority])
 
     def close(self) -> None:
-        """Cancel the waiting tasks, and wait for the running one."""
+        """End the waiting tasks with QueueClosedError, and wait for the running one."""
         with self._condition:
             self._is_closed = True
             tasks = [task for clients in self._waiting for tasks in clients.values() for task in tasks]
@@ -117,7 +117,8 @@ class WorkQueue:
                 clients.clear()
             self._condition.notify()
         for task in tasks:
-            task.future.cancel()
+            if task.future.set_running_or_notify_cancel():
+                task.future.set_exception(QueueClosedError())
         if self._thread is not None:
             self._thread.join(CLOSE_SECONDS)
 
