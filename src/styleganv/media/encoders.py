@@ -23,7 +23,7 @@ MAX_GIF_FPS = 50
 X264_PRESET = "veryfast"
 #: VP9 as fast as H.264, instead of a tenth smaller in five times the time.
 VP9_OPTIONS = {"deadline": "realtime", "cpu-used": "8", "row-mt": "1", "b": "0"}
-#: With Apple's code as the vendor, and bits for errors of at most two levels in 255: the default rate blurs small frames.
+#: Apple as the vendor, and enough bits for errors of at most two levels in 255; the default rate blurs small frames.
 PRORES_OPTIONS = {"profile": "4444", "vendor": "apl0", "bits_per_mb": "8000"}
 #: Largest CRF of VP9 and of H.264.
 MAX_VP9_CRF, MAX_CRF = 63, 51
