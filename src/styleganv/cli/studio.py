@@ -23,6 +23,7 @@ def studio(
     open: bool = True,
     clip_model: Unset[str] = None,
     device: Device = None,
+    favorites: Path = Path("favorites"),
 ) -> None:
     """Explore models and their training videos in the browser. Requires styleganv[studio].
 
@@ -35,6 +36,7 @@ def studio(
         key: PEM file of its private key. Default: in the file of --certificate.
         open: Open the page in the default browser.
         clip_model: CLIP for text edits: a folder, or a Hugging Face Hub name. Default: the model's own, else OpenAI's.
+        favorites: Folder of favorites, created on the first save.
     """
     from styleganv.studio.server import run_studio
 
@@ -50,4 +52,5 @@ def studio(
         open_page=open,
         clip_model=clip_model,
         device=device,
+        favorites=favorites,
     )

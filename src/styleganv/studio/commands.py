@@ -3,7 +3,7 @@
 import shlex
 
 from styleganv.errors import StyleganvError
-from styleganv.studio.studio_model import NUM_DIRECTIONS, NUM_SAMPLES, StudioModel
+from styleganv.studio.studio_model import StudioModel
 from styleganv.studio.video_params import ExportParams, VideoParams
 from styleganv.studio.video_source import VideoSource
 
@@ -40,10 +40,8 @@ def edit_options(model: StudioModel, params: VideoParams) -> tuple[list[str], li
         options += ["--mix", f"{mix.content}:{mix.layers[0]}-{mix.layers[-1]}@{mix.amount:g}"]
     steps = []
     for full_name, strength in params.directions:
-        directions, name = model.find_direction(full_name)
-        file = f"{directions.space}.safetensors"
-        options_of_search = f"--space {directions.space} --num-directions {NUM_DIRECTIONS} --num-samples {NUM_SAMPLES}"
-        line = _line(["directions", model.name, "--out", file, *options_of_search.split()])
+        _, name = model.find_direction(full_name)
+        file, line = model.direction_file(full_name)
         lines += [] if line in lines else [line]
         steps.append(f"{file}:{name}={strength:g}")
     if steps:

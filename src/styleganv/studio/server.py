@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from styleganv.errors import StyleganvError
+from styleganv.studio.favorites import Favorites
 from styleganv.studio.jobs import JobManager
 from styleganv.studio.studio_model import open_sources
 from styleganv.validation import Interval, check_arguments
@@ -33,7 +34,8 @@ try:
 
     from styleganv.studio.access import BODY, AccessGuard, check_token, hide_paths, is_loopback
     from styleganv.studio.frame_socket import FAILURE, serve_frames
-    from styleganv.studio.routes import job_routes, model_routes, page_routes, run_routes, search_routes
+    from styleganv.studio.job_routes import favorite_routes, job_routes, search_routes
+    from styleganv.studio.routes import model_routes, page_routes, run_routes
 except ImportError as error:
     raise StyleganvError("The studio requires extra packages: run pip install 'styleganv[studio]'.") from error
 
@@ -51,6 +53,7 @@ def create_app(
     token: str | None = None,
     clip_model: Path | str | None = None,
     device: str | None = None,
+    favorites: Path | str = "favorites",
 ) -> FastAPI:
     """Return the studio of these models. With a `token`, clients must open `/?token=…` first."""
     sources = open_sources(paths, device=device)
@@ -76,6 +79,7 @@ def create_app(
         run_routes(sources),
         search_routes(sources, manager),
         job_routes(sources, manager, public_text),
+        favorite_routes(sources, Favorites(favorites)),
     ):
         app.include_router(router, prefix="/api")
 
@@ -121,6 +125,7 @@ def run_studio(
     open_page: bool = True,
     clip_model: Path | str | None = None,
     device: str | None = None,
+    favorites: Path | str = "favorites",
 ) -> None:
     """Serve until Ctrl-C.
 
@@ -132,6 +137,7 @@ def run_studio(
         key: PEM file of its private key, unless the certificate's file holds it.
         clip_model: CLIP for text edits: a folder or a name on the Hugging Face Hub. Default: each model's own, else
             OpenAI's.
+        favorites: folder of favorites, created on the first save.
 
     Raises:
         StyleganvError: if the token is empty, or a model, the certificate or the port is not available.
@@ -142,7 +148,7 @@ def run_studio(
     if not is_loopback(host) and token is None:
         token = secrets.token_urlsafe(16)
     with _listen(host, port) as listener:  # First, because loading the models takes longer.
-        app = create_app(paths, token=token, clip_model=clip_model, device=device)
+        app = create_app(paths, token=token, clip_model=clip_model, device=device, favorites=favorites)
         config = uvicorn.Config(
             app,
             http=_Protocol,

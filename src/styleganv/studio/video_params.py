@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from styleganv.errors import StyleganvError
+from styleganv.media.writing import FORMATS
 from styleganv.options import StyleMix
 
 MAX_SEED = 2**31 - 1
@@ -18,7 +19,8 @@ MAX_EXPORT_SECONDS = 60
 MAX_START_SECONDS = 1e12
 MAX_GRID_CELLS = 24
 MAX_LABEL_LENGTH = 10_000
-EXPORT_FORMATS = {"mp4": "video/mp4", "gif": "image/gif", "webp": "image/webp"}
+#: Media types of the formats that are one file.
+EXPORT_FORMATS = {name: each.media_type for name, each in FORMATS.items() if each.suffix}
 
 
 @dataclass(frozen=True)

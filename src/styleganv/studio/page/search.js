@@ -12,8 +12,8 @@ const startedHere = new Set(); // jobs of this page, whose results are shown at 
 let jobs = [];
 
 const editByText = () => startSearch("edit-by-text", "Starting…", () => postJson(
-  `api/models/${state.model}/text`,
-  { params: state.params, text: $("text").value, num_steps: Number($("num-steps").value) },
+  "api/jobs/text",
+  { source: currentModel().name, params: state.params, text: $("text").value, num_steps: Number($("num-steps").value) },
 ));
 
 const projectClip = () => startSearch("project-clip", "Uploading…", () => {
@@ -23,8 +23,8 @@ const projectClip = () => startSearch("project-clip", "Uploading…", () => {
     throw new Error(`A video must be at most ${MAX_UPLOAD_BYTES / 2 ** 20} MiB, got ${file.name}: shorten it.`);
   }
   const [start, seconds, num_steps] = ["clip-start", "clip-seconds", "num-steps"].map((id) => $(id).value);
-  const query = new URLSearchParams({ name: file.name, start, seconds, num_steps });
-  return request(`api/models/${state.model}/clip?${query}`, { method: "POST", body: file });
+  const query = new URLSearchParams({ source: currentModel().name, name: file.name, start, seconds, num_steps });
+  return request(`api/jobs/clip?${query}`, { method: "POST", body: file });
 });
 
 async function startSearch(buttonId, busyText, send) {
@@ -41,18 +41,18 @@ on("project-clip", "click", projectClip);
 on("comparison-dialog", "close", () => $("comparison").pause());
 
 async function updateJobs() {
-  try { jobs = await (await fetch("api/jobs")).json(); } catch { return; /* The players report a lost connection. */ }
+  try { jobs = (await (await fetch("api/jobs")).json()).filter((job) => ["text", "clip"].includes(job.kind)); } catch { return; /* The players report a lost connection. */ }
   for (const card of [...$("jobs").children]) if (!jobs.some((job) => card.id === `job-${job.number}`)) card.remove();
   showJobs();
   for (const job of jobs) {
-    if (job.state === "running" || !startedHere.delete(job.number)) continue;
+    if (["waiting", "running"].includes(job.state) || !startedHere.delete(job.number)) continue;
     if (job.state === "done" && job.model === state.model) showResult(job);
   }
 }
 
 export async function followJobs() {
   await updateJobs();
-  setTimeout(followJobs, jobs.some((job) => job.state === "running") ? RUNNING_MS : IDLE_MS);
+  setTimeout(followJobs, jobs.some((job) => ["waiting", "running"].includes(job.state)) ? RUNNING_MS : IDLE_MS);
 }
 
 // Show the jobs of the current model, and offer their results as sources of content.
@@ -78,7 +78,7 @@ function showResult(job) {
 const title = (job) => (job.kind === "text" ? `Text “${job.name}”` : `Clip ${job.name}`);
 
 function status(job) {
-  if (job.state !== "running") return { done: "Done", failed: job.error, canceled: "" }[job.state];
+  if (job.state !== "running") return { waiting: "Waiting", done: "Done", failed: job.error, canceled: "" }[job.state];
   const seconds = Math.ceil(job.remaining_seconds);
   const left = seconds && `, ${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")} left`;
   return `${job.stage[0].toUpperCase()}${job.stage.slice(1)}${left || ""}`;
@@ -93,7 +93,7 @@ function showJob(job) {
   line.classList.toggle("error", job.state === "failed");
   const [isRunning, isDone] = [job.state === "running", job.state === "done"];
   Object.assign(card.querySelector("progress"), { value: job.fraction, hidden: !isRunning });
-  const visible = { cancel: isRunning, stop: job.can_stop, show: isDone, compare: isDone, download: isDone };
+  const visible = { cancel: isRunning || job.state === "waiting", stop: job.can_stop, show: isDone, compare: isDone, download: isDone };
   for (const [name, isVisible] of Object.entries(visible)) find(card, name).hidden = !isVisible;
 }
 
