@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 MARK = "# A favorite of styleganv studio"
 #: Length of a name in bytes of UTF-8: file systems allow 255, of which suffixes and temporary folders take some.
 MAX_NAME_BYTES = 120
-MAX_FAVORITES, MAX_FILE_BYTES = 1000, 2**16
+MAX_FAVORITES, MAX_FILE_BYTES = 1000, 2**19
 #: Characters that some file system forbids in names, and names that Windows reserves.
 FORBIDDEN = frozenset('/\\:*?"<>|')
 RESERVED = frozenset({"con", "prn", "aux", "nul"} | {f"{port}{n}" for port in ("com", "lpt") for n in range(10)})
@@ -58,8 +58,6 @@ class Favorites:
             StyleganvError: for a bad name, one that exists, an invalid project, or a folder that cannot be written.
         """
         name, text = check_name(name), check_project(project)
-        if len(text.encode()) > MAX_FILE_BYTES:
-            raise StyleganvError(f"A favorite must be at most {MAX_FILE_BYTES // 1024} KiB: save it as a project.")
         with self._locked():
             self._check_free(name)
             if sum(1 for _ in self._read_all()) >= MAX_FAVORITES:
@@ -152,7 +150,7 @@ def _read(path: Path) -> str | None:
     try:
         if any(file.is_symlink() or not file.is_file() for file in (path, picture)):
             return None
-        if path.stat().st_size > 2 * MAX_FILE_BYTES:
+        if path.stat().st_size > MAX_FILE_BYTES:
             return None
         mark, _, text = path.read_text("utf-8").partition("\n")
     except (OSError, ValueError):
