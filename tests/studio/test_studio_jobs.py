@@ -414,7 +414,7 @@ def test_directions_are_found_named_renamed_and_used(manager: JobManager, studio
             rename_direction(studio_model, "more red", name)
     with pytest.raises(StyleganvError, match="No found direction is called rot"):
         rename_direction(studio_model, "rot", "x")
-    with pytest.raises(StyleganvError, match="at most 20 directions"):
+    with pytest.raises(StyleganvError, match="up to 20 directions"):
         find_directions(manager, studio_model, {"num_directions": 21})
 
 
