@@ -301,6 +301,8 @@ def _write_video(path: Path) -> None:
         ("x.safetensors", lambda path: save_file({"x": torch.zeros(1 << 18)}, path)),
         ("x.pt", lambda path: torch.save({"x": torch.zeros(1 << 18)}, path)),
         ("x.mp4", _write_video),
+        ("x.webm", _write_video),
+        ("x.mov", _write_video),
         ("x.gif", _write_video),
         ("x.webp", _write_video),
         ("x.bin", lambda path: path.write_bytes(bytes(1 << 19))),

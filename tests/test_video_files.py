@@ -77,6 +77,18 @@ def test_generate_writes_frames_and_pairs_of_seeds(folder: Path, videos: VideoGe
     np.testing.assert_array_equal(frames, true)
 
 
+@pytest.mark.parametrize("format, bound", [("webm", 8), ("mov", 0.5)])
+def test_generate_writes_webm_and_prores(
+    folder: Path, videos: VideoGenerator, tmp_path: Path, format: Any, bound: float
+) -> None:
+    output = OutputOptions(scale=16, crf=5)
+    [path] = generate(folder, tmp_path, seeds=[2], format=format, sample=SampleOptions(seconds=0.2), output=output)
+    frames = decoded(path)
+    assert path.name == f"seed0002.{format}" and frames.shape == (5, 256, 256, 3)
+    true = np.stack([enlarge(frame, 16) for frame in videos.sample(seed=2, seconds=0.2)])
+    assert np.abs(frames.astype(int) - true).mean() < bound
+
+
 @pytest.mark.parametrize("format", ["gif", "webp"])
 def test_generate_writes_animated_images(folder: Path, tmp_path: Path, format: Any) -> None:
     [path] = generate(

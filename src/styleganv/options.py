@@ -105,7 +105,7 @@ class OutputOptions(Validated):
     scale: Unset[Annotated[int, Interval(1, 64)]] = None
     """Integer enlargement factor, 1 to 64 (bicubic). Default: to at least 256 pixels (grid: 128)."""
     crf: Annotated[int, Interval(0, 51)] = 18
-    """CRF of H.264 and WebP: 0 = lossless, 18 = visually lossless, 51 = worst."""
+    """CRF of mp4, webm and webp: 0 = lossless, 18 = visually lossless, 51 = worst."""
     overwrite: Overwrite = False
 
 

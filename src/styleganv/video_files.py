@@ -27,7 +27,7 @@ from styleganv.video_model import Frame, VideoModel
 
 logger = logging.getLogger(__name__)
 
-Format = Literal["mp4", "gif", "webp", "frames", "grid"]
+Format = Literal["mp4", "webm", "mov", "gif", "webp", "frames", "grid"]
 
 #: Number of videos whose destinations are checked before the first one; others are checked when it is their turn.
 MAX_CHECKED = 10_000
@@ -55,8 +55,9 @@ def generate(
     Args:
         model: model folder, run, or name of a pretrained model.
         motion_seeds: one per content seed; for a grid any number, which are combined with all content seeds.
-        format: "frames" writes a folder of PNGs per video, by default not enlarged; "grid" writes one `grid.mp4` and
-            one `grid.png` of all videos, with one content seed per column and one motion seed per row.
+        format: one of `media.writing.FORMATS`, or grid. "frames" writes a folder of PNGs per video, by default not
+            enlarged; "grid" writes one `grid.mp4` and one `grid.png` of all videos, with one content seed per column
+            and one motion seed per row.
         sample, compute, output: see the classes.
 
     Returns:
@@ -71,8 +72,8 @@ def generate(
     grid = [Path(out) / f"grid{suffix}{extension}" for extension in (".mp4", ".png")]
     if is_grid and not distributed.shard(grid[:1]):  # the first process writes it
         return []
-    extension = "" if format == "frames" else f".{format}"
-    contents = writing.FRAME_FILES if format == "frames" else None
+    extension = "" if is_grid else writing.FORMATS[format].suffix
+    contents = None if is_grid or extension else writing.FRAME_FILES
 
     def videos() -> Iterator[tuple[int, int | None, Path]]:
         """Yield the seeds and the path of each video of this process; there can be more of them than fit in memory."""
@@ -109,12 +110,12 @@ def generate(
         motions = seeds if motion_seeds is None else motion_seeds
         images = _grid_images([[stream(seed=seed, motion_seed=motion) for seed in seeds] for motion in motions])
         return _write_grid(grid, track(images, progress, num_frames, "generating"), num_frames, fps, output)
-    scale = output.scale or (1 if format == "frames" else watchable_scale(video_model.height, video_model.width))
+    scale = choose_scale(video_model, output, is_folder=format == "frames")
     stage = Stage(progress, len(distributed.shard(seeds)) * num_frames, "generating")
     paths = []
     for seed, motion, path in videos():
         enlarged = _enlarge_all(stream(seed=seed, motion_seed=motion), scale, stage)
-        if format == "frames":
+        if format == "frames":  # its name may contain a dot
             writing.write_frames(path, enlarged, overwrite=output.overwrite)
         else:
             writing.write_video(path, enlarged, fps, crf=output.crf, overwrite=output.overwrite)
@@ -146,6 +147,11 @@ def choose_seconds(model: VideoModel, sample: SampleOptions) -> float:
     if sample.seconds is not None:
         return sample.seconds
     return 5.0 if model.max_frames is None else min(5.0, model.max_frames / model.fps - sample.start)
+
+
+def choose_scale(model: VideoModel, output: OutputOptions, *, is_folder: bool) -> int:
+    """Return the enlargement that `output` requests; by default to a watchable size, and none for a folder of PNGs."""
+    return output.scale or (1 if is_folder else watchable_scale(model.height, model.width))
 
 
 def _enlarge_all(frames: Iterator[Frame], scale: int, stage: Stage) -> Iterator[Frame]:

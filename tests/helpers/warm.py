@@ -32,7 +32,7 @@ PRELOAD = [
 ]
 #: A process that takes too long is asked by this signal where it is.
 DUMP = getattr(signal, "SIGUSR1", 0)
-PIPE, DEVNULL = subprocess.PIPE, subprocess.DEVNULL
+PIPE, DEVNULL, TimeoutExpired = subprocess.PIPE, subprocess.DEVNULL, subprocess.TimeoutExpired
 
 
 class _Cold(subprocess.Popen[str]):

@@ -39,7 +39,12 @@ def read(path: Path) -> tuple[np.ndarray, np.ndarray]:
     return np.stack([f.to_ndarray(format="rgb24") for f in decoded]), np.array([f.time for f in decoded])
 
 
-@pytest.mark.parametrize("suffix, tolerance", [(".mp4", 4.0), (".gif", 0.5), (".webp", 5.0)])
+FILES = [each.suffix for each in writing.FORMATS.values() if each.suffix]
+
+
+@pytest.mark.parametrize(
+    "suffix, tolerance", [(".mp4", 4.0), (".webm", 4.0), (".mov", 0.1), (".gif", 0.5), (".webp", 5.0)]
+)
 def test_written_frames_can_be_read_back(tmp_path: Path, suffix: str, tolerance: float) -> None:
     video = moving_square()
     writing.write_video(tmp_path / f"new/clip{suffix}", video, 25)
@@ -61,10 +66,8 @@ def test_mp4_keeps_fractional_frame_rates(tmp_path: Path, fps: float) -> None:
         assert float(container.streams.video[0].average_rate) == pytest.approx(fps, abs=1e-4)
 
 
-@pytest.mark.parametrize("suffix, tick", [(".gif", 0.01), (".webp", 0.001)])
-def test_gif_and_webp_do_not_drift_from_frame_rates_between_their_ticks(
-    tmp_path: Path, suffix: str, tick: float
-) -> None:
+@pytest.mark.parametrize("suffix, tick", [(".gif", 0.01), (".webp", 0.001), (".webm", 0.001), (".mov", 1e-6)])
+def test_times_do_not_drift_from_frame_rates_between_ticks(tmp_path: Path, suffix: str, tick: float) -> None:
     writing.write_video(tmp_path / f"a{suffix}", moving_square(100, 16, 16), 29.97)
     frames, times = read(tmp_path / f"a{suffix}")
     assert np.abs(times - np.arange(len(frames)) / 29.97).max() <= tick
@@ -93,7 +96,71 @@ def test_mp4_suits_browsers_and_repeats_the_edge_of_odd_sizes(tmp_path: Path) ->
     assert 0 < data.index(b"moov") < data.index(b"mdat")  # playback starts before the file is complete
 
 
+@pytest.mark.parametrize("suffix, codec", [(".mp4", "h264"), (".webm", "vp9"), (".mov", "prores")])
+def test_videos_state_codec_color_and_duration(tmp_path: Path, suffix: str, codec: str) -> None:
+    path = tmp_path / f"a{suffix}"
+    writing.write_video(path, moving_square(9), 12.5)
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        context = stream.codec_context
+        assert stream.codec.name == codec and container.duration == 720_000
+        assert (context.colorspace, context.color_primaries, context.color_trc, context.color_range) == (1, 1, 1, 1)
+        assert float(stream.average_rate) == 12.5
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".webm"])
+@pytest.mark.parametrize("height, width", [(31, 45), (1, 1), (32, 45)])
+def test_odd_sizes_repeat_their_edge(tmp_path: Path, suffix: str, height: int, width: int) -> None:
+    video = moving_square(4, height, width)[..., 1:2].repeat(3, axis=3)  # gray, as color has half the resolution
+    writing.write_video(tmp_path / f"a{suffix}", video, 25, crf=0)
+    padded = np.pad(video, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+    assert np.abs(read(tmp_path / f"a{suffix}")[0].astype(int) - padded).max() <= 1
+
+
+def test_prores_is_exact_to_a_level_at_any_size(tmp_path: Path) -> None:
+    video = moving_square(4, 31, 45)
+    writing.write_video(tmp_path / "a.mov", video, 25)
+    frames, _ = read(tmp_path / "a.mov")
+    assert np.abs(frames.astype(int) - video).max() <= 1
+    with av.open(str(tmp_path / "a.mov")) as container:
+        context = container.streams.video[0].codec_context
+        assert (context.codec_tag, context.profile) == ("ap4h", "4444")
+
+
+def test_a_crf_of_0_is_lossless(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (4, 16, 16, 3), np.uint8)
+    writing.write_video(tmp_path / "a.webp", noise, 25, crf=0)
+    assert np.array_equal(read(tmp_path / "a.webp")[0], noise)
+    gray = np.repeat(np.random.default_rng(0).integers(0, 256, (4, 16, 16, 1), np.uint8), 3, axis=3)
+    for suffix in (".mp4", ".webm"):  # 256 levels are stored as 220
+        writing.write_video(tmp_path / f"a{suffix}", gray, 25, crf=0)
+        assert np.abs(read(tmp_path / f"a{suffix}")[0].astype(int) - gray).max() <= 1
+
+
+def test_a_path_without_suffix_is_a_folder_of_pngs(tmp_path: Path) -> None:
+    video = moving_square(3)
+    writing.check_video_destination(tmp_path / "out", tmp_path / "x.safetensors", overwrite=False)
+    writing.write_video(tmp_path / "out", video, 25)
+    files = sorted((tmp_path / "out").iterdir())
+    assert [file.name for file in files] == ["000000.png", "000001.png", "000002.png"]
+    assert np.array_equal(np.stack([np.asarray(Image.open(file)) for file in files]), video)
+    with pytest.raises(StyleganvError, match="out already exists"):
+        writing.check_video_destination(tmp_path / "out", overwrite=False)
+    writing.check_video_destination(tmp_path / "out", overwrite=True)
+    (tmp_path / "out" / "mine.txt").touch()
+    with pytest.raises(StyleganvError, match=r"contains other files \(mine.txt\)"):
+        writing.check_video_destination(tmp_path / "out", overwrite=True)
+
+
 @pytest.mark.parametrize("suffix", [".mp4", ".webp"])
+def test_frames_too_large_for_a_format_are_refused(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a{suffix}"
+    with pytest.raises(StyleganvError, match=r"Cannot encode .*a\.(mp4|webp) .*: choose a smaller --scale, or another"):
+        writing.write_video(path, [np.zeros((8, 20_000, 3), np.uint8)], 25)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".webm", ".webp"])
 def test_a_higher_crf_gives_smaller_files_and_larger_errors(tmp_path: Path, suffix: str) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (6, 32, 32, 3), np.uint8)
     sizes, errors = [], []
@@ -106,7 +173,7 @@ def test_a_higher_crf_gives_smaller_files_and_larger_errors(tmp_path: Path, suff
     assert sizes[0] > 1.5 * sizes[2]
 
 
-@pytest.mark.parametrize("suffix", [".mp4", ".gif", ".webp"])
+@pytest.mark.parametrize("suffix", [*FILES, ""])
 def test_frames_are_released_while_they_are_written(tmp_path: Path, suffix: str) -> None:
     alive: set[int] = set()
     most = 0
@@ -127,8 +194,7 @@ def test_frames_are_released_while_they_are_written(tmp_path: Path, suffix: str)
 @pytest.mark.parametrize(
     "name, frames, fps, crf, parts",
     [
-        ("a.avi", moving_square(2), 25, 18, ["a.avi", ".mp4, .gif, .webp"]),
-        ("a", moving_square(2), 25, 18, [".mp4"]),
+        ("a.avi", moving_square(2), 25, 18, ["a.avi", ".mp4, .webm, .mov, .gif, .webp", "folder of PNGs"]),
         ("a.mp4", [], 25, 18, ["a.mp4", "without frames"]),
         ("a.gif", [], 25, 18, ["a.gif", "without frames"]),
         ("a.mp4", moving_square(2), 0, 18, ["a.mp4", "0.01 to 1000 fps"]),
@@ -145,7 +211,7 @@ def test_errors_name_the_value_and_leave_no_file(
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("suffix", [".mp4", ".gif", ".webp"])
+@pytest.mark.parametrize("suffix", FILES)
 def test_a_source_that_fails_midway_leaves_the_earlier_file(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"a{suffix}"
     path.write_bytes(b"earlier")

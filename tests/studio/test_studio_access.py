@@ -25,6 +25,7 @@ from styleganv.errors import StyleganvError
 from styleganv.media import writing
 from styleganv.studio import access, server, upload
 from styleganv.studio.access import AccessGuard, BodyLimit, hide_paths, public_name
+from styleganv.studio.studio_options import StudioOptions
 
 COOKIE = "styleganv-token"
 LOCAL = [("host", "localhost:8000")]
@@ -120,7 +121,7 @@ def test_token_is_required(cookies: list[str], query: str, is_allowed: bool) -> 
 def test_tokens_that_let_nobody_or_everybody_in_are_errors(token: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "open_sources", lambda *_, **__: pytest.fail("A model was loaded."))
     with pytest.raises(StyleganvError, match="access token"):
-        server.run_studio(["model"], token=token, open_page=False)
+        server.run_studio(["model"], StudioOptions(token=token), open_page=False)
 
 
 def test_bodies_are_limited_in_bytes_and_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,7 +168,7 @@ def test_port_host_and_certificate_are_checked_before_models(tmp_path: Path, mon
             ({"key": tmp_path / "key.pem"}, "requires a certificate"),
         ):
             with pytest.raises(StyleganvError, match=message) as error:
-                server.run_studio(["model"], open_page=False, **options)  # type: ignore[arg-type]
+                server.run_studio(["model"], StudioOptions(**options), open_page=False)  # type: ignore[arg-type]
             assert str(error.value).endswith(".") and "\n" not in str(error.value)
 
 
@@ -220,8 +221,8 @@ def test_errors_tell_no_paths(url: str, models: list[Path]) -> None:
         ("GET", "/page/..%2f..%2fserver.py", None, {}, {404}),
         ("GET", "/page/%2e%2e/server.py", None, {}, {404}),
         ("GET", "/../../../etc/passwd", None, {}, {404}),
-        ("GET", "/api/models/0/training", None, {}, {400}),
-        ("GET", "/api/models/" + "9" * 5000 + "/directions", None, {}, {422}),
+        ("GET", "/api/runs/one/log", None, {}, {400}),
+        ("GET", "/api/directions?source=" + "9" * 5000, None, {}, {400}),
         ("GET", "/api/jobs/1/..%2f..%2fclip.mp4", None, {}, {404}),
         ("PUT", "/api/export", b"{}", json_type, {405}),
         ("BREW", "/", None, {}, {405}),
@@ -230,10 +231,10 @@ def test_errors_tell_no_paths(url: str, models: list[Path]) -> None:
         ("POST", "/api/export", b"\xff\xfe", json_type, {400, 422}),
         ("POST", "/api/export", b"[]", json_type, {422}),
         ("POST", "/api/export", b"{}", {"Content-Type": "text/plain"}, {400, 422}),
-        ("POST", "/api/export", json.dumps({"model": 0, "params": 7}).encode(), json_type, {400}),
-        ("POST", "/api/models/0/text", b'{"text": "x", "params": {"content": -1}}', json_type, {400}),
-        ("POST", "/api/models/0/clip?name=../../x.mp4&seconds=nan", b"x", {}, {400, 422}),
-        ("POST", "/api/models/0/clip?name=x.py", b"x", {}, {400}),
+        ("POST", "/api/export", json.dumps({"source": "one", "params": 7}).encode(), json_type, {400}),
+        ("POST", "/api/jobs/text", b'{"source": "one", "text": "x", "params": {"content": -1}}', json_type, {400}),
+        ("POST", "/api/jobs/clip?source=one&name=../../x.mp4&seconds=nan", b"x", {}, {400, 422}),
+        ("POST", "/api/jobs/clip?source=one&name=x.py", b"x", {}, {400}),
         ("GET", "/", None, {"Host": "evil.example"}, {403}),
         ("GET", "/", None, {"Host": "[::1"}, {403}),
     ):

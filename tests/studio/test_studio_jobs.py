@@ -5,6 +5,7 @@ import json
 import os
 import shlex
 import signal
+import subprocess
 import time
 import urllib.error
 import urllib.request
@@ -29,12 +30,16 @@ from styleganv.errors import StyleganvError
 from styleganv.progress import FORMAT_VARIABLE, progress_bar, track
 from styleganv.studio.access import UPLOAD
 from styleganv.studio.commands import export_commands
-from styleganv.studio.jobs import (
-    STOPPABLE_STAGE,
+from styleganv.studio.exports import check_project, export
+from styleganv.studio.job import STOPPABLE_STAGE, Job, Task, parse_progress
+from styleganv.studio.jobs import JobManager
+from styleganv.studio.searches import (
     ClipParams,
-    Job,
-    JobManager,
-    parse_progress,
+    edit_by_text,
+    find_directions,
+    project,
+    receive_upload,
+    rename_direction,
     video_suffix,
 )
 from styleganv.studio.studio_model import StudioModel
@@ -57,7 +62,7 @@ def studio_model(model: Path) -> StudioModel:
 @pytest.fixture
 def warm_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Start jobs as forks of a process that has loaded PyTorch already."""
-    monkeypatch.setattr("styleganv.studio.jobs.subprocess", warm)
+    monkeypatch.setattr("styleganv.studio.job.subprocess", warm)
 
 
 @pytest.fixture
@@ -76,14 +81,14 @@ def wait_until(condition: Callable[[], Any], seconds: float = 400) -> None:
 
 
 def wait(job: Job) -> Job:
-    wait_until(lambda: job.state != "running")
+    wait_until(lambda: job.is_finished)
     return job
 
 
 def start_projection(manager: JobManager, model: StudioModel, video: Path, num_steps: int) -> Job:
-    with manager.receive_upload(model, video.name) as upload:
+    with receive_upload(manager, model, video.name) as upload:
         upload.write_bytes(video.read_bytes())
-        return manager.project(model, upload, video.name, ClipParams(start=0.2, seconds=0.5, num_steps=num_steps))
+        return project(manager, model, upload, video.name, ClipParams(start=0.2, seconds=0.5, num_steps=num_steps))
 
 
 def read(path: Path) -> NDArray[np.float64]:
@@ -91,7 +96,7 @@ def read(path: Path) -> NDArray[np.float64]:
         return np.stack([np.asarray(frame.convert("RGB"), float) for frame in ImageSequence.Iterator(file)])
 
 
-def export(model: StudioModel, params: VideoParams) -> NDArray[np.float64]:
+def export_video(model: StudioModel, params: VideoParams) -> NDArray[np.float64]:
     Path("export.webp").unlink(missing_ok=True)
     model.export(params, EXPORT, Path("export.webp"))
     return read(Path("export.webp"))
@@ -115,18 +120,18 @@ def test_text_edit_changes_the_video_and_its_commands_repeat_it(
     params = VideoParams.from_json(
         {"content": 3, "motion": 2, "psi": 0.8, "mix": "4:1-2@0.5", "directions": {"motion 1": 2}}
     )
-    job = wait(manager.edit_by_text(studio_model, params, " a green circle ", 4))
-    assert (job.state, job.error, job.name) == ("done", "", "a green circle")
+    job = wait(edit_by_text(manager, studio_model, params, " a green circle ", 4))
+    assert (job.state, job.error, job.task.name) == ("done", "", "a green circle")
     assert {path.name for path in (job.folder / "result").iterdir()} == {"comparison.mp4", "latents.safetensors"}
     result = VideoParams.from_json({"content": f"result-{job.number}"})
-    video = export(studio_model, result)
-    assert np.abs(video - export(studio_model, params)).mean() > 6
+    video = export_video(studio_model, result)
+    assert np.abs(video - export_video(studio_model, params)).mean() > 6
     # The job may use bfloat16 and another number of threads.
     assert np.abs(video - run_commands(studio_model, result)).mean() < 3
     # The result keeps its motion. Another motion and less content can be selected.
     other = VideoParams.from_json({"content": f"result-{job.number}", "motion": 9, "psi": 0.5})
-    assert np.abs(run_commands(studio_model, other, first=-1) - export(studio_model, other)).mean() < 3
-    assert np.abs(export(studio_model, other) - video).mean() > 6
+    assert np.abs(run_commands(studio_model, other, first=-1) - export_video(studio_model, other)).mean() < 3
+    assert np.abs(export_video(studio_model, other) - video).mean() > 6
 
 
 @pytest.mark.usefixtures("warm_jobs")
@@ -137,10 +142,10 @@ def test_projection_finds_a_clip_and_its_commands_repeat_it(
     monkeypatch.chdir(tmp_path)
     (tmp_path / studio_model.name).symlink_to(studio_model.path)
     job = wait(start_projection(manager, studio_model, video, num_steps=5))
-    assert (job.state, job.error, job.name) == ("done", "", video.name)
+    assert (job.state, job.error, job.task.name) == ("done", "", video.name)
     params = VideoParams.from_json({"content": f"result-{job.number}"})
     (tmp_path / video.name).write_bytes(video.read_bytes())
-    assert np.abs(run_commands(studio_model, params) - export(studio_model, params)).mean() < 3
+    assert np.abs(run_commands(studio_model, params) - export_video(studio_model, params)).mean() < 3
     report = json.loads((tmp_path / f"projection-{job.number}" / "report.json").read_text())
     assert len(report["frames"]["psnr"]) == 12 and report["source"]["start"] == 0.2
 
@@ -149,11 +154,16 @@ def test_projection_finds_a_clip_and_its_commands_repeat_it(
 @pytest.mark.usefixtures("warm_jobs")
 def test_canceled_job_leaves_nothing(manager: JobManager, studio_model: StudioModel, video: Path) -> None:
     job = start_projection(manager, studio_model, video, num_steps=2000)
-    with pytest.raises(StyleganvError, match="Another search is running: wait for it or cancel it"):
-        manager.edit_by_text(studio_model, VideoParams(), "red", 1)
+    waiting = edit_by_text(manager, studio_model, VideoParams(), "red", 1)
     wait_until(lambda: job.can_stop)
+    assert waiting.state == "waiting" and waiting.process is None
+    waiting.cancel()
+    assert "preview.webp" in job.to_dict()["files"]
+    with Image.open(job.folder / "preview.webp") as image:
+        assert image.size == (32, 32)
     job.cancel()
-    assert job.state == "canceled" and job.process.poll() is not None and not job.folder.exists()
+    assert job.process is not None and job.process.poll() is not None
+    assert {job.state, waiting.state} == {"canceled"} and not (job.folder.exists() or waiting.folder.exists())
     assert job.number not in studio_model.search_results and not job.can_stop
     start_projection(manager, studio_model, video, num_steps=1).cancel()  # The next one can start.
 
@@ -165,6 +175,7 @@ def test_stopped_projection_keeps_its_best_result(manager: JobManager, studio_mo
     signal.signal(signal.SIGINT, handler)
     wait_until(lambda: job.can_stop and job.fraction >= 0.01)
     assert job.stage == STOPPABLE_STAGE and job.remaining_seconds > 0
+    assert job.process is not None
     assert os.getpriority(os.PRIO_PROCESS, job.process.pid) == os.getpriority(os.PRIO_PROCESS, 0) + 10
     job.stop()
     job.stop()
@@ -183,9 +194,9 @@ def test_invalid_searches_are_refused(manager: JobManager, studio_model: StudioM
         ("red", "x", "must be 1 to 2000, got x"),
     ):
         with pytest.raises(StyleganvError, match=message):
-            manager.edit_by_text(studio_model, VideoParams(), text, steps)
+            edit_by_text(manager, studio_model, VideoParams(), text, steps)
     with pytest.raises(StyleganvError, match="requires a single video, got a grid"):
-        manager.edit_by_text(studio_model, VideoParams(grid=(2, 2)), "red", 1)
+        edit_by_text(manager, studio_model, VideoParams(grid=(2, 2)), "red", 1)
     for params, message in (
         ({"seconds": 0.0}, "at most 10 s, got 0 s"),
         ({"seconds": 11.0}, "at most 10 s, got 11 s"),
@@ -196,21 +207,21 @@ def test_invalid_searches_are_refused(manager: JobManager, studio_model: StudioM
             ClipParams(**params)  # type: ignore[arg-type]
     with (
         pytest.raises(StyleganvError, match=r"Unknown video format of notes.txt: use one of "),
-        manager.receive_upload(studio_model, "notes.txt"),
+        receive_upload(manager, studio_model, "notes.txt"),
     ):
         pass
-    with manager.receive_upload(studio_model, "../../x.MP4") as upload:
+    with receive_upload(manager, studio_model, "../../x.MP4") as upload:
         assert upload.name == "clip.mp4"
         with (
             pytest.raises(StyleganvError, match="Another video is being uploaded"),
-            manager.receive_upload(studio_model, "y.mp4"),
+            receive_upload(manager, studio_model, "y.mp4"),
         ):
             pass
     assert not upload.parent.exists()
     image_model = StudioModel(tiny.save(tmp_path / "image", motion="none"))
     with (
         pytest.raises(StyleganvError, match="requires a video model, got an image model"),
-        manager.receive_upload(image_model, "x.mp4"),
+        receive_upload(manager, image_model, "x.mp4"),
     ):
         pass
 
@@ -222,7 +233,7 @@ def test_failed_jobs_have_an_error_in_the_users_words(studio_model: StudioModel,
     broken.write_bytes(b"no video" * 100)
     job = wait(start_projection(manager, studio_model, broken, num_steps=1))
     assert job.state == "failed" and job.error.startswith("Cannot read broken.mp4 as a video")
-    job = wait(manager.edit_by_text(studio_model, VideoParams(), "red", 1))
+    job = wait(edit_by_text(manager, studio_model, VideoParams(), "red", 1))
     assert job.state == "failed" and f"{tmp_path / 'none'}" in job.error
     manager.close()
 
@@ -230,10 +241,10 @@ def test_failed_jobs_have_an_error_in_the_users_words(studio_model: StudioModel,
 def test_a_search_that_only_reads_is_ended(
     manager: JobManager, studio_model: StudioModel, video: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("styleganv.studio.jobs.MAX_READING_SECONDS", 0.2)
+    monkeypatch.setattr("styleganv.studio.job.MAX_READING_SECONDS", 0.2)
     job = wait(start_projection(manager, studio_model, video, num_steps=1))
     assert job.state == "failed" and job.error.startswith(f"Reading {video.name} took more than 0.2 s: ")
-    assert job.process.wait(timeout=60)
+    assert job.process is not None and job.process.wait(timeout=60)
     start_projection(manager, studio_model, video, num_steps=1).cancel()  # The next one can start.
 
 
@@ -252,6 +263,162 @@ def test_progress_of_a_process_is_json(monkeypatch: pytest.MonkeyPatch) -> None:
     assert parse_progress("7") is parse_progress('{"other": 1}') is parse_progress("styleganv: no report") is None
 
 
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let jobs run commands of the shell instead of `styleganv`."""
+    start = subprocess.Popen
+
+    def popen(words: list[str], **options: Any) -> "subprocess.Popen[str]":
+        return start(["sh", "-c", words[3]], **options)
+
+    monkeypatch.setattr("styleganv.studio.job.subprocess.Popen", popen)
+
+
+def shell(manager: JobManager, model: StudioModel, script: str, kind: Any = "export") -> Job:
+    """Submit a script, which can write to its folder, $0."""
+
+    def make(number: int, folder: Path) -> Task:
+        script_here = script.replace("$0", str(folder))
+        return Task(kind, f"job {number}", model, (script_here,), ("command",), {"out": folder / "out"})
+
+    return manager.submit(make)
+
+
+@pytest.mark.usefixtures("quick")
+def test_jobs_run_one_at_a_time_in_their_order(manager: JobManager, studio_model: StudioModel, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    jobs = [shell(manager, studio_model, f"echo +{n} >> {log}; sleep 0.05; echo -{n} >> {log}") for n in range(4)]
+    jobs[2].cancel()
+    for job in jobs:
+        wait(job)
+    assert log.read_text().split() == ["+0", "-0", "+1", "-1", "+3", "-3"]
+    assert [job.state for job in jobs] == ["done", "done", "canceled", "done"]
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_job_reports_progress_and_fails_in_one_sentence(manager: JobManager, studio_model: StudioModel) -> None:
+    job = shell(
+        manager, studio_model, """echo '{"done": 1, "total": 4, "stage": "generating, x"}' >&2; sleep 0.4; exit 3"""
+    )
+    wait_until(lambda: job.fraction)
+    assert (job.fraction, job.stage) == (0.25, "generating") and job.remaining_seconds >= 0
+    assert wait(job).state == "failed" and job.error == "The job failed with exit status 3: start it again."
+    assert (
+        wait(shell(manager, studio_model, "echo styleganv: Too bad: change it. >&2; exit 1")).error
+        == "Too bad: change it."
+    )
+
+
+@pytest.mark.usefixtures("quick")
+def test_the_queue_is_bounded(manager: JobManager, studio_model: StudioModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("styleganv.studio.jobs.MAX_WAITING", 2)
+    jobs = [shell(manager, studio_model, "sleep 30")]
+    wait_until(lambda: jobs[0].state == "running")
+    jobs += [shell(manager, studio_model, "true") for _ in range(2)]
+    with pytest.raises(StyleganvError, match="2 jobs are waiting already: wait for them, or cancel some"):
+        shell(manager, studio_model, "true")
+    for job in reversed(jobs):
+        job.cancel()
+    assert wait(shell(manager, studio_model, "true")).state == "done"
+
+
+@pytest.mark.usefixtures("quick")
+def test_old_jobs_are_dropped_with_their_files(
+    manager: JobManager, studio_model: StudioModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("styleganv.studio.jobs.MAX_DISK_BYTES", 250)
+    script = "head -c 100 /dev/zero > $0/out"
+    jobs = [wait(shell(manager, studio_model, script, kind)) for kind in ("directions", *["export"] * 3)]
+    wait_until(lambda: list(manager.jobs) == [1, 4])  # searches stay, and the newest export
+    assert [job.folder.exists() for job in jobs] == [True, False, False, True]
+    assert manager.jobs[4].to_dict()["files"] == {"out": 100}
+    monkeypatch.setattr("styleganv.studio.jobs.MAX_FINISHED", 1)
+    wait(shell(manager, studio_model, "true"))
+    wait_until(lambda: list(manager.jobs) == [5])
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_job_that_fills_the_disk_is_ended(
+    manager: JobManager, studio_model: StudioModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("styleganv.studio.job.MAX_DISK_BYTES", 50)
+    monkeypatch.setattr("styleganv.studio.job.MEASURE_SECONDS", 0)
+    script = "head -c 100 /dev/zero > $0/out; echo x >&2; exec sleep 30"
+    job = wait(shell(manager, studio_model, script))
+    assert job.state == "failed" and "the limit of the studio: run its command" in job.error
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        (None, "is no text of a project"),
+        ("- 1", "is no YAML mapping"),
+        ("a: [", "cannot be read"),
+        ("a: &x [1]\nb: *x", "is no text of a project"),
+        ("keyframes: [{content: ../x.safetensors}]", "another folder"),
+        ("keyframes: [{content: '3,/etc/x@0.5'}]", "another folder"),
+        ("keyframes: [{directions: {'../c.safetensors:1': 2}}]", "another folder"),
+        ("keyframes: [{mix: 'C:x:0-3'}]", "another folder"),
+        ("[" * 60_000, "is no text of a project"),
+    ],
+)
+def test_projects_that_could_name_other_files_are_refused(text: Any, message: str) -> None:
+    with pytest.raises(StyleganvError, match=f"The project .*{message}.*: save it from the page again"):
+        check_project(text)
+
+
+def test_projects_of_the_page_are_accepted() -> None:
+    text = "model: runs/mine\nkeyframes:\n- {content: '3@0.5,edit-2.safetensors', label: a/b, mix: '5:0-3@0.5;6:4-5'}\n"
+    assert check_project(text) == text
+
+
+def test_an_export_renders_a_project_with_the_files_that_it_names(
+    manager: JobManager, studio_model: StudioModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copied: list[Task] = []
+    monkeypatch.setattr("styleganv.studio.job.Job.run", lambda job: copied.append(job.task) or job.cancel())
+    text = "keyframes: [{content: 3, directions: {'motion.safetensors:1': 2}}]"
+    job = export(manager, studio_model, {"project": text, "format": "mov", "scale": 4, "address": "?content=3"})
+    wait(job)
+    (task,) = copied
+    assert task.argv[:1] == ("render",) and task.argv[2:4] == ("--model", studio_model.path)
+    assert task.argv[-4:] == ("--out", str(job.folder / "export-1.mov"), "--scale", "4")
+    assert task.commands[0].startswith("styleganv directions model --out motion.safetensors")
+    assert task.commands[1] == "styleganv render export-1.yaml --out export-1.mov --scale 4"
+    assert job.to_dict()["address"] == "?content=3"
+    for values, message in (
+        ({"format": "avi"}, "Unknown format avi"),
+        ({"scale": 17}, "The scale must be 1 to 16"),
+        ({"crf": 99}, "99"),
+        ({"name": "x\n"}, None),
+        ({"name": "a\nb"}, "The name must be one line"),
+    ):
+        if message:
+            with pytest.raises(StyleganvError, match=message):
+                export(manager, studio_model, {"project": text} | values)
+    bad = export(manager, studio_model, {"project": text, "address": "javascript:alert(1)"})
+    assert bad.to_dict()["address"] == ""
+
+
+@pytest.mark.usefixtures("warm_jobs")
+@pytest.mark.slow
+def test_directions_are_found_named_renamed_and_used(manager: JobManager, studio_model: StudioModel) -> None:
+    job = wait(find_directions(manager, studio_model, {"score": "red", "num_samples": 8, "name": "rot"}))
+    assert (job.state, job.error) == ("done", "")
+    assert studio_model.find_direction("rot")[1] == "red"
+    rename_direction(studio_model, "rot", "more red")
+    params = VideoParams(directions=(("more red", 2.0),))
+    lines = export_commands(studio_model, params, EXPORT).lines
+    assert lines[0] == job.task.commands[0] and "directions-1.safetensors:red=2" in lines[1]
+    for name, message in (("a:b", "must not contain"), ("content 3", "is called content 3 already"), ("", "one line")):
+        with pytest.raises(StyleganvError, match=message):
+            rename_direction(studio_model, "more red", name)
+    with pytest.raises(StyleganvError, match="No found direction is called rot"):
+        rename_direction(studio_model, "rot", "x")
+    with pytest.raises(StyleganvError, match="up to 20 directions"):
+        find_directions(manager, studio_model, {"num_directions": 21})
+
+
 # Over the network
 
 
@@ -268,27 +435,27 @@ def send(url: str, path: str, body: bytes | None = None, **headers: str) -> tupl
 @pytest.mark.slow
 def test_server_runs_searches_and_limits_uploads(model: Path, video: Path, clip_model: Path) -> None:
     with serving_here([model], clip_model=clip_model) as url:
-        status, _ = send(url, "api/models/0/clip?name=a.mp4&seconds=0.5&num_steps=2", video.read_bytes())
+        status, _ = send(url, "api/jobs/clip?source=model&name=a.mp4&seconds=0.5&num_steps=2", video.read_bytes())
         assert status == 200
         wait_until(lambda: send(url, "api/jobs")[1][0]["state"] == "done")
         assert send(url, "api/jobs/1/comparison.mp4")[1][4:8] == b"ftyp"
         assert send(url, "api/jobs/1/report.json")[0] in (404, 422)
         assert send(url, "api/jobs/7/comparison.mp4")[0] == 404
         params = {"content": "result-1"}
-        body = json.dumps({"params": params, "text": "red", "num_steps": 1}).encode()
-        assert send(url, "api/models/0/text", body, **{"Content-Type": "application/json"})[0] == 200
+        body = json.dumps({"source": "model", "params": params, "text": "red", "num_steps": 1}).encode()
+        assert send(url, "api/jobs/text", body, **{"Content-Type": "application/json"})[0] == 200
         wait_until(lambda: send(url, "api/jobs")[1][1]["state"] == "done")
         for path, body, status, message in (
-            ("api/models/0/clip?name=a.txt", b"x", 400, "Unknown video format"),
-            ("api/models/7/clip?name=a.mp4", b"x", 400, "Unknown model 7"),
-            ("api/models/0/clip?name=a.mp4&seconds=99", b"x", 400, "at most 10 s"),
-            ("api/models/0/text", b"x" * 100_000, 413, "at most 0.0625 MiB"),
+            ("api/jobs/clip?source=model&name=a.txt", b"x", 400, "Unknown video format"),
+            ("api/jobs/clip?source=other&name=a.mp4", b"x", 400, "Unknown model other"),
+            ("api/jobs/clip?source=model&name=a.mp4&seconds=99", b"x", 400, "at most 10 s"),
+            ("api/jobs/text", b"x" * 100_000, 413, "at most 0.0625 MiB"),
         ):
             response = send(url, path, body)
             assert response[0] == status and message in response[1], response
         # Pages of other sites can send requests to this port, too.
-        assert send(url, "api/models/0/clip?name=a.mp4", b"x", Origin="http://evil.example")[0] == 403
-        large = urllib.request.Request(url + "api/models/0/clip?name=a.mp4", b"x")
+        assert send(url, "api/jobs/clip?source=model&name=a.mp4", b"x", Origin="http://evil.example")[0] == 403
+        large = urllib.request.Request(url + "api/jobs/clip?source=model&name=a.mp4", b"x")
         large.add_header("Content-Length", str(UPLOAD.num_bytes + 1))
         with pytest.raises(urllib.error.HTTPError, match="413"):
             urllib.request.urlopen(large)
@@ -300,7 +467,7 @@ def test_searches_end_with_the_studio(
 ) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     with serving([model]) as (_, url):
-        send(url, "api/models/0/clip?name=a.mp4&seconds=0.5&num_steps=2000", video.read_bytes())
+        send(url, "api/jobs/clip?source=model&name=a.mp4&seconds=0.5&num_steps=2000", video.read_bytes())
         wait_until(lambda: send(url, "api/jobs")[1][0]["can_stop"])
         (folder,) = tmp_path.glob("styleganv-studio-*")
         processes = [p for p in Path("/proc").glob("[0-9]*") if str(folder).encode() in (p / "cmdline").read_bytes()]

@@ -19,6 +19,7 @@ from styleganv.errors import StyleganvError
 from styleganv.studio import live, server
 from styleganv.studio.live import LiveMessages
 from styleganv.studio.osc import OscMessage, open_osc_socket, parse_packet
+from styleganv.studio.studio_options import StudioOptions
 
 
 def text(value: str) -> bytes:
@@ -166,4 +167,4 @@ def test_taken_osc_port_is_an_error_before_models_load(monkeypatch: pytest.Monke
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
         with pytest.raises(StyleganvError, match=f"Cannot receive OSC on 127.0.0.1:{port} .* another --osc-port"):
-            server.run_studio(["model"], port=0, osc_port=port, open_page=False)
+            server.run_studio(["model"], StudioOptions(port=0, osc_port=port), open_page=False)

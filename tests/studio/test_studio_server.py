@@ -22,6 +22,7 @@ from styleganv.errors import StyleganvError
 from styleganv.studio import server
 from styleganv.studio.access import is_loopback
 from styleganv.studio.studio_model import StudioModel
+from styleganv.studio.studio_options import StudioOptions
 from styleganv.studio.video_source import SourceMetadata, VideoSource
 from styleganv.timeline.notation import Term, VideoParams
 
@@ -118,7 +119,7 @@ def test_given_token_is_required_and_sigterm_stops_the_server(models: list[Path]
 def test_taken_ports_and_missing_models_are_errors(models: list[Path], url: str, capsys: Any) -> None:
     port = int(url.rstrip("/").rpartition(":")[2])
     with pytest.raises(StyleganvError, match=f"Cannot listen on 127.0.0.1:{port}"):
-        server.run_studio(models, port=port, open_page=False)
+        server.run_studio(models, StudioOptions(port=port), open_page=False)
     with pytest.raises(SystemExit):
         main(["studio", str(models[0].parent / "none")])
     assert "none" in capsys.readouterr().err

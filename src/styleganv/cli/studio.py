@@ -4,10 +4,11 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
-from tyro.conf import Positional
+from tyro.conf import OmitArgPrefixes, Positional
 
 from styleganv.errors import StyleganvError
 from styleganv.options import Device, Unset
+from styleganv.studio.studio_options import StudioOptions
 
 
 def studio(
@@ -15,42 +16,20 @@ def studio(
         Positional[tuple[Path, ...]], tyro.conf.arg(metavar="MODEL [MODEL ...]", help_behavior_hint="(required)")
     ],
     /,
-    host: str = "127.0.0.1",
-    port: int = 8000,
-    token: Unset[str] = None,
-    certificate: Unset[Path] = None,
-    key: Unset[Path] = None,
     open: bool = True,
     clip_model: Unset[str] = None,
     device: Device = None,
-    osc_port: Unset[int] = None,
+    access: OmitArgPrefixes[StudioOptions] = StudioOptions(),
 ) -> None:
     """Explore models and watch trainings in the browser. Requires styleganv[studio].
 
     Args:
         models: Model folders, runs, folders of runs, or pretrained models, e.g. faces-64.
-        host: Address to listen on; any but a loopback address requires a token.
-        port: Port to listen on; 0 = any free port.
-        token: Access token that clients must supply. Default: random unless --host is loopback.
-        certificate: PEM file of a certificate chain, to serve HTTPS.
-        key: PEM file of its private key. Default: in the file of --certificate.
         open: Open the page in the default browser.
         clip_model: CLIP for text edits: a folder, or a Hugging Face Hub name. Default: the model's own, else OpenAI's.
-        osc_port: UDP port for OSC messages, which control the page. Default: none.
     """
     from styleganv.studio.server import run_studio
 
     if not models:
         raise StyleganvError("The studio requires a model: pass a model folder or a run.")
-    run_studio(
-        models,
-        host=host,
-        port=port,
-        token=token,
-        certificate=certificate,
-        key=key,
-        open_page=open,
-        clip_model=clip_model,
-        device=device,
-        osc_port=osc_port,
-    )
+    run_studio(models, access, open_page=open, clip_model=clip_model, device=device)

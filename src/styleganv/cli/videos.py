@@ -38,7 +38,7 @@ def generate(
     out: Path,
     seeds: str = "0-7",
     motion_seeds: Unset[str] = None,
-    format: Literal["mp4", "gif", "webp", "frames", "grid"] = "mp4",
+    format: Literal["mp4", "webm", "mov", "gif", "webp", "frames", "grid"] = "mp4",
     sample: OmitArgPrefixes[SampleOptions] = SampleOptions(),
     output: OmitArgPrefixes[OutputOptions] = OutputOptions(),
     compute: OmitArgPrefixes[ComputeOptions] = ComputeOptions(),
@@ -49,7 +49,7 @@ def generate(
         out: Folder to write to.
         seeds: Content seeds, e.g. 0-7 or 1,5,9.
         motion_seeds: Motion seeds, one per content seed or grid row. Default: same as --seeds.
-        format: mp4 (H.264), gif, webp, frames (PNG folders), or grid (content × motion seeds).
+        format: mp4 (H.264), webm (VP9), mov (ProRes 4444), gif, webp, frames (PNGs), or grid (all seeds).
     """
     from styleganv.video_files import generate as run
 
@@ -124,7 +124,7 @@ def edit(
     """Edit the content, motion and speed of a generated video, however long it is.
 
     Args:
-        out: Video to write: .mp4, .gif or .webp.
+        out: Video to write: .mp4, .webm, .mov (ProRes), .gif or .webp; a folder of PNGs without a suffix.
         side_by_side: Also show the original, on the left.
         save_latents: File to write the edited latents to.
     """

@@ -22,13 +22,12 @@ from styleganv.editing.latents import (
 )
 from styleganv.editing.perceptual import load_perceptual
 from styleganv.editing.text import OWN_CLIP_EDIT, TextEditOptions, edit_by_text
-from styleganv.files import check_destination
 from styleganv.media import sheets, writing
-from styleganv.media.enlarging import enlarge, watchable_scale
+from styleganv.media.enlarging import enlarge
 from styleganv.methods.stylegan_v.sampler import Styles, VideoGenerator, load_video_generator
 from styleganv.options import ComputeOptions, EditOptions, LatentsOptions, OutputOptions, SampleOptions
 from styleganv.progress import Progress, track
-from styleganv.video_files import choose_seconds
+from styleganv.video_files import choose_scale, choose_seconds
 
 
 def edit(
@@ -48,7 +47,7 @@ def edit(
 
     Args:
         model: model folder, run, or name of a pretrained model.
-        out: file to write; its suffix chooses the format: .mp4, .gif or .webp.
+        out: file to write; its suffix chooses the format, see `media.writing.FORMATS`; without one, a folder of PNGs.
         sample, compute, output: see the classes.
         side_by_side: show the original on the left, with its own motion and speed.
         latents_out: file for the edited latents, which do not include `interpolate_to`, `speed` and `time_map`.
@@ -57,7 +56,7 @@ def edit(
         StyleganvError: for a file that cannot be read, one to write that exists, a value out of range, or latents that
             do not match the model.
     """
-    check_destination(out, latents_out, overwrite=output.overwrite)
+    writing.check_video_destination(out, latents_out, overwrite=output.overwrite)
     video_model = load_video_generator(model, device=compute.device, precision=compute.precision)
     start, seconds, fps = sample.start, choose_seconds(video_model, sample), sample.fps
     original = _load_content(video_model, latents.latents or latents.seed or 0, sample)
@@ -85,7 +84,7 @@ def edit(
     if side_by_side:
         frames = (sheets.tile(np.stack(pair)[None]) for pair in zip(original_frames, frames, strict=True))
     tracked = track(frames, progress, num_frames, "generating")
-    scale = output.scale or watchable_scale(video_model.height, video_model.width)
+    scale = choose_scale(video_model, output, is_folder=not writing.video_format(out).suffix)
     scaled = (enlarge(frame, scale) for frame in tracked)
     writing.write_video(out, scaled, output_fps, crf=output.crf, overwrite=output.overwrite)
     return out

@@ -18,14 +18,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from styleganv.editing.latents import Latents, latents_from_seed, render_latents
+from styleganv.editing.latents import Latents, latents_from_seed, render_differentiably, render_latents
 from styleganv.editing.perceptual import WINDOW, Perceptual, load_perceptual, psnr, ssim
+from styleganv.editing.preview import Preview
 from styleganv.editing.search import TargetClip, find_nearest, finetune, search
 from styleganv.errors import StyleganvError
 from styleganv.methods.stylegan_v.sampler import VideoGenerator
 from styleganv.options import ProjectOptions
 from styleganv.progress import Progress, Stage
 from styleganv.validation import FrameRate, check_arguments
+from styleganv.video_model import to_uint8
 
 MEASURES = ("psnr", "ssim", "perceptual")
 #: Seeds that are compared with the clip before the search.
@@ -68,6 +70,7 @@ def project(
     options: ProjectOptions = ProjectOptions(),
     perceptual: Perceptual | None = None,
     progress: Progress | None = None,
+    preview: Preview | None = None,
 ) -> Projection:
     """Return the latents whose video is closest to these frames.
 
@@ -79,6 +82,7 @@ def project(
         fps: frame rate of the frames, in frames per second.
         options: how to search; 0 steps give the nearest of the compared seeds.
         perceptual: network that compares frames; default: the packaged one.
+        preview: called with the middle frame of the clip, of the nearest seed and then of the best so far.
 
     Raises:
         StyleganvError: for too few frames, frames of another size, an image model or an unknown class.
@@ -88,6 +92,7 @@ def project(
     clip = TargetClip.from_frames(frames, fps, perceptual or load_perceptual(device=model.device), model.device)
     target = clip.first_frame() if options.first_frame else clip
     latents = find_nearest(model, target, candidates, progress)
+    _show(preview, model, latents, clip)
     history: list[dict[str, float]] = []
     own_model, interrupted = model, False
     try:
@@ -95,6 +100,7 @@ def project(
         for best, evaluation in search(model, target, latents, options, stage):
             latents = best
             history.append(evaluation)
+            _show(preview, model, latents, clip)
         if options.finetune_steps:
             own_model = deepcopy(model)
             finetune(own_model, latents, clip, options, stage)
@@ -109,6 +115,15 @@ def project(
         interrupted=interrupted,
         **_compare(own_model, latents, clip, fps),
     )
+
+
+def _show(preview: Preview | None, model: VideoGenerator, latents: Latents, clip: TargetClip) -> None:
+    """Show the middle frame of the clip."""
+    if preview is not None:
+        time = clip.times[len(clip.times) // 2][None]
+        with torch.no_grad():
+            x = render_differentiably(model, latents.styles, latents.motion, time)
+        preview(to_uint8(x)[0])
 
 
 def _check(model: VideoGenerator, frames: NDArray[np.uint8]) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 from styleganv.data.encoding import fit_frame
 from styleganv.editing.latents import render_latents, save_latents
 from styleganv.editing.perceptual import Perceptual, load_perceptual
+from styleganv.editing.preview import preview_from_environment
 from styleganv.editing.project import MEASURES, Projection, project
 from styleganv.errors import StyleganvError
 from styleganv.files import atomic_write, check_destination
@@ -72,7 +73,15 @@ def project_video(
     video_model = load_video_generator(model, device=device)
     network = load_perceptual(perceptual, device=video_model.device)
     frames = read_clip(video_model, source, start=start, seconds=seconds)
-    projection = project(video_model, frames, video_model.fps, options=options, perceptual=network, progress=progress)
+    projection = project(
+        video_model,
+        frames,
+        video_model.fps,
+        options=options,
+        perceptual=network,
+        progress=progress,
+        preview=preview_from_environment(),
+    )
     metadata = {
         "model": {"path": str(model), "sha256": sha256_of(model_folder(model) / "model.safetensors")},
         "source": {"path": str(source), "start": start, "num_frames": len(frames), "fps": video_model.fps},

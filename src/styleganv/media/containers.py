@@ -30,8 +30,8 @@ from styleganv.media.decoding import (
     decoding_errors,
     measure_timing,
 )
+from styleganv.media.encoders import pull_frames
 from styleganv.media.files import MAX_PIXELS, MediaFile, check_pixels
-from styleganv.media.writing import pull_frames
 
 # Codes of ITU-T H.273.
 _UNSPECIFIED, _IPT_C2 = 2, 15

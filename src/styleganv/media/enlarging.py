@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from styleganv.media.writing import Frame
+from styleganv.media.encoders import Frame
 
 #: Shorter side, in pixels, that videos for watching have at least, and each video in a grid.
 WATCHABLE, WATCHABLE_IN_GRID = 256, 128

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from styleganv.media.writing import Frame
+from styleganv.media.encoders import Frame
 
 
 def tile(images: NDArray[np.uint8], *, gap: int = 2, background: int = 255, scale: int = 1) -> Frame:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from styleganv.errors import StyleganvError
-from styleganv.studio.studio_model import NUM_DIRECTIONS, NUM_SAMPLES, StudioModel
+from styleganv.studio.studio_model import StudioModel
 from styleganv.studio.video_params import ExportParams
 from styleganv.studio.video_source import VideoSource
 from styleganv.timeline.notation import Term, VideoParams, format_layers
@@ -82,11 +82,9 @@ def _prepare_names(model: StudioModel, params: VideoParams | Timeline) -> tuple[
             names[name] = result.file
             lines |= dict.fromkeys(result.commands)
         for full_name, _ in values.get("directions", ()):
-            directions, name = model.find_direction(full_name)
-            file = f"{directions.space}.safetensors"
-            names[full_name] = f"{file}:{name}"
-            search = f"--space {directions.space} --num-directions {NUM_DIRECTIONS} --num-samples {NUM_SAMPLES}"
-            lines[_line(["directions", model.name, "--out", file, *search.split()])] = None
+            _, name = model.find_direction(full_name)
+            file, line = model.direction_file(full_name)
+            names[full_name], lines[line] = f"{file}:{name}", None
     return list(lines), names
 
 

@@ -1,21 +1,16 @@
-"""HTTP routes of the studio: the page, runs, and searches. No string that a browser sends is a path."""
+"""HTTP routes of the studio: the page and runs. No string that a browser sends is a path."""
 
-import asyncio
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, HTTPException, Request
-from fastapi.responses import FileResponse, JSONResponse, Response
+from fastapi import APIRouter, HTTPException
+from fastapi.responses import JSONResponse, Response
 
 from styleganv.errors import StyleganvError
-from styleganv.studio.jobs import ClipParams, Job, JobManager
 from styleganv.studio.log_tail import LogTail
 from styleganv.studio.studio_model import StudioModel
 from styleganv.studio.video_source import VideoSource, find_source
-from styleganv.timeline.notation import VideoParams
 
 #: Not left to `mimetypes`, which depends on the machine: browsers refuse modules of another type.
 MEDIA_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
@@ -67,80 +62,6 @@ def run_routes(sources: Sequence[VideoSource]) -> APIRouter:
         return source, source.run
 
     return router
-
-
-def search_routes(sources: Sequence[VideoSource], manager: JobManager) -> APIRouter:
-    """Return the routes that start searches."""
-    router = APIRouter()
-
-    @router.post("/models/{number}/text")
-    async def text(number: int, values: dict[str, Any]) -> JSONResponse:
-        params = VideoParams.from_json(values.get("params", {}))
-        wanted, num_steps = str(values.get("text", "")), values.get("num_steps", 100)
-        start = partial(manager.edit_by_text, find_model(sources, number), params, wanted, num_steps)
-        return JSONResponse((await asyncio.get_running_loop().run_in_executor(None, start)).to_dict())
-
-    @router.post("/models/{number}/clip")
-    async def clip(number: int, request: Request, name: str, params: Annotated[ClipParams, Depends()]) -> JSONResponse:
-        """Start a projection of the file in the request's body."""
-        model = find_model(sources, number)
-        with manager.receive_upload(model, name) as upload:
-            await save_body(request, upload)
-            job = manager.project(model, upload, name, params)
-        return JSONResponse(job.to_dict())
-
-    return router
-
-
-def job_routes(sources: Sequence[VideoSource], manager: JobManager, public_text: Callable[[str], str]) -> APIRouter:
-    """Return the routes that follow searches, end them, and serve their results."""
-    router = APIRouter()
-
-    def find_job(number: int) -> Job:
-        if number not in manager.jobs:
-            raise HTTPException(404)
-        return manager.jobs[number]
-
-    def describe(job: Job) -> dict[str, Any]:
-        values = job.to_dict()
-        return values | {"error": public_text(values["error"]), "model": sources.index(job.model)}
-
-    @router.get("/jobs")
-    async def jobs() -> JSONResponse:
-        return JSONResponse([describe(job) for job in list(manager.jobs.values())])
-
-    @router.post("/jobs/{number}/{action}")
-    async def end(number: int, action: Literal["stop", "cancel"]) -> JSONResponse:
-        job = find_job(number)
-        await asyncio.get_running_loop().run_in_executor(None, {"stop": job.stop, "cancel": job.cancel}[action])
-        return JSONResponse(describe(job))
-
-    @router.get("/jobs/{number}/{name}")
-    async def result(number: int, name: Literal["latents.safetensors", "comparison.mp4"]) -> FileResponse:
-        job = find_job(number)
-        if job.state != "done":
-            raise HTTPException(404)
-        return FileResponse(job.folder / "result" / name)
-
-    return router
-
-
-def find_model(sources: Sequence[VideoSource], number: int) -> StudioModel:
-    """Return a model by its number. Raises StyleganvError for real videos."""
-    source = find_source(sources, number)
-    if not isinstance(source, StudioModel):
-        raise StyleganvError("A search requires a model, got real videos: select a model.")
-    return source
-
-
-async def save_body(request: Request, path: Path) -> None:
-    """Write the body of a request to a file, in constant memory. The access guard limits its size and time."""
-    try:
-        with open(path, "wb") as file:
-            async for chunk in request.stream():
-                file.write(chunk)
-    except OSError as error:
-        raise StyleganvError(f"Cannot store the upload ({error.strerror}): free space on the server.") from error
 
 
 def png(path: Path) -> Response:

@@ -19,17 +19,18 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 from styleganv.errors import StyleganvError
 from styleganv.run_monitor import RunMonitor
+from styleganv.studio.favorites import Favorites
 from styleganv.studio.jobs import JobManager
 from styleganv.studio.model_pool import ModelPool
 from styleganv.studio.run_list import RunList, is_run_folder
 from styleganv.studio.sources import SourceWatcher, make_names_unique, open_sources
 from styleganv.studio.studio_model import StudioModel
+from styleganv.studio.studio_options import StudioOptions
 from styleganv.studio.work_queue import QueueClosedError
-from styleganv.validation import Interval, check_arguments
 
 try:
     import uvicorn
@@ -42,9 +43,10 @@ try:
 
     from styleganv.studio.access import BODY, AccessGuard, check_token, hide_paths, is_loopback, public_name
     from styleganv.studio.frame_socket import FAILURE, FrameSocket
+    from styleganv.studio.job_routes import favorite_routes, job_routes, search_routes
     from styleganv.studio.live import LiveMessages
     from styleganv.studio.osc import OscReceiver, open_osc_socket
-    from styleganv.studio.routes import job_routes, page_routes, run_routes, search_routes
+    from styleganv.studio.routes import page_routes, run_routes
     from styleganv.studio.run_routes import watch_routes
     from styleganv.studio.source_routes import source_routes, thumbnail_routes
 except ImportError as error:
@@ -65,6 +67,7 @@ def create_app(
     clip_model: Path | str | None = None,
     device: str | None = None,
     osc_socket: socket.socket | None = None,
+    favorites: Path | str = "favorites",
 ) -> FastAPI:
     """Return the studio of these models, which sends pages the OSC messages that arrive at a socket.
 
@@ -114,6 +117,7 @@ def create_app(
         watch_routes(runs, add_sources, can_control=token is not None, public_text=public_text),
         search_routes(sources, manager),
         job_routes(sources, manager, public_text),
+        favorite_routes(sources, Favorites(favorites)),
     ):
         app.include_router(router, prefix="/api")
 
@@ -153,43 +157,35 @@ ERRORS: dict[type[Exception], Callable[[Any], tuple[int, str]]] = {
 }
 
 
-@check_arguments
 def run_studio(
     paths: Sequence[Path | str],
+    options: StudioOptions = StudioOptions(),
     *,
-    host: str = "127.0.0.1",
-    port: Annotated[int, Interval(0, 65_535)] = 8000,
-    token: str | None = None,
-    certificate: Path | str | None = None,
-    key: Path | str | None = None,
     open_page: bool = True,
     clip_model: Path | str | None = None,
     device: str | None = None,
-    osc_port: Annotated[int, Interval(0, 65_535)] | None = None,
 ) -> None:
     """Serve until Ctrl-C.
 
     Args:
-        host: address to listen on; any but a loopback address requires a token.
-        port: 0 takes any free port.
-        token: access token that clients must supply. Default: random if `host` is not a loopback address.
-        certificate: PEM file of a certificate chain, to serve HTTPS.
-        key: PEM file of its private key, unless the certificate's file holds it.
         clip_model: CLIP for text edits: a folder or a name on the Hugging Face Hub. Default: each model's own, else
             OpenAI's.
-        osc_port: UDP port of `host` for OSC messages, which control the page; None receives none.
 
     Raises:
         StyleganvError: if the token is empty, or a model, the certificate or a port is not available.
     """
+    host, token = options.host, options.token
     if token is not None:
         check_token(token)
-    tls = _check_certificate(certificate, key)
+    tls = _check_certificate(options.certificate, options.key)
     if not is_loopback(host) and token is None:
         token = secrets.token_urlsafe(16)
-    with _listen(host, port) as listener, ExitStack() as stack:  # First, because loading the models takes longer.
+    with _listen(host, options.port) as listener, ExitStack() as stack:  # First, because loading takes longer.
+        osc_port, favorites = options.osc_port, options.favorites
         osc_socket = None if osc_port is None else stack.enter_context(open_osc_socket(host, osc_port))
-        app = create_app(paths, token=token, clip_model=clip_model, device=device, osc_socket=osc_socket)
+        app = create_app(
+            paths, token=token, clip_model=clip_model, device=device, osc_socket=osc_socket, favorites=favorites
+        )
         config = uvicorn.Config(
             app,
             http=_Protocol,

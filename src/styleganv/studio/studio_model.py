@@ -5,6 +5,7 @@ Times are in seconds. Shapes: H height, W width.
 
 import json
 import logging
+import shlex
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
@@ -61,6 +62,22 @@ class SearchResult:
     commands: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class FoundDirections:
+    """Directions that a job found.
+
+    Attributes:
+        file: the directions file that `command` writes.
+        command: command line that repeats the search.
+        names: names on the page, and those in the file.
+    """
+
+    directions: Directions
+    file: str
+    command: str
+    names: dict[str, str]
+
+
 class StudioModel(VideoSource):
     """A loaded model and the search results in it.
 
@@ -68,6 +85,7 @@ class StudioModel(VideoSource):
         path: model folder or run, as the user gave it.
         model: in bfloat16 where the hardware accelerates it.
         search_results: by number, which is how `VideoParams` refer to them.
+        found_directions: by the number of their job.
     """
 
     def __init__(
@@ -91,6 +109,7 @@ class StudioModel(VideoSource):
         if name is not None:
             self.name = name
         self.search_results: dict[int, SearchResult] = {}
+        self.found_directions: dict[int, FoundDirections] = {}
         self._directions_lock, self._loading = threading.Lock(), threading.Lock()
         self._num_failures, self._num_skips = 0, 0
         self._stamp, self._model = self._modification_time(), None
@@ -238,15 +257,29 @@ class StudioModel(VideoSource):
 
     def direction_names(self) -> list[str]:
         with self._directions_lock:
-            return [f"{directions.space} {name}" for directions in self.directions for name in directions.names]
+            estimated = [f"{directions.space} {name}" for directions in self.directions for name in directions.names]
+        return estimated + [name for found in list(self.found_directions.values()) for name in found.names]
 
     def find_direction(self, full_name: str) -> tuple[Directions, str]:
         """Return the directions and the name in them of e.g. "content 1". Raises StyleganvError for an unknown name."""
+        for found in list(self.found_directions.values()):
+            if full_name in found.names:
+                return found.directions, found.names[full_name]
         space, _, name = full_name.partition(" ")
         for directions in self.directions:
             if directions.space == space and name in directions.names:
                 return directions, name
         raise StyleganvError(f"Unknown direction {full_name}: reload the page.")
+
+    def direction_file(self, full_name: str) -> tuple[str, str]:
+        """Return the directions file that has this direction, and the command line that writes it."""
+        for found in list(self.found_directions.values()):
+            if full_name in found.names:
+                return found.file, found.command
+        space = self.find_direction(full_name)[0].space
+        options = f"--space {space} --num-directions {NUM_DIRECTIONS} --num-samples {NUM_SAMPLES}".split()
+        file = f"{space}.safetensors"
+        return file, shlex.join(["styleganv", "directions", self.name, "--out", file, *options])
 
     def find_latents(self, name: str) -> Latents:
         """Return the latents of "result-2", a search result. Raises StyleganvError for any other name."""

@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from styleganv.errors import StyleganvError
+from styleganv.media.writing import FORMATS
 
 MAX_EXPORT_SECONDS = 60
 MAX_START_SECONDS = 1e12
-EXPORT_FORMATS = {"mp4": "video/mp4", "gif": "image/gif", "webp": "image/webp"}
+#: Media types of the formats that are one file.
+EXPORT_FORMATS = {name: each.media_type for name, each in FORMATS.items() if each.suffix}
 
 
 def parse_object(text: str | bytes) -> dict[str, Any] | None:
