@@ -40,7 +40,7 @@ def test_the_demo_shows_models_edits_and_a_training(
         monkeypatch.setattr(f"styleganv.training.run_log.{name}", 1)
     out = tmp_path / "new" / "demo"
     trained = 0.0
-    for minutes in (0.001, 0.002):  # the second call resumes the training
+    for minutes in (0.02, 0.05):  # the second call resumes the training
         cli.main(["demo", "--out", str(out), "--minutes", str(minutes)])
         total = load_checkpoint(out / "run" / "checkpoint.pt")["minutes"]
         assert trained + minutes <= total < trained + minutes + 0.5

@@ -141,7 +141,6 @@ def test_a_step_that_needs_more_memory_than_is_free_is_refused(
     monkeypatch.setattr(fitting, "available_memory_gib", lambda _: 0.0)
     with pytest.raises(StyleganvError, match=r"Not enough memory .* GiB needed, 0\.0 GiB free\): lower --channel-base"):
         train(faces, tmp_path / "run", with_training(tiny, micro_batch_size=4, gradient_checkpointing=True))
-    assert not (tmp_path / "run").exists()
 
 
 def test_the_error_before_training_names_what_would_fit(

@@ -121,7 +121,7 @@ def kernel_distance_of_subsets(a: Tensor, b: Tensor, *, subsets: int, size: int,
     random = torch.Generator().manual_seed(seed)
     size = min(size, len(a), len(b))
     indices = ([torch.randperm(len(x), generator=random)[:size] for x in (a, b)] for _ in range(subsets))
-    if max(len(a), len(b)) <= 4 * size:  # one kernel for all subsets takes less time, and little memory
+    if max(len(a), len(b)) <= 4 * size:  # one kernel for all subsets takes less time, and 0.4 GB at most
         aa, bb, ab = _kernel(a, a), _kernel(b, b), _kernel(a, b)
         parts = (_distance_of_kernels(aa[i][:, i], bb[j][:, j], ab[i][:, j]) for i, j in indices)
     else:
