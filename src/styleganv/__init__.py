@@ -4,7 +4,7 @@ prepare, inspect    videos → dataset
 train, resume       dataset → run with a model
 load, generate      model → videos; pretrained_models lists those that come with the package
 evaluate, diagnose  generated and real videos → distances, motion report
-export, push, pull  model → ONNX or torch.export; model ↔ Hugging Face Hub
+export, push, pull  model → ONNX, torch.export or web page; model ↔ Hugging Face Hub
 Video               frames → what a notebook shows
 
 Building blocks: RunConfig, TrainingConfig, VideoDataset, ClipDataset, Clip, Generator, Discriminator, VideoModel,

@@ -3,6 +3,9 @@
 import * as address from "./address.js";
 import { Player } from "./player.js";
 
+/** Largest side of a drawn frame, in pixels: beyond, the browser's own scaling is smooth, too, and faster. */
+const MAX_DRAWN = 1280;
+
 const $ = (id) => document.getElementById(id);
 const screen = $("screen"), source = document.createElement("canvas");
 
@@ -38,8 +41,8 @@ function show(pixels, seconds) {
 
 /** Draw the frame in the size of the screen: smoother than the browser's own scaling. */
 function draw() {
-  const ratio = window.devicePixelRatio || 1;
   const scale = Math.min($("stage").clientWidth / model.width, $("stage").clientHeight / model.height);
+  const ratio = Math.min(window.devicePixelRatio || 1, MAX_DRAWN / (scale * Math.max(model.width, model.height)));
   const width = Math.round(model.width * scale * ratio), height = Math.round(model.height * scale * ratio);
   if (!source.width || !width) return;
   if (screen.width !== width || screen.height !== height) {
@@ -138,7 +141,7 @@ new ResizeObserver(draw).observe($("stage"));
 setInterval(() => {
   const rate = player.frames;
   player.frames = 0;
-  $("rate").textContent = view.play && !isStill && rate ? `${rate} frames per second` : "";
+  $("rate").textContent = view.play && !isStill && rate ? `${rate} fps` : "";
   if (view.play && document.visibilityState === "visible" && !isStill) rememberTime();
 }, 1000);
 

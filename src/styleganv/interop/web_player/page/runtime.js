@@ -7,6 +7,9 @@
 
 const here = (path) => new URL(path, import.meta.url).href;
 
+/** Options of a program: only errors are logged. */
+const options = (provider) => ({ executionProviders: [provider], logSeverityLevel: 3 });
+
 /** Return the content of a file. `report` is called with the bytes received so far, and those of the whole file. */
 async function download(path, report) {
   const response = await fetch(here(path));
@@ -75,7 +78,7 @@ export async function loadPrograms(names, report) {
   ]);
   const programs = {};
   for (const [index, name] of names.entries()) {
-    programs[name] = new Program(ort, await ort.InferenceSession.create(files[index], { executionProviders: ["wasm"] }));
+    programs[name] = new Program(ort, await ort.InferenceSession.create(files[index], options("wasm")));
   }
   return programs;
 }
@@ -85,7 +88,7 @@ export async function loadGpuSynthesis() {
   try {
     if (!(await navigator.gpu?.requestAdapter())) return null;
     const [ort, file] = await Promise.all([loadRuntime("gpu", () => {}), download("model/synthesis.onnx", () => {})]);
-    return new Program(ort, await ort.InferenceSession.create(file, { executionProviders: ["webgpu"] }));
+    return new Program(ort, await ort.InferenceSession.create(file, options("webgpu")));
   } catch (error) {
     console.warn(`The GPU is not used: ${error.message}`);
     return null;
