@@ -57,7 +57,8 @@ def write_player(
         (tmp_folder / MODEL).write_text(json.dumps(_describe(model, generator, config)), "utf-8")
         card = model_folder(model) / CARD
         if card.is_file():
-            shutil.copyfile(card, tmp_folder / CARD_COPY)
+            # The mark at its start says that it is UTF-8, which servers do not.
+            (tmp_folder / CARD_COPY).write_text(card.read_text("utf-8"), "utf-8-sig")
     return [replace(file, path=folder / file.path.relative_to(tmp_folder)) for file in files]
 
 

@@ -65,7 +65,7 @@ function fill() {
   screen.setAttribute("aria-label", isStill ? `Image, seed ${view.content}` : `Video, seed ${view.content}, motion seed ${motion}`);
 }
 
-/** Change the view, from the frame on screen on. The address is replaced, and gets a new entry once a control rests. */
+/** Change the view, from the frame on screen on. The address gets a new entry, but only one while a control moves. */
 function change(changes, isFinal = true) {
   view = { ...view, t: shown, ...changes };
   shown = view.t;
@@ -79,12 +79,13 @@ function begin() {
   player.start(view, isStill);
 }
 
-let remembered = location.search;
+let remembered = location.search || location.pathname, isMoving = false;
 function remember(isFinal) {
   const query = address.format(view) || location.pathname;
-  if (isFinal && query !== remembered) history.pushState(null, "", query);
+  if (!isMoving && query !== remembered) history.pushState(null, "", query);
   else history.replaceState(null, "", query);
-  if (isFinal) remembered = query;
+  isMoving = !isFinal;
+  remembered = query;
 }
 
 /** Keep the time in the address, less often than browsers allow. */

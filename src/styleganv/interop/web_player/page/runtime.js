@@ -20,7 +20,8 @@ async function download(path, report) {
     const { done, value } = await reader.read();
     if (done) break;
     chunks.push(value);
-    report(path, (received += value.length), total);
+    received += value.length;
+    if (total) report(path, received, total);
   }
   return new Uint8Array(await new Blob(chunks).arrayBuffer());
 }
