@@ -186,7 +186,7 @@ def _reference_styles(generator: Generator, case: Inputs) -> Tensor:
 
 
 def _reference_frames(generator: Generator, case: Inputs) -> Tensor:
-    """Return frames from the model's motion in float64, as in `VideoGenerator`, and its synthesis."""
+    """Return frames of the model's motion and synthesis."""
     codes = None if generator.motion is None else _reference_codes(generator, case)
     return generator.synthesis(case["styles"], codes)
 
@@ -196,6 +196,8 @@ def _reference_synthesis(generator: Generator, case: Inputs) -> Tensor:
 
 
 def _reference_codes(generator: Generator, case: Inputs) -> Tensor:
+    """Return motion codes `[B, T, v_dim]`, computed in float64 as in `VideoGenerator`."""
+    assert generator.motion is not None
     noise, first_slot = case["motion_noise"], case["first_slot"]
     codes = deepcopy(generator.motion).double()(
         case["times"], lambda clip, slots: noise[clip[:, None], slots - first_slot[clip, None]], case.get("label")
