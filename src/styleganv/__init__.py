@@ -5,7 +5,7 @@ train, resume       dataset → run with a model
 load, generate      model → videos; pretrained_models lists those that come with the package
 render              project file → video; Project and Timeline, read_project and write_project are what it holds
 evaluate, diagnose  generated and real videos → distances, motion report
-export, push, pull  model → ONNX or torch.export; model ↔ Hugging Face Hub
+export, push, pull  model → ONNX, torch.export or web page; model ↔ Hugging Face Hub
 Video               frames → what a notebook shows
 
 Building blocks: RunConfig, TrainingConfig, VideoDataset, ClipDataset, Clip, Generator, Discriminator, VideoModel,

@@ -1,7 +1,6 @@
-"""A studio in its own process, and a real browser."""
+"""A studio in its own process."""
 
 import re
-import shutil
 import subprocess
 import sys
 import threading
@@ -12,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import warm
+from browsers import CHROMIUM, DRIVER, MISSING, open_browser
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-DRIVER = shutil.which("chromedriver")
-MISSING = "needs Chromium and its driver: apt-get install chromium chromium-driver"
+__all__ = ["CHROMIUM", "DRIVER", "MISSING", "open_browser", "serving", "serving_here"]
 
 
 @contextmanager
@@ -52,17 +50,3 @@ def serving_here(models: Sequence[Path], **options: Any) -> Iterator[str]:
     finally:
         studio.should_exit = True
         thread.join(60)
-
-
-def open_browser(*flags: str, **capabilities: Any) -> Any:
-    """Return a headless Chromium, which the caller quits."""
-    from selenium import webdriver
-
-    assert CHROMIUM and DRIVER, MISSING
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for flag in ("--headless=new", "--no-sandbox", "--disable-gpu", *flags):
-        options.add_argument(flag)
-    for name, value in capabilities.items():
-        options.set_capability(f"goog:{name}", value)
-    return webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))

@@ -1,5 +1,6 @@
 """Commands that exchange models."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -67,20 +68,24 @@ def swap(
 
 def export(
     model: ModelPath,
-    file: Annotated[Positional[Path], tyro.conf.arg(metavar="FILE")],
+    dest: _Dest,
     /,
+    format: Unset[Literal["onnx", "pt2", "web"]] = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Export a model to ONNX or PyTorch files that run without styleganv, and verify them.
+    """Export a model to files that run without styleganv, and verify them: ONNX, PyTorch, or a page for browsers.
 
     Args:
-        file: .onnx (onnxruntime) or .pt2 (PyTorch) file; FILE-mapping maps z to styles.
+        dest: .onnx (onnxruntime) or .pt2 (PyTorch) file; DEST-mapping maps z to styles. With --format web, a folder.
+        format: onnx, pt2, or web (a page that plays the video). Default: by the suffix of DEST.
     """
     from styleganv.interop.export import export as run
 
     with progress_bar() as progress:
-        files = run(model, file, overwrite=overwrite, progress=progress)
+        files = run(model, dest, format=format, overwrite=overwrite, progress=progress)
     print(*files, sep="\n")
+    if format == "web":
+        print(f"Next: python -m http.server -d {shlex.quote(str(dest))}, then open http://localhost:8000")
 
 
 def push(

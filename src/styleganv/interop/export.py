@@ -1,293 +1,53 @@
-"""Export of a model to files that run without styleganv: ONNX, or exported programs of PyTorch.
+"""Export of a model to files that run without styleganv.
 
     model folder ──build_programs──▶ trace ──▶ temporary file ──load──▶ compare with the model ──▶ rename
 
-There are two files: the given one makes frames, the one with `-mapping` before the suffix maps z to styles.
-
-Shapes: B videos, T times, S slots of motion noise, K classes, L style layers. Times are in frames.
+As ONNX or PyTorch, there are two files: the given one makes frames, the one with `-mapping` before the suffix maps z to
+styles. For the web, there is a folder with a page that plays the video.
 """
 
-import io
-import json
-import logging
-import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from copy import deepcopy
-from dataclasses import dataclass
-from functools import partial
-from importlib import import_module
 from pathlib import Path
-from typing import Any
-
-import torch
-from torch import Tensor, nn
+from typing import Literal
 
 from styleganv.errors import StyleganvError
-from styleganv.files import atomic_write, check_destination
-from styleganv.interop.program import ImageProgram, build_programs
-from styleganv.label_space import LabelKind
-from styleganv.methods.stylegan_v.generator import Generator
-from styleganv.methods.stylegan_v.mapping import Truncation
-from styleganv.methods.stylegan_v.motion import Motion
+from styleganv.files import check_destination
+from styleganv.interop.exported_program import ExportedFile, list_programs, write_programs
+from styleganv.interop.web_player import write_player
 from styleganv.methods.stylegan_v.pretrained import load_generator
-from styleganv.progress import Progress, track
+from styleganv.progress import Progress
 
-#: Largest accepted difference from the model, for frames in −1..1.
-MAX_ERROR = 1e-3
-
-Inputs = dict[str, Tensor]
-Run = Callable[[Inputs], Tensor]
-
-
-@dataclass(frozen=True)
-class ExportedFile:
-    """A written file, and the largest absolute difference of its output from the model."""
-
-    path: Path
-    inputs: tuple[str, ...]
-    error: float
-
-    def __str__(self) -> str:
-        return f"{self.path}: inputs {', '.join(self.inputs)}; largest difference from the model {self.error:.1e}"
-
-
-@dataclass(frozen=True)
-class _Export:
-    """A program to export.
-
-    Attributes:
-        cases: inputs of different sizes and times; the first is traced.
-        reference: the model's output for such inputs.
-        dynamic_axes: names of the axes of variable size, by input and axis.
-    """
-
-    program: nn.Module
-    cases: list[Inputs]
-    reference: Run
-    dynamic_axes: dict[str, dict[int, str]]
-    output: str
-    metadata: dict[str, str]
+ExportFormat = Literal["onnx", "pt2", "web"]
 
 
 def export(
-    model: Path | str, path: Path | str, *, overwrite: bool = False, progress: Progress | None = None
+    model: Path | str,
+    path: Path | str,
+    *,
+    format: ExportFormat | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
 ) -> list[ExportedFile]:
-    """Write the model as `path` and `…-mapping`, in the format of the suffix: `.onnx` or `.pt2`.
+    """Write the model as `path` and `…-mapping`, or for the web as a page that plays it, in the folder `path`.
 
-    Both files are loaded and compared with the model, at the start of the video and a million frames later.
+    Its programs are loaded and compared with the model, at the start of the video and a million frames later.
 
     Args:
         model: model folder, run, or name of a pretrained model.
+        format: "onnx", "pt2" or "web"; by default, that of the suffix, `.onnx` or `.pt2`.
 
     Raises:
         StyleganvError: if a file exists, the suffix is unknown, the motion is an LSTM, a package is missing, or a file
             differs from the model by more than `MAX_ERROR`; then no file is written.
     """
-    formats = {".onnx": (_write_onnx, _load_onnx), ".pt2": (_write_program, _load_program)}
     path = Path(path)
-    if path.suffix not in formats:
-        raise StyleganvError(f"Unknown export format of {path}: use {' or '.join(formats)}.")
-    write, load = formats[path.suffix]
+    if format == "web":
+        return write_player(model, path, overwrite=overwrite, progress=progress)
+    suffix = path.suffix if format is None else f".{format}"
+    if suffix != ".onnx" and suffix != ".pt2":
+        raise StyleganvError(f"Unknown export format of {path}: use .onnx or .pt2, or --format web for a folder.")
     paths = {"frames": path, "styles": path.with_name(f"{path.stem}-mapping{path.suffix}")}
     check_destination(*paths.values(), overwrite=overwrite)
-    generator, config = load_generator(model)
-    exports = _exports(generator, config)
-    files: list[ExportedFile] = []
-    with ExitStack() as stack, torch.no_grad():
-        for item in track(exports, progress, len(exports), "exporting"):
-            target = paths[item.output]
-            tmp_path = stack.enter_context(atomic_write(target, overwrite=overwrite))
-            with _quiet_exporters():
-                write(item, tmp_path)
-                error = _max_error(item, load(tmp_path))
-            if not error <= MAX_ERROR:
-                raise StyleganvError(
-                    f"{target} was discarded because it differs from the model by {error:.2g} (limit {MAX_ERROR:g}): "
-                    "install the versions in constraints.txt, and report the model if it persists."
-                )
-            files.append(ExportedFile(target, tuple(item.cases[0]), error))
-    return files
-
-
-def _max_error(item: _Export, run: Run) -> float:
-    errors = [(run(case) - item.reference(case)).abs().max() for case in item.cases]
-    return float(torch.stack(errors).max())  # unlike Python's max, this keeps NaN
-
-
-def _exports(generator: Generator, config: Mapping[str, Any]) -> list[_Export]:
-    kind = config["data"].get("label_kind", "class")
-    mapping, video = build_programs(generator, kind)
-    metadata = _metadata(generator, config)
-    motion = generator.motion if isinstance(generator.motion, Motion) else None
-    slots = 0 if motion is None else motion.window_slots
-    # (videos, times, slots, first frame); the sizes of the first, which is traced, equal no other size by chance.
-    sizes = [(2, 3, slots + 1, 0.0), (1, 1, slots, 1e6), (3, 4, slots + 2, 1e3)]
-    cases = [_random_case(generator, motion, kind, *size, seed=seed) for seed, size in enumerate(sizes)]
-    label = ["label"] * bool(generator.num_classes)
-    video_inputs = ["styles"]
-    if not isinstance(video, ImageProgram):
-        video_inputs += ["times", "motion_noise", "first_slot", *label]
-    other_axes = {"times": {1: "times"}, "motion_noise": {1: "slots"}}
-    axes = {name: {0: "videos"} | other_axes.get(name, {}) for name in cases[0]}
-
-    def item(program: nn.Module, names: list[str], reference: Run, output: str) -> _Export:
-        inputs = [{name: case[name] for name in names} for case in cases]
-        return _Export(program, inputs, reference, {name: axes[name] for name in names}, output, metadata)
-
-    return [
-        item(mapping, ["z", "psi", *label], partial(_reference_styles, generator), "styles"),
-        item(video, video_inputs, partial(_reference_frames, generator), "frames"),
-    ]
-
-
-def _random_case(
-    generator: Generator,
-    motion: Motion | None,
-    kind: LabelKind,
-    videos: int,
-    times: int,
-    slots: int,
-    start: float,
-    *,
-    seed: int,
-) -> Inputs:
-    """Return random inputs of both programs; the times span the window from `start` (frames) on."""
-    rng = torch.Generator().manual_seed(seed)
-    w_dim = generator.mapping.w_mean.numel()
-    case = {
-        "z": torch.randn(videos, generator.z_dim, generator=rng),
-        "psi": torch.rand(videos, generator=rng),
-        "styles": torch.randn(videos, generator.synthesis.num_styles, w_dim, generator=rng),
-    }
-    if motion is not None:
-        first_slot = (start // motion.slot_distance) + torch.arange(videos, dtype=torch.float64)
-        span = (slots + 1 - motion.window_slots) * motion.slot_distance
-        offsets = torch.rand(videos, times, dtype=torch.float64, generator=rng) * span
-        case["times"] = first_slot[:, None] * motion.slot_distance + offsets
-        case["motion_noise"] = torch.randn(videos, slots, motion.noise_dim, generator=rng)
-        case["first_slot"] = first_slot.long()
-    if generator.num_classes:
-        classes = torch.eye(generator.num_classes)[torch.arange(videos) % generator.num_classes]
-        case["label"] = classes if kind == "class" else torch.rand(classes.shape, generator=rng)
-    return case
-
-
-def _reference_styles(generator: Generator, case: Inputs) -> Tensor:
-    """Return styles truncated one by one, as in `VideoGenerator`."""
-    truncation, rows = Truncation(generator.mapping), range(len(case["z"]))
-    labels = case["label"].split(1) if "label" in case else [None for _ in rows]
-    w = generator.mapping(case["z"], case.get("label"))
-    w = torch.stack([truncation(w[i], labels[i], float(case["psi"][i])) for i in rows])
-    return w[:, None].expand(-1, generator.synthesis.num_styles, -1)
-
-
-def _reference_frames(generator: Generator, case: Inputs) -> Tensor:
-    """Return frames from the model's motion in float64, as in `VideoGenerator`, and its synthesis."""
-    if generator.motion is None:
-        return generator.synthesis(case["styles"], None)
-    noise, first_slot = case["motion_noise"], case["first_slot"]
-    motion = deepcopy(generator.motion).double()
-    codes = motion(
-        case["times"], lambda clip, slots: noise[clip[:, None], slots - first_slot[clip, None]], case.get("label")
+    programs = list_programs(*load_generator(model))
+    return write_programs(
+        programs, paths, "onnx" if suffix == ".onnx" else "pt2", overwrite=overwrite, progress=progress
     )
-    return generator.synthesis(case["styles"], codes.float())
-
-
-def _metadata(generator: Generator, config: Mapping[str, Any]) -> dict[str, str]:
-    """Return what a player needs to know, as text."""
-    data = config["data"]
-    metadata = {"made_by": "styleganv", "fps": f"{data['fps']:g}", "class_names": json.dumps(data["class_names"])}
-    if "label_kind" in data:
-        metadata["label_kind"] = data["label_kind"]
-    if isinstance(generator.motion, Motion):
-        # A window of S slots covers the times up to S − window_slots + 1 slots after its first one.
-        metadata |= {
-            "slot_distance": repr(float(generator.motion.slot_distance)),
-            "window_slots": str(generator.motion.window_slots),
-        }
-    return metadata
-
-
-def _write_onnx(item: _Export, file: Path) -> None:
-    _check_packages()
-    from onnxscript import ir
-    from onnxscript import opset20 as op
-
-    def scalar_tensor(s: Any, dtype: int = ir.DataType.FLOAT, **_: Any) -> Any:
-        """Keep numbers exact: PyTorch 2.13 rounds them to float32, which is too coarse for late times."""
-        if isinstance(s, (bool, int, float)):
-            exact: Any = ir.tensor(s, dtype=ir.DataType(dtype))
-            return op.Constant(value=exact)
-        return op.Cast(s, to=dtype)
-
-    traced = torch.onnx.export(
-        item.program,
-        tuple(item.cases[0].values()),
-        input_names=list(item.cases[0]),
-        output_names=[item.output],
-        dynamic_shapes=_dynamic_shapes(item),
-        custom_translation_table={torch.ops.aten.scalar_tensor.default: scalar_tensor},
-        dynamo=True,
-        opset_version=20,
-        verbose=False,
-    )
-    assert traced is not None
-    traced.model.metadata_props.update(item.metadata)
-    traced.save(file, external_data=False)
-
-
-def _load_onnx(file: Path) -> Run:
-    import onnxruntime  # type: ignore
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
-
-    def run(inputs: Inputs) -> Tensor:
-        return torch.from_numpy(session.run(None, {name: value.numpy() for name, value in inputs.items()})[0])
-
-    return run
-
-
-def _write_program(item: _Export, file: Path) -> None:
-    example = tuple(item.cases[0].values())
-    traced = torch.export.export(item.program, example, dynamic_shapes=_dynamic_shapes(item), strict=False)
-    buffer = io.BytesIO()  # PyTorch's own writer aborts the process when the disk is full
-    torch.export.save(traced, buffer, extra_files={"styleganv.json": json.dumps(item.metadata)})
-    file.write_bytes(buffer.getbuffer())
-
-
-def _load_program(file: Path) -> Run:
-    program = torch.export.load(file).module()
-    return lambda inputs: program(*inputs.values())
-
-
-def _dynamic_shapes(item: _Export) -> tuple[dict[int, Any], ...]:
-    dims = {name: torch.export.Dim(name) for name in ("videos", "times")}
-    dims["slots"] = torch.export.Dim("slots", min=int(item.metadata.get("window_slots", 1)))
-    return tuple({axis: dims[name] for axis, name in axes.items()} for axes in item.dynamic_axes.values())
-
-
-def _check_packages() -> None:
-    try:
-        for name in ("onnx", "onnxscript", "onnxruntime"):
-            import_module(name)
-    except ImportError as error:
-        raise StyleganvError(
-            f"Writing ONNX requires {error.name}: run pip install 'styleganv[export]', or export a .pt2 file."
-        ) from error
-
-
-@contextmanager
-def _quiet_exporters() -> Iterator[None]:
-    """Suppress warnings of the exporters that only concern their developers."""
-    log = logging.getLogger("torch.onnx")
-    level = log.level
-    log.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        log.setLevel(level)

@@ -3,6 +3,8 @@
     z, psi(, label) ──MappingProgram──▶ styles ─┐
     times, motion_noise, first_slot(, label) ───┴─VideoProgram──▶ frames
 
+For the web, `VideoProgram` is in two parts: `MotionWindow` gives the motion codes that `SynthesisProgram` gets.
+
 The caller draws the noise. The program gets a window of the endless video: the slots around the requested times.
 Everything that depends on time is float64, as in `VideoGenerator`; synthesis is float32.
 
@@ -65,7 +67,7 @@ class VideoProgram(nn.Module):
 
     def __init__(self, synthesis: SynthesisNetwork, motion: Motion) -> None:
         super().__init__()
-        self.synthesis, self.window = synthesis, MotionWindow(motion)
+        self.synthesis, self.window = SynthesisProgram(synthesis), MotionWindow(motion)
 
     def forward(
         self, styles: Tensor, times: Tensor, motion_noise: Tensor, first_slot: Tensor, label: Tensor | None = None
@@ -81,9 +83,20 @@ class VideoProgram(nn.Module):
 
         A time whose slots are outside the window raises an index error.
         """
-        codes = self.window(times, motion_noise, first_slot, label)
-        each = styles[:, None].expand(times.shape[0], times.shape[1], -1, -1)
-        return synthesize(self.synthesis, each.flatten(0, 1), codes.flatten(0, 1)).unflatten(0, times.shape)
+        return self.synthesis(styles, self.window(times, motion_noise, first_slot, label))
+
+
+class SynthesisProgram(nn.Module):
+    """Synthesis of frames from styles and motion codes."""
+
+    def __init__(self, synthesis: SynthesisNetwork) -> None:
+        super().__init__()
+        self.synthesis = synthesis
+
+    def forward(self, styles: Tensor, codes: Tensor) -> Tensor:
+        """Map `styles [B, L, w_dim]` and `codes [B, T, v_dim]` to float32 frames `[B, T, 3, H, W]`."""
+        each = styles[:, None].expand(codes.shape[0], codes.shape[1], -1, -1)
+        return synthesize(self.synthesis, each.flatten(0, 1), codes.flatten(0, 1)).unflatten(0, codes.shape[:2])
 
 
 class ImageProgram(nn.Module):
@@ -104,7 +117,7 @@ class MotionWindow(nn.Module):
         super().__init__()
         self.gathered = _Gathered(motion)
 
-    def forward(self, times: Tensor, motion_noise: Tensor, first_slot: Tensor, label: Tensor | None) -> Tensor:
+    def forward(self, times: Tensor, motion_noise: Tensor, first_slot: Tensor, label: Tensor | None = None) -> Tensor:
         """Return float32 motion codes `[B, T, v_dim]`; arguments as for `VideoProgram`."""
         weights = {name: weight.double() for name, weight in self.gathered.named_parameters()}
         return functional_call(self.gathered, weights, (times, motion_noise, first_slot, label)).float()
