@@ -1,0 +1,122 @@
+// Playback: the clock, the players of the two videos, their connections, and what restarts them.
+//
+//     jump(12.3); togglePlay();      players.a.frameListeners.add((canvas) => …)      after each frame
+
+import { clock, showTime } from "./clock.js";
+import { Player } from "./player.js";
+import { fetchSources } from "./protocol.js";
+import { batch, effect, signal, untracked } from "./ui.js";
+import { findSource, secondView, setError, source, sources, transport, view } from "./state.js";
+
+const MAX_TICK_SECONDS = 0.25;
+const TIME_MS = 200; // A browser that paints without a GPU is too slow to update the time on every tick.
+const RECONNECT_MS = 1000;
+const OFFLINE = "Cannot reach the studio: check that it is running. Reconnecting…";
+
+export const displayedFps = signal(0);
+
+/** Keys of settings changed since the last response without an error. @type {Set<string>} */
+const changedKeys = new Set();
+/** The key of a control whose error came from a response. */
+let errorKey = "";
+
+// The control concerned by an error is the one that changed since all was well.
+/** @param {string} error */
+function onAnswer(error) {
+  if (!error) changedKeys.clear();
+  const key = error && changedKeys.size === 1 ? [...changedKeys][0] : "";
+  if (errorKey && errorKey !== key) setError(errorKey, "");
+  errorKey = key;
+  if (key) setError(key, error);
+}
+
+export const players = {
+  a: new Player(() => view.a.peek(), { onAnswer, onEnd: () => jump(0) }),
+  b: new Player(() => secondView.peek()),
+};
+const bothPlayers = [players.a, players.b];
+
+/** @param {number} time */
+export function jump(time) {
+  setError("time", "");
+  clock.time = Math.max(0, time);
+  const now = source.peek();
+  if (now?.max_seconds != null) clock.time = Math.min(clock.time, now.max_seconds - 1 / now.fps);
+  changedKeys.add("time");
+  showTime();
+  refresh();
+}
+
+export function togglePlay() { transport.isPlaying.value = !transport.isPlaying.peek(); }
+
+function refresh() { bothPlayers.forEach((player) => { player.reset(); player.requestFrames(); }); }
+
+/** Restart a player when its video changes. @param {Player} player
+ * @param {{ value: import("./state.js").View | null }} video @param {Set<string>} keys that have changed, added to */
+function follow(player, video, keys) {
+  let before = /** @type {Record<string, any> | null} */ (null);
+  effect(() => {
+    const now = /** @type {Record<string, any> | null} */ (video.value);
+    const changed = Object.keys(now ?? {}).filter((key) => JSON.stringify(before?.[key]) !== JSON.stringify(now?.[key]));
+    const isNewSource = before?.model !== now?.model;
+    before = now;
+    if (!changed.length && !isNewSource) return;
+    changed.forEach((key) => keys.add(key));
+    untracked(() => { player.reset(isNewSource); player.requestFrames(); });
+  });
+}
+
+/** @param {Player} player */
+function connect(player) {
+  const socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/frames`);
+  socket.binaryType = "arraybuffer";
+  socket.onopen = async () => {
+    // Another studio may have started on this port, with other models. Models are addressed by name.
+    if (player === players.a) await loadSources().catch(() => {});
+    player.socket = socket;
+    player.reset(true);
+  };
+  socket.onmessage = (event) => { if (socket === player.socket) player.receive(event.data); };
+  socket.onclose = () => {
+    player.socket = null;
+    player.setStatus(player.stalePhase, OFFLINE, true);
+    setTimeout(() => connect(player), RECONNECT_MS);
+  };
+}
+
+export async function loadSources() { sources.value = await fetchSources(); }
+
+export function startPlayback() {
+  follow(players.a, view.a, changedKeys);
+  follow(players.b, secondView, new Set());
+  let isFirst = true;
+  effect(() => {
+    const values = { speed: transport.speed.value, fps: transport.fps.value };
+    if (!isFirst) untracked(() => { Object.keys(values).forEach((key) => changedKeys.add(key)); refresh(); });
+    isFirst = false;
+  });
+  bothPlayers.forEach(connect);
+  let numCounted = 0;
+  setInterval(() => {
+    displayedFps.value = players.a.numDrawn - numCounted;
+    numCounted = players.a.numDrawn;
+  }, 1000);
+  requestAnimationFrame(tick);
+}
+
+let shownAt = 0;
+
+/** @param {number} now */
+function tick(now) {
+  const elapsed = Math.min((now - clock.last) / 1000, MAX_TICK_SECONDS);
+  clock.last = now;
+  // The clock waits for the first frame, so that a new video starts at its start.
+  if (transport.isPlaying.peek() && players.a.hasFrames) clock.time += elapsed * transport.speed.peek();
+  const hasDrawn = bothPlayers.map((player) => { player.requestFrames(); return player.drawDue(); });
+  if (hasDrawn.includes(true) && now - shownAt > TIME_MS) { batch(showTime); shownAt = now; }
+  requestAnimationFrame(tick);
+}
+
+/** Seconds that the timeline shows. */
+export const timelineEnd = () =>
+  findSource(view.a.value.model)?.max_seconds ?? Math.max(60, 2 ** Math.ceil(Math.log2(Math.max(1, clock.time + 1))));
