@@ -53,6 +53,13 @@ class Page:
             self.until(lambda: self.find(f"#tab-{tab}[aria-selected=true]"))
         return self.browser.find_element("id", name)
 
+    def resize(self, width: int, height: int, **media: str) -> None:
+        """Emulate a screen, and the values of its media features."""
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
+        self.browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        features = [{"name": name.replace("_", "-"), "value": value} for name, value in media.items()]
+        self.browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+
     def find(self, selector: str) -> list[Any]:
         found: list[Any] = self.browser.find_elements("css selector", selector)
         return found
@@ -117,8 +124,17 @@ class Page:
         text: str = self.find(f"#{name} option:checked")[0].text
         return text
 
-    def type(self, *keys: str) -> None:
-        self.browser.find_element("tag name", "body").send_keys(*keys)
+    def type(self, *keys: str, modifier: str | None = None) -> None:
+        """Press keys, wherever the focus is."""
+        from selenium.webdriver.common.action_chains import ActionChains
+
+        actions = ActionChains(self.browser)
+        for key in keys:
+            if modifier is None:
+                actions.send_keys(key)
+            else:
+                actions.key_down(modifier).send_keys(key).key_up(modifier)
+        actions.perform()
 
     def fetch(self, path: str) -> bytes:
         with urllib.request.urlopen(self.url + path) as response:
@@ -170,7 +186,9 @@ class Page:
         """Wait for a condition and return its value."""
         deadline = time.monotonic() + seconds
         while not (value := condition()):
-            assert time.monotonic() < deadline, self.find("body")[0].text
+            assert time.monotonic() < deadline, [
+                one.text for one in self.find(".screen .message, .error, .problem") if one.text
+            ]
             time.sleep(0.02)
         return value
 

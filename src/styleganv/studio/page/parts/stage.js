@@ -7,7 +7,7 @@ import { html, useLayoutEffect, useRef } from "../core/ui.js";
 import { activity, isSmooth, secondView, view } from "../core/state.js";
 
 const BACKDROP_MS = 150; // between updates
-const BACKDROP_SIZE = 8; // pixels, which scaling blurs
+const [BACKDROP_SIZE, BLUR] = [40, 6]; // pixels: blurring few of them is cheap, and scaling does the rest
 
 /** Follow the frames of a player with a small copy. @param {HTMLCanvasElement | null} backdrop */
 function backdropListener(backdrop) {
@@ -16,7 +16,9 @@ function backdropListener(backdrop) {
     const now = performance.now();
     if (!backdrop || now - drawnAt < BACKDROP_MS || isMotionReduced()) return;
     drawnAt = now;
-    backdrop.getContext("2d")?.drawImage(canvas, 0, 0, BACKDROP_SIZE, BACKDROP_SIZE);
+    const context = /** @type {CanvasRenderingContext2D} */ (backdrop.getContext("2d"));
+    context.filter = `blur(${BLUR}px)`;
+    context.drawImage(canvas, -BLUR, -BLUR, BACKDROP_SIZE + 2 * BLUR, BACKDROP_SIZE + 2 * BLUR);
   };
 }
 
