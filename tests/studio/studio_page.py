@@ -28,7 +28,7 @@ BROWSER_MARKS = [
 
 #: Names and beginnings of names of controls in each tab.
 TABS = {
-    "explore": r"(seed|motion-seed|own-motion|source|psi|class|labels|randomize|compare-with|speed|fps|reset|show-slice)",
+    "explore": r"(seed|motion-seed|own-motion|source|psi|class|labels|randomize|compare|speed|fps|reset|show-slice)",
     "edit": r"(find-directions|direction|mix|columns|rows|text|edit-by-text|num-steps|clip|project-clip|jobs)",
     "create": r"(export|show-command|command)",
     "training": r"(training|curves|snapshot)",
@@ -78,7 +78,7 @@ class Page:
         return "".join(one.text for one in self.find(".error"))
 
     def phase(self, canvas: str = "screen") -> str:
-        """Return whether the stage shows no picture ("empty"), one of earlier settings ("stale"), or the "current" one."""
+        """Return which picture the stage shows: none ("empty"), that of earlier settings ("stale"), or "current"."""
         classes = self.get(f"{canvas}-figure").get_attribute("class").split()
         return next(name for name in ("empty", "stale", "current") if name in classes)
 

@@ -90,8 +90,8 @@ def test_picture_is_always_visible_and_nothing_overflows(restored: Page, size: t
         overflow = page.browser.execute_script(
             "const right = document.documentElement.clientWidth;"
             "return [...document.querySelectorAll('html, body *')].filter((one) => one.checkVisibility() && "
-            "(one.getBoundingClientRect().right > right + 1 || one.clientWidth && one.scrollWidth > one.clientWidth + 1 &&"
-            "!['hidden', 'clip'].includes(getComputedStyle(one).overflowX)))"
+            "(one.getBoundingClientRect().right > right + 1 || one.clientWidth && one.scrollWidth > one.clientWidth + 1"
+            "&& !['hidden', 'clip'].includes(getComputedStyle(one).overflowX)))"
             ".map((one) => one.id || one.outerHTML)"
         )
         assert overflow == []

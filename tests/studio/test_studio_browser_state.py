@@ -36,7 +36,8 @@ def record_heights(page: Page) -> None:
     """Record the heights of all frames that are drawn from now on."""
     page.browser.execute_script(
         "const screen = document.getElementById('screen'); window.heights_ = [];"
-        "new MutationObserver(() => window.heights_.push(screen.height)).observe(screen, { attributeFilter: ['data-epoch'] })"
+        "new MutationObserver(() => window.heights_.push(screen.height))"
+        ".observe(screen, { attributeFilter: ['data-epoch'] })"
     )
 
 

@@ -71,8 +71,9 @@ function connect(player) {
   const socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/frames`);
   socket.binaryType = "arraybuffer";
   socket.onopen = async () => {
-    // Another studio may have started on this port, with other models. Models are addressed by name.
-    if (player === players.a) await loadSources().catch(() => {});
+    // Another studio may have started on this port, with another list of models, which requests must not be mixed up with.
+    try { await loadSources(); } catch { socket.close(); return; }
+    if (socket.readyState !== WebSocket.OPEN) return;
     player.socket = socket;
     player.reset(true);
   };

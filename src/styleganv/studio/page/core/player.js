@@ -11,14 +11,13 @@ import { clock } from "./clock.js";
 import { frameRequest, unpackFrames } from "./protocol.js";
 import { signal } from "./ui.js";
 import { findSource, transport } from "./state.js";
+import { Thinning } from "./thinning.js";
 
 /** @typedef {{ phase: "empty" | "stale" | "current", text: string, isError: boolean }} Status what a stage says of its
  *   picture: none, that of earlier settings, or that of the present ones */
 
 const BUFFER_SECONDS = 0.35;
 const MAX_FRAMES = 4; // per request: a moved slider waits for the end of one
-const THINNING = [1, 1.25, 1.5, 2, 2.5, 3, 4, 6, 8, 12]; // factors of the distance between frames
-const [MIN_PATIENCE, MAX_PATIENCE] = [1, 8]; // seconds between changes of the thinning
 const STALE_MS = 300; // after which a picture of earlier settings is shown as such
 
 export class Player {
@@ -35,10 +34,7 @@ export class Player {
   nextStart = null;
   lastRequest = { model: "", numFrames: 0, sentAt: 0 };
   latency = 0.05; // running mean, in seconds
-  secondsPerFrame = 0; // running mean over responses with several frames
-  thinning = 0; // index in THINNING
-  thinnedAt = 0;
-  patience = MIN_PATIENCE;
+  thinning = new Thinning();
   staleSince = 0;
   /** @type {WebSocket | null} */
   socket = null;
@@ -92,27 +88,7 @@ export class Player {
   /** Frames per second of the video, not of the screen. @param {import("./state.js").Source} source */
   fps(source) {
     const { fps, speed } = transport;
-    return source.supports_any_fps ? fps.peek() / speed.peek() / THINNING[this.thinning] : source.fps;
-  }
-
-  // Request fewer frames per second while they are late, and more when there is time: one step at a time, and more
-  // slowly the more often a step was too large. The start of a new video has no spacing to keep.
-  /** @param {boolean} isLate */
-  adaptThinning(isLate) {
-    const now = performance.now() / 1000;
-    const elapsed = now - this.thinnedAt;
-    const last = THINNING.length - 1;
-    const index = THINNING.findIndex((factor) => factor >= 1.1 * this.secondsPerFrame * transport.fps.peek());
-    const affordable = index < 0 ? last : index;
-    if (this.nextStart === null) this.thinning = affordable;
-    else if (isLate && (elapsed > MIN_PATIENCE || affordable > this.thinning)) {
-      this.thinning = Math.min(Math.max(this.thinning + 1, affordable), last);
-      this.patience = Math.min(2 * this.patience, MAX_PATIENCE);
-    } else if (!isLate && elapsed > this.patience && affordable < this.thinning) {
-      this.thinning -= 1;
-      this.patience = Math.max(this.patience / 2, MIN_PATIENCE);
-    } else return;
-    this.thinnedAt = now;
+    return source.supports_any_fps ? fps.peek() / speed.peek() / this.thinning.factor : source.fps;
   }
 
   /** Send the next request, unless one is open or the buffer is full. */
@@ -123,9 +99,13 @@ export class Player {
     if (!source) return this.fail(`${view.model} is not open in this studio: select another model.`);
     const [isPlaying, speed] = [transport.isPlaying.peek(), transport.speed.peek()];
     const isLate = isPlaying && this.nextStart !== null && this.nextStart < clock.time - 1 / this.fps(source);
-    if (view.model !== this.lastRequest.model) this.secondsPerFrame = 0;
+    if (view.model !== this.lastRequest.model) this.thinning.secondsPerFrame = 0;
     // The first frame of a new video may be late.
-    if (source.supports_any_fps && isPlaying) this.adaptThinning(isLate && this.lastRequest.numFrames > 1);
+    if (source.supports_any_fps && isPlaying) {
+      const { fps } = transport;
+      if (this.nextStart === null) this.thinning.restart(fps.peek());
+      else this.thinning.adapt(fps.peek(), isLate && this.lastRequest.numFrames > 1);
+    }
     const fps = this.fps(source);
     if (!isPlaying && this.hasFrames) return;
     if (isPlaying && this.frames.length / fps >= Math.max(BUFFER_SECONDS * speed, 2 / fps)) return;
@@ -160,7 +140,7 @@ export class Player {
     const seconds = (performance.now() - this.lastRequest.sentAt) / 1000;
     this.latency = 0.8 * this.latency + 0.2 * seconds;
     if (header.error) return this.fail(header.error);
-    if (images.length > 1) this.secondsPerFrame += 0.2 * (seconds / images.length - this.secondsPerFrame);
+    if (images.length > 1) this.thinning.measure(seconds / images.length);
     this.onAnswer("");
     this.hasFrames = true;
     this.nextStart = header.start + images.length / header.fps;
