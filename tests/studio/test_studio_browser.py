@@ -29,7 +29,8 @@ def test_seeds_psi_and_class(page: Page, studio_model: StudioModel) -> None:
     page.until_shows(frame(studio_model, 3.0, seed=5, motion_seed=8, psi=0.3))
     page.select("class", "class2")
     page.until_shows(frame(studio_model, 3.0, seed=5, motion_seed=8, psi=0.3, label=2))
-    page.set("psi-value", 0.7)  # the number next to the slider
+    page.get("psi-value").send_keys(Keys.CONTROL, "a")  # the number next to the slider
+    page.get("psi-value").send_keys("0.7")
     page.until_shows(frame(studio_model, 3.0, seed=5, motion_seed=8, psi=0.7, label=2))
     ActionChains(page.browser).double_click(page.get("psi")).perform()
     page.until_shows(frame(studio_model, 3.0, seed=5, motion_seed=8, label=2))

@@ -31,11 +31,11 @@ async function start() {
     setTimeout(start, RETRY_MS);
     return;
   }
+  await followJobs(); // The address may name a result.
   readQuery(location.search);
   startPlayback();
   followAddress();
   followKeys();
-  followJobs();
   effect(() => { document.title = `${view.a.value.model} – styleganv studio`; });
   problem.value = "";
 }

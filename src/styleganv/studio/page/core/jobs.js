@@ -48,7 +48,8 @@ export async function startJob(response) {
 
 /** @param {Job} job @param {"cancel" | "stop"} action */
 export async function endJob(job, action) {
-  await request(`api/jobs/${job.number}/${action}`, { method: "POST", body: "" });
+  // A job that has ended by itself needs no end.
+  await request(`api/jobs/${job.number}/${action}`, { method: "POST", body: "" }).catch(() => null);
   await updateJobs();
 }
 

@@ -71,7 +71,9 @@ export class Player {
       this.firstRevision = this.revision;
       this.canvas?.getContext("2d")?.clearRect(0, 0, this.canvas.width, this.canvas.height);
       const name = this.getView()?.model;
+      const { text, isError } = this.status.peek();
       if (this.socket) this.setStatus("empty", name ? `Loading ${name}…` : "");
+      else this.setStatus("empty", text, isError);
     }
     this.frames.forEach((frame) => frame.image.close());
     Object.assign(this, { frames: [], nextStart: null, isWaiting: false, hasFailed: false, hasFrames: false });

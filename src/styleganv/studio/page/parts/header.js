@@ -21,7 +21,7 @@ async function share() {
 }
 
 const toggleFullscreen = () =>
-  (document.fullscreenElement ? document.exitFullscreen() : document.getElementById("stage")?.requestFullscreen());
+  (document.fullscreenElement ? document.exitFullscreen() : document.getElementById("stage")?.requestFullscreen?.());
 
 addShortcut("f", "f", "Full screen", toggleFullscreen);
 addShortcut("u", "u", "Undo (with Shift: redo)", undo);

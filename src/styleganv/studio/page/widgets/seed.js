@@ -16,12 +16,16 @@ export function Seed({ id, label, name, value, onChange, onDice, lock }) {
   const input = useRef(/** @type {HTMLInputElement | null} */ (null));
   const isLocked = lock?.value ?? false;
   // What is typed stays while it is wrong, and until the value changes from elsewhere.
-  useEffect(() => { if (input.current && input.current.value !== value) input.current.value = value; }, [value]);
+  useEffect(() => {
+    setError(name, "");
+    if (input.current && input.current.value !== value) input.current.value = value;
+  }, [value]);
   /** @param {string} text */
   function read(text) {
-    const problem = termProblem(text.trim());
+    const problem = termProblem(text.trim()), seed = seedOf(text.trim());
+    const next = seed === null ? text.trim() : String(seed);
     setError(name, problem);
-    if (!problem && text.trim() !== value) onChange(text.trim());
+    if (!problem && next !== value) onChange(next);
   }
   /** @param {KeyboardEvent} event */
   function step(event) {
