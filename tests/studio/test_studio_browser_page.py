@@ -150,6 +150,9 @@ def test_errors_stand_next_to_their_controls_until_corrected(browser: Any, model
         page.set("time", 1e9)  # beyond the resolution of the model
         page.until(lambda: "Start time must be" in page.error("time"))
         assert page.phase() == "stale" and "Start time must be" in page.text()
+        page.set("psi", 0.9)  # Another control does not correct it.
+        page.until_message("Start time must be")
+        assert "Start time must be" in page.error("time") and not page.error("psi")
         page.set("time", -1)
         page.until(lambda: "0 or later" in page.error("time"))
         page.set("time", 0)

@@ -17,16 +17,21 @@ export const displayedFps = signal(0);
 
 /** Keys of settings changed since the last response without an error. @type {Set<string>} */
 const changedKeys = new Set();
-/** The key of a control whose error came from a response. */
-let errorKey = "";
+/** The latest error that a response had, and the key of its control. */
+let failure = { error: "", key: "" };
 
-// The control concerned by an error is the one that changed since all was well.
+/** Note a change; the latest key comes last. @param {string} key */
+function noteChange(key) { changedKeys.delete(key); changedKeys.add(key); }
+
+// The control concerned is the one that changed last, and remains so while the error is the same. An error of all that
+// an address states, or of another model, stands on the stage only.
 /** @param {string} error */
 function onAnswer(error) {
+  const isSame = error === failure.error && failure.key;
+  const key = !error || changedKeys.has("model") ? "" : isSame ? failure.key : [...changedKeys].at(-1) ?? "";
+  if (failure.key && failure.key !== key) setError(failure.key, "");
   if (!error) changedKeys.clear();
-  const key = error && changedKeys.size === 1 ? [...changedKeys][0] : "";
-  if (errorKey && errorKey !== key) setError(errorKey, "");
-  errorKey = key;
+  failure = { error, key };
   if (key) setError(key, error);
 }
 
@@ -42,7 +47,7 @@ export function jump(time) {
   clock.time = Math.max(0, time);
   const now = source.peek();
   if (now?.max_seconds != null) clock.time = Math.min(clock.time, now.max_seconds - 1 / now.fps);
-  changedKeys.add("time");
+  noteChange("time");
   showTime();
   refresh();
 }
@@ -52,8 +57,8 @@ export function togglePlay() { transport.isPlaying.value = !transport.isPlaying.
 function refresh() { bothPlayers.forEach((player) => { player.reset(); player.requestFrames(); }); }
 
 /** Restart a player when its video changes. @param {Player} player
- * @param {{ value: import("./state.js").View | null }} video @param {Set<string>} keys that have changed, added to */
-function follow(player, video, keys) {
+ * @param {{ value: import("./state.js").View | null }} video @param {(key: string) => void} note */
+function follow(player, video, note = () => {}) {
   let before = /** @type {Record<string, any> | null} */ (null);
   effect(() => {
     const now = /** @type {Record<string, any> | null} */ (video.value);
@@ -61,7 +66,7 @@ function follow(player, video, keys) {
     const isNewSource = before?.model !== now?.model;
     before = now;
     if (!changed.length && !isNewSource) return;
-    changed.forEach((key) => keys.add(key));
+    changed.forEach(note);
     untracked(() => { player.reset(isNewSource); player.requestFrames(); });
   });
 }
@@ -88,12 +93,12 @@ function connect(player) {
 export async function loadSources() { sources.value = await fetchSources(); }
 
 export function startPlayback() {
-  follow(players.a, view.a, changedKeys);
-  follow(players.b, secondView, new Set());
+  follow(players.a, view.a, noteChange);
+  follow(players.b, secondView);
   let isFirst = true;
   effect(() => {
     const values = { speed: transport.speed.value, fps: transport.fps.value };
-    if (!isFirst) untracked(() => { Object.keys(values).forEach((key) => changedKeys.add(key)); refresh(); });
+    if (!isFirst) untracked(() => { Object.keys(values).forEach(noteChange); refresh(); });
     isFirst = false;
   });
   bothPlayers.forEach(connect);
