@@ -3,6 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 # Files stay on one process, and start in the order of tests/conftest.py.
 PYTEST := $(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
+TSC := npx --yes -p typescript@5.9.3 tsc -p src/styleganv/studio/page
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .PHONY: demo quick test long coverage check docs fuzz crash wheel wheel-newest wheel-oldest clean
@@ -39,11 +40,13 @@ fuzz: .venv/dev
 crash: .venv/dev
 	$(BIN)/python -m tests.campaigns.crash $(CRASH)
 
-# Formatting, lint and types; the import directions are a test of their own (tests/test_imports.py).
+# Formatting, lint and types, also of the studio's page; the import directions are a test of their own (tests/test_imports.py).
 check: .venv/dev
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check --no-cache
 	$(BIN)/mypy
+	@if [ -n "$$CI" ] || command -v npx > /dev/null; then $(TSC); \
+	else echo "The types of the studio's page were not checked: install Node.js, which brings npx."; fi
 
 # Wheel and sdist in dist/, with the checks of the package index.
 wheel: build/tools

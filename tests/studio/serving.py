@@ -32,14 +32,14 @@ def serving(models: Sequence[Path], *options: str, start: Any = warm.Popen) -> I
 
 
 @contextmanager
-def serving_here(models: Sequence[Path], **options: Any) -> Iterator[str]:
+def serving_here(models: Sequence[Path], *, port: int = 0, **options: Any) -> Iterator[str]:
     """Serve these models within the block, in a thread of this process, and yield the URL."""
     import uvicorn
 
     from styleganv.studio import server
 
     app = server.create_app(models, **options)
-    studio = uvicorn.Server(uvicorn.Config(app, http=server._Protocol, log_level="warning", port=0))
+    studio = uvicorn.Server(uvicorn.Config(app, http=server._Protocol, log_level="warning", port=port))
     thread = threading.Thread(target=studio.run, daemon=True)
     thread.start()
     while not studio.started:

@@ -3,10 +3,12 @@
 import base64
 import io
 import os
+import re
 import time
 import urllib.request
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import numpy as np
 import pytest
@@ -24,25 +26,66 @@ BROWSER_MARKS = [
 ]
 
 
+#: Names and beginnings of names of controls in each tab.
+TABS = {
+    "explore": r"(seed|motion-seed|own-motion|source|psi|class|labels|randomize|compare|speed|fps|reset|show-slice)",
+    "edit": r"(find-directions|direction|mix|columns|rows|text|edit-by-text|num-steps|clip|project-clip|jobs)",
+    "create": r"(export|show-command|command)",
+    "training": r"(training|curves|snapshot)",
+}
+
+
 class Page:
     """The page in a browser, opened at a URL and playing."""
 
-    def __init__(self, browser: Any, url: str) -> None:
+    def __init__(self, browser: Any, url: str, query: str = "") -> None:
         self.browser, self.url = browser, url
         browser.get_log("browser")  # Discard the messages of earlier tests.
-        browser.get(url)
-        self.until(lambda: self.time() is not None)
+        browser.get(url + query)
+        self.until(lambda: self.find("#screen"))
+        self.until(lambda: self.time() is not None or self.text())
 
     def get(self, name: str) -> Any:
+        """Return an element by its id, in the tab that a user would open for it."""
+        tab = next((tab for tab, names in TABS.items() if re.match(f"{names}(-|$)", name)), None)
+        if tab and self.find(f"#tab-{tab}[aria-selected=false]"):
+            self.browser.find_element("id", f"tab-{tab}").click()
+            self.until(lambda: self.find(f"#tab-{tab}[aria-selected=true]"))
         return self.browser.find_element("id", name)
+
+    def resize(self, width: int, height: int, **media: str) -> None:
+        """Emulate a screen, and the values of its media features."""
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
+        self.browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        features = [{"name": name.replace("_", "-"), "value": value} for name, value in media.items()]
+        self.browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
 
     def find(self, selector: str) -> list[Any]:
         found: list[Any] = self.browser.find_elements("css selector", selector)
         return found
 
-    def text(self, name: str = "message") -> str:
+    def text(self, name: str = "screen-message") -> str:
+        """Return the visible text of an element; by default, what the stage says of its picture."""
         text: str = self.get(name).text
         return text
+
+    def error(self, key: str) -> str:
+        """Return the error next to the control of a key."""
+        return "".join(one.text for one in self.find(f"#error-{key}"))
+
+    def errors(self) -> str:
+        """Return all errors next to controls."""
+        return "".join(one.text for one in self.find(".error"))
+
+    def phase(self, canvas: str = "screen") -> str:
+        """Return which picture the stage shows: none ("empty"), that of earlier settings ("stale"), or "current"."""
+        classes = self.get(f"{canvas}-figure").get_attribute("class").split()
+        return next(name for name in ("empty", "stale", "current") if name in classes)
+
+    @property
+    def address(self) -> dict[str, str]:
+        """The state in the page's address."""
+        return dict(parse_qsl(urlsplit(self.browser.current_url).query))
 
     def value(self, name: str) -> str:
         value: str = self.get(name).get_property("value")
@@ -81,8 +124,17 @@ class Page:
         text: str = self.find(f"#{name} option:checked")[0].text
         return text
 
-    def type(self, *keys: str) -> None:
-        self.browser.find_element("tag name", "body").send_keys(*keys)
+    def type(self, *keys: str, modifier: str | None = None) -> None:
+        """Press keys, wherever the focus is."""
+        from selenium.webdriver.common.action_chains import ActionChains
+
+        actions = ActionChains(self.browser)
+        for key in keys:
+            if modifier is None:
+                actions.send_keys(key)
+            else:
+                actions.key_down(modifier).send_keys(key).key_up(modifier)
+        actions.perform()
 
     def fetch(self, path: str) -> bytes:
         with urllib.request.urlopen(self.url + path) as response:
@@ -103,12 +155,12 @@ class Page:
         self.browser.execute_async_script(
             """
             const done = arguments[0];
-            import("./page/playback.js").then(({ mainPlayer }) => {
+            import("./page/core/playback.js").then(({ players }) => {
               const animate = window.requestAnimationFrame.bind(window);
               let now = performance.now();
               performance.now = () => now;
               window.requestAnimationFrame = (callback) => animate(() => {
-                if (mainPlayer.frames.length && !mainPlayer.isWaiting) now += 1000 / 60;
+                if (players.a.frames.length && !players.a.isWaiting) now += 1000 / 60;
                 callback(now);
               });
               done();
@@ -134,7 +186,9 @@ class Page:
         """Wait for a condition and return its value."""
         deadline = time.monotonic() + seconds
         while not (value := condition()):
-            assert time.monotonic() < deadline, self.text()
+            assert time.monotonic() < deadline, [
+                one.text for one in self.find(".screen .message, .error, .problem") if one.text
+            ]
             time.sleep(0.02)
         return value
 

@@ -19,9 +19,8 @@ pytestmark = [*BROWSER_MARKS, pytest.mark.slow]
 
 
 def buttons(page: Page, job: int) -> Callable[[str], Any]:
-    """Return a function that finds the buttons of a job."""
-    page.until(lambda: page.find(f"#job-{job}"))
-    return lambda name: page.find(f"#job-{job} [data-action={name}]")[0]
+    """Return a function that waits for the buttons of a job."""
+    return lambda name: page.until(lambda: page.find(f"#job-{job} [data-action={name}]"), 120)[0]
 
 
 def test_projected_clip_is_stopped_shown_edited_and_compared(
@@ -38,34 +37,37 @@ def test_projected_clip_is_stopped_shown_edited_and_compared(
         page.click("mix")
         page.click("project-clip")
         button = buttons(page, 1)
-        page.until(lambda: button("stop").is_displayed(), 120)
+        button("stop")
+        assert page.text("activity").startswith(f"Clip {video.name}: projecting")
         assert 0 <= page.find("#job-1 progress")[0].get_property("value") < 1
         page.set("text", "red")
         page.click("edit-by-text")
-        page.until_message("Another search is running")
+        page.until(lambda: "Another search is running" in page.errors())
         button("stop").click()
-        page.until(lambda: button("show").is_displayed(), 60)
+        button("show")
         assert json.loads(page.fetch("api/jobs"))[0]["state"] == "done"
 
         # The result is shown with its motion, and without the edits of the seed.
+        page.until(lambda: page.address.get("content") == "result-1")
+        assert not page.find("#columns") and not page.is_checked("mix")
         page.until(lambda: page.selected("source") == f"Clip {video.name}")
-        assert page.is_checked("result-motion") and not page.is_visible("grid-group")
-        assert not page.is_checked("mix")
+        assert page.is_checked("own-motion") and not page.find("#activity:not([hidden])")
         model = result_model(models[0], page.fetch("api/jobs/1/latents.safetensors"), tmp_path / "latents.safetensors")
         page.set("time", 0.4)
         page.until_shows(frame(model, 0.4, content="result-1", motion=None))
-        page.select("compare-with", 2)  # This model has no search result.
-        page.until_shows(frame(StudioModel(models[1]), 0.4, content=3), "second-screen")
+        page.select("compare-with", 2)
+        page.until(lambda: "wide has no result-1" in page.text("second-screen-message"))
         page.select("compare-with", 0)
         page.set("motion-seed", 4)
         page.until_shows(frame(model, 0.4, content="result-1", motion=4))
-        assert not page.is_checked("result-motion")
-        page.click("result-motion")
+        assert not page.is_checked("own-motion")
+        page.click("own-motion")
         page.set("psi", 0.5)
         page.until_shows(frame(model, 0.4, content="result-1", motion=None, psi=0.5))
         page.click("show-command")
-        page.until(lambda: "styleganv project" in page.text("command"))
+        page.until(lambda: page.find("#command") and "styleganv project" in page.text("command"))
         assert f"'{video.name}' --start 0 --seconds 1 --num-steps 600 --out projection-1" in page.text("command")
+        page.click("tab-edit")
         button("compare").click()
         page.until(lambda: page.get("comparison").get_property("currentTime") > 0.2)
         page.find("#comparison-dialog button")[0].click()
@@ -73,12 +75,11 @@ def test_projected_clip_is_stopped_shown_edited_and_compared(
         # A new seed replaces the result.
         page.set("seed", 5)
         page.until_shows(frame(model, 0.4, content=5, motion=4, psi=0.5))
-        assert page.is_visible("grid-group")
+        assert page.is_visible("columns")
 
         page.get("text").send_keys("a red bar", Keys.ENTER)
-        page.until(lambda: buttons(page, 2)("cancel").is_displayed())
         buttons(page, 2)("cancel").click()
-        page.until(lambda: not page.is_visible("job-2"))
+        page.until(lambda: not page.find("#job-2"))
 
 
 def result_model(model: Path, latents: bytes, file: Path) -> StudioModel:

@@ -1,7 +1,10 @@
 """HTTP routes of the studio: the page and runs. No string that a browser sends is a path."""
 
-from collections.abc import Sequence
+import gzip
+import re
+from collections.abc import Iterator, Sequence
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from fastapi import APIRouter, HTTPException
@@ -20,16 +23,36 @@ def page_routes() -> APIRouter:
     """Return the routes of the page's files, which are read from the package."""
     router = APIRouter()
     folder = files("styleganv.studio") / "page"
-    names = {file.name for file in folder.iterdir() if Path(file.name).suffix in MEDIA_TYPES}
+    served = dict(_page_files(folder))
 
     @router.get("/")
-    @router.get("/page/{name}")
-    async def page(name: str = "index.html") -> Response:
-        if name not in names:
+    @router.get("/page/{name:path}")
+    async def page(request: Request, name: str = "index.html") -> Response:
+        if name not in served:
             raise HTTPException(404)
-        return Response((folder / name).read_bytes(), media_type=MEDIA_TYPES[Path(name).suffix])
+        content, headers = served[name].read_bytes(), {"Vary": "Accept-Encoding"}
+        if _accepts_gzip(request.headers.get("accept-encoding", "")):
+            content = gzip.compress(content, mtime=0)
+            headers["Content-Encoding"] = "gzip"
+        return Response(content, media_type=MEDIA_TYPES[Path(name).suffix], headers=headers)
 
     return router
+
+
+def _page_files(folder: Traversable, prefix: str = "") -> Iterator[tuple[str, Traversable]]:
+    """Yield the files that browsers may load, by their paths in the folder."""
+    for entry in folder.iterdir():
+        if entry.is_dir():
+            yield from _page_files(entry, f"{prefix}{entry.name}/")
+        elif Path(entry.name).suffix in MEDIA_TYPES:
+            yield prefix + entry.name, entry
+
+
+def _accepts_gzip(header: str) -> bool:
+    """Return whether a browser's Accept-Encoding allows gzip, which a weight of 0 refuses."""
+    weights = {name.strip(): value for name, _, value in (part.partition(";") for part in header.lower().split(","))}
+    weight = weights.get("gzip", weights.get("*"))
+    return weight is not None and not re.fullmatch(r"\s*q=0(\.0*)?\s*", weight)
 
 
 def run_routes(sources: Sequence[VideoSource]) -> APIRouter:

@@ -1,49 +1,44 @@
-// The entry point: load the list of models, open the first, and start playback.
+// The entry point: the layout of the page, and the start of all that runs in it.
 
-import { resetContent } from "./content.js";
-import { resetDirections } from "./directions.js";
-import { $, on, setControl, showMessage } from "./dom.js";
-import "./export.js";
-import { mainPlayer, refresh, startPlayback } from "./playback.js";
-import { followJobs, showJobs } from "./search.js";
-import "./shortcuts.js";
-import { clock, currentModel, loadModels, models, state } from "./state.js";
-import "./theme.js";
-import { updateTraining } from "./training.js";
+import { followAddress, readQuery } from "./core/address.js";
+import { followJobs } from "./core/jobs.js";
+import { loadSources, startPlayback } from "./core/playback.js";
+import { followKeys } from "./core/shortcuts.js";
+import { effect, html, render, signal } from "./core/ui.js";
+import { view } from "./core/state.js";
+import { Header } from "./parts/header.js";
+import { Panel, Place } from "./parts/panel.js";
+import { Stage } from "./parts/stage.js";
+import { Transport } from "./parts/transport.js";
+import { Toast } from "./widgets/toast.js";
 
-// Open the current model with default settings.
-function openModel() {
-  const model = currentModel();
-  clock.time = 0;
-  setControl("speed", 0);
-  setControl("fps", Math.round(model.fps));
-  $("fps").disabled = $("speed").disabled = !model.supports_any_fps;
-  $("command").hidden = true;
-  document.title = `${model.name} – styleganv studio`;
-  resetContent();
-  resetDirections();
-  showJobs();
-  updateTraining();
-  refresh();
-  mainPlayer.drawnEpoch = mainPlayer.epoch; // Do not draw frames of the model before.
-}
+const RETRY_MS = 1000;
+const problem = signal("Connecting…");
 
-on("model", "change", () => { state.model = Number($("model").value); openModel(); });
-on("reset", "click", openModel);
+const App = () => (problem.value ? html`<p class="problem" role="status">${problem.value}</p>` : html`
+  <${Header} />
+  <main>
+    <div class="video"><${Stage} /><${Place} name="video" /><${Transport} /><${Place} name="below" /></div>
+    <${Panel} />
+  </main>
+  <${Place} name="dialogs" /><${Toast} />`);
 
 async function start() {
   try {
-    await loadModels();
-  } catch {
-    showMessage("Cannot reach the studio: check that it is running.", true);
+    await loadSources();
+  } catch (error) {
+    problem.value = /** @type {Error} */ (error).message;
+    setTimeout(start, RETRY_MS);
     return;
   }
-  const title = (model) => `${model.name} (${model.title}, ${model.width}×${model.height})`;
-  $("model").replaceChildren(...models.map((model, i) => new Option(title(model), i)));
-  $("compare-with").append(...models.map((model, i) => new Option(model.name, i)));
-  openModel();
+  await followJobs(); // The address may name a result.
+  readQuery(location.search);
   startPlayback();
-  followJobs();
+  followAddress();
+  followKeys();
+  effect(() => { document.title = `${view.a.value.model} – styleganv studio`; });
+  problem.value = "";
 }
 
+render(html`<${App} />`, document.body);
 start();

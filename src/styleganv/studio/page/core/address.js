@@ -1,0 +1,142 @@
+// The address is the state: reload, bookmark and share restore it; back is undo and forward is redo.
+//
+// The first change of a gesture adds an entry to the history; further ones replace it until the control rests. So back
+// leads to the state before the gesture. The time that plays is kept up to date without entries.
+
+import { clock } from "./clock.js";
+import { formatDirections, formatGrid, parseDirections, parseGrid } from "./notation.js";
+import { jump } from "./playback.js";
+import { batch, effect, signal } from "./ui.js";
+import { defaultParams, errors, findSource, sources, tab, transport, view } from "./state.js";
+
+/** @typedef {import("./state.js").View} View */
+
+const REST_MS = 700; // without a change, after which the next one is a new gesture
+const WRITE_MS = 350; // between writes: browsers allow few per second
+const TIME_MS = 2000;
+
+export const history = { canUndo: signal(false), canRedo: signal(false) };
+export const undo = () => { if (history.canUndo.peek()) window.history.back(); };
+export const redo = () => { if (history.canRedo.peek()) window.history.forward(); };
+
+/** @type {Record<string, (text: string) => any>} */
+const READ = {
+  model: (text) => text,
+  content: (text) => text,
+  motion: (text) => text,
+  psi: (text) => finite(text, 1),
+  label: (text) => (/^\d+$/.test(text) ? Number(text) : text),
+  mix: (text) => text,
+  dir: parseDirections,
+  grid: parseGrid,
+};
+
+/** @param {string | null} text @param {number} fallback */
+const finite = (text, fallback) => (text?.trim() && Number.isFinite(Number(text)) ? Number(text) : fallback);
+
+/** Return the pairs of an address. @param {Partial<View>} part @param {Record<string, any>} defaults */
+function viewPairs(part, defaults, prefix = "") {
+  /** @type {[string, string][]} */
+  const pairs = [];
+  for (const [key, value] of Object.entries(part)) {
+    const isDefault = JSON.stringify(value) === JSON.stringify(defaults[key]);
+    if (isDefault || value === null || value === undefined) continue;
+    if (key === "directions") pairs.push([`${prefix}dir`, formatDirections(/** @type {any} */ (value))]);
+    else if (key === "grid") pairs.push([`${prefix}grid`, formatGrid(/** @type {any} */ (value))]);
+    else pairs.push([`${prefix}${key}`, String(value)]);
+  }
+  return pairs;
+}
+
+/** Return the address of the present state. */
+export function toQuery(time = clock.time) {
+  const { content, motion, ...others } = view.a.value;
+  // Without a motion, an address means that of the content: both are stated, or none.
+  const seeds = content === "0" && motion === "0" ? {} : { content, motion };
+  const { model, ...rest } = others;
+  const pairs = viewPairs({ model, ...seeds, ...rest }, { ...defaultParams(), content: null, motion: null });
+  if (time) pairs.push(["t", String(Number(time.toFixed(2)))]);
+  if (transport.speed.value !== 1) pairs.push(["speed", String(transport.speed.value)]);
+  const fps = Math.round(findSource(model)?.fps ?? 25);
+  if (transport.fps.value !== fps) pairs.push(["fps", String(transport.fps.value)]);
+  if (!transport.isPlaying.value) pairs.push(["play", "0"]);
+  if (tab.value !== "explore") pairs.push(["tab", tab.value]);
+  if (view.b.value) pairs.push(...viewPairs(view.b.value, {}, "b."));
+  // Names and lists remain readable: only what would end a value is escaped.
+  const escape = (/** @type {string} */ text) => encodeURIComponent(text).replace(/%(2C|3A|3B|40|2F|20)/g, (code) =>
+    ({ "%2C": ",", "%3A": ":", "%3B": ";", "%40": "@", "%2F": "/", "%20": "+" }[code] ?? code));
+  return `?${pairs.map(([key, value]) => `${key}=${escape(value)}`).join("&")}`;
+}
+
+/** @param {URLSearchParams} query @param {string} prefix @returns {Partial<View>} */
+function readView(query, prefix) {
+  /** @type {any} */
+  const part = {};
+  for (const [key, read] of Object.entries(READ)) {
+    const text = query.get(prefix + key);
+    if (text !== null) part[key === "dir" ? "directions" : key] = read(text);
+  }
+  return part;
+}
+
+/** Set the state that an address describes: all of it, or only what a step changes. @param {string} search */
+export function readQuery(search, isStep = false) {
+  const query = new URLSearchParams(search);
+  const part = readView(query, "");
+  const model = part.model ?? sources.peek()[0]?.name ?? "";
+  const seeds = part.content === undefined ? {} : { motion: null };
+  const second = readView(query, "b.");
+  const fps = Math.round(findSource(model)?.fps ?? 25);
+  batch(() => {
+    errors.value = {};
+    view.a.value = { ...defaultParams(), ...seeds, ...part, model };
+    view.b.value = Object.keys(second).length ? second : null;
+    transport.speed.value = Math.min(Math.max(finite(query.get("speed"), 1), 1 / 16), 4);
+    transport.fps.value = Math.min(Math.max(finite(query.get("fps"), fps), 1), 60);
+    if (isStep) return;
+    transport.isPlaying.value = query.get("play") !== "0";
+    tab.value = query.get("tab") ?? "explore";
+    jump(finite(query.get("t"), 0));
+  });
+}
+
+/** Follow the state, and read it again on back and forward. Time, pauses and tabs are no steps. */
+export function followAddress() {
+  let depth = Number(window.history.state?.depth ?? 0);
+  let lastDepth = Math.max(depth, Number(sessionStorage.getItem("history-depth") ?? 0));
+  let [changedAt, writtenAt, timer] = [-Infinity, 0, 0];
+  let lastVideo = "";
+
+  function write() {
+    clearTimeout(timer);
+    timer = 0;
+    writtenAt = performance.now();
+    window.history.replaceState({ depth }, "", toQuery());
+    history.canUndo.value = depth > 0;
+    history.canRedo.value = depth < lastDepth;
+    sessionStorage.setItem("history-depth", String(lastDepth));
+  }
+
+  effect(() => {
+    const query = toQuery(0); // reads all signals of the state
+    const video = query.replace(/&(tab|play)=[^&]*/g, "");
+    const [isStep, now] = [lastVideo && video !== lastVideo, performance.now()];
+    lastVideo = video;
+    if (isStep && now - changedAt > REST_MS) {
+      depth += 1;
+      lastDepth = depth;
+      window.history.pushState({ depth }, "", query);
+      write();
+    } else timer ||= setTimeout(write, Math.max(0, WRITE_MS - (now - writtenAt)));
+    if (isStep) changedAt = now;
+  });
+  addEventListener("popstate", (event) => {
+    depth = Number(event.state?.depth ?? 0);
+    changedAt = performance.now(); // reading is no step
+    readQuery(location.search, true);
+    changedAt = -Infinity;
+    write();
+  });
+  setInterval(() => { if (document.visibilityState === "visible" && !timer) write(); }, TIME_MS);
+  write();
+}

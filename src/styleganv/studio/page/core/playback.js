@@ -1,0 +1,128 @@
+// Playback: the clock, the players of the two videos, their connections, and what restarts them.
+//
+//     jump(12.3); togglePlay();      players.a.frameListeners.add((canvas) => …)      after each frame
+
+import { clock, showTime } from "./clock.js";
+import { Player } from "./player.js";
+import { fetchSources } from "./protocol.js";
+import { batch, effect, signal, untracked } from "./ui.js";
+import { findSource, secondView, setError, source, sources, transport, view } from "./state.js";
+
+const MAX_TICK_SECONDS = 0.25;
+const TIME_MS = 200; // A browser that paints without a GPU is too slow to update the time on every tick.
+const RECONNECT_MS = 1000;
+const OFFLINE = "Cannot reach the studio: check that it is running. Reconnecting…";
+
+export const displayedFps = signal(0);
+
+/** Keys of settings changed since the last response without an error. @type {Set<string>} */
+const changedKeys = new Set();
+/** The latest error that a response had, and the key of its control. */
+let failure = { error: "", key: "" };
+
+/** Note a change; the latest key comes last. @param {string} key */
+function noteChange(key) { changedKeys.delete(key); changedKeys.add(key); }
+
+// The control concerned is the one that changed last, and remains so while the error is the same. An error of all that
+// an address states, or of another model, stands on the stage only.
+/** @param {string} error */
+function onAnswer(error) {
+  const isSame = error === failure.error && failure.key;
+  const key = !error || changedKeys.has("model") ? "" : isSame ? failure.key : [...changedKeys].at(-1) ?? "";
+  if (failure.key && failure.key !== key) setError(failure.key, "");
+  if (!error) changedKeys.clear();
+  failure = { error, key };
+  if (key) setError(key, error);
+}
+
+export const players = {
+  a: new Player(() => view.a.peek(), { onAnswer, onEnd: () => jump(0) }),
+  b: new Player(() => secondView.peek()),
+};
+const bothPlayers = [players.a, players.b];
+
+/** @param {number} time */
+export function jump(time) {
+  setError("time", "");
+  clock.time = Math.max(0, time);
+  const now = source.peek();
+  if (now?.max_seconds != null) clock.time = Math.min(clock.time, now.max_seconds - 1 / now.fps);
+  noteChange("time");
+  showTime();
+  refresh();
+}
+
+export function togglePlay() { transport.isPlaying.value = !transport.isPlaying.peek(); }
+
+function refresh() { bothPlayers.forEach((player) => { player.reset(); player.requestFrames(); }); }
+
+/** Restart a player when its video changes. @param {Player} player
+ * @param {{ value: import("./state.js").View | null }} video @param {(key: string) => void} note */
+function follow(player, video, note = () => {}) {
+  let before = /** @type {Record<string, any> | null} */ (null);
+  effect(() => {
+    const now = /** @type {Record<string, any> | null} */ (video.value);
+    const changed = Object.keys(now ?? {}).filter((key) => JSON.stringify(before?.[key]) !== JSON.stringify(now?.[key]));
+    const isNewSource = before?.model !== now?.model;
+    before = now;
+    if (!changed.length && !isNewSource) return;
+    changed.forEach(note);
+    untracked(() => { player.reset(isNewSource); player.requestFrames(); });
+  });
+}
+
+/** @param {Player} player */
+function connect(player) {
+  const socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/frames`);
+  socket.binaryType = "arraybuffer";
+  socket.onopen = async () => {
+    // Another studio may have started on this port, with another list of models, which requests must not be mixed up with.
+    try { await loadSources(); } catch { socket.close(); return; }
+    if (socket.readyState !== WebSocket.OPEN) return;
+    player.socket = socket;
+    player.reset(true);
+  };
+  socket.onmessage = (event) => { if (socket === player.socket) player.receive(event.data); };
+  socket.onclose = () => {
+    player.socket = null;
+    player.setStatus(player.stalePhase, OFFLINE, true);
+    setTimeout(() => connect(player), RECONNECT_MS);
+  };
+}
+
+export async function loadSources() { sources.value = await fetchSources(); }
+
+export function startPlayback() {
+  follow(players.a, view.a, noteChange);
+  follow(players.b, secondView);
+  let isFirst = true;
+  effect(() => {
+    const values = { speed: transport.speed.value, fps: transport.fps.value };
+    if (!isFirst) untracked(() => { Object.keys(values).forEach(noteChange); refresh(); });
+    isFirst = false;
+  });
+  bothPlayers.forEach(connect);
+  let numCounted = 0;
+  setInterval(() => {
+    displayedFps.value = players.a.numDrawn - numCounted;
+    numCounted = players.a.numDrawn;
+  }, 1000);
+  requestAnimationFrame(tick);
+}
+
+let shownAt = 0;
+
+/** @param {number} now */
+function tick(now) {
+  const elapsed = Math.min((now - clock.last) / 1000, MAX_TICK_SECONDS);
+  clock.last = now;
+  // The clock waits for the first frame, so that a new video starts at its start.
+  if (transport.isPlaying.peek() && players.a.hasFrames) clock.time += elapsed * transport.speed.peek();
+  const hasDrawn = bothPlayers.map((player) => { player.requestFrames(); return player.drawDue(); });
+  if (hasDrawn.includes(true) && now - shownAt > TIME_MS) { batch(showTime); shownAt = now; }
+  requestAnimationFrame(tick);
+}
+
+/** Seconds that the timeline shows. */
+export const timelineEnd = () =>
+  findSource(view.a.value.model)?.max_seconds ?? Math.max(60, 2 ** Math.ceil(Math.log2(Math.max(1, clock.time + 1))));
