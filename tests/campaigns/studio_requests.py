@@ -22,17 +22,16 @@ from .mutations import ODD_VALUES, ODD_WORDS, damage, damage_tree
 TOKEN = "secret-token-of-the-campaign"
 TIMEOUT_SECONDS = 20.0
 PARAMS = {
-    "seed": 1,
-    "motion_seed": 2,
+    "content": "1@0.5,4@0.5",
+    "motion": 2,
     "psi": 0.7,
     "label": None,
-    "mix": {"seed": 3, "first": 0, "last": 1, "amount": 0.5},
+    "mix": "3:0-1@0.5",
     "grid": [1, 1],
     "directions": {},
-    "search_result": None,
 }
-EXPORT = {"model": 0, "params": PARAMS, "start": 0, "seconds": 0.2, "fps": 10, "speed": 1, "format": "mp4"}
-FRAMES = {"id": 1, "model": 0, "params": PARAMS, "start": 0.0, "fps": 10.0, "num_frames": 2}
+EXPORT = {"source": "model", "params": PARAMS, "start": 0, "seconds": 0.2, "fps": 10, "speed": 1, "format": "mp4"}
+FRAMES = {"id": 1, "source": "model", "params": PARAMS, "start": 0.0, "fps": 10.0, "num_frames": 2}
 FOLDERS = (os.getcwd(), f"{tempfile.gettempdir()}/", f"{Path.home()}/")
 #: What no answer may show.
 SECRETS = re.compile(rf"Traceback|File \"|{'|'.join(map(re.escape, FOLDERS))}|site-packages|styleganv-fuzz|{TOKEN}")
@@ -83,7 +82,7 @@ def run(
                 problems.append(f"hang: an answer after {seconds:.0f} s")
             if rng.random() < 0.2:
                 _cancel_jobs(port)
-            alive = _exchange(port, "GET", "/api/models", None, {})
+            alive = _exchange(port, "GET", "/api/sources", None, {})
             if alive[0] != 200:
                 problems.append(f"alive: the next request got {alive[0]}")
             peak = _memory(process.pid) - idle
@@ -112,7 +111,7 @@ def _request(rng: random.Random, inputs: Inputs, port: int) -> tuple[str, list[s
         word = rng.choice((*ODD_WORDS, "-1", "99", "1e9", "%2e%2e%2f" * 3, "..%5c", "%00", "a" * 9000))
         word = "".join(c if 32 < ord(c) < 127 else "%3f" for c in word)
         path = rng.choice(
-            ("/page/{}", "/{}", "/api/models/{}/directions", "/api/models/0/snapshots/{}", "/api/jobs/{}/stop")
+            ("/page/{}", "/{}", "/api/directions?source={}", "/api/runs/run/snapshots/{}", "/api/jobs/{}/stop")
         )
         path, method = path.format(word), rng.choice(("GET", "GET", "POST", "DELETE", "OPTIONS", "HEAD", "BREW"))
     elif kind == "json":
@@ -137,7 +136,10 @@ def _request(rng: random.Random, inputs: Inputs, port: int) -> tuple[str, list[s
             ("", "&num_steps=1&seconds=0.2", "&num_steps=nan", "&start=-1", "&seconds=1e99", "&num_steps=1e9")
         )
         name = rng.choice((clip.name, "..%2f..%2fx.mp4", "%00.mp4", "x.exe", "", "a" * 300 + ".mp4"))
-        method, path = "POST", f"/api/models/{rng.choice((0, 1, 7, 'x'))}/clip?name={name}{query}#{note}"
+        method, path = (
+            "POST",
+            f"/api/jobs/clip?source={rng.choice(('model', 'run', 'x', ''))}&name={name}{query}#{note}",
+        )
     path, _, note = path.partition("#")
     status, text = _exchange(port, method, path, body, headers)
     problems = [] if status and status < 500 else [f"status: {status}: {text[:200]}"]
@@ -200,7 +202,18 @@ def _socket(rng: random.Random, port: int) -> tuple[str, list[str]]:
     message: str | bytes = json.dumps(tree)
     if rng.random() < 0.3:
         message = rng.choice(
-            ("", "[]", "null", "1", '{"model": 0}', "x" * 70_000, "{" * 5000, b"\0\xff", '{"id": NaN}', "[" * 100_000)
+            (
+                "",
+                "[]",
+                "null",
+                "1",
+                '{"source": "model"}',
+                "x" * 70_000,
+                "{" * 5000,
+                b"\0\xff",
+                '{"id": NaN}',
+                "[" * 100_000,
+            )
         )
         note = repr(message[:20])
     problems: list[str] = []

@@ -247,7 +247,7 @@ def test_errors_tell_no_paths(url: str, models: list[Path]) -> None:
         assert expected == {403} or method == "BREW" or '"error":' in text, text  # The page shows it.
         client.close()
     client = http.client.HTTPConnection(host, timeout=30)
-    client.request("GET", "/api/models")
+    client.request("GET", "/api/sources")
     shown = client.getresponse().read().decode()
     assert [model["name"] for model in json.loads(shown)] == ["one", "wide"] and not secret.search(shown)
 

@@ -1,16 +1,13 @@
 """The queue of a model: urgent work first, clients in turn, bounded work; and the end of a growing log."""
 
-import json
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from styleganv.studio import work_queue
-from styleganv.studio.log_tail import LogTail
 from styleganv.studio.work_queue import Priority, QueueClosedError, QueueFullError, Turn, WorkQueue
 
 
@@ -134,25 +131,3 @@ def test_closed_queue_ends_what_waits_and_what_gives_way() -> None:
         waiting.result(20)
     with pytest.raises(QueueClosedError):
         queue.submit(Priority.FRAMES, "a", endless)
-
-
-def test_log_is_read_once(tmp_path: Path) -> None:
-    path = tmp_path / "log.jsonl"
-    tail = LogTail(path)
-    assert tail.update() is None
-
-    def line(clips: int, **values: float) -> str:
-        return json.dumps({"clips_seen": clips, "clips_per_second": 1.5} | values) + "\n"
-
-    path.write_text(line(8) + '{"event": "evaluation", "clips_seen": 8}\n' + line(16)[:-5])
-    assert tail.update() == json.loads(line(8))
-    with open(path, "a") as file:
-        file.write(line(16)[-5:] + "damaged clips_per_second\n")
-    assert tail.update() == json.loads(line(16))
-    offset = tail._offset
-    assert tail.update() == json.loads(line(16)) and tail._offset == offset == path.stat().st_size
-    path.write_text(line(4))  # A resumed run drops records from after its checkpoint.
-    assert tail.update() == json.loads(line(4))
-    path.unlink()
-    path.write_text(line(5) + line(6) * 50)
-    assert tail.update() == json.loads(line(6))

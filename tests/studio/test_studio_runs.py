@@ -61,7 +61,7 @@ def test_a_folder_of_runs_is_watched(folder: Path, monkeypatch: pytest.MonkeyPat
         assert request(f"{url}api/runs/other/log")[1] == {"error": "Unknown run other: reload the page."}
         shutil.copytree(folder / "a", folder / "c", ignore=shutil.ignore_patterns("tensorboard"))
         assert [run["name"] for run in request(f"{url}api/runs")[1]] == ["runs/a", "runs/deep/b", "runs/c"]
-        names = [model["name"] for model in request(f"{url}api/models")[1]]
+        names = [model["name"] for model in request(f"{url}api/sources")[1]]
         assert names == ["runs/a", "runs/deep/b", "runs/c"]
         for action in ("stop", "resume"):
             status, answer = request(f"{url}api/runs/runs/a/{action}", "POST")

@@ -29,7 +29,15 @@ from styleganv.timeline.notation import Term, VideoParams
 websockets = pytest.importorskip("websockets")
 from websockets.sync.client import connect  # noqa: E402
 
-EXPORT = {"model": 0, "params": {"content": 2}, "start": 1, "seconds": 1, "fps": 10, "speed": 0.25, "format": "mp4"}
+EXPORT = {
+    "source": "one",
+    "params": {"content": 2},
+    "start": 1,
+    "seconds": 1,
+    "fps": 10,
+    "speed": 0.25,
+    "format": "mp4",
+}
 
 
 def send(url: str, path: str = "", values: Any = None, **headers: str) -> tuple[int, bytes]:
@@ -49,7 +57,7 @@ def open_socket(url: str) -> Any:
 
 def request_frames(socket: Any, **values: Any) -> tuple[dict[str, Any], list[bytes]]:
     """Return the header and the JPEG images of a response."""
-    request = {"id": 1, "model": 0, "params": {"content": 3}, "start": 0, "fps": 25, "num_frames": 2}
+    request = {"id": 1, "source": "one", "params": {"content": 3}, "start": 0, "fps": 25, "num_frames": 2}
     socket.send(json.dumps(request | values))
     message = socket.recv()
     (length,) = struct.unpack("<I", message[:4])
@@ -74,7 +82,7 @@ def test_other_sites_are_refused(url: str) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["page/../jobs.py", "page/%2e%2e%2fjobs.py", "page/jobs.py", "page/", "jobs.py", "api/models/7/directions"],
+    ["page/../jobs.py", "page/%2e%2e%2fjobs.py", "page/jobs.py", "page/", "jobs.py", "api/models"],
 )
 def test_only_the_files_of_the_page_are_served(url: str, path: str) -> None:
     status, content = send(url, path)
@@ -93,10 +101,10 @@ def test_other_hosts_get_a_token_that_every_request_requires(models: list[Path])
     with serving(models[:1], "--host", "0.0.0.0") as (_, printed):
         address, _, token = printed.replace("0.0.0.0", "127.0.0.1").partition("?token=")
         assert len(token) > 15
-        assert send(address)[0] == send(address, "?token=wrong")[0] == send(address, "api/models")[0] == 403
+        assert send(address)[0] == send(address, "?token=wrong")[0] == send(address, "api/sources")[0] == 403
         assert send(address, f"?token={token}")[0] == 200
         cookie = f"styleganv-token={token}"
-        assert send(address, "api/models", Cookie=cookie)[0] == 200
+        assert send(address, "api/sources", Cookie=cookie)[0] == 200
         assert send(address, f"?token={token}", Cookie="styleganv-token=old")[0] == 200
         socket, origin = address.replace("http", "ws") + "frames", address.rstrip("/")
         with pytest.raises(websockets.InvalidStatus):
@@ -188,7 +196,7 @@ def test_clients_take_turns(url: str) -> None:
 def test_latest_request_cancels_earlier_ones(url: str) -> None:
     with open_socket(url) as socket:
         for i in range(200):
-            request = {"id": i, "model": 0, "params": {"content": i}, "start": 0, "fps": 25, "num_frames": 2}
+            request = {"id": i, "source": "one", "params": {"content": i}, "start": 0, "fps": 25, "num_frames": 2}
             socket.send(json.dumps(request))
         ids: list[int] = []
         while not ids or ids[-1] != 199:
@@ -197,18 +205,7 @@ def test_latest_request_cancels_earlier_ones(url: str) -> None:
         assert len(ids) < 150 and ids == sorted(ids)
 
 
-# Runs and exports
-
-
-@pytest.mark.slow
-def test_log_curves_and_snapshots_of_a_run(finished_run: Path) -> None:
-    with serving([finished_run]) as (_, url):
-        training = json.loads(send(url, "api/models/0/training")[1])
-        assert training["num_snapshots"] == 1 and training["last"]["clips_seen"] == 16
-        assert send(url, "api/models/0/curves")[1][:4] == b"\x89PNG"
-        assert send(url, "api/models/0/snapshots/0")[1][:4] == b"\x89PNG"
-        assert send(url, "api/models/0/snapshots/1")[0] == send(url, "api/models/0/snapshots/-1")[0] == 404
-        assert send(url, "api/models/1/training")[0] == 400
+# Exports
 
 
 def test_exported_video_has_the_requested_length(url: str, tmp_path: Path) -> None:
@@ -245,7 +242,7 @@ class EndlessSource(VideoSource):
 def test_export_ends_when_its_client_disconnects(monkeypatch: pytest.MonkeyPatch) -> None:
     source = EndlessSource()
     monkeypatch.setattr(server, "open_sources", lambda *_, **__: [source])
-    app, body = server.create_app([]), json.dumps(EXPORT | {"seconds": 60, "fps": 120}).encode()
+    app, body = server.create_app([]), json.dumps(EXPORT | {"source": "endless", "seconds": 60, "fps": 120}).encode()
     messages = [{"type": "http.request", "body": body, "more_body": False}]
     headers = {"host": "localhost", "content-type": "application/json", "content-length": str(len(body))}
     scope = {

@@ -20,7 +20,7 @@ from styleganv.errors import StyleganvError
 from styleganv.studio.frame_stream import FrameStream
 from styleganv.studio.images import encode_image, reduce_frame
 from styleganv.studio.video_params import MAX_START_SECONDS, number, parse_object
-from styleganv.studio.video_source import VideoSource, find_source, source_key
+from styleganv.studio.video_source import VideoSource, find_source
 from styleganv.studio.work_queue import Priority, QueueClosedError, Turn
 from styleganv.timeline.notation import VideoParams
 from styleganv.timeline.timeline import Timeline
@@ -110,7 +110,7 @@ class FrameSocket:
         """Return the response to the latest request; None if it has changed to another source meanwhile."""
         request = self._served = self._latest or {}
         try:
-            source = find_source(self._sources, source_key(request))
+            source = find_source(self._sources, request.get("source"))
             future = source.queue.submit(Priority.FRAMES, self, partial(self._read, source))
             return await asyncio.wrap_future(future)
         except QueueClosedError:
@@ -125,7 +125,7 @@ class FrameSocket:
     def _read(self, source: VideoSource, turn: Turn) -> bytes | None:
         """Return the response to the latest request, in the thread of the source."""
         request = self._served = self._latest or {}
-        if find_source(self._sources, source_key(request)) is not source:
+        if find_source(self._sources, request.get("source")) is not source:
             self._served = None
             return None
         if self._stream is None or self._stream.source is not source:

@@ -84,7 +84,7 @@ def search_routes(sources: Sequence[VideoSource], manager: JobManager) -> APIRou
     return router
 
 
-def job_routes(sources: Sequence[VideoSource], manager: JobManager, public_text: Callable[[str], str]) -> APIRouter:
+def job_routes(manager: JobManager, public_text: Callable[[str], str]) -> APIRouter:
     """Return the routes that follow jobs, end them, and serve their files."""
     router = APIRouter()
 
@@ -95,7 +95,7 @@ def job_routes(sources: Sequence[VideoSource], manager: JobManager, public_text:
 
     def describe(job: Job) -> dict[str, Any]:
         values = job.to_dict()
-        return values | {"error": public_text(values["error"]), "model": sources.index(job.task.model)}
+        return values | {"error": public_text(values["error"])}
 
     @router.get("/jobs")
     async def jobs() -> JSONResponse:
@@ -170,8 +170,7 @@ def thumbnail_frames(model: StudioModel, params: VideoParams, start: Any) -> Ite
 
 def find_model(sources: Sequence[VideoSource], name: Any) -> StudioModel:
     """Return a model by its name. Raises StyleganvError for real videos."""
-    number = next((number for number, source in enumerate(sources) if source.name == name), None)
-    source = find_source(sources, name if number is None else number)
+    source = find_source(sources, name)
     if not isinstance(source, StudioModel):
         raise StyleganvError("A job requires a model, got real videos: select a model.")
     return source

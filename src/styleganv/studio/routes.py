@@ -2,18 +2,13 @@
 
 import gzip
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-from fastapi import APIRouter, HTTPException
-from fastapi.responses import JSONResponse, Response
-
-from styleganv.errors import StyleganvError
-from styleganv.studio.log_tail import LogTail
-from styleganv.studio.studio_model import StudioModel
-from styleganv.studio.video_source import VideoSource, find_source
+from fastapi import APIRouter, HTTPException, Request
+from fastapi.responses import Response
 
 #: Not left to `mimetypes`, which depends on the machine: browsers refuse modules of another type.
 MEDIA_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
@@ -53,42 +48,3 @@ def _accepts_gzip(header: str) -> bool:
     weights = {name.strip(): value for name, _, value in (part.partition(";") for part in header.lower().split(","))}
     weight = weights.get("gzip", weights.get("*"))
     return weight is not None and not re.fullmatch(r"\s*q=0(\.0*)?\s*", weight)
-
-
-def run_routes(sources: Sequence[VideoSource]) -> APIRouter:
-    """Return the routes of a run's log and images."""
-    router = APIRouter()
-    tails: dict[Path, LogTail] = {}
-
-    @router.get("/models/{number}/training")
-    async def training(number: int) -> JSONResponse:
-        """Return the number of snapshots and the last record of the log."""
-        model, run = find_run(number)
-        tail = tails.setdefault(run, LogTail(run / "log.jsonl"))
-        return JSONResponse({"num_snapshots": len(model.snapshots()), "last": tail.update()})
-
-    @router.get("/models/{number}/curves")
-    async def curves(number: int) -> Response:
-        return png(find_run(number)[1] / "curves.png")
-
-    @router.get("/models/{number}/snapshots/{index}")
-    async def snapshot(number: int, index: int) -> Response:
-        snapshots = find_run(number)[0].snapshots()
-        if not 0 <= index < len(snapshots):
-            raise HTTPException(404)
-        return png(snapshots[index])
-
-    def find_run(number: int) -> tuple[StudioModel, Path]:
-        source = find_source(sources, number)
-        if not isinstance(source, StudioModel) or source.run is None:
-            raise StyleganvError(f"A training log requires a run, got {source.name}: open the run instead.")
-        return source, source.run
-
-    return router
-
-
-def png(path: Path) -> Response:
-    """Return the response with an image of a run."""
-    if not path.is_file():
-        raise HTTPException(404)
-    return Response(path.read_bytes(), media_type="image/png")

@@ -46,7 +46,7 @@ try:
     from styleganv.studio.job_routes import favorite_routes, job_routes, search_routes
     from styleganv.studio.live import LiveMessages
     from styleganv.studio.osc import OscReceiver, open_osc_socket
-    from styleganv.studio.routes import page_routes, run_routes
+    from styleganv.studio.routes import page_routes
     from styleganv.studio.run_routes import watch_routes
     from styleganv.studio.source_routes import source_routes, thumbnail_routes
 except ImportError as error:
@@ -113,10 +113,9 @@ def create_app(
     for router in (
         source_routes(sources),
         thumbnail_routes(sources),
-        run_routes(sources),
         watch_routes(runs, add_sources, can_control=token is not None, public_text=public_text),
         search_routes(sources, manager),
-        job_routes(sources, manager, public_text),
+        job_routes(manager, public_text),
         favorite_routes(sources, Favorites(favorites)),
     ):
         app.include_router(router, prefix="/api")

@@ -17,7 +17,7 @@ from styleganv.studio.commands import export_commands
 from styleganv.studio.sources import lower_priority
 from styleganv.studio.thumbnails import MAX_WAITING, ThumbnailParams, render_thumbnail
 from styleganv.studio.video_params import EXPORT_FORMATS, ExportParams
-from styleganv.studio.video_source import VideoSource, find_source, source_key
+from styleganv.studio.video_source import VideoSource, find_source
 from styleganv.studio.work_queue import Priority, QueueFullError, Turn
 from styleganv.timeline.notation import VideoParams
 from styleganv.timeline.timeline import Timeline
@@ -38,21 +38,9 @@ def source_routes(sources: Sequence[VideoSource]) -> APIRouter:
     async def list_sources() -> JSONResponse:
         return JSONResponse([asdict(source.metadata()) for source in list(sources)])
 
-    @router.get("/models")  # for pages of before
-    async def models() -> JSONResponse:
-        metadata = [asdict(source.metadata()) for source in list(sources)]
-        return JSONResponse([values | {"is_run": values["kind"] == "run"} for values in metadata])
-
     @router.get("/directions")
     async def directions(source: str) -> JSONResponse:
-        return await names_of_directions(find_source(sources, source))
-
-    @router.get("/models/{number}/directions")  # for pages of before
-    async def directions_by_number(number: int) -> JSONResponse:
-        return await names_of_directions(find_source(sources, number))
-
-    async def names_of_directions(source: VideoSource) -> JSONResponse:
-        names = asyncio.get_running_loop().run_in_executor(background, source.direction_names)
+        names = asyncio.get_running_loop().run_in_executor(background, find_source(sources, source).direction_names)
         return JSONResponse(await names)
 
     @router.post("/command")
@@ -126,4 +114,4 @@ def parse_export(
     """Return the source, the video and its part that a page wants to export."""
     timeline = values.get("timeline")
     video = VideoParams.from_json(values.get("params", {})) if timeline is None else Timeline.from_json(timeline)
-    return find_source(sources, source_key(values)), video, ExportParams.from_json(values)
+    return find_source(sources, values.get("source")), video, ExportParams.from_json(values)

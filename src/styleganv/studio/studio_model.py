@@ -299,7 +299,7 @@ class StudioModel(VideoSource):
     def search_result(self, number: int) -> SearchResult:
         """Return a search result by its number. Raises StyleganvError if there is none."""
         if number not in self.search_results:
-            raise StyleganvError(f"Search result {number} not found: reload the page.")
+            raise StyleganvError(f"{self.name} has no result-{number}: choose another content.")
         return self.search_results[number]
 
     def export_fps(self, fps: float) -> float:

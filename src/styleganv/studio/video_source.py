@@ -4,7 +4,7 @@ Times are in seconds. Shapes: H height, W width.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import count, islice, takewhile
@@ -164,16 +164,9 @@ class RealVideoSource(VideoSource):
             yield sheets.tile(images.reshape(rows, columns, *images.shape[1:]))
 
 
-def find_source(sources: Sequence[VideoSource], key: Any) -> VideoSource:
-    """Return a source by its name, or by its number for pages of before. Raises StyleganvError if there is none."""
-    if isinstance(key, int) and 0 <= key < len(sources):
-        return sources[key]
+def find_source(sources: Sequence[VideoSource], name: Any) -> VideoSource:
+    """Return a source by its name. Raises StyleganvError if there is none."""
     for source in sources:
-        if source.name == key:
+        if source.name == name:
             return source
-    raise StyleganvError(f"Unknown model {key}: reload the page.")
-
-
-def source_key(values: Mapping[str, Any]) -> Any:
-    """Return what a request calls its source: `source`, a name, or `model`, its number for pages of before."""
-    return values.get("source", values.get("model"))
+    raise StyleganvError(f"{name} is not open in this studio: select another model.")

@@ -14,11 +14,17 @@ const startedHere = new Set();
 export const jobs = signal(/** @type {Job[]} */ ([]));
 
 /** @param {Job} job */
-export const jobTitle = (job) => (job.kind === "text" ? `Text “${job.name}”` : `Clip ${job.name}`);
+export const jobTitle = ({ kind, name }) => (
+  { text: `Text “${name}”`, clip: `Clip ${name}`, directions: `Directions ${name}`, export: `Video ${name}` }[kind]
+);
+
+/** Return whether the result of a job is a content. @param {Job} job */
+export const hasResult = ({ kind }) => kind === "text" || kind === "clip";
 
 /** @param {Job} job */
 export function jobStatus(job) {
-  if (job.state !== "running") return { done: "Done", failed: job.error, canceled: "" }[job.state];
+  if (job.state !== "running" && job.state !== "waiting") return { done: "Done", failed: job.error, canceled: "" }[job.state];
+  if (job.state === "waiting") return "Waiting";
   const seconds = Math.ceil(job.remaining_seconds);
   const left = seconds ? `, ${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")} left` : "";
   return `${job.stage[0].toUpperCase()}${job.stage.slice(1)}${left}`;
@@ -35,8 +41,8 @@ export async function updateJobs() {
   try { list = await fetchJobs(); } catch { return; /* The stage reports a lost connection. */ }
   if (JSON.stringify(list) !== JSON.stringify(jobs.peek())) jobs.value = list;
   for (const job of list) {
-    if (job.state === "running" || !startedHere.delete(job.number)) continue;
-    if (job.state === "done" && job.source === view.a.peek().model) showResult(job);
+    if (job.state === "running" || job.state === "waiting" || !startedHere.delete(job.number)) continue;
+    if (job.state === "done" && hasResult(job) && job.source === view.a.peek().model) showResult(job);
   }
 }
 

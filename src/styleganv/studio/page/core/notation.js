@@ -27,6 +27,9 @@ export function parseTerms(text) {
   return terms.includes(null) ? null : /** @type {Term[]} */ (terms);
 }
 
+/** Return the sentence that says why a text cannot be the content or motion, or "". @param {string} text */
+export const termProblem = (text) => (parseTerms(text) ? "" : `Enter a whole number from 0 to ${MAX_SEED}.`);
+
 /** @param {Term[]} terms */
 export const formatTerms = (terms) =>
   terms.map(({ term, weight }) => (weight === 1 ? term : `${term}@${round(weight)}`)).join(",");

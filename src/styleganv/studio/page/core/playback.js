@@ -92,6 +92,24 @@ function connect(player) {
 
 export async function loadSources() { sources.value = await fetchSources(); }
 
+/** Take the list of sources again whenever the studio says that it, or the weights of a run, have changed. */
+function followSources() {
+  const socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/live`);
+  socket.onmessage = (event) => { if (JSON.parse(event.data).type === "sources") loadSources().catch(() => {}); };
+  socket.onclose = () => setTimeout(followSources, RECONNECT_MS);
+}
+
+/** Restart a player when its source has other weights. @param {Player} player @param {() => string | undefined} name */
+function followVersion(player, name) {
+  let before = "";
+  effect(() => {
+    const one = findSource(name() ?? "");
+    const now = one ? `${one.name} ${one.version}` : "";
+    if (before && now && now !== before) untracked(() => { player.reset(); player.requestFrames(); });
+    before = now;
+  });
+}
+
 export function startPlayback() {
   follow(players.a, view.a, noteChange);
   follow(players.b, secondView);
@@ -101,6 +119,9 @@ export function startPlayback() {
     if (!isFirst) untracked(() => { Object.keys(values).forEach(noteChange); refresh(); });
     isFirst = false;
   });
+  followVersion(players.a, () => view.a.value.model);
+  followVersion(players.b, () => secondView.value?.model);
+  followSources();
   bothPlayers.forEach(connect);
   let numCounted = 0;
   setInterval(() => {

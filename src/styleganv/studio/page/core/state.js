@@ -11,7 +11,8 @@ import { seedOf } from "./notation.js";
  *   mix: string | null, directions: Record<string, number>, grid: [number, number] | null }} Params
  *   motion: null takes that of the content; label: null takes that of the seed */
 /** @typedef {Params & { model: string }} View a video: a source by its name, and parameters */
-/** @typedef {{ name: string, title: string, kind: "model" | "run" | "real", width: number, height: number, fps: number,
+/** @typedef {{ name: string, title: string, kind: "model" | "run" | "real", version: string, ready: boolean,
+ *   loaded: boolean, width: number, height: number, fps: number,
  *   class_names: string[], label_hint: string, num_layers: number, max_seconds: number | null,
  *   supports_any_fps: boolean, supports_motion_seed: boolean, supports_truncation: boolean, is_image_model: boolean,
  * }} Source as the server describes it */

@@ -1,7 +1,7 @@
 // Searches: text edits and projections of uploaded clips, with one card per job.
 
 import { postJson, request } from "../core/api.js";
-import { endJob, jobStatus, jobTitle, jobs, showResult, startJob } from "../core/jobs.js";
+import { endJob, hasResult, jobStatus, jobTitle, jobs, showResult, startJob } from "../core/jobs.js";
 import { clipJobUrl, textJob } from "../core/protocol.js";
 import { html, signal } from "../core/ui.js";
 import { activity, source, view } from "../core/state.js";
@@ -53,7 +53,7 @@ function Card({ job }) {
       ${isRunning && html`<progress max="1" value=${job.fraction} aria-label=${`Progress of ${jobTitle(job)}`} />`}
       <p class=${job.state === "failed" ? "job-status error" : "job-status hint"}>${jobStatus(job)}</p>
       <div class="row">
-        ${isRunning && html`<button type="button" data-action="cancel" onClick=${() => endJob(job, "cancel")}>Cancel</button>`}
+        ${(isRunning || job.state === "waiting") && html`<button type="button" data-action="cancel" onClick=${() => endJob(job, "cancel")}>Cancel</button>`}
         ${job.can_stop && html`<button type="button" data-action="stop" onClick=${() => endJob(job, "stop")}>Stop and keep</button>`}
         ${isDone && html`
           <button type="button" data-action="show" onClick=${() => showResult(job)}>Show</button>
@@ -96,7 +96,7 @@ export const search = {
   Body: () => html`
     <${Steps} /><${TextSearch} />
     ${!source.value?.is_image_model && html`<${ClipSearch} />`}
-    <ul id="jobs">${jobs.value.filter((job) => job.source === view.a.value.model && job.state !== "canceled")
+    <ul id="jobs">${jobs.value.filter((job) => hasResult(job) && job.source === view.a.value.model && job.state !== "canceled")
       .map((job) => html`<${Card} key=${job.number} job=${job} />`).reverse()}</ul>`,
 };
 

@@ -5,7 +5,7 @@
 
 import { html, useEffect, useRef } from "../core/ui.js";
 import { setError } from "../core/state.js";
-import { termProblem } from "../core/protocol.js";
+import { termProblem } from "../core/notation.js";
 import { seedOf } from "../core/notation.js";
 import { IconButton } from "./button.js";
 import { ErrorText, errorProps } from "./field.js";
