@@ -103,7 +103,8 @@ export function readQuery(search, isStep = false) {
 /** Follow the state, and read it again on back and forward. Time, pauses and tabs are no steps. */
 export function followAddress() {
   let depth = Number(window.history.state?.depth ?? 0);
-  let lastDepth = Math.max(depth, Number(sessionStorage.getItem("history-depth") ?? 0));
+  // A page that is opened anew, not reloaded, has nothing to redo.
+  let lastDepth = window.history.state ? Math.max(depth, Number(sessionStorage.getItem("history-depth") ?? 0)) : 0;
   let [changedAt, writtenAt, timer] = [-Infinity, 0, 0];
   let lastVideo = "";
 
