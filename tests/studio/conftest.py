@@ -58,6 +58,16 @@ def browser() -> Iterator[Any]:
     driver.quit()
 
 
+@pytest.fixture(autouse=True)
+def console_is_clean(request: pytest.FixtureRequest) -> Iterator[None]:
+    """The console of the browser has no errors after a test, except of requests that failed on purpose."""
+    yield
+    if "browser" in request.fixturenames:
+        lines = request.getfixturevalue("browser").get_log("browser")
+        errors = [line["message"] for line in lines if line["level"] == "SEVERE" and line["source"] != "network"]
+        assert [text for text in errors if "WebSocket connection to" not in text] == []
+
+
 @pytest.fixture
 def page(browser: Any, url: str) -> Page:
     """The page with the first model, paused at its start."""

@@ -40,7 +40,6 @@ class Page:
 
     def __init__(self, browser: Any, url: str, query: str = "") -> None:
         self.browser, self.url = browser, url
-        browser.get_log("browser")  # Discard the messages of earlier tests.
         browser.get(url + query)
         self.until(lambda: self.find("#screen"))
         self.until(lambda: self.time() is not None or self.text())

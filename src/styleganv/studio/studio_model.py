@@ -269,7 +269,7 @@ class StudioModel(VideoSource):
         for directions in self.directions:
             if directions.space == space and name in directions.names:
                 return directions, name
-        raise StyleganvError(f"Unknown direction {full_name}: reload the page.")
+        raise StyleganvError(f"Unknown direction {full_name}: remove it, or find directions again.")
 
     def direction_file(self, full_name: str) -> tuple[str, str]:
         """Return the directions file that has this direction, and the command line that writes it."""

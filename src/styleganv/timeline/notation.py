@@ -160,7 +160,8 @@ def _layers(text: str) -> tuple[int, ...]:
         match = re.fullmatch(r"\s*([0-9]{1,2})\s*(?:-\s*([0-9]{1,2})\s*)?", part)
         first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
         if not first <= last < MAX_LAYERS:
-            raise StyleganvError(f"The layers of mix must be ascending, e.g. 0-3,5, got {short_repr(text)}: fix them.")
+            problem = f"must be ascending and below {MAX_LAYERS}, e.g. 0-3,5, got {short_repr(text)}"
+            raise StyleganvError(f"The layers of mix {problem}: fix them.")
         layers += range(first, last + 1)
     return tuple(dict.fromkeys(layers))
 

@@ -321,7 +321,7 @@ class VideoGenerator(VideoModel):
         last = MAX_FRAMES if self.max_frames is None else self.max_frames
         if not 0 <= time <= last:
             raise StyleganvError(
-                f"Motion time must be 0 to {last / self.fps:.3g} seconds, got {seconds:g}: change the time map."
+                f"Motion time must be 0 to {last / self.fps:.3g} seconds, got {seconds:g}: choose another time."
             )
         return time
 

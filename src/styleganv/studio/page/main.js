@@ -1,5 +1,6 @@
 // The entry point: the layout of the page, and the start of all that runs in it.
 
+import "./core/storage.js"; // first
 import { followAddress, readQuery } from "./core/address.js";
 import { followJobs } from "./core/jobs.js";
 import { loadSources, startPlayback } from "./core/playback.js";
@@ -24,6 +25,10 @@ const App = () => (problem.value ? html`<p class="problem" role="status">${probl
   <${Place} name="dialogs" /><${Toast} />`);
 
 async function start() {
+  if (!window.WebSocket) {
+    problem.value = "The studio requires a browser with WebSockets: use another one.";
+    return;
+  }
   try {
     await loadSources();
   } catch (error) {

@@ -25,7 +25,7 @@ const READ = {
   content: (text) => text,
   motion: (text) => text,
   psi: (text) => finite(text, 1),
-  label: (text) => (/^\d+$/.test(text) ? Number(text) : text),
+  label: (text) => (/^\d{1,9}$/.test(text) ? Number(text) : text),
   mix: (text) => text,
   dir: parseDirections,
   grid: parseGrid,
@@ -74,7 +74,7 @@ function readView(query, prefix) {
   const part = {};
   for (const [key, read] of Object.entries(READ)) {
     const text = query.get(prefix + key);
-    if (text !== null) part[key === "dir" ? "directions" : key] = read(text);
+    if (text) part[key === "dir" ? "directions" : key] = read(text);
   }
   return part;
 }

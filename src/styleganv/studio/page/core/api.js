@@ -6,8 +6,12 @@ export async function request(path, options) {
   const response = await fetch(path, options).catch(() => null);
   if (!response) throw new Error("Cannot reach the studio: check that it is running.");
   if (response.ok) return response;
-  const { error } = await response.json().catch(() => ({}));
-  throw new Error(error ?? `The studio returned status ${response.status}: try again.`);
+  throw new Error(sentenceOf(await response.text()) || `The studio returned status ${response.status}: try again.`);
+}
+
+/** Return the sentence in the body of an error: JSON, or one line of text if access is denied. @param {string} body */
+function sentenceOf(body) {
+  try { return JSON.parse(body).error; } catch { return body.startsWith("Access denied") ? body : ""; }
 }
 
 /** @param {string} path @param {unknown} values */

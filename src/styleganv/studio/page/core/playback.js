@@ -11,7 +11,10 @@ import { findSource, secondView, setError, source, sources, transport, view } fr
 const MAX_TICK_SECONDS = 0.25;
 const TIME_MS = 200; // A browser that paints without a GPU is too slow to update the time on every tick.
 const RECONNECT_MS = 1000;
-const OFFLINE = "Cannot reach the studio: check that it is running. Reconnecting…";
+const HUNG_MS = 60_000; // without an answer, after which a connection counts as lost, e.g. one from before the machine slept
+const MAX_SECONDS = 1e12;
+const OFFLINE = "Cannot reach the studio: check that it is running.";
+const BLOCKED = "The studio answers, but not over WebSockets: check that no proxy blocks them.";
 
 export const displayedFps = signal(0);
 
@@ -44,7 +47,7 @@ const bothPlayers = [players.a, players.b];
 /** @param {number} time */
 export function jump(time) {
   setError("time", "");
-  clock.time = Math.max(0, time);
+  clock.time = Math.min(Math.max(0, time), MAX_SECONDS);
   const now = source.peek();
   if (now?.max_seconds != null) clock.time = Math.min(clock.time, now.max_seconds - 1 / now.fps);
   noteChange("time");
@@ -83,10 +86,16 @@ function connect(player) {
     player.reset(true);
   };
   socket.onmessage = (event) => { if (socket === player.socket) player.receive(event.data); };
-  socket.onclose = () => {
+  let hasOpened = false;
+  socket.addEventListener("open", () => { hasOpened = true; });
+  socket.onclose = async () => {
     player.socket = null;
-    player.setStatus(player.stalePhase, OFFLINE, true);
+    const say = (/** @type {string} */ text) => player.setStatus(player.stalePhase, `${text} Reconnecting…`, true);
+    say(OFFLINE);
     setTimeout(() => connect(player), RECONNECT_MS);
+    if (hasOpened) return;
+    const reason = await loadSources().then(() => BLOCKED, (error) => error.message);
+    if (!player.socket) say(reason);
   };
 }
 
@@ -139,7 +148,11 @@ function tick(now) {
   clock.last = now;
   // The clock waits for the first frame, so that a new video starts at its start.
   if (transport.isPlaying.peek() && players.a.hasFrames) clock.time += elapsed * transport.speed.peek();
-  const hasDrawn = bothPlayers.map((player) => { player.requestFrames(); return player.drawDue(); });
+  const hasDrawn = bothPlayers.map((player) => {
+    if (player.isWaiting && performance.now() - player.lastRequest.sentAt > HUNG_MS) player.socket?.close();
+    player.requestFrames();
+    return player.drawDue();
+  });
   if (hasDrawn.includes(true) && now - shownAt > TIME_MS) { batch(showTime); shownAt = now; }
   requestAnimationFrame(tick);
 }

@@ -1,0 +1,155 @@
+"""What can go wrong around the page, in Chromium: browsers with less, addresses with nonsense, lost connections."""
+
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from serving import serving, serving_here
+from studio_page import BROWSER_MARKS, Page, frame
+
+from styleganv.studio.studio_model import StudioModel
+
+pytest.importorskip("selenium", reason="pip install styleganv[dev]")
+
+pytestmark = BROWSER_MARKS
+
+BLOCK_STORAGE = """for (const name of ["localStorage", "sessionStorage"]) Object.defineProperty(window, name, {
+  configurable: true, get() { throw new DOMException("Access is denied", "SecurityError"); } });"""
+
+
+@contextmanager
+def script_first(browser: Any, script: str) -> Iterator[None]:
+    """Run a script before those of each page that is opened within the block."""
+    added = browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": script})
+    try:
+        yield
+    finally:
+        browser.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", added)
+
+
+def test_blocked_storage_and_missing_websockets(browser: Any, url: str, studio_model: StudioModel) -> None:
+    with script_first(browser, BLOCK_STORAGE):
+        page = Page(browser, url, "?play=0&content=3")
+        page.until_shows(frame(studio_model, content=3, motion=3))
+        page.set("psi", 0.5)
+        page.until_shows(frame(studio_model, content=3, motion=3, psi=0.5))
+        page.click("appearance")
+        page.until(lambda: page.is_visible("theme"))
+        page.find("#theme [value=dark]")[0].click()
+        page.until(lambda: page.find(":root[data-theme=dark]"))
+    with script_first(browser, "delete window.WebSocket;"):
+        browser.get(url)
+        page.until(lambda: page.find(".problem") and "requires a browser with WebSockets" in page.find(".problem")[0].text)
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ("?content=%00&psi=NaN&grid=999x999&dir=;;;&t=-1e99", "A grid must have 1 to 24 cells"),
+        ("?psi=NaN&model=&label=&content=&motion=&mix=&b.model=&grid=0x5&dir=;;;&speed=0&fps=x&tab=__proto__", ""),
+        ("?psi=1e99", "psi must be a finite number"),
+        ("?t=1e300", "Motion time must be"),
+        ("?mix=1:0-99", "must be ascending and below 64"),
+        ("?label=999999999999999999999", "Unknown class 999999999999999999999"),
+        ("?model=%3Cimg%20src=x%3E", "<img src=x> is not open in this studio: select another model."),
+        (f"?content={'3,' * 500}3", "content must have at most 16 parts"),
+    ],
+)
+def test_nonsense_in_the_address(browser: Any, url: str, query: str, message: str) -> None:
+    page = Page(browser, url, query)
+    if message:
+        page.until_message(message)
+        assert page.phase() == "empty" and not page.errors()
+    else:
+        page.until(lambda: page.phase() == "current" and not page.text())
+        assert page.find("#tab-explore[aria-selected=true]")
+
+
+def test_killed_studio_and_another_token(browser: Any, models: list[Path], studio_model: StudioModel) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    with serving(models[:1], "--port", str(port)) as (process, url):
+        page = Page(browser, url, "?play=0&content=3")
+        page.until_shows(frame(studio_model, content=3, motion=3))
+        process.send_signal(signal.SIGKILL)
+        page.until_message("Cannot reach the studio: check that it is running. Reconnecting…")
+    with serving_here(models[:1], port=port):
+        page.until(lambda: page.phase() == "current" and not page.text())
+        page.set("psi", 0.5)
+        page.until_shows(frame(studio_model, content=3, motion=3, psi=0.5))
+    with serving_here(models[:1], port=port, token="another"):
+        page.until_message("Access denied: open the URL that `styleganv studio` printed.")
+        assert page.phase() == "stale"
+
+
+def test_two_tabs_with_one_address(browser: Any, url: str, studio_model: StudioModel) -> None:
+    page = Page(browser, url, "?play=0&content=3")
+    first = browser.current_window_handle
+    browser.switch_to.new_window("tab")
+    try:
+        second = Page(browser, url, "?play=0&content=3")
+        second.set("seed", 4)
+        second.until_shows(frame(studio_model, content=4, motion=4))
+    finally:
+        browser.close()
+        browser.switch_to.window(first)
+    page.until_shows(frame(studio_model, content=3, motion=3))
+    assert page.address["content"] == "3" and page.value("seed") == "3"
+
+
+def test_hung_connection_is_opened_again(page: Page) -> None:
+    """As after a laptop slept: the answer to the open request never arrives."""
+    page.until(lambda: page.phase() == "current")
+    page.browser.execute_async_script(
+        """
+        const done = arguments[0];
+        import("./page/core/playback.js").then(({ players }) => {
+          window.socket_ = players.a.socket;
+          window.socket_.onmessage = null;
+          done();
+        });
+        """
+    )
+    page.set("seed", 5)
+    page.until_message("Updating…")
+    page.browser.execute_script(
+        "const now = performance.now.bind(performance); performance.now = () => now() + 61_000;"
+    )
+    page.until(lambda: page.phase() == "current" and not page.text())
+    assert page.browser.execute_script("return window.socket_.readyState") == 3  # closed
+
+
+def test_slow_network_loses_frames_but_no_time(page: Page) -> None:
+    page.browser.execute_cdp_cmd("Network.enable", {})
+    limits = {"offline": False, "latency": 300, "downloadThroughput": 30_000, "uploadThroughput": 30_000}
+    page.browser.execute_cdp_cmd("Network.emulateNetworkConditions", limits)
+    try:
+        page.record()
+        page.click("play")
+        time.sleep(4)
+        pairs = page.recorded()
+    finally:
+        limits = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
+        page.browser.execute_cdp_cmd("Network.emulateNetworkConditions", limits)
+    now, shown = pairs[1:].T
+    assert 5 < len(now) < 80 and np.all(np.diff(shown) > 0)
+    assert abs((shown[-1] - shown[0]) / (now[-1] - now[0]) - 1) < 0.15
+
+
+def test_empty_upload_with_a_hostile_name(browser: Any, models: list[Path], tmp_path: Path) -> None:
+    name = "<img src=x onerror=alert(1)> & ..\\.mp4"
+    (tmp_path / name).touch()
+    with serving_here(models[:1]) as url:
+        page = Page(browser, url, "?tab=edit")
+        page.get("clip").send_keys(str(tmp_path / name))
+        page.click("project-clip")
+        page.until(lambda: page.find("#jobs .error") or page.errors())
+        shown = page.errors() + page.text("jobs")
+        assert "empty" in shown or "Cannot read" in shown, shown
+        assert not page.find("#panel img")
