@@ -75,10 +75,10 @@ def watch(address: str, seconds: float, counts: list[float], viewer: int) -> Non
     counts[viewer] = shown / (time.monotonic() - start)
 
 
-def viewers(address: str, count: int) -> list[float]:
+def viewers(address: str, count: int, seconds: float) -> list[float]:
     """Return the frames per second of several viewers of different videos."""
     counts = [0.0] * count
-    threads = [threading.Thread(target=watch, args=(address, SECONDS, counts, i)) for i in range(count)]
+    threads = [threading.Thread(target=watch, args=(address, seconds, counts, i)) for i in range(count)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -117,15 +117,18 @@ def measured(name: str, side: int, channel_base: int, minutes: float) -> list[st
                 told = f"{statistics.median(taken):.0f} ms ({min(taken):.0f}–{max(taken):.0f})"
                 rows.append(f"| {name} | {control} to picture, median of {CHANGES} | {told} |")
             history = [memory_mib(process.pid)]
+            crowd = threading.Thread(target=viewers, args=(address, 20, 60 * minutes))
+            crowd.start()
             for _ in tqdm(range(round(minutes * 60 / 10)), desc=f"playing {name}", unit="look"):
                 page.execute_script("document.getElementById('randomize').click()")
                 time.sleep(10)
                 history.append(memory_mib(process.pid))
+            crowd.join()
             page.quit()
             told = f"{history[0]:.0f} → {history[len(history) // 2]:.0f} → {history[-1]:.0f} MiB"
-            rows.append(f"| {name} | memory over {minutes:g} minutes, another video every 10 s | {told} |")
-            for count in (1, 2, 4):
-                found = viewers(address, count)
+            rows.append(f"| {name} | memory over {minutes:g} minutes with 20 viewers and the page | {told} |")
+            for count in (1, 2, 4, 20):
+                found = viewers(address, count, SECONDS)
                 rows.append(
                     f"| {name} | {count} viewers, frames per second of each | {min(found):.1f}–{max(found):.1f} |"
                 )

@@ -45,7 +45,9 @@ def test_blocked_storage_and_missing_websockets(browser: Any, url: str, studio_m
         page.until(lambda: page.find(":root[data-theme=dark]"))
     with script_first(browser, "delete window.WebSocket;"):
         browser.get(url)
-        page.until(lambda: page.find(".problem") and "requires a browser with WebSockets" in page.find(".problem")[0].text)
+        page.until(
+            lambda: page.find(".problem") and "requires a browser with WebSockets" in page.find(".problem")[0].text
+        )
 
 
 @pytest.mark.parametrize(
@@ -132,24 +134,90 @@ def test_slow_network_loses_frames_but_no_time(page: Page) -> None:
     try:
         page.record()
         page.click("play")
-        time.sleep(4)
-        pairs = page.recorded()
+        time.sleep(5)
+        shown = page.recorded()[:, 1]
+        late = page.browser.execute_async_script(
+            "const done = arguments[0]; import('./page/core/clock.js').then(({ clock }) =>"
+            "done(clock.time - Number(document.getElementById('screen').dataset.time)))"
+        )
     finally:
         limits = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
         page.browser.execute_cdp_cmd("Network.emulateNetworkConditions", limits)
-    now, shown = pairs[1:].T
-    assert 5 < len(now) < 80 and np.all(np.diff(shown) > 0)
-    assert abs((shown[-1] - shown[0]) / (now[-1] - now[0]) - 1) < 0.15
+    assert 10 < len(shown) < 100  # of 125 at full speed
+    assert np.all(np.diff(shown) > 0) and late < 0.8
 
 
-def test_empty_upload_with_a_hostile_name(browser: Any, models: list[Path], tmp_path: Path) -> None:
+def test_empty_upload_with_a_hostile_name(page: Page, tmp_path: Path) -> None:
     name = "<img src=x onerror=alert(1)> & ..\\.mp4"
     (tmp_path / name).touch()
-    with serving_here(models[:1]) as url:
-        page = Page(browser, url, "?tab=edit")
-        page.get("clip").send_keys(str(tmp_path / name))
-        page.click("project-clip")
-        page.until(lambda: page.find("#jobs .error") or page.errors())
-        shown = page.errors() + page.text("jobs")
-        assert "empty" in shown or "Cannot read" in shown, shown
-        assert not page.find("#panel img")
+    page.get("clip").send_keys(str(tmp_path / name))
+    page.click("project-clip")
+    page.until(lambda: page.find("#project-clip + .error")[0].text == "The uploaded file is empty: choose another one.")
+    assert not page.find("#panel img") and not page.text("jobs")
+
+
+# Accessibility
+
+
+@pytest.fixture
+def restored(page: Page) -> Iterator[Page]:
+    """The page at desktop size, whose emulated screen ends with the test."""
+    page.resize(1280, 800)
+    yield page
+    page.browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    page.browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+
+CONTROLS = """return [...document.querySelectorAll("a[href], button, input, select, textarea, summary, [tabindex]")]
+  .filter((one) => one.checkVisibility({ visibilityProperty: true }) && !one.disabled && !one.closest("[inert]")
+    && one.tabIndex >= 0 && !(one.type === "radio" && !one.checked))
+  .map((one) => one.id || one.outerHTML)"""
+
+
+def test_every_control_is_reached_by_the_tab_key_in_reading_order(restored: Page) -> None:
+    page = restored
+    for tab in ("explore", "edit", "create"):
+        page.click(f"tab-{tab}")
+        page.until(lambda tab=tab: page.find(f"#tab-{tab}[aria-selected=true]"))
+        expected = page.browser.execute_script(CONTROLS)
+        page.browser.execute_script("document.activeElement.blur(); document.body.focus()")
+        page.find("h1")[0].click()  # The next control is the first one.
+        reached = []
+        for _ in expected:
+            page.type("\ue004")
+            one = page.browser.execute_script("return document.activeElement.id || document.activeElement.outerHTML")
+            reached.append(one)
+        assert reached == expected
+        hidden = page.browser.execute_script(
+            "return [...document.querySelectorAll('button, input, select, textarea, canvas')].filter((one) =>"
+            "one.checkVisibility() && !one.ariaLabel && !one.labels?.length && !one.textContent.trim()"
+            "&& !one.getAttribute('aria-labelledby') && !one.ariaHidden).map((one) => one.outerHTML)"
+        )
+        assert hidden == [], "has no name for screen readers"
+
+
+def test_zoom_of_200_percent_and_forced_colors(restored: Page) -> None:
+    page = restored
+    page.resize(640, 400, forced_colors="active", prefers_color_scheme="dark")  # 1280 × 800 at 200 %
+    for tab in ("explore", "edit", "create"):
+        page.click(f"tab-{tab}")
+        page.until(lambda tab=tab: page.find(f"#tab-{tab}[aria-selected=true]"))
+        for name in page.browser.execute_script(CONTROLS):
+            # A control lies within the window once it has the focus, and shows it.
+            box = page.browser.execute_script(
+                "const one = document.getElementById(arguments[0]); if (!one) return null; one.focus();"
+                "one.scrollIntoView({ block: 'nearest' }); const box = one.getBoundingClientRect();"
+                "return [box.left, box.top, box.right, box.bottom]",
+                name,
+            )
+            if box is not None and name != "tab-panel":
+                assert box[0] >= -1 and box[1] >= -1 and box[2] <= 641 and box[3] <= 401, (name, box)
+        selected, other = (
+            page.browser.execute_script(
+                "const style = getComputedStyle(document.querySelector(arguments[0]));"
+                "return [style.borderBottomColor, style.backgroundColor, style.color].join()",
+                f"[role=tab][aria-selected={is_selected}]",
+            )
+            for is_selected in ("true", "false")
+        )
+        assert selected != other

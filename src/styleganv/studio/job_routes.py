@@ -177,10 +177,16 @@ def find_model(sources: Sequence[VideoSource], name: Any) -> StudioModel:
 
 
 async def save_body(request: Request, path: Path) -> None:
-    """Write the body of a request to a file, in constant memory. The access guard limits its size and time."""
+    """Write the body of a request to a file, in constant memory. The access guard limits its size and time.
+
+    Raises:
+        StyleganvError: if the body is empty, or cannot be stored.
+    """
     try:
         with open(path, "wb") as file:
             async for chunk in request.stream():
                 file.write(chunk)
     except OSError as error:
         raise StyleganvError(f"Cannot store the upload ({error.strerror}): free space on the server.") from error
+    if not path.stat().st_size:
+        raise StyleganvError("The uploaded file is empty: choose another one.")
