@@ -33,7 +33,7 @@ from styleganv.methods.stylegan_v.generator import Generator
 from styleganv.model_folder import save_model
 from styleganv.video_model import choose_device
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "studio"))
+sys.path += [str(Path(__file__).parents[1] / "tests" / folder) for folder in ("studio", "helpers")]
 from serving import open_browser, serving
 
 RESULTS = Path(__file__).parent / "results"
@@ -103,7 +103,9 @@ def measured(name: str, side: int, channel_base: int, minutes: float) -> list[st
         with serving([place]) as (process, address):
             page: Any = open_browser("--window-size=1280,1000")
             page.get(address)
-            time.sleep(5)
+            while not page.execute_script("return document.getElementById('screen')?.dataset.epoch"):
+                time.sleep(0.5)
+            time.sleep(2)
             rates = []
             for _ in range(SECONDS):
                 time.sleep(1)
@@ -140,10 +142,11 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=1.0, help="of play while memory is watched, for each model")
     options = parser.parse_args()
     date = datetime.date.today().isoformat()
+    load = f"Load average before: {os.getloadavg()[0]:.1f}"
     lines = [
         f"# The studio, {date}",
         "",
-        f"{machine(choose_device(None))}; server and browser share them.",
+        f"{machine(choose_device(None))}; server and browser share them. {load}.",
         "",
     ]
     lines += ["| model | what | measured |", "|---|---|---|"]

@@ -447,12 +447,17 @@ def test_server_runs_searches_and_limits_uploads(model: Path, video: Path, clip_
         wait_until(lambda: send(url, "api/jobs")[1][1]["state"] == "done")
         for path, body, status, message in (
             ("api/jobs/clip?source=model&name=a.txt", b"x", 400, "Unknown video format"),
+            ("api/jobs/clip?source=model&name=a%0Ab.mp4", b"x", 400, "name of the video must be one line"),
+            (f"api/jobs/clip?source=model&name={'x' * 300}.mp4", b"x", 400, "of 1 to 255 characters, got 304"),
+            ("api/jobs/clip?source=model&name=a.mp4", b"", 400, "The uploaded file is empty"),
             ("api/jobs/clip?source=other&name=a.mp4", b"x", 400, "other is not open in this studio"),
             ("api/jobs/clip?source=model&name=a.mp4&seconds=99", b"x", 400, "at most 10 s"),
             ("api/jobs/text", b"x" * 100_000, 413, "at most 0.0625 MiB"),
         ):
             response = send(url, path, body)
             assert response[0] == status and message in response[1], response
+        _, job = send(url, "api/jobs/clip?source=model&name=-rf.mp4", b"x")
+        assert "styleganv project model ./-rf.mp4 " in json.loads(job)["command"]
         # Pages of other sites can send requests to this port, too.
         assert send(url, "api/jobs/clip?source=model&name=a.mp4", b"x", Origin="http://evil.example")[0] == 403
         large = urllib.request.Request(url + "api/jobs/clip?source=model&name=a.mp4", b"x")

@@ -26,7 +26,7 @@ from styleganv.studio.studio_model import FoundDirections, SearchResult, StudioM
 from styleganv.studio.upload import MAX_SECONDS
 from styleganv.timeline.notation import VideoParams
 
-MAX_TEXT_LENGTH = 200
+MAX_TEXT_LENGTH, MAX_FILE_NAME = 200, 255
 MAX_CLIP_SECONDS, MAX_STEPS = 10.0, 2000
 MAX_DIRECTIONS, MAX_SAMPLES = 20, 10_000
 #: Of a request for directions, as the options of `styleganv directions`.
@@ -101,7 +101,8 @@ def project(
     def make(number: int, folder: Path) -> Task:
         file, source = f"projection-{number}", upload.rename(folder / upload.name)
         argv = ("project", model.path, str(source), *options, "--out", str(folder / "result"))
-        lines = (command_line("project", model.name, name, *options, "--out", file),)
+        clip_name = f"./{name}" if name.startswith("-") else name  # no option
+        lines = (command_line("project", model.name, clip_name, *options, "--out", file),)
         task = Task("clip", name, model, argv, lines, address=check_address(address))
         return _search_task(number, folder, task, file)
 
@@ -223,8 +224,9 @@ def receive_upload(manager: JobManager, model: StudioModel, name: str) -> Iterat
     """Yield a new path for an uploaded file, which is deleted afterwards unless `project` has moved it.
 
     Raises:
-        StyleganvError: for an unknown video format, during another upload, and where `project` raises it.
+        StyleganvError: for a bad name or an unknown video format, during another upload, and where `project` raises it.
     """
+    check_text("name of the video", name, MAX_FILE_NAME)
     suffix = video_suffix(name)
     _check_projection(model)
     manager.check_free()

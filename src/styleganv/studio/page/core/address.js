@@ -112,7 +112,9 @@ export function followAddress() {
     clearTimeout(timer);
     timer = 0;
     writtenAt = performance.now();
-    window.history.replaceState({ depth }, "", toQuery());
+    const query = toQuery();
+    // A needless write could cancel a step back or forward that is under way.
+    if (query !== location.search || window.history.state?.depth !== depth) window.history.replaceState({ depth }, "", query);
     history.canUndo.value = depth > 0;
     history.canRedo.value = depth < lastDepth;
     sessionStorage.setItem("history-depth", String(lastDepth));

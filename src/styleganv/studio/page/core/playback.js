@@ -90,6 +90,7 @@ function connect(player) {
   socket.addEventListener("open", () => { hasOpened = true; });
   socket.onclose = async () => {
     player.socket = null;
+    player.reset(); // Frames that have arrived would be drawn as if all were well.
     const say = (/** @type {string} */ text) => player.setStatus(player.stalePhase, `${text} Reconnecting…`, true);
     say(OFFLINE);
     setTimeout(() => connect(player), RECONNECT_MS);
