@@ -34,8 +34,8 @@ export function stateText(run) {
 export function progressText(run) {
   const { clips, total_clips: total, fraction, seconds_left: left, state, scalars } = run;
   const parts = [total ? `${formatCount(clips)} of ${formatCount(total)} clips` : `${formatCount(clips)} clips`];
-  if (fraction !== null && state !== "finished") parts.push(`${Math.floor(100 * fraction)} %`);
+  if (fraction !== null && state !== "finished") parts.push(`${(100 * fraction).toFixed(fraction < 0.1 ? 1 : 0)} %`);
   if (left !== null) parts.push(`${formatDuration(left)} left`);
   else if (scalars.time) parts.push(`${formatDuration(Math.max(0, Date.now() / 1000 - scalars.time))} ago`);
-  return parts.join(" · ");
+  return parts.map((part) => part.replaceAll(" ", "\u00a0")).join(" · ");
 }

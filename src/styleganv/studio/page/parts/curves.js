@@ -25,8 +25,8 @@ export function Curves({ names }) {
   const shown = useMemo(() => names.flatMap((name) =>
     (known[name]?.clips_seen?.length ? [/** @type {[string, any]} */ ([name, known[name]])] : [])), [names.join("\n"), known]);
   const charts = useMemo(() => {
-    const scalars = [...new Set(shown.flatMap(([, columns]) => Object.keys(columns)))].sort();
-    return groupScalars(scalars).map(([title, group]) => ({ title, lines: toLines(shown, group) })).filter(({ lines }) => lines.length);
+    const scalars = [...new Set(shown.flatMap(([, columns]) => Object.keys(columns)))];
+    return groupScalars(scalars, shown.length > 1).map(([title, group]) => ({ title, lines: toLines(shown, group) })).filter(({ lines }) => lines.length);
   }, [shown]);
   const end = Math.max(1, ...shown.map(([, columns]) => columns.clips_seen.at(-1) ?? 0));
   if (!shown.length) return html`<p class="hint">${names.every((name) => known[name]) ? "Nothing logged yet." : "Loading…"}</p>`;
@@ -40,8 +40,6 @@ export function Curves({ names }) {
         onChange=${(/** @type {string} */ part) => { zoom.value = part === "0" ? null : [Number(part) * end, end]; }} />
       <span class="hint">Clips seen. Drag to zoom, double-click to reset.</span>
     </div>
-    ${names.length > 1 && html`<ul class="legend" aria-label="Runs">${names.map((name, i) => html`
-      <li key=${name}><${Swatch} index=${i} /> ${name}</li>`)}</ul>`}
     <div id="curves" class="charts">${charts.map(({ title, lines }) => html`
       <${Chart} key=${title} title=${title} lines=${lines} end=${end} isLog=${isLog.value} smoothing=${smoothing.value} zoom=${zoom} />`)}
     </div>`;

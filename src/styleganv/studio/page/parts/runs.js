@@ -37,9 +37,9 @@ export function arrange(list, key, text) {
 }
 
 /** A link to another page of the studio, which opens without loading it anew.
- * @param {{ to: import("../core/state.js").PageState, children?: any, label?: string, kind?: string }} props */
-export const PageLink = ({ to, children, label, kind }) => html`
-  <a href=${runsQuery(to)} aria-label=${label} class=${kind} onClick=${(/** @type {MouseEvent} */ event) => {
+ * @param {{ to: import("../core/state.js").PageState, children?: any, kind?: string }} props */
+export const PageLink = ({ to, children, kind }) => html`
+  <a href=${runsQuery(to)} class=${kind} onClick=${(/** @type {MouseEvent} */ event) => {
     if (event.ctrlKey || event.metaKey || event.shiftKey) return;
     event.preventDefault();
     page.value = to;
@@ -57,9 +57,9 @@ function Card({ run }) {
   const to = /** @type {import("../core/state.js").PageState} */ ({ kind: "run", run: run.name, others: [] });
   return html`
     <li class="card" data-run=${run.name}>
-      <${PageLink} to=${to} label=${`Open ${run.name}`} kind="picture-link">
+      <${PageLink} to=${to} kind="picture-link">
         ${last === undefined ? html`<span class="no-picture">No snapshot yet</span>`
-    : html`<img src=${snapshotUrl(run, last)} alt="" loading="lazy" />`}<//>
+    : html`<img src=${snapshotUrl(run, last)} alt=${`Latest snapshot of ${run.name}`} loading="lazy" />`}<//>
       <h2><${PageLink} to=${to}>${run.name}<//></h2>
       <${Status} run=${run} />
       <div class="row">

@@ -34,9 +34,8 @@ function toSeries(lines, isSmoothed) {
   const value = (/** @type {unknown} */ _, /** @type {number | null} */ number) => (number == null ? "–" : formatNumber(number));
   const points = (/** @type {Line} */ { x }) => ({ show: x.length < 12 });
   return lines.flatMap((line) => {
-    const { label, color, dash } = line;
-    const main = { label, stroke: color, dash, width: 1.6, value, spanGaps: true, points: points(line) };
-    const raw = { ...main, class: "raw", width: 1, dash: [], alpha: 0.3, points: { show: false } };
+    const main = { label: line.label, stroke: line.color, width: 1.6, value, spanGaps: true, points: points(line) };
+    const raw = { ...main, class: "raw", width: 1, alpha: 0.3, points: { show: false } };
     return isSmoothed ? [raw, main] : [main];
   });
 }
@@ -49,7 +48,7 @@ export function Chart({ title, lines, end, isLog, smoothing, zoom }) {
   const ends = useRef(end);
   ends.current = end;
   const isLogarithmic = isLog && lines.every(({ y }) => y.every((value) => value >= 0) && y.some((value) => value > 0));
-  const shape = JSON.stringify([lines.map(({ label, color, dash, x }) => [label, color, dash, x.length < 12]), smoothing > 0, isLogarithmic]);
+  const shape = JSON.stringify([lines.map(({ label, color, x }) => [label, color, x.length < 12]), smoothing > 0, isLogarithmic]);
 
   useEffect(() => {
     const element = /** @type {HTMLElement} */ (place.current);
@@ -65,7 +64,7 @@ export function Chart({ title, lines, end, isLog, smoothing, zoom }) {
         sync: { key: "clips" }, y: false, drag: { x: true, y: false, setScale: false },
         bind: { dblclick: () => () => { zoom.value = null; return null; } },
       },
-      scales: { x: { time: false }, y: { distr: isLogarithmic ? 3 : 1 } },
+      scales: { x: { time: false }, y: isLogarithmic ? { distr: 3 } : { range: pad } },
       axes: [{ ...axis, size: 28, values: format }, { ...axis, size: 52, values: format }],
       series: [{ label: "clips", value: (/** @type {unknown} */ _, /** @type {number | null} */ x) => (x === null ? "–" : formatNumber(x)) },
         ...toSeries(lines, smoothing > 0)],
@@ -110,6 +109,13 @@ export function Chart({ title, lines, end, isLog, smoothing, zoom }) {
 
 /** @param {uPlot} plot @param {[number, number] | null} range @param {number} end */
 const show = (plot, range, end) => plot.setScale("x", { min: range ? range[0] : 0, max: range ? range[1] : Math.max(end, 1) });
+
+/** Return the range of a linear axis. @param {unknown} _ @param {number | null} min @param {number | null} max */
+function pad(_, min, max) {
+  if (min === null || max === null) return [0, 1];
+  const margin = 0.06 * (max - min) || Math.abs(0.1 * max) || 1;
+  return [min >= 0 && min < margin ? 0 : min - margin, max + margin];
+}
 
 /** @param {number} value */
 const compact = (value) => (Math.abs(value) >= 1000 || value === 0
