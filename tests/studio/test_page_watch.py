@@ -36,7 +36,12 @@ class WatchPage(Page):
         self.until(lambda: self.find("main.watch"))
 
     def texts(self, selector: str) -> list[str]:
-        return [one.text for one in self.find(selector)]
+        """Return the visible texts of elements, which the page may replace at any time."""
+        found: list[str] = self.browser.execute_script(
+            "return [...document.querySelectorAll(arguments[0])].map((one) => one.innerText.trim().replace(/\\s+/g, ' '))",
+            selector,
+        )
+        return found
 
     def press(self, selector: str) -> None:
         self.until(lambda: self.find(selector) and self.find(selector)[0].is_enabled())
@@ -44,7 +49,10 @@ class WatchPage(Page):
         self.find(selector)[0].click()
 
     def cards(self) -> list[str]:
-        return [str(one.get_attribute("data-run")) for one in self.find(".card")]
+        found: list[str] = self.browser.execute_script(
+            "return [...document.querySelectorAll('.card')].map((one) => one.dataset.run)"
+        )
+        return found
 
     def overflow(self) -> list[str]:
         """Return the elements beyond the right edge."""
@@ -66,7 +74,7 @@ def write_log(run: Path, clips: range, *, event: str = "end", **scalars: float) 
 
 def add_run(folder: Path, source: Path, colors: dict[int, str], lr: float) -> Path:
     """Copy a run, with snapshots of one color each, by the clips seen."""
-    shutil.copytree(source, folder, ignore=shutil.ignore_patterns("tensorboard", "snapshots", "run.json"))
+    shutil.copytree(source, folder, ignore=shutil.ignore_patterns("tensorboard", "snapshots", "record.json"))
     (folder / "snapshots").mkdir()
     for clips, color in colors.items():
         Image.new("RGB", (160, 80), color).save(folder / "snapshots" / f"{clips:09d}.png")
@@ -125,12 +133,12 @@ def test_list_of_runs(restored: Any, studio: str, folder: Path) -> None:
     page.get("run-filter").send_keys("GOOD")
     page.until(lambda: page.cards() == ["runs/good10"])
     page.get("run-filter").send_keys(" bad")
-    page.until(lambda: page.cards() == [] and "No run has this name." in page.text("runs"))
+    page.until(lambda: page.cards() == [] and "No run has this name." in page.texts("#runs")[0])
     page.set("run-filter", "")
     finding = page.until(lambda: page.texts("[data-run='runs/bad'] .findings li"))[0]
     assert "diverged" in finding or "exploded" in finding
     page.press("[data-run='runs/bad'] .findings .link")
-    page.until(lambda: page.find("#documentation[open]") and "--lr" in page.text("documentation"))
+    page.until(lambda: page.find("#documentation[open]") and "--lr" in page.texts("#documentation")[0])
     assert violations(page) == []
     page.find("#documentation header button")[0].click()
 
@@ -139,7 +147,7 @@ def test_list_of_runs(restored: Any, studio: str, folder: Path) -> None:
     page.press("[data-run='runs/new'] h2 a")
     page.until(lambda: page.address == {"view": "run", "run": "runs/new"} and page.find("#film"))
     shutil.rmtree(folder / "new")
-    page.until(lambda: "This run does not exist, or no longer." in page.text("run"))
+    page.until(lambda: "This run does not exist, or no longer." in page.texts("#run")[0])
     page.browser.back()
     page.until(lambda: page.cards() == ["runs/bad", "runs/good10", f"runs/{LONG}"])
     assert [line for line in page.browser.get_log("browser") if line["level"] == "SEVERE"] == []
@@ -171,7 +179,7 @@ def test_runs_are_compared(restored: Any, studio: str, folder: Path) -> None:
     page.resize(*DESKTOP)
     page.until(lambda: page.texts(".chart figcaption") == ["Losses", "Logits", "clips_per_second"])
     assert page.texts(".chart:first-child .u-label") == ["clips", "loss_d", "loss_g"]
-    assert "All settings" in page.text("run") and "interrupted" in page.text("log")
+    assert "All settings" in page.texts("#run")[0] and "interrupted" in page.texts("#log")[0]
 
     page.press("#film-play")  # from the first snapshot to the last
     page.until(lambda: color(page, 0) == [0, 0, 255])
@@ -186,7 +194,7 @@ def test_runs_are_compared(restored: Any, studio: str, folder: Path) -> None:
     page.until(lambda: (color(page, 0), color(page, 1)) == ([0, 0, 255], [0, 255, 0]))
     assert page.texts(".film-pictures .clips") == ["200 clips", "300 clips"]
     page.set("film-time", 0)  # 100 clips: the first run has no snapshot yet
-    page.until(lambda: color(page, 0) == [255, 0, 0] and "None yet" in page.text("film"))
+    page.until(lambda: color(page, 0) == [255, 0, 0] and "None yet" in page.texts("#film")[0])
 
     before = drawing(page, "loss_g")
     page.click("curves-log")
@@ -216,8 +224,8 @@ def test_runs_are_compared(restored: Any, studio: str, folder: Path) -> None:
     page.browser.execute_script("performance.clearResourceTimings()")
     with open(folder / "good10" / "log.jsonl", "a") as log:
         log.write('{"clips_seen": 1234, "time": 9999, "loss_g": 4321.0}\n')
-    page.until(lambda: "4,321" in page.text("numbers"))
-    page.until(lambda: "loss_g 4,321" in page.text("log"))
+    page.until(lambda: "4,321" in page.texts("#numbers")[0])
+    page.until(lambda: "loss_g 4,321" in page.texts("#log")[0])
     requests = page.browser.execute_script("return performance.getEntriesByType('resource').map((one) => one.name)")
     (request,) = [name for name in requests if "/log?" in name]
     assert "after=0" not in request and "runs/good10" in request
@@ -230,12 +238,12 @@ def test_runs_are_compared(restored: Any, studio: str, folder: Path) -> None:
     page.until(lambda: len(page.find(".run-head")) == 2)
     page.press("[data-run='runs/bad'] [aria-label^=Remove]")
     page.until(lambda: page.address == {"view": "run", "run": "runs/good10"})
-    assert not page.find("[data-action=resume]")[0].is_enabled() and "--token" in page.text("control-hint")
+    assert not page.find("[data-action=resume]")[0].is_enabled() and "--token" in page.texts("#control-hint")[0]
     page.press("[data-action=explore]")
     page.until(lambda: page.find("#screen") and page.phase() == "current")
     assert page.address["model"] == "runs/good10"
     page.click("tab-training")
-    page.until(lambda: "Interrupted" in page.text("training"))
+    page.until(lambda: "Interrupted" in page.texts("#training")[0])
     assert page.get("snapshot-image").get_property("naturalWidth") == 160 and violations(page) == []
     page.browser.back()
     page.until(lambda: page.find("#run") and not page.find("#screen"))
@@ -257,7 +265,7 @@ def test_a_real_training_is_watched_stopped_and_resumed(
             try:
                 page.until(lambda: page.cards() == ["runs/mine", "runs/other"], 120)
                 page.press("[data-run='runs/mine'] h2 a")
-                page.until(lambda: "Running" in page.text("run") and page.find(".chart"), 120)
+                page.until(lambda: "Running" in page.texts("#run")[0] and page.find(".chart"), 120)
                 clips = page.texts(".status")[0]
                 page.until(lambda: page.texts(".status")[0] != clips)
                 page.press("[data-action=stop]")
@@ -270,13 +278,13 @@ def test_a_real_training_is_watched_stopped_and_resumed(
                     time.sleep(0 if action == "resume" else 2)
                     page.press(f"[data-action={action}]")
                     page.press("#confirm")
-                    page.until(lambda state=state: state in page.text("run"), 120)
+                    page.until(lambda state=state: state in page.texts("#run")[0], 120)
                     page.until(lambda: not page.find("#confirmation[open]"))
                     if state == "Running":  # It goes on where it ended.
                         line = page.texts(".status")[0]
                         page.until(lambda line=line: page.texts(".status")[0] != line, 120)
                 assert training.wait(60) == 0
-                assert "Output of the resumed training" in page.text("run")
+                assert "Output of the resumed training" in page.texts("#run")[0]
                 page.press("[data-action=explore]")
                 page.until(lambda: page.find("#screen") and page.phase() == "current", 60)
             finally:
