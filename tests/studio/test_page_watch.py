@@ -38,7 +38,8 @@ class WatchPage(Page):
     def texts(self, selector: str) -> list[str]:
         """Return the visible texts of elements, which the page may replace at any time."""
         found: list[str] = self.browser.execute_script(
-            "return [...document.querySelectorAll(arguments[0])].map((one) => one.innerText.trim().replace(/\\s+/g, ' '))",
+            "return [...document.querySelectorAll(arguments[0])]"
+            ".map((one) => one.innerText.trim().replace(/\\s+/g, ' '))",
             selector,
         )
         return found

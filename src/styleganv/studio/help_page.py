@@ -6,8 +6,9 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from styleganv.errors import StyleganvError
-from styleganv.training.health import PAGE
 
+#: Page that the findings of a run refer to.
+PAGE = "troubleshooting.md"
 HEADING = re.compile(r"^(#{2,3}) (.+)$", re.MULTILINE)
 
 
