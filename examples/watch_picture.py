@@ -76,7 +76,9 @@ def record(url: str, run: str, other: str) -> list[Image.Image]:
             set_value(browser, film, index)
             time.sleep(0.3)
             shoot()
-        browser.execute_script("arguments[0].scrollIntoView({block: 'end'})", browser.find_element(By.ID, "curves"))
+        browser.execute_script("document.getElementById('run').scrollTo(0, 1e4)")
+        controls = browser.find_element(By.CSS_SELECTOR, "#run .watch-bar:has(#smoothing)")
+        browser.execute_script("arguments[0].scrollIntoView({block: 'start'})", controls)
         time.sleep(0.3)
         for smoothing in (0, 0.5, 0.8, 0.9):
             set_value(browser, browser.find_element(By.ID, "smoothing"), smoothing)

@@ -100,7 +100,7 @@ function readPage(query) {
   const onlyRuns = sources.peek().length > 0 && sources.peek().every(({ kind }) => kind === "run");
   const kind = query.get("view") ?? (isBare && onlyRuns ? "runs" : "video");
   const run = query.get("run") ?? "";
-  if (kind === "run" && run) return { kind, run, others: query.getAll("with").filter((name) => name !== run) };
+  if (kind === "run" && run) return { kind, run, others: [...new Set(query.getAll("with"))].filter((name) => name !== run) };
   return kind === "runs" ? { kind, run: "", others: [] } : VIDEO;
 }
 

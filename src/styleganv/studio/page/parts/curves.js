@@ -26,13 +26,16 @@ export function Curves({ names }) {
     (known[name]?.clips_seen?.length ? [/** @type {[string, any]} */ ([name, known[name]])] : [])), [names.join("\n"), known]);
   const charts = useMemo(() => {
     const scalars = [...new Set(shown.flatMap(([, columns]) => Object.keys(columns)))];
-    return groupScalars(scalars, shown.length > 1).map(([title, group]) => ({ title, lines: toLines(shown, group) })).filter(({ lines }) => lines.length);
+    return groupScalars(scalars, shown.length > 1)
+      .map(([title, group]) => ({ title, lines: toLines(shown, group) })).filter(({ lines }) => lines.length);
   }, [shown]);
   const end = Math.max(1, ...shown.map(([, columns]) => columns.clips_seen.at(-1) ?? 0));
-  if (!shown.length) return html`<p class="hint">${names.every((name) => known[name]) ? "Nothing logged yet." : "Loading…"}</p>`;
+  const isKnown = names.every((name) => known[name]);
+  if (!shown.length) return html`<p class="hint">${isKnown ? "Nothing logged yet." : "Loading…"}</p>`;
   return html`
     <div class="row watch-bar">
-      <${Check} id="curves-log" label="Log scale" checked=${isLog.value} onChange=${(/** @type {boolean} */ on) => { isLog.value = on; }} />
+      <${Check} id="curves-log" label="Log scale" checked=${isLog.value}
+        onChange=${(/** @type {boolean} */ on) => { isLog.value = on; }} />
       <${Slider} id="smoothing" label="Smoothing" value=${smoothing.value} min=${0} max=${0.99} step=${0.01} reset=${0}
         onInput=${(/** @type {number} */ value) => { smoothing.value = value; }} />
       <${Select} id="curves-range" label="Range" value=${rangeOf(end)}
@@ -41,10 +44,12 @@ export function Curves({ names }) {
       <span class="hint">Clips seen. Drag to zoom, double-click to reset.</span>
     </div>
     <div id="curves" class="charts">${charts.map(({ title, lines }) => html`
-      <${Chart} key=${title} title=${title} lines=${lines} end=${end} isLog=${isLog.value} smoothing=${smoothing.value} zoom=${zoom} />`)}
+      <${Chart} key=${title} title=${title} lines=${lines} end=${end} isLog=${isLog.value} smoothing=${smoothing.value}
+        zoom=${zoom} />`)}
     </div>`;
 }
 
 /** The color of a run among those compared. @param {{ index: number }} props */
 export const Swatch = ({ index }) => html`
-  <svg class="swatch" viewBox="0 0 10 10" aria-hidden="true"><rect width="10" height="10" rx="2" fill=${COLORS[index % COLORS.length]} /></svg>`;
+  <svg class="swatch" viewBox="0 0 10 10" aria-hidden="true">
+    <rect width="10" height="10" rx="2" fill=${COLORS[index % COLORS.length]} /></svg>`;

@@ -19,7 +19,7 @@ async function open(anchor) {
 
 /** @param {{ run: import("../core/runs.js").Run }} props */
 export const Findings = ({ run }) => html`
-  ${run.failure && html`<p class="error" role="alert">Not resumed: ${run.failure}</p>`}
+  ${run.failure && run.state !== "running" && html`<p class="error" role="alert">Not resumed: ${run.failure}</p>`}
   ${run.findings.length > 0 && html`
     <ul class="findings" aria-label="Findings">${run.findings.map(({ name, severity, text, help }) => html`
       <li key=${name} class=${severity}><strong>${severity}</strong> ${text}${" "}
@@ -38,8 +38,8 @@ function inline(line) {
     parts.push(line.slice(end, found.index));
     if (code) parts.push(html`<code>${code}</code>`);
     else if (emphasis) parts.push(html`<em>${emphasis}</em>`);
-    else if (target.startsWith("#")) parts.push(html`<button type="button" class="link" onClick=${() => open(target.slice(1))}>${text}</button>`);
-    else parts.push(text);
+    else if (!target.startsWith("#")) parts.push(text);
+    else parts.push(html`<button type="button" class="link" onClick=${() => open(target.slice(1))}>${text}</button>`);
     end = found.index + all.length;
   }
   return [...parts, line.slice(end)];
@@ -58,5 +58,6 @@ export function blocks(text) {
 export const documentation = {
   place: "dialogs",
   Body: () => html`
-    <${Dialog} id="documentation" title=${section.value?.title ?? ""} isOpen=${isOpen}>${blocks(section.value?.text ?? "")}<//>`,
+    <${Dialog} id="documentation" title=${section.value?.title ?? ""} isOpen=${isOpen}>
+      ${blocks(section.value?.text ?? "")}<//>`,
 };

@@ -31,7 +31,8 @@ function Head({ name, index, isOnly }) {
       ${!run && runs.value && html`<p class="error" role="alert">This run does not exist, or no longer.</p>`}
       ${run && html`<${Status} run=${run} />
         <div class="row">
-          <button type="button" class="primary" data-action="explore" aria-label=${`Explore ${name}`} onClick=${() => playRun(name)}>Explore</button>
+          <button type="button" class="primary" data-action="explore" aria-label=${`Explore ${name}`}
+            onClick=${() => playRun(name)}>Explore</button>
           <${RunControl} run=${run} />
         </div>`}
     </section>`;
@@ -54,8 +55,9 @@ function RunPage() {
           onChange=${(/** @type {string} */ name) => { if (name) openRun(run, [...others, name]); }} />`}
       </nav>
       ${runsError.value && html`<p class="error" role="alert">${runsError.value}</p>`}
-      <div class="run-top">
-        <div class="run-heads">${names.map((name, index) => html`<${Head} key=${name} name=${name} index=${index} isOnly=${names.length === 1} />`)}
+      <div class=${`run-top ${names.length > 1 ? "several" : ""}`}>
+        <div class="run-heads">${names.map((name, index) => html`
+          <${Head} key=${name} name=${name} index=${index} isOnly=${names.length === 1} />`)}
           <${ControlHint} runs=${shown} /></div>
         ${shown.length > 0 && html`<${Section} title="Snapshots"><${Film} key=${run} runs=${shown} /><//>`}
       </div>
@@ -65,7 +67,8 @@ function RunPage() {
           <${Section} title="Latest numbers"><${Numbers} runs=${shown} /><//>
           <${Section} title=${shown.length > 1 ? "Settings that differ" : "Settings"}><${Settings} runs=${shown} /><//>
         </div>
-        ${shown.map((one) => html`<${Section} key=${one.name} title=${shown.length > 1 ? `Log of ${one.name}` : "Log"}><${LogTail} run=${one} /><//>`)}`}
+        ${shown.map((one) => html`
+          <${Section} key=${one.name} title=${shown.length > 1 ? `Log of ${one.name}` : "Log"}><${LogTail} run=${one} /><//>`)}`}
     </main>`;
 }
 

@@ -22,7 +22,8 @@ export function RunControl({ run }) {
   const action = run.state === "running" ? "stop" : "resume";
   const isPending = run.name in pending.value;
   return html`
-    <button type="button" data-action=${action} disabled=${!run.can_control || isPending} title=${run.can_control ? "" : NEEDS_TOKEN}
+    <button type="button" data-action=${action} disabled=${!run.can_control || isPending}
+      title=${run.can_control ? "" : NEEDS_TOKEN}
       aria-label=${`${action === "stop" ? "Stop" : "Resume"} ${run.name}`}
       onClick=${() => { asked.value = { name: run.name, action }; }}>${action === "stop" ? "Stop" : "Resume"}</button>`;
 }
@@ -48,7 +49,8 @@ export const confirmation = {
         <p class="name">${name}</p><p>${TEXTS[action]}</p>
         ${!findRun(name) && html`<p class="error">This run no longer exists.</p>`}
         <div class="row">
-          <${ActionButton} id="confirm" kind="primary" text=${action === "stop" ? "Stop" : "Resume"} busyText="Sending…" action=${confirm} />
+          <${ActionButton} id="confirm" kind="primary" text=${action === "stop" ? "Stop" : "Resume"} busyText="Sending…"
+            action=${confirm} />
           <button type="button" onClick=${() => { asked.value = null; }}>Cancel</button>
         </div>
       <//>`;

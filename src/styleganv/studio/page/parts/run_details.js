@@ -22,7 +22,8 @@ function useJson(url, version) {
 /** @param {{ id: string, names: string[], rows: [string, string[]][], caption: string }} props */
 const Table = ({ id, names, rows, caption }) => html`
   <div class="table" tabindex="0" role="region" aria-label=${caption}><table id=${id}>
-    ${names.length > 1 && html`<thead><tr><td></td>${names.map((name) => html`<th scope="col" key=${name}>${name}</th>`)}</tr></thead>`}
+    ${names.length > 1 && html`
+      <thead><tr><td></td>${names.map((name) => html`<th scope="col" key=${name}>${name}</th>`)}</tr></thead>`}
     <tbody>${rows.map(([key, values]) => html`
       <tr key=${key}><th scope="row">${key}</th>${values.map((value) => html`<td>${value}</td>`)}</tr>`)}</tbody>
   </table></div>`;
@@ -67,7 +68,8 @@ export function formatLine(line) {
   let record;
   try { record = JSON.parse(line); } catch { return line; }
   const { time, clips_seen: clips, event, frames_seen: _, ...scalars } = record;
-  const numbers = Object.entries(scalars).map(([key, value]) => `${key} ${typeof value === "number" ? formatNumber(value) : JSON.stringify(value)}`);
+  const numbers = Object.entries(scalars).map(([key, value]) =>
+    `${key} ${typeof value === "number" ? formatNumber(value) : JSON.stringify(value)}`);
   const clock = time ? new Date(time * 1000).toLocaleTimeString("en", { hour12: false }) : "";
   return [clock, `${formatCount(clips ?? 0)} clips`, event ?? "", numbers.join(", ")].filter(Boolean).join("  ");
 }

@@ -63,7 +63,8 @@ function Card({ run }) {
       <h2><${PageLink} to=${to}>${run.name}<//></h2>
       <${Status} run=${run} />
       <div class="row">
-        <button type="button" data-action="explore" aria-label=${`Explore ${run.name}`} onClick=${() => playRun(run.name)}>Explore</button>
+        <button type="button" data-action="explore" aria-label=${`Explore ${run.name}`}
+          onClick=${() => playRun(run.name)}>Explore</button>
         <${RunControl} run=${run} />
       </div>
     </li>`;

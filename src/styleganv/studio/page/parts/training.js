@@ -12,10 +12,12 @@ function Body() {
   if (!run) return html`<p class="hint">${runs.value ? "This run no longer exists." : "Loading…"}</p>`;
   return html`
     <div id="training"><${Status} run=${run} /></div>
-    <div class="row"><${PageLink} to=${{ kind: "run", run: name, others: [] }}>Curves, snapshots and log<//><${RunControl} run=${run} /></div>
+    <div class="row"><${PageLink} to=${{ kind: "run", run: name, others: [] }}>Curves, snapshots and log<//>
+      <${RunControl} run=${run} /></div>
     <${ControlHint} runs=${[run]} />
     ${last !== undefined && html`<a href=${snapshotUrl(run, last, "mp4")} target="_blank" title="Play the latest snapshot">
-      <img id="snapshot-image" src=${snapshotUrl(run, last)} alt="Latest snapshot: columns share content, rows share motion" /></a>`}`;
+      <img id="snapshot-image" src=${snapshotUrl(run, last)}
+        alt="Latest snapshot: columns share content, rows share motion" /></a>`}`;
 }
 
 /** @type {import("./index.js").Part} */
