@@ -8,7 +8,7 @@ import re
 import subprocess
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,8 @@ from styleganv.training.log_file import LogFollower, is_number, to_columns
 
 #: Bytes of the log that are sent as they are; who missed more gets the thinned log.
 MAX_NEW_BYTES = 2**18
+#: Most lines and bytes of the end of a file.
+TAIL_LINES, TAIL_BYTES = 20, 2**14
 #: Names of the snapshots: clips seen, and the kind of file.
 SNAPSHOT = re.compile(r"([0-9]{9,})\.png")
 
@@ -125,6 +127,18 @@ class RunMonitor:
         """Return the path of the image (.png) or the video (.mp4) of a snapshot."""
         return self.folder / "snapshots" / f"{clips_seen:09d}{suffix}"
 
+    def settings(self) -> dict[str, str]:
+        """Return all settings as texts by their dotted names, e.g. training.lr; none if they cannot be read."""
+        with self._lock:
+            config: RunConfig | None = self._read("settings.yaml", load_settings)
+            record: RunRecord | None = self._read(RECORD, lambda _: read_record(self.folder))
+        # A resume can change those of settings.yaml.
+        return dict(_flatten((asdict(config) if config else {}) | (record.settings if record else {})))
+
+    def tail(self) -> dict[str, list[str]]:
+        """Return the last lines of the log (`log`), and of what a resumed training has printed (`output`)."""
+        return {"log": _last_lines(self.folder / "log.jsonl"), "output": _last_lines(self.folder / OUTPUT_FILE)}
+
     def stop(self) -> None:
         """Ask the training to save and exit. Raises StyleganvError if there is none."""
         request_stop(self.folder)
@@ -151,7 +165,7 @@ class RunMonitor:
         if self._resuming is not None and (status := self._resuming.poll()) is None:
             state = "running"
         elif self._resuming is not None and status:
-            failure = _last_line(self.folder / OUTPUT_FILE)
+            failure = (_last_lines(self.folder / OUTPUT_FILE) or ["The training ended at once."])[-1]
         return state, failure
 
     def _findings(self, state: State, config: RunConfig | None, dataset: DatasetFacts | None) -> tuple[Finding, ...]:
@@ -202,10 +216,21 @@ def _progress(
     return min(1.0, fraction), None if left is None else max(0.0, left)
 
 
-def _last_line(path: Path) -> str:
+def _last_lines(path: Path) -> list[str]:
+    """Return the last lines of a text file, at most `TAIL_LINES`; none if it cannot be read."""
     try:
         with open(path, "rb") as file:
-            file.seek(max(0, path.stat().st_size - 4096))
-            return file.read().decode(errors="replace").strip().splitlines()[-1]
-    except (OSError, IndexError):
-        return "The training ended at once."
+            start = max(0, path.stat().st_size - TAIL_BYTES)
+            file.seek(start)
+            lines = file.read().decode(errors="replace").strip().splitlines()
+    except OSError:
+        return []
+    return lines[1 if start and len(lines) > 1 else 0 :][-TAIL_LINES:]
+
+
+def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flatten(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, "" if value is None else str(value)

@@ -1,6 +1,7 @@
 """Watching runs over HTTP: a folder of runs, models that are loaded when they are needed, stop and resume."""
 
 import json
+import re
 import shutil
 import sys
 import time
@@ -21,6 +22,7 @@ from styleganv.studio.model_pool import ModelPool
 from styleganv.studio.run_list import RunList, is_run_folder
 from styleganv.studio.studio_model import StudioModel
 from styleganv.timeline.notation import VideoParams
+from styleganv.training import health
 
 
 def request(url: str, method: str = "GET") -> tuple[int, Any]:
@@ -58,14 +60,35 @@ def test_a_folder_of_runs_is_watched(folder: Path, monkeypatch: pytest.MonkeyPat
         assert request(f"{url}api/runs/runs/a/snapshots/17.png")[0] == 404
         assert request(f"{url}api/runs/runs/a/snapshots/16.exe")[0] == 422
         assert request(f"{url}api/runs/runs/../a/log")[0] == 400
+        settings = request(f"{url}api/runs/runs/a/settings")[1]
+        assert settings["training.total_clips"] == "16" and settings["model.method"] == "stylegan-v"
+        (folder / "a" / "output.log").write_text(f"cut\n{'x' * 2**14}\nFailed at {folder}/a/data.zip\n")
+        tail = request(f"{url}api/runs/runs/a/tail")[1]
+        assert json.loads(tail["log"][-1])["event"] == "end"
+        assert tail["output"] == ["Failed at runs/a/data.zip"]  # whole lines, no absolute paths
         assert request(f"{url}api/runs/other/log")[1] == {"error": "Unknown run other: reload the page."}
         shutil.copytree(folder / "a", folder / "c", ignore=shutil.ignore_patterns("tensorboard"))
         assert [run["name"] for run in request(f"{url}api/runs")[1]] == ["runs/a", "runs/deep/b", "runs/c"]
+        assert [run["can_control"] for run in runs] == [False, False]
+        shutil.rmtree(folder / "c")  # a deleted run is not in the list, but its name is not given to another
+        assert [run["name"] for run in request(f"{url}api/runs")[1]] == ["runs/a", "runs/deep/b"]
         names = [model["name"] for model in request(f"{url}api/sources")[1]]
         assert names == ["runs/a", "runs/deep/b", "runs/c"]
         for action in ("stop", "resume"):
             status, answer = request(f"{url}api/runs/runs/a/{action}", "POST")
             assert status == 403 and "start the studio with --token" in answer["error"]
+
+
+def test_every_finding_has_a_section_that_helps(folder: Path) -> None:
+    source = Path(health.__file__).read_text()
+    anchors = set(re.findall(r"\{PAGE\}#([\w-]+)", source))
+    assert len(anchors) >= 9
+    with serving_here([folder]) as url:
+        for anchor in anchors:
+            status, section = request(f"{url}api/help/{anchor}")
+            assert status == 200 and len(section["text"]) > 50 and "\n#" not in section["text"]
+        assert section["title"] and request(f"{url}api/help/nothing")[0] == 400
+        assert request(f"{url}api/help/the-losses-explode")[1]["title"] == "The losses explode"
 
 
 def test_only_runs_that_can_be_stopped_are(folder: Path) -> None:

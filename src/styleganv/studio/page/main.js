@@ -6,7 +6,7 @@ import { followJobs } from "./core/jobs.js";
 import { loadSources, startPlayback } from "./core/playback.js";
 import { followKeys } from "./core/shortcuts.js";
 import { effect, html, render, signal } from "./core/ui.js";
-import { view } from "./core/state.js";
+import { page, view } from "./core/state.js";
 import { Header } from "./parts/header.js";
 import { Panel, Place } from "./parts/panel.js";
 import { Stage } from "./parts/stage.js";
@@ -18,10 +18,10 @@ const problem = signal("Connecting…");
 
 const App = () => (problem.value ? html`<p class="problem" role="status">${problem.value}</p>` : html`
   <${Header} />
-  <main>
+  ${page.value.kind !== "video" ? html`<${Place} name="page" />` : html`<main>
     <div class="video"><${Stage} /><${Place} name="video" /><${Transport} /><${Place} name="below" /></div>
     <${Panel} />
-  </main>
+  </main>`}
   <${Place} name="dialogs" /><${Toast} />`);
 
 async function start() {
@@ -41,7 +41,7 @@ async function start() {
   startPlayback();
   followAddress();
   followKeys();
-  effect(() => { document.title = `${view.a.value.model} – styleganv studio`; });
+  effect(() => { document.title = `${{ video: view.a.value.model, runs: "Runs", run: page.value.run }[page.value.kind]} – styleganv studio`; });
   problem.value = "";
 }
 

@@ -7,7 +7,7 @@ import { clock } from "./clock.js";
 import { formatDirections, formatGrid, parseDirections, parseGrid } from "./notation.js";
 import { jump } from "./playback.js";
 import { batch, effect, signal } from "./ui.js";
-import { defaultParams, errors, findSource, sources, tab, transport, view } from "./state.js";
+import { defaultParams, errors, findSource, page, sources, tab, transport, VIDEO, view } from "./state.js";
 
 /** @typedef {import("./state.js").View} View */
 
@@ -48,8 +48,25 @@ function viewPairs(part, defaults, prefix = "") {
   return pairs;
 }
 
+/** Return the address of a page of runs. @param {import("./state.js").PageState} page */
+export const runsQuery = ({ kind, run, others }) => formatQuery([
+  ["view", kind], ...(kind === "run" ? [["run", run], ...others.map((name) => ["with", name])] : []),
+]);
+
+/** Names and lists remain readable: only what would end a value is escaped. @param {string[][]} pairs */
+function formatQuery(pairs) {
+  const escape = (/** @type {string} */ text) => encodeURIComponent(text).replace(/%(2C|3A|3B|40|2F|20)/g, (code) =>
+    ({ "%2C": ",", "%3A": ":", "%3B": ";", "%40": "@", "%2F": "/", "%20": "+" }[code] ?? code));
+  return `?${pairs.map(([key, value]) => `${key}=${escape(value)}`).join("&")}`;
+}
+
 /** Return the address of the present state. */
 export function toQuery(time = clock.time) {
+  return page.value.kind === "video" ? videoQuery(time) : runsQuery(page.value);
+}
+
+/** @param {number} time */
+function videoQuery(time) {
   const { content, motion, ...others } = view.a.value;
   // Without a motion, an address means that of the content: both are stated, or none.
   const seeds = content === "0" && motion === "0" ? {} : { content, motion };
@@ -62,10 +79,7 @@ export function toQuery(time = clock.time) {
   if (!transport.isPlaying.value) pairs.push(["play", "0"]);
   if (tab.value !== "explore") pairs.push(["tab", tab.value]);
   if (view.b.value) pairs.push(...viewPairs(view.b.value, {}, "b."));
-  // Names and lists remain readable: only what would end a value is escaped.
-  const escape = (/** @type {string} */ text) => encodeURIComponent(text).replace(/%(2C|3A|3B|40|2F|20)/g, (code) =>
-    ({ "%2C": ",", "%3A": ":", "%3B": ";", "%40": "@", "%2F": "/", "%20": "+" }[code] ?? code));
-  return `?${pairs.map(([key, value]) => `${key}=${escape(value)}`).join("&")}`;
+  return formatQuery(pairs);
 }
 
 /** @param {URLSearchParams} query @param {string} prefix @returns {Partial<View>} */
@@ -79,9 +93,22 @@ function readView(query, prefix) {
   return part;
 }
 
+/** A studio of runs alone starts with the list of them. @param {URLSearchParams} query
+ * @returns {import("./state.js").PageState} */
+function readPage(query) {
+  const isBare = [...query.keys()].every((key) => key === "token");
+  const onlyRuns = sources.peek().length > 0 && sources.peek().every(({ kind }) => kind === "run");
+  const kind = query.get("view") ?? (isBare && onlyRuns ? "runs" : "video");
+  const run = query.get("run") ?? "";
+  if (kind === "run" && run) return { kind, run, others: [...new Set(query.getAll("with"))].filter((name) => name !== run) };
+  return kind === "runs" ? { kind, run: "", others: [] } : VIDEO;
+}
+
 /** Set the state that an address describes: all of it, or only what a step changes. @param {string} search */
 export function readQuery(search, isStep = false) {
   const query = new URLSearchParams(search);
+  page.value = readPage(query);
+  if (isStep && page.value.kind !== "video") return; // The video that was left stays as it is.
   const part = readView(query, "");
   const model = part.model ?? sources.peek()[0]?.name ?? "";
   const seeds = part.content === undefined ? {} : { motion: null };

@@ -5,8 +5,8 @@
 import { clock, showTime } from "./clock.js";
 import { Player } from "./player.js";
 import { fetchSources } from "./protocol.js";
-import { batch, effect, signal, untracked } from "./ui.js";
-import { findSource, secondView, setError, source, sources, transport, view } from "./state.js";
+import { batch, computed, effect, signal, untracked } from "./ui.js";
+import { findSource, page, secondView, setError, source, sources, transport, view } from "./state.js";
 
 const MAX_TICK_SECONDS = 0.25;
 const TIME_MS = 200; // A browser that paints without a GPU is too slow to update the time on every tick.
@@ -38,9 +38,14 @@ function onAnswer(error) {
   if (key) setError(key, error);
 }
 
+/** What the stages play: nothing while the page shows runs. */
+const shown = {
+  a: computed(() => (page.value.kind === "video" ? view.a.value : null)),
+  b: computed(() => (page.value.kind === "video" ? secondView.value : null)),
+};
 export const players = {
-  a: new Player(() => view.a.peek(), { onAnswer, onEnd: () => jump(0) }),
-  b: new Player(() => secondView.peek()),
+  a: new Player(() => shown.a.peek(), { onAnswer, onEnd: () => jump(0) }),
+  b: new Player(() => shown.b.peek()),
 };
 const bothPlayers = [players.a, players.b];
 
@@ -121,8 +126,8 @@ function followVersion(player, name) {
 }
 
 export function startPlayback() {
-  follow(players.a, view.a, noteChange);
-  follow(players.b, secondView);
+  follow(players.a, shown.a, noteChange);
+  follow(players.b, shown.b);
   let isFirst = true;
   effect(() => {
     const values = { speed: transport.speed.value, fps: transport.fps.value };

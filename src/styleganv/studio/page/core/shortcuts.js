@@ -3,16 +3,20 @@
 //     addShortcut("x", "x", "Show or hide the x–t slice", () => …)
 //
 // They work wherever the focus is, except while text is entered. A control that was reached with the Tab key keeps the
-// keys that it needs itself; one that was clicked does not.
+// keys that it needs itself; one that was clicked does not. Pages without a video only have those for `everywhere`.
 
-/** @typedef {{ keys: string, text: string, run: (event: KeyboardEvent) => void }} Shortcut */
+import { page } from "./state.js";
+
+/** @typedef {{ keys: string, text: string, run: (event: KeyboardEvent) => void, everywhere: boolean }} Shortcut */
 
 /** By `KeyboardEvent.key`. @type {Map<string, Shortcut>} */
 export const shortcuts = new Map();
 
 /** @param {string} key @param {string} keys as the help dialog shows them; empty for another key of a shortcut
  * @param {string} text @param {(event: KeyboardEvent) => void} run */
-export function addShortcut(key, keys, text, run) { shortcuts.set(key, { keys, text, run }); }
+export function addShortcut(key, keys, text, run, everywhere = false) {
+  shortcuts.set(key, { keys, text, run, everywhere });
+}
 
 const TEXT = "input:is([type=text], [type=number], [type=search], :not([type])), textarea, [contenteditable]";
 const MOVES = ["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "Home", "End", "PageUp", "PageDown"];
@@ -34,7 +38,8 @@ function needs(element, key) {
 function find(event) {
   const element = /** @type {Element} */ (event.target);
   if (event.ctrlKey || event.metaKey || event.altKey || element.matches(TEXT) || element.closest("dialog")) return;
-  return needs(element, event.key) ? undefined : shortcuts.get(event.key);
+  const shortcut = needs(element, event.key) ? undefined : shortcuts.get(event.key);
+  return page.peek().kind === "video" || shortcut?.everywhere ? shortcut : undefined;
 }
 
 export function followKeys() {

@@ -31,6 +31,10 @@ export const view = {
 export const secondView = computed(() => (view.b.value && { ...view.a.value, ...view.b.value }));
 export const transport = { isPlaying: signal(true), speed: signal(1), fps: signal(25) };
 export const tab = signal("explore");
+/** Which page is shown: the video; all runs; or a run by its name, with others to compare it with.
+ * @typedef {{ kind: "video" | "runs" | "run", run: string, others: string[] }} PageState */
+export const VIDEO = /** @type {PageState} */ ({ kind: "video", run: "", others: [] });
+export const page = signal(VIDEO);
 /** Whether the stage scales smoothly, or shows pixels. */
 export const isSmooth = signal(true);
 /** What the page is doing besides playing, e.g. an upload; the stage says it. */
@@ -66,6 +70,7 @@ export function openSource(name) {
   const seeds = seedOf(content) === null ? {} : { content, motion };
   batch(() => {
     errors.value = {};
+    page.value = VIDEO;
     view.a.value = { ...defaultParams(), ...seeds, psi: next?.supports_truncation ? psi : 1, model: name };
     resetTransport();
   });

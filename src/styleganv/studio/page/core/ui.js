@@ -6,7 +6,7 @@ import { h } from "../vendor/preact.js";
 import htm from "../vendor/htm.js";
 
 export { render } from "../vendor/preact.js";
-export { useEffect, useId, useLayoutEffect, useRef, useState } from "../vendor/hooks.js";
+export { useEffect, useId, useLayoutEffect, useMemo, useRef, useState } from "../vendor/hooks.js";
 export { batch, computed, effect, signal, untracked, useComputed, useSignal } from "../vendor/signals.js";
 
 export const html = htm.bind(h);

@@ -9,7 +9,7 @@ import { Choice } from "../widgets/field.js";
 export const isHelpOpen = signal(false);
 export const isAppearanceOpen = signal(false);
 
-addShortcut("?", "?", "Show this help", () => { isHelpOpen.value = true; });
+addShortcut("?", "?", "Show this help", () => { isHelpOpen.value = true; }, true);
 
 /** @param {string[]} names */
 const capitalized = (names) => names.map((name) => [name, name[0].toUpperCase() + name.slice(1)]);

@@ -11,10 +11,12 @@ import { playbackSettings } from "./playback.js";
 import { comparison, search } from "./search.js";
 import { slice, sliceView } from "./slice.js";
 import { training } from "./training.js";
+import { watch } from "./watch.js";
 
 /** @typedef {{ place: string, title?: string, isShown?: () => boolean, Body: () => any }} Part
  *   place: a tab of the panel ("explore", "edit", "create", "perform", "saved", "training"), "header", "video" (between
- *   the stage and the transport), "below" (the transport) or "dialogs"
+ *   the stage and the transport), "below" (the transport), "dialogs",
+ *   or "page" (instead of the video)
  *   title: heading of a part in the panel
  *   isShown: whether the part applies to the present state; always without it */
 
@@ -23,6 +25,6 @@ export const PARTS = [
   content, compare, playbackSettings, slice, sliceView,
   directions, mix, grid, search, comparison,
   exporting,
-  training,
+  training, ...watch,
   help,
 ];
