@@ -5,7 +5,8 @@
 import { clock, showTime } from "./clock.js";
 import { Player } from "./player.js";
 import { fetchSources } from "./protocol.js";
-import { batch, effect, signal, untracked } from "./ui.js";
+import { rate, timeline, withTimeline } from "./timeline.js";
+import { batch, computed, effect, signal, untracked } from "./ui.js";
 import { findSource, secondView, setError, source, sources, transport, view } from "./state.js";
 
 const MAX_TICK_SECONDS = 0.25;
@@ -35,9 +36,14 @@ function onAnswer(error) {
   if (key) setError(key, error);
 }
 
+/** What the stages play. */
+const videos = {
+  a: computed(() => withTimeline(view.a.value)),
+  b: computed(() => secondView.value && withTimeline(secondView.value)),
+};
 export const players = {
-  a: new Player(() => view.a.peek(), { onAnswer, onEnd: () => jump(0) }),
-  b: new Player(() => secondView.peek()),
+  a: new Player(() => videos.a.peek(), { onAnswer, onEnd: () => jump(0) }),
+  b: new Player(() => videos.b.peek()),
 };
 const bothPlayers = [players.a, players.b];
 
@@ -45,8 +51,9 @@ const bothPlayers = [players.a, players.b];
 export function jump(time) {
   setError("time", "");
   clock.time = Math.max(0, time);
-  const now = source.peek();
-  if (now?.max_seconds != null) clock.time = Math.min(clock.time, now.max_seconds - 1 / now.fps);
+  const [now, line] = [source.peek(), timeline.peek()];
+  if (line && !line.loop) clock.time = Math.min(clock.time, line.seconds);
+  else if (now?.max_seconds != null) clock.time = Math.min(clock.time, now.max_seconds - 1 / now.fps);
   noteChange("time");
   showTime();
   refresh();
@@ -57,7 +64,7 @@ export function togglePlay() { transport.isPlaying.value = !transport.isPlaying.
 function refresh() { bothPlayers.forEach((player) => { player.reset(); player.requestFrames(); }); }
 
 /** Restart a player when its video changes. @param {Player} player
- * @param {{ value: import("./state.js").View | null }} video @param {(key: string) => void} note */
+ * @param {{ value: import("./timeline.js").Video | null }} video @param {(key: string) => void} note */
 function follow(player, video, note = () => {}) {
   let before = /** @type {Record<string, any> | null} */ (null);
   effect(() => {
@@ -111,11 +118,11 @@ function followVersion(player, name) {
 }
 
 export function startPlayback() {
-  follow(players.a, view.a, noteChange);
-  follow(players.b, secondView);
+  follow(players.a, videos.a, noteChange);
+  follow(players.b, videos.b);
   let isFirst = true;
   effect(() => {
-    const values = { speed: transport.speed.value, fps: transport.fps.value };
+    const values = { speed: rate.value, fps: transport.fps.value };
     if (!isFirst) untracked(() => { Object.keys(values).forEach(noteChange); refresh(); });
     isFirst = false;
   });
@@ -138,12 +145,12 @@ function tick(now) {
   const elapsed = Math.min((now - clock.last) / 1000, MAX_TICK_SECONDS);
   clock.last = now;
   // The clock waits for the first frame, so that a new video starts at its start.
-  if (transport.isPlaying.peek() && players.a.hasFrames) clock.time += elapsed * transport.speed.peek();
+  if (transport.isPlaying.peek() && players.a.hasFrames) clock.time += elapsed * rate.peek();
   const hasDrawn = bothPlayers.map((player) => { player.requestFrames(); return player.drawDue(); });
   if (hasDrawn.includes(true) && now - shownAt > TIME_MS) { batch(showTime); shownAt = now; }
   requestAnimationFrame(tick);
 }
 
 /** Seconds that the timeline shows. */
-export const timelineEnd = () =>
+export const timelineEnd = () => timeline.value?.seconds ??
   findSource(view.a.value.model)?.max_seconds ?? Math.max(60, 2 ** Math.ceil(Math.log2(Math.max(1, clock.time + 1))));
