@@ -136,8 +136,8 @@ const Body = () => html`
   <section id="keyframes" aria-label="Keyframes">
     <div class="timeline-bar">
       <button id="add-keyframe" type="button" onClick=${addKeyframe}>Add keyframe</button>
-      <button id="duplicate-keyframe" type="button" disabled=${!selected.value} onClick=${duplicateSelected}>Duplicate</button>
-      <button id="delete-keyframe" type="button" disabled=${!selected.value} onClick=${removeSelected}>Delete</button>
+      <${IconButton} id="duplicate-keyframe" icon="copy" label="Duplicate keyframe" isDisabled=${!selected.value} onClick=${duplicateSelected} />
+      <${IconButton} id="delete-keyframe" icon="trash" label="Delete keyframe" isDisabled=${!selected.value} onClick=${removeSelected} />
       <span class="space"></span>
       <button id="show-tracks" type="button" class="toggle" aria-pressed=${showsTracks.value}
         onClick=${() => { showsTracks.value = !showsTracks.value; }}>Tracks</button>
