@@ -134,6 +134,13 @@ def test_project_file_opens_plays_and_saves(line_page: Page, studio_model: Studi
     for start in (0, 0.52, 2):
         page.set("timeline", start)
         page.until_shows(next(studio_model.frames(project.timeline, start=start, fps=25)))
+    page.click("export-loop")  # in which a keyframe at the end would be at the start
+    page.until(lambda: line_of(page)["loop"])
+    assert times(page) == [0, 1, 1.96]
+    page.set("export-seconds", 1.5)
+    page.until(lambda: "The last keyframe is at 1.96 s" in page.error("seconds"))
+    page.browser.back()
+    page.until(lambda: not line_of(page).get("loop"))
     # The file that is saved describes the same timeline.
     page.browser.execute_script(
         "URL.createObjectURL = (blob) => { blob.text().then((text) => { window.saved_ = text; }); return '#'; };"

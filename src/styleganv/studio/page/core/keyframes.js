@@ -123,11 +123,14 @@ export function duplicateSelected() {
   select(time);
 }
 
-/** Change duration, frame rate or loop; an impossible duration is refused at its control. @param {Partial<Timeline>} values */
+/** Change duration, frame rate or loop; an impossible duration is refused at its control. The end of a loop is its start,
+ * so a keyframe there moves before it. @param {Partial<Timeline>} values */
 export function changeTimeline(values) {
   const line = timeline.peek();
   if (!line) return;
-  const next = { ...line, ...values };
+  let next = { ...line, ...values };
+  const last = line.keyframes[line.keyframes.length - 1].time;
+  if (values.loop && last >= line.seconds) next = moveKeyframe(next, last, freeTime(next, last) ?? last, null);
   const problem = durationProblem(next);
   setError("seconds", problem);
   if (!problem) timeline.value = next;

@@ -39,7 +39,10 @@ function onAnswer(error) {
 /** What the stages play. */
 const videos = {
   a: computed(() => withTimeline(view.a.value)),
-  b: computed(() => secondView.value && withTimeline(secondView.value)),
+  b: computed(() => {
+    const isOtherModel = Object.keys(view.b.value ?? {}).every((key) => key === "model"); // only, so it has the same timeline
+    return secondView.value && (isOtherModel ? withTimeline(secondView.value) : secondView.value);
+  }),
 };
 export const players = {
   a: new Player(() => videos.a.peek(), { onAnswer, onEnd: () => jump(0) }),

@@ -116,6 +116,6 @@ function DropTarget() {
 }
 
 /** @type {import("./index.js").Part} */
-export const project = { place: "create", title: "Timeline", isShown: () => Boolean(source.value?.num_layers), Body };
+export const project = { place: "create", title: "Timeline", isShown: () => Boolean(source.value?.num_layers || timeline.value), Body };
 /** @type {import("./index.js").Part} */
 export const projectDrop = { place: "dialogs", isShown: project.isShown, Body: DropTarget };
