@@ -115,7 +115,7 @@ def _request(rng: random.Random, inputs: Inputs, port: int) -> tuple[str, list[s
         )
         path, method = path.format(word), rng.choice(("GET", "GET", "POST", "DELETE", "OPTIONS", "HEAD", "BREW"))
     elif kind == "json":
-        path = rng.choice(("/api/command", "/api/export"))
+        path = rng.choice(("/api/command", "/api/project"))
         tree, note = damage_tree(rng, EXPORT) if rng.random() < 0.9 else (rng.choice(ODD_VALUES), "any value")
         method, body = "POST", json.dumps(tree).encode()
         if rng.random() < 0.2:
@@ -172,7 +172,7 @@ def _raw(rng: random.Random, port: int) -> tuple[str, list[str]]:
             rng.randbytes(200),
             b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n",
             b"GET / HTTP/9.9\r\n\r\n",
-            b"POST /api/export HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100\r\n\r\n{",
+            b"POST /api/command HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100\r\n\r\n{",
             b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
             b"GET http://evil.example/ HTTP/1.1\r\nHost: evil.example\r\n\r\n",
             b"\r\n" * 1000,

@@ -30,7 +30,7 @@ BROWSER_MARKS = [
 TABS = {
     "explore": r"(seed|motion-seed|own-motion|source|psi|class|labels|randomize|compare|speed|fps|reset|show-slice)",
     "edit": r"(find-directions|direction|mix|columns|rows|text|edit-by-text|num-steps|clip|project-clip|jobs)",
-    "create": r"(export|show-command|command)",
+    "create": r"(export|show-command|command|start-timeline|close-timeline|save-project|open-project|project-file)",
     "training": r"(training|curves|snapshot)",
 }
 

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 import tiny
 import warm
+from exporting import export_frames
 from numpy.typing import NDArray
 from PIL import Image, ImageSequence
 from serving import serving, serving_here
@@ -98,7 +99,7 @@ def read(path: Path) -> NDArray[np.float64]:
 
 def export_video(model: StudioModel, params: VideoParams) -> NDArray[np.float64]:
     Path("export.webp").unlink(missing_ok=True)
-    model.export(params, EXPORT, Path("export.webp"))
+    export_frames(model, params, EXPORT, Path("export.webp"))
     return read(Path("export.webp"))
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tiny
+from exporting import export_frames
 from PIL import Image
 
 from styleganv.cli import main
@@ -86,7 +87,7 @@ def test_command_generates_the_exported_video(
     export = ExportParams(start=2, seconds=0.4, fps=20, speed=0.5, format="webp")
     for line in export_commands(studio_model, params, export).lines:
         main(shlex.split(line)[1:])
-    studio_model.export(params, export, tmp_path / "export.webp")
+    export_frames(studio_model, params, export, tmp_path / "export.webp")
     with Image.open("video.webp") as one, Image.open("export.webp") as two:
         assert one.n_frames == two.n_frames == 8  # type: ignore[attr-defined]
         for i in range(8):
@@ -133,7 +134,7 @@ def test_a_project_file_repeats_what_no_other_command_can(
     Path("project.yaml").write_text(commands.project)
     for line in commands.lines:
         main(shlex.split(line)[1:])
-    studio_model.export(params, export, tmp_path / "export.webp")
+    export_frames(studio_model, params, export, tmp_path / "export.webp")
     with Image.open("video.webp") as one, Image.open("export.webp") as two:
         assert one.n_frames == two.n_frames == 10  # type: ignore[attr-defined]
         if not isinstance(params, Timeline) and params.grid != (1, 1):

@@ -1,17 +1,14 @@
 """The studio's server: access control, frames over a WebSocket, runs and exports."""
 
-import asyncio
 import json
 import struct
 import subprocess
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
 import pytest
 from serving import serving
@@ -23,8 +20,8 @@ from styleganv.studio import server
 from styleganv.studio.access import is_loopback
 from styleganv.studio.studio_model import StudioModel
 from styleganv.studio.studio_options import StudioOptions
-from styleganv.studio.video_source import SourceMetadata, VideoSource
 from styleganv.timeline.notation import Term, VideoParams
+from styleganv.timeline.timeline import Timeline
 
 websockets = pytest.importorskip("websockets")
 from websockets.sync.client import connect  # noqa: E402
@@ -205,65 +202,47 @@ def test_latest_request_cancels_earlier_ones(url: str) -> None:
         assert len(ids) < 150 and ids == sorted(ids)
 
 
-# Exports
+# Commands and projects
 
 
-def test_exported_video_has_the_requested_length(url: str, tmp_path: Path) -> None:
-    status, content = send(url, "api/export", EXPORT)
-    (tmp_path / "video.mp4").write_bytes(content)
-    with av.open(str(tmp_path / "video.mp4")) as file:
-        assert status == 200 and len(list(file.decode(video=0))) == 10
-    status, content = send(url, "api/export", EXPORT | {"seconds": 1e9})
-    assert status == 400 and "choose up to 60 seconds" in json.loads(content)["error"]
-    assert send(url, "api/export", EXPORT | {"format": "../x"})[0] == 400
-    assert send(url, "api/export", b"x" * 100_000)[0] == 413
+def test_command_and_project_of_a_video(url: str, studio_model: StudioModel) -> None:
+    status, content = send(url, "api/command", EXPORT)
+    answer = json.loads(content)
+    assert status == 200 and answer["command"].startswith("styleganv edit one --out video.mp4 --seed 2")
+    status, content = send(url, "api/project", {"project": answer["project"], "source": "wide"})
+    opened = json.loads(content)
+    assert status == 200 and (opened["source"], opened["model"]) == ("one", "one")
+    assert opened["timeline"] == Timeline.from_json(opened["timeline"]).to_json()
+    assert opened["timeline"]["keyframes"] == [{"time": 0.0, "content": 2, "speed": 0.25}]
+    for values, message in (
+        ({"seconds": 1e9}, "change its duration or frame rate"),
+        ({"format": "../x"}, "Unknown format ../x"),
+    ):
+        status, content = send(url, "api/command", EXPORT | values)
+        assert status == 400 and message in json.loads(content)["error"]
+    assert send(url, "api/command", b"x" * 100_000)[0] == 413
+    assert json.loads(send(url, "api/formats")[1])["webm"] == "WebM (VP9)"
 
 
-class EndlessSource(VideoSource):
-    """Black frames, counted. `has_started` is set at the third."""
-
-    path = "endless"
-
-    def __init__(self) -> None:
-        self.num_frames, self.has_started, self.is_released = 0, threading.Event(), threading.Event()
-
-    def metadata(self) -> SourceMetadata:
-        return SourceMetadata("endless", "model", "test", 16, 16, 25.0)
-
-    def frames(self, params: VideoParams, *, start: float, fps: float) -> Iterator[np.ndarray]:
-        while True:
-            self.num_frames += 1
-            if self.num_frames == 3:
-                self.has_started.set()
-                self.is_released.wait(20)
-            yield np.zeros((16, 16, 3), np.uint8)
+def test_names_in_a_project_become_those_of_the_studio(url: str) -> None:
+    video = {"seconds": 2, "keyframes": [{"directions": {"content 1": 1.5}}, {"time": 1, "content": "3,4@0.5"}]}
+    commands = json.loads(send(url, "api/command", {"source": "one", "timeline": video, "format": "frames"})[1])
+    assert "content.safetensors:1: 1.5" in commands["project"] and " --out video" in commands["command"]
+    opened = json.loads(send(url, "api/project", {"project": commands["project"]})[1])
+    assert Timeline.from_json(opened["timeline"]) == Timeline.from_json(video)
 
 
-def test_export_ends_when_its_client_disconnects(monkeypatch: pytest.MonkeyPatch) -> None:
-    source = EndlessSource()
-    monkeypatch.setattr(server, "open_sources", lambda *_, **__: [source])
-    app, body = server.create_app([]), json.dumps(EXPORT | {"source": "endless", "seconds": 60, "fps": 120}).encode()
-    messages = [{"type": "http.request", "body": body, "more_body": False}]
-    headers = {"host": "localhost", "content-type": "application/json", "content-length": str(len(body))}
-    scope = {
-        "type": "http",
-        "method": "POST",
-        "path": "/api/export",
-        "query_string": b"",
-        "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
-    }
-
-    async def receive() -> dict[str, Any]:
-        """Send the body, then disconnect while the export is running."""
-        if messages:
-            return messages.pop()
-        await asyncio.to_thread(source.has_started.wait, 20)
-        asyncio.get_running_loop().call_later(0.2, source.is_released.set)
-        return {"type": "http.disconnect"}
-
-    async def ignore(_: Any) -> None:
-        pass
-
-    asyncio.run(app(scope, receive, ignore))
-    app.state.manager.close()
-    assert 3 <= source.num_frames < 60 * 120 / 2
+@pytest.mark.parametrize(
+    "project, message",
+    [
+        ("keyframes: [{content: 3}, {time: 1, pis: 2}]", "Keyframe 2: Unknown key 'pis': did you mean psi?"),
+        ("keyframes: [{content: mine.safetensors}]", "Keyframe 1: content: Unknown content or motion mine.safetensors"),
+        ("keyframes: [{label: 7}]", "Keyframe 1: label: Unknown class 7"),
+        ("[1]", "The project is no YAML mapping"),
+        ("keyframes: [{content: ../x}]", "names a file in another folder (../x)"),
+        (None, "The project is no text of a project"),
+    ],
+)
+def test_invalid_project_is_refused_in_one_sentence(project: Any, message: str, url: str) -> None:
+    status, content = send(url, "api/project", {"project": project, "source": "one"})
+    assert status == 400 and message in json.loads(content)["error"]

@@ -35,7 +35,7 @@ def export_commands(source: VideoSource, params: VideoParams | Timeline, export:
     """Return the commands that write the same video. Raises StyleganvError for real videos.
 
     Args:
-        export: its start, seconds, fps and speed are those of a timeline, if `params` is one.
+        export: of a timeline, only its format counts.
     """
     if not isinstance(source, StudioModel):
         raise StyleganvError("No command generates real videos: copy them from the dataset.")
@@ -44,7 +44,7 @@ def export_commands(source: VideoSource, params: VideoParams | Timeline, export:
     keyframes = tuple(replace(each, values=_rename(each.values, names)) for each in timeline.keyframes)
     project = format_project(Project(replace(timeline, keyframes=keyframes), source.name))
     short = None if isinstance(params, Timeline) else _short_command(source, params, export, names)
-    argv = ["render", PROJECT, "--out", f"video.{export.format}", *_precision(source)]
+    argv = ["render", PROJECT, "--out", export.file, *_precision(source)]
     return Commands((*lines, short or _line(argv)), project)
 
 
@@ -106,7 +106,7 @@ def _short_command(model: StudioModel, params: VideoParams, export: ExportParams
     if model.is_editable and params.grid == (1, 1):
         if (options := _edit_options(model, params, names)) is None:
             return None
-        argv = ["edit", model.name, "--out", f"video.{export.format}", *options]
+        argv = ["edit", model.name, "--out", export.file, *options]
         argv += [] if export.speed == 1 else ["--speed", f"{export.speed:g}"]
         return _line([*argv, *span, *rate])
     content, motion = _seed(params.content), None if params.motion is None else _seed(params.motion)

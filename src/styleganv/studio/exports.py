@@ -65,6 +65,12 @@ def export(manager: JobManager, model: StudioModel, values: dict[str, Any]) -> J
 
 def check_project(text: Any) -> str:
     """Return a project file that a page sent. Raises StyleganvError if it could name files outside of its folder."""
+    read_tree(text)
+    return str(text)
+
+
+def read_tree(text: Any) -> dict[str, Any]:
+    """Return the content of a project file that a page sent; raises like `check_project`."""
     try:
         if not (isinstance(text, str) and len(text) <= MAX_PROJECT_LENGTH and _is_simple(text)):
             problem = "is no text of a project"
@@ -73,10 +79,10 @@ def check_project(text: Any) -> str:
         elif path := next(filter(_may_leave_folder, _strings(tree)), None):
             problem = f"names a file in another folder ({path})"
         else:
-            return text
+            return tree
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         problem = f"cannot be read ({(str(error) or type(error).__name__).splitlines()[0]})"
-    raise StyleganvError(f"The project {problem}: save it from the page again.")
+    raise StyleganvError(f"The project {problem}: correct it, or save it from the page again.")
 
 
 def _is_simple(text: str) -> bool:

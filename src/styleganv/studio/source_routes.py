@@ -1,4 +1,4 @@
-"""HTTP routes of the sources: what they are, thumbnails, directions, commands and exports."""
+"""HTTP routes of the sources: what they are, thumbnails, directions, commands and projects."""
 
 import asyncio
 import hashlib
@@ -6,17 +6,18 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from functools import partial
 from typing import Any, TypeVar
 
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import JSONResponse, Response
 
+from styleganv.media.writing import FORMATS
 from styleganv.studio.commands import export_commands
+from styleganv.studio.projects import open_project
 from styleganv.studio.sources import lower_priority
 from styleganv.studio.thumbnails import MAX_WAITING, ThumbnailParams, render_thumbnail
-from styleganv.studio.video_params import EXPORT_FORMATS, ExportParams
+from styleganv.studio.video_params import ExportParams
 from styleganv.studio.video_source import VideoSource, find_source
 from styleganv.studio.work_queue import Priority, QueueFullError, Turn
 from styleganv.timeline.notation import VideoParams
@@ -29,7 +30,7 @@ IMMUTABLE, REVALIDATED = "private, max-age=31536000, immutable", "private, no-ca
 
 
 def source_routes(sources: Sequence[VideoSource]) -> APIRouter:
-    """Return the routes of sources and their exports."""
+    """Return the routes of sources, and of the commands and projects that repeat their videos."""
     router = APIRouter()
     # For what takes seconds to minutes in one piece, which the queue of a model could not interrupt.
     background = ThreadPoolExecutor(1, initializer=lower_priority)
@@ -48,20 +49,15 @@ def source_routes(sources: Sequence[VideoSource]) -> APIRouter:
         commands = export_commands(*parse_export(sources, values))
         return JSONResponse({"command": "\n".join(commands.lines), "project": commands.project})
 
-    @router.post("/export")
-    async def export(values: dict[str, Any], request: Request) -> Response:
-        source, params, part = parse_export(sources, values)
-        is_canceled = threading.Event()
+    @router.get("/formats")
+    async def formats() -> JSONResponse:
+        return JSONResponse({name: each.title for name, each in FORMATS.items()})
 
-        def encode() -> bytes:
-            with TemporaryDirectory() as folder:
-                path = Path(folder) / f"video.{part.format}"
-                source.export(params, part, path, is_canceled=is_canceled.is_set)
-                return path.read_bytes()
-
-        encoding = asyncio.get_running_loop().run_in_executor(None, encode)
-        video = await cancel_on_disconnect(request, encoding, is_canceled)
-        return Response(video, media_type=EXPORT_FORMATS[part.format])
+    @router.post("/project")
+    async def project(values: dict[str, Any]) -> JSONResponse:
+        """Open a project file, with the model that plays now if its own is not open."""
+        opened = partial(open_project, sources, values.get("project"), values.get("source"))
+        return JSONResponse(await asyncio.get_running_loop().run_in_executor(background, opened))
 
     return router
 
@@ -113,5 +109,7 @@ def parse_export(
 ) -> tuple[VideoSource, VideoParams | Timeline, ExportParams]:
     """Return the source, the video and its part that a page wants to export."""
     timeline = values.get("timeline")
+    if isinstance(timeline, dict):
+        values = {"start": 0.0, "seconds": 1.0, "fps": 25.0, "speed": 1.0} | values
     video = VideoParams.from_json(values.get("params", {})) if timeline is None else Timeline.from_json(timeline)
     return find_source(sources, values.get("source")), video, ExportParams.from_json(values)

@@ -301,6 +301,3 @@ class StudioModel(VideoSource):
         if number not in self.search_results:
             raise StyleganvError(f"{self.name} has no result-{number}: choose another content.")
         return self.search_results[number]
-
-    def export_fps(self, fps: float) -> float:
-        return fps if self.model.supports_any_fps else self.model.fps

@@ -12,10 +12,10 @@ from typing import Any
 from styleganv.errors import StyleganvError
 from styleganv.media.writing import FORMATS
 
-MAX_EXPORT_SECONDS = 60
+MAX_EXPORT_SECONDS = 86_400
+#: Frame rates of a file.
+MIN_FPS, MAX_FPS = 0.1, 1000
 MAX_START_SECONDS = 1e12
-#: Media types of the formats that are one file.
-EXPORT_FORMATS = {name: each.media_type for name, each in FORMATS.items() if each.suffix}
 
 
 def parse_object(text: str | bytes) -> dict[str, Any] | None:
@@ -41,6 +41,7 @@ class ExportParams:
     Attributes:
         start: start time in the endless video, in seconds.
         speed: seconds of the video per second of the file.
+        format: one of `media.writing.FORMATS`.
     """
 
     start: float
@@ -56,14 +57,17 @@ class ExportParams:
             export = cls(
                 start=number(values["start"], 0, MAX_START_SECONDS),
                 seconds=number(values["seconds"], 0.01, MAX_EXPORT_SECONDS),
-                fps=number(values["fps"], 1, 120),
+                fps=number(values["fps"], MIN_FPS, MAX_FPS),
                 speed=number(values["speed"], 0.01, 8),
                 format=str(values["format"]),
             )
         except (TypeError, ValueError, KeyError) as error:
-            raise StyleganvError(
-                f"Cannot export this video ({error}): choose up to {MAX_EXPORT_SECONDS} seconds."
-            ) from error
-        if export.format not in EXPORT_FORMATS:
-            raise StyleganvError(f"Unknown format {export.format}: use {', '.join(EXPORT_FORMATS)}.")
+            raise StyleganvError(f"Cannot export this video ({error}): change its duration or frame rate.") from error
+        if export.format not in FORMATS:
+            raise StyleganvError(f"Unknown format {export.format}: use {', '.join(FORMATS)}.")
         return export
+
+    @property
+    def file(self) -> str:
+        """Name of the file, or of a folder of frames."""
+        return f"video{FORMATS[self.format].suffix}"

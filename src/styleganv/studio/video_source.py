@@ -4,11 +4,10 @@ Times are in seconds. Shapes: H height, W width.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import count, islice, takewhile
-from pathlib import Path
+from itertools import count
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any, Literal
 from weakref import WeakSet
@@ -17,10 +16,8 @@ import numpy as np
 
 from styleganv.data.dataset import VideoDataset
 from styleganv.errors import StyleganvError
-from styleganv.media import sheets, writing
-from styleganv.media.enlarging import WATCHABLE, WATCHABLE_IN_GRID, enlarge, watchable_scale
+from styleganv.media import sheets
 from styleganv.studio.access import public_name
-from styleganv.studio.video_params import ExportParams
 from styleganv.studio.work_queue import WorkQueue
 from styleganv.timeline.notation import Term, VideoParams
 from styleganv.timeline.timeline import Timeline
@@ -118,27 +115,6 @@ class VideoSource(ABC):
     def direction_names(self) -> list[str]:
         """Return the names of the directions that can be edited, e.g. "content 1" and "motion 3"."""
         return []
-
-    def export_fps(self, fps: float) -> float:
-        """Return the frame rate of an exported file, which is `fps` unless the source has only one."""
-        return fps
-
-    def export(
-        self,
-        params: VideoParams | Timeline,
-        export: ExportParams,
-        path: Path,
-        *,
-        is_canceled: Callable[[], bool] = lambda: False,
-    ) -> None:
-        """Write a video file, enlarged like those of the commands. It ends early once `is_canceled` returns true."""
-        fps, data = self.export_fps(export.fps), self.metadata()
-        smallest = WATCHABLE if params.grid == (1, 1) else WATCHABLE_IN_GRID
-        scale = watchable_scale(data.height, data.width, smallest)
-        frames = self.frames(params, start=export.start, fps=fps / export.speed)
-        frames = islice(frames, max(1, round(export.seconds * fps)))
-        enlarged = (enlarge(frame, scale) for frame in frames)
-        writing.write_video(path, takewhile(lambda _: not is_canceled(), enlarged), fps)
 
 
 class RealVideoSource(VideoSource):

@@ -86,12 +86,17 @@ def read_project(path: Path | str) -> Project:
     path = Path(path)
     tree = read_yaml(path, "project")
     try:
-        values = dict(check("A project", tree, dict))
-        check_keys(values, KEYS)
-        model = values.pop("model", None)
-        return Project(Timeline.from_json(values), check("model", model, str | None))
+        return parse_project(tree)
     except StyleganvError as error:
         raise StyleganvError(f"{path}: {error}") from error
+
+
+def parse_project(tree: Any) -> Project:
+    """Return the project that a mapping describes. Raises StyleganvError for unknown keys and invalid values."""
+    values = dict(check("A project", tree, dict))
+    check_keys(values, KEYS)
+    model = values.pop("model", None)
+    return Project(Timeline.from_json(values), check("model", model, str | None))
 
 
 def format_project(project: Project) -> str:

@@ -4,11 +4,13 @@ import "./core/storage.js"; // first
 import { followAddress, readQuery } from "./core/address.js";
 import { followJobs } from "./core/jobs.js";
 import { loadSources, startPlayback } from "./core/playback.js";
+import { followKeyframes } from "./core/keyframes.js";
 import { followKeys } from "./core/shortcuts.js";
 import { effect, html, render, signal } from "./core/ui.js";
 import { page, view } from "./core/state.js";
 import { Header } from "./parts/header.js";
 import { Panel, Place } from "./parts/panel.js";
+import { openFromAddress } from "./parts/project.js";
 import { Stage } from "./parts/stage.js";
 import { Transport } from "./parts/transport.js";
 import { Toast } from "./widgets/toast.js";
@@ -39,10 +41,12 @@ async function start() {
   await followJobs(); // The address may name a result.
   readQuery(location.search);
   startPlayback();
+  followKeyframes();
   followAddress();
   followKeys();
   effect(() => { document.title = `${{ video: view.a.value.model, runs: "Runs", run: page.value.run }[page.value.kind]} – styleganv studio`; });
   problem.value = "";
+  openFromAddress();
 }
 
 render(html`<${App} />`, document.body);

@@ -1,11 +1,14 @@
 // The address is the state: reload, bookmark and share restore it; back is undo and forward is redo.
 //
 // The first change of a gesture adds an entry to the history; further ones replace it until the control rests. So back
-// leads to the state before the gesture. The time that plays is kept up to date without entries.
+// leads to the state before the gesture. The time that plays is kept up to date without entries. A timeline is too long
+// for an address: each entry of the history holds its own, also over a reload.
 
 import { clock } from "./clock.js";
 import { formatDirections, formatGrid, parseDirections, parseGrid } from "./notation.js";
+import { restoreTimeline } from "./keyframes.js";
 import { jump } from "./playback.js";
+import { selected, timeline } from "./timeline.js";
 import { batch, effect, signal } from "./ui.js";
 import { defaultParams, errors, findSource, page, sources, tab, transport, VIDEO, view } from "./state.js";
 
@@ -61,7 +64,7 @@ function formatQuery(pairs) {
 }
 
 /** Return the address of the present state. */
-export function toQuery(time = clock.time) {
+export function toQuery(time = clock.time % clock.period) {
   return page.value.kind === "video" ? videoQuery(time) : runsQuery(page.value);
 }
 
@@ -120,6 +123,7 @@ export function readQuery(search, isStep = false) {
     view.b.value = Object.keys(second).length ? second : null;
     transport.speed.value = Math.min(Math.max(finite(query.get("speed"), 1), 1 / 16), 4);
     transport.fps.value = Math.min(Math.max(finite(query.get("fps"), fps), 1), 60);
+    restoreTimeline(window.history.state);
     if (isStep) return;
     transport.isPlaying.value = query.get("play") !== "0";
     tab.value = query.get("tab") ?? "explore";
@@ -135,13 +139,16 @@ export function followAddress() {
   let [changedAt, writtenAt, timer] = [-Infinity, 0, 0];
   let lastVideo = "";
 
+  const entry = () => ({ depth, timeline: timeline.peek(), selected: selected.peek() });
+
   function write() {
     clearTimeout(timer);
     timer = 0;
     writtenAt = performance.now();
     const query = toQuery();
     // A needless write could cancel a step back or forward that is under way.
-    if (query !== location.search || window.history.state?.depth !== depth) window.history.replaceState({ depth }, "", query);
+    const isNew = query !== location.search || JSON.stringify(window.history.state) !== JSON.stringify(entry());
+    if (isNew) window.history.replaceState(entry(), "", query);
     history.canUndo.value = depth > 0;
     history.canRedo.value = depth < lastDepth;
     sessionStorage.setItem("history-depth", String(lastDepth));
@@ -149,13 +156,13 @@ export function followAddress() {
 
   effect(() => {
     const query = toQuery(0); // reads all signals of the state
-    const video = query.replace(/&(tab|play)=[^&]*/g, "");
+    const video = timeline.value ? JSON.stringify([view.a.value.model, timeline.value]) : query.replace(/&(tab|play)=[^&]*/g, "");
     const [isStep, now] = [lastVideo && video !== lastVideo, performance.now()];
     lastVideo = video;
     if (isStep && now - changedAt > REST_MS) {
       depth += 1;
       lastDepth = depth;
-      window.history.pushState({ depth }, "", query);
+      window.history.pushState(entry(), "", query);
       write();
     } else timer ||= setTimeout(write, Math.max(0, WRITE_MS - (now - writtenAt)));
     if (isStep) changedAt = now;

@@ -2,9 +2,10 @@
 
 import { signal } from "./ui.js";
 
-/** Seconds of the video; changes with every tick, so nothing renders on it. */
-export const clock = { time: 0, last: performance.now() };
-/** The same for controls, updated a few times per second. */
+/** Seconds of the video, which change with every tick, so nothing renders on them; `period`: of a loop, which they count on
+ * beyond. */
+export const clock = { time: 0, last: performance.now(), period: Infinity };
+/** The time for controls, updated a few times per second; in a loop, within it. */
 export const displayedTime = signal(0);
 
-export function showTime() { displayedTime.value = clock.time; }
+export function showTime() { displayedTime.value = clock.time % clock.period; }

@@ -5,6 +5,7 @@
 import { clock, showTime } from "./clock.js";
 import { Player } from "./player.js";
 import { fetchSources } from "./protocol.js";
+import { rate, timeline, withTimeline } from "./timeline.js";
 import { batch, computed, effect, signal, untracked } from "./ui.js";
 import { findSource, page, secondView, setError, source, sources, transport, view } from "./state.js";
 
@@ -40,8 +41,12 @@ function onAnswer(error) {
 
 /** What the stages play: nothing while the page shows runs. */
 const shown = {
-  a: computed(() => (page.value.kind === "video" ? view.a.value : null)),
-  b: computed(() => (page.value.kind === "video" ? secondView.value : null)),
+  a: computed(() => (page.value.kind === "video" ? withTimeline(view.a.value) : null)),
+  b: computed(() => {
+    if (page.value.kind !== "video" || !secondView.value) return null;
+    const isOtherModel = Object.keys(view.b.value ?? {}).every((key) => key === "model"); // only, so it has the same timeline
+    return isOtherModel ? withTimeline(secondView.value) : secondView.value;
+  }),
 };
 export const players = {
   a: new Player(() => shown.a.peek(), { onAnswer, onEnd: () => jump(0) }),
@@ -53,8 +58,9 @@ const bothPlayers = [players.a, players.b];
 export function jump(time) {
   setError("time", "");
   clock.time = Math.min(Math.max(0, time), MAX_SECONDS);
-  const now = source.peek();
-  if (now?.max_seconds != null) clock.time = Math.min(clock.time, now.max_seconds - 1 / now.fps);
+  const [now, line] = [source.peek(), timeline.peek()];
+  if (line && !line.loop) clock.time = Math.min(clock.time, line.seconds);
+  else if (now?.max_seconds != null) clock.time = Math.min(clock.time, now.max_seconds - 1 / now.fps);
   noteChange("time");
   showTime();
   refresh();
@@ -65,7 +71,7 @@ export function togglePlay() { transport.isPlaying.value = !transport.isPlaying.
 function refresh() { bothPlayers.forEach((player) => { player.reset(); player.requestFrames(); }); }
 
 /** Restart a player when its video changes. @param {Player} player
- * @param {{ value: import("./state.js").View | null }} video @param {(key: string) => void} note */
+ * @param {{ value: import("./timeline.js").Video | null }} video @param {(key: string) => void} note */
 function follow(player, video, note = () => {}) {
   let before = /** @type {Record<string, any> | null} */ (null);
   effect(() => {
@@ -130,7 +136,7 @@ export function startPlayback() {
   follow(players.b, shown.b);
   let isFirst = true;
   effect(() => {
-    const values = { speed: transport.speed.value, fps: transport.fps.value };
+    const values = { speed: rate.value, fps: transport.fps.value };
     if (!isFirst) untracked(() => { Object.keys(values).forEach(noteChange); refresh(); });
     isFirst = false;
   });
@@ -153,7 +159,7 @@ function tick(now) {
   const elapsed = Math.min((now - clock.last) / 1000, MAX_TICK_SECONDS);
   clock.last = now;
   // The clock waits for the first frame, so that a new video starts at its start.
-  if (transport.isPlaying.peek() && players.a.hasFrames) clock.time += elapsed * transport.speed.peek();
+  if (transport.isPlaying.peek() && players.a.hasFrames) clock.time += elapsed * rate.peek();
   const hasDrawn = bothPlayers.map((player) => {
     if (player.isWaiting && performance.now() - player.lastRequest.sentAt > HUNG_MS) player.socket?.close();
     player.requestFrames();
@@ -164,5 +170,5 @@ function tick(now) {
 }
 
 /** Seconds that the timeline shows. */
-export const timelineEnd = () =>
+export const timelineEnd = () => timeline.value?.seconds ??
   findSource(view.a.value.model)?.max_seconds ?? Math.max(60, 2 ** Math.ceil(Math.log2(Math.max(1, clock.time + 1))));

@@ -11,6 +11,7 @@ import { clock } from "./clock.js";
 import { frameRequest, unpackFrames } from "./protocol.js";
 import { signal } from "./ui.js";
 import { findSource, transport } from "./state.js";
+import { lastStart, rate } from "./timeline.js";
 import { Thinning } from "./thinning.js";
 
 /** @typedef {{ phase: "empty" | "stale" | "current", text: string, isError: boolean }} Status what a stage says of its
@@ -46,7 +47,7 @@ export class Player {
   size = signal([1, 1]);
   status = signal(/** @type {Status} */ ({ phase: "empty", text: "Connecting…", isError: false }));
 
-  /** @param {() => import("./state.js").View | null} getView what to play, or null
+  /** @param {() => import("./timeline.js").Video | null} getView what to play, or null
    * @param {{ onAnswer?: (error: string) => void, onEnd?: () => void }} actions after each response to the present
    *   settings, and at the end of a finite video */
   constructor(getView, { onAnswer = () => {}, onEnd = () => {} } = {}) {
@@ -89,8 +90,7 @@ export class Player {
 
   /** Frames per second of the video, not of the screen. @param {import("./state.js").Source} source */
   fps(source) {
-    const { fps, speed } = transport;
-    return source.supports_any_fps ? fps.peek() / speed.peek() / this.thinning.factor : source.fps;
+    return source.supports_any_fps ? transport.fps.peek() / rate.peek() / this.thinning.factor : source.fps;
   }
 
   /** Send the next request, unless one is open or the buffer is full. */
@@ -99,7 +99,7 @@ export class Player {
     const source = view && findSource(view.model);
     if (!this.socket || this.isWaiting || this.hasFailed || !view) return;
     if (!source) return this.fail(`${view.model} is not open in this studio: select another model.`);
-    const [isPlaying, speed] = [transport.isPlaying.peek(), transport.speed.peek()];
+    const [isPlaying, speed] = [transport.isPlaying.peek(), rate.peek()];
     const isLate = isPlaying && this.nextStart !== null && this.nextStart < clock.time - 1 / this.fps(source);
     if (view.model !== this.lastRequest.model) this.thinning.secondsPerFrame = 0;
     // The first frame of a new video may be late.
@@ -112,7 +112,7 @@ export class Player {
     if (!isPlaying && this.hasFrames) return;
     if (isPlaying && this.frames.length / fps >= Math.max(BUFFER_SECONDS * speed, 2 / fps)) return;
     const start = this.nextTime(source, fps, isLate);
-    const end = (source.max_seconds ?? Infinity) - 0.5 / fps;
+    const end = lastStart(view, source, fps);
     if (start > end) {
       if (isPlaying && clock.time >= end) this.onEnd();
       return;
@@ -130,7 +130,7 @@ export class Player {
   /** @param {import("./state.js").Source} source @param {number} fps @param {boolean} isLate */
   nextTime(source, fps, isLate) {
     if (this.nextStart !== null && !isLate) return this.nextStart;
-    const time = clock.time + (isLate ? this.latency * transport.speed.peek() : 0);
+    const time = clock.time + (isLate ? this.latency * rate.peek() : 0);
     return source.supports_any_fps ? time : Math.round(time * fps) / fps;
   }
 

@@ -1,6 +1,7 @@
 // Requests in the server's words, and what its answers mean. Videos are described in the notation of core/notation.js.
 
 import { getJson } from "./api.js";
+import { formatDirections } from "./notation.js";
 
 /** @typedef {import("./state.js").View} View */
 /** @typedef {import("./state.js").Source} Source */
@@ -16,15 +17,22 @@ export const fetchSources = () => getJson("api/sources");
 /** @returns {Promise<Job[]>} */
 export const fetchJobs = () => getJson("api/jobs");
 
+/** @typedef {import("./timeline.js").Video} Video */
+
+/** @returns {Promise<Record<string, string>>} titles by name */
+export const fetchFormats = () => getJson("api/formats");
+
 /** Return the parameters of a view, without its source. @param {View} view */
 export function paramsOf({ model: _, ...params }) {
   return params;
 }
 
-/** @param {View} view @param {{ id: number, start: number, fps: number, numFrames: number }} part */
-export const frameRequest = (view, { id, start, fps, numFrames }) => JSON.stringify(
-  { id, source: view.model, params: paramsOf(view), start, fps, num_frames: numFrames },
-);
+/** Return what identifies a video in a request. @param {Video} video */
+const videoBody = ({ model, timeline, ...params }) => ({ source: model, ...(timeline ? { timeline } : { params }) });
+
+/** @param {Video} video @param {{ id: number, start: number, fps: number, numFrames: number }} part */
+export const frameRequest = (video, { id, start, fps, numFrames }) =>
+  JSON.stringify({ ...videoBody(video), id, start, fps, num_frames: numFrames });
 
 /** Return the header of a message and the encoded images. @param {ArrayBuffer} data */
 export function unpackFrames(data) {
@@ -36,8 +44,18 @@ export function unpackFrames(data) {
   return { header, images };
 }
 
-/** @param {View} view @param {{ start: number, seconds: number, fps: number, speed: number, format: string }} part */
-export const exportBody = (view, part) => ({ source: view.model, params: paramsOf(view), ...part });
+/** @param {Video} video @param {{ start?: number, seconds?: number, fps?: number, speed?: number, format: string }} part
+ *   only the format counts for a timeline */
+export const commandBody = (video, part) => ({ ...videoBody(video), ...part });
+
+/** Return the address of a thumbnail: frames side by side. @param {View} view @param {string} version of the source
+ * @param {{ time: number, size: number, frames: number }} part */
+export function thumbnailUrl({ model, directions, grid: _, ...params }, version, { time, size, frames }) {
+  const query = new URLSearchParams({ source: model, version, t: time.toFixed(3), size: String(size), frames: String(frames) });
+  for (const [key, value] of Object.entries(params)) if (value !== null && value !== "") query.set(key, String(value));
+  if (Object.keys(directions).length) query.set("dir", formatDirections(directions));
+  return `api/thumbnail?${query}`;
+}
 
 /** @param {View} view @param {string} text @param {number} numSteps */
 export const textJob = (view, text, numSteps) =>

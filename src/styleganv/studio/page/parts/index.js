@@ -8,8 +8,11 @@ import { grid } from "./grid.js";
 import { help } from "./help.js";
 import { mix } from "./mix.js";
 import { playbackSettings } from "./playback.js";
+import { project, projectDrop } from "./project.js";
+import { queue } from "./queue.js";
 import { comparison, search } from "./search.js";
 import { slice, sliceView } from "./slice.js";
+import { timelineView } from "./timeline.js";
 import { training } from "./training.js";
 import { watch } from "./watch.js";
 
@@ -24,7 +27,7 @@ import { watch } from "./watch.js";
 export const PARTS = [
   content, compare, playbackSettings, slice, sliceView,
   directions, mix, grid, search, comparison,
-  exporting,
+  project, exporting, queue, timelineView, projectDrop,
   training, ...watch,
   help,
 ];
