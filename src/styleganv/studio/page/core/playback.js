@@ -6,7 +6,7 @@ import { clock, showTime } from "./clock.js";
 import { Player } from "./player.js";
 import { fetchSources } from "./protocol.js";
 import { batch, effect, signal, untracked } from "./ui.js";
-import { findSource, secondView, setError, source, sources, transport, view } from "./state.js";
+import { findSource, isGliding, secondView, setError, source, sources, transport, view } from "./state.js";
 
 const MAX_TICK_SECONDS = 0.25;
 const TIME_MS = 200; // A browser that paints without a GPU is too slow to update the time on every tick.
@@ -67,6 +67,7 @@ function follow(player, video, note = () => {}) {
     before = now;
     if (!changed.length && !isNewSource) return;
     changed.forEach(note);
+    if (isGliding.peek() && String(changed) === "content" && player.hasFrames && transport.isPlaying.peek()) return;
     untracked(() => { player.reset(isNewSource); player.requestFrames(); });
   });
 }

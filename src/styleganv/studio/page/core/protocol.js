@@ -1,6 +1,7 @@
 // Requests in the server's words, and what its answers mean. Videos are described in the notation of core/notation.js.
 
 import { getJson } from "./api.js";
+import { formatDirections, formatGrid } from "./notation.js";
 
 /** @typedef {import("./state.js").View} View */
 /** @typedef {import("./state.js").Source} Source */
@@ -25,6 +26,14 @@ export function paramsOf({ model: _, ...params }) {
 export const frameRequest = (view, { id, start, fps, numFrames }) => JSON.stringify(
   { id, source: view.model, params: paramsOf(view), start, fps, num_frames: numFrames },
 );
+
+/** Return the address of a thumbnail: a few frames side by side. @param {View} view
+ * @param {{ version: string, size: number, frames: number, step?: number }} part step: seconds between frames */
+export function thumbnailUrl({ model, directions, grid, ...params }, part) {
+  const values = { source: model, ...params, dir: formatDirections(directions), grid: formatGrid(grid), ...part };
+  const stated = Object.entries(values).filter(([, value]) => value !== null && value !== undefined && value !== "");
+  return `api/thumbnail?${new URLSearchParams(stated.map(([key, value]) => [key, String(value)]))}`;
+}
 
 /** Return the header of a message and the encoded images. @param {ArrayBuffer} data */
 export function unpackFrames(data) {

@@ -35,6 +35,8 @@ export const tab = signal("explore");
 export const isSmooth = signal(true);
 /** What the page is doing besides playing, e.g. an upload; the stage says it. */
 export const activity = signal("");
+/** Whether the content moves by itself: the video goes on without a restart, and its next frames follow. */
+export const isGliding = signal(false);
 /** What random choices leave as it is. */
 export const locks = { content: signal(false), motion: signal(false) };
 

@@ -4,13 +4,16 @@ import { compare } from "./compare.js";
 import { content } from "./content.js";
 import { directions } from "./directions.js";
 import { exporting } from "./export.js";
+import { filmstrip } from "./filmstrip.js";
 import { grid } from "./grid.js";
 import { help } from "./help.js";
+import { map } from "./map.js";
 import { mix } from "./mix.js";
 import { playbackSettings } from "./playback.js";
 import { comparison, search } from "./search.js";
 import { slice, sliceView } from "./slice.js";
 import { training } from "./training.js";
+import { walk } from "./walk.js";
 
 /** @typedef {{ place: string, title?: string, isShown?: () => boolean, Body: () => any }} Part
  *   place: a tab of the panel ("explore", "edit", "create", "perform", "saved", "training"), "header", "video" (between
@@ -20,7 +23,8 @@ import { training } from "./training.js";
 
 /** In the order in which they appear. @type {Part[]} */
 export const PARTS = [
-  content, compare, playbackSettings, slice, sliceView,
+  filmstrip,
+  content, map, walk, compare, playbackSettings, slice, sliceView,
   directions, mix, grid, search, comparison,
   exporting,
   training,
