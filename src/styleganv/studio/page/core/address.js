@@ -7,7 +7,7 @@ import { clock } from "./clock.js";
 import { formatDirections, formatGrid, parseDirections, parseGrid } from "./notation.js";
 import { jump } from "./playback.js";
 import { batch, effect, signal } from "./ui.js";
-import { defaultParams, errors, findSource, sources, tab, transport, view } from "./state.js";
+import { defaultParams, errors, findSource, isFlipped, sources, tab, transport, view } from "./state.js";
 
 /** @typedef {import("./state.js").View} View */
 
@@ -23,10 +23,10 @@ export const redo = () => { if (history.canRedo.peek()) window.history.forward()
 const READ = {
   model: (text) => text,
   content: (text) => text,
-  motion: (text) => text,
+  motion: (text) => text || null,
   psi: (text) => finite(text, 1),
-  label: (text) => (/^\d+$/.test(text) ? Number(text) : text),
-  mix: (text) => text,
+  label: (text) => (text === "" ? null : /^\d+$/.test(text) ? Number(text) : text),
+  mix: (text) => text || null,
   dir: parseDirections,
   grid: parseGrid,
 };
@@ -34,16 +34,17 @@ const READ = {
 /** @param {string | null} text @param {number} fallback */
 const finite = (text, fallback) => (text?.trim() && Number.isFinite(Number(text)) ? Number(text) : fallback);
 
-/** Return the pairs of an address. @param {Partial<View>} part @param {Record<string, any>} defaults */
+/** Return the pairs of an address. @param {Partial<View>} part @param {Record<string, any>} defaults
+ * @param {string} prefix with one, null is stated, too */
 function viewPairs(part, defaults, prefix = "") {
   /** @type {[string, string][]} */
   const pairs = [];
   for (const [key, value] of Object.entries(part)) {
     const isDefault = JSON.stringify(value) === JSON.stringify(defaults[key]);
-    if (isDefault || value === null || value === undefined) continue;
+    if (isDefault || (value === null && !prefix) || value === undefined) continue;
     if (key === "directions") pairs.push([`${prefix}dir`, formatDirections(/** @type {any} */ (value))]);
     else if (key === "grid") pairs.push([`${prefix}grid`, formatGrid(/** @type {any} */ (value))]);
-    else pairs.push([`${prefix}${key}`, String(value)]);
+    else pairs.push([`${prefix}${key}`, String(value ?? "")]);
   }
   return pairs;
 }
@@ -62,6 +63,7 @@ export function toQuery(time = clock.time) {
   if (!transport.isPlaying.value) pairs.push(["play", "0"]);
   if (tab.value !== "explore") pairs.push(["tab", tab.value]);
   if (view.b.value) pairs.push(...viewPairs(view.b.value, {}, "b."));
+  if (view.b.value && isFlipped.value) pairs.push(["side", "b"]);
   // Names and lists remain readable: only what would end a value is escaped.
   const escape = (/** @type {string} */ text) => encodeURIComponent(text).replace(/%(2C|3A|3B|40|2F|20)/g, (code) =>
     ({ "%2C": ",", "%3A": ":", "%3B": ";", "%40": "@", "%2F": "/", "%20": "+" }[code] ?? code));
@@ -79,18 +81,24 @@ function readView(query, prefix) {
   return part;
 }
 
+/** Return the video that an address describes. @param {string} search @returns {View} */
+export function viewOf(search) {
+  const part = readView(new URLSearchParams(search), "");
+  const seeds = part.content === undefined ? {} : { motion: null };
+  return { ...defaultParams(), ...seeds, ...part, model: part.model ?? sources.peek()[0]?.name ?? "" };
+}
+
 /** Set the state that an address describes: all of it, or only what a step changes. @param {string} search */
 export function readQuery(search, isStep = false) {
   const query = new URLSearchParams(search);
-  const part = readView(query, "");
-  const model = part.model ?? sources.peek()[0]?.name ?? "";
-  const seeds = part.content === undefined ? {} : { motion: null };
+  const first = viewOf(search);
   const second = readView(query, "b.");
-  const fps = Math.round(findSource(model)?.fps ?? 25);
+  const fps = Math.round(findSource(first.model)?.fps ?? 25);
   batch(() => {
     errors.value = {};
-    view.a.value = { ...defaultParams(), ...seeds, ...part, model };
+    view.a.value = first;
     view.b.value = Object.keys(second).length ? second : null;
+    isFlipped.value = query.get("side") === "b";
     transport.speed.value = Math.min(Math.max(finite(query.get("speed"), 1), 1 / 16), 4);
     transport.fps.value = Math.min(Math.max(finite(query.get("fps"), fps), 1), 60);
     if (isStep) return;

@@ -35,6 +35,14 @@ export function thumbnailUrl({ model, directions, grid, ...params }, part) {
   return `api/thumbnail?${new URLSearchParams(stated.map(([key, value]) => [key, String(value)]))}`;
 }
 
+/** @typedef {{ name: string, file: string, project: string, version: number }} Favorite file: relative path */
+
+/** @returns {Promise<Favorite[]>} */
+export const fetchFavorites = () => getJson("api/favorites");
+
+/** @param {Favorite} favorite */
+export const favoriteThumbnailUrl = ({ name, version }) => `api/favorites/thumbnail?${new URLSearchParams({ name, v: String(version) })}`;
+
 /** Return the header of a message and the encoded images. @param {ArrayBuffer} data */
 export function unpackFrames(data) {
   const length = new DataView(data).getUint32(0, true);

@@ -27,6 +27,8 @@ export const view = {
   a: signal(/** @type {View} */ ({ model: "", ...defaultParams() })),
   b: signal(/** @type {Partial<View> | null} */ (null)),
 };
+/** Whether the first video, which the controls change, stands on the right, as B. */
+export const isFlipped = signal(false);
 /** The second video, complete. */
 export const secondView = computed(() => (view.b.value && { ...view.a.value, ...view.b.value }));
 export const transport = { isPlaying: signal(true), speed: signal(1), fps: signal(25) };

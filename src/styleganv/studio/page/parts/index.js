@@ -1,15 +1,18 @@
 // The parts of the page. To add one, write a file that exports a `Part`, and add it to this list.
 
+import { clips } from "./clips.js";
 import { compare } from "./compare.js";
 import { content } from "./content.js";
-import { directions } from "./directions.js";
+import { directionName, directions } from "./directions.js";
 import { exporting } from "./export.js";
+import { favoriteDialog, favoritesList, heart } from "./favorites.js";
 import { filmstrip } from "./filmstrip.js";
 import { grid } from "./grid.js";
 import { help } from "./help.js";
 import { map } from "./map.js";
 import { mix } from "./mix.js";
 import { playbackSettings } from "./playback.js";
+import { recentStates } from "./recent.js";
 import { comparison, search } from "./search.js";
 import { slice, sliceView } from "./slice.js";
 import { training } from "./training.js";
@@ -25,8 +28,9 @@ import { walk } from "./walk.js";
 export const PARTS = [
   filmstrip,
   content, map, walk, compare, playbackSettings, slice, sliceView,
-  directions, mix, grid, search, comparison,
+  directions, mix, clips, grid, search, comparison,
   exporting,
   training,
+  heart, favoriteDialog, favoritesList, recentStates, directionName,
   help,
 ];

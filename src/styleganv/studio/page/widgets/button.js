@@ -12,7 +12,8 @@ const ICONS = {
   theme: "M12 3a9 9 0 1 0 0 18V3Zm0 0a9 9 0 0 1 0 18", help: "M9 9a3 3 0 1 1 4 2.8c-.7.3-1 .9-1 1.7v.5m0 3.5v.1",
   dice: "M4 4h16v16H4ZM8.5 8.5v.1m7-.1v.1m-7 6.9v.1m7-.1v.1M12 12v.1", play: "M7 4v16l13-8Z", pause: "M8 5v14M16 5v14",
   lock: "M6 11h12v9H6Zm2 0V8a4 4 0 0 1 8 0v3", unlock: "M6 11h12v9H6Zm2 0V8a4 4 0 0 1 7.6-1.7",
-  close: "M6 6l12 12M18 6 6 18", heart: "M12 20C5 15 3 12 3 8.5A4.5 4.5 0 0 1 12 7a4.5 4.5 0 0 1 9 1.5C21 12 19 15 12 20Z",
+  close: "M6 6l12 12M18 6 6 18", copy: "M9 9h11v11H9ZM5 15H4V4h11v1", trash: "M5 7h14M10 7V4h4v3M7 7l1 13h8l1-13",
+  edit: "m14 6 4 4M4 20l1-5L16 4l4 4L9 19Z", add: "M12 5v14M5 12h14", heart: "M12 20C5 15 3 12 3 8.5A4.5 4.5 0 0 1 12 7a4.5 4.5 0 0 1 9 1.5C21 12 19 15 12 20Z",
 };
 
 /** @param {{ name: keyof typeof ICONS }} props */
