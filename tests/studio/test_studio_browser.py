@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from studio_page import BROWSER_MARKS, Page, frame
 
-from styleganv.options import StyleMix
 from styleganv.studio.studio_model import StudioModel
 
 pytest.importorskip("selenium", reason="pip install styleganv[dev]")
@@ -46,11 +45,11 @@ def test_style_mixing(page: Page, studio_model: StudioModel) -> None:
     page.set("mix-seed", 4)
     page.set("mix-first", 5)
     page.set("mix-last", 2)  # The order of the two sliders does not matter.
-    page.until_shows(frame(studio_model, mix=StyleMix(4, range(2, 6))))
+    page.until_shows(frame(studio_model, mix="4:2-5"))
     page.set("mix-amount", 0.5)
-    page.until_shows(frame(studio_model, mix=StyleMix(4, range(2, 6), 0.5)))
+    page.until_shows(frame(studio_model, mix="4:2-5@0.5"))
     page.click("mix-all")
-    page.until_shows(frame(studio_model, mix=StyleMix(4, range(studio_model.metadata().num_layers), 0.5)))
+    page.until_shows(frame(studio_model, mix=f"4:0-{studio_model.metadata().num_layers - 1}@0.5"))
     page.click("mix")
     page.until_shows(frame(studio_model))
 
@@ -75,7 +74,7 @@ def test_directions_become_sliders(page: Page, studio_model: StudioModel) -> Non
     page.set("time", 2)
     for name in ("content 2", "motion 1"):
         page.set(f"direction-{name.replace(' ', '-')}", 4)
-        page.until_shows(frame(studio_model, 2.0, directions=((name, 4.0),)))
+        page.until_shows(frame(studio_model, 2.0, directions={name: 4}))
         page.set(f"direction-{name.replace(' ', '-')}", 0)
         page.until_shows(frame(studio_model, 2.0))
 

@@ -42,7 +42,10 @@ def test_projected_clip_is_stopped_shown_edited_and_compared(
         assert 0 <= page.find("#job-1 progress")[0].get_property("value") < 1
         page.set("text", "red")
         page.click("edit-by-text")
-        page.until(lambda: "Another search is running" in page.errors())
+        waiting = buttons(page, 2)
+        page.until(lambda: [each.text for each in page.find("#job-2 .job-status")] == ["Waiting"])
+        waiting("cancel").click()
+        page.until(lambda: not page.find("#job-2"))
         button("stop").click()
         button("show")
         assert json.loads(page.fetch("api/jobs"))[0]["state"] == "done"
@@ -50,6 +53,7 @@ def test_projected_clip_is_stopped_shown_edited_and_compared(
         # The result is shown with its motion, and without the edits of the seed.
         page.until(lambda: page.address.get("content") == "result-1")
         assert not page.find("#columns") and not page.is_checked("mix")
+        page.get("source")
         page.until(lambda: page.selected("source") == f"Clip {video.name}")
         assert page.is_checked("own-motion") and not page.find("#activity:not([hidden])")
         model = result_model(models[0], page.fetch("api/jobs/1/latents.safetensors"), tmp_path / "latents.safetensors")
@@ -78,8 +82,8 @@ def test_projected_clip_is_stopped_shown_edited_and_compared(
         assert page.is_visible("columns")
 
         page.get("text").send_keys("a red bar", Keys.ENTER)
-        buttons(page, 2)("cancel").click()
-        page.until(lambda: not page.find("#job-2"))
+        buttons(page, 3)("cancel").click()
+        page.until(lambda: not page.find("#job-3"))
 
 
 def result_model(model: Path, latents: bytes, file: Path) -> StudioModel:

@@ -65,7 +65,7 @@ def test_no_picture_stands_under_another_name(
             page.select("model", 1)
             assert page.phase() == "empty" and page.text() == "Loading wide…"
             assert not page.pixels().any() and not page.is_visible("screen")
-        page.until_shows(frame(wide, seed=5, psi=0.3))
+        page.until_shows(frame(wide, content=5, psi=0.3))
         assert page.phase() == "current" and page.is_visible("screen")
         assert set(page.browser.execute_script("return window.heights_")) == {16}
 
@@ -77,22 +77,22 @@ def test_models_keep_their_names_when_another_studio_starts(
         port = listener.getsockname()[1]
     with serving_here(models, port=port) as url:
         page = Page(browser, url, "?model=wide&content=4&play=0&b.model=one")
-        page.until_shows(frame(wide, seed=4, motion_seed=4))
-        page.until_shows(frame(studio_model, seed=4, motion_seed=4), "second-screen")
+        page.until_shows(frame(wide, content=4, motion=4))
+        page.until_shows(frame(studio_model, content=4, motion=4), "second-screen")
     page.until_message("Cannot reach the studio")
     assert page.phase() == "stale"
     with serving_here(models[::-1], port=port):
         page.until(lambda: page.phase() == "current" and page.phase("second-screen") == "current")
-        page.until_shows(frame(wide, seed=4, motion_seed=4))
-        page.until_shows(frame(studio_model, seed=4, motion_seed=4), "second-screen")
+        page.until_shows(frame(wide, content=4, motion=4))
+        page.until_shows(frame(studio_model, content=4, motion=4), "second-screen")
         page.set("seed", 6)
-        page.until_shows(frame(wide, seed=6, motion_seed=6))  # Its motion is that of the content.
+        page.until_shows(frame(wide, content=6, motion=6))  # Its motion is that of the content.
     with serving_here(models[:1], port=port):
         page.until_message("wide is not open in this studio: select another model.")
         assert page.phase() == "empty" and not page.pixels().any()
         assert "wide (not open)" in page.selected("model")
         page.select("model", "one (StyleGAN-V, 32×32)")
-        page.until_shows(frame(studio_model, seed=6, motion_seed=6))
+        page.until_shows(frame(studio_model, content=6, motion=6))
 
 
 def test_address_restores_the_page(page: Page, studio_model: StudioModel, wide: StudioModel) -> None:
@@ -109,17 +109,17 @@ def test_address_restores_the_page(page: Page, studio_model: StudioModel, wide: 
     page.until(lambda: page.address == expected)
     page.browser.refresh()
     page.until(lambda: page.find("#screen"))
-    page.until_shows(frame(studio_model, 3.0, seed=5, psi=0.5, label=2, grid=(1, 2)))
+    page.until_shows(frame(studio_model, 3.0, content=5, psi=0.5, label=2, grid=(1, 2)))
     page.until(lambda: page.value("fps") == "10" and page.value("seed") == "5" and page.selected("class") == "class2")
     assert page.get("play").get_attribute("aria-label") == "Play"
     page = Page(page.browser, page.url, "?model=wide&content=7&t=2&play=0&mix=4:2-3@0.5&tab=edit")
     assert page.is_checked("mix") and page.value("mix-seed") == "4" and page.value("mix-last") == "3"
     assert page.find("#tab-edit[aria-selected=true]")
     for query, message in (
-        ("?content=7@x", "Content must be a seed"),
+        ("?content=7@x", "Unknown content or motion 7@x"),
         ("?model=none", "none is not open"),
         ("?label=9", "Unknown class 9"),
-        ("?mix=1", "Style mixing must be"),
+        ("?mix=1", "mix must be TERM:LAYERS"),
     ):
         page = Page(page.browser, page.url, f"{query}&play=0")
         page.until_message(message)
@@ -132,17 +132,17 @@ def test_back_is_undo_and_forward_is_redo(page: Page, studio_model: StudioModel)
     time.sleep(REST_SECONDS)
     for psi in (0.9, 0.8, 0.7, 0.6):  # one gesture
         page.set("psi", psi)
-    page.until_shows(frame(studio_model, seed=7, psi=0.6))
+    page.until_shows(frame(studio_model, content=7, psi=0.6))
     page.browser.back()
-    page.until_shows(frame(studio_model, seed=7))
+    page.until_shows(frame(studio_model, content=7))
     assert page.value("psi") == "1" and page.value("seed") == "7"
     page.click("undo")
     page.until_shows(frame(studio_model))
     page.until(lambda: not page.get("undo").is_enabled())
     page.click("redo")
-    page.until_shows(frame(studio_model, seed=7))
+    page.until_shows(frame(studio_model, content=7))
     page.browser.forward()
-    page.until_shows(frame(studio_model, seed=7, psi=0.6))
+    page.until_shows(frame(studio_model, content=7, psi=0.6))
     page.until(lambda: not page.get("redo").is_enabled() and page.value("psi") == "0.6")
     page.type("u")
     page.until(lambda: page.value("psi") == "1")

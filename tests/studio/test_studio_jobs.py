@@ -447,7 +447,7 @@ def test_server_runs_searches_and_limits_uploads(model: Path, video: Path, clip_
         wait_until(lambda: send(url, "api/jobs")[1][1]["state"] == "done")
         for path, body, status, message in (
             ("api/jobs/clip?source=model&name=a.txt", b"x", 400, "Unknown video format"),
-            ("api/jobs/clip?source=other&name=a.mp4", b"x", 400, "Unknown model other"),
+            ("api/jobs/clip?source=other&name=a.mp4", b"x", 400, "other is not open in this studio"),
             ("api/jobs/clip?source=model&name=a.mp4&seconds=99", b"x", 400, "at most 10 s"),
             ("api/jobs/text", b"x" * 100_000, 413, "at most 0.0625 MiB"),
         ):
@@ -477,5 +477,5 @@ def test_searches_end_with_the_studio(
 
 
 def test_page_and_server_agree_on_the_upload_limit() -> None:
-    script = (files("styleganv.studio") / "page" / "search.js").read_text()
+    script = (files("styleganv.studio") / "page" / "parts" / "search.js").read_text()
     assert f"const MAX_UPLOAD_BYTES = 2 ** {UPLOAD.num_bytes.bit_length() - 1};" in script

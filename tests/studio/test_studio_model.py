@@ -38,7 +38,7 @@ def test_params_that_a_model_does_not_support_are_refused(studio_model: StudioMo
         (params_of(label=7), "Unknown class 7"),
         (params_of(mix="1:0-40"), "Unknown style layer 8"),
         (params_of(directions={"content 99": 1}), "Unknown direction content 99"),
-        (params_of(content="result-99"), "Search result 99 not found"),
+        (params_of(content="result-99"), "has no result-99"),
         (params_of(content="../x"), "Unknown content or motion ../x: use a seed"),
         (params_of(motion="result-1e5"), "Unknown content or motion result-1e5"),
     ):

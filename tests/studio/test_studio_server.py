@@ -148,9 +148,9 @@ def test_frames_are_those_of_the_request(url: str, studio_model: StudioModel) ->
 @pytest.mark.parametrize(
     "values, message",
     [
-        ({"model": 5}, "Unknown model 5"),
+        ({"source": 5}, "5 is not open in this studio"),
         ({"params": {"content": "../x"}}, "Unknown content or motion ../x"),
-        ({"model": "0"}, "Unknown model 0"),
+        ({"source": "0"}, "0 is not open in this studio"),
         ({"params": []}, "must be a mapping"),
         ({"start": -1}, "expected a number from 0 to 1e+12, got -1"),
         ({"start": "x"}, "expected a number from 0 to 1e+12, got 'x'"),

@@ -28,7 +28,10 @@ export function parseTerms(text) {
 }
 
 /** Return the sentence that says why a text cannot be the content or motion, or "". @param {string} text */
-export const termProblem = (text) => (parseTerms(text) ? "" : `Enter a whole number from 0 to ${MAX_SEED}.`);
+export function termProblem(text) {
+  const isKnown = parseTerms(text)?.every(({ term }) => seedOf(term) !== null || resultOf(term) !== null);
+  return isKnown ? "" : `Enter a whole number from 0 to ${MAX_SEED}.`;
+}
 
 /** @param {Term[]} terms */
 export const formatTerms = (terms) =>
