@@ -62,7 +62,7 @@ function Clip({ kind, text }) {
       isOver.value = kind;
     }} onDragLeave=${() => { isOver.value = null; }} onDrop=${(/** @type {DragEvent} */ event) => drop(event, kind)}>
       <label for=${`clip-${kind}`}>${text}</label>
-      <input id=${`clip-${kind}`} type="file" accept="video/*,.mkv,.gif"
+      <input class="hidden" id=${`clip-${kind}`} type="file" accept="video/*,.mkv,.gif"
         onChange=${(/** @type {any} */ event) => { take(kind, event.target.files[0]); event.target.value = ""; }} />
       ${job && html`
         ${isOpen && version && html`<img class="preview" src=${`api/jobs/${number}/preview.webp?v=${version}`}
@@ -80,6 +80,6 @@ export const clips = {
   title: "From clips",
   isShown: () => Boolean(source.value?.num_layers) && !source.value?.is_image_model,
   Body: () => html`
-    <p class="hint">The content of one clip with the motion of another: drop them here.</p>
+    <p class="hint">The content of one clip with the motion of another: drop or choose them.</p>
     <div class="drops"><${Clip} kind="content" text="Content" /><${Clip} kind="motion" text="Motion" /></div>`,
 };

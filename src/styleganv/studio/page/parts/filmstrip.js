@@ -66,8 +66,8 @@ function move(event) {
 function Strip() {
   const strip = useRef(/** @type {HTMLElement | null} */ (null));
   const which = kind.value, now = present.value;
-  const [first, last] = range.value;
   if (now !== null) show(now);
+  const [first, last] = range.value;
   useLayoutEffect(() => {
     const current = /** @type {HTMLElement | null} */ (strip.current?.querySelector("[aria-selected=true]") ?? null);
     if (!strip.current || !current) return;
