@@ -128,7 +128,7 @@ def test_favorites_are_saved_opened_renamed_and_deleted(page: Page, studio_model
     page.set("seed", 6)
     page.set("psi", 0.6)
     page.set("time", 2)
-    for name in ("Müller & <Söhne>".replace("<", "").replace(">", ""), "b" * 100):
+    for name in ("Müller & Söhne", "b" * 100):
         page.click("favorite")
         page.set("favorite-name", name)
         page.find("#save-favorite")[0].click()
