@@ -2,13 +2,14 @@
 
 python examples/explore_film.py src/styleganv/pretrained/faces-64
 
-It requires `pip install 'styleganv[dev]'`, Chromium and its driver. Video time advances by one frame per picture, so the
-film is smooth on slow machines, too.
+It requires `pip install 'styleganv[dev]'`, Chromium and its driver. Video time advances by one frame per picture, so
+the film is smooth on slow machines, too.
 """
 
 import io
 import math
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -21,7 +22,7 @@ from selenium import webdriver
 from selenium.webdriver.common.action_chains import ActionChains
 
 FPS, WIDTH, HEIGHT, SHOWN_WIDTH = 10, 1120, 700, 800
-NUM_MAP, NUM_STRIP = 36, 6  # pictures of a round on the map, and of each seed
+NUM_MAP, NUM_STRIP = 32, 5  # pictures of a round on the map, and of each seed
 OUT = Path(__file__).parents[1] / "docs" / "studio-explore.webp"
 
 
@@ -29,7 +30,8 @@ def open_studio(url: str) -> Any:
     options = webdriver.ChromeOptions()
     for option in ("--headless=new", "--no-sandbox", "--hide-scrollbars"):
         options.add_argument(option)
-    browser = webdriver.Chrome(options)
+    options.binary_location = shutil.which("chromium") or ""
+    browser = webdriver.Chrome(options, webdriver.ChromeService(shutil.which("chromedriver")))
     size = {"width": WIDTH, "height": HEIGHT, "deviceScaleFactor": 1, "mobile": False}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     features = [{"name": "prefers-color-scheme", "value": "dark"}]
@@ -46,10 +48,13 @@ def wait(browser: Any, script: str) -> None:
 
 
 def wait_for_thumbnails(browser: Any, selector: str) -> None:
-    # Tiles out of sight do not load.
-    wait(browser, f"[...document.querySelectorAll('{selector} .thumbnail')].filter((one) => {{"
-         "const { left, right } = one.getBoundingClientRect(); return right > 0 && left < innerWidth; }"
-         ").slice(0, 60).every((one) => one.querySelector('img') && !one.matches('.old'))")  # fmt: skip
+    """Wait for those that are in sight."""
+    wait(
+        browser,
+        f"[...document.querySelectorAll('{selector} .thumbnail')].every((one) => one.getBoundingClientRect().left > "
+        f"document.querySelector('{selector}').getBoundingClientRect().right || "
+        "(one.querySelector('img') && !one.matches('.old')))",
+    )
 
 
 def picture(browser: Any, index: int) -> Image.Image:
