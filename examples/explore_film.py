@@ -19,10 +19,9 @@ from typing import Any
 
 from PIL import Image
 from selenium import webdriver
-from selenium.webdriver.common.action_chains import ActionChains
 
 FPS, WIDTH, HEIGHT, SHOWN_WIDTH = 10, 1120, 700, 800
-NUM_MAP, NUM_STRIP = 32, 5  # pictures of a round on the map, and of each seed
+NUM_MAP, NUM_STRIP = 28, 4  # pictures of a round on the map, and of each seed
 OUT = Path(__file__).parents[1] / "docs" / "studio-explore.webp"
 
 
@@ -74,27 +73,31 @@ def film(browser: Any) -> Iterator[Image.Image]:
     browser.execute_script("document.getElementById('map-kind').scrollIntoView()")
     wait_for_thumbnails(browser, "#map")
     wait_for_thumbnails(browser, "#seeds")
-    area = browser.find_element("id", "map")
-    radius = area.size["width"] * 0.4
-    actions = ActionChains(browser, duration=0)
-    actions.move_to_element(area).click_and_hold().perform()
+    box = browser.find_element("id", "map").rect
+    middle, radius = (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2), 0.4 * box["width"]
+    browser.execute_script("scrollTo(0, 0)")
     index = 0
+
+    def move(kind: str, x: float, y: float) -> None:
+        event = {"type": kind, "x": x, "y": y, "button": "left", "buttons": 1, "clickCount": 1}
+        browser.execute_cdp_cmd("Input.dispatchMouseEvent", event)
+
+    move("mousePressed", *middle)
     for step in range(NUM_MAP):  # once around the map, and back to its middle
         angle, distance = 2 * math.pi * step / NUM_MAP, radius * math.sin(math.pi * step / (NUM_MAP - 1))
-        x, y = round(distance * math.cos(angle)), round(distance * math.sin(angle))
-        ActionChains(browser, duration=0).move_to_element_with_offset(area, x, y).perform()
+        move("mouseMoved", middle[0] + distance * math.cos(angle), middle[1] + distance * math.sin(angle))
         yield picture(browser, index := index + 1)
-    ActionChains(browser).release().perform()
+    move("mouseReleased", *middle)
     for seed in (4, 6):
         browser.find_element("css selector", f"[data-seed='{seed}']").click()
-        wait_for_thumbnails(browser, "#map")
         for _ in range(NUM_STRIP):
             yield picture(browser, index := index + 1)
 
 
 def main(model: str) -> None:
-    command = [sys.executable, "-m", "styleganv.cli", "studio", model, "--port", "0", "--no-open"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as studio:
+    folder = Path(model).resolve()
+    command = [sys.executable, "-m", "styleganv.cli", "studio", folder.name, "--port", "0", "--no-open"]
+    with subprocess.Popen(command, cwd=folder.parent, stdout=subprocess.PIPE, text=True) as studio:
         assert studio.stdout is not None
         found = re.search(r"https?://\S+", studio.stdout.readline())
         assert found
@@ -104,7 +107,7 @@ def main(model: str) -> None:
         finally:
             browser.quit()
             studio.terminate()
-    options = {"duration": 1000 // FPS, "loop": 0, "quality": 55, "method": 6, "minimize_size": True}
+    options = {"duration": 1000 // FPS, "loop": 0, "quality": 45, "method": 6, "minimize_size": True}
     images[0].save(OUT, save_all=True, append_images=images[1:], **options)
     print(f"{OUT}: {len(images)} pictures, {OUT.stat().st_size // 1000} kB")
 

@@ -1,9 +1,11 @@
 """The parts that explore and edit: filmstrip, map, walk, favorites, recent states, mixing, comparison; in Chromium."""
 
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
+from serving import serving
 from studio_page import BROWSER_MARKS, Page, frame
 
 from styleganv.studio.studio_model import StudioModel
@@ -48,6 +50,7 @@ def test_filmstrip_selects_neighboring_seeds(page: Page, studio_model: StudioMod
     assert moving.value_of_css_property("animation-name") == "sprite"
     page.resize(1280, 1100, prefers_reduced_motion="reduce")
     assert moving.value_of_css_property("animation-name") == "none"
+    page.resize(1280, 1100)
     page.find("[data-seed='3']")[0].click()
     page.until_shows(frame(studio_model, content=3))
     page.type(".")
@@ -68,7 +71,7 @@ def test_filmstrip_selects_neighboring_seeds(page: Page, studio_model: StudioMod
     page.click("motion-seed-lock")
     page.find("[data-seed='99990']")[0].click()
     assert page.text("toast") == "Motion is locked." and page.address["motion"] == "100000"
-    page.resize(1280, 1100)
+    page.browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
 def test_point_on_the_map_is_the_content(page: Page, studio_model: StudioModel) -> None:
@@ -243,4 +246,26 @@ def test_phone(page: Page) -> None:
             "const panel = document.getElementById('tab-panel');"
             "return panel.scrollWidth <= panel.clientWidth && document.body.scrollWidth <= innerWidth"
         )
-    page.resize(1280, 1100)
+    page.browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+@pytest.mark.long
+def test_clips_and_found_directions(browser: Any, models: list[Path], video: Path) -> None:
+    with serving(models) as (_, url):
+        page = Page(browser, url, "?play=0")
+        for kind in ("content", "motion"):
+            page.get(f"clip-{kind}").send_keys(str(video))
+        page.get("direction-score")
+        page.until(lambda: page.find(".drop .preview"), 200)  # the best result so far
+        page.until(lambda: page.address.get("motion") == "result-2", 300)
+        assert page.address["content"] == "result-1" and page.phase() == "current"
+        page.select("direction-score", "red")
+        page.find("#find-by-score")[0].click()
+        page.until(lambda: page.find("[aria-label='Rename red']"), 300)
+        page.find("[aria-label='Rename red']")[0].click()
+        page.find("#direction-new-name")[0].clear()
+        page.find("#direction-new-name")[0].send_keys("warm")
+        page.find("#rename-direction")[0].click()
+        page.until(lambda: page.find("#direction-warm"))
+        page.set("direction-warm", 2)
+        page.until(lambda: page.address.get("dir") == "warm:2" and page.phase() == "current" and not page.errors())

@@ -5,10 +5,10 @@ import { settledView } from "../core/settled.js";
 import { addShortcut } from "../core/shortcuts.js";
 import { isMotionReduced } from "../core/theme.js";
 import { computed, html, signal, useEffect, useLayoutEffect, useRef } from "../core/ui.js";
-import { change, locks, source, view } from "../core/state.js";
+import { change, source, view } from "../core/state.js";
 import { Choice } from "../widgets/field.js";
+import { isLocked } from "../widgets/lock.js";
 import { Thumbnail } from "../widgets/thumbnail.js";
-import { toast } from "../widgets/toast.js";
 
 /** @typedef {"content" | "motion"} Kind */
 
@@ -26,8 +26,7 @@ const present = computed(() => {
 function select(seed) {
   const which = kind.peek();
   if (seed < 0 || seed > MAX_SEED) return;
-  if (locks[which].peek()) toast(`${which === "content" ? "Content" : "Motion"} is locked.`);
-  else change({ [which]: String(seed) });
+  if (!isLocked(which)) change({ [which]: String(seed) });
 }
 
 /** @param {number} offset */

@@ -6,6 +6,7 @@ import { RANGE, largest, planeOf, pointOf } from "../core/terms.js";
 import { html, signal, useRef } from "../core/ui.js";
 import { change, source, view } from "../core/state.js";
 import { Choice } from "../widgets/field.js";
+import { isLocked } from "../widgets/lock.js";
 import { clamp } from "../widgets/slider.js";
 import { Thumbnail } from "../widgets/thumbnail.js";
 
@@ -28,6 +29,7 @@ function locate(text) {
 /** @param {number} x @param {number} y */
 function go(x, y) {
   const which = kind.peek();
+  if (isLocked(which)) return;
   const { plane } = locate(textOf(view.a.peek(), which));
   [x, y] = [clamp(x, -RANGE, RANGE), clamp(y, -RANGE, RANGE)];
   const text = pointOf(plane, x, y);
@@ -40,6 +42,7 @@ const randomSeed = () => String(Math.floor(Math.random() * 1e6));
 /** Make the present place the center of a plane along two random seeds. */
 function center() {
   const which = kind.peek();
+  if (isLocked(which)) return;
   const terms = largest((parseTerms(textOf(view.a.peek(), which)) ?? []).filter(({ weight }) => weight));
   const axes = [randomSeed(), randomSeed()].map((term) => ({ term, weight: 0 }));
   change({ [which]: formatTerms([...terms, ...axes]), grid: null });

@@ -5,6 +5,7 @@ import { addShortcut } from "../core/shortcuts.js";
 import { between, largest } from "../core/terms.js";
 import { effect, html, signal, untracked } from "../core/ui.js";
 import { change, isGliding, source, view } from "../core/state.js";
+import { isLocked } from "../widgets/lock.js";
 import { Slider } from "../widgets/slider.js";
 
 const STEP_MS = 80;
@@ -16,6 +17,7 @@ let [fraction, steppedAt, timer, text] = [0, 0, 0, ""];
 const randomKnot = () => [{ term: String(Math.floor(Math.random() * 1e6)), weight: 1 }];
 
 function start() {
+  if (isLocked("content")) return;
   text = view.a.peek().content;
   const here = largest(parseTerms(text) ?? [], 8);
   knots = [here, here, randomKnot(), randomKnot()];
