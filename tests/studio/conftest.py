@@ -45,9 +45,9 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def url(models: list[Path]) -> Iterator[str]:
+def url(models: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of one studio of both models."""
-    with serving(models) as (_, url):
+    with serving(models, "--favorites", str(tmp_path_factory.mktemp("saved") / "favorites")) as (_, url):
         yield url
 
 

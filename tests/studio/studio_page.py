@@ -28,9 +28,11 @@ BROWSER_MARKS = [
 
 #: Names and beginnings of names of controls in each tab.
 TABS = {
-    "explore": r"(seed|motion-seed|own-motion|source|psi|class|labels|randomize|compare|speed|fps|reset|show-slice)",
+    "explore": r"(seed|motion-seed|own-motion|source|psi|class|labels|randomize|map|walk|compare|speed|fps|reset"
+    r"|show-slice)",
     "edit": r"(find-directions|direction|mix|columns|rows|text|edit-by-text|num-steps|clip|project-clip|jobs)",
     "create": r"(export|show-command|command|start-timeline|close-timeline|save-project|open-project|project-file)",
+    "saved": r"(favorites|recent)",
     "training": r"(training|curves|snapshot)",
 }
 

@@ -113,7 +113,11 @@ def test_address_restores_the_page(page: Page, studio_model: StudioModel, wide: 
     page.until(lambda: page.value("fps") == "10" and page.value("seed") == "5" and page.selected("class") == "class2")
     assert page.get("play").get_attribute("aria-label") == "Play"
     page = Page(page.browser, page.url, "?model=wide&content=7&t=2&play=0&mix=4:2-3@0.5&tab=edit")
-    assert page.is_checked("mix") and page.value("mix-seed") == "4" and page.value("mix-last") == "3"
+    assert (
+        page.is_checked("mix")
+        and page.value("mix-seed") == "4"
+        and len(page.find("[id^=mix-0-][aria-checked=true]")) == 2
+    )
     assert page.find("#tab-edit[aria-selected=true]")
     for query, message in (
         ("?content=7@x", "Unknown content or motion 7@x"),

@@ -41,9 +41,10 @@ class Favorites:
         self.folder = Path(folder)
 
     def list(self) -> list[dict[str, Any]]:
-        """Return name, project text and version of each favorite, sorted by name; files of others are skipped."""
+        """Return name, file, project text and version of each favorite, sorted by name; files of others are skipped."""
+        folder = self._public_folder()
         return [
-            {"name": path.stem, "project": text, "version": path.stat().st_mtime_ns}
+            {"name": path.stem, "file": f"{folder}/{path.name}", "project": text, "version": path.stat().st_mtime_ns}
             for path, text in sorted(self._read_all(), key=lambda item: _key(item[0].stem))
         ]
 
@@ -103,6 +104,12 @@ class Favorites:
             with disk_errors(path):
                 path.unlink()
                 path.with_suffix(".webp").unlink(missing_ok=True)
+
+    def _public_folder(self) -> str:
+        """Return the folder relative to where the studio was started; elsewhere, its name."""
+        with suppress(ValueError, OSError):
+            return self.folder.resolve().relative_to(Path.cwd()).as_posix()
+        return self.folder.resolve().name
 
     def _path(self, name: str, suffix: str = ".yaml") -> Path:
         return self.folder / f"{name}{suffix}"

@@ -10,7 +10,7 @@ import { restoreTimeline } from "./keyframes.js";
 import { jump } from "./playback.js";
 import { selected, timeline } from "./timeline.js";
 import { batch, effect, signal } from "./ui.js";
-import { defaultParams, errors, findSource, page, sources, tab, transport, VIDEO, view } from "./state.js";
+import { defaultParams, errors, findSource, isFlipped, page, sources, tab, transport, VIDEO, view } from "./state.js";
 
 /** @typedef {import("./state.js").View} View */
 
@@ -26,10 +26,10 @@ export const redo = () => { if (history.canRedo.peek()) window.history.forward()
 const READ = {
   model: (text) => text,
   content: (text) => text,
-  motion: (text) => text,
+  motion: (text) => text || null,
   psi: (text) => finite(text, 1),
-  label: (text) => (/^\d{1,9}$/.test(text) ? Number(text) : text),
-  mix: (text) => text,
+  label: (text) => (text === "" ? null : /^\d{1,9}$/.test(text) ? Number(text) : text),
+  mix: (text) => text || null,
   dir: parseDirections,
   grid: parseGrid,
 };
@@ -37,16 +37,17 @@ const READ = {
 /** @param {string | null} text @param {number} fallback */
 const finite = (text, fallback) => (text?.trim() && Number.isFinite(Number(text)) ? Number(text) : fallback);
 
-/** Return the pairs of an address. @param {Partial<View>} part @param {Record<string, any>} defaults */
+/** Return the pairs of an address. @param {Partial<View>} part @param {Record<string, any>} defaults
+ * @param {string} prefix with one, null is stated, too */
 function viewPairs(part, defaults, prefix = "") {
   /** @type {[string, string][]} */
   const pairs = [];
   for (const [key, value] of Object.entries(part)) {
     const isDefault = JSON.stringify(value) === JSON.stringify(defaults[key]);
-    if (isDefault || value === null || value === undefined) continue;
+    if (isDefault || (value === null && !prefix) || value === undefined) continue;
     if (key === "directions") pairs.push([`${prefix}dir`, formatDirections(/** @type {any} */ (value))]);
     else if (key === "grid") pairs.push([`${prefix}grid`, formatGrid(/** @type {any} */ (value))]);
-    else pairs.push([`${prefix}${key}`, String(value)]);
+    else pairs.push([`${prefix}${key}`, String(value ?? "")]);
   }
   return pairs;
 }
@@ -82,6 +83,7 @@ function videoQuery(time) {
   if (!transport.isPlaying.value) pairs.push(["play", "0"]);
   if (tab.value !== "explore") pairs.push(["tab", tab.value]);
   if (view.b.value) pairs.push(...viewPairs(view.b.value, {}, "b."));
+  if (view.b.value && isFlipped.value) pairs.push(["side", "b"]);
   return formatQuery(pairs);
 }
 
@@ -107,20 +109,26 @@ function readPage(query) {
   return kind === "runs" ? { kind, run: "", others: [] } : VIDEO;
 }
 
+/** Return the video that an address describes. @param {string} search @returns {View} */
+export function viewOf(search) {
+  const part = readView(new URLSearchParams(search), "");
+  const seeds = part.content === undefined ? {} : { motion: null };
+  return { ...defaultParams(), ...seeds, ...part, model: part.model ?? sources.peek()[0]?.name ?? "" };
+}
+
 /** Set the state that an address describes: all of it, or only what a step changes. @param {string} search */
 export function readQuery(search, isStep = false) {
   const query = new URLSearchParams(search);
   page.value = readPage(query);
   if (isStep && page.value.kind !== "video") return; // The video that was left stays as it is.
-  const part = readView(query, "");
-  const model = part.model ?? sources.peek()[0]?.name ?? "";
-  const seeds = part.content === undefined ? {} : { motion: null };
+  const first = viewOf(search);
   const second = readView(query, "b.");
-  const fps = Math.round(findSource(model)?.fps ?? 25);
+  const fps = Math.round(findSource(first.model)?.fps ?? 25);
   batch(() => {
     errors.value = {};
-    view.a.value = { ...defaultParams(), ...seeds, ...part, model };
+    view.a.value = first;
     view.b.value = Object.keys(second).length ? second : null;
+    isFlipped.value = query.get("side") === "b";
     transport.speed.value = Math.min(Math.max(finite(query.get("speed"), 1), 1 / 16), 4);
     transport.fps.value = Math.min(Math.max(finite(query.get("fps"), fps), 1), 60);
     restoreTimeline(window.history.state);

@@ -9,8 +9,8 @@ import { change, defaultParams, view } from "./state.js";
 /** @typedef {import("./protocol.js").Job} Job */
 
 const [RUNNING_MS, IDLE_MS] = [500, 3000]; // between updates
-/** Numbers of jobs of this page, whose results are shown at once. @type {Set<number>} */
-const startedHere = new Set();
+/** What to do with the results of this page's jobs, by number. @type {Map<number, (job: Job) => void>} */
+const startedHere = new Map();
 export const jobs = signal(/** @type {Job[]} */ ([]));
 
 /** @param {Job} job */
@@ -41,15 +41,20 @@ export async function updateJobs() {
   try { list = await fetchJobs(); } catch { return; /* The stage reports a lost connection. */ }
   if (JSON.stringify(list) !== JSON.stringify(jobs.peek())) jobs.value = list;
   for (const job of list) {
-    if (job.state === "running" || job.state === "waiting" || !startedHere.delete(job.number)) continue;
-    if (job.state === "done" && hasResult(job) && job.source === view.a.peek().model) showResult(job);
+    const show = startedHere.get(job.number);
+    if (job.state === "running" || job.state === "waiting" || !show) continue;
+    startedHere.delete(job.number);
+    if (job.state === "done" && job.source === view.a.peek().model) show(job);
   }
 }
 
-/** Start a job by a request, and show its result once it is done. @param {Promise<Response>} response */
-export async function startJob(response) {
-  startedHere.add((await (await response).json()).number);
+/** Start a job by a request, and show its result once it is done. Return its number. @param {Promise<Response>} response
+ * @param {(job: Job) => void} show @returns {Promise<number>} */
+export async function startJob(response, show = (job) => { if (hasResult(job)) showResult(job); }) {
+  const { number } = await (await response).json();
+  startedHere.set(number, show);
   await updateJobs();
+  return number;
 }
 
 /** @param {Job} job @param {"cancel" | "stop"} action */

@@ -1,17 +1,17 @@
 // The notation of a video's parameters as text: the same in the page's address, in requests, and in project files.
 //
 //     content, motion   TERM[@WEIGHT],…     3   3@0.6,8@0.4   edit.safetensors   result-2
-//     mix               TERM:FIRST-LAST[@AMOUNT]     5:0-3@0.5
+//     mix               TERM:LAYERS[@AMOUNT];…     5:0-3,6@0.5
 //     directions        NAME:STRENGTH;…     content 1:1.5;motion 2:-1
 //     grid              ROWSxCOLUMNS        2x3
 
 export const MAX_SEED = 2 ** 31 - 1;
 
 /** @typedef {{ term: string, weight: number }} Term */
-/** @typedef {{ term: string, first: number, last: number, amount: number }} Mix one layer range of a style mixing */
+/** @typedef {{ term: string, layers: number[], amount: number }} Mix what a style mixing takes from one term */
 
 const TERM = /^(?:\d+|[\w.-]+)$/;
-const MIX = /^([\w.-]+):(\d+)-(\d+)(?:@(-?[\d.]+(?:e-?\d+)?))?$/;
+const MIX = /^([\w.-]+):([\d,\s-]+)(?:@(-?[\d.]+(?:e-?\d+)?))?$/;
 
 /** @param {number} value */
 export const round = (value, digits = 4) => Number(value.toFixed(digits));
@@ -43,17 +43,33 @@ export const seedOf = (text) => (text !== null && /^\d+$/.test(text) && Number(t
 /** Return the number in "result-2", or null. @param {string | null} text */
 export const resultOf = (text) => (/^result-\d+$/.test(text ?? "") ? Number(text?.slice(7)) : null);
 
-/** @param {string} text @returns {Mix | null} */
-export function parseMix(text) {
-  const found = MIX.exec(text.trim());
-  if (!found || Number(found[2]) > Number(found[3])) return null;
-  const amount = found[4] === undefined ? 1 : Number(found[4]);
-  return { term: found[1], first: Number(found[2]), last: Number(found[3]), amount };
+/** Return the layers of e.g. "0-3,5". @param {string} text */
+function parseLayers(text) {
+  return text.split(",").flatMap((part) => {
+    const [first, last = first] = part.split("-").map(Number);
+    return last < 64 ? Array.from({ length: last - first + 1 }, (_, i) => first + i) : [];
+  });
 }
 
-/** @param {Mix} mix */
-export const formatMix = ({ term, first, last, amount }) =>
-  `${term}:${first}-${last}${amount === 1 ? "" : `@${round(amount)}`}`;
+/** @param {number[]} layers in ascending order */
+const formatLayers = (layers) => layers.reduce((/** @type {number[][]} */ ranges, layer) => {
+  const range = ranges.at(-1);
+  if (range && range[1] === layer - 1) range[1] = layer; else ranges.push([layer, layer]);
+  return ranges;
+}, []).map(([first, last]) => (first === last ? first : `${first}-${last}`)).join(",");
+
+/** Return the parts of a style mixing, without those that have another form. @param {string} text @returns {Mix[]} */
+export function parseMix(text) {
+  return text.split(";").flatMap((part) => {
+    const found = MIX.exec(part.trim());
+    return found ? [{ term: found[1], layers: parseLayers(found[2]), amount: Number(found[3] ?? 1) }] : [];
+  });
+}
+
+/** Return the text, or null for nothing. @param {Mix[]} mixes */
+export const formatMix = (mixes) => mixes.filter(({ layers }) => layers.length)
+  .map(({ term, layers, amount }) => `${term}:${formatLayers(layers)}${amount === 1 ? "" : `@${round(amount)}`}`)
+  .join(";") || null;
 
 /** @param {string} text @returns {Record<string, number>} */
 export function parseDirections(text) {

@@ -7,7 +7,7 @@ import { Player } from "./player.js";
 import { fetchSources } from "./protocol.js";
 import { rate, timeline, withTimeline } from "./timeline.js";
 import { batch, computed, effect, signal, untracked } from "./ui.js";
-import { findSource, page, secondView, setError, source, sources, transport, view } from "./state.js";
+import { findSource, isGliding, page, secondView, setError, source, sources, transport, view } from "./state.js";
 
 const MAX_TICK_SECONDS = 0.25;
 const TIME_MS = 200; // A browser that paints without a GPU is too slow to update the time on every tick.
@@ -81,6 +81,7 @@ function follow(player, video, note = () => {}) {
     before = now;
     if (!changed.length && !isNewSource) return;
     changed.forEach(note);
+    if (isGliding.peek() && String(changed) === "content" && player.hasFrames && transport.isPlaying.peek()) return;
     untracked(() => { player.reset(isNewSource); player.requestFrames(); });
   });
 }

@@ -10,7 +10,7 @@
 import { clock } from "./clock.js";
 import { frameRequest, unpackFrames } from "./protocol.js";
 import { signal } from "./ui.js";
-import { findSource, transport } from "./state.js";
+import { findSource, isGliding, transport } from "./state.js";
 import { lastStart, rate } from "./timeline.js";
 import { Thinning } from "./thinning.js";
 
@@ -19,6 +19,7 @@ import { Thinning } from "./thinning.js";
 
 const BUFFER_SECONDS = 0.35;
 const MAX_FRAMES = 4; // per request: a moved slider waits for the end of one
+const MAX_GLIDING = 2; // while the content moves by itself, it is the same in all frames of a request
 const STALE_MS = 300; // after which a picture of earlier settings is shown as such
 
 export class Player {
@@ -117,7 +118,7 @@ export class Player {
       if (isPlaying && clock.time >= end) this.onEnd();
       return;
     }
-    const numFrames = !isPlaying || this.nextStart === null ? 1 : this.frames.length ? MAX_FRAMES : 2;
+    const numFrames = !isPlaying || this.nextStart === null ? 1 : this.frames.length && !isGliding.peek() ? MAX_FRAMES : MAX_GLIDING;
     try {
       this.socket.send(frameRequest(view, { id: this.revision, start, fps, numFrames }));
     } catch (error) {

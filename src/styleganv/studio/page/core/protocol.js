@@ -1,7 +1,7 @@
 // Requests in the server's words, and what its answers mean. Videos are described in the notation of core/notation.js.
 
 import { getJson } from "./api.js";
-import { formatDirections } from "./notation.js";
+import { formatDirections, formatGrid } from "./notation.js";
 
 /** @typedef {import("./state.js").View} View */
 /** @typedef {import("./state.js").Source} Source */
@@ -33,6 +33,22 @@ const videoBody = ({ model, timeline, ...params }) => ({ source: model, ...(time
 /** @param {Video} video @param {{ id: number, start: number, fps: number, numFrames: number }} part */
 export const frameRequest = (video, { id, start, fps, numFrames }) =>
   JSON.stringify({ ...videoBody(video), id, start, fps, num_frames: numFrames });
+
+/** Return the address of a thumbnail: a few frames side by side. @param {View} view
+ * @param {{ version: string, size: number, frames: number, step?: number }} part step: seconds between frames */
+export function thumbnailUrl({ model, directions, grid, ...params }, part) {
+  const values = { source: model, ...params, dir: formatDirections(directions), grid: formatGrid(grid), ...part };
+  const stated = Object.entries(values).filter(([, value]) => value !== null && value !== undefined && value !== "");
+  return `api/thumbnail?${new URLSearchParams(stated.map(([key, value]) => [key, String(value)]))}`;
+}
+
+/** @typedef {{ name: string, file: string, project: string, version: number }} Favorite file: relative path */
+
+/** @returns {Promise<Favorite[]>} */
+export const fetchFavorites = () => getJson("api/favorites");
+
+/** @param {Favorite} favorite */
+export const favoriteThumbnailUrl = ({ name, version }) => `api/favorites/thumbnail?${new URLSearchParams({ name, v: String(version) })}`;
 
 /** Return the header of a message and the encoded images. @param {ArrayBuffer} data */
 export function unpackFrames(data) {

@@ -27,6 +27,8 @@ export const view = {
   a: signal(/** @type {View} */ ({ model: "", ...defaultParams() })),
   b: signal(/** @type {Partial<View> | null} */ (null)),
 };
+/** Whether the first video, which the controls change, stands on the right, as B. */
+export const isFlipped = signal(false);
 /** The second video, complete. */
 export const secondView = computed(() => (view.b.value && { ...view.a.value, ...view.b.value }));
 export const transport = { isPlaying: signal(true), speed: signal(1), fps: signal(25) };
@@ -39,6 +41,8 @@ export const page = signal(VIDEO);
 export const isSmooth = signal(true);
 /** What the page is doing besides playing, e.g. an upload; the stage says it. */
 export const activity = signal("");
+/** Whether the content moves by itself: the video goes on without a restart, and its next frames follow. */
+export const isGliding = signal(false);
 /** What random choices leave as it is. */
 export const locks = { content: signal(false), motion: signal(false) };
 

@@ -4,7 +4,7 @@ import { jobs, jobStatus, jobTitle } from "../core/jobs.js";
 import { displayedFps, players } from "../core/playback.js";
 import { isMotionReduced } from "../core/theme.js";
 import { html, useLayoutEffect, useRef } from "../core/ui.js";
-import { activity, isSmooth, secondView, view } from "../core/state.js";
+import { activity, isFlipped, isSmooth, secondView, view } from "../core/state.js";
 
 const BACKDROP_MS = 150; // between updates
 const [BACKDROP_SIZE, BLUR] = [40, 6]; // pixels: blurring few of them is cheap, and scaling does the rest
@@ -28,6 +28,7 @@ function Screen({ id, player, name, label, children }) {
   const backdrop = useRef(/** @type {HTMLCanvasElement | null} */ (null));
   const [width, height] = player.size.value;
   const { phase, text, isError } = player.status.value;
+  const isA = (player === players.a) !== isFlipped.value;
   useLayoutEffect(() => {
     player.canvas = canvas.current;
     const listener = backdropListener(backdrop.current);
@@ -41,7 +42,7 @@ function Screen({ id, player, name, label, children }) {
         html`<canvas class="backdrop" ref=${backdrop} width=${BACKDROP_SIZE} height=${BACKDROP_SIZE} aria-hidden="true" />`}
       <canvas id=${id} class="picture" ref=${canvas} width="1" height="1" role="img" aria-label=${`${label}: ${name}`} />
       <p id=${`${id}-message`} class=${`message ${isError ? "is-error" : ""}`} role="status" hidden=${!text}>${text}</p>
-      <figcaption><span class="badge name">${name}</span>
+      <figcaption><span class="badge name">${isA ? "A" : "B"}: ${name}</span>
         ${phase !== "empty" && html`<span class="badge">${width}×${height}</span>`}${children}</figcaption>
     </figure>`;
 }
@@ -54,7 +55,7 @@ function Activity() {
 }
 
 export const Stage = () => html`
-  <section id="stage" aria-label="Video">
+  <section id="stage" aria-label="Video" class=${isFlipped.value && secondView.value ? "flipped" : ""}>
     <${Screen} id="screen" player=${players.a} name=${view.a.value.model} label="Video">
       <span id="displayed-fps" class="badge">${displayedFps.value} fps</span><${Activity} />
     <//>

@@ -15,6 +15,7 @@ const ICONS = {
   copy: "M9 9h11v11H9ZM5 15H4V4h11v1", trash: "M5 7h14M10 7V4h4v3m3 0-1 13H8L7 7m3.5 4v5m3-5v5",
   plus: "M12 5v14M5 12h14", minus: "M5 12h14",
   close: "M6 6l12 12M18 6 6 18", heart: "M12 20C5 15 3 12 3 8.5A4.5 4.5 0 0 1 12 7a4.5 4.5 0 0 1 9 1.5C21 12 19 15 12 20Z",
+  edit: "m14 6 4 4M4 20l1-5L16 4l4 4L9 19Z",
 };
 
 /** @param {{ name: keyof typeof ICONS }} props */
