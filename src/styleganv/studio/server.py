@@ -127,6 +127,11 @@ def create_app(
     for kind, describe in ERRORS.items():
         app.add_exception_handler(kind, partial(report, describe))
 
+    @app.get("/api/osc")
+    async def osc() -> JSONResponse:
+        """The port that receives OSC; null without one."""
+        return JSONResponse({"port": None if osc_socket is None else osc_socket.getsockname()[1]})
+
     @app.websocket("/frames")
     async def frames(client: WebSocket) -> None:
         await client.accept()

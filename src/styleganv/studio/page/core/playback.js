@@ -54,7 +54,7 @@ export function jump(time) {
 
 export function togglePlay() { transport.isPlaying.value = !transport.isPlaying.peek(); }
 
-function refresh() { bothPlayers.forEach((player) => { player.reset(); player.requestFrames(); }); }
+export function refresh() { bothPlayers.forEach((player) => { player.reset(); player.requestFrames(); }); }
 
 /** Restart a player when its video changes. @param {Player} player
  * @param {{ value: import("./state.js").View | null }} video @param {(key: string) => void} note */
@@ -92,11 +92,14 @@ function connect(player) {
 
 export async function loadSources() { sources.value = await fetchSources(); }
 
-/** Take the list of sources again whenever the studio says that it, or the weights of a run, have changed. */
-function followSources() {
+/** Called with each message of the studio. It says when the list of sources, or the weights of a run, have changed.
+ * @type {Set<(message: any) => void>} */
+export const liveListeners = new Set([({ type }) => { if (type === "sources") loadSources().catch(() => {}); }]);
+
+function followMessages() {
   const socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/live`);
-  socket.onmessage = (event) => { if (JSON.parse(event.data).type === "sources") loadSources().catch(() => {}); };
-  socket.onclose = () => setTimeout(followSources, RECONNECT_MS);
+  socket.onmessage = (event) => liveListeners.forEach((listener) => listener(JSON.parse(event.data)));
+  socket.onclose = () => setTimeout(followMessages, RECONNECT_MS);
 }
 
 /** Restart a player when its source has other weights. @param {Player} player @param {() => string | undefined} name */
@@ -121,7 +124,7 @@ export function startPlayback() {
   });
   followVersion(players.a, () => view.a.value.model);
   followVersion(players.b, () => secondView.value?.model);
-  followSources();
+  followMessages();
   bothPlayers.forEach(connect);
   let numCounted = 0;
   setInterval(() => {
@@ -138,7 +141,7 @@ function tick(now) {
   const elapsed = Math.min((now - clock.last) / 1000, MAX_TICK_SECONDS);
   clock.last = now;
   // The clock waits for the first frame, so that a new video starts at its start.
-  if (transport.isPlaying.peek() && players.a.hasFrames) clock.time += elapsed * transport.speed.peek();
+  if (transport.isPlaying.peek() && (players.a.hasFrames || clock.isSteered)) clock.time += elapsed * transport.speed.peek();
   const hasDrawn = bothPlayers.map((player) => { player.requestFrames(); return player.drawDue(); });
   if (hasDrawn.includes(true) && now - shownAt > TIME_MS) { batch(showTime); shownAt = now; }
   requestAnimationFrame(tick);

@@ -7,6 +7,7 @@ import { exporting } from "./export.js";
 import { grid } from "./grid.js";
 import { help } from "./help.js";
 import { mix } from "./mix.js";
+import { PERFORM } from "./perform.js";
 import { playbackSettings } from "./playback.js";
 import { comparison, search } from "./search.js";
 import { slice, sliceView } from "./slice.js";
@@ -23,6 +24,7 @@ export const PARTS = [
   content, compare, playbackSettings, slice, sliceView,
   directions, mix, grid, search, comparison,
   exporting,
+  ...PERFORM,
   training,
   help,
 ];
