@@ -183,7 +183,7 @@ def test_osc_controls_directly_and_by_learning(browser: Any, models: list[Path])
         page.click("learn")
         page.click("psi-value")
         send("/1/fader", 100.0)
-        page.until(lambda: page.find("#mapping-1"))
+        page.until(lambda: mappings(page))
         assert page.text("mapping-1") == "OSC /1/fader → Truncation psi" and mappings(page)[0]["from"] == [0, 127]
         page.click("learn")
         send("/1/fader", 127.0)
@@ -262,6 +262,7 @@ Promise.all(["playback", "steering", "state"].map((name) => import(`./page/core/
 
 def test_steered_video_has_one_frame_per_change_at_equal_distances(paused: Page) -> None:
     page = Page(paused.browser, paused.url)
+    page.until(lambda: page.phase() == "current")
     page.record()
     page.browser.execute_async_script(STEER)
     clock, times = page.recorded()[-40:].T
@@ -299,8 +300,7 @@ def test_window_shows_the_same_frames_and_recording_saves_them(paused: Page) -> 
     page.until(lambda: page.find("#meter-level"))
     browser.execute_script(
         "const create = URL.createObjectURL; URL.createObjectURL = (blob) => { window.saved = blob; return create(blob); };"
-        "addEventListener('click', (event) => { if (event.target.download) { window.savedName = event.target.download; "
-        "event.preventDefault(); } }, true)"
+        "HTMLAnchorElement.prototype.click = function () { window.savedName = this.download; }"
     )
     for option in [one.get_attribute("value") for one in page.find("#record-format option")]:
         page.set("record-format", option)
