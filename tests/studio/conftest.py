@@ -69,9 +69,7 @@ def browser(clicks: Path) -> Iterator[Any]:
     """Chromium, whose microphone hears clicks."""
     microphone = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
     microphone.append(f"--use-file-for-fake-audio-capture={clicks}")
-    driver = open_browser(
-        "--window-size=1280,1100", *microphone, loggingPrefs={"browser": "ALL", "performance": "ALL"}
-    )
+    driver = open_browser("--window-size=1280,1100", *microphone, loggingPrefs={"browser": "ALL", "performance": "ALL"})
     yield driver
     driver.quit()
 

@@ -6,7 +6,7 @@
 // A key is also an OSC address: `/styleganv/psi 0.7`.
 
 import { getJson } from "../core/api.js";
-import { undo } from "../core/address.js";
+import { readQuery, undo } from "../core/address.js";
 import { formatTerms, parseTerms, round } from "../core/notation.js";
 import { jump, togglePlay } from "../core/playback.js";
 import { directionsUrl } from "../core/protocol.js";
@@ -32,6 +32,7 @@ export const isAction = (target) => "run" in target;
 /** Return a name as a part of an OSC address. @param {string} name */
 export const slug = (name) => name.replace(/[^\w.-]+/g, "-");
 
+const NUM_FAVORITES = 9;
 const MAX_JUMP_SECONDS = 1000;
 const MAX_STRENGTH = 4; // standard deviations
 
@@ -54,11 +55,11 @@ addTargets(() => (view.a.value.mix ? [{
   }),
 }] : []));
 
-/** The weights of several contents or motions. @param {"content" | "motion"} key @returns {Target[]} */
+/** The weights of several contents or motions, e.g. the two axes of a map. @param {"content" | "motion"} key @returns {Target[]} */
 function weights(key) {
   const terms = parseTerms(view.a.value[key] ?? "") ?? [];
   return terms.length < 2 ? [] : terms.map(({ term }, i) => ({
-    key: `weight/${key}/${i + 1}`, label: `Weight of ${key} ${term}`, min: 0, max: 1,
+    key: `weight/${key}/${i + 1}`, label: `Weight of ${key} ${term}`, min: -1, max: 1,
     get: () => parseTerms(view.a.peek()[key] ?? "")?.[i]?.weight ?? 0,
     set: (weight) => {
       const now = parseTerms(view.a.peek()[key] ?? "");
@@ -89,6 +90,15 @@ addTargets(() => {
   });
 });
 
+/** Open a favorite, which has its address in a comment. @param {number} number from 1, in the order of their names */
+async function openFavorite(number) {
+  const favorites = await getJson("api/favorites").catch(() => []);
+  const query = /^# (\?.*)$/m.exec(favorites[number - 1]?.project ?? "")?.[1];
+  if (!query) return;
+  readQuery(query, true);
+  jump(Number(new URLSearchParams(query).get("t") ?? 0));
+}
+
 addTargets(() => [
   { key: "randomize", label: "Surprise me", controls: ["randomize"], run: () => randomize("content", "motion") },
   { key: "randomize/content", label: "Random content", controls: ["seed-dice"], run: () => randomize("content") },
@@ -99,4 +109,6 @@ addTargets(() => [
   { key: "start", label: "Go to start", run: () => jump(0) },
   { key: "toggle", label: "Play or pause", controls: ["play"], run: togglePlay },
   { key: "undo", label: "Undo", controls: ["undo"], run: undo },
+  ...Array.from({ length: NUM_FAVORITES }, (_, i) => (
+    { key: `favorite/${i + 1}`, label: `Favorite ${i + 1}`, run: () => openFavorite(i + 1) })),
 ]);
