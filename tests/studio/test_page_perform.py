@@ -217,7 +217,7 @@ def test_osc_controls_directly_and_by_learning(browser: Any, models: list[Path],
         assert page.text("mapping-1") == "OSC /1/fader → Truncation psi" and mappings(page)[0]["from"] == [0, 127]
         page.click("learn")
         send("/1/fader", 127.0)
-        page.until(lambda: page.address["psi"] == "1.5")
+        page.until(lambda: page.address.get("psi") == "1.5")
         browser.execute_script("localStorage.clear()")
 
 

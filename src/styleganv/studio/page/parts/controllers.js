@@ -12,7 +12,8 @@ function Body() {
   useEffect(() => { getJson("api/osc").then(({ port }) => { oscPort.value = port; }, () => {}); }, []);
   const names = controllers.value, port = oscPort.value;
   return html`
-    ${names === null ? html`<${ActionButton} id="connect-midi" text="Connect MIDI" busyText="Connecting MIDI…" action=${connectMidi} />`
+    ${names === null ? html`<div class="row">
+        <${ActionButton} id="connect-midi" text="Connect MIDI" busyText="Connecting MIDI…" action=${connectMidi} /></div>`
       : html`<p id="midi" class="hint" role="status">MIDI: ${names.join(", ") || "no controller, connect one"}</p>`}
     ${port !== undefined && html`<p id="osc" class="hint">${port === null ? html`OSC: off, start the studio with <code>--osc-port 9000</code>`
       : html`OSC: UDP port ${port}, e.g. <code>/styleganv/psi 0.7</code>`}</p>`}`;

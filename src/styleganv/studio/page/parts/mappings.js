@@ -4,9 +4,9 @@ import {
   CURVES, MAX_SMOOTHING, addMapping, editMapping, latest, learning, mapValue, mappings, parseMappings, removeMapping, seenInputs,
 } from "../perform/mappings.js";
 import { FEATURES } from "../perform/audio.js";
-import { allTargets, directionNames, findDirections, findTarget, isAction } from "../perform/targets.js";
+import { allTargets, directionNames, findDirections, findTarget, isAction, model } from "../perform/targets.js";
 import { html, signal, useEffect, useRef, useSignal } from "../core/ui.js";
-import { source, view } from "../core/state.js";
+import { source } from "../core/state.js";
 import { ActionButton, IconButton } from "../widgets/button.js";
 import { Field, Select } from "../widgets/field.js";
 import { Slider } from "../widgets/slider.js";
@@ -124,16 +124,16 @@ async function open({ target }) {
 }
 
 function Body() {
-  const state = learning.value, { model } = view.a.value;
-  const needsDirections = source.value?.num_layers && !directionNames.value[model];
+  const state = learning.value, name = model.value;
+  const needsDirections = source.value?.num_layers && !directionNames.value[name];
   const hasUnknown = needsDirections && mappings.value.some(({ target }) => target.startsWith("direction/"));
-  useEffect(() => { if (hasUnknown) findDirections().catch(() => {}); }, [hasUnknown, model]);
+  useEffect(() => { if (hasUnknown) findDirections().catch(() => {}); }, [hasUnknown, name]);
   return html`
     <div class="row">
       <button id="learn" type="button" class="toggle" aria-pressed=${state !== null}
         onClick=${() => { learning.value = state ? null : { target: "" }; }}>${state ? "Stop learning" : "Learn"}</button>
       ${needsDirections && html`<${ActionButton} id="map-directions" text="Find directions" busyText="Finding directions…"
-        action=${findDirections} of=${model} />`}
+        action=${findDirections} of=${name} />`}
     </div>
     <p class="hint" role="status">${!state ? "Learn, click a control, and move a knob. Or choose:"
       : state.target ? `${targetLabel(state.target)}: move a knob, press a key, or send OSC.` : "Click an outlined control, in any tab."}</p>

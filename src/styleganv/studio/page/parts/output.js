@@ -119,7 +119,7 @@ export const secondWindow = {
   place: "perform",
   title: "Second display",
   Body: () => html`
-    <${ActionButton} id="open-window" text="Open video window" action=${openWindow} />
+    <div class="row"><${ActionButton} id="open-window" text="Open video window" action=${openWindow} /></div>
     <p class="hint">${numMirrors.value ? "Open. Press f in it for full screen." : "The controls stay here."}</p>`,
 };
 /** @type {import("./index.js").Part} */

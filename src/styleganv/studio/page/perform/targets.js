@@ -10,7 +10,7 @@ import { readQuery, undo } from "../core/address.js";
 import { formatTerms, parseTerms, round } from "../core/notation.js";
 import { jump, togglePlay } from "../core/playback.js";
 import { directionsUrl } from "../core/protocol.js";
-import { signal } from "../core/ui.js";
+import { computed, signal } from "../core/ui.js";
 import { change, randomize, source, transport, view } from "../core/state.js";
 
 /** @typedef {{ key: string, label: string, controls?: string[] }} Named controls: ids of elements on the page that do
@@ -19,11 +19,11 @@ import { change, randomize, source, transport, view } from "../core/state.js";
 /** @typedef {Named & { run: () => void }} Action */
 /** @typedef {Parameter | Action} Target */
 
-/** @type {(() => Target[])[]} */
-const providers = [];
+const providers = signal(/** @type {(() => Target[])[]} */ ([]));
+const targets = computed(() => providers.value.flatMap((provider) => provider()));
 /** Add targets of the present state. @param {() => Target[]} provider */
-export const addTargets = (provider) => { providers.push(provider); };
-export const allTargets = () => providers.flatMap((provider) => provider());
+export const addTargets = (provider) => { providers.value = [...providers.peek(), provider]; };
+export const allTargets = () => targets.value;
 /** @param {string} key */
 export const findTarget = (key) => allTargets().find((one) => one.key === key);
 /** @param {Target} target @returns {target is Action} */
@@ -31,6 +31,14 @@ export const isAction = (target) => "run" in target;
 
 /** Return a name as a part of an OSC address. @param {string} name */
 export const slug = (name) => name.replace(/[^\w.-]+/g, "-");
+
+// Which targets there are does not depend on their values, which change all the time.
+export const model = computed(() => view.a.value.model);
+const isMixed = computed(() => Boolean(view.a.value.mix));
+const usedDirections = computed(() => JSON.stringify(Object.keys(view.a.value.directions)));
+/** @param {string | null} text */
+const termNames = (text) => (parseTerms(text ?? "") ?? []).map(({ term }) => term).join();
+const terms = { content: computed(() => termNames(view.a.value.content)), motion: computed(() => termNames(view.a.value.motion)) };
 
 const NUM_FAVORITES = 9;
 const MAX_JUMP_SECONDS = 1000;
@@ -47,7 +55,7 @@ addTargets(() => (source.value?.supports_any_fps ? [{
 }] : []));
 
 // The amount of all style mixing: what follows the @ of each part.
-addTargets(() => (view.a.value.mix ? [{
+addTargets(() => (isMixed.value ? [{
   key: "mix", label: "Mix amount", controls: ["mix-amount", "mix-amount-value"], min: 0, max: 1,
   get: () => Number(/@([^;]*)/.exec(view.a.peek().mix ?? "")?.[1] ?? 1),
   set: (amount) => change({
@@ -57,8 +65,8 @@ addTargets(() => (view.a.value.mix ? [{
 
 /** The weights of several contents or motions, e.g. the two axes of a map. @param {"content" | "motion"} key @returns {Target[]} */
 function weights(key) {
-  const terms = parseTerms(view.a.value[key] ?? "") ?? [];
-  return terms.length < 2 ? [] : terms.map(({ term }, i) => ({
+  const names = terms[key].value.split(",");
+  return names.length < 2 ? [] : names.map((term, i) => ({
     key: `weight/${key}/${i + 1}`, label: `Weight of ${key} ${term}`, min: -1, max: 1,
     get: () => parseTerms(view.a.peek()[key] ?? "")?.[i]?.weight ?? 0,
     set: (weight) => {
@@ -73,13 +81,12 @@ addTargets(() => [...weights("content"), ...weights("motion")]);
 export const directionNames = signal(/** @type {Record<string, string[]>} */ ({}));
 
 export async function findDirections() {
-  const { model } = view.a.peek();
-  directionNames.value = { ...directionNames.peek(), [model]: await getJson(directionsUrl(model)) };
+  const name = model.peek(), names = await getJson(directionsUrl(name));
+  directionNames.value = { ...directionNames.peek(), [name]: names };
 }
 
 addTargets(() => {
-  const { model, directions } = view.a.value;
-  const names = new Set([...Object.keys(directions), ...(directionNames.value[model] ?? [])]);
+  const names = new Set([...JSON.parse(usedDirections.value), ...(directionNames.value[model.value] ?? [])]);
   return [...names].map((name) => {
     const control = `direction-${name.replaceAll(" ", "-")}`;
     return {
