@@ -1,6 +1,6 @@
-"""Record the moving picture of the tab Perform in docs/studio.md: a real session in Chromium, with a beat as microphone.
+"""Record a moving picture of the studio's tab Perform: a real session in Chromium, with a beat as microphone.
 
-python examples/perform_picture.py faces-64 docs/perform.webp
+python examples/perform_picture.py faces-64 docs/perform.webp      on a machine that has nothing else to do
 """
 
 import io
@@ -16,12 +16,11 @@ import numpy as np
 from PIL import Image
 
 sys.path[:0] = [str(Path(__file__).parents[1] / "tests" / name) for name in ("studio", "helpers", "")]
-from serving import open_browser, serving
 
 SIZE, SECONDS, FPS, BEAT, RATE = (960, 600), 5, 6, 0.75, 48_000
 MAPPINGS = [
-    {"input": "audio/low", "target": "psi", "from": [0.3, 1], "to": [0.5, 1.2], "curve": "linear", "smoothing": 0.1},
-    {"input": "audio/onset", "target": "randomize/motion", "from": [0, 1], "to": [0, 1], "curve": "linear", "smoothing": 0},
+    {"input": "audio/low", "target": "psi", "from": [0.3, 1], "to": [0.5, 1.2], "curve": "linear"},
+    {"input": "audio/onset", "target": "randomize/motion", "from": [0, 1], "to": [0, 1], "curve": "linear"},
 ]
 
 
@@ -35,6 +34,8 @@ def write_beat(path: Path) -> None:
 
 
 def main(model: str, out: str) -> None:
+    from serving import open_browser, serving  # of the tests
+
     with tempfile.TemporaryDirectory() as folder, serving([Path(model)], start=subprocess.Popen) as (_, url):
         beat = Path(folder) / "beat.wav"
         write_beat(beat)
@@ -43,7 +44,9 @@ def main(model: str, out: str) -> None:
         screen = {"width": SIZE[0], "height": SIZE[1], "deviceScaleFactor": 1, "mobile": False}
         browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
         browser.get(url)
-        browser.execute_script("localStorage.mappings = arguments[0]", json.dumps(MAPPINGS))
+        browser.execute_script(
+            "localStorage.mappings = arguments[0]", json.dumps([each | {"smoothing": 0.1} for each in MAPPINGS])
+        )
         browser.get(url + "?content=3&motion=3&tab=perform")
         time.sleep(5)
         browser.find_element("css selector", "#audio [value=microphone]").click()
