@@ -1,5 +1,6 @@
 """Models, one server and one browser, shared by all tests of the studio."""
 
+import wave
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -52,8 +53,23 @@ def url(models: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
-    driver = open_browser("--window-size=1280,1100", loggingPrefs={"browser": "ALL", "performance": "ALL"})
+def clicks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A WAV of 4 s with a click of 10 ms every half second, the first one at 0.25 s."""
+    time = np.arange(4 * 48_000) / 48_000
+    sound = np.where((time - 0.25) % 0.5 < 0.01, 0.8 * np.sin(2 * np.pi * 1000 * time), 0)
+    path = tmp_path_factory.mktemp("sound") / "clicks.wav"
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, 48_000, len(sound), "NONE", ""))
+        file.writeframes((sound * 32767).astype("<i2").tobytes())
+    return path
+
+
+@pytest.fixture(scope="session")
+def browser(clicks: Path) -> Iterator[Any]:
+    """Chromium, whose microphone hears clicks."""
+    microphone = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+    microphone.append(f"--use-file-for-fake-audio-capture={clicks}")
+    driver = open_browser("--window-size=1280,1100", *microphone, loggingPrefs={"browser": "ALL", "performance": "ALL"})
     yield driver
     driver.quit()
 

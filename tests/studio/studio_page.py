@@ -33,6 +33,7 @@ TABS = {
     "edit": r"(find-directions|direction|mix|columns|rows|text|edit-by-text|num-steps|clip|project-clip|jobs)",
     "create": r"(export|show-command|command|start-timeline|close-timeline|save-project|open-project|project-file)",
     "saved": r"(favorites|recent)",
+    "perform": r"(learn|mapping|save-mappings|open-mappings|connect-midi|midi|osc|audio|meter|open-window|record)",
     "training": r"(training|curves|snapshot)",
 }
 

@@ -1,4 +1,4 @@
-"""HTTP routes of the studio: the page and runs. No string that a browser sends is a path."""
+"""HTTP routes of the studio: the page and the port for OSC. No string that a browser sends is a path."""
 
 import gzip
 import re
@@ -30,6 +30,17 @@ def page_routes() -> APIRouter:
             content = gzip.compress(content, mtime=0)
             headers["Content-Encoding"] = "gzip"
         return Response(content, media_type=MEDIA_TYPES[Path(name).suffix], headers=headers)
+
+    return router
+
+
+def osc_routes(port: int | None) -> APIRouter:
+    """Return the route that tells pages the UDP port for OSC; None if there is none."""
+    router = APIRouter()
+
+    @router.get("/osc")
+    async def osc() -> dict[str, int | None]:
+        return {"port": port}
 
     return router
 

@@ -46,7 +46,7 @@ try:
     from styleganv.studio.job_routes import favorite_routes, job_routes, search_routes
     from styleganv.studio.live import LiveMessages
     from styleganv.studio.osc import OscReceiver, open_osc_socket
-    from styleganv.studio.routes import page_routes
+    from styleganv.studio.routes import osc_routes, page_routes
     from styleganv.studio.run_routes import watch_routes
     from styleganv.studio.source_routes import source_routes, thumbnail_routes
 except ImportError as error:
@@ -117,6 +117,7 @@ def create_app(
         search_routes(sources, manager),
         job_routes(manager, public_text),
         favorite_routes(sources, Favorites(favorites)),
+        osc_routes(None if osc_socket is None else osc_socket.getsockname()[1]),
     ):
         app.include_router(router, prefix="/api")
 

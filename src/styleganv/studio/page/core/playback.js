@@ -68,7 +68,7 @@ export function jump(time) {
 
 export function togglePlay() { transport.isPlaying.value = !transport.isPlaying.peek(); }
 
-function refresh() { bothPlayers.forEach((player) => { player.reset(); player.requestFrames(); }); }
+export function refresh() { bothPlayers.forEach((player) => { player.reset(); player.requestFrames(); }); }
 
 /** Restart a player when its video changes. @param {Player} player
  * @param {{ value: import("./timeline.js").Video | null }} video @param {(key: string) => void} note */
@@ -114,11 +114,14 @@ function connect(player) {
 
 export async function loadSources() { sources.value = await fetchSources(); }
 
-/** Take the list of sources again whenever the studio says that it, or the weights of a run, have changed. */
-function followSources() {
+/** Called with each message of the studio. It says when the list of sources, or the weights of a run, have changed.
+ * @type {Set<(message: any) => void>} */
+export const liveListeners = new Set([({ type }) => { if (type === "sources") loadSources().catch(() => {}); }]);
+
+function followMessages() {
   const socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/live`);
-  socket.onmessage = (event) => { if (JSON.parse(event.data).type === "sources") loadSources().catch(() => {}); };
-  socket.onclose = () => setTimeout(followSources, RECONNECT_MS);
+  socket.onmessage = (event) => liveListeners.forEach((listener) => listener(JSON.parse(event.data)));
+  socket.onclose = () => setTimeout(followMessages, RECONNECT_MS);
 }
 
 /** Restart a player when its source has other weights. @param {Player} player @param {() => string | undefined} name */
@@ -143,7 +146,7 @@ export function startPlayback() {
   });
   followVersion(players.a, () => view.a.value.model);
   followVersion(players.b, () => secondView.value?.model);
-  followSources();
+  followMessages();
   bothPlayers.forEach(connect);
   let numCounted = 0;
   setInterval(() => {
@@ -160,7 +163,7 @@ function tick(now) {
   const elapsed = Math.min((now - clock.last) / 1000, MAX_TICK_SECONDS);
   clock.last = now;
   // The clock waits for the first frame, so that a new video starts at its start.
-  if (transport.isPlaying.peek() && players.a.hasFrames) clock.time += elapsed * rate.peek();
+  if (transport.isPlaying.peek() && (players.a.hasFrames || clock.isSteered)) clock.time += elapsed * rate.peek();
   const hasDrawn = bothPlayers.map((player) => {
     if (player.isWaiting && performance.now() - player.lastRequest.sentAt > HUNG_MS) player.socket?.close();
     player.requestFrames();

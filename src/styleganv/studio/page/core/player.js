@@ -20,7 +20,7 @@ import { Thinning } from "./thinning.js";
 const BUFFER_SECONDS = 0.35;
 const MAX_FRAMES = 4; // per request: a moved slider waits for the end of one
 const MAX_GLIDING = 2; // while the content moves by itself, it is the same in all frames of a request
-const STALE_MS = 300; // after which a picture of earlier settings is shown as such
+const [STALE_MS, STEERED_STALE_MS] = [300, 3000]; // after which a picture of earlier settings is shown as such
 
 export class Player {
   /** @type {{ time: number, image: ImageBitmap }[]} */
@@ -110,7 +110,7 @@ export class Player {
       else this.thinning.adapt(fps.peek(), isLate && this.lastRequest.numFrames > 1);
     }
     const fps = this.fps(source);
-    if (!isPlaying && this.hasFrames) return;
+    if ((!isPlaying || clock.isSteered) && this.hasFrames) return;
     if (isPlaying && this.frames.length / fps >= Math.max(BUFFER_SECONDS * speed, 2 / fps)) return;
     const start = this.nextTime(source, fps, isLate);
     const end = lastStart(view, source, fps);
@@ -173,7 +173,7 @@ export class Player {
     }
     if (due !== null) this.draw(due.image, due.time, this.revision);
     else if (this.drawnRevision < this.revision && this.status.peek().phase === "current" && this.socket
-      && performance.now() - this.staleSince > STALE_MS) this.setStatus("stale", "Updating…");
+      && performance.now() - this.staleSince > (clock.isSteered ? STEERED_STALE_MS : STALE_MS)) this.setStatus("stale", "Updating…");
     return due !== null;
   }
 

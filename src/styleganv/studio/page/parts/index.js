@@ -11,6 +11,7 @@ import { grid } from "./grid.js";
 import { help } from "./help.js";
 import { map } from "./map.js";
 import { mix } from "./mix.js";
+import { PERFORM } from "./perform.js";
 import { playbackSettings } from "./playback.js";
 import { project, projectDrop } from "./project.js";
 import { queue } from "./queue.js";
@@ -35,6 +36,7 @@ export const PARTS = [
   content, map, walk, compare, playbackSettings, slice, sliceView,
   directions, mix, clips, grid, search, comparison,
   project, exporting, queue, timelineView, projectDrop,
+  ...PERFORM,
   training, ...watch,
   heart, favoriteDialog, favoritesList, recentStates, directionName,
   help,
