@@ -31,7 +31,7 @@ TABS = {
     "explore": r"(seed|motion-seed|own-motion|source|psi|class|labels|randomize|compare|speed|fps|reset|show-slice)",
     "edit": r"(find-directions|direction|mix|columns|rows|text|edit-by-text|num-steps|clip|project-clip|jobs)",
     "create": r"(export|show-command|command)",
-    "perform": r"(learn|map|mapping|save-mappings|open-mappings|connect-midi|midi|osc|audio|meter|open-window|record)",
+    "perform": r"(learn|mapping|save-mappings|open-mappings|connect-midi|midi|osc|audio|meter|open-window|record)",
     "training": r"(training|curves|snapshot)",
 }
 
