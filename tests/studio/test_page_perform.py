@@ -236,12 +236,12 @@ def test_audio_from_microphone_and_file(paused: Page, clicks: Path) -> None:
         return len(steps) == 2 and bool(np.abs(steps - 0.5).max() < 0.05)
 
     page.click("tab-perform")
-    page.select("map-input", "Onset")
-    page.select("map-target", "Random content")
-    page.click("map-add")
-    page.select("map-input", "Level")
-    page.select("map-target", "Truncation psi")
-    page.click("map-add")
+    page.select("mapping-input", "Onset")
+    page.select("mapping-target", "Random content")
+    page.click("mapping-add")
+    page.select("mapping-input", "Level")
+    page.select("mapping-target", "Truncation psi")
+    page.click("mapping-add")
     known = 0
     page.find("#audio [value=microphone]")[0].click()
     page.until(is_even)

@@ -93,12 +93,12 @@ function Add() {
   const target = targets.some(({ key }) => key === chosen.target.value) ? chosen.target.value : targets[0].key;
   return html`
     <div class="row add">
-      <${Select} id="map-input" label="Input" options=${inputs.map((name) => [name, inputLabel(name)])} value=${chosen.input.value}
+      <${Select} id="mapping-input" label="Input" options=${inputs.map((name) => [name, inputLabel(name)])} value=${chosen.input.value}
         onChange=${(/** @type {string} */ name) => { chosen.input.value = name; }} />
       <span class="unit">→</span>
-      <${Select} id="map-target" label="Control" options=${targets.map(({ key, label }) => [key, label])} value=${target}
+      <${Select} id="mapping-target" label="Control" options=${targets.map(({ key, label }) => [key, label])} value=${target}
         onChange=${(/** @type {string} */ key) => { chosen.target.value = key; }} />
-      <button id="map-add" type="button" onClick=${() => addMapping(chosen.input.value, target)}>Add</button>
+      <button id="mapping-add" type="button" onClick=${() => addMapping(chosen.input.value, target)}>Add</button>
     </div>`;
 }
 
@@ -132,7 +132,7 @@ function Body() {
     <div class="row">
       <button id="learn" type="button" class="toggle" aria-pressed=${state !== null}
         onClick=${() => { learning.value = state ? null : { target: "" }; }}>${state ? "Stop learning" : "Learn"}</button>
-      ${needsDirections && html`<${ActionButton} id="map-directions" text="Find directions" busyText="Finding directions…"
+      ${needsDirections && html`<${ActionButton} id="mapping-directions" text="Find directions" busyText="Finding directions…"
         action=${findDirections} of=${name} />`}
     </div>
     <p class="hint" role="status">${!state ? "Learn, click a control, and move a knob. Or choose:"
