@@ -2,8 +2,8 @@
 
 python examples/create_film.py faces-64
 
-It requires `pip install 'styleganv[dev]'`, Chromium and its driver. Video time advances by one frame per picture, so the
-film is smooth on slow machines, too.
+It requires `pip install 'styleganv[dev]'`, Chromium and its driver. Video time advances by one frame per picture, so
+the film is smooth on slow machines, too.
 """
 
 import io
@@ -92,8 +92,8 @@ def film(browser: Any, project: Path) -> Iterator[Image.Image]:
     ActionChains(browser).release().perform()
     for seed in (12, 14, 15):  # a control of another tab changes the keyframe
         browser.execute_async_script(
-            "const [seed, done] = arguments; import('./page/core/state.js').then(({ change }) => { change({ content: seed });"
-            "done(); })",
+            "const [seed, done] = arguments;"
+            "import('./page/core/state.js').then(({ change }) => { change({ content: seed }); done(); })",
             str(seed),
         )
         time.sleep(0.6)  # until its thumbnail follows

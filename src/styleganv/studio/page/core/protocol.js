@@ -64,9 +64,9 @@ export function unpackFrames(data) {
  *   only the format counts for a timeline */
 export const commandBody = (video, part) => ({ ...videoBody(video), ...part });
 
-/** Return the address of a thumbnail: frames side by side. @param {View} view @param {string} version of the source
+/** Return the address of the thumbnail of a keyframe: frames side by side. @param {View} view @param {string} version of the source
  * @param {{ time: number, size: number, frames: number }} part */
-export function thumbnailUrl({ model, directions, grid: _, ...params }, version, { time, size, frames }) {
+export function keyframeUrl({ model, directions, grid: _, ...params }, version, { time, size, frames }) {
   const query = new URLSearchParams({ source: model, version, t: time.toFixed(3), size: String(size), frames: String(frames) });
   for (const [key, value] of Object.entries(params)) if (value !== null && value !== "") query.set(key, String(value));
   if (Object.keys(directions).length) query.set("dir", formatDirections(directions));

@@ -5,7 +5,7 @@ import {
   addKeyframe, deselect, duplicateSelected, moveSelected, removeSelected, select, selectNext,
 } from "../core/keyframes.js";
 import { jump } from "../core/playback.js";
-import { thumbnailUrl } from "../core/protocol.js";
+import { keyframeUrl } from "../core/protocol.js";
 import { addShortcut } from "../core/shortcuts.js";
 import { html, signal, useEffect, useLayoutEffect, useRef, useSignal } from "../core/ui.js";
 import { source, view } from "../core/state.js";
@@ -94,7 +94,7 @@ function Mark({ time, track, label, children }) {
 function Thumbnail({ time }) {
   const line = timeline.value, url = useSignal("");
   const { speed: _, ...params } = line ? valuesAt(line, time) : { speed: 1 };
-  const wanted = line ? thumbnailUrl({ ...view.a.value, ...params }, source.value?.version ?? "",
+  const wanted = line ? keyframeUrl({ ...view.a.value, ...params }, source.value?.version ?? "",
     { time: motionTime(line, time), size: THUMBNAIL_SIZE, frames: 1 }) : "";
   useEffect(() => {
     const timer = setTimeout(() => { url.value = wanted; }, url.peek() ? THUMBNAIL_MS : 0);
