@@ -2,7 +2,8 @@
 
     python examples/watch_picture.py runs docs/studio-watch.webp --run runs/faces --other runs/emoji
 
-It serves the folder of runs, opens the page in Chromium (with chromedriver), and plays the film of their snapshots above their curves.
+It serves the folder of runs, opens the page in Chromium (with chromedriver), and plays the film of their snapshots
+above their curves.
 """
 
 import argparse

@@ -80,7 +80,7 @@ export function LogTail({ run }) {
     useJson(runUrl(run.name, "tail"), `${run.log_end} ${run.log_version} ${run.state} ${run.failure}`));
   if (!tail) return html`<p class="hint">Loading…</p>`;
   return html`
-    <pre id="log" tabindex="0" aria-label="Log">${tail.log.map(formatLine).join("\n") || "Nothing logged yet."}</pre>
+    <pre id="log" tabindex="0" aria-label="Log, newest first">${tail.log.map(formatLine).reverse().join("\n") || "Nothing logged yet."}</pre>
     ${tail.output.length > 0 && html`<h3>Output of the resumed training</h3>
       <pre id="output" tabindex="0" aria-label="Output">${tail.output.join("\n")}</pre>`}`;
 }
