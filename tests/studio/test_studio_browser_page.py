@@ -56,6 +56,10 @@ def test_axe_finds_nothing_on_any_tab(restored: Page, scheme: str) -> None:
     page.type("?")
     page.until(lambda: page.is_visible("help"))
     assert violations(page) == []
+    page.type("\ue00c")  # Escape
+    page.click("appearance")
+    page.until(lambda: page.is_visible("theme"))
+    assert violations(page) == []
 
 
 def test_nothing_is_loaded_from_elsewhere(page: Page) -> None:
