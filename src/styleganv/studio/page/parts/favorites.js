@@ -4,7 +4,7 @@ import { readQuery, toQuery, viewOf } from "../core/address.js";
 import { postJson, request } from "../core/api.js";
 import { clock } from "../core/clock.js";
 import { jump } from "../core/playback.js";
-import { exportBody, favoriteThumbnailUrl, fetchFavorites, paramsOf } from "../core/protocol.js";
+import { commandBody, favoriteThumbnailUrl, fetchFavorites, paramsOf } from "../core/protocol.js";
 import { addShortcut } from "../core/shortcuts.js";
 import { isMotionReduced } from "../core/theme.js";
 import { html, signal, useEffect } from "../core/ui.js";
@@ -43,7 +43,7 @@ async function save() {
   const now = view.a.peek(), start = clock.time;
   const query = toQuery().replace(/&(tab|play)=[^&]*/g, "");
   const part = { start, seconds: 4, fps: transport.fps.peek(), speed: transport.speed.peek(), format: "mp4" };
-  const { project } = await (await postJson("api/command", exportBody(now, part))).json();
+  const { project } = await (await postJson("api/command", commandBody(now, part))).json();
   await postJson("api/favorites", { name: name.peek(), source: now.model, params: paramsOf(now), start, project: `# ${query}\n${project}` });
   isSaving.value = false;
   toast("Saved.");
