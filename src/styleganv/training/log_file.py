@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, TypeGuard
 
 #: Scores of the evaluations in the log → their titles; the first one selects the best model.
 SCORES = {"frechet_efficientnet": "distance to real videos", "frechet_efficientnet_floor": "noise floor"}
@@ -138,7 +138,7 @@ class LogFollower:
             self._means = [first.add(second) if second else first for first, second in pairs]
 
 
-def is_number(value: Any) -> bool:
+def is_number(value: Any) -> TypeGuard[float]:
     """Return whether a value of a record is a number, which may be infinite or NaN."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
