@@ -42,7 +42,7 @@ MODELS = {"64², full size": (64, 16384), "128², a quarter of the channels": (1
 CONTROLS: dict[str, tuple[str, Callable[[float], object]]] = {
     "content seed": ("seed", lambda x: int(1e6 * x)),
     "motion seed": ("motion-seed", lambda x: int(1e6 * x)),
-    "truncation": ("psi", lambda x: round(0.2 + 1.2 * x, 2)),
+    "truncation": ("psi-value", lambda x: round(0.2 + 1.2 * x, 6)),  # the slider would round to an equal value
     "time": ("time", lambda x: round(1e5 * x, 2)),
 }
 #: Sets a control and waits for the first picture that obeys it.

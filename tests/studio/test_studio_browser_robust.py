@@ -212,12 +212,21 @@ def test_zoom_of_200_percent_and_forced_colors(restored: Page) -> None:
             )
             if box is not None and name != "tab-panel":
                 assert box[0] >= -1 and box[1] >= -1 and box[2] <= 641 and box[3] <= 401, (name, box)
-        selected, other = (
-            page.browser.execute_script(
-                "const style = getComputedStyle(document.querySelector(arguments[0]));"
-                "return [style.borderBottomColor, style.backgroundColor, style.color].join()",
-                f"[role=tab][aria-selected={is_selected}]",
-            )
-            for is_selected in ("true", "false")
-        )
-        assert selected != other
+        for chosen, other in (
+            ("[role=tab][aria-selected=true]", "[role=tab][aria-selected=false]"),
+            ("#speed-presets :checked + span", "#speed-presets :not(:checked) + span"),
+        ):
+            looks = [
+                page.browser.execute_script(
+                    "const style = getComputedStyle(document.querySelector(arguments[0]));"
+                    "return [style.borderBottomColor, style.backgroundColor, style.color]",
+                    selector,
+                )
+                for selector in (chosen, other)
+            ]
+            assert looks[0] != looks[1], chosen
+    smooth = "return getComputedStyle(document.getElementById('smooth')).backgroundColor"
+    pressed = page.browser.execute_script(smooth)
+    page.click("smooth")
+    page.until(lambda: page.browser.execute_script(smooth) != pressed)
+    page.click("smooth")
