@@ -41,14 +41,13 @@ function show(seed) {
   if (seed < first || seed > last) range.value = [Math.max(0, seed - BEFORE), Math.min(MAX_SEED, seed + AFTER)];
 }
 
-/** Add seeds at the end that comes into view. @param {HTMLElement} strip @param {number} width of one seed */
-function extend(strip, width) {
+/** Add seeds at the end that comes into view. @param {HTMLElement} strip */
+function extend(strip) {
   const [first, last] = range.peek();
   const { scrollLeft, scrollWidth, clientWidth } = strip;
   if (scrollLeft < clientWidth && first > 0) {
     const next = Math.max(0, first - AFTER);
     range.value = [next, Math.min(last, next + MAX_SHOWN)];
-    requestAnimationFrame(() => { strip.scrollLeft += (first - next) * width; });
   } else if (scrollLeft > scrollWidth - 2 * clientWidth && last < MAX_SEED) {
     range.value = [first, Math.min(MAX_SEED, last + AFTER)];
   }
@@ -67,20 +66,26 @@ function Strip() {
   const which = kind.value, now = present.value;
   if (now !== null) show(now);
   const [first, last] = range.value;
+  const shown = useRef({ key: "", first: 0 });
   useLayoutEffect(() => {
-    const current = /** @type {HTMLElement | null} */ (strip.current?.querySelector("[aria-selected=true]") ?? null);
-    if (!strip.current || !current) return;
-    const left = current.offsetLeft - (strip.current.clientWidth - current.clientWidth) / 2;
-    strip.current.scrollTo({ left, behavior: isMotionReduced() ? "instant" : "smooth" });
-    if (strip.current.contains(document.activeElement)) current.focus({ preventScroll: true });
-  }, [now, which]);
-  useEffect(() => { if (strip.current) extend(strip.current, 60); }, []);
+    const box = /** @type {HTMLElement} */ (strip.current), before = shown.current, key = `${which} ${now}`;
+    const current = /** @type {HTMLElement | null} */ (box.querySelector("[aria-selected=true]"));
+    shown.current = { key, first };
+    if (key === before.key) { // Seeds added on the left move nothing.
+      if (first < before.first) box.scrollLeft += (before.first - first) * /** @type {HTMLElement} */ (box.firstElementChild).offsetWidth;
+    } else if (current) {
+      const left = current.offsetLeft - (box.clientWidth - current.clientWidth) / 2;
+      const isFar = first !== before.first || Math.abs(left - box.scrollLeft) > box.clientWidth;
+      box.scrollTo({ left, behavior: isFar || isMotionReduced() ? "instant" : "smooth" });
+      if (box.contains(document.activeElement)) current.focus({ preventScroll: true });
+    }
+  });
+  useEffect(() => { if (strip.current) extend(strip.current); }, []);
   const base = { ...settledView.value, grid: null };
   const seeds = Array.from({ length: last - first + 1 }, (_, i) => first + i);
   return html`
     <div id="seeds" ref=${strip} role="listbox" aria-orientation="horizontal" aria-label=${`Seeds of ${which}`}
-      onKeyDown=${move} onScroll=${(/** @type {any} */ event) =>
-        extend(event.currentTarget, event.currentTarget.firstElementChild?.offsetWidth ?? 60)}>
+      onKeyDown=${move} onScroll=${(/** @type {any} */ event) => extend(event.currentTarget)}>
       ${seeds.map((seed) => html`
         <div key=${seed} role="option" class="seed-option" data-moves data-seed=${seed} aria-selected=${seed === now}
           aria-label=${`${which} ${seed}`} tabindex=${seed === (now ?? first) ? 0 : -1} onClick=${() => select(seed)}>
