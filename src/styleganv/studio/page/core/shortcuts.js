@@ -2,8 +2,9 @@
 //
 //     addShortcut("x", "x", "Show or hide the x–t slice", () => …)
 //
-// They work wherever the focus is, except while text is entered. A control that was reached with the Tab key keeps the
-// keys that it needs itself; one that was clicked does not. Pages without a video only have those for `everywhere`.
+// They work wherever the focus is, except while text is entered or a dialog is open. A control that was reached with the
+// Tab key keeps the keys that it needs itself; one that was clicked does not. Pages without a video only have those for
+// `everywhere`.
 
 import { page } from "./state.js";
 
@@ -37,7 +38,8 @@ function needs(element, key) {
 /** @param {KeyboardEvent} event */
 function find(event) {
   const element = /** @type {Element} */ (event.target);
-  if (event.ctrlKey || event.metaKey || event.altKey || element.matches(TEXT) || element.closest("dialog")) return;
+  if (event.ctrlKey || event.metaKey || event.altKey || element.matches(TEXT)) return;
+  if (document.querySelector("dialog:modal")) return;
   const shortcut = needs(element, event.key) ? undefined : shortcuts.get(event.key);
   return page.peek().kind === "video" || shortcut?.everywhere ? shortcut : undefined;
 }
