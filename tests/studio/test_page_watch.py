@@ -242,7 +242,7 @@ def test_runs_are_compared(restored: Any, studio: str, folder: Path) -> None:
     assert not page.find("[data-action=resume]")[0].is_enabled() and "--token" in page.texts("#control-hint")[0]
     page.press("[data-action=explore]")
     page.until(lambda: page.find("#screen") and page.phase() == "current")
-    assert page.address["model"] == "runs/good10"
+    page.until(lambda: page.address.get("model") == "runs/good10")
     page.click("tab-training")
     page.until(lambda: "Interrupted" in page.texts("#training")[0])
     assert page.get("snapshot-image").get_property("naturalWidth") == 160 and violations(page) == []

@@ -146,6 +146,8 @@ export function followAddress() {
   let lastDepth = window.history.state ? Math.max(depth, Number(sessionStorage.getItem("history-depth") ?? 0)) : 0;
   let [changedAt, writtenAt, timer] = [-Infinity, 0, 0];
   let lastVideo = "";
+  /** By depth: an entry is written a moment later, perhaps after a step back from it. @type {Map<number, string>} */
+  const queries = new Map();
 
   const entry = () => ({ depth, timeline: timeline.peek(), selected: selected.peek() });
 
@@ -173,12 +175,13 @@ export function followAddress() {
       window.history.pushState(entry(), "", query);
       write();
     } else timer ||= setTimeout(write, Math.max(0, WRITE_MS - (now - writtenAt)));
+    queries.set(depth, query);
     if (isStep) changedAt = now;
   });
   addEventListener("popstate", (event) => {
     depth = Number(event.state?.depth ?? 0);
     changedAt = performance.now(); // reading is no step
-    readQuery(location.search, true);
+    readQuery(queries.get(depth) ?? location.search, true);
     changedAt = -Infinity;
     write();
   });

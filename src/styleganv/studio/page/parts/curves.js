@@ -2,11 +2,12 @@
 
 import { logs } from "../core/runs.js";
 import { COLORS, groupScalars, toLines } from "../core/series.js";
-import { html, signal, useMemo } from "../core/ui.js";
-import { Chart } from "../widgets/chart.js";
+import { html, signal, useEffect, useMemo } from "../core/ui.js";
 import { Check, Select } from "../widgets/field.js";
 import { Slider } from "../widgets/slider.js";
 
+/** The widget of a chart, loaded with uPlot when curves are first shown. @type {{ value: any, peek(): any }} */
+const widget = signal(null);
 const isLog = signal(false), smoothing = signal(0);
 const zoom = signal(/** @type {[number, number] | null} */ (null));
 /** Ranges that need no pointer, by the fraction of the clips that they leave out. */
@@ -21,6 +22,8 @@ function rangeOf(end) {
 
 /** @param {{ names: string[] }} props of the runs */
 export function Curves({ names }) {
+  useEffect(() => { import("../widgets/chart.js").then((module) => { widget.value = module.Chart; }); }, []);
+  const Chart = widget.value;
   const known = logs.value;
   const shown = useMemo(() => names.flatMap((name) =>
     (known[name]?.clips_seen?.length ? [/** @type {[string, any]} */ ([name, known[name]])] : [])), [names.join("\n"), known]);
@@ -43,7 +46,7 @@ export function Curves({ names }) {
         onChange=${(/** @type {string} */ part) => { zoom.value = part === "0" ? null : [Number(part) * end, end]; }} />
       <span class="hint">Clips seen. Drag to zoom, double-click to reset.</span>
     </div>
-    <div id="curves" class="charts">${charts.map(({ title, lines }) => html`
+    <div id="curves" class="charts">${Chart && charts.map(({ title, lines }) => html`
       <${Chart} key=${title} title=${title} lines=${lines} end=${end} isLog=${isLog.value} smoothing=${smoothing.value}
         zoom=${zoom} />`)}
     </div>`;
