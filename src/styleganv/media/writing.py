@@ -1,4 +1,4 @@
-"""Written videos and images: one table of formats, and files that are written whole or not at all.
+"""Writes videos and images: one table of formats. A file is complete, or does not appear.
 
 Shapes: H height, W width. Frames are uint8 RGB `[H, W, 3]` in 0..255.
 """

@@ -1,7 +1,8 @@
 """What goes wrong in a training, in words: found in its log alone, without torch.
 
-Each check is a function from `Facts` to a `Finding` or None. The thresholds were set so that no training which gave the
-pretrained models is in trouble, and that trainings which were spoiled on purpose are (docs/troubleshooting.md).
+Each check is a function from `Facts` to a `Finding` or None. Six long trainings, none of which
+may be in trouble, bound the thresholds of all checks. Two trainings that were spoiled on purpose set those of exploded
+losses and of a discriminator that wins; the others are estimates (docs/troubleshooting.md).
 """
 
 import math
