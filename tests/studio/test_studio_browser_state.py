@@ -134,8 +134,11 @@ def test_back_is_undo_and_forward_is_redo(page: Page, studio_model: StudioModel)
     assert not page.get("undo").is_enabled()
     page.set("seed", 7)
     time.sleep(REST_SECONDS)
-    for psi in (0.9, 0.8, 0.7, 0.6):  # one gesture
-        page.set("psi", psi)
+    page.browser.execute_script(  # one gesture
+        "for (const value of [0.9, 0.8, 0.7, 0.6]) {"
+        "arguments[0].value = value; arguments[0].dispatchEvent(new Event('input', {bubbles: true})); }",
+        page.get("psi"),
+    )
     page.until_shows(frame(studio_model, content=7, psi=0.6))
     page.browser.back()
     page.until_shows(frame(studio_model, content=7))

@@ -364,7 +364,7 @@ def test_a_job_that_fills_the_disk_is_ended(
     ],
 )
 def test_projects_that_could_name_other_files_are_refused(text: Any, message: str) -> None:
-    with pytest.raises(StyleganvError, match=f"The project .*{message}.*: save it from the page again"):
+    with pytest.raises(StyleganvError, match=f"The project .*{message}.*: correct it, or save it"):
         check_project(text)
 
 

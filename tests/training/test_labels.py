@@ -184,12 +184,12 @@ def test_the_card_and_the_studio_show_them(run: Path, video: VideoGenerator) -> 
     example = {"classes": "glasses,smile", "vector": "0.5,-1"}[kind]
     assert f"--label {example}" in card and ", ".join(NAMES[kind]) in card
     studio = StudioModel(run, device="cpu")
-    metadata, params = studio.metadata(), VideoParams.from_json({"seed": 3, "label": TEXTS[kind]})
+    metadata, params = studio.metadata(), VideoParams.from_json({"content": 3, "motion": 0, "label": TEXTS[kind]})
     assert metadata.class_names == () and all(name in metadata.label_hint for name in NAMES[kind])
-    studio.model = video
-    expected = video.sample(seed=3, motion_seed=0, seconds=0.04, label=TEXTS[kind])[0]
+    assert isinstance(studio.model, VideoGenerator)
+    expected = studio.model.sample(seed=3, motion_seed=0, seconds=0.04, label=TEXTS[kind])[0]
     np.testing.assert_array_equal(next(studio.frames(params, start=0, fps=25)), expected)
-    (line,) = export_commands(studio, params, ExportParams(0, 1, 25, 1, "mp4"))
+    (line,) = export_commands(studio, params, ExportParams(0, 1, 25, 1, "mp4")).lines
     assert f"--label {TEXTS[kind]}" in line
     with pytest.raises(StyleganvError, match=r"Unknown class cats|must be 2 numbers"):
         next(studio.frames(replace(params, label="cats"), start=0, fps=25))

@@ -175,8 +175,8 @@ class _SummedFilters(nn.Module):
         super().__init__()
         self.register_buffer("taps", filters.taps.double(), persistent=False)
 
-    def forward(self, noise: Tensor) -> Tensor:
-        """Map `[B, S, C]` to `[B, S − K + 1, C]`."""
+    def forward(self, noise: Tensor, period: int | None = None) -> Tensor:
+        """Map `[B, S, C]` to `[B, S − K + 1, C]`; exported programs have no loops, so there is no period."""
         length = self.taps.shape[1]
         windows = torch.arange(noise.shape[1] - length + 1)[:, None] + torch.arange(length)
         return (noise[:, windows] * self.taps.T).sum(dim=2)
