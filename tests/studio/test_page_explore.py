@@ -70,7 +70,8 @@ def test_filmstrip_selects_neighboring_seeds(page: Page, studio_model: StudioMod
     page.until(lambda: page.find("[data-seed='99970']"))  # More are added.
     page.click("motion-seed-lock")
     page.find("[data-seed='99990']")[0].click()
-    assert page.text("toast") == "Motion is locked." and page.address["motion"] == "100000"
+    page.until(lambda: page.text("toast") == "Motion is locked.")
+    assert page.address["motion"] == "100000"
     page.browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
@@ -219,8 +220,9 @@ def test_controls_change_either_video_of_a_comparison(page: Page, studio_model: 
     page.until_shows(frame(studio_model, content=2), "second-screen")
     left = lambda name: page.get(name).location["x"]  # noqa: E731
     assert left("second-screen") < left("screen")
+    page.until(lambda: page.address.get("side") == "b" and page.address.get("content") == "3")
     page.browser.refresh()
-    page.until(lambda: page.find("#second-screen") and page.address["side"] == "b")
+    page.until(lambda: page.find("#second-screen"))
     page.until_shows(frame(studio_model, content=2), "second-screen")
     assert page.value("seed") == "3" and left("second-screen") < left("screen")
     page.click("compare-swap")

@@ -158,6 +158,7 @@ def osc(address: str, tags: str = "", data: bytes = b"") -> bytes:
     return b"".join([*texts, data])
 
 
+@pytest.mark.long
 def test_osc_controls_directly_and_by_learning(browser: Any, models: list[Path], tmp_path: Path) -> None:
     folder = Favorites(tmp_path)
     for name in ("b", "a"):
@@ -221,6 +222,7 @@ def test_osc_controls_directly_and_by_learning(browser: Any, models: list[Path],
         browser.execute_script("localStorage.clear()")
 
 
+@pytest.mark.long
 def test_audio_from_microphone_and_file(paused: Page, clicks: Path) -> None:
     page = paused
     wav = base64.b64encode(clicks.read_bytes()).decode()
@@ -286,6 +288,7 @@ Promise.all(names.map((name) => import(`./page/core/${name}.js`))).then(([{ play
 """
 
 
+@pytest.mark.long
 def test_steered_video_has_one_frame_per_change_at_equal_distances(paused: Page) -> None:
     page = Page(paused.browser, paused.url)
     page.until(lambda: page.phase() == "current")
@@ -297,6 +300,7 @@ def test_steered_video_has_one_frame_per_change_at_equal_distances(paused: Page)
     assert abs(np.diff(times).mean() - 0.04) < 0.002
 
 
+@pytest.mark.long
 def test_window_shows_the_same_frames_and_recording_saves_them(paused: Page) -> None:
     page, browser = paused, paused.browser
     main = browser.current_window_handle

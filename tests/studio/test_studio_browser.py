@@ -63,6 +63,7 @@ def test_grid_varies_content_by_column_and_motion_by_row(page: Page, studio_mode
     assert np.abs(pixels[34:, 68:].astype(float) - last_cell).mean() < 4
 
 
+@pytest.mark.long
 def test_directions_become_sliders(page: Page, studio_model: StudioModel) -> None:
     page.click("find-directions")
     sliders = page.until(lambda: page.find("#directions [type=range]"), 60)
@@ -94,9 +95,10 @@ def test_speed_and_frame_rate(page: Page) -> None:
     page.control_clock()
     page.record()
     page.click("play")
-    page.until(lambda: len(page.recorded()) > 25)
+    # At first, a busy machine may show fewer frames.
+    page.until(lambda: len(page.recorded()) > 25 and np.ptp(np.diff(page.recorded(25)[:, 1])) < 1e-6)
     page.click("play")
-    clock, times = page.recorded()[2:].T
+    clock, times = page.recorded(20).T
     time.sleep(0.3)  # the frames ahead of the clock are not drawn
     assert page.time() == times[-1]
     assert np.allclose(np.diff(times), 0.025)  # a tenth of a second at a quarter of the speed
@@ -182,6 +184,7 @@ def test_shortcuts(page: Page, studio_model: StudioModel) -> None:
     assert page.get("play").get_attribute("aria-label") == "Pause"
 
 
+@pytest.mark.long
 def test_shortcuts_work_after_any_control_was_clicked(page: Page) -> None:
     page.click("psi")  # in the middle of its track
     page.until(lambda: page.value("psi") == "0.75")

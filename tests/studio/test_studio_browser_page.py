@@ -204,7 +204,7 @@ def slow_down(process: "subprocess.Popen[str]") -> Iterator[None]:
         thread.join()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_slow_model_shows_fewer_frames_at_equal_distances(models: list[Path], browser: Any) -> None:
     with serving(models[:1]) as (process, url):
         page = Page(browser, url)

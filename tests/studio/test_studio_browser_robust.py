@@ -33,6 +33,7 @@ def script_first(browser: Any, script: str) -> Iterator[None]:
         browser.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", added)
 
 
+@pytest.mark.long
 def test_blocked_storage_and_missing_websockets(browser: Any, url: str, studio_model: StudioModel) -> None:
     with script_first(browser, BLOCK_STORAGE):
         page = Page(browser, url, "?play=0&content=3")
@@ -90,6 +91,7 @@ def test_killed_studio_and_another_token(browser: Any, models: list[Path], studi
         assert page.phase() == "stale"
 
 
+@pytest.mark.long
 def test_two_tabs_with_one_address(browser: Any, url: str, studio_model: StudioModel) -> None:
     page = Page(browser, url, "?play=0&content=3")
     first = browser.current_window_handle
@@ -105,6 +107,7 @@ def test_two_tabs_with_one_address(browser: Any, url: str, studio_model: StudioM
     assert page.address["content"] == "3" and page.value("seed") == "3"
 
 
+@pytest.mark.long
 def test_hung_connection_is_opened_again(page: Page) -> None:
     """As after a laptop slept: the answer to the open request never arrives."""
     page.until(lambda: page.phase() == "current")
@@ -127,6 +130,7 @@ def test_hung_connection_is_opened_again(page: Page) -> None:
     assert page.browser.execute_script("return window.socket_.readyState") == 3  # closed
 
 
+@pytest.mark.long
 def test_slow_network_loses_frames_but_no_time(page: Page) -> None:
     page.browser.execute_cdp_cmd("Network.enable", {})
     limits = {"offline": False, "latency": 300, "downloadThroughput": 30_000, "uploadThroughput": 30_000}
@@ -147,6 +151,7 @@ def test_slow_network_loses_frames_but_no_time(page: Page) -> None:
     assert np.all(np.diff(shown) > 0) and late < 0.8
 
 
+@pytest.mark.long
 def test_empty_upload_with_a_hostile_name(page: Page, tmp_path: Path) -> None:
     name = "<img src=x onerror=alert(1)> & ..\\.mp4"
     (tmp_path / name).touch()
@@ -171,7 +176,9 @@ def restored(page: Page) -> Iterator[Page]:
 CONTROLS = """return [...document.querySelectorAll("a[href], button, input, select, textarea, summary, [tabindex]")]
   .filter((one) => one.checkVisibility({ visibilityProperty: true }) && !one.disabled && !one.closest("[inert]")
     && one.tabIndex >= 0 && !(one.type === "radio" && !one.checked))
-  .map((one) => one.id || one.outerHTML)"""
+  .map((one) => one.id || one.ariaLabel || one.outerHTML)"""
+
+NAME_OF_ACTIVE = "const one = document.activeElement; return one.id || one.ariaLabel || one.outerHTML"
 
 
 def test_every_control_is_reached_by_the_tab_key_in_reading_order(restored: Page) -> None:
@@ -185,7 +192,7 @@ def test_every_control_is_reached_by_the_tab_key_in_reading_order(restored: Page
         reached = []
         for _ in expected:
             page.type("\ue004")
-            one = page.browser.execute_script("return document.activeElement.id || document.activeElement.outerHTML")
+            one = page.browser.execute_script(NAME_OF_ACTIVE)
             reached.append(one)
         assert reached == expected
         hidden = page.browser.execute_script(

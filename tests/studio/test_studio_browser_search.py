@@ -23,6 +23,7 @@ def buttons(page: Page, job: int) -> Callable[[str], Any]:
     return lambda name: page.until(lambda: page.find(f"#job-{job} [data-action={name}]"), 120)[0]
 
 
+@pytest.mark.long
 def test_projected_clip_is_stopped_shown_edited_and_compared(
     browser: Any, models: list[Path], clip_model: Path, video: Path, tmp_path: Path
 ) -> None:

@@ -156,6 +156,9 @@ def test_back_is_undo_and_forward_is_redo(page: Page, studio_model: StudioModel)
     time.sleep(REST_SECONDS)
     page.set("seed", 8)  # What was undone cannot be redone.
     page.until(lambda: not page.get("redo").is_enabled())
+    page.browser.execute_script("for (let i = 0; i < 9; i += 1) document.getElementById('undo').click()")
+    page.until_shows(frame(studio_model))  # and not what was open before the studio
+    page.until(lambda: not page.get("undo").is_enabled() and page.get("redo").is_enabled())
 
 
 def test_link_is_copied_without_the_token(browser: Any, models: list[Path]) -> None:

@@ -111,8 +111,8 @@ def run_commands(model: StudioModel, params: VideoParams, first: int = 0) -> NDA
     return read(Path("video.webp"))
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("warm_jobs")
-@pytest.mark.slow
 def test_text_edit_changes_the_video_and_its_commands_repeat_it(
     manager: JobManager, studio_model: StudioModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

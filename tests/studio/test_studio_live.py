@@ -131,34 +131,44 @@ def test_values_reach_the_page(models: list[Path]) -> None:
         ]
 
 
+class SlowPage:
+    """A page that reads nothing until a burst of messages has been sent."""
+
+    def __init__(self) -> None:
+        self.is_open = asyncio.Event()
+        self.sent: list[dict[str, Any]] = []
+
+    async def receive(self) -> dict[str, str]:
+        await self.is_open.wait()
+        return {"type": "websocket.disconnect"}
+
+    async def send_json(self, value: dict[str, Any]) -> None:
+        self.sent.append(value)
+        await asyncio.sleep(0)
+
+
+async def receive_burst(burst: list[tuple[str, int]]) -> list[tuple[str, int]]:
+    messages, page = LiveMessages(), SlowPage()
+    serving = asyncio.create_task(messages.serve(page))  # type: ignore[arg-type]
+    await asyncio.sleep(0)
+    for address, value in burst:
+        messages.tell_osc(OscMessage(address, (value,)))
+    await asyncio.sleep(0.01)
+    page.is_open.set()
+    await serving
+    assert not messages._clients
+    return [(each["address"], *each["args"]) for each in page.sent]
+
+
 def test_slow_page_gets_the_latest_values(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live, "MAX_PENDING", 3)
-    sent: list[dict[str, Any]] = []
+    burst = [(f"/x{value % 5}", value) for value in range(1000)]
+    assert asyncio.run(receive_burst(burst)) == [("/x0", 995), ("/x1", 996), ("/x2", 997)]
 
-    class SlowPage:
-        is_open = asyncio.Event()
 
-        async def receive(self) -> dict[str, str]:
-            await self.is_open.wait()
-            return {"type": "websocket.disconnect"}
-
-        async def send_json(self, value: dict[str, Any]) -> None:
-            sent.append(value)
-            await asyncio.sleep(0)
-
-    async def run() -> None:
-        messages, page = LiveMessages(), SlowPage()
-        serving = asyncio.create_task(messages.serve(page))  # type: ignore[arg-type]
-        await asyncio.sleep(0)
-        for value in range(1000):
-            messages.tell_osc(OscMessage(f"/x{value % 5}", (value,)))
-        await asyncio.sleep(0.01)
-        page.is_open.set()
-        await serving
-        assert not messages._clients
-
-    asyncio.run(run())
-    assert [(each["address"], each["args"]) for each in sent] == [("/x0", [995]), ("/x1", [996]), ("/x2", [997])]
+def test_press_and_release_of_one_moment_both_arrive() -> None:
+    burst = [("/pad", 1), ("/pad", 0), ("/fader", 3), ("/pad", 1)]
+    assert asyncio.run(receive_burst(burst)) == burst
 
 
 def test_taken_osc_port_is_an_error_before_models_load(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -125,6 +125,7 @@ def test_viewers_get_fair_shares(here: str, model: StudioModel) -> None:
     assert slider >= min(counts) / 8, (slider, counts)  # One frame of each of its turns is enough for a slider.
 
 
+@pytest.mark.long
 def test_nothing_remains_of_200_viewers(here: str, model: StudioModel) -> None:
     def count() -> int:
         gc.collect()

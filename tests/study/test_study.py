@@ -157,7 +157,7 @@ def _check_uninstalled_methods_are_reported(out: Path, caplog: pytest.LogCapture
     assert "not installed: other. Install" in caplog.text and "| VideoGPT | " in text
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.usefixtures("quick_trials")
 def test_an_interrupted_study_resumes(data: Path, completed: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"

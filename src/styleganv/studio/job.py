@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 Kind = Literal["text", "clip", "directions", "export"]
 State = Literal["waiting", "running", "done", "failed", "canceled"]
 
-MAX_NAME_LENGTH, MAX_ADDRESS_LENGTH = 60, 8000
+MAX_NAME_LENGTH, MAX_ADDRESS_LENGTH = 60, 2**17
 #: Disk space of all jobs, in bytes: old exports are dropped beyond it, and one that grows beyond it ends.
 MAX_DISK_BYTES = 4 * 2**30
 #: Interval between measurements of the disk space of a running job.

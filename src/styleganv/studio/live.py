@@ -1,6 +1,6 @@
 """What the server tells pages unasked, as JSON over a WebSocket: that sources have changed, and values from OSC.
 
-A page that is slow to read gets the latest message of each key, so nothing queues up for it.
+A page that is slow to read misses messages that later ones of the same address replace.
 """
 
 import asyncio
@@ -11,19 +11,24 @@ from fastapi import WebSocket, WebSocketDisconnect
 
 from styleganv.studio.osc import OscMessage
 
-#: Keys with a message that a client has not read; messages with more keys are dropped.
+#: Messages that a client has not read.
 MAX_PENDING = 256
+SOURCES_CHANGED = {"type": "sources"}
 
 
 class _Client:
     def __init__(self) -> None:
-        self.pending: dict[str, dict[str, Any]] = {}
+        self.pending: list[dict[str, Any]] = []
         self.has_message = asyncio.Event()
 
-    def add(self, key: str, message: dict[str, Any]) -> None:
-        if key in self.pending or len(self.pending) < MAX_PENDING:
-            self.pending[key] = message
-            self.has_message.set()
+    def add(self, message: dict[str, Any]) -> None:
+        if message is SOURCES_CHANGED and message in self.pending:
+            return
+        self.pending.append(message)
+        if len(self.pending) > MAX_PENDING:
+            addresses = [one.get("address") for one in self.pending]
+            self.pending.pop(next((i for i, one in enumerate(addresses) if one in addresses[i + 1 :]), -1))
+        self.has_message.set()
 
 
 class LiveMessages:
@@ -34,15 +39,15 @@ class LiveMessages:
 
     def tell_sources_changed(self) -> None:
         """Tell all pages to get the list of sources again."""
-        self._send("sources", {"type": "sources"})
+        self._send(SOURCES_CHANGED)
 
     def tell_osc(self, message: OscMessage) -> None:
         """Send all pages a value from OSC."""
-        self._send(message.address, {"type": "osc", "address": message.address, "args": list(message.args)})
+        self._send({"type": "osc", "address": message.address, "args": list(message.args)})
 
-    def _send(self, key: str, message: dict[str, Any]) -> None:
+    def _send(self, message: dict[str, Any]) -> None:
         for client in self._clients:
-            client.add(key, message)
+            client.add(message)
 
     async def serve(self, socket: WebSocket) -> None:
         """Send messages to one page until it disconnects; what it sends is ignored."""
@@ -69,6 +74,6 @@ async def _send_messages(socket: WebSocket, client: _Client) -> None:
     while True:
         await client.has_message.wait()
         client.has_message.clear()
-        messages, client.pending = client.pending, {}
-        for message in messages.values():
+        messages, client.pending = client.pending, []
+        for message in messages:
             await socket.send_json(message)

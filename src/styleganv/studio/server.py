@@ -24,6 +24,7 @@ from typing import Any
 from styleganv.errors import StyleganvError
 from styleganv.run_monitor import RunMonitor
 from styleganv.studio.favorites import Favorites
+from styleganv.studio.job import MAX_ADDRESS_LENGTH
 from styleganv.studio.jobs import JobManager
 from styleganv.studio.model_pool import ModelPool
 from styleganv.studio.run_list import RunList, is_run_folder
@@ -190,6 +191,7 @@ def run_studio(
             app,
             http=_Protocol,
             log_level="warning",
+            h11_max_incomplete_event_size=MAX_ADDRESS_LENGTH,  # A page's address holds its timeline.
             ws_max_size=BODY.num_bytes,
             ws_per_message_deflate=False,  # Images are compressed already.
             timeout_graceful_shutdown=SHUTDOWN_SECONDS,

@@ -11,7 +11,6 @@ import { page, view } from "./core/state.js";
 import { Header } from "./parts/header.js";
 import { StageOnly } from "./parts/output.js";
 import { Panel, Place } from "./parts/panel.js";
-import { openFromAddress } from "./parts/project.js";
 import { Stage } from "./parts/stage.js";
 import { Transport } from "./parts/transport.js";
 import { Toast } from "./widgets/toast.js";
@@ -63,7 +62,6 @@ async function start() {
   }
   effect(() => { document.title = `${{ video: view.a.value.model, runs: "Runs", run: page.value.run }[page.value.kind]} – styleganv studio`; });
   problem.value = "";
-  openFromAddress();
 }
 
 render(html`<${isStageOnly ? StageOnly : Controls} />`, document.body);

@@ -1,16 +1,16 @@
 // The address is the state: reload, bookmark and share restore it; back is undo and forward is redo.
 //
 // The first change of a gesture adds an entry to the history; further ones replace it until the control rests. So back
-// leads to the state before the gesture. The time that plays is kept up to date without entries. A timeline is too long
-// for an address: each entry of the history holds its own, also over a reload.
+// leads to the state before the gesture. The time that plays is kept up to date without entries. A timeline is in the
+// address as JSON in base64url; which keyframe is selected is not.
 
 import { clock } from "./clock.js";
-import { formatDirections, formatGrid, parseDirections, parseGrid } from "./notation.js";
+import { formatDirections, formatGrid, formatTimeline, parseDirections, parseGrid, parseTimeline } from "./notation.js";
 import { restoreTimeline } from "./keyframes.js";
 import { jump } from "./playback.js";
 import { selected, timeline } from "./timeline.js";
 import { batch, effect, signal } from "./ui.js";
-import { defaultParams, errors, findSource, isFlipped, page, sources, tab, transport, VIDEO, view } from "./state.js";
+import { defaultParams, errors, findSource, isFlipped, page, setError, sources, tab, transport, VIDEO, view } from "./state.js";
 
 /** @typedef {import("./state.js").View} View */
 
@@ -18,9 +18,29 @@ const REST_MS = 700; // without a change, after which the next one is a new gest
 const WRITE_MS = 350; // between writes: browsers allow few per second
 const TIME_MS = 2000;
 
+const STEP_MS = 1000; // after which a step back or forward is given up
+
 export const history = { canUndo: signal(false), canRedo: signal(false) };
-export const undo = () => { if (history.canUndo.peek()) window.history.back(); };
-export const redo = () => { if (history.canRedo.peek()) window.history.forward(); };
+/** The entry that is shown, and the last one that redo leads to. */
+let [depth, lastDepth] = [0, 0];
+/** Steps that the browser has not taken yet. */
+const steps = { sum: 0, number: 0, askedAt: 0 };
+
+export const undo = () => step(-1);
+export const redo = () => step(1);
+
+/** @param {number} offset */
+function step(offset) {
+  if (offset < 0 ? !history.canUndo.peek() : !history.canRedo.peek()) return;
+  Object.assign(steps, { sum: steps.sum + offset, number: steps.number + 1, askedAt: performance.now() });
+  showSteps();
+  window.history.go(offset);
+}
+
+function showSteps() {
+  history.canUndo.value = depth + steps.sum > 0;
+  history.canRedo.value = depth + steps.sum < lastDepth;
+}
 
 /** @type {Record<string, (text: string) => any>} */
 const READ = {
@@ -84,6 +104,7 @@ function videoQuery(time) {
   if (tab.value !== "explore") pairs.push(["tab", tab.value]);
   if (view.b.value) pairs.push(...viewPairs(view.b.value, {}, "b."));
   if (view.b.value && isFlipped.value) pairs.push(["side", "b"]);
+  if (timeline.value) pairs.push(["timeline", formatTimeline(timeline.value)]);
   return formatQuery(pairs);
 }
 
@@ -131,7 +152,9 @@ export function readQuery(search, isStep = false) {
     isFlipped.value = query.get("side") === "b";
     transport.speed.value = Math.min(Math.max(finite(query.get("speed"), 1), 1 / 16), 4);
     transport.fps.value = Math.min(Math.max(finite(query.get("fps"), fps), 1), 60);
-    restoreTimeline(window.history.state);
+    const text = query.get("timeline"), line = text ? parseTimeline(text) : null;
+    restoreTimeline(line, window.history.state?.selected ?? null);
+    if (text && !line) setError("project", "The timeline in the address is damaged: copy the link again.");
     if (isStep) return;
     transport.isPlaying.value = query.get("play") !== "0";
     tab.value = query.get("tab") ?? "explore";
@@ -141,26 +164,27 @@ export function readQuery(search, isStep = false) {
 
 /** Follow the state, and read it again on back and forward. Time, pauses and tabs are no steps. */
 export function followAddress() {
-  let depth = Number(window.history.state?.depth ?? 0);
+  depth = Number(window.history.state?.depth ?? 0);
   // A page that is opened anew, not reloaded, has nothing to redo.
-  let lastDepth = window.history.state ? Math.max(depth, Number(sessionStorage.getItem("history-depth") ?? 0)) : 0;
+  lastDepth = window.history.state ? Math.max(depth, Number(sessionStorage.getItem("history-depth") ?? 0)) : 0;
   let [changedAt, writtenAt, timer] = [-Infinity, 0, 0];
   let lastVideo = "";
   /** By depth: an entry is written a moment later, perhaps after a step back from it. @type {Map<number, string>} */
   const queries = new Map();
 
-  const entry = () => ({ depth, timeline: timeline.peek(), selected: selected.peek() });
+  const entry = () => ({ depth, selected: selected.peek() });
 
   function write() {
     clearTimeout(timer);
     timer = 0;
     writtenAt = performance.now();
+    if (steps.number && writtenAt - steps.askedAt < STEP_MS) return; // A write cancels steps; the last one writes.
+    steps.sum = steps.number = 0;
     const query = toQuery();
-    // A needless write could cancel a step back or forward that is under way.
+    // A needless write could cancel a step by the browser's own buttons.
     const isNew = query !== location.search || JSON.stringify(window.history.state) !== JSON.stringify(entry());
     if (isNew) window.history.replaceState(entry(), "", query);
-    history.canUndo.value = depth > 0;
-    history.canRedo.value = depth < lastDepth;
+    showSteps();
     sessionStorage.setItem("history-depth", String(lastDepth));
   }
 
@@ -172,6 +196,7 @@ export function followAddress() {
     if (isStep && now - changedAt > REST_MS) {
       depth += 1;
       lastDepth = depth;
+      steps.number = 0;
       window.history.pushState(entry(), "", query);
       write();
     } else timer ||= setTimeout(write, Math.max(0, WRITE_MS - (now - writtenAt)));
@@ -179,7 +204,9 @@ export function followAddress() {
     if (isStep) changedAt = now;
   });
   addEventListener("popstate", (event) => {
+    const before = depth;
     depth = Number(event.state?.depth ?? 0);
+    if (steps.number) Object.assign(steps, { sum: steps.sum - (depth - before), number: steps.number - 1 });
     changedAt = performance.now(); // reading is no step
     readQuery(queries.get(depth) ?? location.search, true);
     changedAt = -Infinity;

@@ -30,12 +30,13 @@ function show(line, time) {
   });
 }
 
-/** Take what the history of the page holds, after its parameters. @param {{ timeline?: Timeline | null, selected?: any } | null} saved */
-export function restoreTimeline(saved) {
+/** Take the timeline of an address, after its parameters. @param {Timeline | null} line
+ * @param {import("./timeline.js").Selection | null} selection */
+export function restoreTimeline(line, selection) {
   batch(() => {
     agreed = { ...view.a.peek(), speed: transport.speed.peek() };
-    timeline.value = saved?.timeline ?? null;
-    selected.value = saved?.selected ?? null;
+    timeline.value = line;
+    selected.value = line && selection;
   });
 }
 

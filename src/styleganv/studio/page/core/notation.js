@@ -4,6 +4,7 @@
 //     mix               TERM:LAYERS[@AMOUNT];…     5:0-3,6@0.5
 //     directions        NAME:STRENGTH;…     content 1:1.5;motion 2:-1
 //     grid              ROWSxCOLUMNS        2x3
+//     timeline          JSON in base64url   only in addresses
 
 export const MAX_SEED = 2 ** 31 - 1;
 
@@ -94,3 +95,33 @@ export function parseGrid(text) {
 
 /** @param {[number, number] | null} grid */
 export const formatGrid = (grid) => (grid ? grid.join("x") : "");
+
+/** @typedef {import("./timeline.js").Timeline} Timeline */
+
+const isText = (/** @type {any} */ value) => typeof value === "string";
+const isNumber = (/** @type {any} */ value) => Number.isFinite(value);
+/** Whether a value of a keyframe has the form that the page computes with; the studio checks the rest.
+ * @type {Record<string, (value: any) => boolean>} */
+const HAS_FORM = {
+  time: isNumber, speed: isNumber, psi: isNumber, content: isText, motion: isText, mix: isText,
+  label: (value) => isText(value) || isNumber(value),
+  directions: (value) => value instanceof Object && Object.values(value).every(isNumber),
+  grid: (value) => Array.isArray(value) && value.length === 2 && value.every(isNumber),
+};
+
+/** @param {Timeline} line */
+export function formatTimeline(line) {
+  const bytes = Array.from(new TextEncoder().encode(JSON.stringify(line)), (byte) => String.fromCharCode(byte));
+  return btoa(bytes.join("")).replace(/[+/=]/g, (mark) => ({ "+": "-", "/": "_" }[mark] ?? ""));
+}
+
+/** Return a timeline, or null for text that has another form. @param {string} text @returns {Timeline | null} */
+export function parseTimeline(text) {
+  try {
+    const bytes = atob(text.replace(/[-_]/g, (mark) => (mark === "-" ? "+" : "/")));
+    const { seconds, fps, start, loop, keyframes } = JSON.parse(new TextDecoder().decode(Uint8Array.from(bytes, (one) => one.charCodeAt(0))));
+    const isSound = [seconds, fps].every((one) => isNumber(one) && one > 0) && isNumber(start) && keyframes.length > 0 &&
+      keyframes.every((/** @type {any} */ one) => "time" in one && Object.entries(one).every(([key, value]) => HAS_FORM[key]?.(value)));
+    return isSound ? { seconds, fps, start, loop: Boolean(loop), keyframes } : null;
+  } catch { return null; }
+}

@@ -40,8 +40,7 @@ async function save() {
   const { project } = await describe(), { content, model } = view.a.peek();
   const what = timeline.peek() ? "timeline" : `${/^\d+$/.test(content) ? "seed-" : ""}${content}`;
   const name = `${model}-${what}`.replace(/[^\p{L}\p{N}_.-]+/gu, "-").slice(-MAX_NAME);
-  const address = toQuery() + (timeline.peek() ? "&project=" : "");
-  const values = { source: model, project, name, address, format: format.peek() };
+  const values = { source: model, project, name, address: toQuery(), format: format.peek() };
   await startJob(postJson("api/jobs/export", scale.peek() ? { ...values, scale: Number(scale.peek()) } : values));
 }
 

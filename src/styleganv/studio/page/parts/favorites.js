@@ -41,7 +41,7 @@ function ask() {
 
 async function save() {
   const now = view.a.peek(), start = clock.time;
-  const query = toQuery().replace(/&(tab|play)=[^&]*/g, "");
+  const query = toQuery().replace(/&(tab|play|timeline)=[^&]*/g, "");
   const part = { start, seconds: 4, fps: transport.fps.peek(), speed: transport.speed.peek(), format: "mp4" };
   const { project } = await (await postJson("api/command", commandBody(now, part))).json();
   await postJson("api/favorites", { name: name.peek(), source: now.model, params: paramsOf(now), start, project: `# ${query}\n${project}` });

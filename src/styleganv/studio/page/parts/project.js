@@ -1,6 +1,6 @@
 // The timeline as a project file: start, save, open (also by dropping a file on the page), and close.
 
-import { postJson, request } from "../core/api.js";
+import { postJson } from "../core/api.js";
 import { closeTimeline, moveSelected, openTimeline, startTimeline } from "../core/keyframes.js";
 import { commandBody } from "../core/protocol.js";
 import { batch, html, signal, useEffect, useRef } from "../core/ui.js";
@@ -11,8 +11,6 @@ import { ErrorText, Field } from "../widgets/field.js";
 import { toast } from "../widgets/toast.js";
 
 const MAX_BYTES = 60_000; // of a project: less than the studio accepts
-/** Number of the export whose project the address names, which the page then replaces. */
-const projectNumber = new URLSearchParams(location.search).get("project");
 const isDragging = signal(false);
 
 /** Open the text of a project file. Throws an Error with the studio's sentence. @param {string} text */
@@ -38,17 +36,6 @@ async function openFile(file) {
     setError("project", "");
   } catch (error) {
     setError("project", /** @type {Error} */ (error).message);
-  }
-}
-
-/** Open the project of an export that the address names, as the links of exports do. */
-export async function openFromAddress() {
-  const number = Number(projectNumber);
-  if (!number || timeline.peek()) return;
-  try {
-    await openText(await (await request(`api/jobs/${number}/export-${number}.yaml`)).text());
-  } catch (error) {
-    toast(/** @type {Error} */ (error).message);
   }
 }
 

@@ -18,10 +18,9 @@ const size = (bytes) => (bytes < 1e6 ? `${Math.ceil(bytes / 1e3)} kB` : `${(byte
 
 /** @param {{ job: Job }} props */
 function Card({ job }) {
-  const { number, name, state, fraction, files, command } = job;
+  const { number, name, state, fraction, files, command, address } = job;
   const file = Object.keys(files).find((one) => !one.endsWith(".yaml")) ?? "", url = `api/jobs/${number}/${file}`;
   const isOpen = state === "running" || state === "waiting", suffix = file.slice(file.lastIndexOf("."));
-  const address = job.address.replace(/&project=$/, `&project=${number}`);
   return html`
     <li class="job" id=${`job-${number}`}>
       <p class="job-name">${name}</p>
@@ -31,7 +30,7 @@ function Card({ job }) {
       <div class="row">
         ${isOpen && html`<button type="button" data-action="cancel" onClick=${() => endJob(job, "cancel")}>Cancel</button>`}
         ${file && html`<a data-action="download" href=${url} download=${`${name}${suffix}`}>Download</a>`}
-        ${address && (state === "done" || !address.includes("&project=")) && html`<a data-action="restore" href=${address}>Open its settings</a>`}
+        ${address && html`<a data-action="restore" href=${address}>Open its settings</a>`}
       </div>
       <details><summary>Command</summary><pre tabindex="0">${command}</pre>
         ${file && html`<a href=${`api/jobs/${number}/export-${number}.yaml`} download>Project file</a>`}</details>

@@ -2,6 +2,7 @@
 
 import { readQuery, toQuery, viewOf } from "../core/address.js";
 import { settledView } from "../core/settled.js";
+import { timeline } from "../core/timeline.js";
 import { effect, html, signal, untracked } from "../core/ui.js";
 import { Thumbnail } from "../widgets/thumbnail.js";
 
@@ -20,7 +21,7 @@ const bare = (query) => query.replace(/&(tab|play|t|side|fps|speed|b\.[a-z]+)=[^
 
 effect(() => {
   const now = settledView.value;
-  if (!now.model) return;
+  if (!now.model || timeline.peek()) return; // The controls follow a timeline.
   const query = bare(untracked(() => toQuery(0)));
   if (recent.peek().includes(query)) return;
   recent.value = [query, ...recent.peek()].slice(0, MAX_SHOWN);
