@@ -4,7 +4,8 @@ memory over minutes of play.
     python benchmarks/studio.py                 three minutes
     python benchmarks/studio.py --minutes 60    with an hour of play
 
-The networks are random: 64² of full size and 128² of a quarter of the channels, as their speed is that of trained ones.
+A pretrained model, and two random networks, as their speed is that of trained ones: 64² of full size, and 128² of a
+quarter of the channels.
 The table is printed and written to `benchmarks/results/`.
 """
 
@@ -15,6 +16,7 @@ import os
 import random
 import statistics
 import struct
+import subprocess
 import sys
 import tempfile
 import threading
@@ -37,7 +39,8 @@ sys.path += [str(Path(__file__).parents[1] / "tests" / folder) for folder in ("s
 from serving import open_browser, serving
 
 RESULTS = Path(__file__).parent / "results"
-MODELS = {"64², full size": (64, 16384), "128², a quarter of the channels": (128, 4096)}
+PRETRAINED = "faces-64"
+RANDOM = {"64², full size": (64, 16384), "128², a quarter of the channels": (128, 4096)}
 #: A control, and a value of it for a number drawn anew, 0..1.
 CONTROLS: dict[str, tuple[str, Callable[[float], object]]] = {
     "content seed": ("seed", lambda x: int(1e6 * x)),
@@ -59,7 +62,7 @@ requestAnimationFrame(function look() {
 CHANGES, SECONDS = 25, 10
 
 
-def watch(address: str, seconds: float, counts: list[float], viewer: int) -> None:
+def watch(address: str, source: str, seconds: float, counts: list[float], viewer: int) -> None:
     """Behave like one page: request four frames at a time, and at most 25 per second."""
     start, shown = time.monotonic(), 0
     with connect(address.replace("http", "ws") + "frames", origin=address.rstrip("/")) as socket:
@@ -67,7 +70,7 @@ def watch(address: str, seconds: float, counts: list[float], viewer: int) -> Non
             if shown / 25 > passed + 0.35:
                 time.sleep(0.01)
                 continue
-            request = {"id": 1, "source": "model", "params": {"content": viewer}, "start": shown / 25, "fps": 25}
+            request = {"id": 1, "source": source, "params": {"content": viewer}, "start": shown / 25, "fps": 25}
             socket.send(json.dumps(request | {"num_frames": 4}))
             answer = socket.recv()
             (length,) = struct.unpack("<I", answer[:4])
@@ -75,10 +78,10 @@ def watch(address: str, seconds: float, counts: list[float], viewer: int) -> Non
     counts[viewer] = shown / (time.monotonic() - start)
 
 
-def viewers(address: str, count: int, seconds: float) -> list[float]:
+def viewers(address: str, source: str, count: int, seconds: float) -> list[float]:
     """Return the frames per second of several viewers of different videos."""
     counts = [0.0] * count
-    threads = [threading.Thread(target=watch, args=(address, seconds, counts, i)) for i in range(count)]
+    threads = [threading.Thread(target=watch, args=(address, source, seconds, counts, i)) for i in range(count)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -91,49 +94,48 @@ def memory_mib(process: int) -> float:
     return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS"))) / 1024
 
 
-def measured(name: str, side: int, channel_base: int, minutes: float) -> list[str]:
-    """Lines of the table."""
+def save_random(folder: Path, side: int, channel_base: int) -> None:
     torch.manual_seed(0)
+    generator = Generator(GeneratorConfig(side, side, channel_base=channel_base))
+    save_model(folder, generator, data={"fps": 25.0, "class_names": []}, training={})
+    os.sync()  # else it is written back while the first numbers are taken
+
+
+def measured(name: str, model: Path, minutes: float) -> list[str]:
+    """Lines of the table."""
     rows = []
-    with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder) / "model"
-        generator = Generator(GeneratorConfig(side, side, channel_base=channel_base))
-        save_model(place, generator, data={"fps": 25.0, "class_names": []}, training={})
-        os.sync()  # else it is written back while the first numbers are taken
-        with serving([place]) as (process, address):
-            page: Any = open_browser("--window-size=1280,1000")
-            page.get(address)
-            while not page.execute_script("return document.getElementById('screen')?.dataset.epoch"):
+    with serving([model], start=subprocess.Popen) as (process, address):
+        page: Any = open_browser("--window-size=1280,1000")
+        page.get(address)
+        while not page.execute_script("return document.getElementById('screen')?.dataset.epoch"):
+            time.sleep(0.5)
+        time.sleep(2)
+        rates = []
+        for _ in range(SECONDS):
+            time.sleep(1)
+            rates.append(int(page.find_element("id", "displayed-fps").text.split()[0]))
+        rows.append(f"| {name} | frames per second, 25 requested | {statistics.mean(rates):.1f} |")
+        for control, (element, value) in CONTROLS.items():
+            taken = []
+            for _ in range(CHANGES):
                 time.sleep(0.5)
-            time.sleep(2)
-            rates = []
-            for _ in range(SECONDS):
-                time.sleep(1)
-                rates.append(int(page.find_element("id", "displayed-fps").text.split()[0]))
-            rows.append(f"| {name} | frames per second, 25 requested | {statistics.mean(rates):.1f} |")
-            for control, (element, value) in CONTROLS.items():
-                taken = []
-                for _ in range(CHANGES):
-                    time.sleep(0.5)
-                    taken.append(page.execute_async_script(CHANGE, element, value(random.random())))
-                told = f"{statistics.median(taken):.0f} ms ({min(taken):.0f}–{max(taken):.0f})"
-                rows.append(f"| {name} | {control} to picture, median of {CHANGES} | {told} |")
-            history = [memory_mib(process.pid)]
-            crowd = threading.Thread(target=viewers, args=(address, 20, 60 * minutes))
-            crowd.start()
-            for _ in tqdm(range(round(minutes * 60 / 10)), desc=f"playing {name}", unit="look"):
-                page.execute_script("document.getElementById('randomize').click()")
-                time.sleep(10)
-                history.append(memory_mib(process.pid))
-            crowd.join()
-            page.quit()
-            told = f"{history[0]:.0f} → {history[len(history) // 2]:.0f} → {history[-1]:.0f} MiB"
-            rows.append(f"| {name} | memory over {minutes:g} minutes with 20 viewers and the page | {told} |")
-            for count in (1, 2, 4, 20):
-                found = viewers(address, count, SECONDS)
-                rows.append(
-                    f"| {name} | {count} viewers, frames per second of each | {min(found):.1f}–{max(found):.1f} |"
-                )
+                taken.append(page.execute_async_script(CHANGE, element, value(random.random())))
+            told = f"{statistics.median(taken):.0f} ms ({min(taken):.0f}–{max(taken):.0f})"
+            rows.append(f"| {name} | {control} to picture, median of {CHANGES} | {told} |")
+        history = [memory_mib(process.pid)]
+        crowd = threading.Thread(target=viewers, args=(address, model.name, 20, 60 * minutes))
+        crowd.start()
+        for _ in tqdm(range(round(minutes * 60 / 10)), desc=f"playing {name}", unit="look"):
+            page.execute_script("document.getElementById('randomize').click()")
+            time.sleep(10)
+            history.append(memory_mib(process.pid))
+        crowd.join()
+        page.quit()
+        told = f"{history[0]:.0f} → {history[len(history) // 2]:.0f} → {history[-1]:.0f} MiB"
+        rows.append(f"| {name} | memory over {minutes:g} minutes with 20 viewers and the page | {told} |")
+        for count in (1, 2, 4, 20):
+            found = viewers(address, model.name, count, SECONDS)
+            rows.append(f"| {name} | {count} viewers, frames per second of each | {min(found):.1f}–{max(found):.1f} |")
     return rows
 
 
@@ -150,8 +152,11 @@ def main() -> None:
         "",
     ]
     lines += ["| model | what | measured |", "|---|---|---|"]
-    for name, (side, base) in MODELS.items():
-        lines += measured(name, side, base, options.minutes)
+    lines += measured(f"{PRETRAINED}, pretrained", Path(PRETRAINED), options.minutes)
+    for name, (side, base) in RANDOM.items():
+        with tempfile.TemporaryDirectory() as folder:
+            save_random(Path(folder) / "model", side, base)
+            lines += measured(name, Path(folder) / "model", options.minutes)
     text = "\n".join(lines) + "\n"
     print(text)
     (RESULTS / f"{date}-studio.md").write_text(text)

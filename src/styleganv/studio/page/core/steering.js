@@ -9,7 +9,7 @@
 import { clock } from "./clock.js";
 import { players, refresh } from "./playback.js";
 import { batch } from "./ui.js";
-import { transport, view } from "./state.js";
+import { transport } from "./state.js";
 
 /** @typedef {(seconds: number) => boolean} Move */
 
@@ -40,7 +40,8 @@ function tick(now) {
   last.due = Math.max(last.due + interval, now); // Late frames are not made up for.
   const seconds = (now - last.request) / 1000;
   last.request = now;
-  const before = view.a.peek();
+  const before = players.a.revision;
   batch(() => moves.forEach((move) => { if (move(seconds)) last.move = now; else moves.delete(move); }));
-  if (view.a.peek() === before && transport.isPlaying.peek()) refresh();
+  // Where nothing has changed, e.g. while the music holds a level, the video plays on.
+  if (players.a.revision === before && transport.isPlaying.peek()) refresh();
 }
