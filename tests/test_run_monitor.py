@@ -49,8 +49,11 @@ def test_progress_and_the_time_left(tmp_path: Path) -> None:
         write_log(run, config=replace(SETTINGS, training=replace(SETTINGS.training, minutes=3.0)))
         status = monitor.status()  # the time is up before the clips are
         assert status.fraction == pytest.approx(0.5, abs=0.02) and status.seconds_left == pytest.approx(90, abs=4)
+        write_log(run, start | {"clips_seen": 250, "total_clips": 2000, "minutes": 6.0})  # resumed with other limits
+        status = monitor.status()
+        assert status.total_clips == 2000 and status.fraction == pytest.approx(0.25, abs=0.01)
     status = monitor.status()
-    assert (status.state, status.fraction, status.seconds_left) == ("crashed", 0.25, None)
+    assert (status.state, status.fraction, status.seconds_left) == ("crashed", 0.125, None)
 
 
 def test_clients_get_what_is_new_of_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

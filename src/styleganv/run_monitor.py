@@ -85,10 +85,11 @@ class RunMonitor:
             record: RunRecord | None = self._read(RECORD, lambda _: read_record(self.folder))
             scalars = _latest(self._log.records)
             clips = int(scalars.get("clips_seen", 0))
-            limits = _limits(config, record)
+            limits = _limits(config, self._log.start)
             fraction, seconds_left = None, None
             if limits is not None:
-                elapsed = time.time() - self._log.started if state == "running" else 0.0
+                started = self._log.start.get("time")
+                elapsed = time.time() - started if state == "running" and is_number(started) else 0.0
                 fraction, seconds_left = _progress(clips, elapsed, scalars.get("clips_per_second"), *limits)
             return RunStatus(
                 name=self.name,
@@ -197,11 +198,10 @@ def _latest(records: list[dict[str, Any]]) -> dict[str, float]:
     return latest
 
 
-def _limits(config: RunConfig | None, record: RunRecord | None) -> tuple[int, float | None] | None:
-    """Return the clips and the minutes after which a training ends; a resume can change those of settings.yaml."""
-    training = record.settings.get("training") if record else None
-    if isinstance(training, dict) and is_number(total := training.get("total_clips")) and total > 0:
-        return int(total), minutes if is_number(minutes := training.get("minutes")) else None
+def _limits(config: RunConfig | None, start: dict[str, Any]) -> tuple[int, float | None] | None:
+    """Return the clips and the minutes after which a session ends; a resume can change those of settings.yaml."""
+    if is_number(total := start.get("total_clips")) and total > 0:
+        return int(total), minutes if is_number(minutes := start.get("minutes")) else None
     return None if config is None else (config.training.total_clips, config.training.minutes)
 
 

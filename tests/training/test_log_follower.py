@@ -36,7 +36,7 @@ def test_a_log_that_grows_by_any_parts(tmp_path: Path) -> None:
         follower.update()
         assert follower.records == read_log(path) or not path.read_bytes().endswith(b"\n")
     assert follower.records == read_log(path) and len(follower.records) > 80
-    assert (follower.event, follower.started, follower.end) == ("start", 400.0, len(data))
+    assert (follower.event, follower.start["time"], follower.end) == ("start", 400.0, len(data))
 
 
 def test_a_log_that_is_written_anew_is_read_anew(tmp_path: Path) -> None:

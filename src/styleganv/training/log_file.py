@@ -73,7 +73,8 @@ class LogFollower:
 
     Attributes:
         records: those of `read_log`; of a long log, means of consecutive ones.
-        event, started: the last event, and the time of the last start in seconds since 1970.
+        event, start: the last event, and the record of the last start, with its time in seconds since 1970 and the
+            limits of the session.
         end: number of bytes read, up to the end of a line.
         version: changes when the log was written anew or records were dropped, so that `records` are not only longer.
     """
@@ -85,7 +86,8 @@ class LogFollower:
     def _reset(self, inode: int) -> None:
         self._inode, self._num_drops, self._stride, self.end = inode, 0, 1, 0
         self._means: list[_Mean] = []
-        self.event, self.started = "", 0.0
+        self.event = ""
+        self.start: dict[str, Any] = {}
 
     @property
     def records(self) -> list[dict[str, Any]]:
@@ -121,7 +123,7 @@ class LogFollower:
         if "event" in record:
             self.event = str(record["event"])
             if self.event == "start":
-                self.started = float(record["time"]) if is_number(record.get("time")) else 0.0
+                self.start = record
                 kept = [mean for mean in self._means if mean.record["clips_seen"] <= clips]
                 self._num_drops += len(kept) < len(self._means)
                 self._means = kept

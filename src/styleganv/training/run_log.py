@@ -72,7 +72,8 @@ class RunLog:
         for tracker in parse_trackers(config.logging.trackers).values():
             with self.reporting(f"{tracker.title} data"):
                 self.trackers.append(tracker(run))
-        self.write({"event": "start", "clips_seen": clips_seen})
+        limits = {"total_clips": config.training.total_clips, "minutes": config.training.minutes}
+        self.write({"event": "start", "clips_seen": clips_seen} | limits)
 
     @contextmanager
     def reporting(self, kind: str) -> Iterator[None]:
