@@ -110,6 +110,8 @@ class TrainingConfig(Validated):
     """CPU threads per step. Default: one per core."""
     grow_from: OptionalInt[Size] = None
     """Longer side in pixels at which training starts, e.g. 16 (progressive growing). Default: full size."""
+    grow_clips: OptionalInt[Count] = None
+    """Maximum clips at each lower resolution, e.g. 3000. Default: equal parts of the first half of the run."""
     loss: Literal["logistic", "relativistic"] = "logistic"
     """logistic (the paper; R1) or relativistic (pairs of real and fake logits; R1 and R2)."""
     second_discriminator: Literal["none", "projected"] = "none"

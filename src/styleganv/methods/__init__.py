@@ -101,6 +101,7 @@ def apply_method(config: RunConfig, name: str) -> RunConfig:
             lr_decay_clips=None,
             r1_decay_clips=None,
             grow_from=None,
+            grow_clips=None,
         )
         config = replace(config, training=own)
     changed = method.adapt(config)

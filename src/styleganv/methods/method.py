@@ -72,6 +72,7 @@ def check_loss(config: RunConfig) -> None:
         ("--lr-decay-clips", config.training.lr_decay_clips, None),
         ("--r1-decay-clips", config.training.r1_decay_clips, None),
         ("--grow-from", config.training.grow_from, None),
+        ("--grow-clips", config.training.grow_clips, None),
         ("--synthesis", config.model.synthesis, "skip"),
     )
     variants = (

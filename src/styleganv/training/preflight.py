@@ -49,6 +49,8 @@ def check_settings(config: RunConfig) -> None:
 
 def _check_variants(config: RunConfig) -> None:
     model, num_frames = config.model, config.training.num_frames
+    if config.training.grow_clips is not None and config.training.grow_from is None:
+        raise StyleganvError("--grow-clips requires --grow-from, e.g. --grow-from 16: add it, or omit --grow-clips.")
     if config.training.span_growth_clips is not None and config.training.max_span <= FIRST_SPAN:
         raise StyleganvError(
             f"--span-growth-clips requires a --max-span above {FIRST_SPAN}, got {config.training.max_span}: raise it."

@@ -57,15 +57,32 @@ def growing(tiny: RunConfig) -> RunConfig:
 )
 def test_resolutions_take_equal_parts_of_the_first_half(progress: float, stage: GrowthStage) -> None:
     growth = Growth(2)
-    growth.update(progress)
+    growth.update(progress, clips_seen=10**6)
+    assert growth.stage == stage
+
+
+@pytest.mark.parametrize(
+    "progress, clips, stage",
+    [
+        (0.0, 0, GrowthStage(2, 1.0)),
+        (0.01, 2999, GrowthStage(2, 1.0)),
+        (0.01, 3750, GrowthStage(1, 0.5)),
+        (0.01, 6000, GrowthStage(0, 0.0)),
+        (0.01, 10**9, GrowthStage(0, 1.0)),
+        (0.5, 100, GrowthStage(0, 0.0)),  # A short run leaves them earlier.
+    ],
+)
+def test_resolutions_end_after_their_clips_at_the_latest(progress: float, clips: int, stage: GrowthStage) -> None:
+    growth = Growth(2, max_clips=3000)
+    growth.update(progress, clips)
     assert growth.stage == stage
 
 
 def test_a_longer_run_does_not_shrink_again() -> None:
     growth, longer = Growth(2), Growth(2)
-    growth.update(0.7)
+    growth.update(0.7, 0)
     longer.load_state_dict(growth.state_dict())
-    longer.update(0.1)
+    longer.update(0.1, 0)
     assert longer.stage == GrowthStage(0, 1.0)
 
 
@@ -98,7 +115,7 @@ def test_the_penalty_has_the_weight_of_the_pixels(growing: RunConfig, larger: Pa
         norms.append(float(torch.stack(gradients).norm()) / trainer.gamma)
         assert trainer.gamma == (4.0 if gamma else pytest.approx(growing.training.r1_scale * 64 * 64 / 4))
     assert norms[0] == pytest.approx(norms[1], rel=1e-3)
-    trainer.growth.update(1.0)
+    trainer.growth.update(1.0, 0)
     trainer.generator.synthesis.num_skipped, trainer.discriminator.stage = 0, GrowthStage(1)  # the same discriminator
     trainer.update_r1(Clip(frames, times, None), list(range(4)))
     whole = [p.grad.norm() for p in trainer.discriminator.parameters() if p.grad is not None]

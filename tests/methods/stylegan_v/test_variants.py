@@ -231,6 +231,7 @@ def test_spans_of_real_and_generated_clips_grow(tiny: RunConfig, faces: Path) ->
         ({"motion_layers": "all", "motion": "none"}, {"num_frames": 1}, "--motion-layers all requires motion"),
         ({"temporal_shift": True, "motion": "none"}, {"num_frames": 1}, "--temporal-shift requires clips of 2 or more"),
         ({}, {"span_growth_clips": 9}, "--span-growth-clips requires a --max-span above 32, got 32: raise it"),
+        ({}, {"grow_clips": 9}, "--grow-clips requires --grow-from"),
     ],
 )
 def test_settings_that_exclude_each_other(

@@ -34,21 +34,24 @@ class GrowthStage:
 
 
 class Growth:
-    """Schedule of the resolutions; all but the full one take equal parts of the first half of the run.
+    """Schedule of the resolutions; all but the full one take equal parts of the first half of the run, or less.
 
     Attributes:
         num_lower: number of resolutions that are trained before the full one.
+        max_clips: maximum clips of each of them; None: no maximum.
         position: number of resolutions that have been left behind, with a fraction; it never falls, even if a resumed
             run is made longer.
     """
 
-    def __init__(self, num_lower: int) -> None:
-        self.num_lower = num_lower
+    def __init__(self, num_lower: int, max_clips: int | None = None) -> None:
+        self.num_lower, self.max_clips = num_lower, max_clips
         self.position = 0.0
 
-    def update(self, progress: float) -> None:
-        """Advance to a progress of the run, 0..1."""
+    def update(self, progress: float, clips_seen: int) -> None:
+        """Advance to a progress of the run, 0..1, at which it has seen a number of clips."""
         position = progress / FULL_FROM * self.num_lower
+        if self.max_clips is not None:
+            position = max(position, clips_seen / self.max_clips)
         self.position = max(self.position, min(position, self.num_lower + FADE))
 
     @property

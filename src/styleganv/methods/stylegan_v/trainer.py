@@ -128,7 +128,8 @@ class GanTrainer(Trainer):
         self.generator_ema = copy.deepcopy(generator).eval().requires_grad_(False)
         gamma = training.r1_gamma
         self.gamma = training.r1_scale * pixels / training.batch_size if gamma is None else gamma
-        self.growth = Growth(len(discriminator.lower_from_rgb) if training.grow_from else 0)
+        num_lower = len(discriminator.lower_from_rgb) if training.grow_from else 0
+        self.growth = Growth(num_lower, training.grow_clips)
         # Lazy regularization adds steps, so Adam's hyperparameters are corrected (StyleGAN2, appendix B). The released
         # code also corrects the generator's, for an interval of 4, although its path-length term is gone.
         lazy = training.r1_interval / (training.r1_interval + 1)
@@ -197,7 +198,7 @@ class GanTrainer(Trainer):
     def _grow(self) -> None:
         """Set both networks to the resolution that the progress of the run demands."""
         if self.growth.num_lower:
-            self.growth.update(self.progress)
+            self.growth.update(self.progress, self.clips_seen)
             self.discriminator.stage = self.growth.stage
             self.generator.synthesis.num_skipped = self.growth.stage.num_skipped
 
