@@ -1,6 +1,6 @@
 """Record a moving picture of the studio's tab Perform: a real session in Chromium, with a beat as microphone.
 
-python examples/perform_picture.py faces-64 docs/perform.webp      on a machine that has nothing else to do
+python examples/perform_picture.py faces-64 docs/studio-perform.webp      on a machine that has nothing else to do
 """
 
 import io

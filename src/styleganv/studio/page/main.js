@@ -1,7 +1,8 @@
 // The entry point: the layout of the page, and the start of all that runs in it.
 
 import "./core/storage.js"; // first
-import { followAddress, readQuery } from "./core/address.js";
+import { readQuery } from "./core/address.js";
+import { followAddress } from "./core/history.js";
 import { followJobs } from "./core/jobs.js";
 import { loadSources, startPlayback } from "./core/playback.js";
 import { followKeyframes } from "./core/keyframes.js";

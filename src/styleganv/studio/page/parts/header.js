@@ -1,6 +1,7 @@
 // The header: which source plays, undo and redo, the link to this state, full screen, appearance and help.
 
-import { history, redo, toQuery, undo } from "../core/address.js";
+import { toQuery } from "../core/address.js";
+import { history, redo, undo } from "../core/history.js";
 import { addShortcut } from "../core/shortcuts.js";
 import { html } from "../core/ui.js";
 import { openSource, page, source, sources, view } from "../core/state.js";

@@ -6,7 +6,8 @@
 // A key is also an OSC address: `/styleganv/psi 0.7`.
 
 import { getJson } from "../core/api.js";
-import { readQuery, undo } from "../core/address.js";
+import { readQuery } from "../core/address.js";
+import { undo } from "../core/history.js";
 import { formatTerms, parseTerms, round } from "../core/notation.js";
 import { jump, togglePlay } from "../core/playback.js";
 import { directionsUrl } from "../core/protocol.js";
