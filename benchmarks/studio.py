@@ -1,7 +1,7 @@
 """Speed of the studio in real Chromium: frames per second, latency of a control, several viewers, and
 memory over minutes of play.
 
-    python benchmarks/studio.py                 three minutes
+    python benchmarks/studio.py                 about three minutes per model
     python benchmarks/studio.py --minutes 60    with an hour of play
 
 A pretrained model, and two random networks, as their speed is that of trained ones: 64² of full size, and 128² of a
@@ -104,6 +104,7 @@ def save_random(folder: Path, side: int, channel_base: int) -> None:
 def measured(name: str, model: Path, minutes: float) -> list[str]:
     """Lines of the table."""
     rows = []
+    # Not a fork of another process, which would share memory with it.
     with serving([model], start=subprocess.Popen) as (process, address):
         page: Any = open_browser("--window-size=1280,1000")
         page.get(address)

@@ -15,6 +15,7 @@ from trained_models import trained_clip
 from styleganv.faces.drawing import draw_video
 from styleganv.faces.factors import sample_face
 from styleganv.media import writing
+from styleganv.studio.jobs import JobManager
 from styleganv.studio.studio_model import StudioModel
 
 
@@ -91,3 +92,10 @@ def page(browser: Any, url: str) -> Page:
     page.click("play")
     page.set("time", 0)
     return page
+
+
+@pytest.fixture
+def manager(clip_model: Path) -> Iterator[JobManager]:
+    manager = JobManager(clip_model=clip_model)
+    yield manager
+    manager.close()

@@ -6,7 +6,8 @@ import os
 import re
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -210,3 +211,13 @@ class Page:
 def frame(model: StudioModel, start: float = 0.0, **params: Any) -> NDArray[np.uint8]:
     """Return the frame that the page must show."""
     return next(model.frames(VideoParams.from_json({"motion": 0} | params), start=start, fps=25))
+
+
+@contextmanager
+def script_first(browser: Any, script: str) -> Iterator[None]:
+    """Run a script before those of each page that is opened within the block."""
+    added = browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": script})
+    try:
+        yield
+    finally:
+        browser.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", added)

@@ -4,14 +4,13 @@ import signal
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from serving import serving, serving_here
-from studio_page import BROWSER_MARKS, Page, frame
+from studio_page import BROWSER_MARKS, Page, frame, script_first
 
 from styleganv.studio.studio_model import StudioModel
 
@@ -21,16 +20,6 @@ pytestmark = BROWSER_MARKS
 
 BLOCK_STORAGE = """for (const name of ["localStorage", "sessionStorage"]) Object.defineProperty(window, name, {
   configurable: true, get() { throw new DOMException("Access is denied", "SecurityError"); } });"""
-
-
-@contextmanager
-def script_first(browser: Any, script: str) -> Iterator[None]:
-    """Run a script before those of each page that is opened within the block."""
-    added = browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": script})
-    try:
-        yield
-    finally:
-        browser.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", added)
 
 
 @pytest.mark.long

@@ -26,8 +26,8 @@ class _Client:
             return
         self.pending.append(message)
         if len(self.pending) > MAX_PENDING:
-            addresses = [one.get("address") for one in self.pending]
-            self.pending.pop(next((i for i, one in enumerate(addresses) if one in addresses[i + 1 :]), -1))
+            last = {one.get("address"): i for i, one in enumerate(self.pending)}
+            self.pending.pop(next((i for i, one in enumerate(self.pending) if last[one.get("address")] > i), -1))
         self.has_message.set()
 
 

@@ -6,6 +6,7 @@ import { isSmooth } from "../core/state.js";
 const MAX_SIDE = 4096; // pixels, the limit of encoders
 const BITS_PER_PIXEL = 0.25;
 const [MIN_BITS, MAX_BITS] = [2e6, 60e6]; // per second
+const FLUSH_MS = 300; // in which the latest frames reach the encoder, which drops them when it stops
 
 /** Formats that this browser can record: MIME type, name and suffix of files. */
 export const FORMATS = /** @type {const} */ ([
@@ -67,6 +68,7 @@ export class Recorder {
     players.a.frameListeners.delete(this.draw);
     const hasStopped = new Promise((resolve) => this.recorder.addEventListener("stop", resolve));
     if (this.recorder.state !== "inactive") {
+      await new Promise((resolve) => setTimeout(resolve, FLUSH_MS));
       this.recorder.stop();
       await hasStopped;
     }
