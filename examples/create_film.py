@@ -15,7 +15,7 @@ from typing import Any
 
 from PIL import Image
 from selenium.webdriver.common.action_chains import ActionChains
-from studio_film import FPS, filming, jump, save, shoot, wait
+from studio_film import FPS, filming, jump, module, save, shoot, wait
 
 SIZE, SHOWN_WIDTH = (1120, 760), 760
 SECONDS, NUM_CHANGES = 3.0, 8
@@ -58,7 +58,7 @@ def film(browser: Any, project: Path) -> Iterator[Image.Image]:
     for seed in (12, 14, 15):  # a control of another tab changes the keyframe
         browser.execute_async_script(
             "const [seed, done] = arguments;"
-            "import('./page/core/state.js').then(({ change }) => { change({ content: seed }); done(); })",
+            f"{module('core/state')}.then(({{ change }}) => {{ change({{ content: seed }}); done(); }})",
             str(seed),
         )
         time.sleep(0.6)  # until its thumbnail follows

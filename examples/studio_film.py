@@ -49,10 +49,15 @@ def wait(browser: Any, script: str) -> None:
         time.sleep(0.05)
 
 
+def module(name: str) -> str:
+    """Return a JavaScript promise of a module of the page, e.g. core/timeline."""
+    return f"import(document.querySelector('script[src]').src.replace('main.js', '{name}.js'))"
+
+
 def jump(browser: Any, seconds: float) -> None:
     """Show the frame at a time."""
     browser.execute_async_script(
-        "const [time, done] = arguments; import('./page/core/playback.js').then(({ jump }) => { jump(time); done(); })",
+        f"const [time, done] = arguments; {module('core/playback')}.then(({{ jump }}) => {{ jump(time); done(); }})",
         seconds,
     )
     wait(browser, f"Math.abs(document.getElementById('screen').dataset.time - {seconds}) < 0.01")

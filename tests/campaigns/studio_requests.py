@@ -111,7 +111,14 @@ def _request(rng: random.Random, inputs: Inputs, port: int) -> tuple[str, list[s
         word = rng.choice((*ODD_WORDS, "-1", "99", "1e9", "%2e%2e%2f" * 3, "..%5c", "%00", "a" * 9000))
         word = "".join(c if 32 < ord(c) < 127 else "%3f" for c in word)
         path = rng.choice(
-            ("/page/{}", "/{}", "/api/directions?source={}", "/api/runs/run/snapshots/{}", "/api/jobs/{}/stop")
+            (
+                "/page/{}",
+                "/page/0/{}",
+                "/{}",
+                "/api/directions?source={}",
+                "/api/runs/run/snapshots/{}",
+                "/api/jobs/{}/stop",
+            )
         )
         path, method = path.format(word), rng.choice(("GET", "GET", "POST", "DELETE", "OPTIONS", "HEAD", "BREW"))
     elif kind == "json":

@@ -39,6 +39,11 @@ TABS = {
 }
 
 
+def module(name: str) -> str:
+    """Return a JavaScript promise of a module of the page, e.g. core/timeline."""
+    return f"import(document.querySelector('script[src]').src.replace('main.js', '{name}.js'))"
+
+
 class Page:
     """The page in a browser, opened at a URL and playing."""
 
@@ -156,9 +161,9 @@ class Page:
     def control_clock(self) -> None:
         """From now on, each animation frame is a 60th of a second, which begins once the next video frame is ready."""
         self.browser.execute_async_script(
+            f"const done = arguments[0], module = {module('core/playback')};"
             """
-            const done = arguments[0];
-            import("./page/core/playback.js").then(({ players }) => {
+            module.then(({ players }) => {
               const animate = window.requestAnimationFrame.bind(window);
               let now = performance.now();
               performance.now = () => now;
@@ -194,6 +199,10 @@ class Page:
             ]
             time.sleep(0.02)
         return value
+
+    def rest(self) -> None:
+        """Wait until the next change is a step of its own for undo."""
+        time.sleep(0.8)
 
     def until_message(self, part: str) -> None:
         self.until(lambda: part in self.text())

@@ -1,6 +1,5 @@
 """The tab Create in Chromium: timelines, project files, and the queue of exports."""
 
-import time
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from studio_page import BROWSER_MARKS, Page
+from studio_page import BROWSER_MARKS, Page, module
 from test_studio_browser_page import restored, violations
 
 from styleganv.studio.studio_model import StudioModel
@@ -42,7 +41,7 @@ def timeline_frame(model: StudioModel, values: dict[str, Any], start: float) -> 
 def line_of(page: Page) -> dict[str, Any]:
     """Return the timeline under edit."""
     line = page.browser.execute_async_script(
-        "const done = arguments[0]; import('./page/core/timeline.js').then((all) => done(all.timeline.peek()))"
+        f"const done = arguments[0]; {module('core/timeline')}.then((all) => done(all.timeline.peek()))"
     )
     assert isinstance(line, dict)
     return line
@@ -100,7 +99,7 @@ def test_keyframes_by_pointer_and_keyboard(line_page: Page, studio_model: Studio
     assert len(times(page)) == 3
     page.type(Keys.DELETE)
     assert len(times(page)) == 2
-    time.sleep(0.8)  # another gesture
+    page.rest()
     psi_marks = [one for one in marks(page, "diamond") if one.get_attribute("aria-label").startswith("Psi")]
     psi_marks[1].click()
     page.type(Keys.DELETE)
@@ -134,6 +133,7 @@ def test_project_file_opens_plays_and_saves(line_page: Page, studio_model: Studi
     for start in (0, 0.52, 2):
         page.set("timeline", start)
         page.until_shows(next(studio_model.frames(project.timeline, start=start, fps=25)))
+    page.rest()
     page.click("export-loop")  # in which a keyframe at the end would be at the start
     page.until(lambda: line_of(page)["loop"])
     assert times(page) == [0, 1, 1.96]

@@ -1,6 +1,5 @@
 """The parts that explore and edit: filmstrip, map, walk, favorites, recent states, mixing, comparison; in Chromium."""
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +85,7 @@ def test_point_on_the_map_is_the_content(page: Page, studio_model: StudioModel) 
     page.browser.execute_script("document.getElementById('map').scrollIntoView({block: 'center'})")
     map_ = page.get("map")
     width = map_.size["width"]
-    time.sleep(0.8)  # so that the next change is a step of its own
+    page.rest()
     drag(page, (map_, 0, 0), (map_, width * 0.1, 0), (map_, width * 2 / 7, -width / 7))
     # Thumbnails stand at multiples of 0.5.
     page.until(lambda: point() == pytest.approx([1, 0.5], abs=0.02))
@@ -105,11 +104,12 @@ def test_point_on_the_map_is_the_content(page: Page, studio_model: StudioModel) 
     page.type(Keys.TAB, modifier=Keys.SHIFT)
     page.type(Keys.ARROW_LEFT, Keys.ARROW_UP)
     page.until(lambda: point() == pytest.approx([0.9, 0.6], abs=0.02))
+    page.rest()
     page.click("map-center")
     page.until(lambda: point() == [0, 0])
     page.until(lambda: len(page.address["content"].split(",")) == 5)
-    page.click("undo")
-    page.click("undo")
+    for _ in range(3):
+        page.click("undo")
     page.until(lambda: page.address["content"] == "5")
 
 
@@ -150,6 +150,7 @@ def test_favorites_are_saved_opened_renamed_and_deleted(page: Page, studio_model
     page.until(lambda: "already exists in favorites" in page.errors())
     page.type(Keys.ESCAPE)
     page.set("seed", 1)
+    page.rest()  # A state counts as recent once it rests.
     page.click("tab-saved")
     page.until(lambda: len(page.find(".favorite")) == 2)
     assert page.browser.execute_script("return document.body.scrollWidth <= innerWidth")

@@ -14,7 +14,7 @@ import av
 import numpy as np
 import pytest
 from serving import serving_here
-from studio_page import BROWSER_MARKS, Page, script_first
+from studio_page import BROWSER_MARKS, Page, module, script_first
 from test_studio_browser_page import violations
 
 from styleganv.studio.favorites import Favorites
@@ -54,10 +54,10 @@ async function onsetTimes(Analysis, text) {
 """
 
 
-def run(page: Page, module: str, code: str, functions: str = "") -> Any:
+def run(page: Page, name: str, code: str, functions: str = "") -> Any:
     """Return the value of an expression of a module of the page, `m`."""
     return page.browser.execute_async_script(
-        f"{functions}const done = arguments[0]; import('./page/{module}.js').then(async (m) => done(await ({code})))"
+        f"{functions}const done = arguments[0]; {module(name)}.then(async (m) => done(await ({code})))"
     )
 
 
@@ -262,9 +262,13 @@ def test_audio_from_microphone_and_file(paused: Page, clicks: Path) -> None:
 
 
 #: Advances the page's clock by a 60th of a second per animation frame while nothing is to be drawn; steers psi.
-STEER = """
-const done = arguments[0], names = ["playback", "steering", "state", "clock"];
-Promise.all(names.map((name) => import(`./page/core/${name}.js`))).then((modules) => {
+STEER = (
+    f"""
+const loading = [{", ".join(module(f"core/{name}") for name in ("playback", "steering", "state", "clock"))}];
+"""
+    + """
+const done = arguments[0];
+Promise.all(loading).then((modules) => {
   const { players: { a }, steer, change, clock } = Object.assign({}, ...modules);
   const animate = window.requestAnimationFrame.bind(window);
   let now = Math.max(performance.now(), clock.last), moves = 0, last = 0; // The latest tick may be ahead.
@@ -277,6 +281,7 @@ Promise.all(names.map((name) => import(`./page/core/${name}.js`))).then((modules
   steer(() => { moves += 1; change({ psi: 1 - moves / 100 }); if (moves === 50) done(); return moves < 50; });
 });
 """
+)
 
 
 @pytest.mark.long
@@ -296,7 +301,7 @@ def test_video_plays_on_while_the_music_holds_a_level(paused: Page) -> None:
     page.until(lambda: page.phase() == "current")
     page.record()
     page.browser.execute_script(
-        "const all = ['steering', 'state'].map((name) => import(`./page/core/${name}.js`));"
+        f"const all = [{module('core/steering')}, {module('core/state')}];"
         "Promise.all(all).then(([{ steer }, { view }]) =>"
         "steer(() => { view.a.value = { ...view.a.peek() }; return true; }))"
     )

@@ -105,6 +105,20 @@ def test_speed_and_frame_rate(page: Page) -> None:
     assert np.ptp(clock - 4 * times) < 1.01 / 60  # each is drawn at the first animation frame at which it is due
 
 
+def test_paused_page_asks_for_no_animation_frames(page: Page) -> None:
+    page.until(lambda: page.phase() == "current")
+    page.browser.execute_script(
+        "window.numAsked_ = 0; const animate = window.requestAnimationFrame.bind(window);"
+        "window.requestAnimationFrame = (callback) => { window.numAsked_ += 1; return animate(callback); };"
+    )
+    time.sleep(0.3)  # one that was asked for before
+    before = page.browser.execute_script("return window.numAsked_")
+    time.sleep(0.3)
+    assert page.browser.execute_script("return window.numAsked_") == before
+    page.click("play")
+    page.until(lambda: (page.time() or 0) > 0.2)
+
+
 def test_locked_seeds_keep_their_values(page: Page) -> None:
     page.set("seed", 3)
     page.set("motion-seed", 4)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from serving import serving, serving_here
-from studio_page import BROWSER_MARKS, Page, frame, script_first
+from studio_page import BROWSER_MARKS, Page, frame, module, script_first
 
 from styleganv.studio.studio_model import StudioModel
 
@@ -101,9 +101,9 @@ def test_hung_connection_is_opened_again(page: Page) -> None:
     """As after a laptop slept: the answer to the open request never arrives."""
     page.until(lambda: page.phase() == "current")
     page.browser.execute_async_script(
+        f"const done = arguments[0], module = {module('core/playback')};"
         """
-        const done = arguments[0];
-        import("./page/core/playback.js").then(({ players }) => {
+        module.then(({ players }) => {
           window.socket_ = players.a.socket;
           window.socket_.onmessage = null;
           done();
@@ -130,7 +130,7 @@ def test_slow_network_loses_frames_but_no_time(page: Page) -> None:
         time.sleep(5)
         shown = page.recorded()[:, 1]
         late = page.browser.execute_async_script(
-            "const done = arguments[0]; import('./page/core/clock.js').then(({ clock }) =>"
+            f"const done = arguments[0]; {module('core/clock')}.then(({{ clock }}) =>"
             "done(clock.time - Number(document.getElementById('screen').dataset.time)))"
         )
     finally:

@@ -3,7 +3,6 @@
 import signal
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,8 +17,6 @@ from styleganv.studio.studio_model import StudioModel
 pytest.importorskip("selenium", reason="pip install styleganv[dev]")
 
 pytestmark = BROWSER_MARKS
-
-REST_SECONDS = 0.8  # after which a change is a step of its own
 
 
 @contextmanager
@@ -56,7 +53,7 @@ def test_no_picture_stands_under_another_name(
             page.set("psi", 0.3)
             page.until(lambda: page.phase() == "stale")
             assert page.text() == "Updating…"
-            assert float(page.get("screen").value_of_css_property("opacity")) < 0.5
+            page.until(lambda: float(page.get("screen").value_of_css_property("opacity")) < 0.5)
         page.until_shows(frame(studio_model, psi=0.3))
         page.until(lambda: page.phase() == "current" and not page.text())
         record_heights(page)
@@ -133,7 +130,7 @@ def test_address_restores_the_page(page: Page, studio_model: StudioModel, wide: 
 def test_back_is_undo_and_forward_is_redo(page: Page, studio_model: StudioModel) -> None:
     assert not page.get("undo").is_enabled()
     page.set("seed", 7)
-    time.sleep(REST_SECONDS)
+    page.rest()
     page.browser.execute_script(  # one gesture
         "for (const value of [0.9, 0.8, 0.7, 0.6]) {"
         "arguments[0].value = value; arguments[0].dispatchEvent(new Event('input', {bubbles: true})); }",
@@ -153,7 +150,7 @@ def test_back_is_undo_and_forward_is_redo(page: Page, studio_model: StudioModel)
     page.until(lambda: not page.get("redo").is_enabled() and page.value("psi") == "0.6")
     page.type("u")
     page.until(lambda: page.value("psi") == "1")
-    time.sleep(REST_SECONDS)
+    page.rest()
     page.set("seed", 8)  # What was undone cannot be redone.
     page.until(lambda: not page.get("redo").is_enabled())
     page.browser.execute_script("for (let i = 0; i < 9; i += 1) document.getElementById('undo').click()")

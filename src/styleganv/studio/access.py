@@ -24,6 +24,8 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
 }
+#: Of what never changes at its URL.
+IMMUTABLE = "private, max-age=31536000, immutable"
 #: An absolute path of at least two parts, but no part of a URL or of a relative path.
 ABSOLUTE_PATH = re.compile(r"(?<![\w.:/\\~-])(?:~|[A-Za-z]:)?[/\\](?:[^\s/\\:'\"(),;]+[/\\])+([^\s/\\:'\"(),;]*)")
 

@@ -1,6 +1,7 @@
 """HTTP routes of the studio: the page and the port for OSC. No string that a browser sends is a path."""
 
 import gzip
+import hashlib
 import re
 from collections.abc import Iterator
 from importlib.resources import files
@@ -10,26 +11,33 @@ from pathlib import Path
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import Response
 
+from styleganv.studio.access import IMMUTABLE
+
 #: Not left to `mimetypes`, which depends on the machine: browsers refuse modules of another type.
 MEDIA_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
 
 
 def page_routes() -> APIRouter:
-    """Return the routes of the page's files, which are read from the package."""
+    """Return the routes of the page's files, which are read from the package.
+
+    Browsers keep the files: their URLs, which the page names, change with their contents.
+    """
     router = APIRouter()
-    folder = files("styleganv.studio") / "page"
-    served = dict(_page_files(folder))
+    served = dict(_page_files(files("styleganv.studio") / "page"))
 
     @router.get("/")
-    @router.get("/page/{name:path}")
-    async def page(request: Request, name: str = "index.html") -> Response:
+    async def index(request: Request) -> Response:
+        version = hashlib.sha256(b"".join(served[name].read_bytes() for name in sorted(served))).hexdigest()[:12]
+        text = served["index.html"].read_bytes().replace(b'"page/', f'"page/{version}/'.encode())
+        return _text_response(request, text, "text/html")
+
+    @router.get("/page/{version}/{name:path}")
+    async def page(request: Request, name: str) -> Response:
         if name not in served:
             raise HTTPException(404)
-        content, headers = served[name].read_bytes(), {"Vary": "Accept-Encoding"}
-        if _accepts_gzip(request.headers.get("accept-encoding", "")):
-            content = gzip.compress(content, mtime=0)
-            headers["Content-Encoding"] = "gzip"
-        return Response(content, media_type=MEDIA_TYPES[Path(name).suffix], headers=headers)
+        response = _text_response(request, served[name].read_bytes(), MEDIA_TYPES[Path(name).suffix])
+        response.headers["Cache-Control"] = IMMUTABLE
+        return response
 
     return router
 
@@ -52,6 +60,15 @@ def _page_files(folder: Traversable, prefix: str = "") -> Iterator[tuple[str, Tr
             yield from _page_files(entry, f"{prefix}{entry.name}/")
         elif Path(entry.name).suffix in MEDIA_TYPES:
             yield prefix + entry.name, entry
+
+
+def _text_response(request: Request, content: bytes, media_type: str) -> Response:
+    """Return a response, compressed if the browser accepts it."""
+    headers = {"Vary": "Accept-Encoding"}
+    if _accepts_gzip(request.headers.get("accept-encoding", "")):
+        content = gzip.compress(content, mtime=0)
+        headers["Content-Encoding"] = "gzip"
+    return Response(content, media_type=media_type, headers=headers)
 
 
 def _accepts_gzip(header: str) -> bool:

@@ -13,6 +13,7 @@ from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import JSONResponse, Response
 
 from styleganv.media.writing import FORMATS
+from styleganv.studio.access import IMMUTABLE
 from styleganv.studio.commands import export_commands
 from styleganv.studio.projects import open_project
 from styleganv.studio.sources import lower_priority
@@ -25,8 +26,8 @@ from styleganv.timeline.timeline import Timeline
 
 T = TypeVar("T")
 
-#: Browsers keep a thumbnail whose address contains the present version, and ask again about any other.
-IMMUTABLE, REVALIDATED = "private, max-age=31536000, immutable", "private, no-cache"
+#: Of thumbnails whose address does not contain the present version; others are immutable.
+REVALIDATED = "private, no-cache"
 
 
 def source_routes(sources: Sequence[VideoSource]) -> APIRouter:

@@ -49,8 +49,8 @@ const shown = {
   }),
 };
 export const players = {
-  a: new Player(() => shown.a.peek(), { onAnswer, onEnd: () => jump(0) }),
-  b: new Player(() => shown.b.peek()),
+  a: new Player(() => shown.a.peek(), { onReset: wake, onAnswer, onEnd: () => jump(0) }),
+  b: new Player(() => shown.b.peek(), { onReset: wake }),
 };
 const bothPlayers = [players.a, players.b];
 
@@ -153,14 +153,26 @@ export function startPlayback() {
     displayedFps.value = players.a.numDrawn - numCounted;
     numCounted = players.a.numDrawn;
   }, 1000);
-  requestAnimationFrame(tick);
+  effect(() => { if (transport.isPlaying.value) wake(); });
 }
 
-let shownAt = 0;
+/** The animation frame that `tick` waits for, and when it last showed the time. */
+const ticks = { pending: 0, shownAt: 0 };
+
+/** Tick until nothing plays and both pictures are current: a paused page needs no computing time. */
+function wake() {
+  if (ticks.pending) return;
+  clock.last = performance.now();
+  ticks.pending = requestAnimationFrame(tick);
+}
+
+/** Return whether the picture is that of the present settings, or cannot be. @param {Player} player */
+const isResting = (player) => !player.isWaiting
+  && (player.drawnRevision === player.revision || player.hasFailed || !player.socket || !player.getView());
 
 /** @param {number} now */
 function tick(now) {
-  const elapsed = Math.min((now - clock.last) / 1000, MAX_TICK_SECONDS);
+  const elapsed = Math.min(Math.max(0, now - clock.last) / 1000, MAX_TICK_SECONDS);
   clock.last = now;
   // The clock waits for the first frame, so that a new video starts at its start.
   if (transport.isPlaying.peek() && (players.a.hasFrames || clock.isSteered)) clock.time += elapsed * rate.peek();
@@ -169,8 +181,8 @@ function tick(now) {
     player.requestFrames();
     return player.drawDue();
   });
-  if (hasDrawn.includes(true) && now - shownAt > TIME_MS) { batch(showTime); shownAt = now; }
-  requestAnimationFrame(tick);
+  if (hasDrawn.includes(true) && now - ticks.shownAt > TIME_MS) { batch(showTime); ticks.shownAt = now; }
+  ticks.pending = transport.isPlaying.peek() || !bothPlayers.every(isResting) ? requestAnimationFrame(tick) : 0;
 }
 
 /** Seconds that the timeline shows. */

@@ -4,8 +4,8 @@
 // request at once, which cancels the open one. If the browser or the model is too slow, it requests fewer frames per
 // second (if the model supports any frame rate) and skips late ones, so nothing queues up.
 //
-// Every request carries a revision. Of older responses, those of an earlier source or connection are dropped; those of
-// the same source are drawn while the newest is under way, so that a slider has an effect while it moves.
+// Every request carries a revision. Older responses of the same source and connection are drawn while the newest is under
+// way, so that a slider has an effect while it moves.
 
 import { clock } from "./clock.js";
 import { frameRequest, unpackFrames } from "./protocol.js";
@@ -49,10 +49,11 @@ export class Player {
   status = signal(/** @type {Status} */ ({ phase: "empty", text: "Connecting…", isError: false }));
 
   /** @param {() => import("./timeline.js").Video | null} getView what to play, or null
-   * @param {{ onAnswer?: (error: string) => void, onEnd?: () => void }} actions after each response to the present
-   *   settings, and at the end of a finite video */
-  constructor(getView, { onAnswer = () => {}, onEnd = () => {} } = {}) {
+   * @param {{ onReset: () => void, onAnswer?: (error: string) => void, onEnd?: () => void }} actions after each reset, each
+   *   response to the present settings, and the end of a finite video */
+  constructor(getView, { onReset, onAnswer = () => {}, onEnd = () => {} }) {
     this.getView = getView;
+    this.onReset = onReset;
     this.onAnswer = onAnswer;
     this.onEnd = onEnd;
   }
@@ -74,12 +75,12 @@ export class Player {
       this.canvas?.getContext("2d")?.clearRect(0, 0, this.canvas.width, this.canvas.height);
       const name = this.getView()?.model;
       const { text, isError } = this.status.peek();
-      if (this.socket) this.setStatus("empty", name ? `Loading ${name}…` : "");
-      else this.setStatus("empty", text, isError);
+      this.setStatus("empty", !this.socket ? text : name ? `Loading ${name}…` : "", !this.socket && isError);
     }
     this.frames.forEach((frame) => frame.image.close());
     Object.assign(this, { frames: [], nextStart: null, isWaiting: false, hasFailed: false, hasFrames: false });
     this.staleSince = performance.now();
+    this.onReset();
   }
 
   /** @param {string} text */
@@ -150,8 +151,7 @@ export class Player {
     const decoded = images.map((/** @type {Blob} */ image) => createImageBitmap(image));
     this.requestFrames();
     for (const [i, image] of (await Promise.all(decoded)).entries()) {
-      if (header.id !== this.revision) image.close();
-      else this.frames.push({ time: header.start + i / header.fps, image });
+      if (header.id === this.revision) this.frames.push({ time: header.start + i / header.fps, image }); else image.close();
     }
   }
 
