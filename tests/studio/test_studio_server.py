@@ -79,7 +79,17 @@ def test_other_sites_are_refused(url: str) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["page/../jobs.py", "page/%2e%2e%2fjobs.py", "page/jobs.py", "page/", "jobs.py", "api/models"],
+    [
+        "page/../jobs.py",
+        "page/%2e%2e%2fjobs.py",
+        "page/jobs.py",
+        "page/",
+        "page/0/",
+        "page/0/jobs.py",
+        "page/0/../../jobs.py",
+        "jobs.py",
+        "api/models",
+    ],
 )
 def test_only_the_files_of_the_page_are_served(url: str, path: str) -> None:
     status, content = send(url, path)
@@ -87,7 +97,7 @@ def test_only_the_files_of_the_page_are_served(url: str, path: str) -> None:
 
 
 def test_page_allows_only_its_own_scripts(url: str) -> None:
-    with urllib.request.urlopen(url + "page/main.js") as response:
+    with urllib.request.urlopen(url + "page/0/main.js") as response:
         assert response.headers["Content-Type"].startswith("text/javascript")
         assert "script-src 'self'" in response.headers["Content-Security-Policy"]
         assert response.headers["X-Content-Type-Options"] == "nosniff"
