@@ -76,15 +76,20 @@ def browser(clicks: Path) -> Iterator[Any]:
 
 
 @pytest.fixture(autouse=True)
-def console_is_clean(request: pytest.FixtureRequest) -> Iterator[None]:
-    """The console of the browser has no errors after a test, except of requests that failed on purpose."""
+def browser_is_clean(request: pytest.FixtureRequest) -> Iterator[None]:
+    """The console of the browser has no errors after a test, except of requests that failed on purpose.
+
+    The page is closed, which would otherwise take computing time from other tests, and nothing it stored remains.
+    """
     yield
     if "browser" in request.fixturenames:
-        lines = request.getfixturevalue("browser").get_log("browser")
+        browser = request.getfixturevalue("browser")
+        if browser.current_url.startswith("http"):
+            browser.execute_script("sessionStorage.clear(); localStorage.clear()")
+        browser.get("about:blank")
+        lines = browser.get_log("browser")
         errors = [line["message"] for line in lines if line["level"] == "SEVERE" and line["source"] != "network"]
         assert [text for text in errors if "WebSocket connection to" not in text] == []
-        # A page that plays on would take computing time from other tests.
-        request.getfixturevalue("browser").get("about:blank")
 
 
 @pytest.fixture
