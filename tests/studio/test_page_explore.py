@@ -46,6 +46,7 @@ def test_filmstrip_selects_neighboring_seeds(page: Page, studio_model: StudioMod
     page.until(lambda: is_loaded(page, "[data-seed='2']"))
     assert not page.find("[data-seed='24'] img")  # out of sight
     moving = page.find("[data-seed='2'] img")[0]
+    page.resize(1280, 1100, prefers_reduced_motion="no-preference")
     assert moving.value_of_css_property("animation-name") == "sprite"
     page.resize(1280, 1100, prefers_reduced_motion="reduce")
     assert moving.value_of_css_property("animation-name") == "none"

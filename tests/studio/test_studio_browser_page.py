@@ -114,7 +114,7 @@ def test_appearance_follows_the_system_until_it_is_chosen(restored: Page) -> Non
         return bool(page.find(".backdrop"))
 
     page.resize(*DESKTOP, prefers_color_scheme="dark", prefers_reduced_motion="no-preference")
-    assert is_dark() and has_backdrop()
+    page.until(lambda: is_dark() and has_backdrop())
     page.resize(*DESKTOP, prefers_color_scheme="light", prefers_reduced_motion="reduce")
     page.until(lambda: not is_dark() and not has_backdrop())
     page.click("appearance")
