@@ -66,3 +66,14 @@ def test_quick_stages_write_two_lines(monkeypatch: pytest.MonkeyPatch) -> None:
         list(track([], progress, 0, "nothing"))
     lines = file.getvalue().splitlines()
     assert [line.split(":")[0] for line in lines] == ["reading", "reading", "nothing"] and "100%" in lines[1]
+
+
+def test_what_was_done_before_says_nothing_about_the_time_that_remains(monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: seconds[0])
+    file = io.StringIO()
+    with progress_bar(file) as progress:
+        progress(500, 1000, "training")
+        seconds[0] = 100.0
+        progress(510, 1000, "training")  # ten steps in 100 s: 490 remain
+    assert file.getvalue().splitlines()[1].split("<")[1].startswith("1:21:40")

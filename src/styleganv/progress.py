@@ -69,7 +69,8 @@ def progress_bar(file: TextIO | None = None) -> Iterator[Progress]:
         if bar is None or done < bar.n or total != bar.total:
             if bar is not None:
                 bar.close()
-            bar = tqdm(total=total, file=file, unit="", dynamic_ncols=True)
+            # What an earlier process did says nothing about the time that remains.
+            bar = tqdm(total=total, initial=done, file=file, unit="", dynamic_ncols=True)
         bar.set_description(stage, refresh=False)
         bar.update(done - bar.n)
 
@@ -82,17 +83,19 @@ def progress_bar(file: TextIO | None = None) -> Iterator[Progress]:
 
 def _line_writer(file: TextIO) -> Progress:
     start = written = time.monotonic()
-    last_done, last_percent = 0, -1
+    first, last_done, last_percent = 0, -1, -1
     is_ascii = not (getattr(file, "encoding", None) or "utf-8").lower().startswith("utf")
 
     def report(done: int, total: int, stage: str) -> None:
-        nonlocal start, written, last_done, last_percent
+        nonlocal start, written, first, last_done, last_percent
         now = time.monotonic()
-        if done < last_done or done == 0:
-            start, last_percent = now, -1
+        if done < last_done or done == 0 or last_done < 0:
+            start, first, last_percent = now, done, -1
         percent = 100 * done // total if total else 100
         if last_percent < 0 or done == total or (percent > last_percent and now - written >= 1):
-            line = tqdm.format_meter(done, total, now - start, ncols=100, prefix=stage, unit="", ascii=is_ascii)
+            line = tqdm.format_meter(
+                done, total, now - start, ncols=100, prefix=stage, unit="", ascii=is_ascii, initial=first
+            )
             file.write(f"{line}\n")
             file.flush()
             written, last_percent = now, percent
