@@ -96,8 +96,8 @@ def browser_is_clean(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture
 def page(browser: Any, url: str) -> Page:
-    """The page with the first model, paused at its start."""
-    page = Page(browser, url)
+    """The page with the first model, paused at its start, in the tab without thumbnails."""
+    page = Page(browser, url, "?tab=create")
     page.click("play")
     page.set("time", 0)
     return page
