@@ -138,12 +138,12 @@ class Encoder:
         return self.fps if self.options.fps or not timing.matches(self.fps) else None
 
     def _record(self, source: VideoSource, recordings: list[_Recording], fps: float | None) -> None:
-        """Decode a source up to the end of its last take; what ends it early becomes a problem of the open takes."""
-        end, until = max(recording.stop for recording in recordings), 0.0
+        """Decode a source from its first take to its last; what ends it early becomes a problem of the open takes."""
+        start, end = min(recording.start for recording in recordings), max(recording.stop for recording in recordings)
+        until = 0.0
         try:
-            frames = source.decode(fps, self.options.source_fps, self.background)
-            for number, frame in enumerate(frames):
-                time, until = _shown(frame) if fps is None else (number / fps, (number + 1) / fps)
+            for frame in source.decode(fps, self.options.source_fps, self.background, start):
+                time, until = frame.time, frame.time + frame.duration
                 for recording in recordings:
                     if not recording.problem and recording.contains(time):
                         self._add(recording, frame)
@@ -227,11 +227,6 @@ class Encoder:
         """Return why a video of so few frames is skipped."""
         what = "a single picture" if num_frames == 1 else f"{num_frames} frames"
         return f"{what}{why}, fewer frames than --min-frames {self.options.min_frames}"
-
-
-def _shown(frame: DecodedFrame) -> tuple[float, float]:
-    """Return from when until when a frame is shown."""
-    return frame.time, frame.time + frame.duration
 
 
 def fit_frame(frame: np.ndarray, height: int, width: int, fit: Fit = "crop") -> np.ndarray:

@@ -6,7 +6,7 @@ Shapes: T frames, H height, W width; frames are uint8 RGB.
 import json
 import math
 from dataclasses import asdict
-from itertools import islice
+from itertools import dropwhile, islice
 from pathlib import Path
 from typing import Any
 
@@ -103,8 +103,9 @@ def read_clip(model: VideoGenerator, source: Path | str, *, start: NonNegative, 
     if len(videos) > 1:
         raise StyleganvError(f"{source} contains {len(videos)} videos: pass one of them, e.g. {videos[0].name}.")
     first, num_frames = round(start * model.fps), model.num_frames(seconds)
-    frames = islice(videos[0].frames(model.fps), first, first + num_frames)
-    clip = [fit_frame(frame, model.height, model.width) for frame in frames]
+    decoded = videos[0].decode(model.fps, start=first / model.fps)
+    frames = islice(dropwhile(lambda frame: frame.time < (first - 0.5) / model.fps, decoded), num_frames)
+    clip = [fit_frame(frame.pixels, model.height, model.width) for frame in frames]
     if len(clip) < 2:
         raise StyleganvError(
             f"{source} has {len(clip)} frames after {start:g} seconds at {model.fps:g} fps, projection requires 2: "

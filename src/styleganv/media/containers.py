@@ -38,6 +38,10 @@ _UNSPECIFIED, _IPT_C2 = 2, 15
 _PQ, _HLG = 16, 18
 #: Players take video that states no color matrix as BT.709 from this height on, and as BT.601 below.
 _HD_HEIGHT = 720
+#: Formats with an index, whose timestamps never start again.
+_INDEXED = frozenset({"mov", "matroska"})
+#: What is decoded before a start: filters look at the frames around, and some streams recover over a second.
+_LEAD_SECONDS = 2.0
 #: Clock of the filter graphs.
 _TICK = Fraction(1, 1_000_000)
 
@@ -61,18 +65,46 @@ def read_timing(file: MediaFile) -> Timing:
     return measure_timing(times, stated)
 
 
-def decode_video(file: MediaFile, background: Color) -> Iterator[DecodedFrame]:
+def decode_video(file: MediaFile, background: Color, start: float = 0.0) -> Iterator[DecodedFrame]:
     """Decode a video file: upright, progressive, 8-bit RGB of standard dynamic range, square pixels.
+
+    Args:
+        start: time before which frames may be left out, which is faster where the file has an index.
 
     Raises:
         DamagedVideo: after the frames before the first one that is damaged or missing.
         StyleganvError: if the file cannot be read, or no filter can convert it.
     """
+    if start > _LEAD_SECONDS and (origin := _first_time(file)) is not None:
+        frames = _shown_frames(file, background, (origin, start - _LEAD_SECONDS))
+        try:
+            first = next(frames, None)
+        except DamagedVideo:
+            first = None
+        if first is not None and first.time <= start:
+            yield first
+            yield from frames
+            return
+    yield from _shown_frames(file, background)
+
+
+def _shown_frames(
+    file: MediaFile, background: Color, skip: tuple[float, float] | None = None
+) -> Iterator[DecodedFrame]:
+    """Decode a video file, with `skip` from the last key frame on that precedes some time.
+
+    Args:
+        skip: timestamp of the first frame, and that time, which counts from it.
+    """
     damage: DamagedVideo | None = None
+    origin = None if skip is None else skip[0]
     with _open_container(file) as (container, stream, opened):
+        if skip is not None:
+            with suppress(av.FFmpegError):  # decodes from the start of the file
+                container.seek(round(sum(skip) / float(stream.time_base)), stream=stream)
         display = _Display(stream.sample_aspect_ratio or Fraction(1), file, background)
         try:
-            for frame in _intact_frames(container, stream, opened, file):
+            for frame in _intact_frames(container, stream, opened, file, origin):
                 yield from display.show(frame)
         except DamagedVideo as error:
             damage = error
@@ -126,8 +158,23 @@ def _open_container(file: MediaFile) -> Iterator[tuple[Any, Any, IO[bytes]]]:
         yield container, stream, opened
 
 
-def _intact_frames(container: Any, stream: Any, opened: IO[bytes], file: MediaFile) -> Iterator[av.VideoFrame]:
+def _first_time(file: MediaFile) -> float | None:
+    """Return the timestamp of the first frame of a file with an index, from which its times count; else None."""
+    with _open_container(file) as (container, stream, _):
+        if _INDEXED.isdisjoint(container.format.name.split(",")):
+            return None
+        with suppress(*DECODING_ERRORS):  # reported by the decoder
+            return next((frame.time for frame in _decode(container, stream) if not frame.is_corrupt), None)
+    return None
+
+
+def _intact_frames(
+    container: Any, stream: Any, opened: IO[bytes], file: MediaFile, origin: float | None = None
+) -> Iterator[av.VideoFrame]:
     """Yield frames up to the first damage, with their times and durations in `_TICK`.
+
+    Args:
+        origin: timestamp from which times count; None: that of the first frame.
 
     Raises:
         DamagedVideo: if there are more, or should be.
@@ -138,13 +185,15 @@ def _intact_frames(container: Any, stream: Any, opened: IO[bytes], file: MediaFi
     shift = 0.0
     try:
         for frame in _decode(container, stream):
+            if last is None and (frame.is_corrupt or (origin is not None and not frame.key_frame)):
+                continue  # recordings often start between key frames
             if frame.is_corrupt:
-                if last is None:
-                    continue  # recordings often start between key frames
                 raise ValueError("damaged frame")
             time = (count * step if frame.time is None else float(frame.time)) + shift
             if last is None:
-                shift, time = -time, 0.0
+                shift = -time if origin is None else -origin
+                time = max(0.0, time + shift)
+                count = round(time / step)
             else:
                 if not -1 < time - last.time < MAX_STEP_SECONDS:  # timestamps that start again
                     shift, time = shift + end - time, end

@@ -4,6 +4,7 @@ Frames are uint8 RGB `[H, W, 3]` in 0..255, composited over a background color w
 seconds; the first frame is at 0.
 """
 
+import math
 import struct
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -169,7 +170,7 @@ def decode_images(files: list[MediaFile], fps: float, background: Color) -> Iter
 
 
 def resample(frames: Iterable[DecodedFrame], fps: float) -> Iterator[DecodedFrame]:
-    """Yield the frame shown at each k / fps; holds at most two frames.
+    """Yield the frame shown at each k / fps from the first frame on, with that time; holds at most two frames.
 
     A frame is shown from its time on. So that jitter neither repeats nor drops frames, it may come early by half a step
     between frames of the source or of the result, whichever is shorter.
@@ -179,14 +180,16 @@ def resample(frames: Iterable[DecodedFrame], fps: float) -> Iterator[DecodedFram
     damage: DamagedVideo | None = None
     try:
         for frame in frames:
+            if last is None and frame.time > 1 / fps:
+                count = math.ceil(frame.time * fps - 1e-6)
             while last is not None and count / fps <= frame.time - min(frame.time - last.time, 1 / fps) / 2 - 1e-6:
-                yield last
+                yield replace(last, time=count / fps, duration=1 / fps)
                 count += 1
             last = frame
     except DamagedVideo as error:
         damage = error
     while last is not None and count / fps < last.time + last.duration - 1e-6:
-        yield last
+        yield replace(last, time=count / fps, duration=1 / fps)
         count += 1
     if damage is not None:
         raise damage

@@ -104,13 +104,18 @@ class VideoSource:
         return (frame.pixels for frame in self.decode(fps, source_fps))
 
     def decode(
-        self, fps: float | None = None, source_fps: float = DEFAULT_FPS, background: Color = BLACK
+        self,
+        fps: float | None = None,
+        source_fps: float = DEFAULT_FPS,
+        background: Color = BLACK,
+        start: float = 0.0,
     ) -> Iterator[DecodedFrame]:
         """Decode the frames one by one, all of one size.
 
         Args:
             fps: frame rate to resample to, by presentation time; None keeps every frame.
             source_fps: frame rate of a folder of frames, which states none.
+            start: time before which frames may be left out, for which a video file with an index is not decoded.
 
         Raises:
             DamagedVideo: after the frames before the first damage.
@@ -119,8 +124,10 @@ class VideoSource:
         first, size = self.media_files[0], None
         if self.kind == "frames":
             frames = decode_images(self.media_files, source_fps, background)
+        elif self.kind == "video":
+            frames = decode_video(first, background, start)
         else:
-            frames = (decode_video if self.kind == "video" else decode_animation)(first, background)
+            frames = decode_animation(first, background)
         for frame in frames if fps is None else resample(frames, fps):
             size = size or frame.pixels.shape
             if frame.pixels.shape != size:
