@@ -117,6 +117,10 @@ class Arm:
         self.config, self.dataset = settings_of(arm, args.seed, args.slot_distance, args.mirror), VideoDataset(data)
         self.clips = ClipDataset(self.dataset, self.config.training)
         out.mkdir(parents=True, exist_ok=True)
+        settings = out / "settings.txt"
+        if settings.exists() and settings.read_text() != str(self.config):
+            sys.exit(f"{out} was trained with other settings: pass the same options, or another folder.")
+        settings.write_text(str(self.config))
         kinds = {"features": FeatureMatching, "reconstruct": Reconstructing}
         kind = next((kinds[part] for part in arm.split("+") if part in kinds), GanTrainer)
         self.trainer: Any = kind(self.config, *build_networks(self.config, self.dataset))
