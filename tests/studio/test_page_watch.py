@@ -179,8 +179,9 @@ def test_runs_are_compared(restored: Any, studio: str, folder: Path) -> None:
     page = WatchPage(restored, studio, "?view=run&run=runs/good10")
     page.resize(*DESKTOP)
     page.until(lambda: page.texts(".chart figcaption") == ["Losses", "Logits", "clips_per_second"])
-    assert page.texts(".chart:first-child .u-label") == ["clips", "loss_d", "loss_g"]
-    assert "All settings" in page.texts("#run")[0] and "interrupted" in page.texts("#log")[0]
+    page.until(lambda: page.texts(".chart:first-child .u-label") == ["clips", "loss_d", "loss_g"])
+    assert "All settings" in page.texts("#run")[0]
+    page.until(lambda: "interrupted" in page.texts("#log")[0])
 
     page.press("#film-play")  # from the first snapshot to the last
     page.until(lambda: color(page, 0) == [0, 0, 255])
@@ -193,7 +194,7 @@ def test_runs_are_compared(restored: Any, studio: str, folder: Path) -> None:
     page.until(lambda: page.texts("#settings tbody tr") == ["training.lr 0.002 0.1"])
     page.set("film-time", 2)  # 300 clips
     page.until(lambda: (color(page, 0), color(page, 1)) == ([0, 0, 255], [0, 255, 0]))
-    assert page.texts(".film-pictures .clips") == ["200 clips", "300 clips"]
+    page.until(lambda: page.texts(".film-pictures .clips") == ["200 clips", "300 clips"])
     page.set("film-time", 0)  # 100 clips: the first run has no snapshot yet
     page.until(lambda: color(page, 0) == [255, 0, 0] and "None yet" in page.texts("#film")[0])
 
