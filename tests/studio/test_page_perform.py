@@ -262,13 +262,9 @@ def test_audio_from_microphone_and_file(paused: Page, clicks: Path) -> None:
 
 
 #: Advances the page's clock by a 60th of a second per animation frame while nothing is to be drawn; steers psi.
-STEER = (
-    f"""
-const loading = [{", ".join(module(f"core/{name}") for name in ("playback", "steering", "state", "clock"))}];
-"""
-    + """
+STEER = """
 const done = arguments[0];
-Promise.all(loading).then((modules) => {
+Promise.all([MODULES]).then((modules) => {
   const { players: { a }, steer, change, clock } = Object.assign({}, ...modules);
   const animate = window.requestAnimationFrame.bind(window);
   let now = Math.max(performance.now(), clock.last), moves = 0, last = 0; // The latest tick may be ahead.
@@ -280,8 +276,7 @@ Promise.all(loading).then((modules) => {
   });
   steer(() => { moves += 1; change({ psi: 1 - moves / 100 }); if (moves === 50) done(); return moves < 50; });
 });
-"""
-)
+""".replace("MODULES", ", ".join(module(f"core/{name}") for name in ("playback", "steering", "state", "clock")))
 
 
 @pytest.mark.long

@@ -159,7 +159,7 @@ export function startPlayback() {
 /** The animation frame that `tick` waits for, and when it last showed the time. */
 const ticks = { pending: 0, shownAt: 0 };
 
-/** Tick until nothing plays and both pictures are current: a paused page needs no computing time. */
+/** Tick until nothing plays and both pictures are current: a paused page needs no animation frames. */
 function wake() {
   if (ticks.pending) return;
   clock.last = performance.now();
