@@ -45,7 +45,10 @@ class Firefox:
                 return result
 
     def open(self, url: str) -> None:
+        self.run("window.isLeft = true")
         self.send("browsingContext.navigate", context=self._context, url=url, wait="complete")
+        # A page that writes its address as it is left makes Firefox answer before the next one is there.
+        self.until("!window.isLeft && document.readyState === 'complete'")
 
     def reload(self) -> None:
         self.send("browsingContext.reload", context=self._context, wait="complete")

@@ -51,13 +51,17 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize(("name", "options"), CASES.values(), ids=CASES)
+@pytest.fixture(scope="module", params=CASES)
+def video(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> VideoSource:
+    name, options = CASES[request.param]
+    return source_of(write(tmp_path_factory.mktemp("start") / name, **options))
+
+
 @pytest.mark.parametrize("fps", [None, 10.0, 30.0])
-def test_frames_are_those_of_the_whole_video(tmp_path: Path, name: str, options: dict, fps: float | None) -> None:
-    source = source_of(write(tmp_path / name, **options))
-    whole = [frame for frame in source.decode(fps)]
+def test_frames_are_those_of_the_whole_video(video: VideoSource, fps: float | None) -> None:
+    whole = list(video.decode(fps))
     for start in (2.5, 7.93, 11.9, 30.0):
-        frames = list(source.decode(fps, start=start))
+        frames = list(video.decode(fps, start=start))
         assert frames[0].time <= max(0, start - 1)
         for frame, expected in zip(frames, whole[-len(frames) :], strict=True):
             assert (frame.time, frame.duration) == pytest.approx((expected.time, expected.duration), abs=1e-6)
