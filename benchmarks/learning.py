@@ -77,6 +77,7 @@ ARMS: dict[str, Callable[[Any], Any]] = {
     "features": lambda config: config,
     "reconstruct": lambda config: config,
     "growing": training(grow_from=16),
+    "growing3000": training(grow_from=16, grow_clips=3000),
     "growing32": training(grow_from=32),
     "now": lambda config: config,
 }

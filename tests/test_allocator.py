@@ -37,7 +37,7 @@ thread.join()
 @pytest.mark.skipif(
     platform.libc_ver()[0] != "glibc" or "LD_PRELOAD" in os.environ, reason="requires glibc's allocator"
 )
-@pytest.mark.slow
+@pytest.mark.long
 def test_freed_memory_is_reused_without_page_faults() -> None:
     """By default there are 14,000 page faults or more, or 25,602 if the second thread has its own heap."""
     run = subprocess.run([sys.executable, "-c", FAULTS], check=True, capture_output=True, text=True)

@@ -29,8 +29,9 @@ def decoded(path: Path) -> np.ndarray:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("times", [pytest.param([0.02]), pytest.param([0.02, 0.05], marks=pytest.mark.long)])
 def test_the_demo_shows_models_edits_and_a_training(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    times: list[float], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("styleganv.demo.FULL", replace(FULL, num_videos=16, seconds=0.2))
     monkeypatch.setattr("styleganv.demo.SEEDS", range(2))
@@ -40,7 +41,7 @@ def test_the_demo_shows_models_edits_and_a_training(
         monkeypatch.setattr(f"styleganv.training.run_log.{name}", 1)
     out = tmp_path / "new" / "demo"
     trained = 0.0
-    for minutes in (0.02, 0.05):  # the second call resumes the training
+    for minutes in times:  # the second call resumes the training
         cli.main(["demo", "--out", str(out), "--minutes", str(minutes)])
         total = load_checkpoint(out / "run" / "checkpoint.pt")["minutes"]
         assert trained + minutes <= total < trained + minutes + 0.5

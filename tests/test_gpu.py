@@ -130,6 +130,7 @@ def test_studio_frames(finished_run: Path) -> None:
         assert len(frames) == 20 and frames[0].shape[0] >= rows * height and frames[0].shape[1] >= columns * width
 
 
+@pytest.mark.long
 def test_export(finished_run: Path, tmp_path: Path) -> None:
     run("export", finished_run, tmp_path / "model.pt2")
     assert (tmp_path / "model.pt2").is_file()

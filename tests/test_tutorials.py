@@ -66,7 +66,7 @@ def my_videos(tmp_path: Path) -> None:
         write_video(tmp_path / "my-videos" / f"holiday {i}.mp4", video, 25)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.usefixtures("my_videos")
 def test_own_footage(follow: Follow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("styleganv.motion_report.figures.draw_chart", lambda *_, **__: "")  # most of the report's time
@@ -75,7 +75,7 @@ def test_own_footage(follow: Follow, tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert (tmp_path / "grid" / "grid.mp4").exists() and (tmp_path / "report.html").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.usefixtures("my_videos")
 def test_fine_tuning(follow: Follow, tmp_path: Path, finished_run: Path) -> None:
     follow("fine-tuning", faces_64=finished_run)
@@ -83,7 +83,7 @@ def test_fine_tuning(follow: Follow, tmp_path: Path, finished_run: Path) -> None
     assert len(list((tmp_path / "mixed").glob("*.mp4"))) == 8
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_edit(follow: Follow, tmp_path: Path, finished_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("styleganv.editing.explore.SECONDS", 0.2)
     follow("edit", faces_64=finished_run)

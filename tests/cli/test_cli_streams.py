@@ -68,9 +68,7 @@ with open(sys.argv[1], "w") as file:
     assert (tmp_path / "out").read_text() == "True"
 
 
-@pytest.mark.parametrize(
-    "command", [["--help"], pytest.param(["train", "--help"], marks=pytest.mark.slow), ["--version"]]
-)
+@pytest.mark.parametrize("command", [["--help"], ["train", "--help"], ["--version"]])
 def test_commands_into_a_closed_pipe_and_a_narrow_encoding(command: list[str], closed_pipe: int) -> None:
     environment = os.environ | {"PYTHONIOENCODING": "ascii"}
     done = run("-m", "styleganv", *command, stdout=closed_pipe, stderr=subprocess.PIPE, env=environment)
@@ -82,11 +80,11 @@ def test_commands_into_a_closed_pipe_and_a_narrow_encoding(command: list[str], c
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="file names are bytes on POSIX only")
 def test_names_that_no_encoding_has_are_shown() -> None:
-    command = [sys.executable, "-m", "styleganv", "generate", b"no\xff\xc3model", "--out", "x"]
+    command = [sys.executable, "-m", "styleganv", "train", "--resume", b"no\xff\xc3run"]
     for encoding in ("utf-8", "ascii"):
         environment = os.environ | {"PYTHONIOENCODING": encoding}
         done = subprocess.run(command, stderr=subprocess.PIPE, env=environment)
-        assert done.returncode == 1 and done.stderr.startswith(rb"styleganv: no\xff\xc3model is not a model")
+        assert done.returncode == 1 and done.stderr.startswith(rb"styleganv: No run found in no\xff\xc3run: ")
 
 
 def test_a_program_that_follows_the_progress_ends_the_command(closed_pipe: int, tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from styleganv.label_space import LabelSpace
 from styleganv.methods.stylegan_v.sampler import VideoGenerator, load_video_generator
 
 pytest.importorskip("selenium", reason="pip install styleganv[dev]")
-pytestmark = [pytest.mark.slow, pytest.mark.browser]
+pytestmark = [pytest.mark.long, pytest.mark.browser]
 if "CI" not in os.environ:
     pytestmark.append(pytest.mark.skipif(not (CHROMIUM and DRIVER), reason=MISSING))
 #: Largest difference of a frame from the model's.

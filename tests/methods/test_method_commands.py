@@ -31,7 +31,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     ("method", "measured", "unavailable"),
     [
         ("mocogan", "drift_1000", {"between": "fixed frame rate"}),
-        ("mocogan-stylegan2", "drift_1000", {"between": "fixed frame rate"}),
+        pytest.param("mocogan-stylegan2", "drift_1000", {"between": "fixed frame rate"}, marks=pytest.mark.long),
         ("digan", "drift_hour", {"slot_jump": "no motion slots"}),
     ],
 )

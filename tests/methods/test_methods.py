@@ -134,7 +134,7 @@ def test_an_unknown_method_is_rejected_with_all_names() -> None:
     [
         ("import no_such_module", "cannot be loaded (No module named 'no_such_module')"),
         ("from dataclasses import replace\nfrom styleganv.methods.digan import METHOD", "are named digan"),
-        ("METHOD = 3", "is not a styleganv.methods.method.Method"),
+        pytest.param("METHOD = 3", "is not a styleganv.methods.method.Method", marks=pytest.mark.long),
     ],
 )
 def test_a_broken_package_fails_only_commands_that_need_methods(code: str, message: str, tmp_path: Path) -> None:

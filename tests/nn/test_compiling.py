@@ -174,7 +174,7 @@ def train_steps(config: RunConfig, data: VideoDataset, *backends: Any) -> GanTra
     return trainer
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_training_is_the_same_compiled(tiny: RunConfig, faces: Path) -> None:
     """With resuming, gradient checkpointing, and R1, which takes the plain layers."""
     config = with_training(tiny, batch_size=4, r1_interval=1, gradient_checkpointing=True)

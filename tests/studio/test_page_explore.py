@@ -16,7 +16,7 @@ from selenium.webdriver.common.keys import Keys
 pytestmark = BROWSER_MARKS
 
 
-def is_loaded(page: Page, selector: str, frames: int = 8) -> bool:
+def is_loaded(page: Page, selector: str, frames: int = 1) -> bool:
     """Return whether a thumbnail shows a picture of this many frames of 32×32, and nothing older."""
     return bool(
         page.browser.execute_script(
@@ -45,11 +45,14 @@ def texts(page: Page, selector: str) -> list[str]:
 def test_filmstrip_selects_neighboring_seeds(page: Page, studio_model: StudioModel) -> None:
     page.until(lambda: is_loaded(page, "[data-seed='2']"))
     assert not page.find("[data-seed='24'] img")  # out of sight
-    moving = page.find("[data-seed='2'] img")[0]
+    picture = page.find("[data-seed='2'] img")[0]
+    assert picture.value_of_css_property("animation-name") == "none"
     page.resize(1280, 1100, prefers_reduced_motion="no-preference")
-    assert moving.value_of_css_property("animation-name") == "sprite"
+    page.until(lambda: is_loaded(page, "[data-seed='2']", frames=8))
+    assert picture.value_of_css_property("animation-name") == "sprite"
     page.resize(1280, 1100, prefers_reduced_motion="reduce")
-    assert moving.value_of_css_property("animation-name") == "none"
+    page.until(lambda: is_loaded(page, "[data-seed='2']"))
+    assert picture.value_of_css_property("animation-name") == "none"
     page.resize(1280, 1100)
     page.find("[data-seed='3']")[0].click()
     page.until_shows(frame(studio_model, content=3))

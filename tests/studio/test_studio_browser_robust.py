@@ -63,6 +63,7 @@ def test_nonsense_in_the_address(browser: Any, url: str, query: str, message: st
         assert page.find("#tab-explore[aria-selected=true]")
 
 
+@pytest.mark.long
 def test_killed_studio_and_another_token(browser: Any, models: list[Path], studio_model: StudioModel) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]

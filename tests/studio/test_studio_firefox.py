@@ -16,7 +16,7 @@ from styleganv.studio.studio_model import StudioModel
 
 pytest.importorskip("websockets")
 
-pytestmark = [pytest.mark.browser, pytest.mark.skipif(not FIREFOX, reason=MISSING)]
+pytestmark = [pytest.mark.long, pytest.mark.browser, pytest.mark.skipif(not FIREFOX, reason=MISSING)]
 
 
 @pytest.fixture(scope="module")

@@ -144,6 +144,7 @@ def test_layers_are_compiled_on_gpus(tiny: RunConfig, faces: Path, transfers: Tr
         assert transfers.counts["compiled"] == expected
 
 
+@pytest.mark.long
 def test_a_step_of_64_clips_at_256_never_waits(tiny: RunConfig, faces: Path, tmp_path: Path) -> None:
     """The counts are those of the smallest step: no generator or copy per clip, frame or resolution."""
     frames = np.zeros((40, 256, 256, 3), np.uint8)

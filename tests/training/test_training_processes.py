@@ -50,19 +50,12 @@ if os.path.exists("/proc/self/task"):
 
 
 @pytest.fixture(scope="module")
-def torchrun_of_two(faces: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """Train for eight steps by two processes under torchrun; return the run's folder and what they print."""
-    folder = tmp_path_factory.mktemp("two")
-    (folder / "train.py").write_text(TRAIN)
-    words = [folder / "train.py", "train", faces, "--out", folder / "run", *OPTIONS, *FLAGS.split()]
-    done = warm.run([*TORCHRUN, *words])  # the launcher; the two processes that it starts are new ones
-    assert done.returncode == 0, done.stderr
-    return folder / "run", done.stdout
-
-
-@pytest.fixture(scope="module")
-def run_of_two(torchrun_of_two: tuple[Path, str]) -> Path:
-    return torchrun_of_two[0]
+def run_of_two(faces: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Train for eight steps by two processes; return the run's folder."""
+    run, nothing = tmp_path_factory.mktemp("two") / "run", tmp_path_factory.mktemp("kills")
+    words = [str(word) for word in ("train", faces, "--out", run, *OPTIONS, *FLAGS.split())]
+    warm.run_two(train_and_kill, words, nothing)
+    return run
 
 
 @pytest.mark.slow
@@ -79,12 +72,18 @@ def test_two_processes_equal_one_at_the_same_total_batch(run_of_two: Path, faces
             assert ours.get(key, 0) == pytest.approx(theirs.get(key, 0), rel=1e-3, abs=1e-4), key
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads can be listed on Linux only")
-def test_processes_leave_no_threads_that_could_abort_python_at_its_end(torchrun_of_two: tuple[Path, str]) -> None:
-    _, printed = torchrun_of_two
-    assert printed.count("Threads:") == 2 and printed.count("python") >= 2, printed
-    assert "gloo" not in printed
+def test_torchrun_trains_and_leaves_no_threads_that_could_abort_python_at_its_end(
+    run_of_two: Path, faces: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "train.py").write_text(TRAIN)
+    words = [tmp_path / "train.py", "train", faces, "--out", tmp_path / "run", *OPTIONS, *FLAGS.split()]
+    done = warm.run([*TORCHRUN, *words])  # the launcher; the two processes that it starts are new ones
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("Threads:") == 2 and done.stdout.count("python") >= 2, done.stdout
+    assert "gloo" not in done.stdout
+    assert_same_state(tmp_path / "run" / "checkpoint.pt", run_of_two / "checkpoint.pt")
 
 
 def train_and_kill(words: list[str], kills: Path) -> None:
@@ -103,7 +102,7 @@ def train_and_kill(words: list[str], kills: Path) -> None:
     main(words)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_processes_killed_three_times_are_replaced_without_a_trace(
     run_of_two: Path, faces: Path, tmp_path: Path
 ) -> None:

@@ -141,11 +141,13 @@ def config(
 
 def _fitting_preset(data: Path | None) -> str:
     """Return the preset for this machine and the resolution of the dataset."""
+    if data is None:  # --help does not wait for torch
+        return "tiny-cpu"
     import torch
 
     from styleganv.data.dataset import VideoDataset
 
-    if data is None or not torch.cuda.is_available():
+    if not torch.cuda.is_available():
         return "tiny-cpu"
     dataset = VideoDataset(data)
     side = max(dataset.height, dataset.width)

@@ -18,5 +18,7 @@ export const MOTIONS = ["system", "reduced", "full"];
 export const theme = stored("theme", THEMES);
 export const motion = stored("motion", MOTIONS);
 
-const reduced = matchMedia("(prefers-reduced-motion: reduce)");
-export const isMotionReduced = () => (motion.value === "system" ? reduced.matches : motion.value === "reduced");
+const query = matchMedia("(prefers-reduced-motion: reduce)");
+const systemReduces = signal(query.matches);
+query.addEventListener("change", () => { systemReduces.value = query.matches; });
+export const isMotionReduced = () => (motion.value === "system" ? systemReduces.value : motion.value === "reduced");

@@ -1,10 +1,12 @@
-// A small moving picture of a video: first one frame, then all. It loads and moves only while it is visible.
+// A small moving picture of a video: first one frame, then all, unless motion is reduced. It loads and moves only while it
+// is visible.
 //
 //     html`<${Thumbnail} of=${{ ...settledView.value, content: "5" }} frames=${8} />`      one frame: a still
 
 import { html, useEffect, useRef, useSignal } from "../core/ui.js";
 import { findSource } from "../core/state.js";
 import { keptSprite, loadSprite } from "../core/sprites.js";
+import { isMotionReduced } from "../core/theme.js";
 import { thumbnailUrl } from "../core/protocol.js";
 
 const STEP = 0.2; // seconds between frames
@@ -18,7 +20,8 @@ const observer = new IntersectionObserver((entries) => {
 
 /** @param {{ of: import("../core/state.js").View, frames?: number, size?: number, priority?: number }} props
  *   of: the video; of a grid, its first cell; priority: smaller loads earlier */
-export function Thumbnail({ of, frames = 8, size = 64, priority = 0 }) {
+export function Thumbnail({ of, frames: most = 8, size = 64, priority = 0 }) {
+  const frames = isMotionReduced() ? 1 : most;
   const box = useRef(/** @type {HTMLElement | null} */ (null));
   const isVisible = useSignal(false);
   const shown = useSignal({ model: "", url: "", src: "", frames: 1, error: "" });
@@ -48,14 +51,14 @@ export function Thumbnail({ of, frames = 8, size = 64, priority = 0 }) {
       else cancel = loadSprite(url, priority + (count > 1 ? 1000 : 0), show);
     };
     const loadMoving = () => { if (frames > 1) load(moving, frames, () => {}); };
-    if (keptSprite(moving) || shown.value.url === still) loadMoving();
+    if (frames > 1 && (keptSprite(moving) || shown.value.url === still)) loadMoving();
     else load(still, 1, loadMoving);
     return () => cancel();
   }, [isWanted, still, moving]);
 
   const { src, url, model, error } = shown.value;
   const ratio = (source?.width ?? 1) / (source?.height ?? 1);
-  const isMoving = shown.value.frames > 1;
+  const isMoving = shown.value.frames > 1 && frames > 1;
   const isOld = url !== still && url !== moving;
   return html`
     <span class=${`thumbnail ${isOld ? "old" : ""}`} ref=${box} title=${error || undefined}>
