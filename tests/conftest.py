@@ -1,5 +1,6 @@
 """Small real datasets and settings, shared by the tests."""
 
+import gc
 import shutil
 import subprocess
 from collections import Counter
@@ -17,6 +18,8 @@ from styleganv.runs import train
 
 # The networks of the tests are so small that a second thread only waits.
 torch.set_num_threads(1)
+# Garbage collection at Python's default thresholds takes a tenth of the suite's time.
+gc.set_threshold(20_000, 20, 50)
 
 
 #: Files that start first: each of their few slow tests takes about ten seconds or more.

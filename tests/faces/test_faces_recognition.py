@@ -131,7 +131,7 @@ def soft_and_noisy(video: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("index", range(3, 7))
+@pytest.mark.parametrize("index", [3, 4, *(pytest.param(each, marks=pytest.mark.long) for each in (5, 6))])
 def test_soft_videos_stay_valid(index: int) -> None:
     found = recognize_factors(soft_and_noisy(drawn(index, 16)))
     assert found.valid, found.failure_modes
@@ -158,13 +158,13 @@ def test_a_video_of_closed_eyes_is_recognized() -> None:
 
 CHANGED_DETAILS = [
     {"nose": {"none": "button", "button": "none"}},
-    {"cheeks": {"none": "blush", "blush": "none"}},
+    pytest.param({"cheeks": {"none": "blush", "blush": "none"}}, marks=pytest.mark.long),
     {"iris": {"black": "blue", "brown": "blue", "blue": "brown", "green": "brown"}},
 ]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("details", CHANGED_DETAILS, ids=lambda details: next(iter(details)))
+@pytest.mark.parametrize("details", CHANGED_DETAILS, ids=["nose", "cheeks", "iris"])
 @pytest.mark.parametrize("finish", [np.asarray, lambda video: blurred(video, 1)], ids=["sharp", "soft"])
 def test_small_changes_halfway_are_reported(details: dict[str, dict[str, str]], finish: Any) -> None:
     [(name, others)] = details.items()

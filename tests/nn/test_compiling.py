@@ -186,7 +186,7 @@ def test_training_is_the_same_compiled(tiny: RunConfig, faces: Path) -> None:
     assert compiled.pop_scalars()["r1"] == pytest.approx(plain.pop_scalars()["r1"], rel=1e-5)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_failure_amid_a_step_with_gradient_checkpointing(tiny: RunConfig, faces: Path) -> None:
     """The backward pass recomputes layers as the forward pass computed them, compiled or not."""
     config, data = with_training(tiny, gradient_checkpointing=True), VideoDataset(faces)

@@ -67,6 +67,7 @@ def test_no_picture_stands_under_another_name(
         assert set(page.browser.execute_script("return window.heights_")) == {16}
 
 
+@pytest.mark.long
 def test_models_keep_their_names_when_another_studio_starts(
     browser: Any, models: list[Path], studio_model: StudioModel, wide: StudioModel
 ) -> None:

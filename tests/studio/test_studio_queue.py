@@ -73,7 +73,9 @@ def test_thumbnails_give_way_to_frames_of_viewers_and_still_go_on(
         counts["frames"] += 1
         time.sleep(0.002)
 
-    queue.submit(Priority.THUMBNAILS, "filmstrip", thumbnail)
+    with Blocked(queue):
+        queue.submit(Priority.THUMBNAILS, "filmstrip", thumbnail)
+        queue.submit(Priority.FRAMES, "viewer", play)
     deadline = time.monotonic() + 30
     while not is_done.is_set():  # The next request of a viewer comes a moment after the response.
         assert time.monotonic() < deadline

@@ -144,7 +144,7 @@ def test_canceled_job_leaves_nothing(manager: JobManager, studio_model: StudioMo
     start_projection(manager, studio_model, video, num_steps=1).cancel()  # The next one can start.
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_stopped_projection_keeps_its_best_result(manager: JobManager, studio_model: StudioModel, video: Path) -> None:
     handler = signal.signal(signal.SIGINT, signal.SIG_IGN)  # `nohup … &` does so, and child processes inherit it.
     job = start_projection(manager, studio_model, video, num_steps=2000)

@@ -42,7 +42,7 @@ def larger_clips(tmp_path_factory: pytest.TempPathFactory) -> ClipDataset:
     return ClipDataset(VideoDataset(path), TrainingConfig(num_frames=3, max_span=32, conditional=False))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_memory_is_that_of_a_process_alone() -> None:
     """Not of the large one that started it."""
     large = np.ones(2**27)  # 1 GiB, more than a process takes that has loaded PyTorch

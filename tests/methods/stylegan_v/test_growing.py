@@ -122,6 +122,7 @@ def test_the_penalty_has_the_weight_of_the_pixels(growing: RunConfig, larger: Pa
     assert float(torch.stack(whole).norm()) / trainer.gamma == pytest.approx(4 * norms[1], rel=1e-3)
 
 
+@pytest.mark.long
 def test_the_memory_estimate_is_that_of_the_full_resolution(growing: RunConfig, larger: Path) -> None:
     clips = ClipDataset(VideoDataset(larger), growing.training)
     plain = estimate_step_memory_gib(with_training(growing, grow_from=None), clips, CPU)
