@@ -80,14 +80,14 @@ PACKAGES = [
 ]
 
 
-def pack(package: Package, folder: Path) -> Path:
-    """Download a package. Exits if its hash is another."""
-    command = ["npm", "pack", "--silent", package.name, "--pack-destination", str(folder)]
-    name = subprocess.run(command, check=True, capture_output=True, text=True, cwd=folder).stdout.split()[-1]
-    found = base64.b64encode(hashlib.sha512((folder / name).read_bytes()).digest()).decode()
-    if found != package.sha512:
-        raise SystemExit(f"{package.name} has the SHA-512 {found}, expected {package.sha512}: check the package.")
-    return folder / name
+def pack(name: str, sha512: str, folder: Path) -> Path:
+    """Download a package, e.g. htm@3.1.1. Exits if its hash is another."""
+    command = ["npm", "pack", "--silent", name, "--pack-destination", str(folder)]
+    file = subprocess.run(command, check=True, capture_output=True, text=True, cwd=folder).stdout.split()[-1]
+    found = base64.b64encode(hashlib.sha512((folder / file).read_bytes()).digest()).decode()
+    if found != sha512:
+        raise SystemExit(f"{name} has the SHA-512 {found}, expected {sha512}: check the package.")
+    return folder / file
 
 
 def vendored(package: Package, archive: Path) -> Iterator[tuple[Path, bytes]]:
@@ -110,7 +110,7 @@ def main() -> None:
     is_check = parser.parse_args().check
     with tempfile.TemporaryDirectory() as folder:
         for package in PACKAGES:
-            for path, content in vendored(package, pack(package, Path(folder))):
+            for path, content in vendored(package, pack(package.name, package.sha512, Path(folder))):
                 if not is_check:
                     path.parent.mkdir(exist_ok=True)
                     path.write_bytes(content)

@@ -10,17 +10,16 @@ the package for browsers contains none. To update, change the version, and enter
 """
 
 import argparse
-import base64
-import hashlib
 import lzma
 import re
-import subprocess
 import sys
 import tarfile
 import tempfile
 from collections.abc import Iterator
 from importlib.metadata import distribution
 from pathlib import Path
+
+from vendor_page import pack
 
 ROOT = Path(__file__).parents[1]
 RUNTIME = ROOT / "src/styleganv/interop/web_player/runtime"
@@ -38,16 +37,6 @@ PROGRAMS = {
 }
 NOTICES = {"LICENSE": "onnxruntime/LICENSE", "NOTICES.txt.xz": "onnxruntime/ThirdPartyNotices.txt"}
 SOURCE_MAP = re.compile(rb"//# sourceMappingURL=\S+\s*")
-
-
-def pack(folder: Path) -> Path:
-    """Download the package. Exits if its hash is another."""
-    command = ["npm", "pack", "--silent", f"onnxruntime-web@{VERSION}", "--pack-destination", str(folder)]
-    name = subprocess.run(command, check=True, capture_output=True, text=True, cwd=folder).stdout.split()[-1]
-    found = base64.b64encode(hashlib.sha512((folder / name).read_bytes()).digest()).decode()
-    if found != SHA512:
-        raise SystemExit(f"onnxruntime-web@{VERSION} has the SHA-512 {found}, expected {SHA512}: check the package.")
-    return folder / name
 
 
 def vendored(archive: Path) -> Iterator[tuple[str, bytes]]:
@@ -69,7 +58,7 @@ def main() -> None:
     parser.add_argument("--check", action="store_true")
     is_check = parser.parse_args().check
     with tempfile.TemporaryDirectory() as folder:
-        for name, content in vendored(pack(Path(folder))):
+        for name, content in vendored(pack(f"onnxruntime-web@{VERSION}", SHA512, Path(folder))):
             path = RUNTIME / name
             is_packed = path.suffix == ".xz"
             if not is_check:
