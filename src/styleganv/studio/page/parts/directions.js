@@ -1,10 +1,10 @@
 // Directions: estimated by the server on request, or found by a job for a score or a text; then one slider each, between
 // pictures of what it does.
 
-import { getJson, postJson } from "../core/api.js";
+import { postJson } from "../core/api.js";
 import { toQuery } from "../core/address.js";
+import { MAX_STRENGTH, directionNames, findDirections, setDirectionNames } from "../core/directions.js";
 import { endJob, jobStatus, jobTitle, jobs, startJob } from "../core/jobs.js";
-import { directionsUrl } from "../core/protocol.js";
 import { settledView } from "../core/settled.js";
 import { html, signal, useEffect } from "../core/ui.js";
 import { change, source, view } from "../core/state.js";
@@ -14,19 +14,11 @@ import { ErrorText, Field, Select } from "../widgets/field.js";
 import { Slider } from "../widgets/slider.js";
 import { Thumbnail } from "../widgets/thumbnail.js";
 
-const [MAX_STRENGTH, SHOWN_STRENGTH] = [4, 3]; // standard deviations
+const SHOWN_STRENGTH = 3; // standard deviations
 const SCORES = ["brightness", "contrast", "saturation", "red", "green", "blue", "motion", "text"];
-/** Names of directions by source. */
-const found = signal(/** @type {Record<string, string[]>} */ ({}));
 const score = signal(SCORES[0]), text = signal("");
 const renamed = signal(""), newName = signal("");
 const isRenaming = { get value() { return renamed.value !== ""; }, set value(isOpen) { if (!isOpen) renamed.value = ""; } };
-
-/** @param {string} name */
-async function find(name) {
-  const names = await getJson(directionsUrl(name));
-  found.value = { ...found.value, [name]: names };
-}
 
 /** @param {string} name @param {number} strength */
 function setStrength(name, strength) {
@@ -37,14 +29,14 @@ function setStrength(name, strength) {
 function findByScore() {
   const wanted = score.peek() === "text" ? { text: text.peek() } : { score: score.peek() };
   const { model } = view.a.peek();
-  return startJob(postJson("api/jobs/directions", { source: model, ...wanted, address: toQuery() }), () => find(model));
+  return startJob(postJson("api/jobs/directions", { source: model, ...wanted, address: toQuery() }), () => findDirections(model));
 }
 
 async function rename() {
   const [model, name, next] = [view.a.peek().model, renamed.peek(), newName.peek().trim()];
   const names = await (await postJson("api/directions/rename", { source: model, name, new_name: next })).json();
   const { [name]: strength, ...others } = view.a.peek().directions;
-  found.value = { ...found.value, [model]: names };
+  setDirectionNames(model, names);
   if (strength) change({ directions: { ...others, [next]: strength } });
   renamed.value = "";
 }
@@ -88,14 +80,14 @@ function Search() {
 
 function Body() {
   const { model, directions } = view.a.value;
-  const names = found.value[model];
+  const names = directionNames.value[model];
   const isDone = jobs.value.some(({ kind, state, source: name }) => kind === "directions" && state === "done" && name === model);
-  useEffect(() => { if (isDone && !names) find(model).catch(() => {}); }, [isDone, model]);
+  useEffect(() => { if (isDone && !names) findDirections(model).catch(() => {}); }, [isDone, model]);
   const shown = [...new Set([...(names ?? []), ...Object.keys(directions)])]; // those of the address need no search
   return html`
     ${!names && html`<p class="hint">Estimated in a few seconds, while the video plays.</p>
       <${ActionButton} id="find-directions" text="Find directions" busyText="Finding directions…" of=${model}
-        action=${() => find(model)} />`}
+        action=${() => findDirections(model)} />`}
     <div id="directions">${shown.map((name) => html`
       <${Direction} key=${name} name=${name} strength=${directions[name] ?? 0} />`)}</div>
     <${ErrorText} of="directions" />

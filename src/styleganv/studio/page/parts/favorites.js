@@ -1,9 +1,9 @@
 // Favorites: the heart saves what plays; the list opens, renames, deletes, and copies commands.
 
-import { readQuery, toQuery, viewOf } from "../core/address.js";
+import { toQuery, viewOf } from "../core/address.js";
 import { postJson, request } from "../core/api.js";
 import { clock } from "../core/clock.js";
-import { jump } from "../core/playback.js";
+import { openFavorite, queryOf } from "../core/favorites.js";
 import { commandBody, favoriteThumbnailUrl, fetchFavorites, paramsOf } from "../core/protocol.js";
 import { addShortcut } from "../core/shortcuts.js";
 import { isMotionReduced } from "../core/theme.js";
@@ -30,9 +30,6 @@ async function update() {
   } catch (error) { setError("favorites", /** @type {Error} */ (error).message); }
 }
 
-/** The address that a favorite was saved with. @param {Favorite} favorite */
-const queryOf = ({ project }) => /^# (\?.*)$/m.exec(project)?.[1] ?? "?";
-
 function ask() {
   const { model, content } = view.a.peek();
   name.value = `${model} ${content}`.replace(/[/\\:*?"<>|]+/g, "-").slice(0, 60);
@@ -48,13 +45,6 @@ async function save() {
   isSaving.value = false;
   toast("Saved.");
   await update();
-}
-
-/** @param {Favorite} favorite */
-function open(favorite) {
-  const query = queryOf(favorite);
-  readQuery(query, true);
-  jump(Number(new URLSearchParams(query).get("t") ?? 0));
 }
 
 /** @param {Favorite} favorite @param {string} text */
@@ -108,7 +98,7 @@ async function copyCommand({ name: key, file }) {
 /** @param {{ favorite: Favorite }} props */
 const Item = ({ favorite }) => html`
   <li class="favorite">
-    <button type="button" class="end" aria-label=${`Open ${favorite.name}`} onClick=${() => open(favorite)}>
+    <button type="button" class="end" aria-label=${`Open ${favorite.name}`} onClick=${() => openFavorite(favorite)}>
       ${isMotionReduced() ? html`<${Thumbnail} of=${viewOf(queryOf(favorite))} frames=${1} />`
         : html`<img src=${favoriteThumbnailUrl(favorite)} alt="" />`}</button>
     <input type="text" aria-label=${`Name of ${favorite.name}`} defaultValue=${favorite.name} title=${favorite.file}

@@ -4,7 +4,8 @@ import {
   CURVES, MAX_SMOOTHING, addMapping, editMapping, latest, learning, mapValue, mappings, parseMappings, removeMapping, seenInputs,
 } from "../perform/mappings.js";
 import { FEATURES } from "../perform/audio.js";
-import { allTargets, directionNames, findDirections, findTarget, isAction, model } from "../perform/targets.js";
+import { directionNames, findDirections } from "../core/directions.js";
+import { allTargets, findTarget, isAction, model } from "../perform/targets.js";
 import { html, signal, useEffect, useRef, useSignal } from "../core/ui.js";
 import { source } from "../core/state.js";
 import { ActionButton, IconButton } from "../widgets/button.js";
@@ -127,13 +128,13 @@ function Body() {
   const state = learning.value, name = model.value;
   const needsDirections = source.value?.num_layers && !directionNames.value[name];
   const hasUnknown = needsDirections && mappings.value.some(({ target }) => target.startsWith("direction/"));
-  useEffect(() => { if (hasUnknown) findDirections().catch(() => {}); }, [hasUnknown, name]);
+  useEffect(() => { if (hasUnknown) findDirections(name).catch(() => {}); }, [hasUnknown, name]);
   return html`
     <div class="row">
       <button id="learn" type="button" class="toggle" aria-pressed=${state !== null}
         onClick=${() => { learning.value = state ? null : { target: "" }; }}>${state ? "Stop learning" : "Learn"}</button>
       ${needsDirections && html`<${ActionButton} id="mapping-directions" text="Find directions" busyText="Finding directions…"
-        action=${findDirections} of=${name} />`}
+        action=${() => findDirections(name)} of=${name} />`}
     </div>
     <p class="hint" role="status">${!state ? "Learn, click a control, and move a knob. Or choose:"
       : state.target ? `${targetLabel(state.target)}: move a knob, press a key, or send OSC.` : "Click an outlined control, in any tab."}</p>

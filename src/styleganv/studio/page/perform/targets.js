@@ -5,12 +5,12 @@
 //
 // A key is also an OSC address: `/styleganv/psi 0.7`.
 
-import { getJson } from "../core/api.js";
-import { readQuery } from "../core/address.js";
+import { MAX_STRENGTH, directionNames } from "../core/directions.js";
+import { openFavorite } from "../core/favorites.js";
 import { undo } from "../core/history.js";
 import { formatTerms, parseTerms, round } from "../core/notation.js";
 import { jump, togglePlay } from "../core/playback.js";
-import { directionsUrl } from "../core/protocol.js";
+import { fetchFavorites } from "../core/protocol.js";
 import { computed, signal } from "../core/ui.js";
 import { change, randomize, source, transport, view } from "../core/state.js";
 
@@ -43,7 +43,6 @@ const terms = { content: computed(() => termNames(view.a.value.content)), motion
 
 const NUM_FAVORITES = 9;
 const MAX_JUMP_SECONDS = 1000;
-const MAX_STRENGTH = 4; // standard deviations
 
 addTargets(() => (source.value?.supports_truncation ? [{
   key: "psi", label: "Truncation psi", controls: ["psi", "psi-value"], min: 0, max: 1.5, get: () => view.a.peek().psi,
@@ -78,14 +77,6 @@ function weights(key) {
 }
 addTargets(() => [...weights("content"), ...weights("motion")]);
 
-/** Names of directions by source. */
-export const directionNames = signal(/** @type {Record<string, string[]>} */ ({}));
-
-export async function findDirections() {
-  const name = model.peek(), names = await getJson(directionsUrl(name));
-  directionNames.value = { ...directionNames.peek(), [name]: names };
-}
-
 addTargets(() => {
   const names = new Set([...JSON.parse(usedDirections.value), ...(directionNames.value[model.value] ?? [])]);
   return [...names].map((name) => {
@@ -98,13 +89,10 @@ addTargets(() => {
   });
 });
 
-/** Open a favorite, which has its address in a comment. @param {number} number from 1, in the order of their names */
-async function openFavorite(number) {
-  const favorites = await getJson("api/favorites").catch(() => []);
-  const query = /^# (\?.*)$/m.exec(favorites[number - 1]?.project ?? "")?.[1];
-  if (!query) return;
-  readQuery(query, true);
-  jump(Number(new URLSearchParams(query).get("t") ?? 0));
+/** @param {number} number from 1, in the order of their names */
+async function openNumber(number) {
+  const favorite = (await fetchFavorites().catch(() => []))[number - 1];
+  if (favorite) openFavorite(favorite);
 }
 
 addTargets(() => [
@@ -118,5 +106,5 @@ addTargets(() => [
   { key: "toggle", label: "Play or pause", controls: ["play"], run: togglePlay },
   { key: "undo", label: "Undo", controls: ["undo"], run: undo },
   ...Array.from({ length: NUM_FAVORITES }, (_, i) => (
-    { key: `favorite/${i + 1}`, label: `Favorite ${i + 1}`, run: () => openFavorite(i + 1) })),
+    { key: `favorite/${i + 1}`, label: `Favorite ${i + 1}`, run: () => openNumber(i + 1) })),
 ]);
