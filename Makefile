@@ -11,6 +11,9 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 demo: .venv/ready
 	$(BIN)/styleganv demo --out runs/demo
 
+# Tests start hundreds of processes, which would all compile the modules that they import.
+unexport PYTHONDONTWRITEBYTECODE
+
 # The networks and matrices of the tests are so small that a second thread only waits, which OpenBLAS does at full load.
 test long quick coverage: export OMP_NUM_THREADS := 1
 
