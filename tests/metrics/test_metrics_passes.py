@@ -37,7 +37,7 @@ def evaluate_sharded(real: Path, fake: Path, weights: Path, cache: Path, out: Pa
             torch.save([distributed.world_size(), moments.count, moments.mean, moments.scatter, kept], f"{out}.pt")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_processes_give_the_same_result_as_one(
     classes: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

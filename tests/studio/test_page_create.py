@@ -170,6 +170,7 @@ def test_damaged_timeline_in_an_address_is_one_sentence(line_page: Page, damage:
     assert not marks(page)
 
 
+@pytest.mark.long
 def test_seamless_loop_and_its_export(line_page: Page, studio_model: StudioModel) -> None:
     page = line_page
     page.set("seed", 4)

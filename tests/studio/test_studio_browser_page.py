@@ -45,7 +45,7 @@ def restored(page: Page) -> Iterator[Page]:
     page.browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", [pytest.param("light", marks=pytest.mark.long), "dark"])
 def test_axe_finds_nothing_on_any_tab(restored: Page, scheme: str) -> None:
     page = restored
     page.resize(*DESKTOP, prefers_color_scheme=scheme)

@@ -261,8 +261,8 @@ def send(url: str, path: str, body: bytes | None = None, **headers: str) -> tupl
 
 
 @pytest.mark.usefixtures("warm_jobs")
-@pytest.mark.slow
-def test_server_runs_searches_and_limits_uploads(model: Path, video: Path, clip_model: Path) -> None:
+@pytest.mark.long
+def test_server_runs_searches(model: Path, video: Path, clip_model: Path) -> None:
     with serving_here([model], clip_model=clip_model) as url:
         status, _ = send(url, "api/jobs/clip?source=model&name=a.mp4&seconds=0.5&num_steps=2", video.read_bytes())
         assert status == 200
@@ -274,6 +274,12 @@ def test_server_runs_searches_and_limits_uploads(model: Path, video: Path, clip_
         body = json.dumps({"source": "model", "params": params, "text": "red", "num_steps": 1}).encode()
         assert send(url, "api/jobs/text", body, **{"Content-Type": "application/json"})[0] == 200
         wait_until(lambda: send(url, "api/jobs")[1][1]["state"] == "done")
+
+
+@pytest.mark.usefixtures("warm_jobs")
+@pytest.mark.slow
+def test_server_limits_uploads(model: Path) -> None:
+    with serving_here([model]) as url:
         for path, body, status, message in (
             ("api/jobs/clip?source=model&name=a.txt", b"x", 400, "Unknown video format"),
             ("api/jobs/clip?source=model&name=a%0Ab.mp4", b"x", 400, "name of the video must be one line"),

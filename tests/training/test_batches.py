@@ -36,7 +36,9 @@ main(sys.argv[2:])
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="needs a mount namespace")
-@pytest.mark.parametrize("options, expected", [("size=64k", "Model: "), ("ro", "pass --num-workers 0.")])
+@pytest.mark.parametrize(
+    "options, expected", [pytest.param("size=64k", "Model: ", marks=pytest.mark.long), ("ro", "pass --num-workers 0.")]
+)
 def test_workers_need_no_room_in_shared_memory(options: str, expected: str, faces: Path, tmp_path: Path) -> None:
     """One batch is larger than /dev/shm; where it cannot be written at all, one sentence says what to do."""
     mount = f'mount -t tmpfs -o {options} tmpfs /dev/shm && exec "$@"'

@@ -153,7 +153,7 @@ def test_the_error_before_training_names_what_would_fit(
         train(faces, tmp_path / "run", with_training(tiny, batch_size=64))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_step_on_a_gpu_is_estimated_without_it(tmp_path: Path, tiny: RunConfig, monkeypatch: Any) -> None:
     """By the same step with its precision and algorithms; each is measured once."""
     make_faces(tmp_path / "data.zip", num_videos=4, num_frames=40, resolution=(32, 32))

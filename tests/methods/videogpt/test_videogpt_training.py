@@ -152,7 +152,7 @@ def test_an_interrupted_run_resumes_bit_for_bit_in_either_stage(
         assert ["codes_used" in line for line in log] == [line["stage"] == 1 for line in log]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.usefixtures("no_run_images")
 def test_a_run_limited_by_time_halves_it_and_never_leaves_stage_two(
     faces: Path, small: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
