@@ -123,6 +123,7 @@ def test_hung_connection_is_opened_again(page: Page) -> None:
 @pytest.mark.long
 def test_slow_network_loses_frames_but_no_time(page: Page) -> None:
     page.browser.execute_cdp_cmd("Network.enable", {})
+    page = Page(page.browser, page.url, "?tab=create&play=0")  # Only connections opened from now on are limited.
     limits = {"offline": False, "latency": 300, "downloadThroughput": 30_000, "uploadThroughput": 30_000}
     page.browser.execute_cdp_cmd("Network.emulateNetworkConditions", limits)
     try:
@@ -148,7 +149,7 @@ def test_empty_upload_with_a_hostile_name(page: Page, tmp_path: Path) -> None:
     page.get("clip").send_keys(str(tmp_path / name))
     page.click("project-clip")
     page.until(lambda: page.find("#project-clip + .error")[0].text == "The uploaded file is empty: choose another one.")
-    assert not page.find("#panel img") and not page.text("jobs")
+    assert not page.find("img[src='x']") and not page.text("jobs")
 
 
 # Accessibility
