@@ -152,6 +152,18 @@ def test_the_package_itself_loads_nothing_heavy() -> None:
     assert done.stdout.strip() == "[]"
 
 
+def test_help_does_not_wait_for_torch() -> None:
+    program = """import sys
+from styleganv.cli import main
+try:
+    main(["train", "--help"])
+finally:
+    sys.exit("torch" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0 and "--preset" in done.stdout, done.stderr
+
+
 def test_every_public_name_is_there() -> None:
     import styleganv
 
